@@ -1,0 +1,34 @@
+"""The networks, each under the name that checkpoints carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from engine.contract.errors import ModelError
+from engine.networks.efficientdet import EfficientDet
+from engine.networks.movenet import MoveNet, MoveNetHeatmap
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "movenet": MoveNet,
+    "movenet_heatmap": MoveNetHeatmap,
+    "efficientdet": EfficientDet,
+}
+
+
+def build(architecture: str, arguments: Mapping[str, Any], *, where: object = None) -> nn.Module:
+    """Make a network with fresh weights.
+
+    Raises:
+        ModelError: unknown architecture, or arguments it does not take.
+    """
+    make = ARCHITECTURES.get(architecture)
+    if make is None:
+        known = ", ".join(ARCHITECTURES)
+        raise ModelError(f"unknown architecture {architecture!r}; this version has {known}", where=where)
+    try:
+        return make(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"architecture {architecture!r} cannot be built from its arguments: {error}", where=where) from None

@@ -1,0 +1,282 @@
+"""Checkpoints: a safetensors file that describes itself (see ``engine.checkpoint_info``), and careful reading of foreign ones.
+
+A foreign ``.pth`` is a pickle, and a pickle is a program. It is only read by torch's restricted unpickler with a short list of
+allowed names; a file that wants anything else is refused and the name is shown.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import pickle
+import re
+import tempfile
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from engine.checkpoint_info import METADATA_KEY, CheckpointInfo, info_from_header, read_header, read_info
+from engine.contract.errors import ModelError
+from engine.networks import build
+from engine.zoo import find_model
+
+__all__ = [
+    "CheckpointInfo",
+    "load_checkpoint",
+    "load_network",
+    "load_state",
+    "network_from",
+    "read_info",
+    "read_weights",
+    "save_checkpoint",
+]
+
+# Names under which a published checkpoint may hold its tensors.
+STATE_KEYS = ("state_dict", "model", "model_state_dict", "net")
+# What wrappers put before every name.
+WRAPPER_PREFIXES = ("module.",)
+
+
+def save_checkpoint(path: Path | str, state_dict: Mapping[str, Tensor], info: CheckpointInfo, *, half: bool = False) -> None:
+    """Write weights and description to one file; the old file stays until the new one is complete.
+
+    Args:
+        half: store convolution kernels as float16 (half the size). Biases, scales and normalisation statistics stay
+            float32, where rounding shows most and costs least.
+
+    Raises:
+        ModelError: the folder cannot be written.
+    """
+    path = Path(path)
+    tensors = {name: _for_file(tensor, half) for name, tensor in state_dict.items()}
+    description = json.dumps(info.to_dict(), ensure_ascii=False, allow_nan=False)
+    data = safetensors.torch.save(tensors, metadata={"format": "pt", METADATA_KEY: description})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(path, data)
+    except OSError as error:
+        raise ModelError(f"cannot be written ({error.strerror or error})", where=path) from None
+
+
+def _for_file(tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().to("cpu")
+    if half and tensor.is_floating_point() and tensor.dim() > 2:
+        tensor = tensor.to(torch.float16)
+    # A copy of its own: the format refuses tensors that share memory, and wants plain strides (not channels-last).
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    # mkstemp makes files private; a checkpoint has the rights of any other file.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def load_checkpoint(path: Path | str) -> tuple[CheckpointInfo, dict[str, Tensor]]:
+    """Read a checkpoint of ours: description and tensors on the CPU, floats as float32.
+
+    Raises:
+        ModelError: missing, cut short, foreign, or without a description.
+    """
+    path = Path(path)
+    header = read_header(path)
+    info = info_from_header(header, where=path)
+    return info, _read_tensors(path)
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """Named tensors of a weights file: safetensors (with or without description) or a PyTorch pickle, read safely.
+
+    Wrapper prefixes (``module.``) are taken off; floats come as float32 on the CPU.
+
+    Raises:
+        ModelError: missing, damaged, or holding anything but tensors and plain data; names what was refused.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise ModelError(f"cannot be read ({error.strerror or error})", where=path) from None
+    if start == b"PK\x03\x04" or start[:1] == b"\x80":
+        return _without_wrapper(_read_pickle(path))
+    read_header(path)
+    return _without_wrapper(_read_tensors(path))
+
+
+def load_network(
+    id_or_path: Path | str, weights: Path | str | None = None, device: torch.device | str = "cpu"
+) -> tuple[nn.Module, CheckpointInfo]:
+    """Build a network from a model of the table or from a checkpoint file.
+
+    Args:
+        id_or_path: id (``python -m engine.zoo list``) or checkpoint file.
+        weights: other weights for the same architecture: a checkpoint, plain safetensors or ``.pth``.
+        device: where the network goes.
+
+    Returns:
+        The network in evaluation mode, channels-last, on ``device``; and its description.
+
+    Raises:
+        ModelError: nothing of that name, an unreadable file, or weights that do not fit; the first tensor is named.
+    """
+    entry = find_model(id_or_path)
+    if entry.file is None:
+        raise ModelError(f"model {entry.id!r} has no file on this computer")
+    info, state = load_checkpoint(entry.file)
+    where: Path | str = entry.file
+    if weights is not None:
+        where = weights
+        state = read_weights(weights)
+        _check_same_architecture(info, Path(weights))
+    network = network_from(info, state, where=where)
+    return network.to(device=device, memory_format=torch.channels_last), info  # type: ignore[call-overload]
+
+
+def network_from(info: CheckpointInfo, state: Mapping[str, Tensor], *, where: object = None) -> nn.Module:
+    """Build the network that ``info`` describes around the tensors of ``state`` (which it takes over, not copies).
+
+    Raises:
+        ModelError: as :func:`load_state`.
+    """
+    # On the meta device nothing is allocated or initialised, whatever size a foreign description asks for.
+    with torch.device("meta"):
+        network = build(info.architecture, info.arguments, where=where)
+    _check_fits(network, state, where)
+    network.load_state_dict(dict(state), strict=True, assign=True)
+    return network.eval()
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: object = None) -> None:
+    """Copy weights into a network.
+
+    Raises:
+        ModelError: a tensor is missing, left over or of another shape; the first one is named, the network is untouched.
+    """
+    _check_fits(network, state, where)
+    network.load_state_dict(dict(state), strict=True)
+
+
+def _check_fits(network: nn.Module, state: Mapping[str, Tensor], where: object) -> None:
+    wanted = network.state_dict()
+    kind = type(network).__name__
+    if not wanted.keys() & state.keys():
+        first = next(iter(state), "none")
+        raise ModelError(f"belongs to another architecture: no tensor fits {kind} (its first is {first!r})", where=where)
+    for name, tensor in wanted.items():
+        if name not in state:
+            raise ModelError(f"does not fit {kind}: tensor {name!r} is missing", where=where)
+        if state[name].shape != tensor.shape:
+            found, need = tuple(state[name].shape), tuple(tensor.shape)
+            raise ModelError(f"does not fit {kind}: tensor {name!r} has shape {found}, wanted {need}", where=where)
+    for name in state:
+        if name not in wanted:
+            raise ModelError(f"does not fit {kind}: it has no tensor {name!r}", where=where)
+
+
+def _check_same_architecture(info: CheckpointInfo, weights: Path) -> None:
+    try:
+        other = read_info(weights)
+    except ModelError:
+        return  # no description: the tensors themselves are compared
+    if (other.architecture, other.arguments) != (info.architecture, info.arguments):
+        raise ModelError(
+            f"holds {other.architecture} {other.arguments}, the model is {info.architecture} {info.arguments}", where=weights
+        )
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ModelError(f"cannot be read ({error})", where=path) from None
+    # Copies, so that no tensor keeps the file mapped: training replaces the file it was loaded from.
+    return {
+        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+        for name, tensor in tensors.items()
+    }
+
+
+def _allowed_globals() -> list[Any]:
+    """Names that published checkpoints hold beside tensors: numpy arrays (under old and new module names) and plain maps."""
+    reconstruct = np.empty(0).__reduce__()[0]
+    dtypes = {type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")}
+    return [
+        (reconstruct, "numpy.core.multiarray._reconstruct"),
+        (reconstruct, "numpy._core.multiarray._reconstruct"),
+        np.ndarray,
+        np.dtype,
+        *sorted(dtypes, key=lambda kind: kind.__name__),
+        codecs.encode,
+        OrderedDict,
+    ]
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        with torch.serialization.safe_globals(_allowed_globals()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(_refusal(str(error)), where=path) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError,
+            AssertionError, zipfile.BadZipFile, UnicodeDecodeError, MemoryError, OverflowError) as error:  # fmt: skip
+        # The unpickler meets garbage with whatever its opcodes run into.
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise ModelError(f"is not a PyTorch weights file or is damaged ({reason})", where=path) from None
+    return _state_of(content, path)
+
+
+def _refusal(message: str) -> str:
+    found = re.search(r"(?:GLOBAL|global:?)\s+([\w.]+)", message)
+    if found:
+        return f"wants to run {found.group(1)!r} and was refused; weights need only tensors, ask its author for safetensors"
+    return f"is not a PyTorch weights file or is damaged ({message.splitlines()[0][:120]})"
+
+
+def _state_of(content: Any, path: Path) -> dict[str, Tensor]:
+    if isinstance(content, Mapping):
+        for key in STATE_KEYS:
+            if isinstance(content.get(key), Mapping):
+                content = content[key]
+                break
+    if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
+        raise ModelError("holds no named tensors", where=path)
+    state = {}
+    for name, value in content.items():
+        if not isinstance(value, Tensor):
+            raise ModelError(f"entry {name!r} is not a tensor", where=path)
+        if value.layout != torch.strided or value.device.type != "cpu":
+            raise ModelError(f"tensor {name!r} is sparse or holds no data", where=path)
+        state[str(name)] = value.to(torch.float32) if value.is_floating_point() else value
+    return state
+
+
+def _without_wrapper(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in WRAPPER_PREFIXES:
+        if state and all(name.startswith(prefix) for name in state):
+            state = {name[len(prefix) :]: tensor for name, tensor in state.items()}
+    return state

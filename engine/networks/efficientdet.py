@@ -1,0 +1,209 @@
+"""EfficientDet-Lite0: EfficientNet-Lite0, three BiFPN cells, one class head and one box head over five levels.
+
+Source: Tan, Pang & Le, "EfficientDet: Scalable and Efficient Object Detection", CVPR 2020; the Lite variant adds features
+without weights and uses ReLU6. Input is RGB, ``(value - 127) / 128``; 320 x 320 for the embedded weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.networks.anchors import ANCHORS_PER_CELL, STRIDES
+from engine.networks.efficientnet_lite import OUTPUT_CHANNELS, EfficientNetLite0
+from engine.networks.layers import SameConv2d, SeparableConv, same_max_pool
+
+CHANNELS = 64
+CELLS = 3
+HEAD_LAYERS = 3
+LEVELS = len(STRIDES)
+# COCO's ten animals (bird ... giraffe): category ids 16..25, slots one less.
+COCO_ANIMALS = tuple(range(15, 25))
+COCO_SLOTS = 90
+# What a new class without a start believes before it has seen anything (focal loss paper, section 4.1).
+PRIOR = 0.01
+
+
+class Fusion(nn.Module):
+    """Adds its inputs, ReLU6, separable convolution (its batch normalisation folded into the 1x1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = SeparableConv(CHANNELS, CHANNELS)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        total = inputs[0]
+        for other in inputs[1:]:
+            total = total + other
+        return self.conv(F.relu6(total))
+
+
+class BiFPNCell(nn.Module):
+    """One pass down and one pass up the pyramid.
+
+    Names carry the level: ``down6`` fuses level 6 with level 7 on the way to finer levels, ``up4`` fuses level 4 with the
+    finer level 3 on the way back. Level 3 has no second fusion: its downward result is its output.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        for level in (6, 5, 4, 3):
+            self.add_module(f"down{level}", Fusion())
+        for level in (4, 5, 6, 7):
+            self.add_module(f"up{level}", Fusion())
+
+    def forward(self, down_inputs: Sequence[Tensor], up_inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Levels 3 to 7; the first cell has other lateral convolutions for the two passes, later cells give the same list twice."""
+        _, _, _, _, p7 = down_inputs
+        result = p7
+        down = {}
+        for level in (6, 5, 4, 3):
+            here = down_inputs[level - 3]
+            result = self.get_submodule(f"down{level}")(here, _nearest(result, here))
+            down[level] = result
+        outputs = [result]
+        for level in (4, 5, 6):
+            result = self.get_submodule(f"up{level}")(up_inputs[level - 3], down[level], same_max_pool(result))
+            outputs.append(result)
+        outputs.append(self.get_submodule("up7")(up_inputs[4], same_max_pool(result)))
+        return outputs
+
+
+def _nearest(coarse: Tensor, fine: Tensor) -> Tensor:
+    return F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
+
+
+class Neck(nn.Module):
+    """Lateral convolutions from the backbone to 64 channels, levels 6 and 7 by pooling, then the BiFPN cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        c3, c4, c5 = OUTPUT_CHANNELS
+        self.lateral3 = SameConv2d(c3, CHANNELS)
+        self.lateral4_down = SameConv2d(c4, CHANNELS)
+        self.lateral4_up = SameConv2d(c4, CHANNELS)
+        self.lateral5_down = SameConv2d(c5, CHANNELS)
+        self.lateral5_up = SameConv2d(c5, CHANNELS)
+        self.lateral6 = SameConv2d(c5, CHANNELS)
+        for index in range(CELLS):
+            self.add_module(f"cell{index}", BiFPNCell())
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Backbone features at strides 8, 16, 32 -> five levels of (B, 64, ., .), strides 8 to 128."""
+        c3, c4, c5 = features
+        p3 = self.lateral3(c3)
+        p6 = same_max_pool(self.lateral6(c5))
+        p7 = same_max_pool(p6)
+        down = [p3, self.lateral4_down(c4), self.lateral5_down(c5), p6, p7]
+        up = [p3, self.lateral4_up(c4), self.lateral5_up(c5), p6, p7]
+        for index in range(CELLS):
+            down = up = self.get_submodule(f"cell{index}")(down, up)
+        return down
+
+
+class LevelConv(nn.Module):
+    """A 1x1 convolution shared by all levels, with an output scale and bias of its own for each.
+
+    EfficientDet's heads share their convolutions but keep one batch normalisation for each level; folded, that is a scale
+    and a bias. Keeping the weight shared (instead of five folded copies) lets every level learn from every object.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, channels, 1, 1))
+        self.scale = nn.Parameter(torch.ones(LEVELS, channels))
+        self.bias = nn.Parameter(torch.zeros(LEVELS, channels))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, x: Tensor, level: int) -> Tensor:
+        return F.conv2d(x, self.weight * self.scale[level][:, None, None, None], self.bias[level])
+
+
+class Head(nn.Module):
+    """Three separable layers with ReLU6, then a separable output; everything but ``LevelConv`` scale and bias is shared.
+
+    forward: five levels of (B, 64, h, w) -> (B, A, ``values``), anchors in the order of ``make_anchors``.
+    """
+
+    def __init__(self, values: int) -> None:
+        super().__init__()
+        self.values = values
+        for index in range(HEAD_LAYERS):
+            self.add_module(f"depthwise{index}", SameConv2d(CHANNELS, CHANNELS, 3, groups=CHANNELS, bias=False))
+            self.add_module(f"pointwise{index}", LevelConv(CHANNELS))
+        self.output = SeparableConv(CHANNELS, ANCHORS_PER_CELL * values)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        return torch.cat([self._one_level(x, level) for level, x in enumerate(levels)], 1)
+
+    def _one_level(self, x: Tensor, level: int) -> Tensor:
+        for index in range(HEAD_LAYERS):
+            x = self.get_submodule(f"depthwise{index}")(x)
+            x = F.relu6(self.get_submodule(f"pointwise{index}")(x, level))
+        x = self.output(x)
+        return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, self.values)
+
+
+class EfficientDet(nn.Module):
+    """Object detector.
+
+    forward: (B, 3, H, W) -> boxes (B, A, 4) as ty, tx, th, tw (see ``anchors.decode_boxes``) and class logits (B, A, C);
+    A is 19206 for 320 x 320.
+    """
+
+    def __init__(self, num_classes: int = COCO_SLOTS) -> None:
+        super().__init__()
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, not {num_classes}")
+        self.num_classes = num_classes
+        self.backbone = EfficientNetLite0()
+        self.neck = Neck()
+        self.class_head = Head(num_classes)
+        self.box_head = Head(4)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        levels = self.neck(self.backbone(x))
+        return self.box_head(levels), self.class_head(levels)
+
+    def replace_classes(self, num_classes: int, start: Sequence[Sequence[int]] | None = None) -> None:
+        """Give the class head ``num_classes`` new classes; backbone, neck, box head and hidden class layers stay.
+
+        Each new class starts at the mean of output rows that exist, so that it answers to objects from the first step and
+        few images are enough.
+
+        Args:
+            num_classes: classes of the new head.
+            start: for each new class the old classes it begins as (``[[0]]`` keeps person alone); an empty entry starts
+                it at N(0, 0.01) with a prior of 1 %. Default: the mean of the COCO animals for a COCO head, of all old
+                classes otherwise.
+        """
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, not {num_classes}")
+        default = COCO_ANIMALS if self.num_classes == COCO_SLOTS else tuple(range(self.num_classes))
+        start = [default] * num_classes if start is None else start
+        if len(start) != num_classes:
+            raise ValueError(f"start names {len(start)} classes, wanted {num_classes}")
+        old = self.class_head.output.pointwise
+        assert old.bias is not None
+        weight = old.weight.detach().reshape(ANCHORS_PER_CELL, self.num_classes, CHANNELS)
+        bias = old.bias.detach().reshape(ANCHORS_PER_CELL, self.num_classes)
+        new_weight = weight.new_empty(ANCHORS_PER_CELL, num_classes, CHANNELS)
+        new_bias = bias.new_empty(ANCHORS_PER_CELL, num_classes)
+        for index, sources in enumerate(start):
+            if sources:
+                new_weight[:, index] = weight[:, list(sources)].mean(1)
+                new_bias[:, index] = bias[:, list(sources)].mean(1)
+            else:
+                new_weight[:, index].normal_(std=0.01)
+                new_bias[:, index] = -math.log((1 - PRIOR) / PRIOR)
+        layer = SameConv2d(CHANNELS, ANCHORS_PER_CELL * num_classes).to(weight)
+        with torch.no_grad():
+            layer.weight.copy_(new_weight.reshape(layer.weight.shape))
+            layer.bias.copy_(new_bias.reshape(-1))  # type: ignore[union-attr]
+        self.class_head.output.pointwise = layer
+        self.class_head.values = num_classes
+        self.num_classes = num_classes

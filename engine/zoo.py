@@ -1,0 +1,268 @@
+"""The list of models: those that come with the program and the user's own. Imports neither torch nor numpy.
+
+    python -m engine.zoo list [--json] [--task pose|detector]
+
+The user's own models are checkpoint files (``engine.checkpoint``) in the models folder, either ``NAME.safetensors`` or
+``NAME/best.safetensors``, the latter with the detector that was trained beside it. Only headers are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from engine.checkpoint_info import TASKS, CheckpointInfo, read_info
+from engine.contract.errors import ModelError, PoseError
+
+log = logging.getLogger(__name__)
+
+RESOURCES = Path(__file__).resolve().parent.parent / "resources"
+SUFFIX = ".safetensors"
+# Files that training leaves in its folder; the folder's name is the model's name.
+RUN_FILES = ("best.safetensors", "detector.safetensors")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model as the list shows it.
+
+    Attributes:
+        id: what ``--model`` and ``--detector`` take.
+        file: the checkpoint, None when it is not on this computer.
+        input_size: width, height in pixels.
+        schema: name of the keypoint schema, "" for detectors.
+        metrics: figures by name; ``metrics_on`` says on what they were obtained and by whom.
+        source: "embedded" or "user".
+        detector: id or file of the detector that goes with a pose model, None when it has none.
+        use: one sentence: what it is for.
+    """
+
+    id: str
+    title: str
+    task: str
+    architecture: str
+    file: Path | None
+    input_size: tuple[int, int]
+    schema: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics_on: str = ""
+    source: str = "embedded"
+    licence: str = ""
+    detector: str | None = None
+    use: str = ""
+
+
+def user_models_dir() -> Path:
+    """Folder of the user's own models: ``$POSEAPP_MODELS`` or the platform's data folder. It may not exist."""
+    chosen = os.environ.get("POSEAPP_MODELS")
+    if chosen:
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("poseapp", appauthor=False)) / "models"
+
+
+def list_models(task: str | None = None, user_dir: Path | None = None) -> list[ModelEntry]:
+    """Embedded models in the order of the table, then the user's by name.
+
+    Args:
+        task: only "pose" or only "detector".
+        user_dir: in place of :func:`user_models_dir`.
+
+    Raises:
+        ModelError: the table of embedded models cannot be read. A user's file that cannot be read is left out with a
+            warning in the log.
+    """
+    entries = read_table(RESOURCES / "models.toml")
+    taken = {entry.id for entry in entries}
+    for entry in _user_models(user_dir or user_models_dir()):
+        if entry.id in taken:
+            entry = _renamed(entry, f"user/{entry.id}")
+        taken.add(entry.id)
+        entries.append(entry)
+    return [entry for entry in entries if task is None or entry.task == task]
+
+
+def find_model(id_or_path: Path | str, user_dir: Path | None = None) -> ModelEntry:
+    """The model with that id, or the one in that checkpoint file (or training folder).
+
+    Raises:
+        ModelError: no such id or file (the ids that exist are listed), or the file is no checkpoint.
+    """
+    name = str(id_or_path)
+    entries = list_models(user_dir=user_dir)
+    for entry in entries:
+        if entry.id == name:
+            if entry.file is not None and not entry.file.is_file():
+                raise ModelError("this file of the program is missing; install the program again", where=entry.file)
+            return entry
+    path = Path(name)
+    if path.is_dir() and (path / RUN_FILES[0]).is_file():
+        path = path / RUN_FILES[0]
+    if path.is_file():
+        return _entry_of(path, str(path), path.parent.name if path.name in RUN_FILES else path.stem)
+    known = ", ".join(entry.id for entry in entries)
+    if path.suffix or len(path.parts) > 1:
+        raise ModelError(f"no such file, and no model of that name; models: {known}", where=name)
+    raise ModelError(f"there is no model {name!r}; models: {known}")
+
+
+def read_table(path: Path) -> list[ModelEntry]:
+    """Read ``models.toml`` (its format is described at its top).
+
+    Raises:
+        ModelError: naming the entry that is wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"cannot be read ({error.strerror})", where=path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"is not valid TOML: {error}", where=path) from None
+    entries: list[ModelEntry] = []
+    for number, row in enumerate(table.get("model", []), 1):
+        where = f"{path}: model {row.get('id', number)!r}"
+        entry = _row(row, path.parent, where)
+        if any(entry.id == other.id for other in entries):
+            raise ModelError("this id stands twice", where=where)
+        entries.append(entry)
+    return entries
+
+
+ROW_KINDS: dict[str, type] = {
+    "id": str, "title": str, "task": str, "architecture": str, "file": str, "input_size": list, "schema": str,
+    "metrics": dict, "metrics_on": str, "licence": str, "detector": str, "use": str,
+}  # fmt: skip
+ROW_NEEDED = ("id", "title", "task", "architecture", "file", "input_size", "licence", "use")
+
+
+def _row(row: Mapping[str, Any], folder: Path, where: str) -> ModelEntry:
+    for name, value in row.items():
+        if name not in ROW_KINDS:
+            raise ModelError(f"unknown entry {name!r}", where=where)
+        if not isinstance(value, ROW_KINDS[name]):
+            raise ModelError(f"{name!r} must be a {ROW_KINDS[name].__name__}", where=where)
+    for name in ROW_NEEDED:
+        if not row.get(name):
+            raise ModelError(f"{name!r} is missing", where=where)
+    if row["task"] not in TASKS:
+        raise ModelError(f"task must be one of {', '.join(TASKS)}, not {row['task']!r}", where=where)
+    size = row["input_size"]
+    if len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
+        raise ModelError("input_size must be [width, height]", where=where)
+    values = {**row, "input_size": (size[0], size[1]), "file": folder / row["file"]}
+    return ModelEntry(**values)
+
+
+def _user_models(folder: Path) -> list[ModelEntry]:
+    found: list[tuple[str, Path]] = []
+    try:
+        children = sorted(folder.iterdir(), key=lambda child: child.name.lower())
+    except OSError:
+        return []
+    for child in children:
+        if child.name.startswith("."):
+            continue
+        if child.suffix == SUFFIX and child.is_file():
+            found.append((child.stem, child))
+        elif child.is_dir():
+            best, detector = (child / name for name in RUN_FILES)
+            if best.is_file():
+                found.append((child.name, best))
+            if detector.is_file():
+                found.append((f"{child.name}/detector", detector))
+    entries = []
+    for name, path in found:
+        try:
+            entries.append(_entry_of(path, name, name))
+        except ModelError as error:
+            log.warning("left out of the model list: %s", error)
+    return entries
+
+
+def _entry_of(path: Path, name: str, title: str) -> ModelEntry:
+    info = read_info(path)
+    licence = info.provenance.get("licence", "")
+    return ModelEntry(
+        id=name,
+        title=str(info.provenance.get("title") or title),
+        task=info.task,
+        architecture=info.architecture,
+        file=path,
+        input_size=info.input_size,
+        schema=str(info.schema["name"]) if info.schema else "",
+        metrics=dict(info.metrics),
+        metrics_on=str(info.provenance.get("metrics_on", "")),
+        source="user",
+        licence=licence if isinstance(licence, str) else "",
+        detector=_detector_of(info, path),
+        use=str(info.provenance.get("use", "")),
+    )
+
+
+def _detector_of(info: CheckpointInfo, path: Path) -> str | None:
+    """A file beside the checkpoint wins; only a bare name counts, so that a description cannot point elsewhere."""
+    name = info.detector
+    if name is None or Path(name).name != name:
+        return name if name in {"none", None} else None
+    beside = path.parent / name
+    return str(beside) if beside.is_file() else name
+
+
+def _renamed(entry: ModelEntry, name: str) -> ModelEntry:
+    return ModelEntry(**{**{key: getattr(entry, key) for key in entry.__dataclass_fields__}, "id": name})
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status (0, or 2 for bad use and unreadable files)."""
+    parser = _Parser(prog="python -m engine.zoo", description="The models that can be given as --model and --detector.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list", parser_class=_Parser)
+    listing = commands.add_parser("list", help="show every model")
+    listing.add_argument("--json", action="store_true", help="as JSON, with every detail")
+    listing.add_argument("--task", choices=TASKS, help="only these")
+    options = parser.parse_args(arguments)
+    try:
+        entries = list_models(options.task)
+    except PoseError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(_as_json(entries) if options.json else _as_table(entries))
+    return 0
+
+
+def _as_json(entries: Sequence[ModelEntry]) -> str:
+    rows = [{**asdict(entry), "file": None if entry.file is None else str(entry.file)} for entry in entries]
+    return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+
+
+def _as_table(entries: Sequence[ModelEntry]) -> str:
+    rows = [("ID", "TASK", "INPUT", "SCHEMA", "FIGURES", "SOURCE", "TITLE")]
+    for entry in entries:
+        width, height = entry.input_size
+        figures = " ".join(f"{name} {_figure(value)}" for name, value in entry.metrics.items())
+        size = f"{width}x{height}"
+        rows.append((entry.id, entry.task, size, entry.schema or "-", figures or "-", entry.source, entry.title))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -16,7 +16,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors
@@ -40,24 +40,33 @@ __all__ = [
     "save_checkpoint",
 ]
 
+Storage = Literal["float32", "float16", "int8"]
+# A kernel stored as int8 has a float32 vector of this name beside it: weight[o] = int8[o] * scale[o].
+INT8_SCALE = ".int8_scale"
+
 # Names under which a published checkpoint may hold its tensors.
 STATE_KEYS = ("state_dict", "model", "model_state_dict", "net")
 # What wrappers put before every name.
 WRAPPER_PREFIXES = ("module.",)
 
 
-def save_checkpoint(path: Path | str, state_dict: Mapping[str, Tensor], info: CheckpointInfo, *, half: bool = False) -> None:
+def save_checkpoint(
+    path: Path | str, state_dict: Mapping[str, Tensor], info: CheckpointInfo, *, storage: Storage = "float32"
+) -> None:
     """Write weights and description to one file; the old file stays until the new one is complete.
 
     Args:
-        half: store convolution kernels as float16 (half the size). Biases, scales and normalisation statistics stay
-            float32, where rounding shows most and costs least.
+        storage: how convolution kernels are kept: "float32" exactly; "float16" at half the size; "int8" at a quarter, each
+            output channel as whole numbers up to 127 times a scale (exact for weights that were quantised so). Biases,
+            scales and normalisation statistics stay as they are: rounding shows most there and saves least.
 
     Raises:
         ModelError: the folder cannot be written.
     """
     path = Path(path)
-    tensors = {name: _for_file(tensor, half) for name, tensor in state_dict.items()}
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in state_dict.items():
+        tensors |= _stored(name, tensor.detach().to("cpu"), storage)
     description = json.dumps(info.to_dict(), ensure_ascii=False, allow_nan=False)
     data = safetensors.torch.save(tensors, metadata={"format": "pt", METADATA_KEY: description})
     try:
@@ -67,12 +76,17 @@ def save_checkpoint(path: Path | str, state_dict: Mapping[str, Tensor], info: Ch
         raise ModelError(f"cannot be written ({error.strerror or error})", where=path) from None
 
 
-def _for_file(tensor: Tensor, half: bool) -> Tensor:
-    tensor = tensor.detach().to("cpu")
-    if half and tensor.is_floating_point() and tensor.dim() > 2:
-        tensor = tensor.to(torch.float16)
+def _stored(name: str, tensor: Tensor, storage: Storage) -> dict[str, Tensor]:
     # A copy of its own: the format refuses tensors that share memory, and wants plain strides (not channels-last).
-    return tensor.clone(memory_format=torch.contiguous_format)
+    tensor = tensor.clone(memory_format=torch.contiguous_format)
+    if storage == "float32" or not tensor.is_floating_point() or tensor.dim() < 3:
+        return {name: tensor}
+    if storage == "float16":
+        return {name: tensor.to(torch.float16)}
+    largest = tensor.float().abs().flatten(1).amax(1)
+    scale = torch.where(largest > 0, largest / 127, torch.ones_like(largest))
+    whole = (tensor / scale.reshape(-1, *[1] * (tensor.dim() - 1))).round()
+    return {name: whole.to(torch.int8), name + INT8_SCALE: scale}
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
@@ -214,11 +228,17 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         tensors = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
         raise ModelError(f"cannot be read ({error})", where=path) from None
-    # Copies, so that no tensor keeps the file mapped: training replaces the file it was loaded from.
-    return {
-        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
-        for name, tensor in tensors.items()
-    }
+    state = {}
+    for name, tensor in tensors.items():
+        scale = tensors.get(name + INT8_SCALE)
+        if tensor.dtype == torch.int8 and scale is not None:
+            if scale.shape != tensor.shape[:1]:
+                raise ModelError(f"tensor {name!r} and its scale do not belong together", where=path)
+            state[name] = tensor.float() * scale.float().reshape(-1, *[1] * (tensor.dim() - 1))
+        elif not name.endswith(INT8_SCALE):
+            # Copies, so that no tensor keeps the file mapped: training replaces the file it was loaded from.
+            state[name] = tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+    return state
 
 
 def _allowed_globals() -> list[Any]:

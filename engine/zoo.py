@@ -21,10 +21,10 @@ from typing import Any, NoReturn
 
 from engine.checkpoint_info import TASKS, CheckpointInfo, read_info
 from engine.contract.errors import ModelError, PoseError
+from resources import resource_path
 
 log = logging.getLogger(__name__)
 
-RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 SUFFIX = ".safetensors"
 # Files that training leaves in its folder; the folder's name is the model's name.
 RUN_FILES = ("best.safetensors", "detector.safetensors")
@@ -81,7 +81,7 @@ def list_models(task: str | None = None, user_dir: Path | None = None) -> list[M
         ModelError: the table of embedded models cannot be read. A user's file that cannot be read is left out with a
             warning in the log.
     """
-    entries = read_table(RESOURCES / "models.toml")
+    entries = read_table(resource_path("models.toml"))
     taken = {entry.id for entry in entries}
     for entry in _user_models(user_dir or user_models_dir()):
         if entry.id in taken:

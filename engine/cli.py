@@ -1,4 +1,4 @@
-"""What the command-line programs share: one-line errors with status 2, and progress as a bar, as JSON lines or not at all."""
+"""What the command-line programs share: one-line errors with status 2, progress as a bar, as JSON lines or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, get_args
 
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from engine.contract.errors import Cancelled, PoseError
 
@@ -41,7 +41,7 @@ def add_progress_option(parser: argparse.ArgumentParser) -> None:
 def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> int:
     """Call ``main(argv)`` and turn what a user can cause into an exit status.
 
-    Bad input (``PoseError``, and files that cannot be opened) is one line on standard error and 2; an interruption is 130.
+    Bad input (``PoseError``, files that cannot be opened) is one line on standard error and 2; an interruption is 130.
     Anything else is a defect of the program and keeps its traceback.
     """
     try:
@@ -81,8 +81,9 @@ def write_event(event: Mapping[str, Any]) -> None:
 class Progress:
     """Progress of a command: ``with Progress("json", "predict", total) as progress: ... progress.step()``.
 
-    ``json`` writes ``{"event": "progress", "what", "done", "total", "per_second", "seconds_left"}`` lines to standard output,
-    at most about five a second and always the last; ``bar`` is a tqdm bar on standard error, hidden when that is no terminal.
+    ``json`` writes ``{"event": "progress", "what", "done", "total", "per_second", "seconds_left"}`` lines to standard
+    output, at most about five a second and always the last; ``bar`` is a tqdm bar on standard error, hidden when that is
+    no terminal.
     """
 
     INTERVAL = 0.2  # seconds between two lines of JSON
@@ -94,7 +95,7 @@ class Progress:
         self.done = 0
         self._started = time.monotonic()
         self._written_at = -1.0
-        self._bar: tqdm[NoReturn] | None = None
+        self._bar: tqdm | None = None
         if mode == "bar":
             self._bar = tqdm(total=total, desc=what, unit=unit, file=sys.stderr, disable=None, leave=False)
 

@@ -1,4 +1,4 @@
-"""What the command-line programs share: one-line errors with status 2, progress as a bar, as JSON lines or not at all."""
+"""What the command-line programs share: one-line errors with status 2, and progress (a bar, JSON lines or none)."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class Progress:
     """Progress of a command: ``with Progress("json", "predict", total) as progress: ... progress.step()``.
 
     ``json`` writes ``{"event": "progress", "what", "done", "total", "per_second", "seconds_left"}`` lines to standard
-    output, at most about five a second and always the last; ``bar`` is a tqdm bar on standard error, hidden when that is
-    no terminal.
+    output, at most about five a second and always the last; ``bar`` is a tqdm bar on standard error, hidden when that
+    is no terminal.
     """
 
     INTERVAL = 0.2  # seconds between two lines of JSON

@@ -10,10 +10,12 @@ from torch import nn
 from engine.contract.errors import ModelError
 from engine.networks.efficientdet import EfficientDet
 from engine.networks.movenet import MoveNet, MoveNetHeatmap
+from engine.networks.resnet import PoseResNet
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "movenet": MoveNet,
     "movenet_heatmap": MoveNetHeatmap,
+    "resnet_pose": PoseResNet,
     "efficientdet": EfficientDet,
 }
 

@@ -7,6 +7,8 @@ and where the padding is odd the extra row and column stand at the bottom and th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -87,3 +89,21 @@ def normal_output(layer: nn.Conv2d, std: float = 0.01, bias: float = 0.0) -> Non
         nn.init.normal_(layer.weight, std=std)
         if layer.bias is not None:
             nn.init.constant_(layer.bias, bias)
+
+
+def copy_tensors(network: nn.Module, state: Mapping[str, Tensor], names: Iterable[str]) -> None:
+    """Copy the named tensors of ``state`` into ``network``, all or none.
+
+    Raises:
+        ValueError: one is missing or has another shape; the first is named.
+    """
+    own = network.state_dict()
+    chosen = {}
+    for name in names:
+        found = state.get(name)
+        if found is None:
+            raise ValueError(f"tensor {name!r} is missing")
+        if found.shape != own[name].shape:
+            raise ValueError(f"tensor {name!r} has shape {tuple(found.shape)}, wanted {tuple(own[name].shape)}")
+        chosen[name] = found
+    network.load_state_dict(chosen, strict=False)

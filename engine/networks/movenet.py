@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.networks.layers import InvertedResidual, SameConv2d, SeparableConv, normal_output
+from engine.networks.layers import InvertedResidual, SameConv2d, SeparableConv, copy_tensors, normal_output
 
 # Output channels of the stem, of its depthwise-separable block and of the seven stages of inverted residuals.
 WIDTHS: dict[str, tuple[int, ...]] = {
@@ -155,18 +155,7 @@ class MoveNetHeatmap(nn.Module):
         Raises:
             ValueError: ``state`` lacks a trunk tensor or has it in another shape; the first one is named.
         """
-        own = self.state_dict()
-        trunk = {}
-        for name, tensor in own.items():
-            if name.startswith("heads.heatmap.output."):
-                continue
-            found = state.get(name)
-            if found is None:
-                raise ValueError(f"tensor {name!r} is missing")
-            if found.shape != tensor.shape:
-                raise ValueError(f"tensor {name!r} has shape {tuple(found.shape)}, wanted {tuple(tensor.shape)}")
-            trunk[name] = found
-        self.load_state_dict(trunk, strict=False)
+        copy_tensors(self, state, [name for name in self.state_dict() if not name.startswith("heads.heatmap.output.")])
 
 
 def _check(width: str, num_keypoints: int) -> None:

@@ -1,7 +1,7 @@
 """Data that the engine and the window both read: schemas, model table and weights, icons, themes, fonts, sample.
 
-Every path goes through :func:`resource_path`, which answers from a checkout, an installed wheel and a PyInstaller folder
-alike. This package imports neither the engine nor the window.
+Every path goes through :func:`resource_path`, which answers from a checkout, an installed wheel and a PyInstaller
+folder alike. This package imports neither the engine nor the window.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ def resource_path(name: str) -> Path:
     """Absolute path of a resource, given relative to this folder with forward slashes.
 
     Args:
-        name: for example ``"schemas/coco.toml"`` or ``"icons"``. Whether it exists is for the caller to find out, except
-            that a name leading out of the folder is a defect of the caller.
+        name: for example ``"schemas/coco.toml"`` or ``"icons"``. Whether it exists is for the caller to find out.
 
     Raises:
         ValueError: the name is absolute or climbs out of the folder.

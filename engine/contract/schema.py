@@ -13,12 +13,14 @@ A schema is a TOML file (``resources/schemas/*.toml`` or the user's own)::
     ]
     limbs = [ {from = "left_ankle", to = "left_knee", color = "#00ff00"} ]
     subsets = [ {name = "vest", start = 128, stop = 143} ]   # categories that own a range of the points
+    upstream_flip = [ {name = "vest_kpt13", takes = "vest_kpt13"} ]  # where weights were trained with another flip map
 
 Left and right are the subject's own. The id of a keypoint is its position in the list.
 """
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -30,6 +32,21 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import SchemaError
+from engine.contract.sides import guess_swaps, side_of
+
+__all__ = [
+    "DEFAULT_PART",
+    "DEFAULT_SIGMA",
+    "Keypoint",
+    "Limb",
+    "Schema",
+    "Subset",
+    "UpstreamFlip",
+    "guess_swaps",
+    "load_schema",
+    "schema_from_dict",
+    "schema_from_names",
+]
 
 DEFAULT_SIGMA = 0.05
 DEFAULT_PART = "body"
@@ -38,8 +55,10 @@ DEFAULT_PART = "body"
 class Keypoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One named point.
 
-    ``swap`` names the left/right partner ("" for a point on the middle line), ``sigma`` is the OKS fall-off of the COCO
-    keypoint metric, ``color`` is ``#rrggbb`` or "" for the palette's choice, ``group`` is "upper", "lower" or "".
+    ``swap`` names the left/right partner ("" for a point on the middle line). ``sigma`` is the OKS fall-off of the COCO
+    keypoint metric. ``color`` is ``#rrggbb`` or "" for the palette's choice. ``group`` is "upper", "lower" or "" (the
+    halves of the half-body augmentation). ``side`` is "left", "right" or "middle" where the names do not tell; "" lets
+    the names decide.
     """
 
     name: str
@@ -48,6 +67,7 @@ class Keypoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sigma: float = DEFAULT_SIGMA
     part: str = DEFAULT_PART
     group: str = ""
+    side: str = ""
 
 
 class Limb(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from", "end": "to"}):
@@ -66,8 +86,15 @@ class Subset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop: int
 
 
+class UpstreamFlip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Under the flip map that published weights were trained with, channel ``name`` takes channel ``takes``."""
+
+    name: str
+    takes: str
+
+
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """A checked keypoint schema. Build with :func:`load_schema`, :func:`schema_from_dict` or :func:`schema_from_names`."""
+    """A checked keypoint schema, made by :func:`load_schema`, :func:`schema_from_dict`, :func:`schema_from_names`."""
 
     name: str
     keypoints: tuple[Keypoint, ...]
@@ -77,6 +104,7 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     source: str = ""
     notes: tuple[str, ...] = ()
     subsets: tuple[Subset, ...] = ()
+    upstream_flip: tuple[UpstreamFlip, ...] = ()
 
     @property
     def num_keypoints(self) -> int:
@@ -96,6 +124,17 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
         """(K,) int64: ``mirrored[i] = original[flip_indices[i]]``; an involution."""
         found = [self.index[p.swap] if p.swap else i for i, p in enumerate(self.keypoints)]
         return np.asarray(found, dtype=np.int64)
+
+    @cached_property
+    def upstream_flip_indices(self) -> npt.NDArray[np.int64]:
+        """(K,) int64: ``flip_indices`` as the source of the schema has them, faults included.
+
+        Only for reproducing published weights to the last digit; it need not be an involution.
+        """
+        found = self.flip_indices.copy()
+        for row in self.upstream_flip:
+            found[self.index[row.name]] = self.index[row.takes]
+        return found
 
     @cached_property
     def sigmas(self) -> npt.NDArray[np.float64]:
@@ -118,22 +157,17 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
 
     @cached_property
     def sides(self) -> tuple[str, ...]:
-        """"left", "right" or "middle" for each keypoint, from its name and partner."""
-        return tuple(_side(point) for point in self.keypoints)
+        """Per keypoint "left", "right" or "middle": as stated, else opposite to the partner's, else from the names."""
+        stated = {point.name: point.side for point in self.keypoints}
+        opposite = {"left": "right", "right": "left"}
+        return tuple(
+            p.side or opposite.get(stated.get(p.swap, ""), "") or side_of(p.name, p.swap) for p in self.keypoints
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, the inverse of :func:`schema_from_dict`."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
-
-
-def _side(point: Keypoint) -> str:
-    words = f" {point.name.lower()} ".replace("_", " ").replace("-", " ")
-    if " left" in words or words.startswith((" l ", " l.")):
-        return "left"
-    if " right" in words or words.startswith((" r ", " r.")):
-        return "right"
-    return "middle"
 
 
 def schema_from_dict(data: dict[str, Any], *, where: object = None) -> Schema:
@@ -173,48 +207,33 @@ def load_schema(path: Path | str) -> Schema:
 def schema_from_names(
     name: str, keypoints: Sequence[str], skeleton: Sequence[tuple[int, int]] = (), *, category: str = ""
 ) -> Schema:
-    """A schema for a COCO category that only gives names and zero-based limbs; partners are guessed from the names."""
+    """A schema for a COCO category that only gives names and zero-based limbs; partners are guessed from the names.
+
+    Limbs that stand twice are taken once, limbs from a point to itself are left out: such files are about, and nothing
+    is lost by reading them.
+
+    Raises:
+        SchemaError: a limb leads outside the list, or two keypoints share a name.
+    """
     names = [str(point) for point in keypoints]
     partners = guess_swaps(names)
+    where = f"category {(category or name)!r}"
+    limbs: dict[frozenset[int], tuple[int, int]] = {}
+    for a, b in skeleton:
+        if not (0 <= a < len(names) and 0 <= b < len(names)):
+            raise SchemaError(f"limb {a} - {b} leads outside the {len(names)} keypoints (counted from 0)", where=where)
+        if a != b:
+            limbs.setdefault(frozenset((a, b)), (a, b))
     return schema_from_dict(
         {
             "name": name,
             "title": name,
             "category": category or name,
             "keypoints": [{"name": n, "swap": partners.get(n, "")} for n in names],
-            "limbs": [{"from": names[a], "to": names[b]} for a, b in skeleton],
+            "limbs": [{"from": names[a], "to": names[b]} for a, b in limbs.values()],
         },
-        where=f"category {name!r}",
+        where=where,
     )
-
-
-def guess_swaps(names: Sequence[str]) -> dict[str, str]:
-    """Left/right partners that follow from the names: left/right, l/r as a word or prefix, L1/R1, in any case."""
-    known = set(names)
-    found: dict[str, str] = {}
-    for name in names:
-        for left, right in (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"), ("L", "R"), ("l", "r")):
-            for candidate in _renamed(name, left, right):
-                if candidate in known and candidate != name and candidate not in found:
-                    found[name], found[candidate] = candidate, name
-                    break
-            if name in found:
-                break
-    return found
-
-
-def _renamed(name: str, left: str, right: str) -> list[str]:
-    if len(left) > 1:
-        return [name.replace(left, right)] if left in name else []
-    out = []
-    if name.startswith(left) and (len(name) == 1 or not name[1].islower() or name[1] in "_-. "):
-        out.append(right + name[1:])
-    for separator in "_-. ":
-        if name.endswith(separator + left):
-            out.append(name[: -len(left)] + right)
-        if f"{separator}{left}{separator}" in name:
-            out.append(name.replace(f"{separator}{left}{separator}", f"{separator}{right}{separator}"))
-    return out
 
 
 def _check(schema: Schema, where: object) -> None:
@@ -222,32 +241,71 @@ def _check(schema: Schema, where: object) -> None:
         raise SchemaError("has no name", where=where)
     if not schema.keypoints:
         raise SchemaError("has no keypoints", where=where)
+    _check_keypoints(schema, where)
+    _check_swaps(schema, where)
+    _check_limbs(schema, where)
+    for subset in schema.subsets:
+        if not 0 <= subset.start < subset.stop <= len(schema.keypoints):
+            span = f"{subset.start}..{subset.stop}"
+            raise SchemaError(f"subset {subset.name!r}: {span} is not a range of points", where=where)
+    for row in schema.upstream_flip:
+        for name in (row.name, row.takes):
+            if name not in schema.index:
+                raise SchemaError(f"upstream_flip: no keypoint {name!r}", where=where)
+
+
+def _check_keypoints(schema: Schema, where: object) -> None:
     seen: set[str] = set()
     for i, point in enumerate(schema.keypoints):
         if not point.name:
             raise SchemaError(f"keypoint {i} has an empty name", where=where)
+        what = f"keypoint {point.name!r}"
         if point.name in seen:
             raise SchemaError(f"keypoint name {point.name!r} stands twice", where=where)
         seen.add(point.name)
-        if not point.sigma > 0:
-            raise SchemaError(f"keypoint {point.name!r}: sigma must be above 0, not {point.sigma}", where=where)
-        _check_color(point.color, f"keypoint {point.name!r}", where)
-    partner = {point.name: point.swap for point in schema.keypoints}
-    for name, swap in partner.items():
-        if swap and swap not in partner:
-            raise SchemaError(f"keypoint {name!r} swaps with {swap!r}, which does not exist", where=where)
-        if swap and partner[swap] != name:
-            raise SchemaError(f"keypoint {name!r} swaps with {swap!r}, but {swap!r} swaps with {partner[swap]!r}", where=where)
+        if not (point.sigma > 0 and math.isfinite(point.sigma)):
+            raise SchemaError(f"{what}: sigma must be a number above 0, not {point.sigma}", where=where)
+        if point.group not in ("", "upper", "lower"):
+            raise SchemaError(f'{what}: group must be "upper", "lower" or left out, not {point.group!r}', where=where)
+        if point.side not in ("", "left", "right", "middle"):
+            raise SchemaError(f'{what}: side must be "left", "right" or "middle", not {point.side!r}', where=where)
+        if not point.part:
+            raise SchemaError(f"{what}: part is empty; leave it out instead", where=where)
+        _check_color(point.color, what, where)
+
+
+def _check_swaps(schema: Schema, where: object) -> None:
+    points = {point.name: point for point in schema.keypoints}
+    for point in schema.keypoints:
+        if not point.swap:
+            continue
+        other = points.get(point.swap)
+        if other is None:
+            raise SchemaError(f"keypoint {point.name!r} swaps with {point.swap!r}, which does not exist", where=where)
+        if other is point:
+            raise SchemaError(f"keypoint {point.name!r} swaps with itself; leave swap out instead", where=where)
+        if other.swap != point.name:
+            back = f"{other.name!r} swaps with {other.swap!r}" if other.swap else f"{other.name!r} swaps with none"
+            raise SchemaError(f"keypoint {point.name!r} swaps with {point.swap!r}, but {back}", where=where)
+        if point.side and point.side == other.side:
+            both = f"{point.name!r} and {other.name!r}"
+            raise SchemaError(f"keypoints {both} swap, yet both are {point.side!r}", where=where)
+
+
+def _check_limbs(schema: Schema, where: object) -> None:
+    seen: set[frozenset[str]] = set()
     for limb in schema.limbs:
+        what = f"limb {limb.start!r} - {limb.end!r}"
         for end in (limb.start, limb.end):
-            if end not in partner:
-                raise SchemaError(f"limb {limb.start!r} - {limb.end!r}: no keypoint {end!r}", where=where)
+            if end not in schema.index:
+                raise SchemaError(f"{what}: no keypoint {end!r}", where=where)
         if limb.start == limb.end:
             raise SchemaError(f"limb joins {limb.start!r} to itself", where=where)
-        _check_color(limb.color, f"limb {limb.start!r} - {limb.end!r}", where)
-    for subset in schema.subsets:
-        if not 0 <= subset.start < subset.stop <= len(schema.keypoints):
-            raise SchemaError(f"subset {subset.name!r}: {subset.start}..{subset.stop} is not a range of points", where=where)
+        ends = frozenset((limb.start, limb.end))
+        if ends in seen:
+            raise SchemaError(f"{what} stands twice", where=where)
+        seen.add(ends)
+        _check_color(limb.color, what, where)
 
 
 def _check_color(color: str, what: str, where: object) -> None:

@@ -19,8 +19,8 @@ def builtin_schemas() -> tuple[str, ...]:
 def find_schema(name_or_path: str | Path) -> Schema:
     """A schema by its name or by the path of a TOML file.
 
-    A built-in name wins over a file of that name without a suffix in the working folder. Built-in schemas are read once;
-    a user's file is read anew every time, for it may have been edited.
+    A built-in name wins over a file of that name in the working folder. Built-in schemas are read once; a user's file
+    is read anew every time, for it may have been edited.
 
     Raises:
         SchemaError: no such name and no such file (the message lists the names), or the file is faulty.
@@ -31,9 +31,8 @@ def find_schema(name_or_path: str | Path) -> Schema:
     path = Path(name_or_path)
     if path.suffix.lower() == ".toml" or path.is_file():
         return load_schema(path)
-    raise SchemaError(
-        f"no keypoint schema is called {text!r}; give the path of a .toml file or one of: {', '.join(builtin_schemas())}"
-    )
+    known = ", ".join(builtin_schemas())
+    raise SchemaError(f"no keypoint schema is called {text!r}; give the path of a .toml file or one of: {known}")
 
 
 @cache

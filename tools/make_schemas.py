@@ -3,8 +3,8 @@
     python tools/make_schemas.py FACTS_FOLDER [OUT_FOLDER]
 
 Each fact file holds what a dataset description of MMPose (Apache-2.0) says: names, swap partners, limbs, colours,
-sigmas, upper and lower halves, the paper. What is wrong there is corrected by the tables below, and the schema's notes say so.
-The product reads the TOML files only; this script is kept so that they can be made again.
+sigmas, upper and lower halves, the paper. What is wrong there is corrected by the tables below, and the schema's notes
+say so. The product reads the TOML files only; this script is kept so that they can be made again.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ RIGHT: dict[str, set[int]] = {
     "halpe": {i + 26 for i in RIGHT_68},
     "wflw": RIGHT_98,
 }
-SIDES_NOTE = "Names do not tell sides, so they are stated: of {what} seen from the front, the image's left is the right."
+SIDES_NOTE = "Names do not tell sides, so they are stated: of {what} seen in front, the image's left is the right."
 # In an open coat the inner edge of the right half is numbered after the left half.
 LATE_RIGHT_OF_COATS = {"sso_kpt30", "sso_kpt31", "lso_kpt38", "lso_kpt39"}
 

@@ -1,0 +1,76 @@
+"""Random views of an image for training. NumPy and OpenCV only.
+
+Affines are (2, 3) float64 and take image pixels to crop pixels (pixel centres at integers). Every random choice comes from the
+generator that is passed in, so that a sample depends on nothing but its seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.train.config import AugmentConfig
+
+Image = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.floating]
+
+# What stands upright in a photograph; anything else may be seen at any angle.
+UPRIGHT_CATEGORIES = frozenset({"person", "people", "human", "face", "body", "pedestrian"})
+UPRIGHT_WORDS = ("person", "top", "outwear", "dress", "trousers", "shorts", "skirt", "vest", "sling", "clothes", "face")
+UPRIGHT_ROTATION = 40.0
+FREE_ROTATION = 180.0
+
+
+def rotation_for(category: str) -> float:
+    """Largest rotation in degrees that makes sense for objects of this name: 40 for people and clothes, else 180."""
+    name = category.lower().replace("_", " ")
+    upright = name in UPRIGHT_CATEGORIES or any(word in name.split() for word in UPRIGHT_WORDS)
+    return UPRIGHT_ROTATION if upright else FREE_ROTATION
+
+
+@dataclass(frozen=True)
+class View:
+    """How a crop differs from the plain one: degrees, factor of its side, shift as shares of its side, mirrored or not."""
+
+    rotation: float = 0.0
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    flip: bool = False
+
+
+PLAIN = View()
+
+
+def random_view(config: AugmentConfig, rng: np.random.Generator) -> View:
+    """Draw a view. Scale is drawn on a logarithmic axis: as often twice as large as half as large."""
+    low, high = np.log(config.scale[0]), np.log(config.scale[1])
+    shift = rng.uniform(-config.shift, config.shift, 2)
+    return View(
+        rotation=float(rng.uniform(-config.rotation, config.rotation)) if config.rotation > 0 else 0.0,
+        scale=float(np.exp(rng.uniform(low, high))),
+        shift=(float(shift[0]), float(shift[1])),
+        flip=bool(rng.random() < config.flip),
+    )
+
+
+def mirror(affine: Array, width: int) -> Array:
+    """The affine followed by a horizontal mirror of the crop: x' = width - 1 - x."""
+    mirrored = np.array(affine, dtype=np.float64)
+    mirrored[0] *= -1
+    mirrored[0, 2] += width - 1
+    return mirrored
+
+
+def random_colour(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Image:
+    """Brightness, contrast and a factor for each channel, by one table look-up a channel."""
+    if not (config.brightness or config.contrast or config.colour):
+        return image
+    contrast = 1 + rng.uniform(-config.contrast, config.contrast)
+    brightness = 255 * rng.uniform(-config.brightness, config.brightness)
+    gain = 1 + rng.uniform(-config.colour, config.colour, 3)
+    levels = np.arange(256, dtype=np.float64)[:, None] * gain[None]
+    table = np.clip((levels - 127.5) * contrast + 127.5 + brightness, 0, 255).round().astype(np.uint8)
+    return cv2.LUT(image, table.reshape(256, 1, 3))

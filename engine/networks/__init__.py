@@ -33,4 +33,4 @@ def build(architecture: str, arguments: Mapping[str, Any], *, where: object = No
     try:
         return make(**arguments)
     except (TypeError, ValueError) as error:
-        raise ModelError(f"architecture {architecture!r} cannot be built from its arguments: {error}", where=where) from None
+        raise ModelError(f"architecture {architecture!r} does not take its arguments: {error}", where=where) from None

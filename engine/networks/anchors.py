@@ -1,7 +1,7 @@
 """Anchor boxes of EfficientDet-Lite and the box coding that goes with them.
 
-Coordinates are letterbox pixels measured from the image's edge (the first pixel covers 0..1), as COCO boxes are; subtract
-0.5 for coordinates whose integers are pixel centres.
+Coordinates are letterbox pixels measured from the image's edge (the first pixel covers 0..1), as COCO boxes are;
+subtract 0.5 for coordinates whose integers are pixel centres.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def decode_boxes(raw: Tensor, anchors: Tensor) -> Tensor:
 
 
 def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """The inverse of :func:`decode_boxes`: (A, 4) xyxy in letterbox pixels, one for each anchor -> (A, 4) ty, tx, th, tw."""
+    """The inverse of :func:`decode_boxes`: xyxy in letterbox pixels, one row an anchor -> (A, 4) ty, tx, th, tw."""
     y1x1, y2x2 = boxes[..., :2].flip(-1), boxes[..., 2:].flip(-1)
     size = (y2x2 - y1x1).clamp(min=1e-3)
     centre = (y1x1 + y2x2) / 2

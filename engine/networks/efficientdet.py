@@ -1,7 +1,7 @@
 """EfficientDet-Lite0: EfficientNet-Lite0, three BiFPN cells, one class head and one box head over five levels.
 
-Source: Tan, Pang & Le, "EfficientDet: Scalable and Efficient Object Detection", CVPR 2020; the Lite variant adds features
-without weights and uses ReLU6. Input is RGB, ``(value - 127) / 128``; 320 x 320 for the embedded weights.
+Source: Tan, Pang & Le, "EfficientDet: Scalable and Efficient Object Detection", CVPR 2020; the Lite variant adds
+features without weights and uses ReLU6. Input is RGB, ``(value - 127) / 128``; 320 x 320 for the embedded weights.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Fusion(nn.Module):
 class BiFPNCell(nn.Module):
     """One pass down and one pass up the pyramid.
 
-    Names carry the level: ``down6`` fuses level 6 with level 7 on the way to finer levels, ``up4`` fuses level 4 with the
-    finer level 3 on the way back. Level 3 has no second fusion: its downward result is its output.
+    Names carry the level: ``down6`` fuses level 6 with level 7 on the way to finer levels, ``up4`` fuses level 4 with
+    the finer level 3 on the way back. Level 3 has no second fusion: its downward result is its output.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class BiFPNCell(nn.Module):
             self.add_module(f"up{level}", Fusion())
 
     def forward(self, down_inputs: Sequence[Tensor], up_inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Levels 3 to 7; the first cell has other lateral convolutions for the two passes, later cells give the same list twice."""
+        """Levels 3 to 7, for each pass: the first cell is given other laterals, later cells the same maps."""
         _, _, _, _, p7 = down_inputs
         result = p7
         down = {}
@@ -108,8 +108,8 @@ class Neck(nn.Module):
 class LevelConv(nn.Module):
     """A 1x1 convolution shared by all levels, with an output scale and bias of its own for each.
 
-    EfficientDet's heads share their convolutions but keep one batch normalisation for each level; folded, that is a scale
-    and a bias. Keeping the weight shared (instead of five folded copies) lets every level learn from every object.
+    EfficientDet's heads share their convolutions but keep one batch normalisation for each level; folded, that is a
+    scale and a bias. Keeping the weight shared (not five folded copies) lets every level learn from every object.
     """
 
     def __init__(self, channels: int) -> None:
@@ -124,7 +124,7 @@ class LevelConv(nn.Module):
 
 
 class Head(nn.Module):
-    """Three separable layers with ReLU6, then a separable output; everything but ``LevelConv`` scale and bias is shared.
+    """Three separable layers with ReLU6, then a separable output; the levels share all but scales and biases.
 
     forward: five levels of (B, 64, h, w) -> (B, A, ``values``), anchors in the order of ``make_anchors``.
     """
@@ -151,7 +151,7 @@ class Head(nn.Module):
 class EfficientDet(nn.Module):
     """Object detector.
 
-    forward: (B, 3, H, W) -> boxes (B, A, 4) as ty, tx, th, tw (see ``anchors.decode_boxes``) and class logits (B, A, C);
+    forward: (B, 3, H, W) -> boxes (B, A, 4) as ty, tx, th, tw (see ``anchors.decode_boxes``), class logits (B, A, C);
     A is 19206 for 320 x 320.
     """
 
@@ -172,8 +172,8 @@ class EfficientDet(nn.Module):
     def replace_classes(self, num_classes: int, start: Sequence[Sequence[int]] | None = None) -> None:
         """Give the class head ``num_classes`` new classes; backbone, neck, box head and hidden class layers stay.
 
-        Each new class starts at the mean of output rows that exist, so that it answers to objects from the first step and
-        few images are enough.
+        Each new class starts at the mean of output rows that exist, so that it answers to objects from the first step
+        and few images are enough.
 
         Args:
             num_classes: classes of the new head.
@@ -203,7 +203,7 @@ class EfficientDet(nn.Module):
         layer = SameConv2d(CHANNELS, ANCHORS_PER_CELL * num_classes).to(weight)
         with torch.no_grad():
             layer.weight.copy_(new_weight.reshape(layer.weight.shape))
-            layer.bias.copy_(new_bias.reshape(-1))  # type: ignore[union-attr]
+            layer.bias.copy_(new_bias.reshape(-1))
         self.class_head.output.pointwise = layer
         self.class_head.values = num_classes
         self.num_classes = num_classes

@@ -1,8 +1,8 @@
 """Building blocks that the mobile networks share.
 
-The embedded networks come from TensorFlow graphs whose batch normalisation is folded into the convolutions, so the blocks
-here are plain convolutions with a bias, and padding follows TensorFlow's "SAME": the output has ceil(size / stride) cells,
-and where the padding is odd the extra row and column stand at the bottom and the right.
+The embedded networks come from TensorFlow graphs whose batch normalisation is folded into the convolutions, so the
+blocks here are plain convolutions with a bias, and padding follows TensorFlow's "SAME": the output has
+ceil(size / stride) cells, and where the padding is odd the extra row and column stand at the bottom and the right.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ class SameConv2d(nn.Conv2d):
     """A square convolution with TensorFlow "SAME" padding; state-dict names are those of ``nn.Conv2d``."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, *, groups: int = 1, bias: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        bias: bool = True,
     ) -> None:
         # With stride 1 and an odd kernel the padding is symmetric, which the convolution does by itself.
         padding = kernel // 2 if stride == 1 else 0

@@ -1,7 +1,7 @@
 """MoveNet: a MobileNetV2 trunk, a small feature pyramid and light heads at stride 4.
 
-``MoveNet`` is Google's single-pose network (Thunder and Lightning); ``MoveNetHeatmap`` is the same trunk with one heatmap
-head, for fine-tuning to any keypoint schema. Input is a square RGB crop, ``value * 0.00784302 - 1``.
+``MoveNet`` is Google's single-pose network (Thunder and Lightning); ``MoveNetHeatmap`` is the same trunk with one
+heatmap head, for fine-tuning to any keypoint schema. Input is a square RGB crop, ``value * 0.00784302 - 1``.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class MoveNetHeatmap(nn.Module):
         self.backbone = MoveNetBackbone(width)
         self.neck = MoveNetNeck(width)
         self.heads = nn.ModuleDict({"heatmap": MoveNetHead(num_keypoints)})
-        normal_output(self.heads["heatmap"].output)  # type: ignore[arg-type]
+        normal_output(self.heads["heatmap"].output)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.heads["heatmap"](self.neck(self.backbone(x)))

@@ -1,7 +1,7 @@
-"""ResNet with a deconvolution head: the pose network of Xiao et al., "Simple Baselines for Human Pose Estimation", ECCV 2018.
+"""ResNet with a deconvolution head: Xiao et al., "Simple Baselines for Human Pose Estimation", ECCV 2018.
 
-Backbone parameters have torchvision's names below ``backbone.`` (stride on the 3x3 convolution), so that its ImageNet weights
-and the published pose checkpoints fit. Input is RGB, normalised with the ImageNet mean and deviation.
+Backbone parameters have torchvision's names below ``backbone.`` (stride on the 3x3 convolution), so that its ImageNet
+weights and the published pose checkpoints fit. Input is RGB, normalised with the ImageNet mean and deviation.
 """
 
 from __future__ import annotations

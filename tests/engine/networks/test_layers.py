@@ -10,7 +10,14 @@ from engine.networks.layers import SameConv2d, same_max_pool, same_padding
 
 @pytest.mark.parametrize(
     ("size", "kernel", "stride", "before_after"),
-    [(320, 3, 2, (0, 1)), (80, 5, 2, (1, 2)), (5, 3, 2, (1, 1)), (7, 3, 1, (1, 1)), (6, 1, 2, (0, 0)), (3, 3, 2, (1, 1))],
+    [
+        (320, 3, 2, (0, 1)),
+        (80, 5, 2, (1, 2)),
+        (5, 3, 2, (1, 1)),
+        (7, 3, 1, (1, 1)),
+        (6, 1, 2, (0, 0)),
+        (3, 3, 2, (1, 1)),
+    ],
 )
 def test_padding_is_that_of_same(size: int, kernel: int, stride: int, before_after: tuple[int, int]) -> None:
     assert same_padding(size, size, kernel, stride) == before_after * 2

@@ -72,12 +72,14 @@ def test_heatmaps_equal_those_of_the_published_framework(run: str, num_keypoints
 
 def test_a_classifier_file_gives_the_backbone_and_leaves_the_head(tmp_path: Path) -> None:
     source = PoseResNet(50, 3)
-    classifier = {name.removeprefix("backbone."): t for name, t in source.state_dict().items() if name.startswith("backbone.")}
+    classifier = {
+        name.removeprefix("backbone."): t for name, t in source.state_dict().items() if name.startswith("backbone.")
+    }
     torch.save({**classifier, "fc.weight": torch.zeros(5, 2048), "fc.bias": torch.zeros(5)}, tmp_path / "imagenet.pth")
     network = PoseResNet(50, 3)
     head = network.head.final_layer.weight.detach().clone()
     network.load_trunk_from(read_weights(tmp_path / "imagenet.pth"))
-    assert torch.equal(network.backbone.layer4[2].conv3.weight, source.backbone.layer4[2].conv3.weight)  # type: ignore[index]
+    assert torch.equal(network.backbone.layer4[2].conv3.weight, source.backbone.layer4[2].conv3.weight)
     assert torch.equal(network.head.final_layer.weight, head)
 
 

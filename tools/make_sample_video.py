@@ -2,8 +2,8 @@
 
     python tools/make_sample_video.py [OUT.mp4]
 
-Everything is drawn here, from a skeleton of spatial joints projected straight onto the picture; the same input gives the
-same bytes on the same FFmpeg. 640x360, 30 frames a second, 3 seconds, H.264.
+Everything is drawn here, from a skeleton of spatial joints projected straight onto the picture; it gives the same bytes
+on the same FFmpeg. 640x360, 30 frames a second, 3 seconds, H.264.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def smooth(t: float) -> float:
 
 
 def pose(time: float) -> tuple[Joints, float]:
-    """Joints in body axes (x to the subject's left, y up, z ahead; body height 1) and the yaw (0 = facing the viewer)."""
+    """Joints in body axes (x to the subject's left, y up, z ahead; height 1) and the yaw (0 = facing the viewer)."""
     turned = smooth((time - TURN_FROM) / (TURN_TO - TURN_FROM))
     walking = 1.0 - turned
     phase = 2 * math.pi * time / STRIDE_SECONDS
@@ -51,7 +51,8 @@ def pose(time: float) -> tuple[Joints, float]:
 
     def down(start: Point, length: float, angle: float, out: float = 0.0) -> Point:
         """End of a bone hanging from ``start``, swung ahead by ``angle`` and sideways by ``out`` (radians)."""
-        return start + length * np.array([math.sin(out), -math.cos(angle) * math.cos(out), math.sin(angle) * math.cos(out)])
+        hang = math.cos(out)
+        return start + length * np.array([math.sin(out), -math.cos(angle) * hang, math.sin(angle) * hang])
 
     joints["neck"], joints["head"], joints["pelvis"] = at(0, 0.84, 0.01), at(0, 0.925, 0.03), at(0, 0.53, 0)
     for side, sign, offset in (("left", 1, 0.0), ("right", -1, math.pi)):
@@ -106,7 +107,8 @@ def bone(image: Image, start: Point, end: Point, widths: tuple[float, float], co
         p, q = start[:2] + shift * a, end[:2] + shift * b
         along = (q - p) / max(float(np.linalg.norm(q - p)), 1e-6)
         normal = np.array([-along[1], along[0]])
-        corners = np.array([p + normal * a * shrink, q + normal * b * shrink, q - normal * b * shrink, p - normal * a * shrink])
+        wide, thin = normal * a * shrink, normal * b * shrink
+        corners = np.array([p + wide, q + thin, q - thin, p - wide])
         tone = shade(color, factor * (0.82 + 0.18 * depth))
         cv2.fillConvexPoly(image, np.round(corners).astype(np.int32), tone)
         for centre, radius in ((p, a), (q, b)):
@@ -118,10 +120,11 @@ def torso(image: Image, joints: Joints, camera: Camera) -> None:
     p = {name: camera(point) for name, point in joints.items()}
     bone(image, p["pelvis"], (p["neck"] + p["pelvis"]) / 2, (0.135, 0.15), SHIRT)
     bone(image, p["left_hip"], p["right_hip"], (0.1, 0.1), TROUSERS)
-    chest = {s: camera(joints[f"{s}_shoulder"] * np.array([0.72, 1, 1]) - np.array([0, 0.035, 0])) for s in ("left", "right")}
-    waist = {s: camera(joints[f"{s}_hip"] * np.array([0.8, 1, 1]) + np.array([0, 0.045, 0])) for s in ("left", "right")}
+    sides = ("left", "right")
+    chest = {s: camera(joints[f"{s}_shoulder"] * np.array([0.72, 1, 1]) - np.array([0, 0.035, 0])) for s in sides}
+    waist = {s: camera(joints[f"{s}_hip"] * np.array([0.8, 1, 1]) + np.array([0, 0.045, 0])) for s in sides}
     body = np.array([chest["left"][:2], chest["right"][:2], waist["right"][:2], waist["left"][:2]])
-    for s in ("left", "right"):
+    for s in sides:
         bone(image, chest[s], waist[s], (0.11, 0.1), SHIRT)
     cv2.fillConvexPoly(image, cv2.convexHull(np.round(body).astype(np.int32)), SHIRT)
     bone(image, chest["left"], chest["right"], (0.1, 0.1), SHIRT)
@@ -205,7 +208,8 @@ def frame(back: Image, time: float) -> Image:
     x = 120 + SPEED * walked
     image = back.copy()
     shadow = image.copy()
-    cv2.ellipse(shadow, (round(x * FINE), round((GROUND + 2) * FINE)), (52 * FINE, 8 * FINE), 0, 0, 360, (92, 80, 68), -1)
+    feet = (round(x * FINE), round((GROUND + 2) * FINE))
+    cv2.ellipse(shadow, feet, (52 * FINE, 8 * FINE), 0, 0, 360, (92, 80, 68), -1)
     shadow = cv2.GaussianBlur(shadow, (0, 0), 5 * FINE)
     image = cv2.addWeighted(image, 0.45, shadow, 0.55, 0)
     figure(image, joints, Camera(x, yaw))

@@ -175,11 +175,11 @@ class EfficientDet(nn.Module):
         Each new class starts at the mean of output rows that exist, so that it answers to objects from the first step
         and few images are enough.
 
-        Measured on a mouse filmed from above, which no COCO class covers: 10 images to train, 50 steps of 4
-        (AdamW 1e-3, focal loss, 21 s on two cores), 22 test images. Share of those whose best box overlaps the animal by more
-        than one half, and that box's median score, after 10 and after 50 steps: animals 1.00 at 0.60, 1.00 at 0.81;
-        person 1.00 at 0.91, the same; all classes 0.95 at 0.22, 1.00 at 0.72; random with a prior 0.91 at 0.18, 1.00
-        at 0.67.
+        Measured on a mouse filmed from above, which no COCO class covers: 10 images to train, 50 steps of 4 (AdamW
+        1e-3, focal loss, 21 s on two cores), 22 test images. Share of those whose best box overlaps the animal by
+        more than one half, and that box's median score, after 10 and after 50 steps: animals 1.00 at 0.60, 1.00 at
+        0.81; person 1.00 at 0.91, the same; all classes 0.95 at 0.22, 1.00 at 0.72; random with a prior 0.91 at 0.18,
+        1.00 at 0.67.
 
         Args:
             num_classes: classes of the new head.

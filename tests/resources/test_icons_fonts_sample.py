@@ -12,15 +12,16 @@ from resources import resource_path
 
 ICONS = sorted(path for path in resource_path("icons").glob("*.svg") if path.stem != "poseapp")
 SVG = "{http://www.w3.org/2000/svg}"
-USED_BY_THE_WINDOW = """open-folder open-image open-video open-project save export import undo redo select box place delete
-zoom-in zoom-out fit actual-size zoom-instance hide-others labels bones boxes run run-all stop accept accept-all reject
-occluded absent visible swap mirror copy paste duplicate next previous play pause train model evaluate settings theme-dark
-theme-light palette history flag filter search person skeleton warning error info check close chevron-down chevron-right
-""".split()
+USED_BY_THE_WINDOW = """
+open-folder open-image open-video open-project save export import undo redo select box place delete zoom-in zoom-out fit
+actual-size zoom-instance hide-others labels bones boxes run run-all stop accept accept-all reject occluded absent visible
+swap mirror copy paste duplicate next previous play pause train model evaluate settings theme-dark theme-light palette
+history flag filter search person skeleton warning error info check close chevron-down chevron-right
+"""
 
 
 def test_icons_of_all_verbs_are_there() -> None:
-    assert set(USED_BY_THE_WINDOW) <= {path.stem for path in ICONS}
+    assert set(USED_BY_THE_WINDOW.split()) <= {path.stem for path in ICONS}
 
 
 @pytest.mark.parametrize("path", ICONS, ids=lambda path: path.stem)

@@ -1,0 +1,168 @@
+"""Still images: always RGB, uint8, (H, W, 3), upright.
+
+The EXIF orientation is applied once, here; grey becomes three equal channels, 16 bits become 8, palettes and CMYK
+become RGB and an alpha channel is dropped. Of files with several pictures the first is taken. Paths may hold any
+character: files are read by Python and decoded from memory.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.errors import MediaError
+from engine.media.headers import ImageHeader, png_is_intact, read_header
+
+Image = npt.NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
+     ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
+)  # fmt: skip
+# 268 million pixels are 0.8 GB of RGB; a header that announces more is a mistake or a trap.
+MAX_PIXELS = 1 << 28
+
+# Every fault becomes a MediaError with the file's name; the decoder's own lines on standard error would only repeat it.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def read_image(path: Path | str) -> Image:
+    """Read an image file.
+
+    Returns:
+        RGB uint8 (H, W, 3), C-contiguous, upright.
+
+    Raises:
+        MediaError: missing, empty, broken, cut short, too large, or of a kind that cannot be read.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MediaError(_reason(error, path), where=path) from None
+    return decode_image(data, where=path)
+
+
+def decode_image(data: bytes, *, where: object = None) -> Image:
+    """As :func:`read_image`, from the bytes of a file."""
+    if not data:
+        raise MediaError("is empty (0 bytes)", where=where)
+    header = read_header(io.BytesIO(data))
+    if header is not None:
+        _check_size(header, where)
+        if header.format == "png" and not png_is_intact(data):
+            raise MediaError(_why_undecodable(data, header), where=where)
+    try:
+        # The orientation is ours to apply, so that it agrees with image_size whatever the decoder knows.
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        image = None
+    except MemoryError:
+        raise MediaError("is too large for the memory of this computer", where=where) from None
+    if image is None:
+        raise MediaError(_why_undecodable(data, header), where=where)
+    # libtiff turns the picture upright itself; turning it again would undo that.
+    orientation = 1 if header is None or header.format == "tiff" else header.orientation
+    return np.ascontiguousarray(_upright(image, orientation))
+
+
+def image_size(path: Path | str) -> tuple[int, int]:
+    """Width and height of the image that :func:`read_image` would give, from the header where the format allows it.
+
+    Raises:
+        MediaError: as :func:`read_image`; damage behind the header is not noticed.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            header = read_header(file)
+    except OSError as error:
+        raise MediaError(_reason(error, path), where=path) from None
+    if header is not None:
+        _check_size(header, path)
+        return header.size
+    height, width = read_image(path).shape[:2]
+    return width, height
+
+
+def list_images(folder: Path | str, recursive: bool = True) -> list[Path]:
+    """The image files of a folder in natural order ("2.png" before "10.png"), folder by folder, without hidden ones.
+
+    Raises:
+        MediaError: the folder is missing or cannot be read.
+    """
+    folder = Path(folder)
+
+    def refuse(error: OSError) -> None:
+        raise MediaError(_reason(error, folder), where=error.filename or folder)
+
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        found += [Path(parent, name) for name in names if is_image(name) and not name.startswith(".")]
+    return natural_order(found, folder)
+
+
+def is_image(name: Path | str) -> bool:
+    """Whether the file's suffix is that of an image format we read."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def natural_order(paths: Iterable[Path], root: Path | None = None) -> list[Path]:
+    """Sort paths as people do: numbers by value, letters without case, a folder's files before its subfolders."""
+
+    def key(path: Path) -> tuple[object, ...]:
+        relative = path.relative_to(root) if root is not None else path
+        parts = [_natural(part) for part in relative.parts]
+        return ([(1, part) for part in parts[:-1]] + [(0, parts[-1])], str(path))
+
+    return sorted(paths, key=key)
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    pieces = re.split(r"(\d+)", text.casefold())
+    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces if piece]
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """Apply EXIF orientation 1..8: what row 0 and column 0 of the stored picture are in the upright one."""
+    if orientation >= 5:
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return image
+
+
+def _check_size(header: ImageHeader, where: object) -> None:
+    if header.width * header.height > MAX_PIXELS:
+        raise MediaError(
+            f"is too large: {header.width} x {header.height} pixels, at most {MAX_PIXELS >> 20} million are read",
+            where=where,
+        )
+
+
+def _why_undecodable(data: bytes, header: ImageHeader | None) -> str:
+    if header is None:
+        if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
+            return "is a HEIC or AVIF picture, which is not supported; convert it to JPEG or PNG"
+        return "is not an image of a known format, or its header is damaged"
+    if header.format == "tiff":
+        return "is a damaged TIFF, or of a kind that is not supported (floating-point samples); convert it to PNG"
+    return f"is a damaged {header.format.upper()} image (cut short?); copy or export it again"
+
+
+def _reason(error: OSError, path: Path) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if path.is_dir():
+        return "is a folder, not an image"
+    return f"cannot be read ({error.strerror or error})"

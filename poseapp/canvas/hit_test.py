@@ -1,0 +1,139 @@
+"""What lies under the pointer. Vectorised over all poses of the frame; no Qt, the zoom enters as a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from poseapp.canvas.batch import PoseBatch
+from poseapp.canvas.layout import OUTLINE
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+POINT_TOLERANCE = 9.0
+LIMB_TOLERANCE = 5.0
+BOX_TOLERANCE = 5.0
+SELECTED_HEAD_START = 4.0
+"""Screen pixels by which points and limbs of a selected instance count as nearer than they are."""
+
+
+class HitKind(StrEnum):
+    POINT = "point"
+    LIMB = "limb"
+    BOX = "box"
+
+
+@dataclass(frozen=True)
+class HitTarget:
+    """What was hit. ``index`` is the keypoint, the limb of the schema, or the side of the box (0 left, 1 top, 2 right,
+    3 bottom)."""
+
+    kind: HitKind
+    instance_id: int
+    index: int
+
+
+def hit_test(
+    batch: PoseBatch,
+    x: float,
+    y: float,
+    scale: float,
+    *,
+    selected: frozenset[int] = frozenset(),
+    pickable: Flags | None = None,
+    parts: frozenset[str] | None = None,
+    bones: bool = True,
+    boxes: bool = False,
+) -> HitTarget | None:
+    """The nearest point within reach, else the nearest limb, else the nearest side of a box.
+
+    Args:
+        x, y: in image pixels.
+        scale: screen pixels to the image pixel; tolerances are constant on screen.
+        selected: instances that win against equally near ones.
+        pickable: (N,) bool, instances that can be hit at all; None for all.
+        parts: only these parts of the schema, or None for all.
+        bones, boxes: whether these are drawn, and so can be hit.
+
+    Of equally near targets the one drawn last wins. Points that are absent or too dense to be drawn are never hit.
+    """
+    if not len(batch) or not (np.isfinite(x) and np.isfinite(y)):
+        return None
+    if pickable is None:
+        pickable = np.ones(len(batch), dtype=np.bool_)
+    favoured = np.isin(batch.ids, np.fromiter(selected, dtype=np.int64, count=len(selected)))
+    here = np.array([x, y])
+    usable = (batch.point_sizes(scale, parts) > 0) & pickable[batch.owner]
+    row = _nearest(_point_distances(batch.points, here) * scale, usable, favoured[batch.owner], POINT_TOLERANCE)
+    if row is not None:
+        return HitTarget(HitKind.POINT, int(batch.ids[batch.owner[row]]), int(batch.index[row]))
+    if bones:
+        usable = batch.limb_shown & (batch.limb_index != OUTLINE) & pickable[batch.limb_owner]
+        if parts is not None:
+            usable &= batch.parts_in(parts)[batch.limb_part]
+        distances = segment_distances(batch.points[batch.limbs], here) * scale
+        row = _nearest(distances, usable, favoured[batch.limb_owner], LIMB_TOLERANCE)
+        if row is not None:
+            return HitTarget(HitKind.LIMB, int(batch.ids[batch.limb_owner[row]]), int(batch.limb_index[row]))
+    return _hit_box(batch, here, scale, pickable, favoured) if boxes else None
+
+
+def _hit_box(batch: PoseBatch, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> HitTarget | None:
+    sides = box_sides(batch.boxes)
+    usable = np.repeat(pickable & np.isfinite(batch.boxes).all(axis=1), 4)
+    distances = segment_distances(sides.reshape(-1, 2, 2), here) * scale
+    row = _nearest(distances, usable, np.repeat(favoured, 4), BOX_TOLERANCE)
+    return None if row is None else HitTarget(HitKind.BOX, int(batch.ids[row // 4]), row % 4)
+
+
+def points_inside(
+    batch: PoseBatch,
+    x1: float,
+    y1: float,
+    x2: float,
+    y2: float,
+    scale: float,
+    pickable: Flags | None = None,
+    parts: frozenset[str] | None = None,
+) -> frozenset[tuple[int, int]]:
+    """(instance id, keypoint) of all drawn points in the rectangle with these opposite corners, in image pixels."""
+    low, high = np.minimum([x1, y1], [x2, y2]), np.maximum([x1, y1], [x2, y2])
+    inside = ((batch.points >= low) & (batch.points <= high)).all(axis=1) & (batch.point_sizes(scale, parts) > 0)
+    if pickable is not None:
+        inside &= pickable[batch.owner]
+    rows = np.flatnonzero(inside)
+    return frozenset(zip(batch.ids[batch.owner[rows]].tolist(), batch.index[rows].tolist(), strict=True))
+
+
+def segment_distances(segments: Floats, point: Floats) -> Floats:
+    """(S,) distance of ``point`` (2,) from segments (S, 2, 2) of two ends."""
+    start, along = segments[:, 0], segments[:, 1] - segments[:, 0]
+    length2 = (along**2).sum(axis=1)
+    share = ((point - start) * along).sum(axis=1) / np.where(length2 > 0, length2, 1.0)
+    foot = start + np.clip(share, 0.0, 1.0)[:, None] * along
+    return _point_distances(foot, point)
+
+
+def box_sides(boxes: Floats) -> Floats:
+    """(N, 4, 2, 2) left, top, right, bottom of boxes (N, 4) xyxy."""
+    x1, y1, x2, y2 = boxes.T
+    corners = np.stack([x1, y1, x1, y2, x1, y1, x2, y1, x2, y1, x2, y2, x1, y2, x2, y2], axis=1)
+    return corners.reshape(-1, 4, 2, 2)
+
+
+def _point_distances(points: Floats, here: Floats) -> Floats:
+    delta = points - here
+    return np.hypot(delta[:, 0], delta[:, 1])
+
+
+def _nearest(distances: Floats, usable: Flags, favoured: Flags, tolerance: float) -> int | None:
+    """Row of the nearest within the tolerance; favoured rows count as nearer; the last of equal ones."""
+    rows = np.flatnonzero(usable & (distances <= tolerance))
+    if not len(rows):
+        return None
+    ranked = distances[rows] - SELECTED_HEAD_START * favoured[rows]
+    return int(rows[len(rows) - 1 - np.argmin(ranked[::-1])])

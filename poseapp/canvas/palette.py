@@ -1,0 +1,134 @@
+"""Colours of the canvas, for both themes. Plain numbers, no Qt: a colour is a packed integer 0xRRGGBB.
+
+Left, right and middle are told apart by people with any of the common colour deficiencies: blue and orange differ along
+the one axis that all of them keep, and in lightness. The instance colours alternate in lightness for the same reason
+(after the qualitative set of Okabe and Ito, "Color Universal Design", 2008, brightened to read on photographs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+Packed = npt.NDArray[np.int64]
+
+
+class ColorMode(StrEnum):
+    """What the colour of a bone or point tells."""
+
+    SIDE = "side"
+    LIMB = "limb"
+    INSTANCE = "instance"
+    SCORE = "score"
+    SOURCE = "source"
+
+
+MIDDLE, LEFT, RIGHT = 0, 1, 2
+SIDE_CODES = {"middle": MIDDLE, "left": LEFT, "right": RIGHT}
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Every colour that the canvas paints with.
+
+    Attributes:
+        ground: around the picture.
+        ground_edge: the hairline where the picture ends.
+        outline: under bones and points, so that they read on any picture.
+        plate, plate_text, plate_faint: the boxes behind names and the read-out, and the writing on them.
+        accent: selection, crosshair, rubber band.
+        sides: middle, left, right.
+        instances: one for each pose, by its track or id.
+        human, model: who set a point.
+        certain: a point of a person where colours tell the model's score.
+        score_ramp: from score 0 to score 1.
+    """
+
+    ground: int
+    ground_edge: int
+    outline: int
+    plate: int
+    plate_text: int
+    plate_faint: int
+    accent: int
+    sides: tuple[int, int, int] = (0xF4F1E8, 0x45A9FF, 0xFF9424)
+    instances: tuple[int, ...] = (
+        0x56B4E9,
+        0xFFB000,
+        0x2FD5A0,
+        0xF2789F,
+        0xF5E642,
+        0x9C8CFF,
+        0xFF7043,
+        0x8BE04E,
+        0xD98CF0,
+        0x4DE3E8,
+        0xC9A66B,
+        0xB7C9D9,
+    )
+    human: int = 0x2FD5A0
+    model: int = 0xD98CF0
+    certain: int = 0xDCE3EA
+    score_ramp: tuple[int, ...] = field(default=(0xFF3B5C, 0xFF7A3C, 0xFFC33D, 0xC8E64C, 0x43D6A3, 0x35B7F0))
+
+
+DARK = Palette(
+    ground=0x17191D,
+    ground_edge=0x2A2E35,
+    outline=0x0B0D10,
+    plate=0x14171C,
+    plate_text=0xF1F4F8,
+    plate_faint=0x9AA5B3,
+    accent=0xFFFFFF,
+)
+LIGHT = Palette(
+    ground=0xDFE3E8,
+    ground_edge=0xB9C1CB,
+    outline=0x0B0D10,
+    plate=0xFCFDFE,
+    plate_text=0x1A1F27,
+    plate_faint=0x5B6675,
+    accent=0xFFFFFF,
+)
+
+
+def palette_for(*, dark: bool) -> Palette:
+    return DARK if dark else LIGHT
+
+
+def pack(red: int, green: int, blue: int) -> int:
+    return (red << 16) | (green << 8) | blue
+
+
+def unpack(color: int) -> tuple[int, int, int]:
+    """Red, green, blue, each 0..255."""
+    return (color >> 16) & 255, (color >> 8) & 255, color & 255
+
+
+def parse_hex(color: str) -> int:
+    """``#rrggbb`` as a packed colour."""
+    return int(color[1:], 16)
+
+
+def instance_color(palette: Palette, instance_id: int, track: int | None) -> int:
+    """Colour of one pose: by its track, so that an identity keeps its colour through a video, else by its id."""
+    number = instance_id if track is None else track
+    return palette.instances[number % len(palette.instances)]
+
+
+def score_colors(palette: Palette, scores: npt.NDArray[np.float64]) -> Packed:
+    """Colours for scores 0..1 in 16 steps along the ramp; NaN (no score) gives ``palette.certain``."""
+    known = np.isfinite(scores)
+    level = np.round(np.clip(np.where(known, scores, 0.0), 0.0, 1.0) * 15).astype(np.int64)
+    return np.where(known, _ramp(palette.score_ramp)[level], palette.certain)
+
+
+def _ramp(stops: tuple[int, ...], steps: int = 16) -> Packed:
+    at = np.linspace(0.0, len(stops) - 1.0, steps)
+    channels = np.array([unpack(stop) for stop in stops], dtype=np.float64)
+    mixed = [np.interp(at, np.arange(len(stops)), channels[:, c]).round().astype(np.int64) for c in range(3)]
+    packed: Packed = (mixed[0] << 16) | (mixed[1] << 8) | mixed[2]
+    return packed

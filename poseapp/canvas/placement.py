@@ -1,0 +1,158 @@
+"""Placing a pose point by point, in the order of the schema. No Qt.
+
+Left button places visible, right button occluded; until the button comes up the point can be dragged. Tab skips,
+Backspace takes the last one back, Enter ends, Esc gives up. The points to come are shown as a ghost, fitted to those
+that are placed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.schema import Schema
+from poseapp.canvas.anatomy import apply_matrix, fit_similarity
+from poseapp.canvas.pointer import Button, CursorRole, EventKind, Ghost, Host, PlacedPose, PointerEvent
+from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE
+
+Floats = npt.NDArray[np.float64]
+
+_GHOST_SHARE = 0.5
+"""Height of the ghost before two points are placed, as a share of the picture's."""
+
+
+class PlacementTool:
+    """See the module's docstring. The host says which schema (``host.placement``)."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._schema: Schema | None = None
+        self._template: Floats = np.zeros((0, 2))
+        self._restart()
+
+    @property
+    def busy(self) -> bool:
+        return self._next > 0 or self._holding is not None
+
+    @property
+    def next_point(self) -> int | None:
+        """The keypoint that the next press places, or None when there is no schema."""
+        return None if self._schema is None or self._next >= self._schema.num_keypoints else self._next
+
+    def handle(self, event: PointerEvent) -> None:
+        self.host.show_cursor(CursorRole.CROSS)
+        self._follow_schema()
+        if self._schema is None:
+            return
+        self._pointer = np.array([event.x, event.y])
+        if event.kind in (EventKind.PRESS, EventKind.DOUBLE) and self._holding is None:
+            # The second press of a quick pair comes as a double click.
+            self._holding = OCCLUDED if event.button == Button.RIGHT else VISIBLE
+        elif event.kind == EventKind.RELEASE and self._holding is not None:
+            self._set(self._holding)
+            self._holding = None
+        self._show()
+
+    def leave(self) -> None:
+        self.host.show_ghost(None)
+
+    def wants_key(self, name: str) -> bool:
+        return name in ("tab", "backspace", "enter", "escape") and (self.busy or name == "tab")
+
+    def key(self, name: str) -> bool:
+        if not self.wants_key(name):
+            return False
+        if name == "tab":
+            self._follow_schema()
+            if self._schema is not None:
+                self._set(ABSENT)
+        elif name == "backspace":
+            self._back()
+        elif name == "enter":
+            self._finish()
+        else:
+            return self.cancel()
+        self._show()
+        return True
+
+    def cancel(self) -> bool:
+        was_busy = self.busy
+        self._restart()
+        self.host.show_ghost(None)
+        return was_busy
+
+    def _restart(self) -> None:
+        k = 0 if self._schema is None else self._schema.num_keypoints
+        self._next = 0
+        self._holding: int | None = None
+        self._pointer: Floats | None = None
+        self._points = np.zeros((k, 2))
+        self._visibility = np.zeros(k, dtype=np.uint8)
+
+    def _follow_schema(self) -> None:
+        wanted = self.host.placement
+        if wanted is None:
+            self._schema = None
+        elif wanted[0] is not self._schema:
+            self._schema, self._template = wanted
+            pointer = self._pointer
+            self._restart()
+            self._pointer = pointer
+
+    def _set(self, visibility: int) -> None:
+        if visibility != ABSENT and self._pointer is not None:
+            self._points[self._next] = self._inside(self._pointer)
+            self._visibility[self._next] = visibility
+        self._next += 1
+        if self.next_point is None:
+            self._finish()
+
+    def _inside(self, point: Floats) -> Floats:
+        size = self.host.size
+        return point.copy() if size is None else np.clip(point, -0.5, np.array(size) - 0.5)
+
+    def _back(self) -> None:
+        if self._holding is not None:
+            self._holding = None
+        elif self._next > 0:
+            self._next -= 1
+            self._visibility[self._next] = ABSENT
+
+    def _finish(self) -> None:
+        pose = PlacedPose(self._points.copy(), self._visibility.copy())
+        pointer = self._pointer
+        self._restart()
+        self._pointer = pointer
+        if (pose.visibility > 0).any():
+            self.host.place(pose)
+
+    def _show(self) -> None:
+        if self._schema is None or self.next_point is None:
+            self.host.show_ghost(None)
+            return
+        points, visibility = self._points.copy(), self._visibility.copy()
+        if self._pointer is not None and self._holding is not None:
+            points[self._next] = self._inside(self._pointer)
+            visibility[self._next] = self._holding
+        placed = visibility > 0
+        ghost = self._ghost(points, placed)
+        ghost[placed] = points[placed]
+        skipped = (np.arange(len(points)) < self._next) & ~placed
+        self.host.show_ghost(Ghost(self._schema, ghost, visibility, skipped, self._next))
+
+    def _ghost(self, points: Floats, placed: npt.NDArray[np.bool_]) -> Floats:
+        """The template laid over the placed points, and over the pointer as the next one."""
+        known, places = np.flatnonzero(placed), points[placed]
+        if not placed[self._next] and self._pointer is not None:
+            known = np.append(known, self._next)
+            places = np.concatenate([places, self._pointer[None]])
+        template = self._template * self._default_scale()
+        if not len(known):
+            return template
+        matrix = fit_similarity(template[known], places)
+        return apply_matrix(matrix, template)
+
+    def _default_scale(self) -> float:
+        height = float(np.ptp(self._template[:, 1])) or 1.0
+        size = self.host.size
+        return _GHOST_SHARE * (size[1] if size else 400.0) / height

@@ -1,0 +1,136 @@
+"""What the canvas shows, without Qt: poses, selection, hover and preview, and the arrays made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.schema import Schema
+from poseapp.canvas.anatomy import handle_positions
+from poseapp.canvas.batch import PoseBatch, build_batch
+from poseapp.canvas.gestures import pose_box
+from poseapp.canvas.hit_test import HitTarget, hit_test, points_inside
+from poseapp.canvas.pointer import PointerEvent, PointRef
+from poseapp.canvas.style import CanvasStyle
+from poseapp.project.model import Instance
+
+Flags = npt.NDArray[np.bool_]
+
+_HANDLE_REACH = 7.0
+
+
+class CanvasState:
+    """Poses in two layers: the *still* ones, painted once and kept, and the *live* ones on top, painted every time.
+
+    Live are the selected, the hovered and the previewed instances.
+    """
+
+    def __init__(self) -> None:
+        self.schemas: Mapping[int, Schema] = {}
+        self.style = CanvasStyle()
+        self.batch = build_batch((), {})
+        self.selected: frozenset[int] = frozenset()
+        self.points: frozenset[PointRef] = frozenset()
+        self.hovered: HitTarget | None = None
+        self.preview: Mapping[int, Instance] = {}
+        self.handles = False
+        self.ghosts = build_batch((), {})
+        self._live: PoseBatch | None = None
+        self._rows: dict[int, int] = {}
+
+    def set_instances(self, instances: Sequence[Instance], schemas: Mapping[int, Schema]) -> None:
+        self.schemas = schemas
+        self.batch = build_batch(instances, schemas)
+        self._rows = {instance.id: row for row, instance in enumerate(self.batch.instances)}
+        if self.hovered is not None and not self._still_there(self.hovered):
+            self.hovered = None
+        self.refresh()
+
+    def set_ghosts(self, instances: Sequence[Instance]) -> None:
+        self.ghosts = build_batch(instances, self.schemas)
+
+    def refresh(self) -> None:
+        """Forget the live batch; to be called after any change of selection, hover, preview or style."""
+        self._live = None
+
+    def instance(self, instance_id: int) -> Instance | None:
+        row = self._rows.get(instance_id)
+        return None if row is None else self.batch.instances[row]
+
+    def shown(self, instance_id: int) -> Instance | None:
+        """The instance as it is drawn now: its preview, if there is one."""
+        return self.preview.get(instance_id) or self.instance(instance_id)
+
+    def live_batch(self) -> PoseBatch:
+        """Instances of the upper layer: hovered, then selected, then those under way."""
+        if self._live is None:
+            hovered = [] if self.hovered is None else [self.hovered.instance_id]
+            order = [id_ for id_ in hovered if id_ not in self.selected and self._drawable(id_)]
+            order += [i.id for i in self.batch.instances if i.id in self.selected and i.id not in self.preview]
+            order += [id_ for id_ in self.preview if id_ in self._rows]
+            found = [self.shown(id_) for id_ in dict.fromkeys(order)]
+            self._live = build_batch([i for i in found if i is not None], self.schemas)
+        return self._live
+
+    def still_rows(self) -> Flags:
+        """(N,) instances of the lower layer."""
+        above = self.selected | set(self.preview)
+        return self.drawable_rows() & ~np.isin(self.batch.ids, np.array(sorted(above), dtype=np.int64))
+
+    def bright_rows(self) -> Flags:
+        """(N,) instances of the lower layer that are not dimmed: all, as long as nothing is selected."""
+        return np.full(len(self.batch), not self.selected)
+
+    def drawable_rows(self) -> Flags:
+        """(N,) instances that are drawn, and so can be hit."""
+        if self.style.hide_others and self.selected:
+            return np.isin(self.batch.ids, np.array(sorted(self.selected), dtype=np.int64))
+        return np.ones(len(self.batch), dtype=np.bool_)
+
+    def hit(self, x: float, y: float, scale: float) -> HitTarget | None:
+        return hit_test(
+            self.batch,
+            x,
+            y,
+            scale,
+            selected=self.selected,
+            pickable=self.drawable_rows(),
+            parts=self.style.parts,
+            bones=self.style.show_bones,
+            boxes=self.style.show_boxes,
+        )
+
+    def points_inside(self, first: PointerEvent, last: PointerEvent) -> frozenset[PointRef]:
+        return points_inside(
+            self.batch, first.x, first.y, last.x, last.y, last.scale, self.drawable_rows(), self.style.parts
+        )
+
+    def handle_owner(self) -> Instance | None:
+        """The instance whose box has handles now: the only selected one, while handles are asked for."""
+        if not self.handles or len(self.selected) != 1:
+            return None
+        return self.shown(next(iter(self.selected)))
+
+    def hit_handle(self, x: float, y: float, scale: float) -> tuple[int, int] | None:
+        """(instance id, handle) under the pointer."""
+        owner = self.handle_owner()
+        box = None if owner is None else pose_box(owner)
+        if owner is None or box is None:
+            return None
+        distances = np.abs(handle_positions(box, scale) - (x, y)).max(axis=1) * scale
+        nearest = int(np.argmin(distances))
+        return (owner.id, nearest) if distances[nearest] <= _HANDLE_REACH else None
+
+    def with_style(self, **changes: object) -> CanvasStyle:
+        """The present style with some fields replaced."""
+        return replace(self.style, **changes)  # type: ignore[arg-type]
+
+    def _still_there(self, target: HitTarget) -> bool:
+        return target.instance_id in self._rows
+
+    def _drawable(self, instance_id: int) -> bool:
+        row = self._rows.get(instance_id)
+        return row is not None and bool(self.drawable_rows()[row])

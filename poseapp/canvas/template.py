@@ -1,0 +1,86 @@
+"""A pose to begin with: where the points of a schema lie on a figure at rest. No Qt."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.schema import Schema
+
+Floats = npt.NDArray[np.float64]
+
+# A person seen in front, arms a little off the body; x to the right of the picture, so the subject's left is at larger
+# x. In heights of the figure.
+_LEFT_HALF = {
+    "nose": (0.0, 0.075),
+    "eye": (0.018, 0.06),
+    "ear": (0.04, 0.068),
+    "head": (0.0, 0.02),
+    "head_top": (0.0, 0.0),
+    "top_head": (0.0, 0.0),
+    "neck": (0.0, 0.16),
+    "upper_neck": (0.0, 0.14),
+    "thorax": (0.0, 0.19),
+    "shoulder": (0.1, 0.19),
+    "elbow": (0.14, 0.33),
+    "wrist": (0.16, 0.46),
+    "hand": (0.165, 0.49),
+    "hip": (0.06, 0.5),
+    "pelvis": (0.0, 0.49),
+    "knee": (0.068, 0.72),
+    "ankle": (0.074, 0.93),
+    "heel": (0.068, 0.955),
+    "big_toe": (0.086, 0.985),
+    "small_toe": (0.11, 0.975),
+    "foot": (0.09, 0.98),
+}
+
+
+def template_pose(schema: Schema) -> Floats:
+    """(K, 2) points of a figure about 1 high, y downwards.
+
+    Points with the usual names of a person's joints stand where they belong; all others are laid out so that joined
+    points lie near each other and left and right mirror.
+    """
+    known = {i: place for i, name in enumerate(schema.names) if (place := _place(name, schema.sides[i])) is not None}
+    points = _circle(schema)
+    for i, place in known.items():
+        points[i] = place
+    free = np.array([i not in known for i in range(schema.num_keypoints)])
+    return _relaxed(schema, points, free) if free.any() else points
+
+
+def _place(name: str, side: str) -> tuple[float, float] | None:
+    plain = name.lower().replace(" ", "_").replace("-", "_")
+    for word in ("left_", "right_", "_left", "_right"):
+        plain = plain.replace(word, "")
+    found = _LEFT_HALF.get(plain)
+    if found is None:
+        return None
+    return (-found[0] if side == "right" else found[0]), found[1]
+
+
+def _circle(schema: Schema) -> Floats:
+    """Points around an oval, left ones on the right of the picture, in the order of the schema from the top down."""
+    points = np.zeros((schema.num_keypoints, 2))
+    for side, sign in (("left", 1.0), ("right", -1.0), ("middle", 0.0)):
+        rows = [i for i, s in enumerate(schema.sides) if s == side]
+        down = (np.arange(len(rows)) + 0.5) / max(len(rows), 1)
+        points[rows, 0] = sign * 0.3 * np.sin(np.pi * down)
+        points[rows, 1] = down
+    return points
+
+
+def _relaxed(schema: Schema, points: Floats, free: npt.NDArray[np.bool_], rounds: int = 60) -> Floats:
+    """Free points drawn towards their neighbours along the limbs, a little, so that bones do not cross all over."""
+    limbs = schema.limb_indices
+    if not len(limbs):
+        return points
+    for _ in range(rounds):
+        total, count = np.zeros_like(points), np.zeros(len(points))
+        for a, b in (limbs.T, limbs.T[::-1]):
+            np.add.at(total, a, points[b])
+            np.add.at(count, a, 1)
+        pulled = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], points)
+        points = np.where(free[:, None], 0.9 * points + 0.1 * pulled, points)
+    return points

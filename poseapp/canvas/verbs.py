@@ -1,0 +1,72 @@
+"""Edits that gestures make, through the project's verbs: several instances of one frame in one step. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.schema import Schema
+from poseapp.canvas.anatomy import apply_matrix
+from poseapp.project.model import Edit, FrameEdit, FrameKey, Instance
+
+Floats = npt.NDArray[np.float64]
+Moves = Mapping[int, tuple[float, float]]
+
+
+def with_points(instance: Instance, moves: Moves) -> Instance:
+    """The instance with these keypoints elsewhere, for a preview."""
+    keypoints = instance.keypoints.copy()
+    for index, place in moves.items():
+        keypoints[index] = place
+    return replace(instance, keypoints=keypoints)
+
+
+def with_matrix(instance: Instance, matrix: Floats) -> Instance:
+    """The instance under a (2, 3) matrix, box and all, for a preview."""
+    box = None if instance.box is None else transformed_box(instance.box, matrix)
+    return replace(instance, keypoints=apply_matrix(matrix, instance.keypoints), box=box)
+
+
+def transformed_box(box: Floats, matrix: Floats) -> Floats:
+    """(4,) the upright box around the corners of a box under a (2, 3) matrix."""
+    x1, y1, x2, y2 = box
+    corners = apply_matrix(matrix, np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]))
+    return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+
+
+def move_edit(frame: FrameKey, moves: Sequence[tuple[Instance, Moves]], schemas: Mapping[int, Schema | None]) -> Edit:
+    """One edit that moves points of one or several instances."""
+    from poseapp.project import edits
+
+    made = [edits.move_keypoints(frame, instance, dict(points)) for instance, points in moves]
+    total = sum(len(points) for _, points in moves)
+    if total == 1:
+        instance, points = moves[0]
+        schema = schemas.get(instance.category)
+        index = next(iter(points))
+        text = f"Move {schema.names[index].replace('_', ' ') if schema else 'point'}"
+    else:
+        text = f"Move {total} points"
+    return _joined(frame, made, text)
+
+
+def transform_edit(
+    frame: FrameKey, instances: Sequence[Instance], matrix: Floats, what: str, merge_key: str = ""
+) -> Edit:
+    """One edit that applies a (2, 3) matrix to whole poses. ``what`` begins its text: "Move", "Turn", "Scale"."""
+    from poseapp.project import edits
+
+    made = [edits.transform_pose(frame, instance, matrix) for instance in instances]
+    text = f"{what} pose" if len(instances) == 1 else f"{what} {len(instances)} poses"
+    return replace(_joined(frame, made, text), merge_key=merge_key)
+
+
+def _joined(frame: FrameKey, made: Iterable[Edit], text: str) -> Edit:
+    """Edits of one frame as one, with one entry for the frame."""
+    parts = [part for edit in made for part in edit.frames]
+    before = tuple(instance for part in parts for instance in part.before)
+    after = tuple(instance for part in parts for instance in part.after)
+    return Edit(text, (FrameEdit(frame, before, after),))

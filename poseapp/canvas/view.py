@@ -1,0 +1,312 @@
+"""The canvas widget: shows a picture with poses and turns what the person does into edits and requests.
+
+It knows no session: it is given a frame, instances and a selection, and emits signals. Scene coordinates are image
+pixels, with pixel centres at integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QBrush, QFocusEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
+from PySide6.QtWidgets import QWidget
+
+from engine.contract.schema import Schema
+from poseapp.canvas.host import ViewHost
+from poseapp.canvas.image_item import Picture, rgb_of
+from poseapp.canvas.navigation import WHEEL_FACTOR, NavigationView
+from poseapp.canvas.overlays import Marks, OverlayPainter
+from poseapp.canvas.palette import palette_for
+from poseapp.canvas.pointer import Button, EventKind, PointerEvent, PointRef
+from poseapp.canvas.qt_events import KEY_NAMES, button_of, modifiers_of
+from poseapp.canvas.skeleton_item import PosePainter, PosesItem, viewport_of
+from poseapp.canvas.sprites import color_of
+from poseapp.canvas.state import CanvasState
+from poseapp.canvas.style import CanvasStyle
+from poseapp.canvas.template import template_pose
+from poseapp.canvas.tools import TOOLS, Tool
+from poseapp.project.model import FrameKey, Instance
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class CanvasView(NavigationView):
+    """Picture, poses, tools.
+
+    For a new frame call ``set_frame``, ``set_instances`` and ``set_image`` together, when the picture is there:
+    painting waits for the event loop, so nothing in between is seen.
+    """
+
+    edit_requested = Signal(object)
+    """An Edit to be applied at once; the view shows the old state until ``set_instances`` comes."""
+    selection_requested = Signal(object, object)
+    """frozenset of instance ids, frozenset of (instance id, keypoint)."""
+    box_drawn = Signal(float, float, float, float)
+    """x1, y1, x2, y2 in image pixels, inside the picture."""
+    pose_placed = Signal(object)
+    """A PlacedPose from the placement tool."""
+    visibility_requested = Signal(object, object)
+    """frozenset of (instance id, keypoint); 0, 1, 2, or None for the next in the cycle 2, 1, 0."""
+    accept_requested = Signal(int)
+    cursor_moved = Signal(object)
+    """(x, y) in image pixels, or None outside."""
+    hovered = Signal(object)
+    """HitTarget or None."""
+    tool_changed = Signal(str)
+    space_tapped = Signal(bool)
+    """Space was pressed and released without a drag; True with Shift. While it is down, a drag pans."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._state = CanvasState()
+        self._marks = Marks()
+        self._rgb: Pixels | None = None
+        self._picture: Picture | None = None
+        self._host = ViewHost(self, self._state, self._marks)
+        self._tools: dict[str, Tool] = {name: make(self._host) for name, make in TOOLS.items()}
+        self._tool_name = "edit"
+        self._pan_from: QPointF | None = None
+        self._space = False
+        self._space_used = False
+        self._item = PosesItem(self._paint_live)
+        self.scene().addItem(self._item)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.set_style(CanvasStyle())
+
+    # What is shown
+
+    def set_image(self, image: QImage | Pixels | None) -> None:
+        """The picture: QImage or (h, w, 3) uint8 RGB; None for none. Without ``set_frame`` it gives the size too."""
+        self._rgb = None if image is None else rgb_of(image)
+        self._make_picture()
+        if self._picture is not None and self.image_size is None:
+            self.set_image_size((self._picture.width, self._picture.height))
+        self.repaint_ground()
+
+    def set_frame(self, key: FrameKey | None, size: tuple[int, int] | None) -> None:
+        """The frame that edits are about, and its width and height. The view stays put if the size is the same."""
+        if key != self._host.frame:
+            self.cancel()
+        self._host.frame = key
+        self.set_image_size(size)
+
+    def set_instances(self, instances: Sequence[Instance], schemas: Mapping[int, Schema]) -> None:
+        """The poses in drawing order, and the schema of each category id."""
+        self._state.set_instances(instances, schemas)
+        self.repaint_ground()
+
+    def set_selection(self, instances: Collection[int], points: Collection[PointRef]) -> None:
+        self._state.selected, self._state.points = frozenset(instances), frozenset(points)
+        self._state.refresh()
+        self.repaint_ground()
+
+    def set_ghosts(self, instances: Sequence[Instance]) -> None:
+        """Poses of another frame or a proposal, drawn faintly and never hit; empty for none."""
+        self._state.set_ghosts(instances)
+        self.repaint_ground()
+
+    def set_style(self, style: CanvasStyle) -> None:
+        new_tones = style.picture != self._state.style.picture
+        self._state.style = style
+        self._state.refresh()
+        palette = palette_for(dark=style.dark)
+        self._poses = PosePainter(style, palette)
+        self._overlay = OverlayPainter(self._state, palette, self.font())
+        self.setBackgroundBrush(QBrush(color_of(palette.ground)))
+        if new_tones:
+            self._make_picture()
+        self.repaint_ground()
+
+    @property
+    def style_now(self) -> CanvasStyle:
+        return self._state.style
+
+    # Tools
+
+    @property
+    def tool(self) -> str:
+        return self._tool_name
+
+    def set_tool(self, name: str) -> None:
+        """ "edit", "box" or "place"; what the old one had under way is given up.
+
+        Raises:
+            KeyError: no such tool.
+        """
+        if name not in self._tools:
+            raise KeyError(name)
+        if name == self._tool_name:
+            return
+        self._active.cancel()
+        self._active.leave()
+        self._tool_name = name
+        self.viewport().setCursor(Qt.CursorShape.ArrowCursor if name == "edit" else Qt.CursorShape.CrossCursor)
+        self.tool_changed.emit(name)
+
+    def set_placement(self, schema: Schema | None, template: npt.NDArray[np.float64] | None = None) -> None:
+        """What the placement tool places: a schema, and a pose (K, 2) of any size and place for the ghost."""
+        self._active.cancel()
+        if schema is None:
+            self._host.placement = None
+            return
+        self._host.placement = schema, template_pose(schema) if template is None else np.asarray(template, float)
+
+    def cancel(self) -> bool:
+        """Give up the gesture under way; False when there was none."""
+        return self._active.cancel()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a gesture is under way (undo and frame changes had better wait)."""
+        return self._active.busy
+
+    @property
+    def _active(self) -> Tool:
+        return self._tools[self._tool_name]
+
+    # Painting
+
+    def drawBackground(self, painter: QPainter, rect: QRectF) -> None:
+        painter.fillRect(rect, self.backgroundBrush())
+        ratio = self.devicePixelRatioF()
+        if self._picture is not None:
+            self._picture.paint(painter, rect, self.scale_factor * ratio)
+        view = viewport_of(painter, rect)
+        if len(self._state.ghosts):
+            everyone = np.ones(len(self._state.ghosts), dtype=np.bool_)
+            self._poses.paint(painter, self._state.ghosts, view, everyone, ~everyone)
+        self._poses.paint(painter, self._state.batch, view, self._state.still_rows(), self._state.bright_rows())
+
+    def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
+        if self.image_size is not None:
+            size = self.viewport().size()
+            self._overlay.paint(painter, self._marks, viewport_of(painter), size.width(), size.height())
+
+    def _paint_live(self, painter: QPainter) -> None:
+        live = self._state.live_batch()
+        everyone = np.ones(len(live), dtype=np.bool_)
+        self._poses.paint(painter, live, viewport_of(painter), everyone, everyone)
+
+    def set_image_size(self, size: tuple[int, int] | None) -> None:
+        super().set_image_size(size)
+        self._item.set_bounds(self.scene().sceneRect())
+
+    def _make_picture(self) -> None:
+        self._picture = None if self._rgb is None else Picture(self._rgb, self._state.style.picture)
+
+    # Qt events
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        middle = event.button() == Qt.MouseButton.MiddleButton
+        if middle or (self._space and event.button() == Qt.MouseButton.LeftButton):
+            self._pan_from = event.position()
+            self._space_used = True
+            self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
+        else:
+            self._send(EventKind.PRESS, event)
+        event.accept()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._pan_from is not None:
+            delta = event.position() - self._pan_from
+            self._pan_from = event.position()
+            self.pan_by(delta.x(), delta.y())
+        else:
+            self._send(EventKind.MOVE, event)
+        self._tell_cursor(event.position())
+        event.accept()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._pan_from is not None:
+            self._pan_from = None
+            self.viewport().setCursor(Qt.CursorShape.OpenHandCursor if self._space else Qt.CursorShape.ArrowCursor)
+        else:
+            self._send(EventKind.RELEASE, event)
+        event.accept()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self._send(EventKind.DOUBLE if event.button() == Qt.MouseButton.LeftButton else EventKind.PRESS, event)
+        event.accept()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        # With Alt held, Qt turns the wheel into the horizontal one.
+        steps = (event.angleDelta().y() or event.angleDelta().x()) / 120.0
+        if event.modifiers() & Qt.KeyboardModifier.AltModifier:
+            x, y = self._image_position(event.position())
+            modifiers = modifiers_of(event.modifiers())
+            self._active.handle(PointerEvent(EventKind.WHEEL, x, y, Button.NONE, modifiers, self.scale_factor, steps))
+        elif steps:
+            self.zoom_at(self.scale_factor * WHEEL_FACTOR**steps, event.position())
+            self._tell_cursor(event.position())
+        event.accept()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        if not self._active.busy:
+            self._active.leave()
+        self._marks.cursor = None
+        self.cursor_moved.emit(None)
+        self.viewport().update()
+        super().leaveEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._space = False
+        self._show_handles(False)
+        super().focusOutEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        # A key that the tool needs now must not go to the window's shortcuts, which would otherwise take it first.
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            name = KEY_NAMES.get(Qt.Key(event.key()))
+            if (name and self._active.wants_key(name)) or event.key() == Qt.Key.Key_Space:
+                event.accept()
+                return True
+        tab = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Tab
+        if tab and self._active.key("tab"):  # Qt would move the focus before keyPressEvent hears of it
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        name = KEY_NAMES.get(Qt.Key(event.key()))
+        if name and self._active.key(name):
+            event.accept()
+        elif event.key() == Qt.Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._space, self._space_used = True, False
+                self.viewport().setCursor(Qt.CursorShape.OpenHandCursor)
+        elif event.key() == Qt.Key.Key_Alt:
+            self._show_handles(True)
+        else:
+            event.ignore()  # not to QGraphicsView, whose arrow keys scroll: the window's actions come next
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Space and self._space and not event.isAutoRepeat():
+            self._space = False
+            self.viewport().setCursor(Qt.CursorShape.ArrowCursor)
+            if not self._space_used:
+                self.space_tapped.emit(bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
+        elif event.key() == Qt.Key.Key_Alt:
+            self._show_handles(False)
+        else:
+            event.ignore()
+
+    def _show_handles(self, shown: bool) -> None:
+        self._state.handles = shown
+        self.viewport().update()
+
+    def _send(self, kind: EventKind, event: QMouseEvent) -> None:
+        x, y = self._image_position(event.position())
+        modifiers = modifiers_of(event.modifiers())
+        self._active.handle(PointerEvent(kind, x, y, button_of(event.button()), modifiers, self.scale_factor))
+
+    def _tell_cursor(self, position: QPointF) -> None:
+        self._marks.cursor = self._image_position(position)
+        self.cursor_moved.emit(self._marks.cursor)
+        self.viewport().update()
+
+    def _image_position(self, position: QPointF) -> tuple[float, float]:
+        place = self.to_image(position)
+        return place.x(), place.y()

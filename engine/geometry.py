@@ -2,8 +2,8 @@
 
 Coordinates are image pixels (x, y) with pixel centres at integers; boxes are x1 y1 x2 y2. A crop is described by the
 centre and the size ("scale") of the rectangle of the image that fills it; the affine of a crop maps image pixels to
-crop pixels. Conventions are those of top-down pose estimation as MMPose does it, so that its published models give their
-published numbers: the rectangle's centre goes to (W/2, H/2), without half-pixel terms.
+crop pixels. Conventions are those of top-down pose estimation as MMPose does it, so that its published models give
+their published numbers: the rectangle's centre goes to (W/2, H/2), without half-pixel terms.
 """
 
 from __future__ import annotations

@@ -1,0 +1,216 @@
+"""A COCO file as text: its top-level keys and the records below them, each still as the JSON it was written as.
+
+Nothing is interpreted here, so nothing is lost: a record that nobody changes is written back byte for byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.contract.errors import CocoError
+
+SECTIONS = ("images", "annotations", "categories")
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+_NULL = b"null"
+
+
+@dataclass
+class Document:
+    """The parts of a COCO file.
+
+    Attributes:
+        keys: top-level keys in the order of the file.
+        header: values of every key that is not a list of records.
+        images, annotations, categories: the records.
+    """
+
+    keys: list[str] = field(default_factory=lambda: list(SECTIONS))
+    header: dict[str, msgspec.Raw] = field(default_factory=dict)
+    images: list[msgspec.Raw] = field(default_factory=list)
+    annotations: list[msgspec.Raw] = field(default_factory=list)
+    categories: list[msgspec.Raw] = field(default_factory=list)
+
+
+def read_document(path: Path | str) -> Document:
+    """Split a COCO file into records.
+
+    A byte order mark, ``NaN`` and ``Infinity`` are taken; ``info``, ``licenses``, ``categories`` and ``annotations``
+    may be missing or null.
+
+    Raises:
+        CocoError: the file cannot be read, is no JSON, or is no COCO data set.
+    """
+    path = Path(path)
+    top = _split(read_json_bytes(path), path)
+    if isinstance(top, list):
+        raise CocoError(
+            "is a list of results, not a data set: it has no 'images'; give the COCO file that it belongs to",
+            where=path,
+        )
+    if "images" not in top:
+        found = ", ".join(repr(key) for key in list(top)[:5]) or "nothing"
+        raise CocoError(f"is not a COCO file: no 'images' among its keys (it has {found})", where=path)
+    document = Document(keys=list(top))
+    for key, value in top.items():
+        if key not in SECTIONS or bytes(value).strip() == _NULL:
+            document.header[key] = value
+            continue
+        setattr(document, key, _records(value, f"{path}: {key}"))
+    return document
+
+
+def read_json_bytes(path: Path | str) -> bytes:
+    """The bytes of a JSON file as UTF-8 without a byte order mark.
+
+    Raises:
+        CocoError: it cannot be read or decoded, or is empty.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise CocoError(f"cannot be read ({error.strerror or error})", where=path) from None
+    encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "")
+    if encoding:
+        try:
+            data = data.decode(encoding).encode("utf-8")
+        except UnicodeError:
+            raise CocoError(f"is not {encoding} text; save it as UTF-8", where=path) from None
+    if not data.strip():
+        raise CocoError("is empty", where=path)
+    return data
+
+
+def split_list(data: bytes, where: object) -> list[msgspec.Raw]:
+    """The elements of a JSON list, or of the ``annotations`` of an object.
+
+    Raises:
+        CocoError: neither.
+    """
+    top = _split(data, where)
+    if isinstance(top, list):
+        return top
+    if "annotations" in top:
+        return _records(top["annotations"], where)
+    raise CocoError("is not a list of COCO results", where=where)
+
+
+def load_record(raw: bytes, where: object) -> dict[str, Any]:
+    """A record as plain data, ``NaN`` and control characters taken.
+
+    Raises:
+        CocoError: it is not a JSON object.
+    """
+    try:
+        data = json.loads(bytes(raw), strict=False)
+    except (ValueError, RecursionError) as error:
+        raise CocoError(f"is not valid JSON: {error}", where=where) from None
+    if not isinstance(data, dict):
+        raise CocoError(f"is not an object but {_kind(data)}", where=where)
+    return data
+
+
+def dump_value(value: Any) -> bytes:
+    """JSON text of plain data; ``NaN`` stays ``NaN``, as it stood in the file that it came from."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def patch_record(raw: bytes, changes: dict[str, Any], remove: Iterable[str] = ()) -> bytes:
+    """A record with some keys set and others taken out; everything else, and the order of keys, stays as written."""
+    gone = set(remove)
+    try:
+        fields: dict[str, Any] = dict(_OBJECT.decode(raw))
+    except msgspec.DecodeError:
+        plain = {k: v for k, v in load_record(raw, "record").items() if k not in gone}
+        return dump_value({**plain, **changes})
+    fields = {key: value for key, value in fields.items() if key not in gone}
+    return msgspec.json.encode({**fields, **changes})
+
+
+def write_atomic(path: Path | str, parts: Iterable[bytes]) -> None:
+    """Write a file under a temporary name beside it, force it to the disk, then put it in place.
+
+    Raises:
+        CocoError: it cannot be written; a file that was there is untouched.
+    """
+    path = Path(path)
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(handle, "wb", buffering=1 << 20) as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _mode(path))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CocoError(f"cannot be written ({error.strerror or error})", where=path) from None
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _mode(path: Path) -> int:
+    """Permissions of the file that is replaced, else those of any new file (mkstemp makes private ones)."""
+    try:
+        return path.stat().st_mode & 0o777
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _split(data: bytes, where: object) -> dict[str, msgspec.Raw] | list[msgspec.Raw]:
+    try:
+        if data.lstrip()[:1] == b"[":
+            return _LIST.decode(data)
+        return _OBJECT.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        plain = _load_text(data, where)
+    if isinstance(plain, list):
+        return [msgspec.Raw(dump_value(item)) for item in plain]
+    if isinstance(plain, dict):
+        return {str(key): msgspec.Raw(dump_value(value)) for key, value in plain.items()}
+    raise CocoError(f"is not a COCO file but {_kind(plain)}", where=where)
+
+
+def _load_text(data: bytes, where: object) -> Any:
+    try:
+        return json.loads(data.decode("utf-8"), strict=False)
+    except UnicodeDecodeError:
+        raise CocoError("is not UTF-8 text; save it as UTF-8", where=where) from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        cut = " (is the file cut off?)" if error.pos >= len(error.doc.rstrip()) - 1 else ""
+        raise CocoError(f"is not valid JSON: {error.msg} at {place}{cut}", where=where) from None
+    except (ValueError, RecursionError) as error:
+        raise CocoError(f"is not valid JSON: {error}", where=where) from None
+
+
+def _records(value: msgspec.Raw, where: object) -> list[msgspec.Raw]:
+    try:
+        return _LIST.decode(value)
+    except msgspec.DecodeError:
+        pass
+    plain = json.loads(bytes(value), strict=False)
+    if isinstance(plain, list):
+        return [msgspec.Raw(dump_value(item)) for item in plain]
+    raise CocoError(f"is not a list but {_kind(plain)}", where=where)
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")

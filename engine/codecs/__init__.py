@@ -1,0 +1,1 @@
+"""One file a codec; ``engine.codec`` is the door."""

@@ -1,0 +1,81 @@
+"""MoveNet's outputs: where the person is, where about each keypoint is, and where exactly.
+
+Source: Bazarevsky et al. / Votel & Li, "Next-Generation Pose Detection with MoveNet and TensorFlow.js" (2021), after
+Zhou et al., "Objects as Points" (2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from engine.codecs.base import Codec, Outputs, peak_cells, take_cells
+
+# Cells added to the distance from the regressed keypoint, so that nearby peaks are judged by their height.
+DISTANCE_FLOOR = 1.8
+# Standard deviation of the weight that prefers a person in the middle of the crop, as a part of its side.
+CENTRE_SIGMA = 1 / 6
+
+
+@dataclass(frozen=True)
+class CentreOffsetCodec(Codec):
+    """Decoder of ``engine.networks.movenet.MoveNet``.
+
+    c = the cell of the likeliest person, weighted towards the middle of the crop; k = c + regression there; each
+    keypoint is the cell where heatmap / (distance to k + 1.8) is largest, plus the offset that is stored at that cell.
+
+    The network measures from the edge of the crop: cell + offset = x / stride, x from 0 to the width. Mirroring is
+    therefore offset -> 1 - offset at the mirrored cell (measured on real crops: the medians of offset + mirrored offset
+    and of regression + mirrored regression are 0.95 and 1.05).
+    """
+
+    name: ClassVar[str] = "centre_offset"
+
+    def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+        assert isinstance(outputs, Mapping)
+        scores = torch.sigmoid(outputs["heatmap"].float())
+        _, points, rows, columns = scores.shape
+        y, x = self._axes(rows, columns, scores)
+        centre = self._centre(outputs["center"].float(), x, y)
+        expected = self._pairs(outputs["regress"], centre.expand(-1, points))
+        expected = expected + torch.stack([centre % columns, centre // columns], -1)
+
+        dx2 = (x - expected[..., :1]) ** 2
+        dy2 = (y - expected[..., 1:]) ** 2
+        distance = torch.sqrt(dy2[..., :, None] + dx2[..., None, :])
+        _, cells = peak_cells(scores / (distance + DISTANCE_FLOOR))
+
+        found = self._pairs(outputs["offset"], cells) + torch.stack([cells % columns, cells // columns], -1)
+        return found * self.stride, take_cells(scores, cells)
+
+    def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
+        assert isinstance(outputs, Mapping)
+        back = {"heatmap": outputs["heatmap"].flip(-1)[:, flip_indices], "center": outputs["center"].flip(-1)}
+        for key in ("offset", "regress"):
+            pairs = outputs[key].flip(-1).unflatten(1, (-1, 2))[:, flip_indices]
+            back[key] = torch.stack([pairs[:, :, 0], 1 - pairs[:, :, 1]], 2).flatten(1, 2)
+        return back
+
+    def _centre(self, logits: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """(B, 1, h, w) -> flat cell (B, 1)."""
+        rows, columns = logits.shape[-2:]
+        sigma = rows * CENTRE_SIGMA
+        weight = torch.exp(-((y - rows / 2) ** 2)[:, None] / (2 * sigma**2)) * torch.exp(
+            -((x - columns / 2) ** 2) / (2 * sigma**2)
+        )
+        return peak_cells(torch.sigmoid(logits) * weight)[1]
+
+    @staticmethod
+    def _pairs(maps: Tensor, cells: Tensor) -> Tensor:
+        """(B, 2K, h, w) with channels y0, x0, y1, x1, ... at cells (B, K) -> (B, K, 2) as x, y."""
+        pairs = maps.float().unflatten(1, (-1, 2)).flatten(3)
+        index = cells[:, :, None, None].expand(-1, -1, 2, 1)
+        return pairs.gather(3, index)[..., 0].flip(-1)
+
+    @staticmethod
+    def _axes(rows: int, columns: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.arange(rows, device=like.device).float(), torch.arange(columns, device=like.device).float()

@@ -12,8 +12,8 @@ from poseapp.canvas.palette import ColorMode, Palette, instance_color, score_col
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-ALPHA_STEPS = 16
-_FAINTEST = 0.4
+ALPHA_STEPS = 8
+_FAINTEST = 0.45
 """Opacity of a predicted point of score 0. Fainter would be overlooked, and doubtful points are what one looks for."""
 
 
@@ -39,17 +39,14 @@ def batch_colors(batch: PoseBatch, mode: ColorMode, palette: Palette) -> tuple[I
     return sides[batch.sides], sides[batch.limb_sides]
 
 
-def batch_alphas(batch: PoseBatch, bright: npt.NDArray[np.bool_], dim: float) -> tuple[Ints, Ints]:
+def batch_alphas(batch: PoseBatch) -> tuple[Ints, Ints]:
     """Opacities of points (P,) and lines (L,) in steps of 1 / ALPHA_STEPS.
 
-    A predicted point is the fainter the lower its score; poses that are not ``bright`` (N,) are dimmed.
+    A predicted point is the fainter the lower its score; what a person made is opaque.
     """
-    own = np.where(bright, 1.0, dim)
-    unsure = batch.predicted[batch.owner]
-    points = own[batch.owner] * np.where(unsure, _by_score(batch.scores), 1.0)
-    unsure = batch.predicted[batch.limb_owner]
-    lines = own[batch.limb_owner] * np.where(unsure, _by_score(_lower_end(batch, batch.scores)), 1.0)
-    return _steps(points), _steps(lines)
+    points = np.where(batch.predicted[batch.owner], _by_score(batch.scores), 1.0)
+    lower = _by_score(_lower_end(batch, batch.scores))
+    return _steps(points), _steps(np.where(batch.predicted[batch.limb_owner], lower, 1.0))
 
 
 def _by_score(scores: Floats) -> Floats:

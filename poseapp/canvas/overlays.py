@@ -11,7 +11,6 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPen, QTransform
 
 from poseapp.canvas.anatomy import ROTATE_HANDLE, handle_positions
-from poseapp.canvas.batch import PoseBatch
 from poseapp.canvas.gestures import pose_box
 from poseapp.canvas.hit_test import HitKind
 from poseapp.canvas.layout import MIDDLE
@@ -285,9 +284,3 @@ def read_out_text(scale: float, cursor: tuple[float, float] | None) -> str:
     """Zoom, and where the pointer is."""
     zoom = f"{scale * 100:.0f} %" if scale >= 0.1 else f"{scale * 100:.1f} %"
     return zoom if cursor is None else f"{zoom}   {cursor[0]:.0f}, {cursor[1]:.0f}"
-
-
-def hovered_rows(batch: PoseBatch, state: CanvasState) -> npt.NDArray[np.bool_]:
-    """(N,) rows of a batch that are hovered but not selected."""
-    hovered = -1 if state.hovered is None else state.hovered.instance_id
-    return (batch.ids == hovered) & ~np.isin(batch.ids, np.array(sorted(state.selected), dtype=np.int64))

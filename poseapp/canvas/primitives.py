@@ -27,20 +27,25 @@ def draw_rects(painter: QPainter, rects: Floats) -> None:
     painter.drawRects([QRectF(*row) for row in rects.tolist()])
 
 
-def draw_sprites(painter: QPainter, pixmap: QPixmap, centres: Floats, ratio: float) -> None:
-    """Draw the pixmap (of ``ratio`` device pixels to the logical one) centred at (n, 2) logical positions.
+class Sprites:
+    """Places to stamp at; positions are snapped to device pixels, so that stamps stay crisp and take the quick road.
 
-    Positions are snapped to device pixels: the sprites stay crisp and take the raster engine's quick road.
+    Args:
+        centres: (n, 2) logical pixels.
+        ratio: device pixels to the logical one.
     """
-    if not len(centres):
-        return
-    width, height = pixmap.width(), pixmap.height()
-    fragments = np.zeros((len(centres), 10))  # x, y, source left, top, width, height, scale x, y, rotation, opacity
-    corner = np.round(centres * ratio - (width / 2.0, height / 2.0))
-    fragments[:, 0] = (corner[:, 0] + width / 2.0) / ratio
-    fragments[:, 1] = (corner[:, 1] + height / 2.0) / ratio
-    fragments[:, 4], fragments[:, 5] = width, height
-    fragments[:, 6] = fragments[:, 7] = 1.0 / ratio
-    fragments[:, 9] = 1.0
-    first = shiboken6.wrapInstance(fragments.ctypes.data, QPainter.PixmapFragment)
-    painter.drawPixmapFragments(first, len(fragments), pixmap)
+
+    def __init__(self, centres: Floats, ratio: float) -> None:
+        # x, y, source left, top, width, height, scale x, y, rotation, opacity
+        self._fragments = np.zeros((len(centres), 10))
+        self._fragments[:, :2] = (np.floor(centres * ratio) + 0.5) / ratio
+        self._fragments[:, 6:8] = 1.0 / ratio
+        self._fragments[:, 9] = 1.0
+        self._address = self._fragments.ctypes.data
+
+    def draw(self, painter: QPainter, pixmap: QPixmap, first: int, end: int) -> None:
+        """Stamp a pixmap of odd size, given in device pixels, at the places ``first`` to ``end``."""
+        self._fragments[first:end, 4] = pixmap.width()
+        self._fragments[first:end, 5] = pixmap.height()
+        address = self._address + first * self._fragments.strides[0]
+        painter.drawPixmapFragments(shiboken6.wrapInstance(address, QPainter.PixmapFragment), end - first, pixmap)

@@ -80,10 +80,6 @@ class CanvasState:
         above = self.selected | set(self.preview)
         return self.drawable_rows() & ~np.isin(self.batch.ids, np.array(sorted(above), dtype=np.int64))
 
-    def bright_rows(self) -> Flags:
-        """(N,) instances of the lower layer that are not dimmed: all, as long as nothing is selected."""
-        return np.full(len(self.batch), not self.selected)
-
     def drawable_rows(self) -> Flags:
         """(N,) instances that are drawn, and so can be hit."""
         if self.style.hide_others and self.selected:

@@ -22,7 +22,7 @@ from poseapp.canvas.overlays import Marks, OverlayPainter
 from poseapp.canvas.palette import palette_for
 from poseapp.canvas.pointer import Button, EventKind, PointerEvent, PointRef
 from poseapp.canvas.qt_events import KEY_NAMES, button_of, modifiers_of
-from poseapp.canvas.skeleton_item import PosePainter, PosesItem, viewport_of
+from poseapp.canvas.skeleton_item import PosePainter, PosesItem, ViewPort, viewports
 from poseapp.canvas.sprites import color_of
 from poseapp.canvas.state import CanvasState
 from poseapp.canvas.style import CanvasStyle
@@ -31,6 +31,8 @@ from poseapp.canvas.tools import TOOLS, Tool
 from poseapp.project.model import FrameKey, Instance
 
 Pixels = npt.NDArray[np.uint8]
+
+_GHOST_OPACITY = 0.35
 
 
 class CanvasView(NavigationView):
@@ -175,21 +177,28 @@ class CanvasView(NavigationView):
         ratio = self.devicePixelRatioF()
         if self._picture is not None:
             self._picture.paint(painter, rect, self.scale_factor * ratio)
-        view = viewport_of(painter, rect)
-        if len(self._state.ghosts):
-            everyone = np.ones(len(self._state.ghosts), dtype=np.bool_)
-            self._poses.paint(painter, self._state.ghosts, view, everyone, ~everyone)
-        self._poses.paint(painter, self._state.batch, view, self._state.still_rows(), self._state.bright_rows())
+        still, ghosts = self._state.still_rows(), self._state.ghosts
+        for view in viewports(painter, self.viewport().width(), self.viewport().height()):
+            if len(ghosts):
+                self._poses.paint_dimmed(painter, ghosts, view, np.ones(len(ghosts), dtype=np.bool_), _GHOST_OPACITY)
+            if self._state.selected:
+                self._poses.paint_dimmed(painter, self._state.batch, view, still, self._state.style.dim)
+            else:
+                self._poses.paint(painter, self._state.batch, view, still)
 
     def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
         if self.image_size is not None:
-            size = self.viewport().size()
-            self._overlay.paint(painter, self._marks, viewport_of(painter), size.width(), size.height())
+            width, height = self.viewport().width(), self.viewport().height()
+            self._overlay.paint(painter, self._marks, self._whole_view(painter), width, height)
 
     def _paint_live(self, painter: QPainter) -> None:
         live = self._state.live_batch()
-        everyone = np.ones(len(live), dtype=np.bool_)
-        self._poses.paint(painter, live, viewport_of(painter), everyone, everyone)
+        self._poses.paint(painter, live, self._whole_view(painter), np.ones(len(live), dtype=np.bool_))
+
+    def _whole_view(self, painter: QPainter) -> ViewPort:
+        world, ratio = painter.worldTransform(), painter.device().devicePixelRatioF()
+        clip = (0.0, 0.0, float(self.viewport().width()), float(self.viewport().height()))
+        return ViewPort(world.m11(), world.dx(), world.dy(), clip, ratio)
 
     def set_image_size(self, size: tuple[int, int] | None) -> None:
         super().set_image_size(size)

@@ -22,7 +22,7 @@ class FrameKey(NamedTuple):
     """One picture of the project: a media row and the index in it (image number, or video frame number)."""
 
     media: int
-    index: int
+    index: int  # type: ignore[assignment]
 
 
 class State(StrEnum):
@@ -119,7 +119,7 @@ class FrameState:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame as the project knows it. ``name`` is the path below the media's root; width and height 0 while unknown."""
+    """A frame as the project knows it. ``name`` is the path below the media's root; sizes are 0 while unknown."""
 
     key: FrameKey
     name: str
@@ -171,3 +171,41 @@ class Change:
     instances: frozenset[int] = field(default_factory=frozenset)
     structure: bool = False
     """True when media, frames or categories came or went, so lists must be read again."""
+
+
+class FrameCounts(NamedTuple):
+    """What a frame holds: labelled instances, predicted ones, and the lowest instance score among the predicted."""
+
+    labelled: int = 0
+    predicted: int = 0
+    min_score: float | None = None
+
+
+class Counts(dict[FrameKey, FrameCounts]):
+    """Counts of the frames that hold instances; ``counts[key]`` of any other frame is all zero."""
+
+    def __missing__(self, key: FrameKey) -> FrameCounts:
+        return FrameCounts()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Totals of a project. ``labelled_frames`` and ``predicted_frames`` hold at least one such instance."""
+
+    frames: int = 0
+    labelled_frames: int = 0
+    predicted_frames: int = 0
+    reviewed_frames: int = 0
+    flagged_frames: int = 0
+    labelled: int = 0
+    predicted: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the history. ``time`` is seconds since 1970; ``done`` is False for what redo would bring back."""
+
+    id: int
+    text: str
+    time: float
+    done: bool

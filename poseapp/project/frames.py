@@ -1,0 +1,114 @@
+"""Media and frames of a project: what there is to look at, where it lies, how large it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from engine.contract.errors import ProjectError
+from poseapp.project.database import Database
+from poseapp.project.model import Frame, FrameKey, FrameState, Media
+from poseapp.project.rows import STATES_OF_BITS
+
+KINDS = ("images", "video")
+
+
+class FrameTable:
+    """The media and frame tables of one project."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._media: dict[int, Media] | None = None
+
+    def forget(self) -> None:
+        """Read the media anew next time."""
+        self._media = None
+
+    def media(self) -> dict[int, Media]:
+        if self._media is None:
+            rows = self._db.rows("SELECT id, kind, path FROM media ORDER BY id")
+            self._media = {i: Media(i, kind, self._absolute(path)) for i, kind, path in rows}
+        return self._media
+
+    def add_media(self, kind: str, path: Path | str) -> Media:
+        """Raises ProjectError for a kind that is none."""
+        if kind not in KINDS:
+            raise ProjectError(f"there is no kind of media {kind!r}; it is one of {', '.join(KINDS)}", where=path)
+        with self._db.write():
+            number = self._db.run("INSERT INTO media (kind, path) VALUES (?, ?)", (kind, self._stored(Path(path))))
+        self.forget()
+        return self.media()[number]
+
+    def move_media(self, media: int, path: Path | str) -> Media:
+        """Tell where a folder of images or a video lies now."""
+        self._known(media)
+        with self._db.write():
+            self._db.run("UPDATE media SET path = ? WHERE id = ?", (self._stored(Path(path)), media))
+        self.forget()
+        return self.media()[media]
+
+    def add(self, media: int, frames: Sequence[tuple[str, int, int]]) -> list[FrameKey]:
+        """Append frames (name, width, height) behind those that the media has."""
+        self._known(media)
+        with self._db.write():
+            row = self._db.row("SELECT max(idx) FROM frame WHERE media = ?", (media,))
+            start = 0 if row is None or row[0] is None else int(row[0]) + 1
+            keys = [FrameKey(media, start + n) for n in range(len(frames))]
+            self._db.many(
+                "INSERT INTO frame (media, idx, name, width, height) VALUES (?, ?, ?, ?, ?)",
+                ((*key, name, int(width), int(height)) for key, (name, width, height) in zip(keys, frames)),
+            )
+        return keys
+
+    def all(self, media: int | None = None) -> list[Frame]:
+        where, values = ("", ()) if media is None else ("WHERE media = ?", (media,))
+        rows = self._db.rows(
+            f"SELECT media, idx, name, width, height, state FROM frame {where} ORDER BY media, idx", values
+        )
+        return [Frame(FrameKey(m, i), name, w, h, STATES_OF_BITS[state]) for m, i, name, w, h, state in rows]
+
+    def keys(self) -> list[FrameKey]:
+        return [FrameKey(m, i) for m, i in self._db.rows("SELECT media, idx FROM frame ORDER BY media, idx")]
+
+    def count(self) -> int:
+        row = self._db.row("SELECT count(*) FROM frame")
+        return int(row[0]) if row else 0
+
+    def get(self, key: FrameKey) -> Frame:
+        """Raises ProjectError when there is no such frame."""
+        row = self._db.row("SELECT name, width, height, state FROM frame WHERE media = ? AND idx = ?", key)
+        if row is None:
+            raise ProjectError(f"there is no frame {key.index} of media {key.media}", where=self._db.path)
+        name, width, height, state = row
+        return Frame(FrameKey(*key), name, width, height, STATES_OF_BITS[state])
+
+    def state(self, key: FrameKey) -> FrameState:
+        return self.get(key).state
+
+    def path(self, key: FrameKey) -> Path:
+        """The image file of a frame, or the video that it is in."""
+        media = self._known(key.media)
+        return Path(media.path) if media.kind == "video" else Path(media.path) / self.get(key).name
+
+    def set_sizes(self, sizes: Iterable[tuple[FrameKey, int, int]]) -> None:
+        with self._db.write():
+            self._db.many(
+                "UPDATE frame SET width = ?, height = ? WHERE media = ? AND idx = ?",
+                ((int(width), int(height), *key) for key, width, height in sizes),
+            )
+
+    def _known(self, media: int) -> Media:
+        found = self.media().get(media)
+        if found is None:
+            raise ProjectError(f"there is no media {media}", where=self._db.path)
+        return found
+
+    def _stored(self, path: Path) -> str:
+        """Relative below or beside the project file, so that both can be moved together; absolute elsewhere."""
+        absolute = Path(os.path.abspath(path))
+        home = Path(os.path.abspath(self._db.path.parent))
+        return absolute.relative_to(home).as_posix() if absolute.is_relative_to(home) else str(absolute)
+
+    def _absolute(self, stored: str) -> str:
+        return os.path.abspath(self._db.path.parent / stored)

@@ -1,0 +1,385 @@
+"""A project: media, frames, categories, instances and their history, in one file.
+
+Every change is on the disk when the call returns; there is no saving. One store at a time may write to a file, any
+number may read it meanwhile. A store may go from thread to thread, but is used by one at a time; a worker opens its
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from engine.contract.errors import ProjectError
+from engine.contract.schema import Schema, schema_from_dict
+from poseapp.project import rows
+from poseapp.project.database import Database
+from poseapp.project.frames import FrameTable
+from poseapp.project.history import History, Touched, write_instances, write_states
+from poseapp.project.model import (
+    Category,
+    Change,
+    Counts,
+    Edit,
+    Frame,
+    FrameCounts,
+    FrameKey,
+    Instance,
+    Media,
+    State,
+    Step,
+    Summary,
+)
+from poseapp.project.verify import blocks, check_once, compare_instances, compare_states
+
+_RECOUNT_BELOW = 200
+_COUNT = """
+SELECT media, idx, sum(state = 1), sum(state = 0), min(CASE WHEN state = 0 THEN score END) FROM instance
+"""
+
+
+class ProjectStore:
+    """An open project file; a context manager that closes it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._db = database
+        self._frames = FrameTable(database)
+        self._history = History(database)
+        self._categories: dict[int, Category] | None = None
+        self._counts: Counts | None = None
+        self._seen_version = database.data_version()
+        self._next_id = database.meta("next_instance", 1)
+
+    @classmethod
+    def create(cls, path: Path | str) -> ProjectStore:
+        """Make a new project and open it for writing.
+
+        Raises:
+            ProjectError: there is a file already, or the folder cannot be written.
+        """
+        return cls(Database.create(Path(path)))
+
+    @classmethod
+    def open(cls, path: Path | str, read_only: bool = False) -> ProjectStore:
+        """Open a project.
+
+        Raises:
+            ProjectError: missing, no project, of a newer version, damaged, or open for writing elsewhere.
+        """
+        return cls(Database.open(Path(path), read_only))
+
+    def close(self) -> None:
+        """Let go of the file; harmless when called twice."""
+        self._db.close()
+
+    def __enter__(self) -> ProjectStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        return self._db.path
+
+    @property
+    def read_only(self) -> bool:
+        return self._db.read_only
+
+    # --- media and frames
+
+    def media(self) -> list[Media]:
+        self._refresh()
+        return list(self._frames.media().values())
+
+    def add_media(self, kind: str, path: Path | str) -> Media:
+        """Add a folder of images ("images") or a video file ("video"); its frames are added with :meth:`add_frames`."""
+        return self._frames.add_media(kind, path)
+
+    def move_media(self, media_id: int, path: Path | str) -> Media:
+        """Tell where a folder of images or a video lies now."""
+        return self._frames.move_media(media_id, path)
+
+    def add_frames(self, media_id: int, frames: Sequence[tuple[str, int, int]]) -> list[FrameKey]:
+        """Append frames (name below the media's root, width, height; 0 while unknown); returns their keys."""
+        return self._frames.add(media_id, frames)
+
+    def frames(self, media_id: int | None = None) -> list[Frame]:
+        """Frames in order of media and index."""
+        return self._frames.all(media_id)
+
+    def frame_keys(self) -> list[FrameKey]:
+        return self._frames.keys()
+
+    def frame_count(self) -> int:
+        return self._frames.count()
+
+    def frame(self, key: FrameKey) -> Frame:
+        """Raises ProjectError when there is no such frame."""
+        return self._frames.get(key)
+
+    def frame_path(self, key: FrameKey) -> Path:
+        """The image file of a frame, or the video that it is in; the file may be missing."""
+        self._refresh()
+        return self._frames.path(key)
+
+    def set_frame_size(self, key: FrameKey, width: int, height: int) -> None:
+        self._frames.set_sizes([(key, width, height)])
+
+    def set_frame_sizes(self, sizes: Iterable[tuple[FrameKey, int, int]]) -> None:
+        """Set many sizes (key, width, height) at once."""
+        self._frames.set_sizes(sizes)
+
+    # --- categories
+
+    def categories(self) -> list[Category]:
+        self._refresh()
+        return list(self._category_map().values())
+
+    def category(self, category_id: int) -> Category:
+        """Raises ProjectError when there is no such category."""
+        found = self._category_map().get(category_id)
+        if found is None:
+            raise ProjectError(f"there is no category {category_id}", where=self.path)
+        return found
+
+    def add_category(self, name: str, schema: Schema) -> Category:
+        with self._db.write():
+            number = self._db.run("INSERT INTO category (name, schema) VALUES (?, ?)", (name, _schema_blob(schema)))
+        self._categories = None
+        return self.category(number)
+
+    def update_category(self, category_id: int, *, name: str | None = None, schema: Schema | None = None) -> Category:
+        """Rename a category, or change names, limbs, colours and sigmas of its points.
+
+        Raises:
+            ProjectError: the number of points would change although there are instances, here or in the history.
+        """
+        old = self.category(category_id)
+        new = Category(category_id, old.name if name is None else name, old.schema if schema is None else schema)
+        if new.schema.num_keypoints != old.schema.num_keypoints and self._is_used(category_id):
+            raise ProjectError(
+                f"{old.name!r} has instances with {old.schema.num_keypoints} points; make a new category for "
+                f"{new.schema.num_keypoints}",
+                where=self.path,
+            )
+        with self._db.write():
+            values = (new.name, _schema_blob(new.schema), category_id)
+            self._db.run("UPDATE category SET name = ?, schema = ? WHERE id = ?", values)
+        self._categories = None
+        return new
+
+    # --- instances
+
+    def instances(self, key: FrameKey) -> tuple[Instance, ...]:
+        """The instances of a frame in drawing order, the oldest first."""
+        found = self._db.rows(f"{rows.SELECT} WHERE media = ? AND idx = ? ORDER BY id", key)
+        return tuple(rows.from_row(row) for row in found)
+
+    def instance(self, instance_id: int) -> Instance:
+        """Raises ProjectError when there is no such instance."""
+        return rows.from_row(self._row(instance_id))
+
+    def frame_of(self, instance_id: int) -> FrameKey:
+        """Raises ProjectError when there is no such instance."""
+        row = self._row(instance_id)
+        return FrameKey(row[1], row[2])
+
+    def find(
+        self,
+        *,
+        state: State | None = None,
+        category: int | None = None,
+        track: int | None = None,
+        max_score: float | None = None,
+        max_keypoint_score: float | None = None,
+        max_visible: int | None = None,
+        by_score: bool = False,
+    ) -> list[tuple[FrameKey, int]]:
+        """Frame and id of the instances that fit every given condition, by frame or by score, the lowest first.
+
+        ``max_keypoint_score`` asks for a visible point with at most that score, ``max_visible`` for at most so many
+        points.
+        """
+        conditions: dict[str, Any] = {
+            "state = ?": None if state is None else int(state is State.LABELLED),
+            "category = ?": category,
+            "track = ?": track,
+            "score <= ?": max_score,
+            "min_score <= ?": max_keypoint_score,
+            "num_visible <= ?": max_visible,
+        }
+        given = {sql: value for sql, value in conditions.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
+        order = "score, id" if by_score else "media, idx, id"
+        sql = f"SELECT media, idx, id FROM instance {where} ORDER BY {order}"
+        return [(FrameKey(m, n), i) for m, n, i in self._db.rows(sql, list(given.values()))]
+
+    def all_instances(self, state: State | None = None) -> Iterator[tuple[FrameKey, Instance]]:
+        """Every instance with its frame, frame by frame, read in blocks."""
+        where, values = ("", ()) if state is None else ("WHERE state = ?", (int(state is State.LABELLED),))
+        for block in self._db.stream(f"{rows.SELECT} {where} ORDER BY media, idx, id", values):
+            for row in block:
+                yield FrameKey(row[1], row[2]), rows.from_row(row)
+
+    def new_ids(self, count: int) -> range:
+        """Ids for new instances, never given before and never again."""
+        first = self._next_id
+        self._next_id += count
+        return range(first, first + count)
+
+    # --- totals
+
+    def counts(self) -> Counts:
+        """Counts of every frame that holds instances; ``counts[key]`` is all zero for the others. Not to be changed."""
+        self._refresh()
+        if self._counts is None:
+            found = self._db.rows(f"{_COUNT} GROUP BY media, idx")
+            self._counts = Counts({FrameKey(m, i): FrameCounts(n, p, low) for m, i, n, p, low in found})
+        return self._counts
+
+    def frame_counts(self, key: FrameKey) -> FrameCounts:
+        return self.counts()[key]
+
+    def summary(self) -> Summary:
+        """Totals of the whole project."""
+        counts = self.counts().values()
+        states = self._db.row("SELECT count(*), sum(state & 1 <> 0), sum(state & 2 <> 0) FROM frame") or (0, 0, 0)
+        return Summary(
+            frames=states[0],
+            labelled_frames=sum(c.labelled > 0 for c in counts),
+            predicted_frames=sum(c.predicted > 0 for c in counts),
+            reviewed_frames=states[1] or 0,
+            flagged_frames=states[2] or 0,
+            labelled=sum(c.labelled for c in counts),
+            predicted=sum(c.predicted for c in counts),
+        )
+
+    # --- edits
+
+    def apply(self, edit: Edit) -> Change:
+        """Do an edit as one step of the history; it is durable when this returns.
+
+        What could be redone is forgotten. An edit that changes nothing leaves no step.
+
+        Raises:
+            ProjectError: ``before`` is not what the project holds, or ``after`` does not fit; nothing was changed.
+        """
+        with self._db.write():
+            touched: list[Touched] = []
+            for block in blocks(edit.frames):
+                found = compare_instances(self._db, self._frames, self._category_map(), block)
+                write_instances(self._db, found)
+                touched += found
+            check_once(t.instance for t in touched)
+            states = compare_states(self._frames, edit.frames)
+            if not touched and not states:
+                return Change()
+            write_states(self._db, states)
+            self._history.record(edit.text, edit.merge_key, touched, states)
+            self._reserve(touched)
+        frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
+        change = Change(frames, frozenset(t.instance for t in touched))
+        self._recount(change)
+        return change
+
+    def undo(self) -> Change | None:
+        """Take the last step back; None when there is none."""
+        position = self._history.position
+        return self.jump_to(position - 1) if position else None
+
+    def redo(self) -> Change | None:
+        """Do the step again that was taken back last; None when there is none."""
+        position = self._history.position
+        return self.jump_to(position + 1) if position < self._history.last() else None
+
+    def undo_text(self) -> str | None:
+        """What undo would take back, or None."""
+        return self._history.text(self._history.position)
+
+    def redo_text(self) -> str | None:
+        """What redo would do again, or None."""
+        return self._history.text(self._history.position + 1)
+
+    def history(self) -> list[Step]:
+        """All steps, oldest first; those that redo would bring back are not ``done``."""
+        return self._history.steps()
+
+    def jump_to(self, step: int) -> Change:
+        """Undo or redo until ``step`` is the last one done; 0 takes everything back.
+
+        Raises:
+            ProjectError: there is no such step.
+        """
+        with self._db.write():
+            change = self._history.walk(step)
+        self._recount(change)
+        return change
+
+    def stop_merging(self) -> None:
+        """The next edit is a step of its own, whatever its merge key."""
+        self._history.stop_merging()
+
+    # --- within
+
+    def imported(self) -> None:
+        """Forget what is cached after an importer has written to the tables."""
+        self._frames.forget()
+        self._categories = self._counts = None
+        self._next_id = max(self._next_id, self._db.meta("next_instance", 1))
+
+    def _refresh(self) -> None:
+        """A reader beside a writer sees what the writer has done since."""
+        if self.read_only and (version := self._db.data_version()) != self._seen_version:
+            self._seen_version = version
+            self.imported()
+
+    def _category_map(self) -> dict[int, Category]:
+        if self._categories is None:
+            found = self._db.rows("SELECT id, name, schema FROM category ORDER BY id")
+            self._categories = {
+                i: Category(
+                    i, name, schema_from_dict(msgspec.json.decode(blob), where=f"{self.path}: category {name!r}")
+                )
+                for i, name, blob in found
+            }
+        return self._categories
+
+    def _is_used(self, category_id: int) -> bool:
+        used = self._db.row("SELECT 1 FROM instance WHERE category = ? LIMIT 1", (category_id,))
+        return used is not None or self._history.last() > 0
+
+    def _row(self, instance_id: int) -> rows.Row:
+        row = self._db.row(f"{rows.SELECT} WHERE id = ?", (instance_id,))
+        if row is None:
+            raise ProjectError(f"there is no instance {instance_id}", where=self.path)
+        return row
+
+    def _reserve(self, touched: Iterable[Touched]) -> None:
+        self._next_id = max(self._next_id, 1 + max((t.instance for t in touched if t.before is None), default=0))
+        if self._next_id > self._db.meta("next_instance", 1):
+            self._db.set_meta("next_instance", self._next_id)
+
+    def _recount(self, change: Change) -> None:
+        if self._counts is None:
+            return
+        if len(change.frames) > _RECOUNT_BELOW:
+            self._counts = None
+            return
+        for key in change.frames:
+            row = self._db.row(f"{_COUNT} WHERE media = ? AND idx = ? GROUP BY media, idx", key)
+            if row is None:
+                self._counts.pop(key, None)
+            else:
+                self._counts[key] = FrameCounts(*row[2:])
+
+
+def _schema_blob(schema: Schema) -> bytes:
+    return msgspec.json.encode(schema.to_dict())

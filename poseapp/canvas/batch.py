@@ -22,6 +22,9 @@ HIDDEN, TINY, SMALL, FULL = 0, 1, 2, 3
 _ROOM = (5.0, 10.0, 22.0)
 """Screen pixels between neighbours from which on points are tiny, small, full."""
 
+_ELBOW_ROOM = (7.0, 13.0)
+"""Screen pixels to the nearest neighbour from which on a point is small, full; it never vanishes for that alone."""
+
 
 @dataclass(frozen=True, eq=False)
 class PoseBatch:
@@ -32,7 +35,7 @@ class PoseBatch:
         predicted: (N,) bool; ``score`` (N,) NaN where there is none; ``boxes`` (N, 4) xyxy, NaN where there is none.
         points: (P, 2) x, y in image pixels; ``shown`` (P,) bool, placed (v > 0) and finite.
         owner: (P,) row of the instance; ``index`` (P,) keypoint number; ``part`` (P,) row in ``spacing``.
-        scores: (P,) NaN where there is none.
+        scores: (P,) NaN where there is none; ``room`` (P,) length of the shortest line at the point, image pixels.
         limbs: (L, 2) rows of ``points``; ``limb_index`` (L,) limb of the schema or layout.OUTLINE.
         limb_shown: (L,) bool, both ends shown.
         spacing: (Q,) usual distance between neighbours of a part, image pixels; ``lineless`` (Q,) parts without lines.
@@ -55,6 +58,7 @@ class PoseBatch:
     sides: Ints
     colors: Ints
     part: Ints
+    room: Floats
     limbs: Ints
     limb_owner: Ints
     limb_index: Ints
@@ -74,7 +78,9 @@ class PoseBatch:
 
         Painter and hit test both ask here, so that what is not drawn is never hit.
         """
-        return self.part_sizes(scale, parts)[self.part] * self.shown
+        alone = np.searchsorted(np.array(_ELBOW_ROOM), self.room * scale, side="right") + TINY
+        sizes: Ints = np.minimum(self.part_sizes(scale, parts)[self.part], alone) * self.shown
+        return sizes
 
     def part_sizes(self, scale: float, parts: frozenset[str] | None = None) -> Ints:
         """(Q,) HIDDEN..FULL, before absent points are taken out."""
@@ -123,7 +129,7 @@ def build_batch(instances: Sequence[Instance], schemas: Mapping[int, Schema]) ->
 
 _NO_BOX = np.full(4, np.nan)
 _POINT_COLUMNS = (
-    "points shown visibility by_human scores owner index sides colors part".split()  # noqa: SIM905
+    "points shown visibility by_human scores owner index sides colors part room".split()  # noqa: SIM905
 )
 _LINE_COLUMNS = (
     "limbs limb_owner limb_index limb_sides limb_colors limb_part limb_shown spacing lineless".split()  # noqa: SIM905
@@ -131,7 +137,7 @@ _LINE_COLUMNS = (
 _EMPTY: dict[str, npt.NDArray[np.generic]] = {
     **{name: np.zeros(0, dtype=np.int64) for name in _POINT_COLUMNS + _LINE_COLUMNS},
     **{name: np.zeros(0, dtype=np.bool_) for name in ("shown", "by_human", "limb_shown", "lineless")},
-    **{name: np.zeros(0, dtype=np.float64) for name in ("scores", "spacing")},
+    **{name: np.zeros(0, dtype=np.float64) for name in ("scores", "spacing", "room")},
     "points": np.zeros((0, 2), dtype=np.float64),
     "limbs": np.zeros((0, 2), dtype=np.int64),
 }
@@ -160,7 +166,9 @@ def _flatten(
     shown = (visibility > 0) & np.isfinite(points).all(axis=2)
     points = np.where(shown[:, :, None], points, 0.0)
     limb_shown = shown[:, layout.limbs].all(axis=2)
-    spacing = _spacing(layout, points, shown, limb_shown)
+    ends = points[:, layout.limbs]
+    lengths = np.hypot(*np.moveaxis(ends[:, :, 0] - ends[:, :, 1], 2, 0))
+    spacing = _spacing(layout, points, shown, lengths, limb_shown)
     each = np.arange(n)[:, None]
     return {
         "points": points.reshape(-1, 2),
@@ -173,6 +181,7 @@ def _flatten(
         "sides": np.tile(layout.sides, n),
         "colors": np.tile(layout.colors, n),
         "part": (first_part + each * parts + layout.part).ravel(),
+        "room": _room(layout, lengths, limb_shown).ravel(),
         "limbs": (first_point + each[:, :, None] * k + layout.limbs).reshape(-1, 2),
         "limb_owner": np.repeat(rows, lines),
         "limb_index": np.tile(layout.limb_index, n),
@@ -191,10 +200,18 @@ def _scores(instance: Instance, k: int) -> Floats:
     return np.full(k, np.nan if instance.score is None or instance.state != State.PREDICTED else instance.score)
 
 
-def _spacing(layout: SchemaLayout, points: Floats, shown: Flags, limb_shown: Flags) -> Floats:
+def _room(layout: SchemaLayout, lengths: Floats, limb_shown: Flags) -> Floats:
+    """(N, K) length of the shortest line that ends at each point; infinite without any."""
+    found = np.full((layout.num_keypoints, len(lengths)), np.inf)
+    known = np.where(limb_shown, lengths, np.inf).T
+    for end in (0, 1):
+        np.minimum.at(found, layout.limbs[:, end], known)
+    return found.T
+
+
+def _spacing(layout: SchemaLayout, points: Floats, shown: Flags, lengths: Floats, limb_shown: Flags) -> Floats:
     """(N, parts) usual distance between neighbours: mean length of the lines inside the part, or from its extent."""
-    ends = points[:, layout.limbs]
-    lengths = np.where(limb_shown, np.hypot(*np.moveaxis(ends[:, :, 0] - ends[:, :, 1], 2, 0)), 0.0)
+    lengths = np.where(limb_shown, lengths, 0.0)
     found = np.empty((len(points), len(layout.parts)))
     for row, lines in enumerate(layout.lines_of_part):
         if len(lines) and (count := limb_shown[:, lines].sum(axis=1)).any():

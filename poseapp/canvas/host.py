@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+import shiboken6
+
 from engine.contract.schema import Schema
 from poseapp.canvas.hit_test import HitTarget
 from poseapp.canvas.overlays import Marks
@@ -54,32 +56,36 @@ class ViewHost:
     def points_inside(self, first: PointerEvent, last: PointerEvent) -> frozenset[PointRef]:
         return self._state.points_inside(first, last)
 
+    def _update(self) -> None:
+        if shiboken6.isValid(self._view):  # a gesture may be closed by the end of everything
+            self._view.viewport().update()
+
     def hover(self, target: HitTarget | None) -> None:
         if target != self._state.hovered:
             self._state.hovered = target
             self._state.refresh()
-            self._view.viewport().update()
+            self._update()
             self._view.hovered.emit(target)
 
     def preview(self, instances: Mapping[int, Instance]) -> None:
         changed = set(instances) != set(self._state.preview)
         self._state.preview = dict(instances)
         self._state.refresh()
-        if changed and not set(instances) <= self._state.selected:
+        if changed and not set(instances) <= self._state.selected and shiboken6.isValid(self._view):
             self._view.repaint_ground()
-        self._view.viewport().update()
+        self._update()
 
     def show_ghost(self, ghost: Ghost | None) -> None:
         self._marks.ghost = ghost
-        self._view.viewport().update()
+        self._update()
 
     def show_band(self, corners: tuple[float, float, float, float] | None, *, box: bool) -> None:
         self._marks.band, self._marks.band_is_box = corners, box
-        self._view.viewport().update()
+        self._update()
 
     def show_crosshair(self, at: tuple[float, float] | None) -> None:
         self._marks.crosshair = at
-        self._view.viewport().update()
+        self._update()
 
     def show_cursor(self, role: CursorRole) -> None:
         shape = cursor_of(role)

@@ -13,8 +13,7 @@ from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPen, QTransform
 from poseapp.canvas.anatomy import ROTATE_HANDLE, handle_positions
 from poseapp.canvas.gestures import pose_box
 from poseapp.canvas.hit_test import HitKind
-from poseapp.canvas.layout import MIDDLE
-from poseapp.canvas.palette import SIDE_CODES, Palette
+from poseapp.canvas.palette import Palette
 from poseapp.canvas.pointer import Ghost, PointRef
 from poseapp.canvas.primitives import draw_lines
 from poseapp.canvas.skeleton_item import ViewPort
@@ -32,13 +31,12 @@ _AROUND = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
 
 @dataclass
 class Marks:
-    """Things under way: rubber band or box (image corners), crosshair and cursor (image position), ghosts."""
+    """Things under way: rubber band or box (image corners), crosshair and cursor (image position), pose to place."""
 
     band: tuple[float, float, float, float] | None = None
     band_is_box: bool = False
     crosshair: tuple[float, float] | None = None
     ghost: Ghost | None = None
-    others: tuple[Instance, ...] = ()
     cursor: tuple[float, float] | None = None
 
 
@@ -63,7 +61,7 @@ class OverlayPainter:
         self._handles(painter, view)
         self._selected_points(painter, view)
         self._hovered(painter, view)
-        names = self._ghost(painter, marks.ghost, view)
+        names = self._next_point(painter, marks.ghost, view)
         if self.state.style.show_labels:
             names += self._names(view)
         self._labels(painter, names, width, height)
@@ -218,54 +216,16 @@ class OverlayPainter:
         painter.setPen(color_of(self.palette.plate_faint if faint else self.palette.plate_text))
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
 
-    def _ghost(self, painter: QPainter, ghost: Ghost | None, view: ViewPort) -> list[tuple[float, float, str, bool]]:
-        """The pose under placement; returns the name of the next point, to be written beside it."""
-        if ghost is None:
+    def _next_point(
+        self, painter: QPainter, ghost: Ghost | None, view: ViewPort
+    ) -> list[tuple[float, float, str, bool]]:
+        """A ring where the next point of a pose under placement belongs; returns its name, to be written beside it."""
+        if ghost is None or ghost.next_point is None:
             return []
-        screen = view.to_screen(ghost.points)
-        drawn = ~ghost.skipped
-        placed = ghost.visibility > ABSENT
-        sides = self.palette.sides
-        for limb, (a, b) in zip(ghost.schema.limbs, ghost.schema.limb_indices.tolist(), strict=True):
-            if drawn[a] and drawn[b]:
-                side = next((s for s in (ghost.schema.sides[a], ghost.schema.sides[b]) if s != "middle"), "middle")
-                real = bool(placed[a] and placed[b])
-                color = sides[SIDE_CODES[side]]
-                line = screen[[a, b]].reshape(1, 4)
-                painter.setPen(QPen(color_of(self.palette.outline, 0.55 if real else 0.2), 4.5 if real else 3.0))
-                draw_lines(painter, line)
-                pen = QPen(color_of(color, 1.0 if real else 0.55), self.state.style.line_width if real else 1.2)
-                if not real:
-                    pen.setDashPattern([3.0, 4.0])
-                painter.setPen(pen)
-                draw_lines(painter, line)
-            del limb
-        self._ghost_points(painter, ghost, screen)
-        if ghost.next_point is None:
-            return []
-        x, y = screen[ghost.next_point].tolist()
-        left = ghost.schema.num_keypoints - ghost.next_point
-        text = f"{ghost.schema.names[ghost.next_point].replace('_', ' ')} · {left} left"
+        x, y = view.to_screen(ghost.points[ghost.next_point]).tolist()
         self._ring(painter, x, y, self.state.style.point_size / 2 + 3.0, 1.0)
-        return [(x, y, text, True)]
-
-    def _ghost_points(self, painter: QPainter, ghost: Ghost, screen: Floats) -> None:
-        radius = self.state.style.point_size / 2
-        for i, (x, y) in enumerate(screen.tolist()):
-            if ghost.skipped[i]:
-                continue
-            color = self.palette.sides[SIDE_CODES.get(ghost.schema.sides[i], MIDDLE)]
-            if ghost.visibility[i] == ABSENT:
-                painter.setPen(QPen(color_of(color, 0.7), 1.2))
-                painter.setBrush(color_of(self.palette.outline, 0.25))
-                painter.drawEllipse(QPointF(x, y), radius * 0.6, radius * 0.6)
-                continue
-            painter.setPen(QPen(color_of(self.palette.outline, 0.85), 1.3))
-            painter.setBrush(color_of(color))
-            painter.drawEllipse(QPointF(x, y), radius, radius)
-            if ghost.visibility[i] == OCCLUDED:
-                painter.setBrush(color_of(self.palette.outline))
-                painter.drawEllipse(QPointF(x, y), radius * 0.5, radius * 0.5)
+        left = ghost.schema.num_keypoints - ghost.next_point
+        return [(x, y, f"{ghost.schema.names[ghost.next_point].replace('_', ' ')} · {left} left", True)]
 
     def _read_out(self, painter: QPainter, marks: Marks, view: ViewPort, height: float) -> None:
         text = read_out_text(view.scale, marks.cursor)

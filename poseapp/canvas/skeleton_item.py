@@ -39,7 +39,7 @@ Flags = npt.NDArray[np.bool_]
 _SIZES = {FULL: 1.0, SMALL: 0.66, TINY: 0.4}
 _WIDTHS = (0.42, 0.5, 0.8, 1.0)
 """Line width of a part by the size of its points (HIDDEN..FULL), as a share of the style's."""
-_DASHES: dict[int, tuple[float, float]] = {DASHED: (7.0, 4.5), SHORT_DASHED: (3.5, 3.5), TICKED: (1.3, 8.0)}
+_DASHES: dict[int, tuple[float, float]] = {DASHED: (7.0, 4.5), SHORT_DASHED: (3.5, 3.5), TICKED: (1.2, 12.0)}
 """Screen pixels of stroke and gap: predictions, predictions of the right side, and the dark ticks across the bones of
 the right side of a pose that a person answers for (which still read as solid)."""
 _DASH_RIM = 0.75

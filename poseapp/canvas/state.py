@@ -13,9 +13,9 @@ from poseapp.canvas.anatomy import handle_positions
 from poseapp.canvas.batch import PoseBatch, build_batch
 from poseapp.canvas.gestures import pose_box
 from poseapp.canvas.hit_test import HitTarget, hit_test, points_inside
-from poseapp.canvas.pointer import PointerEvent, PointRef
+from poseapp.canvas.pointer import Ghost, PointerEvent, PointRef
 from poseapp.canvas.style import CanvasStyle
-from poseapp.project.model import Instance
+from poseapp.project.model import VISIBLE, Instance, State
 
 Flags = npt.NDArray[np.bool_]
 
@@ -105,8 +105,8 @@ class CanvasState:
         )
 
     def handle_owner(self) -> Instance | None:
-        """The instance whose box has handles now: the only selected one, while handles are asked for."""
-        if not self.handles or len(self.selected) != 1:
+        """The instance whose box has handles now: the only selected one, while Alt is down or boxes are shown."""
+        if not (self.handles or self.style.show_boxes) or len(self.selected) != 1:
             return None
         return self.shown(next(iter(self.selected)))
 
@@ -130,3 +130,14 @@ class CanvasState:
     def _drawable(self, instance_id: int) -> bool:
         row = self._rows.get(instance_id)
         return row is not None and bool(self.drawable_rows()[row])
+
+
+def ghost_batches(ghost: Ghost) -> tuple[PoseBatch, PoseBatch]:
+    """A pose under placement as two: all that is not skipped, looking predicted, and what is placed, looking real."""
+    k = ghost.schema.num_keypoints
+    visibility = np.where(ghost.skipped, 0, VISIBLE).astype(np.uint8)
+    nobody, human = np.zeros(k, dtype=np.bool_), np.ones(k, dtype=np.bool_)
+    to_come = Instance(0, 0, ghost.points.copy(), visibility, nobody, state=State.PREDICTED)
+    placed = Instance(0, 0, ghost.points.copy(), ghost.visibility.copy(), human)
+    schemas = {0: ghost.schema}
+    return build_batch([to_come], schemas), build_batch([placed], schemas)

@@ -73,9 +73,10 @@ def make_strokes(batch: PoseBatch, scale: float, style: CanvasStyle, palette: Pa
     keys = _packed(sizes, dash, alphas, line_colors[rows])
     order = np.argsort(keys, kind="stable")
     rows, lines = rows[order], batch.points[batch.limbs[rows[order]]].reshape(-1, 4) * scale
-    kept = np.flatnonzero(batch.shown & (part_sizes[batch.part] > HIDDEN))
+    point_sizes = batch.point_sizes(scale, style.parts)
+    kept = np.flatnonzero(point_sizes > HIDDEN)
     looks = 2 * batch.predicted[batch.owner[kept]] + (batch.visibility[kept] == 1)
-    point_keys = _packed(part_sizes[batch.part[kept]], looks, point_alphas[kept], point_colors[kept])
+    point_keys = _packed(point_sizes[kept], looks, point_alphas[kept], point_colors[kept])
     point_order = np.argsort(point_keys, kind="stable")
     return Strokes(
         lines=lines,

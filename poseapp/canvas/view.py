@@ -24,7 +24,7 @@ from poseapp.canvas.pointer import Button, EventKind, PointerEvent, PointRef
 from poseapp.canvas.qt_events import KEY_NAMES, button_of, modifiers_of
 from poseapp.canvas.skeleton_item import PosePainter, PosesItem, ViewPort, viewports
 from poseapp.canvas.sprites import color_of
-from poseapp.canvas.state import CanvasState
+from poseapp.canvas.state import CanvasState, ghost_batches
 from poseapp.canvas.style import CanvasStyle
 from poseapp.canvas.template import template_pose
 from poseapp.canvas.tools import TOOLS, Tool
@@ -33,6 +33,7 @@ from poseapp.project.model import FrameKey, Instance
 Pixels = npt.NDArray[np.uint8]
 
 _GHOST_OPACITY = 0.35
+_TO_COME_OPACITY = 0.8
 
 
 class CanvasView(NavigationView):
@@ -193,7 +194,12 @@ class CanvasView(NavigationView):
 
     def _paint_live(self, painter: QPainter) -> None:
         live = self._state.live_batch()
-        self._poses.paint(painter, live, self._whole_view(painter), np.ones(len(live), dtype=np.bool_))
+        view = self._whole_view(painter)
+        self._poses.paint(painter, live, view, np.ones(len(live), dtype=np.bool_))
+        if self._marks.ghost is not None:
+            to_come, placed = ghost_batches(self._marks.ghost)
+            self._poses.paint_dimmed(painter, to_come, view, np.ones(1, dtype=np.bool_), _TO_COME_OPACITY)
+            self._poses.paint(painter, placed, view, np.ones(1, dtype=np.bool_))
 
     def _whole_view(self, painter: QPainter) -> ViewPort:
         world, ratio = painter.worldTransform(), painter.device().devicePixelRatioF()

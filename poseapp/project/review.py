@@ -1,0 +1,138 @@
+"""The verbs of review: what becomes of a model's predictions. Part of :mod:`poseapp.project.edits`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from engine.contract.errors import ProjectError
+from engine.contract.predictions import Prediction
+from poseapp.project.model import (
+    ABSENT,
+    OCCLUDED,
+    VISIBLE,
+    Category,
+    Edit,
+    Flags,
+    FrameEdit,
+    FrameKey,
+    Instance,
+    State,
+)
+from poseapp.project.shapes import box_overlap, extent, poses_text
+
+
+def accept(
+    frame: FrameKey, instances: Sequence[Instance], *, min_keypoint_score: float = 0.0, merge_key: str = ""
+) -> Edit:
+    """Take predictions as right: labelled, every point confirmed; those already labelled are left out.
+
+    Points that score below ``min_keypoint_score`` and that no person has touched become absent.
+    """
+    return accept_frames([(frame, instances)], min_keypoint_score=min_keypoint_score, merge_key=merge_key)
+
+
+def accept_frames(
+    items: Iterable[tuple[FrameKey, Sequence[Instance]]], *, min_keypoint_score: float = 0.0, merge_key: str = ""
+) -> Edit:
+    """:func:`accept` for many frames, as one step."""
+    found: list[FrameEdit] = []
+    total = 0
+    for frame, instances in items:
+        before = tuple(i for i in instances if i.state is State.PREDICTED)
+        if before:
+            found.append(FrameEdit(frame, before, tuple(_accepted(i, min_keypoint_score) for i in before)))
+            total += len(before)
+    return Edit(f"Accept {'prediction' if total == 1 else f'{total} predictions'}", tuple(found), merge_key)
+
+
+def reject(frame: FrameKey, instances: Sequence[Instance], *, merge_key: str = "") -> Edit:
+    """Take predictions away; what a person has labelled is left alone."""
+    before = tuple(i for i in instances if i.state is State.PREDICTED)
+    text = f"Reject {'prediction' if len(before) == 1 else f'{len(before)} predictions'}"
+    return Edit(text, (FrameEdit(frame, before),), merge_key)
+
+
+def delete_below_score(frame: FrameKey, instances: Sequence[Instance], score: float, *, merge_key: str = "") -> Edit:
+    """Take away predictions that score less."""
+    low = [i for i in instances if i.state is State.PREDICTED and i.score is not None and i.score < score]
+    return replace(reject(frame, low, merge_key=merge_key), text=f"Delete {len(low)} predictions below {score:g}")
+
+
+def add_predictions(
+    frame: FrameKey,
+    existing: Sequence[Instance],
+    predictions: Sequence[Prediction],
+    category: Category,
+    ids: Sequence[int],
+    source: str,
+    replace_predicted: bool = True,
+    *,
+    min_keypoint_score: float = 0.0,
+    overlap: float = 0.8,
+    merge_key: str = "",
+) -> Edit:
+    """What a model found in one frame.
+
+    A prediction whose box covers that of a labelled instance is left out, for that one is done already; unless its box
+    was drawn by a person (``box_score`` 1).
+
+    Args:
+        existing: the frame's instances now.
+        ids: new ones, as many as predictions.
+        replace_predicted: earlier predictions of the category go.
+        min_keypoint_score: points that score less are absent.
+        overlap: intersection over union from which on two boxes are the same object.
+    """
+    if len(ids) < len(predictions):
+        raise ProjectError(f"{len(predictions)} predictions want as many new ids, got {len(ids)}")
+    old = tuple(i for i in existing if i.state is State.PREDICTED and i.category == category.id)
+    done = [extent(i) for i in existing if i.state is State.LABELLED and i.category == category.id]
+    new: list[Instance] = []
+    for number, prediction in zip(ids, predictions):
+        instance = _predicted(prediction, number, category, source, min_keypoint_score)
+        box = extent(instance)
+        drawn = prediction.box_score >= 1.0
+        known = box is not None and any(d is not None and box_overlap(box, d) >= overlap for d in done)
+        if drawn or not known:
+            new.append(instance)
+    text = f"Predict {poses_text(new)}"
+    return Edit(text, (FrameEdit(frame, old if replace_predicted else (), tuple(new)),), merge_key)
+
+
+def _accepted(instance: Instance, min_keypoint_score: float) -> Instance:
+    seen = instance.visibility
+    if instance.scores is not None and min_keypoint_score > 0:
+        low = (instance.scores < min_keypoint_score) & ~instance.by_human
+        seen = np.where(low, np.uint8(ABSENT), seen)
+    return replace(instance, visibility=seen, by_human=instance.by_human | (seen > 0), state=State.LABELLED)
+
+
+def _predicted(
+    prediction: Prediction, number: int, category: Category, source: str, min_keypoint_score: float
+) -> Instance:
+    found = np.array(prediction.keypoints, dtype=np.float64)
+    count = category.schema.num_keypoints
+    if found.shape != (count, 3):
+        raise ProjectError(f"the model gives {len(found)} points, {category.name!r} has {count}")
+    good: Flags = np.asarray(np.isfinite(found).all(axis=1))
+    points = np.where(good[:, None], found[:, :2], 0.0)
+    scores = np.where(good, found[:, 2], 0.0)
+    seen = np.where(good & (scores >= min_keypoint_score), VISIBLE, ABSENT).astype(np.uint8)
+    if prediction.visibility is not None:
+        seen[(seen > 0) & (np.asarray(prediction.visibility) < 0.5)] = OCCLUDED
+    box = np.array(prediction.box, dtype=np.float64)
+    return Instance(
+        id=number,
+        category=category.id,
+        keypoints=points,
+        visibility=seen,
+        by_human=np.zeros(count, np.bool_),
+        scores=scores,
+        score=float(prediction.score) if np.isfinite(prediction.score) else 0.0,
+        box=box if box.shape == (4,) and np.isfinite(box).all() else None,
+        source=source,
+        state=State.PREDICTED,
+    )

@@ -1,0 +1,1 @@
+"""Writers of labels for other programs, one a file."""

@@ -1,0 +1,1 @@
+"""Readers of other programs' labels, one a file."""

@@ -1,0 +1,94 @@
+"""The records of imported COCO files, kept in the project as they were written, so that export can give them back.
+
+Records lie in blocks, each with the owner of every record: the frame of an image, the instance of an annotation, the
+category of a category; -1 for a record that the window does not show (a crowd, a category without points). Undo of a
+deletion brings the instance back under its id, and so its record too.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from poseapp.project.database import Database
+
+NOBODY = -1
+Owners = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """An imported file: top-level keys in order, what stands under those that are no records, and track names."""
+
+    id: int
+    path: str
+    keys: list[str]
+    header: dict[str, msgspec.Raw]
+    tracks: dict[str, int]
+
+
+class CocoArchive:
+    """The imported files of one project."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def files(self) -> list[CocoFile]:
+        rows = self._db.rows("SELECT id, path, keys, header, tracks FROM coco_file ORDER BY id")
+        return [
+            CocoFile(i, path, msgspec.json.decode(keys), _unpack_header(header), msgspec.json.decode(tracks))
+            for i, path, keys, header, tracks in rows
+        ]
+
+    def add_file(self, path: str, keys: Sequence[str], header: dict[str, msgspec.Raw]) -> int:
+        values = (path, msgspec.json.encode(list(keys)), _pack_header(header), b"{}")
+        return self._db.run("INSERT INTO coco_file (path, keys, header, tracks) VALUES (?, ?, ?, ?)", values)
+
+    def set_tracks(self, file: int, tracks: dict[str, int]) -> None:
+        self._db.run("UPDATE coco_file SET tracks = ? WHERE id = ?", (msgspec.json.encode(tracks), file))
+
+    def add_block(self, file: int, section: str, owners: Owners, records: Sequence[bytes]) -> None:
+        """Keep records of "images", "annotations" or "categories"; owners (N,) or, for images, (N, 2)."""
+        values = (file, section, owners.astype("<i8").tobytes(), _pack(records))
+        self._db.run("INSERT INTO coco_block (file, section, owners, records) VALUES (?, ?, ?, ?)", values)
+
+    def blocks(self, file: int, section: str) -> Iterator[tuple[Owners, list[bytes]]]:
+        """Owners and records of each block, in the order of the file."""
+        sql = "SELECT owners, records FROM coco_block WHERE file = ? AND section = ? ORDER BY id"
+        for rows in self._db.stream(sql, (file, section), size=1):
+            for owners, records in rows:
+                found = np.frombuffer(owners, "<i8")
+                yield (found.reshape(-1, 2) if section == "images" else found), _unpack(records)
+
+    def owners(self, section: str) -> Owners:
+        """The owners of all records of a section."""
+        rows = self._db.rows("SELECT owners FROM coco_block WHERE section = ?", (section,))
+        return np.concatenate([np.zeros(0, np.int64), *(np.frombuffer(owners, "<i8") for (owners,) in rows)])
+
+
+def _pack(records: Sequence[bytes]) -> bytes:
+    # Lengths first, so that a record may hold what JSON proper does not (NaN).
+    sizes = np.array([len(record) for record in records], dtype="<u4")
+    return zlib.compress(len(records).to_bytes(4, "little") + sizes.tobytes() + b"".join(records), 1)
+
+
+def _unpack(data: bytes) -> list[bytes]:
+    plain = zlib.decompress(data)
+    count = int.from_bytes(plain[:4], "little")
+    ends = np.frombuffer(plain, "<u4", count, 4).astype(np.int64).cumsum() + 4 + 4 * count
+    starts = [4 + 4 * count, *ends.tolist()]
+    return [plain[a:b] for a, b in pairwise(starts)]
+
+
+def _pack_header(header: dict[str, msgspec.Raw]) -> bytes:
+    return msgspec.msgpack.encode({key: bytes(value) for key, value in header.items()})
+
+
+def _unpack_header(data: bytes) -> dict[str, msgspec.Raw]:
+    return {key: msgspec.Raw(value) for key, value in msgspec.msgpack.decode(data, type=dict[str, bytes]).items()}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QRectF
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QImage, QPainter, QTransform
 
 from poseapp.canvas.style import PictureStyle
+from poseapp.canvas.viewport import ViewPort
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -37,32 +39,53 @@ class Picture:
         # Qt's RGB32 is BGRA in memory: the only format the raster engine copies without converting.
         self._levels: list[tuple[Pixels, QImage]] = [_level(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA))]
 
-    @property
-    def bounds(self) -> QRectF:
-        """In image pixels."""
-        return QRectF(-0.5, -0.5, self.width, self.height)
+    def paint(self, painter: QPainter, view: ViewPort) -> None:
+        """Draw what lies in ``view.clip``, whatever transform the painter has; it is given back as it came."""
+        painter.save()
+        painter.setWorldTransform(QTransform())
+        if view.scale * view.ratio >= NEAREST_FROM:
+            self._paint_squares(painter, view)
+        else:
+            self._paint_smooth(painter, view)
+        painter.restore()
 
-    def paint(self, painter: QPainter, exposed: QRectF, scale: float) -> None:
-        """Draw the part inside ``exposed`` (image pixels) with a painter in image coordinates.
+    def _paint_squares(self, painter: QPainter, view: ViewPort) -> None:
+        """Every device pixel takes the image pixel that it lies in.
 
-        ``scale`` is device pixels to the image pixel: nearest neighbour from NEAREST_FROM on, else smooth.
+        The painter's own enlarging rounds differently for every part, which would leave seams where parts meet.
         """
-        target = exposed.intersected(self.bounds)
-        if target.isEmpty():
+        pixels = self._levels[0][0].view(np.uint32)[:, :, 0]
+        left, top, right, bottom = view.clip
+        columns, x = _nearest(left, right, view.dx, view.scale, view.ratio, self.width)
+        rows, y = _nearest(top, bottom, view.dy, view.scale, view.ratio, self.height)
+        if not len(columns) or not len(rows):
             return
-        image = self._at(scale)
+        first = int(rows[0])
+        wide = pixels[first : int(rows[-1]) + 1].take(columns, axis=1)
+        part = np.ascontiguousarray(wide.take(rows - first, axis=0))
+        image = QImage(part.data, part.shape[1], part.shape[0], part.strides[0], QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(view.ratio)
+        painter.drawImage(QPointF(x / view.ratio, y / view.ratio), image)
+
+    def _paint_smooth(self, painter: QPainter, view: ViewPort) -> None:
+        image = self._at(view.scale * view.ratio)
         across, down = image.width() / self.width, image.height() / self.height
-        # Whole source pixels, so that the parts of two repaints meet without a seam.
-        left, top = int((target.left() + 0.5) * across), int((target.top() + 0.5) * down)
-        right = min(int(np.ceil((target.right() + 0.5) * across)) + 1, image.width())
-        bottom = min(int(np.ceil((target.bottom() + 0.5) * down)) + 1, image.height())
-        left, top = max(left - 1, 0), max(top - 1, 0)
-        source = QRectF(left, top, right - left, bottom - top)
-        place = QRectF(left / across - 0.5, top / down - 0.5, source.width() / across, source.height() / down)
-        one_to_one = abs(scale - 1.0) < 1e-9
-        smooth = scale < NEAREST_FROM and not one_to_one
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
-        painter.drawImage(place, image, source)
+        x1, y1, x2, y2 = view.image_clip
+        # Whole source pixels and one more all around, so that the parts of two repaints meet without a seam.
+        left, top = max(math.floor((x1 + 0.5) * across) - 1, 0), max(math.floor((y1 + 0.5) * down) - 1, 0)
+        right = min(math.ceil((x2 + 0.5) * across) + 1, image.width())
+        bottom = min(math.ceil((y2 + 0.5) * down) + 1, image.height())
+        if right <= left or bottom <= top:
+            return
+        place = QRectF(
+            (left / across - 0.5) * view.scale + view.dx,
+            (top / down - 0.5) * view.scale + view.dy,
+            (right - left) / across * view.scale,
+            (bottom - top) / down * view.scale,
+        )
+        one_to_one = abs(view.scale * view.ratio - 1.0) < 1e-9
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not one_to_one)
+        painter.drawImage(place, image, QRectF(left, top, right - left, bottom - top))
 
     def _at(self, scale: float) -> QImage:
         """The smallest halved copy that still has a pixel for every device pixel; made when first asked for."""
@@ -77,6 +100,17 @@ class Picture:
 
     def _size(self, level: int) -> tuple[int, int]:
         return max(self.width >> level, 1), max(self.height >> level, 1)
+
+
+def _nearest(
+    low: float, high: float, offset: float, scale: float, ratio: float, size: int
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Along one axis: the image pixel under each device pixel from ``low`` to ``high`` (logical pixels) that lies in
+    the picture, and the first such device pixel."""
+    device = np.arange(math.floor(low * ratio), math.ceil(high * ratio))
+    found = np.floor(((device + 0.5) / ratio - offset) / scale + 0.5).astype(np.int64)
+    inside = np.flatnonzero((found >= 0) & (found < size))
+    return found[inside], int(device[inside[0]]) if len(inside) else 0
 
 
 def tone_table(style: PictureStyle) -> Pixels | None:

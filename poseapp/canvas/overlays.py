@@ -16,9 +16,9 @@ from poseapp.canvas.hit_test import HitKind
 from poseapp.canvas.palette import Palette
 from poseapp.canvas.pointer import Ghost, PointRef
 from poseapp.canvas.primitives import draw_lines
-from poseapp.canvas.skeleton_item import ViewPort
 from poseapp.canvas.sprites import color_of
 from poseapp.canvas.state import CanvasState
+from poseapp.canvas.viewport import ViewPort
 from poseapp.project.model import ABSENT, OCCLUDED, Instance, State
 
 Floats = npt.NDArray[np.float64]

@@ -28,6 +28,8 @@ class PlacementTool:
         self.host = host
         self._schema: Schema | None = None
         self._template: Floats = np.zeros((0, 2))
+        self._holding: int | None = None
+        self._pointer: Floats | None = None
         self._restart()
 
     @property
@@ -84,8 +86,8 @@ class PlacementTool:
     def _restart(self) -> None:
         k = 0 if self._schema is None else self._schema.num_keypoints
         self._next = 0
-        self._holding: int | None = None
-        self._pointer: Floats | None = None
+        self._holding = None
+        self._pointer = None
         self._points = np.zeros((k, 2))
         self._visibility = np.zeros(k, dtype=np.uint8)
 

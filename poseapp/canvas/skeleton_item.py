@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -31,6 +31,7 @@ from poseapp.canvas.strokes import (
     without_color,
 )
 from poseapp.canvas.style import CanvasStyle
+from poseapp.canvas.viewport import ViewPort
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -44,25 +45,6 @@ _DASHES: dict[int, tuple[float, float]] = {DASHED: (7.0, 4.5), SHORT_DASHED: (3.
 the right side of a pose that a person answers for (which still read as solid)."""
 _DASH_RIM = 0.75
 """Opacity of the rim under dashes. (Long lines that are not opaque are slow; dashes are short.)"""
-
-
-@dataclass(frozen=True)
-class ViewPort:
-    """How image pixels become logical screen pixels: ``screen = image * scale + (dx, dy)``.
-
-    ``clip`` is left, top, right, bottom of what is to be painted; ``ratio`` device pixels to the logical one.
-    """
-
-    scale: float
-    dx: float
-    dy: float
-    clip: tuple[float, float, float, float]
-    ratio: float = 1.0
-
-    def to_screen(self, points: Floats) -> Floats:
-        """(..., 2) image pixels to (..., 2) screen pixels."""
-        mapped: Floats = points * self.scale + (self.dx, self.dy)
-        return mapped
 
 
 def viewports(painter: QPainter, width: float, height: float) -> list[ViewPort]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from engine.contract.schema import Schema
 from poseapp.canvas.anatomy import apply_matrix
-from poseapp.project.model import Edit, FrameEdit, FrameKey, Instance
+from poseapp.project import edits
+from poseapp.project.model import Edit, FrameKey, Instance
 
 Floats = npt.NDArray[np.float64]
 Moves = Mapping[int, tuple[float, float]]
@@ -39,34 +40,17 @@ def transformed_box(box: Floats, matrix: Floats) -> Floats:
 
 def move_edit(frame: FrameKey, moves: Sequence[tuple[Instance, Moves]], schemas: Mapping[int, Schema | None]) -> Edit:
     """One edit that moves points of one or several instances."""
-    from poseapp.project import edits
-
-    made = [edits.move_keypoints(frame, instance, dict(points)) for instance, points in moves]
+    made = [edits.move_keypoints(frame, i, points, schemas.get(i.category)) for i, points in moves]
+    if len(made) == 1:
+        return made[0]
     total = sum(len(points) for _, points in moves)
-    if total == 1:
-        instance, points = moves[0]
-        schema = schemas.get(instance.category)
-        index = next(iter(points))
-        text = f"Move {schema.names[index].replace('_', ' ') if schema else 'point'}"
-    else:
-        text = f"Move {total} points"
-    return _joined(frame, made, text)
+    return edits.combined(f"Move {total} points of {len(made)} poses", made)
 
 
 def transform_edit(
     frame: FrameKey, instances: Sequence[Instance], matrix: Floats, what: str, merge_key: str = ""
 ) -> Edit:
     """One edit that applies a (2, 3) matrix to whole poses. ``what`` begins its text: "Move", "Turn", "Scale"."""
-    from poseapp.project import edits
-
-    made = [edits.transform_pose(frame, instance, matrix) for instance in instances]
     text = f"{what} pose" if len(instances) == 1 else f"{what} {len(instances)} poses"
-    return replace(_joined(frame, made, text), merge_key=merge_key)
-
-
-def _joined(frame: FrameKey, made: Iterable[Edit], text: str) -> Edit:
-    """Edits of one frame as one, with one entry for the frame."""
-    parts = [part for edit in made for part in edit.frames]
-    before = tuple(instance for part in parts for instance in part.before)
-    after = tuple(instance for part in parts for instance in part.after)
-    return Edit(text, (FrameEdit(frame, before, after),))
+    made = [edits.transform_pose(frame, i, matrix, text=text, merge_key=merge_key) for i in instances]
+    return made[0] if len(made) == 1 else edits.combined(text, made, merge_key)

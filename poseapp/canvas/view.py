@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QBrush, QFocusEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
@@ -22,12 +22,13 @@ from poseapp.canvas.overlays import Marks, OverlayPainter
 from poseapp.canvas.palette import palette_for
 from poseapp.canvas.pointer import Button, EventKind, PointerEvent, PointRef
 from poseapp.canvas.qt_events import KEY_NAMES, button_of, modifiers_of
-from poseapp.canvas.skeleton_item import PosePainter, PosesItem, ViewPort, viewports
+from poseapp.canvas.skeleton_item import PosePainter, PosesItem, viewports
 from poseapp.canvas.sprites import color_of
 from poseapp.canvas.state import CanvasState, ghost_batches
 from poseapp.canvas.style import CanvasStyle
 from poseapp.canvas.template import template_pose
 from poseapp.canvas.tools import TOOLS, Tool
+from poseapp.canvas.viewport import ViewPort
 from poseapp.project.model import FrameKey, Instance
 
 Pixels = npt.NDArray[np.uint8]
@@ -173,13 +174,12 @@ class CanvasView(NavigationView):
 
     # Painting
 
-    def drawBackground(self, painter: QPainter, rect: QRectF) -> None:
+    def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         painter.fillRect(rect, self.backgroundBrush())
-        ratio = self.devicePixelRatioF()
-        if self._picture is not None:
-            self._picture.paint(painter, rect, self.scale_factor * ratio)
         still, ghosts = self._state.still_rows(), self._state.ghosts
         for view in viewports(painter, self.viewport().width(), self.viewport().height()):
+            if self._picture is not None:
+                self._picture.paint(painter, view)
             if len(ghosts):
                 self._poses.paint_dimmed(painter, ghosts, view, np.ones(len(ghosts), dtype=np.bool_), _GHOST_OPACITY)
             if self._state.selected:
@@ -187,7 +187,7 @@ class CanvasView(NavigationView):
             else:
                 self._poses.paint(painter, self._state.batch, view, still)
 
-    def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
+    def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         if self.image_size is not None:
             width, height = self.viewport().width(), self.viewport().height()
             self._overlay.paint(painter, self._marks, self._whole_view(painter), width, height)

@@ -1,7 +1,7 @@
 """How long the canvas takes to repaint. Run by hand: ``python tests/benchmarks/bench_canvas.py [--profile]``.
 
-Offscreen raster painting into a 1280x800 view of a 1920x1080 picture, no GPU. Each step changes something and then paints
-the whole view once (``repaint``); the times are of both together.
+Offscreen raster painting into a 1280x800 view of a 1920x1080 picture, no GPU. Each step changes something and then
+paints the whole view once (``repaint``); the times are of both together.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ import numpy.typing as npt
 from poseapp.project.database import Database
 
 NOBODY = -1
+LAYOUT_FLAT, LAYOUT_PARTS, LAYOUT_BOXES = "flat", "parts", "boxes"
+"""How annotations of a category are written: all points in one list, COCO-WholeBody's lists, no points at all."""
 Owners = npt.NDArray[np.int64]
 
 
@@ -65,6 +67,15 @@ class CocoArchive:
             for owners, records in rows:
                 found = np.frombuffer(owners, "<i8")
                 yield (found.reshape(-1, 2) if section == "images" else found), _unpack(records)
+
+    def add_layouts(self, file: int, layouts: Sequence[tuple[int, str]]) -> None:
+        """Keep how the annotations of each category (of the project) are written in a file."""
+        owners = np.array([number for number, _ in layouts], np.int64)
+        self.add_block(file, "layouts", owners, [layout.encode() for _, layout in layouts])
+
+    def layouts(self, file: int) -> Iterator[tuple[int, str]]:
+        for owners, records in self.blocks(file, "layouts"):
+            yield from zip(owners.tolist(), (record.decode() for record in records))
 
     def owners(self, section: str) -> Owners:
         """The owners of all records of a section."""

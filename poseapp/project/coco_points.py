@@ -106,6 +106,21 @@ def changed_points(annotation: CocoAnnotation, count: int, points: Floats, visib
     return _written(annotation, count, flat, places, old_visibility[0], visibility)
 
 
+def in_parts(annotation: CocoAnnotation) -> CocoAnnotation:
+    """A new annotation with 133 points in one list, written the way of COCO-WholeBody."""
+    flat = annotation.keypoints or []
+    if len(flat) != 3 * WHOLE_BODY:
+        return annotation
+    lists: dict[str, Any] = {key: flat[3 * start : 3 * stop] for key, (start, stop) in PARTS.items()}
+    valid = {
+        key.replace("_kpts", "_valid"): any(v > 0 for v in part[2::3])
+        for key, part in lists.items()
+        if key != "keypoints"
+    }
+    seen = sum(v > 0 for v in lists["keypoints"][2::3])
+    return annotation.patched(num_keypoints=seen, **lists, **valid)
+
+
 def _written(
     annotation: CocoAnnotation,
     count: int,

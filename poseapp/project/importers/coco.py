@@ -20,7 +20,7 @@ from engine.contract.coco import CocoAnnotation, CocoCategory, Id
 from engine.contract.coco_document import read_document
 from engine.contract.coco_parse import parse_annotations, parse_categories, parse_images
 from poseapp.project import rows
-from poseapp.project.coco_archive import NOBODY, CocoArchive, Owners
+from poseapp.project.coco_archive import LAYOUT_BOXES, LAYOUT_FLAT, LAYOUT_PARTS, NOBODY, CocoArchive, Owners
 from poseapp.project.coco_points import flat_points, has_parts, to_arrays, to_boxes
 from poseapp.project.importers.image_files import find_images
 from poseapp.project.importers.report import ImportReport, Problems, ProgressCallback
@@ -167,18 +167,24 @@ def _add_categories(
 ) -> dict[Id, _Kind]:
     listed = list(found) or [CocoCategory(identity, _invented(identity, sample)) for identity in sample]
     schemas = [schema_of(category, sample.get(category.id, Points())) for category in listed]
-    if not any(schemas):  # boxes only: people can be given poses all the same
+    boxes_only = not any(schemas)
+    if boxes_only:  # boxes only: people can be given poses all the same
         persons = (CocoCategory(c.id, c.name, raw=c.raw) for c in listed)
         schemas = [schema_of(c, Points((17,))) if c.name.lower() == "person" else None for c in persons]
     kinds: dict[Id, _Kind] = {}
     owners: list[int] = []
+    layouts: list[tuple[int, str]] = []
     for category, schema in zip(listed, schemas):
         own = None
         if schema is not None:
             same = (c for c in store.categories() if c.name == category.name and c.schema.names == schema.names)
             own = next(same, None) or store.add_category(category.name, schema)
         owners.append(NOBODY if own is None else own.id)
+        if own is not None:
+            parts = sample.get(category.id, Points()).in_parts
+            layouts.append((own.id, LAYOUT_BOXES if boxes_only else LAYOUT_PARTS if parts else LAYOUT_FLAT))
         kinds.setdefault(category.id, _Kind(category.name, own))
+    archive.add_layouts(file, layouts)
     if found:
         archive.add_block(file, "categories", np.array(owners, np.int64), [category.raw for category in found])
     else:

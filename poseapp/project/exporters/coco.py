@@ -1,0 +1,261 @@
+"""A project as a COCO file.
+
+What came from a COCO file goes back as it was written: a record that nobody changed byte for byte, a changed one with
+only what changed changed. What is new gets ids behind the largest there is. Files that were imported into one project
+become one; where their ids collide, those of the later file give way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.contract.coco import (
+    CocoAnnotation,
+    CocoCategory,
+    Id,
+    make_annotation,
+    make_category,
+    make_image,
+    patch_record,
+    write_coco,
+)
+from engine.contract.coco_parse import parse_annotations, parse_categories, parse_images
+from engine.contract.errors import MediaError
+from engine.media.images import image_size
+from poseapp.project.coco_archive import LAYOUT_BOXES, LAYOUT_PARTS, NOBODY, CocoArchive, CocoFile, Owners
+from poseapp.project.coco_points import in_parts
+from poseapp.project.exporters.coco_changes import BlockChanges
+from poseapp.project.exporters.coco_ids import IdMap
+from poseapp.project.model import Frame, FrameKey, Instance, State
+from poseapp.project.shapes import extent
+from poseapp.project.store import ProjectStore
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """How many records were written."""
+
+    images: int
+    annotations: int
+
+
+def export_coco(
+    store: ProjectStore, path: Path | str, *, include_predicted: bool = False, only_labelled_frames: bool = False
+) -> ExportReport:
+    """Write the project to a COCO file, whole or not at all.
+
+    Args:
+        include_predicted: also predictions that nobody has accepted, with ``score`` and ``keypoint_scores``. Those that
+            came from a COCO file are written in any case.
+        only_labelled_frames: leave out images without a labelled instance, and their annotations.
+
+    Raises:
+        CocoError: the file cannot be written.
+    """
+    export = _Export(store, include_predicted, only_labelled_frames)
+    header: dict[str, msgspec.Raw] = {}
+    for file in export.files:
+        header = {**file.header, **header}
+    keys = list(dict.fromkeys(key for file in export.files for key in file.keys)) or [
+        "images",
+        "annotations",
+        "categories",
+    ]
+    sections = {
+        "images": export.images(),
+        "annotations": export.annotations(),
+        "categories": iter(export.category_records),
+    }
+    empty = {name for name in sections if not export.has_any(name)}
+    write_coco(path, keys, header, sections, empty)
+    return ExportReport(export.written_images, export.written_annotations)
+
+
+class _Export:
+    """One run: ids are settled first, records then flow from the project to the file."""
+
+    def __init__(self, store: ProjectStore, include_predicted: bool, only_labelled_frames: bool) -> None:
+        self._store, self._db = store, store.database
+        self._include_predicted = include_predicted
+        self._archive = CocoArchive(store.database)
+        self.files: list[CocoFile] = self._archive.files()
+        self._wanted: set[FrameKey] | None = None
+        if only_labelled_frames:
+            self._wanted = {key for key, counts in store.counts().items() if counts.labelled}
+        self._image_ids = IdMap()
+        self._category_ids = IdMap()
+        self._annotation_ids = IdMap()
+        self._id_of_frame: dict[FrameKey, Id] = {}
+        self._id_of_category: dict[int, Id] = {}
+        self.category_records: list[bytes] = []
+        self.written_images = self.written_annotations = 0
+        self._categories_of_file: dict[int, list[CocoCategory]] = {}
+        self._layouts = {number: layout for file in self.files for number, layout in self._archive.layouts(file.id)}
+        self._settle_images()
+        self._settle_categories()
+
+    def has_any(self, section: str) -> bool:
+        if section == "categories":
+            return bool(self.category_records)
+        if section == "images":
+            return self._store.frame_count() > 0
+        return self._db.row("SELECT 1 FROM instance LIMIT 1") is not None or bool(len(self._archive.owners(section)))
+
+    def images(self) -> Iterator[bytes]:
+        seen: set[FrameKey] = set()
+        for file in self.files:
+            for owners, records in self._archive.blocks(file.id, "images"):
+                for owner, image in zip(owners.tolist(), parse_images(records, file.path)):
+                    key = FrameKey(*owner)
+                    if key in seen and self._id_of_frame[key] != self._image_ids.of(file.id, image.id):
+                        continue  # the picture stands in two files
+                    seen.add(key)
+                    if self._is_wanted(key):
+                        self.written_images += 1
+                        yield self._image_ids.patched(file.id, image.id, image.raw, "id")
+        for frame in self._store.frames():
+            if frame.key not in seen and self._is_wanted(frame.key):
+                self.written_images += 1
+                width, height = self._size(frame)
+                yield make_image(self._id_of_frame[frame.key], frame.name, width, height).encoded()
+
+    def annotations(self) -> Iterator[bytes]:
+        written: list[Owners] = []
+        for file in self.files:
+            changes = BlockChanges(self._store, file.tracks, self._id_of_category)
+            for owners, records in self._archive.blocks(file.id, "annotations"):
+                written.append(owners)
+                parsed = list(parse_annotations(records, self._categories_of_file[file.id], file.path))
+                for annotation in parsed:
+                    self._annotation_ids.see(annotation.id)
+                yield from self._known(file, changes.of(owners, parsed))
+        known = set(np.concatenate(written).tolist()) if written else set()
+        yield from self._new(known)
+
+    def _known(self, file: CocoFile, annotations: Iterable[CocoAnnotation | None]) -> Iterator[bytes]:
+        """Annotations of a file, those of the images that are wanted, under ids of their own."""
+        for annotation in annotations:
+            if annotation is None:
+                continue
+            if self._wanted is not None:
+                key = self._frame_of.get((file.id, annotation.image_id))
+                if key is None or key not in self._wanted:
+                    continue
+            self.written_annotations += 1
+            yield annotation.raw if len(self.files) == 1 else self._renumbered(file, annotation)
+
+    def _renumbered(self, file: CocoFile, annotation: CocoAnnotation) -> bytes:
+        new: dict[str, Any] = {
+            "id": self._annotation_ids.add(file.id, annotation.id),
+            "image_id": self._image_ids.of(file.id, annotation.image_id),
+            "category_id": self._category_ids.of(file.id, annotation.category_id),
+        }
+        changed = {key: value for key, value in new.items() if value != getattr(annotation, key)}
+        return annotation.patched(**changed).raw if changed else annotation.raw
+
+    def _new(self, known: set[int]) -> Iterator[bytes]:
+        """Instances that no file has a record of."""
+        state = None if self._include_predicted else State.LABELLED
+        for key, instance in self._store.all_instances(state):
+            if instance.id not in known and self._is_wanted(key):
+                self.written_annotations += 1
+                yield self._made(key, instance).encoded()
+
+    def _made(self, key: FrameKey, instance: Instance) -> CocoAnnotation:
+        seen = instance.visibility > 0
+        points = np.column_stack([np.where(seen[:, None], instance.keypoints, 0.0), instance.visibility])
+        box = extent(instance)
+        predicted = instance.state is State.PREDICTED
+        made = make_annotation(
+            self._annotation_ids.new(),
+            self._id_of_frame[key],
+            self._id_of_category[instance.category],
+            points,
+            None if box is None else (box[0], box[1], box[2] - box[0], box[3] - box[1]),
+            score=instance.score if predicted else None,
+            keypoint_scores=instance.scores if predicted else None,
+            track_id=instance.track,
+        )
+        return in_parts(made) if self._layouts.get(instance.category) == LAYOUT_PARTS else made
+
+    def _settle_images(self) -> None:
+        self._frame_of: dict[tuple[int, Id], FrameKey] = {}
+        for file in self.files:
+            for owners, records in self._archive.blocks(file.id, "images"):
+                for owner, image in zip(owners.tolist(), parse_images(records, file.path)):
+                    key = FrameKey(*owner)
+                    if (file.id, image.id) in self._frame_of:
+                        continue
+                    self._frame_of[file.id, image.id] = key
+                    if key in self._id_of_frame:
+                        self._image_ids.put(file.id, image.id, self._id_of_frame[key])
+                    else:
+                        self._id_of_frame[key] = self._image_ids.add(file.id, image.id)
+        for key in self._store.frame_keys():
+            if key not in self._id_of_frame:
+                self._id_of_frame[key] = self._image_ids.new()
+
+    def _settle_categories(self) -> None:
+        names = {c.id: c.name for c in self._store.categories()}
+        for file in self.files:
+            listed = self._categories_of_file[file.id] = []
+            for owners, records in self._archive.blocks(file.id, "categories"):
+                for owner, category in zip(owners.tolist(), parse_categories(records, file.path)):
+                    listed.append(category)
+                    raw = category.raw
+                    if owner in self._id_of_category and len(self.files) > 1:
+                        self._category_ids.put(file.id, category.id, self._id_of_category[owner])
+                        continue
+                    identity = self._category_ids.add(file.id, category.id)
+                    raw = self._category_ids.patched(file.id, category.id, raw, "id")
+                    if owner != NOBODY:
+                        self._id_of_category.setdefault(owner, identity)
+                        raw = _renamed(raw, category.name, names.get(owner, category.name))
+                        raw = self._with_points(raw, owner)
+                    self.category_records.append(raw)
+            for owners, ids in self._archive.blocks(file.id, "category_ids"):
+                for owner, text in zip(owners.tolist(), ids):
+                    given = self._category_ids.add(file.id, msgspec.json.decode(text))
+                    self._id_of_category.setdefault(owner, given)
+        self._add_categories()
+
+    def _add_categories(self) -> None:
+        """Categories that no file lists, if there is anything in them."""
+        used = {number for (number,) in self._db.rows("SELECT DISTINCT category FROM instance")}
+        for category in self._store.categories():
+            if category.id not in self._id_of_category and (category.id in used or not self.files):
+                identity = self._category_ids.new()
+                self._id_of_category[category.id] = identity
+                self.category_records.append(make_category(identity, category.schema, category.name).encoded())
+
+    def _with_points(self, raw: bytes, number: int) -> bytes:
+        """A category that came with boxes only, once there are poses in it: now it needs the names of the points."""
+        if self._layouts.get(number) != LAYOUT_BOXES:
+            return raw
+        if self._db.row("SELECT 1 FROM instance WHERE category = ? AND num_visible > 0 LIMIT 1", (number,)) is None:
+            return raw
+        schema = self._store.category(number).schema
+        limbs = [[int(a) + 1, int(b) + 1] for a, b in schema.limb_indices]
+        return patch_record(raw, {"keypoints": list(schema.names), "skeleton": limbs})
+
+    def _is_wanted(self, key: FrameKey) -> bool:
+        return self._wanted is None or key in self._wanted
+
+    def _size(self, frame: Frame) -> tuple[int, int]:
+        """Width and height, read from the image where the project does not know them yet; 0 where that fails."""
+        if frame.width and frame.height:
+            return frame.width, frame.height
+        try:
+            return image_size(self._store.frame_path(frame.key))
+        except MediaError:
+            return 0, 0
+
+
+def _renamed(raw: bytes, old: str, new: str) -> bytes:
+    return raw if old == new else patch_record(raw, {"name": new})

@@ -1,0 +1,145 @@
+"""What has become of the annotations of a COCO file: gone, as they were, or changed in this and that.
+
+The state at import is told anew from the record itself, so that an edit taken back is no change, and a block of
+annotations is compared with the project's rows at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.contract.coco import CocoAnnotation, Id
+from poseapp.project import rows
+from poseapp.project.coco_archive import NOBODY, Owners
+from poseapp.project.coco_points import changed_points, flat_points, to_arrays, to_boxes
+from poseapp.project.model import Category, Instance, State
+from poseapp.project.store import ProjectStore
+
+_MODEL_KEYS = ("score", "keypoint_scores")
+
+
+class BlockChanges:
+    """Compares records of one file with the project.
+
+    Args:
+        tracks: number of every named track of the file.
+        category_ids: COCO id of every category of the project.
+    """
+
+    def __init__(self, store: ProjectStore, tracks: Mapping[str, int], category_ids: Mapping[int, Id]) -> None:
+        self._store = store
+        self._tracks = tracks
+        self._names = {number: name for name, number in tracks.items()}
+        self._category_ids = category_ids
+        self._categories = {c.id: c for c in store.categories()}
+
+    def of(self, owners: Owners, annotations: Sequence[CocoAnnotation]) -> Iterator[CocoAnnotation | None]:
+        """Each annotation as it is to be written; None for one whose instance has been deleted."""
+        stored = self._rows_of(owners)
+        touched = self._touched(owners, annotations, stored)
+        for place, (owner, annotation) in enumerate(zip(owners.tolist(), annotations)):
+            if owner == NOBODY:
+                yield annotation
+            elif owner not in stored:
+                yield None
+            elif place not in touched:
+                yield annotation
+            else:
+                yield self._changed(annotation, rows.from_row(stored[owner]))
+
+    def _rows_of(self, owners: Owners) -> dict[int, rows.Row]:
+        wanted = owners[owners != NOBODY]
+        if not len(wanted):
+            return {}
+        # Ids of a block were given one after the other.
+        sql = f"{rows.SELECT} WHERE id BETWEEN ? AND ?"
+        return {row[0]: row for row in self._store.database.rows(sql, (int(wanted.min()), int(wanted.max())))}
+
+    def _touched(
+        self, owners: Owners, annotations: Sequence[CocoAnnotation], stored: Mapping[int, rows.Row]
+    ) -> set[int]:
+        """Places of the annotations of which anything differs."""
+        found: set[int] = set()
+        lots: dict[int, list[int]] = {}
+        for place, owner in enumerate(owners.tolist()):
+            row = stored.get(owner)
+            if row is None:
+                continue
+            a = annotations[place]
+            if (
+                self._category_ids.get(row[3]) != a.category_id
+                or row[4] != (a.score is None)
+                or row[7] != self._track(a)
+                or flat_points(a, len(row[11])) is None
+            ):
+                found.add(place)
+            else:
+                lots.setdefault(len(row[11]), []).append(place)
+        for count, places in lots.items():
+            mine = [annotations[place] for place in places]
+            theirs = [stored[int(owners[place])] for place in places]
+            found.update(np.asarray(places)[_differs(mine, theirs, count)].tolist())
+        return found
+
+    def _changed(self, annotation: CocoAnnotation, instance: Instance) -> CocoAnnotation:
+        """The annotation with what differs, and only that, written anew."""
+        category = self._categories[instance.category]
+        changes: dict[str, Any] = {}
+        remove: list[str] = []
+        if self._category_ids[category.id] != annotation.category_id:
+            changes["category_id"] = self._category_ids[category.id]
+        changes |= _points(annotation, instance, category)
+        if instance.box is None:
+            remove += ["bbox"] if annotation.bbox is not None else []
+        else:
+            old, there = to_boxes([annotation.bbox])
+            if not there[0] or (old[0] != instance.box).any():
+                x1, y1, x2, y2 = instance.box.tolist()
+                changes["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+        if annotation.score is not None and instance.state is State.LABELLED:
+            remove += _MODEL_KEYS
+        if self._track(annotation) != instance.track:
+            if instance.track is None:
+                remove.append("track_id")
+            else:
+                changes["track_id"] = self._names.get(instance.track, instance.track)
+        return annotation.patched(remove, **changes) if changes or remove else annotation
+
+    def _track(self, annotation: CocoAnnotation) -> int | None:
+        track = annotation.track_id
+        if track is None:
+            return None
+        return self._tracks.get(str(track), track if isinstance(track, int) else None)
+
+
+def _points(annotation: CocoAnnotation, instance: Instance, category: Category) -> dict[str, Any]:
+    count = category.schema.num_keypoints
+    if flat_points(annotation, count) is not None:
+        return changed_points(annotation, count, instance.keypoints, instance.visibility)
+    # The category has another number of points than the one that the record was written for.
+    seen = instance.visibility > 0
+    table = np.column_stack([np.where(seen[:, None], instance.keypoints, 0.0), instance.visibility]).tolist()
+    flat = [value for x, y, v in table for value in (x, y, int(v))]
+    return {"keypoints": flat, "num_keypoints": int(np.count_nonzero(seen))}
+
+
+def _differs(
+    annotations: Sequence[CocoAnnotation], stored: Sequence[rows.Row], count: int
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(N,) where points, visibilities or boxes are other than in the record."""
+    old_points, old_seen = to_arrays([flat_points(a, count) or [] for a in annotations], count)
+    old_boxes, had_box = to_boxes([a.bbox for a in annotations])
+    points = np.frombuffer(b"".join(row[10] for row in stored), "<f8").reshape(-1, count, 2)
+    seen = np.frombuffer(b"".join(row[11] for row in stored), np.uint8).reshape(-1, count)
+    has_box = np.array([row[14] is not None for row in stored])
+    boxes = np.frombuffer(b"".join(row[14] or bytes(32) for row in stored), "<f8").reshape(-1, 4)
+    moved = (points != old_points).any(axis=2) & (seen > 0)
+    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
+        (moved | (seen != old_seen)).any(axis=1)
+        | (has_box != had_box)
+        | (has_box & had_box & (boxes != old_boxes).any(axis=1))
+    )
+    return found

@@ -54,8 +54,13 @@ def box_ap(
     images: Iterable[Mapping[str, Any]], annotations: Iterable[Mapping[str, Any]], results: Iterable[Mapping[str, Any]]
 ) -> dict[str, float]:
     """COCO box AP and AR (:data:`BOX_STATS`); records as in :func:`keypoint_ap`, with ``bbox`` (xywh) and no keypoints."""
-    truth = [_box_record(record, number) | {"iscrowd": int(record.get("iscrowd") or 0)} for number, record in enumerate(annotations, 1)]
-    found = [_box_record(record, number) | {"score": float(record["score"])} for number, record in enumerate(results, 1)]
+    truth = [
+        _box_record(record, number) | {"iscrowd": int(record.get("iscrowd") or 0)}
+        for number, record in enumerate(annotations, 1)
+    ]
+    found = [
+        _box_record(record, number) | {"score": float(record["score"])} for number, record in enumerate(results, 1)
+    ]
     return dict(zip(BOX_STATS, _evaluate("bbox", images, truth, found, None), strict=True))
 
 
@@ -71,7 +76,10 @@ def _evaluate(
     from pycocotools.cocoeval import COCOeval
 
     categories = sorted({record["category_id"] for record in truth + found})
-    header = {"images": [{"id": image["id"]} for image in images], "categories": [{"id": c, "name": str(c)} for c in categories]}
+    header = {
+        "images": [{"id": image["id"]} for image in images],
+        "categories": [{"id": c, "name": str(c)} for c in categories],
+    }
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         truth_set, found_set = COCO(), COCO()
         truth_set.dataset = header | {"annotations": truth}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,18 +23,22 @@ Array = npt.NDArray[np.floating]
 class ImageCache:
     """Decoded images up to a number of bytes; what does not fit is read anew each time.
 
-    Nothing is thrown out: every epoch visits all images in another order, and a cache that drops the oldest would then drop
+    Nothing is thrown out: every epoch visits all images in another order, and a cache that drops the oldest would drop
     each image just before it is wanted. Safe to use from several threads.
+
+    Args:
+        max_bytes: of pixels.
+        longest: images are shrunk to this longer side; 0 = left as they are.
     """
 
-    def __init__(self, max_bytes: int, prepare: Callable[[Image], Image] | None = None) -> None:
-        self._images: dict[Path, Image] = {}
+    def __init__(self, max_bytes: int, longest: int = 0) -> None:
+        self._images: dict[Path, tuple[Image, float]] = {}
         self._left = max_bytes
-        self._prepare = prepare
+        self._longest = longest
         self._lock = threading.Lock()
 
-    def get(self, path: Path) -> Image:
-        """RGB uint8 HWC, as ``read_image`` gives it, then prepared. Not to be written to.
+    def get(self, path: Path) -> tuple[Image, float]:
+        """RGB uint8 (H, W, 3), not to be written to, and its size as a factor of the file's.
 
         Raises:
             MediaError: missing or unreadable.
@@ -43,14 +47,20 @@ class ImageCache:
             found = self._images.get(path)
         if found is not None:
             return found
-        image = read_image(path)
-        if self._prepare is not None:
-            image = self._prepare(image)
+        image, factor = self._shrunk(read_image(path))
         with self._lock:
             if path not in self._images and image.nbytes <= self._left:
-                self._images[path] = image
+                self._images[path] = image, factor
                 self._left -= image.nbytes
-        return image
+        return image, factor
+
+    def _shrunk(self, image: Image) -> tuple[Image, float]:
+        side = max(image.shape[:2])
+        if not self._longest or side <= self._longest:
+            return image, 1.0
+        factor = self._longest / side
+        size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +98,7 @@ class PoseDataset:
     def sample(self, index: int, rng: np.random.Generator) -> PoseSample:
         """One instance, cut out as ``rng`` says."""
         item = self.data.instances[index]
-        image = self._cache.get(self.data.images[item.image].path)
+        image, _ = self._cache.get(self.data.images[item.image].path)
         view = PLAIN if self.augment is None else random_view(self.augment, rng)
         affine = self._affine(item.box, view)
         crop = warp(image, affine, self.size)

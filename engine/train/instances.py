@@ -84,7 +84,9 @@ class TrainingSet:
         return digest.hexdigest()[:16]
 
 
-def read_training_set(file: Path | str, images: Path | str = "", schema: str | Schema = "", margin: float = 20.0) -> TrainingSet:
+def read_training_set(
+    file: Path | str, images: Path | str = "", schema: str | Schema = "", margin: float = 20.0
+) -> TrainingSet:
     """Read a COCO keypoint file.
 
     Args:
@@ -130,7 +132,9 @@ def read_training_set(file: Path | str, images: Path | str = "", schema: str | S
                 boxes.append(box)
                 labels.append(label[annotation.category_id])
         kept.append(
-            LabelledImage(image.id, image_path(folder, image.file_name), _rows(boxes), np.asarray(labels, np.int64), _rows(crowds))
+            LabelledImage(
+                image.id, image_path(folder, image.file_name), _rows(boxes), np.asarray(labels, np.int64), _rows(crowds)
+            )
         )
     return TrainingSet(
         file=file,
@@ -175,7 +179,9 @@ def schema_of_category(category: CocoCategory) -> Schema:
     for name in builtin_schemas():
         schema = find_schema(name)
         if schema.names == names:
-            return schema if schema.category == category.name else msgspec.structs.replace(schema, category=category.name)
+            return (
+                schema if schema.category == category.name else msgspec.structs.replace(schema, category=category.name)
+            )
     return category.schema()
 
 
@@ -198,7 +204,9 @@ def _fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> lis
     fitting = [category for category in dataset.categories if tuple(category.keypoints) == schema.names]
     if fitting:
         return fitting
-    points = {a.category_id for a in dataset.annotations if a.keypoints and len(a.keypoints) == 3 * schema.num_keypoints}
+    points = {
+        a.category_id for a in dataset.annotations if a.keypoints and len(a.keypoints) == 3 * schema.num_keypoints
+    }
     unnamed = [category for category in dataset.categories if not category.keypoints and category.id in points]
     if unnamed:
         return unnamed

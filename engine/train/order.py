@@ -40,7 +40,9 @@ def evaluation_batches(count: int, batch: int) -> Iterator[list[int]]:
         yield list(range(start, min(start + batch, count)))
 
 
-def choose_epochs(epochs: int, steps_per_epoch: int, batch: int, count: int, *, steps: int, passes: int, least: int) -> tuple[int, int]:
+def choose_epochs(
+    epochs: int, steps_per_epoch: int, batch: int, count: int, *, steps: int, passes: int, least: int
+) -> tuple[int, int]:
     """Epochs and steps of an epoch, where 0 means: choose.
 
     An epoch is one pass, or ``least`` steps where that is more. Without a number of epochs the run has ``steps`` steps or

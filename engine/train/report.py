@@ -38,6 +38,10 @@ class Reporter:
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
+    def log_to(self, log: Path) -> None:
+        """From now on every event but the single steps is also appended to this file."""
+        self._log = log
+
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
@@ -57,7 +61,10 @@ class Reporter:
         elif event == "epoch":
             figures = "  ".join(f"{key} {_figure(value)}" for key, value in record["metrics"].items())
             mark = " *" if record["best"] else ""
-            tqdm.write(f"{record['what']} epoch {record['epoch']}: loss {record['train_loss']:.3g}  {figures}{mark}", file=sys.stderr)
+            tqdm.write(
+                f"{record['what']} epoch {record['epoch']}: loss {record['train_loss']:.3g}  {figures}{mark}",
+                file=sys.stderr,
+            )
         elif event in ("done", "error"):
             self.close()
             sys.stderr.write(_last_words(record) + "\n")
@@ -66,7 +73,9 @@ class Reporter:
 def _last_words(record: dict[str, Any]) -> str:
     if record["event"] == "error":
         return str(record["message"])
-    best = "  ".join(f"{key} {_figure(value)}" for key, value in (record.get("best") or {}).items() if not isinstance(value, dict))
+    best = "  ".join(
+        f"{key} {_figure(value)}" for key, value in (record.get("best") or {}).items() if not isinstance(value, dict)
+    )
     return f"{record['stopped']}: {record['out']}  {best}"
 
 

@@ -1,0 +1,121 @@
+"""What speaks against a training run, found before it starts. Loads no torch, so that the window can ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from engine.contract.errors import PoseError, TrainingError
+from engine.contract.schema import Schema
+from engine.train.config import TrainConfig, check
+from engine.train.instances import TrainingSet, read_training_set, split
+from engine.zoo import find_model
+
+FEW, ADVISED = 5, 20
+
+
+@dataclass
+class Preflight:
+    """What would be trained on, and what is wrong with it.
+
+    Attributes:
+        errors: reasons why the run cannot start. warnings: what may disappoint. Sentences for people.
+        schema, images, instances, val_instances: what was found; 0 or None where reading failed.
+        labelled: (K,) how often each point is labelled.
+    """
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    schema: Schema | None = None
+    images: int = 0
+    instances: int = 0
+    val_instances: int = 0
+    labelled: tuple[int, ...] = ()
+    train: TrainingSet | None = None
+    val: TrainingSet | None = None
+
+
+def preflight(config: TrainConfig, fresh_models: tuple[str, ...] = ("resnet50", "resnet101", "resnet152")) -> Preflight:
+    """Look at everything a run needs; never raises for what a user can cause.
+
+    Args:
+        fresh_models: names for ``config.model`` that are not in the model table.
+    """
+    found = Preflight()
+    try:
+        check(config)
+        if config.model not in fresh_models:
+            entry = find_model(config.model)
+            if entry.task != "pose":
+                raise TrainingError(f"{config.model!r} finds boxes, not points; choose a pose model to start from")
+        if config.what != "pose" and find_model(config.detector).task != "detector":
+            raise TrainingError(f"{config.detector!r} is a pose model; choose a detector to start from")
+        if not config.train:
+            raise TrainingError("there is nothing to train on: name a COCO file with --train")
+        data = read_training_set(config.train, config.images, config.schema, config.box_margin)
+        train, val = _sets(config, data)
+    except PoseError as error:
+        found.errors.append(str(error))
+        return found
+    found.train, found.val, found.schema = train, val, data.schema
+    found.images, found.instances = len(train.images), len(train.instances)
+    found.val_instances = 0 if val is None else len(val.instances)
+    counts = np.sum([item.labelled for item in train.instances], axis=0) if train.instances else np.zeros(0, int)
+    found.labelled = tuple(int(n) for n in counts)
+    found.errors += _missing_images(train, "train") + ([] if val is None else _missing_images(val, "val"))
+    found.errors += _nothing_labelled(train)
+    found.warnings += _thin_data(train, val, found.labelled)
+    return found
+
+
+def _sets(config: TrainConfig, data: TrainingSet) -> tuple[TrainingSet, TrainingSet | None]:
+    if not config.val:
+        return split(data, config.val_fraction, config.seed)
+    val = read_training_set(config.val, config.val_images or config.images, data.schema, config.box_margin)
+    if not val.instances:
+        raise TrainingError("no annotation has a labelled point", where=config.val)
+    if val.categories != data.categories:
+        raise TrainingError(
+            f"its categories are {', '.join(val.categories)}, those to train on are {', '.join(data.categories)}",
+            where=config.val,
+        )
+    return data, val
+
+
+def _missing_images(data: TrainingSet, which: str) -> list[str]:
+    missing = [image.path for image in data.images if not image.path.is_file()]
+    if not missing:
+        return []
+    where = "--images" if which == "train" else "--val-images"
+    return [
+        f"{data.file}: {len(missing)} of {len(data.images)} images are not there, the first is {missing[0]}; "
+        f"name their folder with {where}"
+    ]
+
+
+def _nothing_labelled(data: TrainingSet) -> list[str]:
+    if data.instances:
+        return []
+    return [f"{data.file}: no annotation of {', '.join(data.categories)} has a labelled point"]
+
+
+def _thin_data(train: TrainingSet, val: TrainingSet | None, labelled: tuple[int, ...]) -> list[str]:
+    out = []
+    never = [name for name, n in zip(train.schema.names, labelled) if n == 0]
+    if never:
+        more = f" and {len(never) - 4} more" if len(never) > 4 else ""
+        out.append(f"Never labelled, so never learnt: {', '.join(never[:4])}{more}.")
+    if len(train.instances) < FEW:
+        out.append(f"{len(train.instances)} labelled poses are very few: the model will mostly repeat what it saw.")
+    elif len(train.instances) < ADVISED:
+        out.append(f"{len(train.instances)} labelled poses can do for a first try; {ADVISED} or more are better.")
+    if val is None:
+        out.append("Too few images to set some aside: the figures are of the training images themselves.")
+    if train.skipped:
+        out.append(f"{train.skipped} annotations without a labelled point are not trained on.")
+    names = {Path(image.path).name for image in train.images}
+    if val is not None and val.file != train.file and names & {Path(image.path).name for image in val.images}:
+        out.append("Some images stand in the training and in the validation file; the figures will be too good.")
+    return out

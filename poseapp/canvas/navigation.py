@@ -143,8 +143,9 @@ class NavigationView(QGraphicsView):
         zoomed = not math.isclose(scale, self.scale_factor, rel_tol=1e-9)
         if zoomed:
             self.setTransform(QTransform.fromScale(scale, scale))
+        if zoomed or not self.devicePixelRatioF().is_integer():
+            # Scrolling shifts the cache by whole pixels, which a step is not on a screen of 150 %.
             self.resetCachedContent()
-        # Whole steps of scrolling keep the cache usable.
         self.horizontalScrollBar().setValue(round(x * scale - self.viewport().width() / 2))
         self.verticalScrollBar().setValue(round(y * scale - self.viewport().height() / 2))
         if zoomed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -171,9 +172,14 @@ class Desk:
 
     def color_at(self, x: float, y: float) -> tuple[int, int, int]:
         """The pixel on the screen at an image position."""
-        place = self.at(x, y)
-        red, green, blue = self.pixels()[place.y(), place.x()]
+        column, row = self.device(x, y)
+        red, green, blue = self.pixels()[row, column]
         return int(red), int(green), int(blue)
+
+    def device(self, x: float, y: float) -> tuple[int, int]:
+        """Column and row of ``pixels`` at an image position."""
+        place, ratio = self.view.to_view(x, y), self.view.devicePixelRatioF()
+        return math.floor(place.x() * ratio), math.floor(place.y() * ratio)
 
 
 @pytest.fixture

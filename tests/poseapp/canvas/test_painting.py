@@ -63,8 +63,8 @@ def bone(desk) -> np.ndarray:  # type: ignore[no-untyped-def]
     """(n, 5, 3) pixels along the bone from left shoulder to left hip, without its ends, and across it."""
     start, end = np.array(desk.of(1, LEFT_SHOULDER)), np.array(desk.of(1, 11))
     screen = desk.pixels()
-    places = [desk.at(*(start + (end - start) * t)) for t in np.linspace(0.2, 0.8, 60)]
-    return np.array([screen[p.y(), p.x() - 2 : p.x() + 3] for p in places])
+    places = [desk.device(*(start + (end - start) * t)) for t in np.linspace(0.2, 0.8, 60)]
+    return np.array([screen[y, x - 2 : x + 3] for x, y in places])
 
 
 def share_of_blue(pixels: np.ndarray) -> float:
@@ -108,8 +108,8 @@ def test_sizes_are_constant_on_screen(desk, instance) -> None:  # type: ignore[n
     area = []
     for scale in (2.0, 9.0):
         desk.view.zoom_at(scale, QPointF(desk.at(200, 150)))
-        place = desk.at(200, 150)
-        patch = desk.pixels()[place.y() - 15 : place.y() + 16, place.x() - 15 : place.x() + 16]
+        column, row = desk.device(200, 150)
+        patch = desk.pixels()[row - 15 : row + 16, column - 15 : column + 16]
         area.append(int((np.abs(patch.astype(int) - MIDDLE).max(axis=2) < 40).sum()))
     assert area[0] == pytest.approx(area[1], abs=6)
 
@@ -120,8 +120,7 @@ def test_a_preview_is_drawn_and_taken_back(desk, person) -> None:  # type: ignor
     x, y = desk.of(1, LEFT_WRIST)
     desk.press((x, y))
     desk.move((x + 40, y + 20))
-    place = desk.at(x + 40, y + 20)
-    assert close(tuple(desk.pixels()[place.y(), place.x()]), BLUE)
+    assert close(desk.color_at(x + 40, y + 20), BLUE)
     assert desk.color_at(x, y) == GREY
     desk.view.cancel()
     assert close(desk.color_at(x, y), BLUE)

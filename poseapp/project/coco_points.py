@@ -112,7 +112,7 @@ def in_parts(annotation: CocoAnnotation) -> CocoAnnotation:
     if len(flat) != 3 * WHOLE_BODY:
         return annotation
     lists: dict[str, Any] = {key: flat[3 * start : 3 * stop] for key, (start, stop) in PARTS.items()}
-    valid = {
+    valid: dict[str, Any] = {
         key.replace("_kpts", "_valid"): any(v > 0 for v in part[2::3])
         for key, part in lists.items()
         if key != "keypoints"

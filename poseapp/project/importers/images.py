@@ -1,0 +1,71 @@
+"""Images and folders of images into a project. Sizes are left open: they are read when an image is first shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.contract.errors import ProjectError
+from engine.media.images import is_image, list_images
+from poseapp.project.importers.report import ImportReport, Problems
+from poseapp.project.store import ProjectStore
+
+
+def import_folder(store: ProjectStore, folder: Path | str, recursive: bool = True) -> ImportReport:
+    """Add the images of a folder in natural order; those that the project has already stay as they are.
+
+    Raises:
+        ProjectError: there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ProjectError("is not a folder", where=folder)
+    return _add(store, Path(os.path.abspath(folder)), list_images(folder, recursive), Problems())
+
+
+def import_images(store: ProjectStore, paths: Iterable[Path | str]) -> ImportReport:
+    """Add single images, below the folder that holds them all; what is missing or no image is told of.
+
+    Raises:
+        ProjectError: none of them is an image.
+    """
+    problems = Problems()
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if not is_image(path):
+            problems.add("Not an image", str(path))
+        elif not path.is_file():
+            problems.add("Image not found", str(path))
+        else:
+            found.append(path)
+    if not found:
+        raise ProjectError("no images to add" + "".join(f"; {text}" for text in problems.sentences()))
+    return _add(store, _common_folder(found), found, problems)
+
+
+def _add(store: ProjectStore, root: Path, paths: Iterable[Path], problems: Problems) -> ImportReport:
+    known = {os.path.abspath(os.path.join(m.path, f.name)) for m in store.media() for f in store.frames(m.id)}
+    absolute = dict.fromkeys(os.path.abspath(path) for path in paths)
+    new = [path for path in absolute if path not in known]
+    if new:
+        media = next((m for m in store.media() if m.kind == "images" and Path(m.path) == root), None)
+        with store.database.write():
+            number = store.add_media("images", root).id if media is None else media.id
+            store.add_frames(number, [(_name(path, root), 0, 0) for path in new])
+    return ImportReport(images=len(new), problems=problems.sentences())
+
+
+def _name(path: str, root: Path) -> str:
+    try:
+        return Path(path).relative_to(root).as_posix()
+    except ValueError:  # on another drive
+        return path
+
+
+def _common_folder(paths: list[Path]) -> Path:
+    parents = [os.path.dirname(os.path.abspath(path)) for path in paths]
+    try:
+        return Path(os.path.commonpath(parents))
+    except ValueError:
+        return Path(parents[0])

@@ -1,0 +1,63 @@
+"""``poseapp [PATH...] | --sample | --tour DIR | --version``; when frozen, also the door to the engine's commands."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from poseapp import __version__
+
+ENGINE_COMMANDS = {
+    "--engine-train": "engine.train.__main__",
+    "--engine-predict": "engine.predict",
+    "--engine-evaluate": "engine.evaluate",
+    "--engine-zoo": "engine.zoo",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in ENGINE_COMMANDS:  # a frozen program has no `python -m`
+        module = importlib.import_module(ENGINE_COMMANDS[arguments[0]])
+        return int(module.main(arguments[1:]) or 0)
+    options = _parser().parse_args(arguments)
+    missing = [path for path in options.paths if not path.exists()]
+    if missing:
+        sys.stderr.write(f"poseapp: {missing[0]}: there is no such file or folder\n")
+        return 2
+    try:
+        if options.tour is not None:
+            from poseapp.tour import run_tour
+
+            return run_tour(options.tour, size=options.tour_size)
+        from poseapp.application import run
+    except ImportError as error:
+        sys.stderr.write(
+            f"poseapp: the window's libraries cannot be loaded ({error}); the README tells what to install\n"
+        )
+        return 2
+    return run([path.absolute() for path in options.paths], sample=options.sample)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="poseapp", description="Label, correct and train keypoint poses.")
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="pictures, folders, a COCO file or a project"
+    )
+    parser.add_argument("--sample", action="store_true", help="open the bundled sample photographs")
+    parser.add_argument(
+        "--tour", type=Path, metavar="DIR", help="drive the window through a whole journey, pictures in DIR"
+    )
+    parser.add_argument(
+        "--tour-size", default="1280x800", metavar="WxH", help="size of the tour's window (default 1280x800)"
+    )
+    parser.add_argument("--version", action="version", version=f"poseapp {__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,414 @@
+"""Every verb of the window: one table of names, keys, menus, icons. Menus, tool bar, palette and key help are made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Action:
+    """One verb.
+
+    Attributes:
+        id: names it in settings and tests; also the name of its function in :mod:`poseapp.commands`.
+        text: as it stands in menu and palette; ``...`` when a dialog follows.
+        menu: the menu it stands in; "" for none (palette and key only).
+        keys: shortcuts, portable text of QKeySequence; the first is shown.
+        icon: file of the icon family.
+        tip: what it does, in a sentence.
+        needs: what must be there: "", "project", "frame", "selection", "points", "predictions", "undo", "redo", "labels".
+        check: name of the switch it shows, for verbs that toggle.
+        toolbar: stands in the tool bar.
+        group: verbs of one menu with another group are set apart by a line.
+    """
+
+    id: str
+    text: str
+    menu: str
+    keys: tuple[str, ...] = ()
+    icon: str = ""
+    tip: str = ""
+    needs: str = ""
+    check: str = ""
+    toolbar: bool = False
+    group: int = 0
+
+
+FILE, EDIT, POSE, VIEW, GO, MODELS, HELP = "File", "Edit", "Pose", "View", "Go", "Models", "Help"
+MENUS = (FILE, EDIT, POSE, VIEW, GO, MODELS, HELP)
+
+ACTIONS: tuple[Action, ...] = (
+    Action("open_folder", "Open folder...", FILE, ("Ctrl+O",), "open-folder", "Label the pictures of a folder"),
+    Action("open_images", "Open images...", FILE, ("Ctrl+Shift+O",), "open-image", "Label chosen pictures"),
+    Action("open_coco", "Open COCO file...", FILE, (), "import", "Correct the keypoints of a COCO annotation file"),
+    Action(
+        "open_deeplabcut",
+        "Open DeepLabCut labels...",
+        FILE,
+        (),
+        "import",
+        "Read the CollectedData csv of a DeepLabCut project",
+    ),
+    Action("open_project", "Open project...", FILE, (), "open-project", "Go on with a .pose file"),
+    Action("open_sample", "Open sample", FILE, (), "person", "Three photographs to try everything on"),
+    Action(
+        "export_coco",
+        "Export COCO...",
+        FILE,
+        ("Ctrl+E",),
+        "export",
+        "Write the labels as a COCO keypoint file",
+        "project",
+        toolbar=True,
+        group=1,
+    ),
+    Action("close_project", "Close project", FILE, ("Ctrl+W",), "close", "Back to the first page", "project", group=2),
+    Action("quit", "Quit", FILE, ("Ctrl+Q",), "", "Everything is saved already", group=2),
+    Action(
+        "undo", "Undo", EDIT, ("Ctrl+Z",), "undo", "Take the last step back, also after a restart", "undo", toolbar=True
+    ),
+    Action("redo", "Redo", EDIT, ("Ctrl+Shift+Z", "Ctrl+Y"), "redo", "Do the step again", "redo", toolbar=True),
+    Action("copy", "Copy pose", EDIT, ("Ctrl+C",), "copy", "Copy the selected poses", "selection", group=1),
+    Action("paste", "Paste pose", EDIT, ("Ctrl+V",), "paste", "Put the copied poses into this frame", "frame", group=1),
+    Action(
+        "duplicate",
+        "Duplicate pose",
+        EDIT,
+        ("Ctrl+D",),
+        "duplicate",
+        "A second pose beside the selected one",
+        "selection",
+        group=1,
+    ),
+    Action(
+        "copy_previous",
+        "Poses from previous frame",
+        EDIT,
+        ("Ctrl+Shift+V",),
+        "previous",
+        "Copy all poses of the frame before",
+        "frame",
+        group=1,
+    ),
+    Action(
+        "delete",
+        "Delete",
+        EDIT,
+        ("Delete",),
+        "delete",
+        "Delete the selected points (they become absent), or the selected poses",
+        "selection",
+        group=2,
+    ),
+    Action(
+        "select_all",
+        "Select all poses",
+        EDIT,
+        ("Ctrl+A",),
+        "select",
+        "Select every pose of the frame",
+        "frame",
+        group=2,
+    ),
+    Action(
+        "tool_edit",
+        "Edit",
+        POSE,
+        ("V",),
+        "select",
+        "Select and drag points; drag empty ground to pan",
+        "frame",
+        check="tool:edit",
+        toolbar=True,
+    ),
+    Action(
+        "tool_box",
+        "New pose by box",
+        POSE,
+        ("N", "R"),
+        "box",
+        "Draw a box; the model fills in the pose",
+        "frame",
+        check="tool:box",
+        toolbar=True,
+    ),
+    Action(
+        "tool_place",
+        "Place points",
+        POSE,
+        ("P",),
+        "place",
+        "Click the points in order; Tab skips, right button is occluded",
+        "frame",
+        check="tool:place",
+        toolbar=True,
+    ),
+    Action(
+        "accept",
+        "Accept prediction",
+        POSE,
+        ("Return", "Enter"),
+        "accept",
+        "The selected predictions become labels",
+        "frame",
+        toolbar=True,
+        group=1,
+    ),
+    Action(
+        "accept_all",
+        "Accept all in frame",
+        POSE,
+        ("Shift+Return", "Shift+Enter"),
+        "accept-all",
+        "All predictions of this frame become labels",
+        "predictions",
+        group=1,
+    ),
+    Action(
+        "accept_everywhere",
+        "Accept all in project...",
+        POSE,
+        (),
+        "accept-all",
+        "All predictions of the project become labels, as one step",
+        "project",
+        group=1,
+    ),
+    Action(
+        "reject",
+        "Reject prediction",
+        POSE,
+        ("Backspace",),
+        "reject",
+        "The selected predictions go away",
+        "predictions",
+        toolbar=True,
+        group=1,
+    ),
+    Action(
+        "occluded",
+        "Occluded",
+        POSE,
+        ("Q",),
+        "occluded",
+        "The hovered or selected points are hidden but known",
+        "frame",
+        group=2,
+    ),
+    Action(
+        "absent",
+        "Absent",
+        POSE,
+        ("O",),
+        "absent",
+        "The hovered or selected points are not in the picture",
+        "frame",
+        group=2,
+    ),
+    Action(
+        "visible", "Visible", POSE, ("Shift+Q",), "visible", "The hovered or selected points are seen", "frame", group=2
+    ),
+    Action(
+        "swap",
+        "Swap left and right",
+        POSE,
+        ("X",),
+        "swap",
+        "Exchange left and right of the selection",
+        "selection",
+        group=3,
+    ),
+    Action(
+        "mirror",
+        "Mirror pose",
+        POSE,
+        ("Shift+X",),
+        "mirror",
+        "Mirror the selected pose about its middle",
+        "selection",
+        group=3,
+    ),
+    Action(
+        "nudge_left",
+        "Nudge left, or previous frame",
+        "",
+        ("Left",),
+        "",
+        "Move the selected points 1 px; without any, the frame before",
+        "frame",
+    ),
+    Action(
+        "nudge_right",
+        "Nudge right, or next frame",
+        "",
+        ("Right",),
+        "",
+        "Move the selected points 1 px; without any, the next frame",
+        "frame",
+    ),
+    Action("nudge_up", "Nudge up", "", ("Up",), "", "Move the selection 1 px", "selection"),
+    Action("nudge_down", "Nudge down", "", ("Down",), "", "Move the selection 1 px", "selection"),
+    Action("nudge_left_far", "Nudge left 10 px", "", ("Shift+Left",), "", "Move the selection 10 px", "selection"),
+    Action("nudge_right_far", "Nudge right 10 px", "", ("Shift+Right",), "", "Move the selection 10 px", "selection"),
+    Action("nudge_up_far", "Nudge up 10 px", "", ("Shift+Up",), "", "Move the selection 10 px", "selection"),
+    Action("nudge_down_far", "Nudge down 10 px", "", ("Shift+Down",), "", "Move the selection 10 px", "selection"),
+    Action(
+        "zoom_in", "Zoom in", VIEW, ("Ctrl++", "Ctrl+="), "zoom-in", "Larger (or the wheel, about the cursor)", "frame"
+    ),
+    Action("zoom_out", "Zoom out", VIEW, ("Ctrl+-",), "zoom-out", "Smaller", "frame"),
+    Action("fit", "Fit picture", VIEW, ("F", "Ctrl+0"), "fit", "The whole picture", "frame", toolbar=True),
+    Action(
+        "actual_size", "Actual size", VIEW, ("Ctrl+1",), "actual-size", "One picture pixel on one screen pixel", "frame"
+    ),
+    Action(
+        "zoom_pose",
+        "Zoom to pose",
+        VIEW,
+        ("Shift+F",),
+        "zoom-instance",
+        "Fill the view with the selected pose",
+        "frame",
+    ),
+    Action(
+        "hide_others",
+        "Hide other poses",
+        VIEW,
+        ("H",),
+        "hide-others",
+        "Show only the selected poses",
+        "",
+        check="hide_others",
+        group=1,
+    ),
+    Action(
+        "show_labels",
+        "Point names",
+        VIEW,
+        ("L",),
+        "labels",
+        "Names of hovered and selected points",
+        "",
+        check="show_labels",
+        group=1,
+    ),
+    Action("show_bones", "Limbs", VIEW, ("B",), "bones", "Lines between the points", "", check="show_bones", group=1),
+    Action("show_boxes", "Boxes", VIEW, ("G",), "boxes", "The box of every pose", "", check="show_boxes", group=1),
+    Action("color_side", "Colour by side", VIEW, (), "", "Left, right and middle", "", check="color:side", group=2),
+    Action("color_limb", "Colour by limb", VIEW, (), "", "The colours of the schema", "", check="color:limb", group=2),
+    Action(
+        "color_instance",
+        "Colour by pose",
+        VIEW,
+        (),
+        "",
+        "One colour for each pose",
+        "",
+        check="color:instance",
+        group=2,
+    ),
+    Action("color_score", "Colour by score", VIEW, (), "", "How sure the model is", "", check="color:score", group=2),
+    Action(
+        "color_source",
+        "Colour by source",
+        VIEW,
+        (),
+        "",
+        "Who made it, a person or a model",
+        "",
+        check="color:source",
+        group=2,
+    ),
+    Action(
+        "theme_system",
+        "Theme of the system",
+        VIEW,
+        (),
+        "",
+        "Dark or light as the desktop is",
+        "",
+        check="theme:system",
+        group=3,
+    ),
+    Action("theme_dark", "Dark theme", VIEW, (), "theme-dark", "", "", check="theme:dark", group=3),
+    Action("theme_light", "Light theme", VIEW, (), "theme-light", "", "", check="theme:light", group=3),
+    Action("next_frame", "Next frame", GO, ("D",), "next", "The next picture", "frame"),
+    Action("previous_frame", "Previous frame", GO, ("A",), "previous", "The picture before", "frame"),
+    Action("next_ten", "Ten frames on", GO, ("Ctrl+Right",), "", "", "frame"),
+    Action("previous_ten", "Ten frames back", GO, ("Ctrl+Left",), "", "", "frame"),
+    Action("first_frame", "First frame", GO, ("Home",), "first", "", "frame"),
+    Action("last_frame", "Last frame", GO, ("End",), "last", "", "frame"),
+    Action(
+        "next_review",
+        "Next to review",
+        GO,
+        ("Space",),
+        "next",
+        "The next frame with predictions, least certain first",
+        "project",
+        group=1,
+    ),
+    Action("previous_review", "Previous to review", GO, ("Shift+Space",), "previous", "", "project", group=1),
+    Action("next_pose", "Next pose", GO, ("Tab",), "", "Select the next pose of the frame", "frame", group=2),
+    Action("previous_pose", "Previous pose", GO, ("Shift+Tab", "Backtab"), "", "", "frame", group=2),
+    *(Action(f"select_{n}", f"Select pose {n}", "", (str(n),), "", "", "frame") for n in range(1, 10)),
+    Action(
+        "flag",
+        "Flag frame",
+        GO,
+        ("Ctrl+F",),
+        "flag",
+        "Mark this frame to come back to",
+        "frame",
+        check="flagged",
+        group=3,
+    ),
+    Action(
+        "reviewed",
+        "Frame is done",
+        GO,
+        ("Ctrl+Return",),
+        "check",
+        "Mark this frame as reviewed",
+        "frame",
+        check="reviewed",
+        group=3,
+    ),
+    Action(
+        "run_frame",
+        "Run on this frame",
+        MODELS,
+        ("Ctrl+R",),
+        "run",
+        "Let the model find the poses of this frame",
+        "frame",
+        toolbar=True,
+    ),
+    Action(
+        "run_range",
+        "Run on...",
+        MODELS,
+        ("Ctrl+Shift+R",),
+        "run-all",
+        "Choose model, frames and threshold",
+        "frame",
+        toolbar=True,
+    ),
+    Action("cancel_jobs", "Cancel running work", MODELS, ("Ctrl+.",), "stop", "Stop; what is done stays", "", group=1),
+    Action("models", "Models...", MODELS, ("Ctrl+M",), "model", "All models, built in and yours", "", group=2),
+    Action(
+        "fine_tune",
+        "Fine-tune...",
+        MODELS,
+        ("Ctrl+Shift+T",),
+        "train",
+        "Train a model on the labels of this project",
+        "project",
+        toolbar=True,
+        group=2,
+    ),
+    Action("palette", "Command palette", HELP, ("Ctrl+K",), "palette", "Find any command by name", "", toolbar=True),
+    Action("keys", "Keyboard shortcuts", HELP, ("F1",), "help", "All keys on one page", ""),
+    Action("about", "About poseapp", HELP, (), "info", "", "", group=1),
+)
+
+BY_ID = {action.id: action for action in ACTIONS}

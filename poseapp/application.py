@@ -1,0 +1,55 @@
+"""Makes the QApplication and the window, and keeps them going."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSettings, Qt, QTimer
+from PySide6.QtWidgets import QApplication
+
+from poseapp import __version__, theme
+from poseapp.main_window import MainWindow
+from poseapp.settings import APPLICATION, ORGANISATION, Settings
+
+
+def make_application(arguments: Sequence[str] = ()) -> QApplication:
+    """The application object with font and theme; the one that exists already, if there is one."""
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        application = existing
+    else:
+        QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+        application = QApplication([sys.argv[0], *arguments])
+    application.setOrganizationName(ORGANISATION)
+    application.setApplicationName(APPLICATION)
+    application.setApplicationDisplayName("poseapp")
+    application.setApplicationVersion(__version__)
+    QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+    theme.load_font(application)
+    theme.apply_theme(application, dark=theme.is_dark(Settings().theme))
+    return application
+
+
+def run(paths: Sequence[Path], *, sample: bool = False) -> int:
+    """Show the window until it is closed; returns the exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    application = make_application()
+    window = MainWindow()
+    window.show()
+    if paths:
+        QTimer.singleShot(0, lambda: window.open_paths(paths))
+    elif sample:
+        QTimer.singleShot(0, lambda: window.run("open_sample"))
+    # Python hears of Ctrl+C only when it gets to run; a slow beat lets it.
+    beat = QTimer()
+    beat.timeout.connect(lambda: None)
+    beat.start(250)
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    try:
+        return application.exec()
+    finally:
+        beat.stop()

@@ -1,0 +1,26 @@
+"""One function a verb. ``COMMANDS`` maps the ids of the actions table to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from poseapp.actions import ACTIONS
+from poseapp.commands import files, labels, models, navigate, views
+from poseapp.commands.context import Context
+
+Command = Callable[[Context], None]
+
+
+def _find(name: str) -> Command:
+    if name.startswith("select_") and name[-1].isdigit():
+        return partial(navigate.select_number, number=int(name[-1]))
+    for module in (files, labels, models, navigate, views):
+        command = vars(module).get(name)
+        if callable(command) and getattr(command, "__module__", "") == module.__name__:
+            found: Command = command
+            return found
+    raise LookupError(f"no command for the action {name!r}")
+
+
+COMMANDS: dict[str, Command] = {action.id: _find(action.id) for action in ACTIONS}

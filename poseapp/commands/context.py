@@ -1,0 +1,55 @@
+"""What a verb may reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from poseapp.canvas.view import CanvasView
+from poseapp.jobs.frames import FrameLoader
+from poseapp.jobs.inference import ModelChoice, ModelHost
+from poseapp.jobs.runner import JobRunner
+from poseapp.project.model import Instance
+from poseapp.session import Session
+from poseapp.settings import Settings
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+    from poseapp.jobs.training import TrainingRun
+
+
+class Window(Protocol):
+    """The main window, as verbs see it."""
+
+    def widget(self) -> QWidget: ...
+    def tell(self, text: str, kind: str = "info") -> None: ...
+    def open_paths(self, paths: list[Path]) -> None: ...
+    def set_theme(self, theme: str) -> None: ...
+    def show_palette(self) -> None: ...
+    def show_keys(self) -> None: ...
+    def refresh_actions(self) -> None: ...
+    def follow_training(self, run: TrainingRun) -> None: ...
+    def close_window(self) -> None: ...
+
+
+@dataclass
+class Context:
+    """Everything a command works with. Commands ask first (a dialog that may refuse) and then do."""
+
+    window: Window
+    session: Session
+    canvas: CanvasView
+    runner: JobRunner
+    host: ModelHost
+    loader: FrameLoader
+    settings: Settings
+    clipboard: list[Instance] = field(default_factory=list)
+    hovered: frozenset[tuple[int, int]] = frozenset()
+    """(instance id, keypoint) under the pointer, at most one."""
+
+    @property
+    def choice(self) -> ModelChoice:
+        """The model that Run uses."""
+        return ModelChoice(self.settings.model)

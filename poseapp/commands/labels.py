@@ -1,0 +1,308 @@
+"""Verbs on poses and points: each asks what is selected, makes one edit, applies it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from poseapp.canvas.pointer import PlacedPose
+from poseapp.canvas.template import template_pose
+from poseapp.commands.context import Context
+from poseapp.project import edits
+from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameKey, Instance, State
+
+PointRef = tuple[int, int]
+PASTE_OFFSET = 12.0
+
+
+def undo(context: Context) -> None:
+    context.canvas.cancel()
+    context.session.undo()
+
+
+def redo(context: Context) -> None:
+    context.canvas.cancel()
+    context.session.redo()
+
+
+# --- clipboard
+
+
+def copy(context: Context) -> None:
+    context.clipboard = list(context.session.selected)
+    count = len(context.clipboard)
+    context.window.tell(
+        f"{'Pose' if count == 1 else f'{count} poses'} copied; Ctrl+V puts {'it' if count == 1 else 'them'} into any frame"
+    )
+
+
+def paste(context: Context) -> None:
+    if not context.clipboard:
+        context.window.tell("Nothing to paste yet: select a pose and press Ctrl+C")
+        return
+    here = {i.id for i in context.session.instances}
+    shift = PASTE_OFFSET if any(i.id in here for i in context.clipboard) else 0.0
+    _paste(context, context.clipboard, (shift, shift))
+
+
+def duplicate(context: Context) -> None:
+    _paste(context, context.session.selected, (PASTE_OFFSET, PASTE_OFFSET), "Duplicate pose")
+
+
+def copy_previous(context: Context) -> None:
+    """The poses of the frame before, as new ones of this frame."""
+    session = context.session
+    place = session.position()
+    if session.store is None or place < 1:
+        context.window.tell("There is no frame before this one")
+        return
+    before = session.store.instances(session.frames[place - 1])
+    if not before:
+        context.window.tell("The frame before has no poses")
+        return
+    _paste(context, before, (0.0, 0.0), "Copy poses from previous frame", keep_track=True)
+
+
+def _paste(
+    context: Context,
+    poses: Iterable[Instance],
+    offset: tuple[float, float],
+    text: str = "",
+    *,
+    keep_track: bool = False,
+) -> None:
+    session = context.session
+    known = [pose for pose in poses if pose.category in session.schemas]
+    if session.store is None or session.frame is None or not known:
+        return
+    ids = session.store.new_ids(len(known))
+    if session.apply(edits.paste(session.frame, known, ids, offset=offset, keep_track=keep_track, text=text)):
+        session.select(instances=ids)
+
+
+# --- selection and deletion
+
+
+def select_all(context: Context) -> None:
+    context.session.select(instances=[i.id for i in context.session.instances])
+
+
+def delete(context: Context) -> None:
+    """Selected points become absent; with no points selected, the selected poses go."""
+    session = context.session
+    if session.selected_points:
+        set_visibility(context, session.selected_points, ABSENT)
+    elif session.frame is not None and session.selected:
+        session.apply(edits.delete_instances(session.frame, session.selected))
+
+
+# --- review
+
+
+def accept(context: Context) -> None:
+    """The selected predictions; with nothing selected and a single prediction, that one."""
+    session = context.session
+    chosen = [i for i in session.selected if i.state is State.PREDICTED]
+    waiting = session.predicted()
+    if not chosen and not session.selected and len(waiting) == 1:
+        chosen = waiting
+    if session.frame is not None and chosen:
+        session.apply(edits.accept(session.frame, chosen))
+    elif waiting:
+        context.window.tell("Select a prediction first, or press Shift+Enter to accept all in this frame")
+
+
+def accept_all(context: Context) -> None:
+    session = context.session
+    if session.frame is not None and session.predicted():
+        session.apply(edits.accept(session.frame, session.predicted()))
+
+
+def accept_everywhere(context: Context) -> None:
+    """Every prediction of the project as one step; undo takes it back, so no question is asked."""
+    session = context.session
+    if session.store is None:
+        return
+    by_frame: dict[FrameKey, list[Instance]] = {}
+    for key, instance in session.store.all_instances(State.PREDICTED):
+        by_frame.setdefault(key, []).append(instance)
+    total = sum(map(len, by_frame.values()))
+    if total == 0:
+        context.window.tell("There are no predictions to accept")
+    elif session.apply(edits.accept_frames(by_frame.items())):
+        context.window.tell(
+            f"{total:,} predictions in {len(by_frame):,} frames accepted. Ctrl+Z takes it back.", "good"
+        )
+
+
+def reject(context: Context) -> None:
+    session = context.session
+    chosen = [i for i in session.selected if i.state is State.PREDICTED]
+    waiting = session.predicted()
+    if not chosen and not session.selected and len(waiting) == 1:
+        chosen = waiting
+    if session.frame is not None and chosen:
+        session.apply(edits.reject(session.frame, chosen))
+    elif waiting:
+        context.window.tell("Select the prediction to reject; Delete takes away labelled poses")
+
+
+# --- points
+
+
+def occluded(context: Context) -> None:
+    _mark(context, OCCLUDED)
+
+
+def absent(context: Context) -> None:
+    _mark(context, ABSENT)
+
+
+def visible(context: Context) -> None:
+    _mark(context, VISIBLE)
+
+
+def _mark(context: Context, value: int) -> None:
+    points = context.session.selected_points or context.hovered
+    if points:
+        set_visibility(context, points, value)
+    else:
+        context.window.tell("Point at a keypoint, or select some, and press the key again")
+
+
+def set_visibility(context: Context, points: Iterable[PointRef], value: int | None) -> None:
+    """Points of one or several poses in one step; ``None`` is the next of visible, occluded, absent."""
+    session = context.session
+    if session.frame is None:
+        return
+    wanted: dict[int, list[int]] = {}
+    for instance_id, index in sorted(points):
+        wanted.setdefault(instance_id, []).append(index)
+    made: list[Edit] = []
+    for instance in session.instances:
+        if instance.id in wanted:
+            schema = session.schema_of(instance)
+            chosen = wanted[instance.id]
+            if value is None:
+                made.append(edits.cycle_visibility(session.frame, instance, chosen, schema))
+            else:
+                made.append(edits.set_visibility(session.frame, instance, chosen, value, schema))
+    if made:
+        session.apply(made[0] if len(made) == 1 else edits.combined(f"{made[0].text} and others", made))
+
+
+# --- whole poses
+
+
+def swap(context: Context) -> None:
+    """Left and right of the selected points, or of the selected poses."""
+    session = context.session
+    points: dict[int, list[int]] = {}
+    for instance_id, index in session.selected_points:
+        points.setdefault(instance_id, []).append(index)
+    _each(
+        context,
+        "Swap left and right",
+        lambda frame, i: edits.swap_sides(frame, i, session.schema_of(i), points.get(i.id)),
+    )
+
+
+def mirror(context: Context) -> None:
+    session = context.session
+    _each(context, "Mirror poses", lambda frame, i: edits.mirror(frame, i, session.schema_of(i)))
+
+
+def _each(context: Context, text: str, make: Callable[[FrameKey, Instance], Edit]) -> None:
+    session = context.session
+    if session.frame is None or not session.selected:
+        return
+    made = [make(session.frame, instance) for instance in session.selected]
+    session.apply(made[0] if len(made) == 1 else edits.combined(text, made))
+
+
+def nudge(context: Context, dx: float, dy: float) -> bool:
+    """Move the selected points (or, without any, the selected poses) by pixels; False when nothing is selected."""
+    session = context.session
+    if session.frame is None or not session.selected:
+        return False
+    made: list[Edit] = []
+    for instance in session.selected:
+        indices = [k for i, k in session.selected_points if i == instance.id]
+        if indices:
+            moves = {
+                k: (float(instance.keypoints[k, 0] + dx), float(instance.keypoints[k, 1] + dy))
+                for k in indices
+                if instance.visibility[k] != ABSENT
+            }
+            if moves:
+                made.append(edits.move_keypoints(session.frame, instance, moves, session.schema_of(instance)))
+        elif not session.selected_points:
+            made.append(edits.transform_pose(session.frame, instance, [[1, 0, dx], [0, 1, dy]], text="Move pose"))
+    if made:
+        key = f"nudge {sorted(session.selected_instances)} {sorted(session.selected_points)}"
+        session.apply(edits.combined(made[0].text, made, merge_key=key))
+    return True
+
+
+# --- new poses
+
+
+def new_pose(context: Context, placed: PlacedPose) -> None:
+    """A pose from the placement tool."""
+    session = context.session
+    if session.store is None or session.frame is None or session.category is None:
+        return
+    (number,) = session.store.new_ids(1)
+    seen = placed.visibility > 0
+    if not seen.any():
+        return
+    points = placed.keypoints[seen]
+    box = np.concatenate([points.min(axis=0), points.max(axis=0)])
+    made = edits.make_instance(number, session.category, placed.keypoints, placed.visibility, box=_grown(context, box))
+    if session.apply(edits.add_instance(session.frame, made, text="Place pose")):
+        session.select(instances=[number])
+
+
+def template_in_box(context: Context, box: tuple[float, float, float, float]) -> None:
+    """A pose of the template, fitted into a box: what is done where no model can fill it."""
+    session = context.session
+    if session.store is None or session.frame is None or session.category is None:
+        return
+    pose = template_pose(session.category.schema)
+    low, high = pose.min(axis=0), pose.max(axis=0)
+    x1, y1, x2, y2 = box
+    points = (pose - low) / np.maximum(high - low, 1e-9) * (x2 - x1, y2 - y1) + (x1, y1)
+    (number,) = session.store.new_ids(1)
+    made = edits.make_instance(number, session.category, points, box=box)
+    if session.apply(edits.add_instance(session.frame, made, text="Add pose from template")):
+        session.select(instances=[number])
+
+
+def _grown(context: Context, box: np.ndarray, margin: float = 0.1) -> np.ndarray:
+    """A box around points with some air, inside the picture."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    room = margin * max(width, height, 10.0)
+    grown = box + np.array([-room, -room, room, room])
+    size = context.canvas.image_size
+    if size is not None:
+        grown = np.clip(grown, 0, [size[0] - 1, size[1] - 1, size[0] - 1, size[1] - 1])
+    return grown
+
+
+# --- frames
+
+
+def flag(context: Context) -> None:
+    _mark_frame(context, "flagged")
+
+
+def reviewed(context: Context) -> None:
+    _mark_frame(context, "reviewed")
+
+
+def _mark_frame(context: Context, what: str) -> None:
+    session = context.session
+    info = session.frame_info()
+    if info is not None:
+        session.apply(edits.set_frame_state(info.key, info.state, **{what: not getattr(info.state, what)}))

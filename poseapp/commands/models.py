@@ -1,0 +1,228 @@
+"""Verbs of the models: run, choose, fine-tune. Results come back as edits, one step of the history a run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from engine.contract.errors import PoseError
+from engine.contract.schemas import find_schema
+from engine.zoo import ModelEntry, find_model
+from poseapp.commands.context import Context
+from poseapp.commands.labels import template_in_box
+from poseapp.dialogs.fine_tune import FineTuneDialog
+from poseapp.jobs.inference import BoxPredictJob, FrameResult, ModelChoice, PredictJob
+from poseapp.jobs.job import Ending, Outcome
+from poseapp.jobs.training import TrainingRun
+from poseapp.project import edits
+from poseapp.project.model import Category, Edit, FrameKey
+
+DEFAULT_THRESHOLD = 0.2
+_runs = itertools.count(1)
+
+
+def run_frame(context: Context) -> None:
+    """The chosen model on the frame that is shown."""
+    if context.session.frame is not None:
+        run_on(context, [context.session.frame], context.choice, DEFAULT_THRESHOLD)
+
+
+def run_range(context: Context) -> None:
+    """Ask for model, frames and threshold."""
+    if context.session.store is None:
+        return
+    from poseapp.dialogs.run_model import RunModelDialog
+
+    dialog = RunModelDialog(context.session, context.settings.model, context.window.widget())
+    dialog.run_requested.connect(lambda plan: _run_plan(context, plan))
+    dialog.show()
+
+
+def _run_plan(context: Context, plan: Any) -> None:
+    use_model(context, plan.choice.model)
+    run_on(
+        context,
+        plan.frames,
+        plan.choice,
+        plan.score_threshold,
+        replace_predicted=plan.replace_predicted,
+        flip_test=plan.flip_test,
+    )
+
+
+def run_on(
+    context: Context,
+    frames: Iterable[FrameKey],
+    choice: ModelChoice,
+    threshold: float,
+    *,
+    replace_predicted: bool = True,
+    flip_test: bool = False,
+) -> int | None:
+    """Start a run and return the job's id; None when the model does not fit."""
+    session = context.session
+    target = _target(context, choice)
+    if session.store is None or target is None:
+        return None
+    entry, category = target
+    store = session.store
+    items = [(key, store.frame_path(key)) for key in frames]
+    job = PredictJob(
+        context.host,
+        items,
+        replace(choice, title=entry.title),
+        score_threshold=threshold,
+        flip_test=flip_test,
+        cache=context.loader.cache,
+    )
+    merge_key = f"run {next(_runs)} {store.path}"
+    tally = {"poses": 0, "frames": 0}
+
+    def take(results: list[FrameResult]) -> None:
+        if session.store is not store:  # another project has been opened meanwhile
+            return
+        made: list[Edit] = []
+        for result in results:
+            if result.problem is not None:
+                context.window.tell(result.problem, "warning")
+                continue
+            existing = store.instances(result.key)
+            ids = store.new_ids(len(result.predictions))
+            made.append(
+                edits.add_predictions(
+                    result.key, existing, result.predictions, category, ids, entry.id, replace_predicted
+                )
+            )
+            tally["poses"] += len(made[-1].frames[0].after)
+            tally["frames"] += 1
+        if made:
+            session.apply(edits.combined(f"Run {entry.title}", made, merge_key))
+
+    return context.runner.submit(job, on_results=take, on_finished=lambda outcome: _told(context, outcome, tally))
+
+
+def _told(context: Context, outcome: Outcome, tally: dict[str, int]) -> None:
+    if outcome.error is not None:
+        context.window.tell(f"The model did not run: {outcome.error}", "error")
+        return
+    poses, frames = tally["poses"], tally["frames"]
+    found = f"{poses:,} {'pose' if poses == 1 else 'poses'} in {frames:,} {'image' if frames == 1 else 'images'}"
+    if outcome.ending is Ending.CANCELLED:
+        context.window.tell(f"Stopped. {found} kept; Ctrl+Z takes them away.")
+    elif poses == 0:
+        context.window.tell("The model found nothing here. Draw a box (N) to tell it where to look.", "warning")
+    else:
+        context.window.tell(f"{found}. Check them, then Enter accepts one and Shift+Enter the frame.", "good")
+
+
+def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
+    """A box has been drawn: the model fills it; where none fits the category, the template does."""
+    session = context.session
+    if session.store is None or session.frame is None:
+        return
+    target = _target(context, context.choice, quiet=True)
+    wanted = session.category
+    if target is None or (
+        wanted is not None and wanted.id != target[1].id and wanted.schema.names != target[1].schema.names
+    ):
+        if wanted is not None:
+            template_in_box(context, box)
+            context.window.tell("No model knows these points yet: the template was put into the box. Drag its points.")
+        return
+    entry, category = target
+    store, key = session.store, session.frame
+    path = store.frame_path(key)
+    image: Any = context.loader.cached(key, path)
+    job = BoxPredictJob(
+        context.host, key, path if image is None else image, box, replace(context.choice, title=entry.title)
+    )
+
+    def take(results: list[FrameResult]) -> None:
+        if session.store is not store:
+            return
+        for result in results:
+            ids = store.new_ids(len(result.predictions))
+            edit = edits.add_predictions(
+                key, store.instances(key), result.predictions, category, ids, entry.id, replace_predicted=False
+            )
+            if session.apply(replace(edit, text="Pose in box")) and session.frame == key:
+                session.select(instances=[i.id for f in edit.frames for i in f.after])
+
+    def ended(outcome: Outcome) -> None:
+        if outcome.error is not None:
+            template_in_box(context, box)
+            context.window.tell(f"The model could not fill the box, the template was used: {outcome.error}", "warning")
+
+    context.runner.submit(job, urgent=True, on_results=take, on_finished=ended)
+
+
+def _target(context: Context, choice: ModelChoice, *, quiet: bool = False) -> tuple[ModelEntry, Category] | None:
+    """The model's entry and the category its poses belong to, which is made when the project has none such."""
+    session = context.session
+    try:
+        entry = find_model(choice.model)
+        schema = schema_of(entry)
+    except PoseError as error:
+        if not quiet:
+            context.window.tell(str(error), "error")
+        return None
+    existing = [c for c in session.categories() if c.schema.names == schema.names]
+    if existing:
+        return entry, existing[0]
+    if quiet and session.categories():
+        return None
+    return entry, session.ensure_category(schema.category or schema.name, schema)
+
+
+def schema_of(entry: ModelEntry) -> Any:
+    """The keypoint schema of a model: its own, or the built-in one it names."""
+    if entry.file is not None:
+        from engine.checkpoint_info import read_info
+        from engine.contract.schema import schema_from_dict
+
+        info = read_info(entry.file)
+        if info.schema:
+            return schema_from_dict(info.schema, where=entry.file)
+    return find_schema(entry.schema)
+
+
+def cancel_jobs(context: Context) -> None:
+    context.runner.cancel_all()
+
+
+def models(context: Context) -> None:
+    from poseapp.dialogs.models import ModelsDialog
+
+    dialog = ModelsDialog(context.settings.model, context.window.widget())
+    dialog.model_chosen.connect(lambda model: use_model(context, model))
+    dialog.show()
+
+
+def use_model(context: Context, model: str) -> None:
+    """Run uses this model from now on."""
+    context.settings.model = model
+    context.window.refresh_actions()
+
+
+def fine_tune(context: Context) -> None:
+    session = context.session
+    if session.path is None:
+        return
+    name = session.path.stem
+    dialog = FineTuneDialog(context.runner, session.path, name, context.window.widget())
+    dialog.start_requested.connect(lambda plan: start_training(context, plan))
+    dialog.show()
+
+
+def start_training(context: Context, plan: Any) -> TrainingRun | None:
+    """Begin a run; its monitor opens."""
+    project: Path | None = context.session.path
+    if project is None:
+        return None
+    run = TrainingRun(context.runner, project, plan, context.window.widget())
+    context.window.follow_training(run)
+    run.start()
+    return run

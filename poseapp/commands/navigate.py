@@ -1,0 +1,116 @@
+"""Verbs that go somewhere: frames, the review queue, poses."""
+
+from __future__ import annotations
+
+from poseapp.commands.context import Context
+from poseapp.commands.labels import nudge
+
+
+def next_frame(context: Context) -> None:
+    context.session.step(1)
+
+
+def previous_frame(context: Context) -> None:
+    context.session.step(-1)
+
+
+def next_ten(context: Context) -> None:
+    context.session.step(10)
+
+
+def previous_ten(context: Context) -> None:
+    context.session.step(-10)
+
+
+def first_frame(context: Context) -> None:
+    context.session.step(-len(context.session.frames))
+
+
+def last_frame(context: Context) -> None:
+    context.session.step(len(context.session.frames))
+
+
+def next_review(context: Context) -> None:
+    _review(context, 1)
+
+
+def previous_review(context: Context) -> None:
+    _review(context, -1)
+
+
+def _review(context: Context, way: int) -> None:
+    """The neighbour in the queue; from outside the queue its first. A prediction is selected, ready for Enter."""
+    session = context.session
+    queue = session.review_queue()
+    if not queue:
+        context.window.tell("Nothing left to review", "good")
+        return
+    if session.frame in queue:
+        place = queue.index(session.frame)
+        if len(queue) == 1:
+            context.window.tell("This is the last frame to review")
+        session.go_to(queue[(place + way) % len(queue)])
+    else:
+        session.go_to(queue[0 if way > 0 else -1])
+    waiting = session.predicted()
+    if waiting:
+        session.select(instances=[min(waiting, key=lambda i: 1.0 if i.score is None else i.score).id])
+
+
+def next_pose(context: Context) -> None:
+    _cycle(context, 1)
+
+
+def previous_pose(context: Context) -> None:
+    _cycle(context, -1)
+
+
+def _cycle(context: Context, way: int) -> None:
+    session = context.session
+    ids = [i.id for i in session.instances]
+    if not ids:
+        return
+    now = [ids.index(i.id) for i in session.selected]
+    place = (now[-1] + way) % len(ids) if now else (0 if way > 0 else len(ids) - 1)
+    session.select(instances=[ids[place]])
+
+
+def select_number(context: Context, number: int) -> None:
+    """The n-th pose of the frame, counted from 1."""
+    instances = context.session.instances
+    if number <= len(instances):
+        context.session.select(instances=[instances[number - 1].id])
+
+
+def nudge_left(context: Context) -> None:
+    if not nudge(context, -1, 0):
+        previous_frame(context)
+
+
+def nudge_right(context: Context) -> None:
+    if not nudge(context, 1, 0):
+        next_frame(context)
+
+
+def nudge_up(context: Context) -> None:
+    nudge(context, 0, -1)
+
+
+def nudge_down(context: Context) -> None:
+    nudge(context, 0, 1)
+
+
+def nudge_left_far(context: Context) -> None:
+    nudge(context, -10, 0)
+
+
+def nudge_right_far(context: Context) -> None:
+    nudge(context, 10, 0)
+
+
+def nudge_up_far(context: Context) -> None:
+    nudge(context, 0, -10)
+
+
+def nudge_down_far(context: Context) -> None:
+    nudge(context, 0, 10)

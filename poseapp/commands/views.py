@@ -1,0 +1,139 @@
+"""Verbs of looking: zoom, switches, colours, theme, tools."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from poseapp.canvas.palette import ColorMode
+from poseapp.commands.context import Context
+from poseapp.project.shapes import extent
+
+
+def zoom_in(context: Context) -> None:
+    context.canvas.zoom_in()
+
+
+def zoom_out(context: Context) -> None:
+    context.canvas.zoom_out()
+
+
+def fit(context: Context) -> None:
+    context.canvas.fit()
+
+
+def actual_size(context: Context) -> None:
+    context.canvas.actual_size()
+
+
+def zoom_pose(context: Context) -> None:
+    """The selected pose, else the only or first one."""
+    session = context.session
+    for instance in session.selected or session.instances:
+        box = extent(instance)
+        if box is None:
+            box = instance.box
+        if box is not None:
+            x1, y1, x2, y2 = (float(v) for v in box)
+            context.canvas.zoom_to((x1, y1, x2, y2))
+            return
+
+
+def hide_others(context: Context) -> None:
+    _switch(context, "hide_others")
+
+
+def show_labels(context: Context) -> None:
+    _switch(context, "show_labels")
+
+
+def show_bones(context: Context) -> None:
+    _switch(context, "show_bones")
+
+
+def show_boxes(context: Context) -> None:
+    _switch(context, "show_boxes")
+
+
+def _switch(context: Context, name: str) -> None:
+    style = context.canvas.style_now
+    _set(context, **{name: not getattr(style, name)})
+
+
+def set_color_mode(context: Context, mode: ColorMode) -> None:
+    _set(context, color_mode=mode)
+
+
+def color_side(context: Context) -> None:
+    set_color_mode(context, ColorMode.SIDE)
+
+
+def color_limb(context: Context) -> None:
+    set_color_mode(context, ColorMode.LIMB)
+
+
+def color_instance(context: Context) -> None:
+    set_color_mode(context, ColorMode.INSTANCE)
+
+
+def color_score(context: Context) -> None:
+    set_color_mode(context, ColorMode.SCORE)
+
+
+def color_source(context: Context) -> None:
+    set_color_mode(context, ColorMode.SOURCE)
+
+
+def _set(context: Context, **changes: object) -> None:
+    context.canvas.set_style(replace(context.canvas.style_now, **changes))  # type: ignore[arg-type]
+    context.settings.keep_canvas_style(context.canvas.style_now)
+    context.window.refresh_actions()
+
+
+def theme_system(context: Context) -> None:
+    context.window.set_theme("system")
+
+
+def theme_dark(context: Context) -> None:
+    context.window.set_theme("dark")
+
+
+def theme_light(context: Context) -> None:
+    context.window.set_theme("light")
+
+
+def tool_edit(context: Context) -> None:
+    context.canvas.cancel()
+    context.canvas.set_tool("edit")
+    context.canvas.setFocus()
+
+
+def tool_box(context: Context) -> None:
+    context.canvas.set_tool("box")
+    context.canvas.setFocus()
+
+
+def tool_place(context: Context) -> None:
+    category = context.session.category
+    context.canvas.set_placement(None if category is None else category.schema)
+    context.canvas.set_tool("place")
+    context.canvas.setFocus()
+    if category is not None:
+        first = category.schema.names[0].replace("_", " ")
+        context.window.tell(
+            f"Click {first}, then the other points of {category.name} in order. Tab skips, Enter ends, Esc gives up."
+        )
+
+
+def palette(context: Context) -> None:
+    context.window.show_palette()
+
+
+def keys(context: Context) -> None:
+    context.window.show_keys()
+
+
+def about(context: Context) -> None:
+    from poseapp import __version__
+
+    device = context.host.description or "no model loaded yet"
+    context.window.tell(f"poseapp {__version__}, Apache-2.0. Device: {device}.")

@@ -1,0 +1,109 @@
+"""File > Export COCO: where to, and what goes in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QDialog, QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+
+from poseapp.dialogs.parts import button, label
+from poseapp.project.model import Summary
+
+
+@dataclass(frozen=True)
+class ExportWish:
+    """What a person wants exported."""
+
+    path: Path
+    include_predicted: bool = False
+    only_labelled_frames: bool = False
+
+
+class ExportCocoDialog(QDialog):
+    """Asks for an :class:`ExportWish`.
+
+    Signals:
+        accepted_wish(ExportWish): Export was pressed.
+    """
+
+    accepted_wish = Signal(object)
+
+    def __init__(self, summary: Summary, suggested: Path, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("exportCocoDialog")
+        self.setWindowTitle("Export COCO")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(520)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addWidget(label("Export COCO keypoints", "heading"))
+        column.addWidget(
+            label(
+                f"{summary.labelled:,} labelled poses in {summary.labelled_frames:,} of {summary.frames:,} images. "
+                "What came from a COCO file and was not touched is written exactly as it came.",
+                "hint",
+                wrap=True,
+            )
+        )
+        self.path = QLineEdit(str(suggested))
+        self.path.setAccessibleName("File to write")
+        choose = button("Choose...")
+        choose.clicked.connect(self._choose)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.path, 1)
+        row.addWidget(choose)
+        column.addWidget(label("File"))
+        column.addLayout(row)
+        self.predicted = QCheckBox(f"Also the {summary.predicted:,} predictions nobody has accepted, with their scores")
+        self.predicted.setEnabled(summary.predicted > 0)
+        self.only_labelled = QCheckBox("Leave out images without labels")
+        column.addWidget(self.predicted)
+        column.addWidget(self.only_labelled)
+        self.note = label("", "warning", wrap=True)
+        column.addWidget(self.note)
+        column.addStretch(1)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        buttons.addStretch(1)
+        cancel = button("Cancel")
+        cancel.clicked.connect(self.reject)
+        self.export_button = button("Export", primary=True)
+        self.export_button.clicked.connect(self._finish)
+        buttons.addWidget(cancel)
+        buttons.addWidget(self.export_button)
+        column.addLayout(buttons)
+        self.path.textChanged.connect(self._check)
+        self._check()
+
+    def wish(self) -> ExportWish:
+        path = Path(self.path.text().strip()).expanduser()
+        if path.suffix == "":
+            path = path.with_suffix(".json")
+        return ExportWish(path, self.predicted.isChecked(), self.only_labelled.isChecked())
+
+    def _choose(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, "Export COCO", self.path.text(), "COCO annotations (*.json)")
+        if chosen:
+            self.path.setText(chosen)
+
+    def _check(self) -> None:
+        text = self.path.text().strip()
+        path = Path(text).expanduser()
+        trouble = ""
+        if not text or path.is_dir():
+            trouble = "Name a file to write."
+        elif not path.parent.is_dir():
+            trouble = f"There is no folder {path.parent}."
+        elif path.exists():
+            trouble = "A file of this name is there; it will be replaced."
+        self.note.setText(trouble)
+        self.note.setVisible(bool(trouble))
+        self.export_button.setEnabled(not trouble or path.is_file())
+
+    def _finish(self) -> None:
+        self.accepted_wish.emit(self.wish())
+        self.accept()

@@ -1,0 +1,74 @@
+"""Work on project files that may take long: making a project of pictures or labels, exporting it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poseapp.jobs.job import Lane, Progress
+from poseapp.project.store import ProjectStore
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A project that is ready to be opened: its file, and what was found odd on the way in."""
+
+    path: Path
+    problems: tuple[str, ...] = field(default=())
+
+
+class OpenJob:
+    """Finds or makes the project of folders, pictures, a COCO file, DeepLabCut labels or a project file.
+
+    Yields one :class:`Opened`. The file is closed again, for the window opens it in its own thread.
+
+    Args:
+        paths: what to open.
+        current: the project that is open already; asking for it again is no mistake.
+    """
+
+    lane = Lane.IO
+
+    def __init__(self, paths: Sequence[Path], current: Path | None = None) -> None:
+        self._paths, self._current = list(paths), current
+        name = self._paths[0].name or str(self._paths[0])
+        self.title = f"Opening {name}"
+
+    def run(self) -> Iterator[Progress]:
+        from poseapp.project.open import open_any
+
+        yield Progress(0, 0, self.title)
+        with open_any(self._paths) as opened:
+            result = Opened(opened.store.path, tuple(opened.problems))
+        yield Progress(1, 1, self.title, result)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A COCO file that has been written, and how much stands in it."""
+
+    path: Path
+    images: int
+    annotations: int
+
+
+class ExportCocoJob:
+    """Writes the COCO file of a project, as it stands on the disk. Yields one :class:`Exported`."""
+
+    lane = Lane.IO
+
+    def __init__(self, project: Path, target: Path, *, include_predicted: bool, only_labelled_frames: bool) -> None:
+        self.title = f"Exporting {target.name}"
+        self._project, self._target = project, target
+        self._include_predicted, self._only_labelled = include_predicted, only_labelled_frames
+
+    def run(self) -> Iterator[Progress]:
+        from poseapp.project.exporters.coco import export_coco
+
+        yield Progress(0, 0, self.title)
+        with ProjectStore.open(self._project, read_only=True) as store:
+            report = export_coco(
+                store, self._target, include_predicted=self._include_predicted, only_labelled_frames=self._only_labelled
+            )
+        yield Progress(1, 1, self.title, Exported(self._target, report.images, report.annotations))

@@ -1,0 +1,102 @@
+"""What stands in the middle before anything is open: what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from poseapp.actions import BY_ID
+from poseapp.theme import Tokens
+from poseapp.widgets.icons import icon
+from resources import resource_path
+
+CHOICES = (
+    ("open_sample", "Try the sample", "Three photographs to play with"),
+    ("open_folder", "Open a folder", "Label the pictures in it"),
+    ("open_coco", "Open a COCO file", "Correct existing keypoints"),
+    ("open_project", "Open a project", "Go on where you stopped"),
+)
+
+
+class EmptyPage(QFrame):
+    """Ways to begin, and the projects opened last.
+
+    Signals:
+        path_chosen(Path): a recent project.
+    """
+
+    path_chosen = Signal(object)
+
+    def __init__(self, run: Callable[[str], None], colours: Tokens, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("emptyPage")
+        self.setProperty("role", "empty")
+        self.buttons: dict[str, QPushButton] = {}
+        middle = QWidget()
+        middle.setFixedWidth(600)
+        column = QVBoxLayout(middle)
+        column.setSpacing(8)
+        picture = QLabel()
+        image = QPixmap(str(resource_path("icons/poseapp.png"))).scaled(
+            QSize(144, 144), Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        )
+        image.setDevicePixelRatio(2.0)
+        picture.setPixmap(image)
+        picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        title = QLabel("What shall we label?")
+        title.setProperty("role", "title")
+        title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        hint = QLabel("Or drop pictures, a folder, a COCO file or a project anywhere in this window.")
+        hint.setProperty("role", "hint")
+        hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        grid = QGridLayout()
+        grid.setSpacing(12)
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(1, 1)
+        for place, (command, text, tip) in enumerate(CHOICES):
+            choice = QPushButton(f"{text}\n{tip}")
+            choice.setProperty("role", "choice")
+            choice.setIconSize(QSize(24, 24))
+            choice.setAccessibleName(text)
+            choice.setAccessibleDescription(tip)
+            choice.setMinimumHeight(64)
+            choice.clicked.connect(lambda _checked=False, name=command: run(name))
+            self.buttons[command] = choice
+            grid.addWidget(choice, place // 2, place % 2)
+        self._recent = QVBoxLayout()
+        self._recent.setSpacing(0)
+        column.addWidget(picture)
+        column.addSpacing(8)
+        column.addWidget(title)
+        column.addWidget(hint)
+        column.addSpacing(16)
+        column.addLayout(grid)
+        column.addSpacing(12)
+        column.addLayout(self._recent)
+        outer = QVBoxLayout(self)
+        outer.addStretch(2)
+        outer.addWidget(middle, 0, Qt.AlignmentFlag.AlignHCenter)
+        outer.addStretch(3)
+        self.set_colours(colours)
+
+    def set_colours(self, colours: Tokens) -> None:
+        for command, choice in self.buttons.items():
+            choice.setIcon(icon(BY_ID[command].icon, colours))
+
+    def set_recent(self, paths: Sequence[str]) -> None:
+        """Projects opened last, newest first."""
+        while self._recent.count():
+            item = self._recent.takeAt(0)
+            if item is not None and item.widget() is not None:
+                item.widget().deleteLater()
+        for path in paths[:4]:
+            place = Path(path)
+            line = QPushButton(f"{place.stem}   {place.parent}")
+            line.setProperty("role", "flat")
+            line.setToolTip(path)
+            line.clicked.connect(lambda _checked=False, chosen=place: self.path_chosen.emit(chosen))
+            self._recent.addWidget(line, 0, Qt.AlignmentFlag.AlignHCenter)

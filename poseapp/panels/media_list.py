@@ -1,0 +1,319 @@
+"""The list of frames with thumbnails: virtual, so that a hundred thousand frames cost as much as ten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QEvent,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRect,
+    QSize,
+    Qt,
+    QTimer,
+    Signal,
+)
+from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLineEdit,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from poseapp.jobs.frames import FrameLoader
+from poseapp.project.model import Change, Frame, FrameKey
+from poseapp.session import Session
+from poseapp.theme import Tokens
+
+Index = QModelIndex | QPersistentModelIndex
+ROW_HEIGHT = 60
+THUMB = QSize(76, 52)
+FRAME_ROLE = Qt.ItemDataRole.UserRole + 1
+
+
+class Show(StrEnum):
+    """Which frames are listed."""
+
+    ALL = "All images"
+    LABELLED = "Labelled"
+    PREDICTED = "To review"
+    EMPTY = "Without poses"
+    FLAGGED = "Flagged"
+
+
+class FrameModel(QAbstractListModel):
+    """Frames of the session that pass the filter."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._frames: list[Frame] = []
+        self._rows: dict[FrameKey, int] = {}
+        self.text, self.show = "", Show.ALL
+        self.read()
+
+    def read(self) -> None:
+        """Take frames and counts from the project again."""
+        self.beginResetModel()
+        store = self._session.store
+        everything = [] if store is None else store.frames()
+        accept = self._filter()
+        self._frames = [frame for frame in everything if accept(frame)]
+        self._rows = {frame.key: row for row, frame in enumerate(self._frames)}
+        self.endResetModel()
+
+    def _filter(self) -> Callable[[Frame], bool]:
+        store, words = self._session.store, self.text.lower()
+        counts = {} if store is None else store.counts()
+        tests: dict[Show, Callable[[Frame], bool]] = {
+            Show.ALL: lambda frame: True,
+            Show.LABELLED: lambda frame: counts[frame.key].labelled > 0,
+            Show.PREDICTED: lambda frame: counts[frame.key].predicted > 0,
+            Show.EMPTY: lambda frame: not counts[frame.key].labelled and not counts[frame.key].predicted,
+            Show.FLAGGED: lambda frame: frame.state.flagged,
+        }
+        test = tests[self.show]
+        return lambda frame: test(frame) and (not words or words in frame.name.lower())
+
+    def row_of(self, key: FrameKey | None) -> int:
+        return -1 if key is None else self._rows.get(key, -1)
+
+    def frame_at(self, row: int) -> Frame:
+        return self._frames[row]
+
+    def touch(self, keys: frozenset[FrameKey]) -> None:
+        """Repaint the rows of these frames, their flags read again."""
+        store = self._session.store
+        for key in keys:
+            row = self.row_of(key)
+            if row >= 0 and store is not None:
+                self._frames[row] = store.frame(key)
+                self.dataChanged.emit(self.index(row), self.index(row))
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self._frames)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid() or index.row() >= len(self._frames):
+            return None
+        frame = self._frames[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return frame.name
+        if role == Qt.ItemDataRole.ToolTipRole:
+            size = f"\n{frame.width} x {frame.height}" if frame.width else ""
+            return f"{frame.name}{size}"
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{frame.name}, {self.summary(frame.key)}"
+        if role == FRAME_ROLE:
+            return frame
+        return None
+
+    def summary(self, key: FrameKey) -> str:
+        """ "2 labelled, 1 to review"."""
+        store = self._session.store
+        if store is None:
+            return ""
+        counts = store.frame_counts(key)
+        parts = [
+            f"{counts.labelled} labelled" if counts.labelled else "",
+            f"{counts.predicted} to review" if counts.predicted else "",
+        ]
+        return ", ".join(p for p in parts if p) or "no poses"
+
+    def counts_of(self, key: FrameKey) -> tuple[int, int]:
+        store = self._session.store
+        if store is None:
+            return 0, 0
+        counts = store.frame_counts(key)
+        return counts.labelled, counts.predicted
+
+
+class FrameDelegate(QStyledItemDelegate):
+    """Paints a row: thumbnail, name, what is in it."""
+
+    def __init__(self, session: Session, loader: FrameLoader, colours: Tokens, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session, self._loader = session, loader
+        self.colours = colours
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(160, ROW_HEIGHT)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        frame, model = index.data(FRAME_ROLE), index.model()
+        if frame is None or not isinstance(model, FrameModel):
+            return
+        colours, rect = self.colours, option.rect
+        painter.save()
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        if selected or option.state & QStyle.StateFlag.State_MouseOver:
+            painter.fillRect(rect, QColor(colours.accent_soft if selected else colours.hover))
+        if selected:
+            painter.fillRect(QRect(rect.left(), rect.top(), 3, rect.height()), QColor(colours.accent))
+        place = QRect(
+            rect.left() + 10, rect.top() + (rect.height() - THUMB.height()) // 2, THUMB.width(), THUMB.height()
+        )
+        self._thumbnail(painter, place, frame)
+        text = rect.adjusted(THUMB.width() + 22, 9, -10, -9)
+        painter.setPen(QColor(colours.text))
+        name = option.fontMetrics.elidedText(frame.name, Qt.TextElideMode.ElideMiddle, text.width())
+        painter.drawText(text, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop), name)
+        self._state(painter, text, model, frame)
+        painter.restore()
+
+    def _thumbnail(self, painter: QPainter, place: QRect, frame: Frame) -> None:
+        path = QPainterPath()
+        path.addRoundedRect(place, 4, 4)
+        painter.fillPath(path, QColor(self.colours.field))
+        store = self._session.store
+        pixels = None if store is None else self._loader.request_thumbnail(frame.key, store.frame_path(frame.key))
+        if pixels is not None:
+            picture = to_pixmap(pixels)
+            size = picture.size().scaled(place.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
+            target = QRect(0, 0, size.width(), size.height())
+            target.moveCenter(place.center())
+            painter.save()
+            painter.setClipPath(path)
+            painter.drawPixmap(target, picture)
+            painter.restore()
+
+    def _state(self, painter: QPainter, text: QRect, model: FrameModel, frame: Frame) -> None:
+        labelled, predicted = model.counts_of(frame.key)
+        colours = self.colours
+        line = QRect(text.left(), text.bottom() - 16, text.width(), 18)
+        x = line.left()
+        middle = line.center().y() + 1
+        for count, colour, hollow in ((labelled, colours.good, False), (predicted, colours.predicted, True)):
+            if not count:
+                continue
+            painter.setPen(QPen(QColor(colour), 1.6))
+            painter.setBrush(Qt.BrushStyle.NoBrush if hollow else QColor(colour))
+            painter.drawEllipse(x + 1, middle - 4, 8, 8)
+            painter.setPen(QColor(colours.text_soft))
+            words = f"{count}"
+            painter.drawText(QRect(x + 14, line.top(), 60, line.height()), int(Qt.AlignmentFlag.AlignVCenter), words)
+            x += 24 + painter.fontMetrics().horizontalAdvance(words)
+        if not labelled and not predicted:
+            painter.setPen(QColor(colours.text_faint))
+            painter.drawText(
+                line, int(Qt.AlignmentFlag.AlignVCenter), "nothing here" if frame.state.negative else "no poses yet"
+            )
+        right = line.right()
+        for mark, colour in ((frame.state.flagged, colours.warning), (frame.state.reviewed, colours.accent)):
+            if mark:
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(QColor(colour))
+                painter.drawRoundedRect(right - 8, middle - 4, 8, 8, 2, 2)
+                right -= 13
+
+
+def to_pixmap(pixels: np.ndarray) -> QPixmap:
+    """(h, w, 3) uint8 RGB as a pixmap."""
+    data = np.ascontiguousarray(pixels)
+    height, width = data.shape[:2]
+    return QPixmap.fromImage(QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888))
+
+
+class MediaList(QWidget):
+    """Filter line and list.
+
+    Signals:
+        frame_chosen(FrameKey)
+    """
+
+    frame_chosen = Signal(object)
+
+    def __init__(self, session: Session, loader: FrameLoader, colours: Tokens, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("mediaList")
+        self._session = session
+        self.model = FrameModel(session, self)
+        self.view = QListView()
+        self.view.setModel(self.model)
+        self.view.setUniformItemSizes(True)
+        self.view.setMouseTracking(True)
+        self.view.setAccessibleName("Images")
+        self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.delegate = FrameDelegate(session, loader, colours, self.view)
+        self.view.setItemDelegate(self.delegate)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find by name")
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName("Find images by name")
+        self.which = QComboBox()
+        self.which.setAccessibleName("Which images")
+        for show in Show:
+            self.which.addItem(show.value, show)
+        top = QHBoxLayout()
+        top.setContentsMargins(10, 10, 10, 8)
+        top.setSpacing(8)
+        top.addWidget(self.search, 1)
+        top.addWidget(self.which)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(top)
+        column.addWidget(self.view, 1)
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(120)
+        self._typing.timeout.connect(self.refilter)
+        self.search.textChanged.connect(lambda: self._typing.start())
+        self.which.currentIndexChanged.connect(self.refilter)
+        self.view.selectionModel().currentChanged.connect(self._on_current)
+        session.project_changed.connect(self.reset)
+        session.changed.connect(self._on_change)
+        session.frame_changed.connect(self._on_frame)
+        loader.thumbnail_loaded.connect(self._on_thumbnail)
+
+    def set_colours(self, colours: Tokens) -> None:
+        self.delegate.colours = colours
+        self.view.viewport().update()
+
+    def reset(self) -> None:
+        self._typing.stop()
+        self.model.read()
+        self._on_frame(self._session.frame)
+
+    def refilter(self) -> None:
+        self.model.text, self.model.show = self.search.text().strip(), self.which.currentData()
+        self.reset()
+
+    def _on_change(self, change: Change) -> None:
+        if change.structure:
+            self.reset()
+        else:
+            self.model.touch(change.frames)
+
+    def _on_frame(self, key: FrameKey | None) -> None:
+        row = self.model.row_of(key)
+        if row < 0:
+            self.view.selectionModel().clear()
+        elif self.view.currentIndex().row() != row:
+            self.view.setCurrentIndex(self.model.index(row))
+
+    def _on_current(self, index: QModelIndex) -> None:
+        if index.isValid():
+            self.frame_chosen.emit(self.model.frame_at(index.row()).key)
+
+    def _on_thumbnail(self, key: FrameKey, _pixels: object) -> None:
+        row = self.model.row_of(key)
+        if row >= 0:
+            self.view.update(self.model.index(row))
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Hide:
+            self._typing.stop()
+        return super().event(event)

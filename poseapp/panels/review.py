@@ -1,0 +1,121 @@
+"""The review queue: frames with predictions, the least certain first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
+from PySide6.QtWidgets import QHeaderView, QLabel, QStackedLayout, QTableView, QVBoxLayout, QWidget
+
+from poseapp.project.model import FrameKey
+from poseapp.session import Session
+
+Index = QModelIndex | QPersistentModelIndex
+
+
+class QueueModel(QAbstractTableModel):
+    """Frame, number of predictions, lowest score."""
+
+    HEAD = ("Image", "Poses", "Lowest")
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.keys: list[FrameKey] = []
+
+    def read(self) -> None:
+        self.beginResetModel()
+        self.keys = self._session.review_queue()
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.keys)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 3
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return self.HEAD[section]
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        store = self._session.store
+        if store is None or not index.isValid():
+            return None
+        key = self.keys[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            counts = store.frame_counts(key)
+            score = "" if counts.min_score is None else f"{counts.min_score:.2f}"
+            return (store.frame(key).name, str(counts.predicted), score)[index.column()]
+        if role == Qt.ItemDataRole.TextAlignmentRole and index.column():
+            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        return None
+
+
+class ReviewPanel(QWidget):
+    """The queue, or a word that nothing waits.
+
+    Signals:
+        frame_chosen(FrameKey)
+    """
+
+    frame_chosen = Signal(object)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("reviewPanel")
+        self._session = session
+        self.model = QueueModel(session, self)
+        self.view = QTableView()
+        self.view.setModel(self.model)
+        self.view.setAccessibleName("Review queue")
+        self.view.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+        self.view.setSelectionMode(QTableView.SelectionMode.SingleSelection)
+        self.view.setShowGrid(False)
+        self.view.verticalHeader().hide()
+        self.view.verticalHeader().setDefaultSectionSize(30)
+        header = self.view.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Fixed)
+        header.resizeSection(1, 60)
+        header.resizeSection(2, 64)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.hint = QLabel(
+            "Nothing to review.\n\nPredictions wait here,\nthe least certain first.\nSpace goes to the next one."
+        )
+        self.hint.setProperty("role", "hint")
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._pages = QStackedLayout()
+        self._pages.addWidget(self.hint)
+        self._pages.addWidget(self.view)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 4, 0, 0)
+        column.addLayout(self._pages)
+        # A run tells of many changes; the queue sorts once they pause.
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(150)
+        self._later.timeout.connect(self.refresh)
+        self.view.clicked.connect(lambda index: self.frame_chosen.emit(self.model.keys[index.row()]))
+        session.project_changed.connect(self.refresh)
+        session.changed.connect(lambda _change: self._later.start())
+        session.frame_changed.connect(self._mark)
+
+    def refresh(self) -> None:
+        self._later.stop()
+        self.model.read()
+        self._pages.setCurrentWidget(self.view if self.model.keys else self.hint)
+        self._mark(self._session.frame)
+
+    def rest(self) -> None:
+        """No timer is left running (the window closes)."""
+        self._later.stop()
+
+    def _mark(self, key: FrameKey | None) -> None:
+        if key in self.model.keys:
+            self.view.selectRow(self.model.keys.index(key))
+        else:
+            self.view.clearSelection()

@@ -1,0 +1,271 @@
+"""What is open: project, frame and selection. Views listen to it; verbs go through it; it knows no widget."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from engine.contract.errors import PoseError
+from engine.contract.schema import Schema
+from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
+from poseapp.project.store import ProjectStore
+
+PointRef = tuple[int, int]
+
+
+class Session(QObject):
+    """The open project and where one is in it. All methods belong to the UI thread.
+
+    Signals:
+        project_changed(): another project, or none; everything must be read again.
+        changed(Change): an edit, an undo, an import touched these frames and instances.
+        frame_changed(FrameKey | None): another frame is shown.
+        selection_changed(): other instances or points are selected.
+        message(text, kind): something to tell; kind is "info", "good", "warning" or "error".
+    """
+
+    project_changed = Signal()
+    changed = Signal(object)
+    frame_changed = Signal(object)
+    selection_changed = Signal()
+    message = Signal(str, str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.store: ProjectStore | None = None
+        self._keys: list[FrameKey] = []
+        self._positions: dict[FrameKey, int] = {}
+        self._frame: FrameKey | None = None
+        self._instances: tuple[Instance, ...] = ()
+        self._selected: frozenset[int] = frozenset()
+        self._points: frozenset[PointRef] = frozenset()
+        self._schemas: dict[int, Schema] = {}
+        self._category: int | None = None
+
+    # --- project
+
+    def set_store(self, store: ProjectStore | None) -> None:
+        """Show a project; the one before is closed. The first frame that has poses nobody looked at would be a
+        surprise: it opens on the first frame."""
+        if self.store is not None and self.store is not store:
+            self.store.close()
+        self.store = store
+        self._category = None
+        self._selected, self._points = frozenset(), frozenset()
+        self._read_structure()
+        self._frame = self._keys[0] if self._keys else None
+        self._read_instances()
+        self.project_changed.emit()
+        self.frame_changed.emit(self._frame)
+        self.selection_changed.emit()
+
+    def close(self) -> None:
+        if self.store is not None:
+            self.set_store(None)
+
+    @property
+    def path(self) -> Path | None:
+        return None if self.store is None else self.store.path
+
+    @property
+    def read_only(self) -> bool:
+        return self.store is not None and self.store.read_only
+
+    def _read_structure(self) -> None:
+        self._keys = [] if self.store is None else self.store.frame_keys()
+        self._positions = {key: i for i, key in enumerate(self._keys)}
+        self._schemas = {} if self.store is None else {c.id: c.schema for c in self.store.categories()}
+
+    # --- frames
+
+    @property
+    def frame(self) -> FrameKey | None:
+        return self._frame
+
+    @property
+    def frames(self) -> Sequence[FrameKey]:
+        return self._keys
+
+    def position(self, key: FrameKey | None = None) -> int:
+        """Place of a frame (the current one by default) in the list, -1 when there is none."""
+        wanted = self._frame if key is None else key
+        return -1 if wanted is None else self._positions.get(wanted, -1)
+
+    def frame_info(self, key: FrameKey | None = None) -> Frame | None:
+        wanted = self._frame if key is None else key
+        return None if self.store is None or wanted is None else self.store.frame(wanted)
+
+    def go_to(self, key: FrameKey) -> None:
+        """Show a frame; the selection is dropped."""
+        if key == self._frame or key not in self._positions:
+            return
+        self._frame = key
+        had_selection = bool(self._selected or self._points)
+        self._selected, self._points = frozenset(), frozenset()
+        self._read_instances()
+        self.frame_changed.emit(key)
+        if had_selection:
+            self.selection_changed.emit()
+
+    def step(self, by: int) -> None:
+        """Go ``by`` frames on (back when negative), stopping at the ends."""
+        if self._keys:
+            self.go_to(self._keys[int(np.clip(self.position() + by, 0, len(self._keys) - 1))])
+
+    # --- instances
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Of the current frame, in drawing order."""
+        return self._instances
+
+    @property
+    def schemas(self) -> Mapping[int, Schema]:
+        return self._schemas
+
+    def categories(self) -> list[Category]:
+        return [] if self.store is None else self.store.categories()
+
+    @property
+    def category(self) -> Category | None:
+        """The category that new instances get: the one chosen, else that of the selection, else the first."""
+        categories = {c.id: c for c in self.categories()}
+        for instance in self.selected:
+            return categories.get(instance.category)
+        if self._category in categories:
+            return categories[self._category]
+        return next(iter(categories.values()), None)
+
+    def choose_category(self, category: int) -> None:
+        self._category = category
+
+    def ensure_category(self, name: str, schema: Schema) -> Category:
+        """The category that carries this schema's points, made when there is none."""
+        assert self.store is not None
+        for category in self.store.categories():
+            if category.schema.names == schema.names:
+                return category
+        taken = {c.name for c in self.store.categories()}
+        free = next(n for n in [name, *(f"{name} {i}" for i in range(2, 1000))] if n not in taken)
+        made = self.store.add_category(free, schema)
+        self._read_structure()
+        self.changed.emit(Change(structure=True))
+        return made
+
+    def schema_of(self, instance: Instance) -> Schema:
+        return self._schemas[instance.category]
+
+    def _read_instances(self) -> None:
+        known = self.store is not None and self._frame is not None
+        self._instances = self.store.instances(self._frame) if known else ()  # type: ignore[union-attr,arg-type]
+
+    # --- selection
+
+    @property
+    def selected_instances(self) -> frozenset[int]:
+        return self._selected
+
+    @property
+    def selected_points(self) -> frozenset[PointRef]:
+        return self._points
+
+    @property
+    def selected(self) -> list[Instance]:
+        """The selected instances, those with selected points included, in drawing order."""
+        wanted = self._selected | {instance for instance, _ in self._points}
+        return [instance for instance in self._instances if instance.id in wanted]
+
+    def select(self, instances: Collection[int] = (), points: Collection[PointRef] = ()) -> None:
+        """Select instances and points of the current frame; what is not there is left out."""
+        sizes = {i.id: i.num_keypoints for i in self._instances}
+        chosen = frozenset(i for i in instances if i in sizes)
+        marked = frozenset((i, k) for i, k in points if i in sizes and 0 <= k < sizes[i])
+        if (chosen, marked) != (self._selected, self._points):
+            self._selected, self._points = chosen, marked
+            self.selection_changed.emit()
+
+    # --- edits
+
+    def apply(self, edit: Edit) -> bool:
+        """Do an edit; a refusal is told and nothing changes. True when it was done."""
+        if self.store is None:
+            return False
+        try:
+            change = self.store.apply(edit)
+        except PoseError as error:
+            self.message.emit(str(error), "error")
+            self._tell(Change(frozenset({self._frame} if self._frame else ())))
+            return False
+        self._tell(change)
+        return True
+
+    def undo(self) -> None:
+        self._travel("undo")
+
+    def redo(self) -> None:
+        self._travel("redo")
+
+    def jump_to(self, step: int) -> None:
+        """Go to a step of the history."""
+        if self.store is None:
+            return
+        try:
+            self._tell(self.store.jump_to(step), show=True)
+        except PoseError as error:
+            self.message.emit(str(error), "error")
+
+    def _travel(self, way: str) -> None:
+        if self.store is None:
+            return
+        try:
+            change = self.store.undo() if way == "undo" else self.store.redo()
+        except PoseError as error:
+            self.message.emit(str(error), "error")
+            return
+        if change is not None:
+            self._tell(change, show=True)
+
+    def structure_changed(self) -> None:
+        """Media, frames or categories came or went (an import)."""
+        self._read_structure()
+        if self._frame not in self._positions:
+            self._frame = self._keys[0] if self._keys else None
+            self._read_instances()
+            self.frame_changed.emit(self._frame)
+        else:
+            self._read_instances()
+        self.changed.emit(Change(structure=True))
+
+    def _tell(self, change: Change, *, show: bool = False) -> None:
+        """Tell the views. With ``show``, a change of one other frame takes us there: undo must be seen."""
+        if show and change.frames and self._frame not in change.frames:
+            self.go_to(min(change.frames, key=lambda key: self._positions.get(key, len(self._positions))))
+        self._read_instances()
+        here = {i.id: i.num_keypoints for i in self._instances}
+        selected = frozenset(i for i in self._selected if i in here)
+        points = frozenset((i, k) for i, k in self._points if i in here and k < here[i])
+        lost = (selected, points) != (self._selected, self._points)
+        self._selected, self._points = selected, points
+        self.changed.emit(change)
+        if lost:
+            self.selection_changed.emit()
+
+    # --- review queue
+
+    def review_queue(self) -> list[FrameKey]:
+        """Frames with predictions nobody has answered for, the least certain first."""
+        if self.store is None:
+            return []
+        waiting = [
+            (c.min_score if c.min_score is not None else 1.0, self._positions.get(key, 0), key)
+            for key, c in self.store.counts().items()
+            if c.predicted
+        ]
+        return [key for _, _, key in sorted(waiting)]
+
+    def predicted(self) -> list[Instance]:
+        """Predictions of the current frame."""
+        return [i for i in self._instances if i.state is State.PREDICTED]

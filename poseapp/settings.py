@@ -1,0 +1,105 @@
+"""What the program remembers between starts, typed, over QSettings."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QSettings
+
+from poseapp.canvas.palette import ColorMode
+from poseapp.canvas.style import CanvasStyle
+
+ORGANISATION = "poseapp"
+APPLICATION = "poseapp"
+DEFAULT_MODEL = "movenet_thunder"
+THEMES = ("system", "dark", "light")
+_STYLE_KEYS = ("point_size", "line_width", "color_mode", "show_labels", "show_bones", "show_boxes")
+
+
+class Settings:
+    """Every value has a default and is checked when read: a damaged settings file changes nothing but itself."""
+
+    def __init__(self, store: QSettings | None = None) -> None:
+        self._store = store or QSettings(
+            QSettings.defaultFormat(), QSettings.Scope.UserScope, ORGANISATION, APPLICATION
+        )
+
+    @property
+    def theme(self) -> str:
+        """ "system", "dark" or "light"."""
+        value = str(self._store.value("theme", "system"))
+        return value if value in THEMES else "system"
+
+    @theme.setter
+    def theme(self, value: str) -> None:
+        if value not in THEMES:
+            raise ValueError(value)
+        self._store.setValue("theme", value)
+
+    @property
+    def last_folder(self) -> Path:
+        """Where the next file dialog opens."""
+        folder = Path(str(self._store.value("last_folder", "")) or Path.home())
+        return folder if folder.is_dir() else Path.home()
+
+    @last_folder.setter
+    def last_folder(self, value: Path) -> None:
+        self._store.setValue("last_folder", str(value))
+
+    @property
+    def model(self) -> str:
+        """Id of the model that Run uses."""
+        return str(self._store.value("model", DEFAULT_MODEL)) or DEFAULT_MODEL
+
+    @model.setter
+    def model(self, value: str) -> None:
+        self._store.setValue("model", value)
+
+    @property
+    def recent(self) -> list[str]:
+        """Projects opened before, newest first, that still exist."""
+        value: Any = self._store.value("recent", [])
+        paths = [value] if isinstance(value, str) else list(value or [])
+        return [str(p) for p in paths if p and Path(str(p)).exists()][:8]
+
+    def add_recent(self, path: Path) -> None:
+        kept = [p for p in self.recent if p != str(path)]
+        self._store.setValue("recent", [str(path), *kept][:8])
+
+    def canvas_style(self) -> CanvasStyle:
+        """The style with the remembered view switches; the theme's side is set by the window."""
+        found: dict[str, Any] = {}
+        for field in fields(CanvasStyle):
+            if field.name not in _STYLE_KEYS or not self._store.contains(f"view/{field.name}"):
+                continue
+            value = self._read(f"view/{field.name}", type(getattr(CanvasStyle(), field.name)))
+            if value is not None:
+                found[field.name] = value
+        return CanvasStyle(**found)
+
+    def keep_canvas_style(self, style: CanvasStyle) -> None:
+        for name in _STYLE_KEYS:
+            value = getattr(style, name)
+            self._store.setValue(f"view/{name}", str(value) if isinstance(value, ColorMode) else value)
+
+    def geometry(self, name: str) -> QByteArray | None:
+        """Saved geometry or dock state of a window."""
+        value = self._store.value(f"geometry/{name}")
+        return value if isinstance(value, QByteArray) else None
+
+    def keep_geometry(self, name: str, value: QByteArray) -> None:
+        self._store.setValue(f"geometry/{name}", value)
+
+    def sync(self) -> None:
+        self._store.sync()
+
+    def _read(self, key: str, kind: type) -> Any:
+        raw = self._store.value(key)
+        try:
+            if kind is bool:
+                return raw if isinstance(raw, bool) else str(raw).lower() == "true"
+            return kind(raw)
+        except (TypeError, ValueError):
+            return None

@@ -1,0 +1,115 @@
+"""Short messages that come and go in a corner, instead of boxes that want a click."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from poseapp.theme import Tokens
+from poseapp.widgets.icons import icon, pixmap
+
+WIDTH = 380
+MARGIN = 16
+SECONDS = {"info": 5, "good": 5, "warning": 10, "error": 0}
+"""How long a message stays; 0 stays until it is closed."""
+MOST = 4
+
+
+class Toast(QFrame):
+    """One message: sign, text, close button."""
+
+    def __init__(self, text: str, kind: str, colours: Tokens, parent: Toasts) -> None:
+        super().__init__(parent)
+        self.text, self.kind = text, kind
+        self.setProperty("role", "toast")
+        self.setAccessibleName(text)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 10, 8, 10)
+        row.setSpacing(10)
+        sign = QLabel()
+        sign_name = {"good": "check"}.get(kind, kind)
+        colour = {"good": colours.good, "warning": colours.warning, "error": colours.error}.get(kind, colours.accent)
+        sign.setPixmap(pixmap(sign_name, colour, 18, self.devicePixelRatioF()))
+        words = QLabel(text)
+        words.setWordWrap(True)
+        words.setTextFormat(Qt.TextFormat.PlainText)
+        words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        close = QToolButton()
+        close.setIcon(icon("close", colours))
+        close.setAccessibleName("Close message")
+        close.clicked.connect(lambda: parent.remove(self))
+        row.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(words, 1)
+        row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        self.timer = QTimer(self)
+        self.timer.setSingleShot(True)
+        self.timer.timeout.connect(lambda: parent.remove(self))
+
+
+class Toasts(QWidget):
+    """The pile of messages in the lower right corner of a host widget."""
+
+    def __init__(self, host: QWidget, colours: Tokens) -> None:
+        super().__init__(host)
+        self.colours = colours
+        self._host = host
+        self._pile = QVBoxLayout(self)
+        self._pile.setContentsMargins(0, 0, 0, 0)
+        self._pile.setSpacing(8)
+        self._toasts: list[Toast] = []
+        self.hide()
+        host.installEventFilter(self)
+
+    def show_message(self, text: str, kind: str = "info") -> None:
+        """Show a message; the same text again only renews it."""
+        for toast in self._toasts:
+            if toast.text == text:
+                self._rest(toast)
+                return
+        while len(self._toasts) >= MOST:
+            self.remove(self._toasts[0])
+        toast = Toast(text, kind, self.colours, self)
+        self._toasts.append(toast)
+        self._pile.addWidget(toast)
+        self._rest(toast)
+        self._place()
+
+    def messages(self) -> list[str]:
+        return [toast.text for toast in self._toasts]
+
+    def clear(self) -> None:
+        for toast in list(self._toasts):
+            self.remove(toast)
+
+    def remove(self, toast: Toast) -> None:
+        if toast in self._toasts:
+            self._toasts.remove(toast)
+            toast.timer.stop()
+            self._pile.removeWidget(toast)
+            toast.hide()
+            toast.deleteLater()
+        self._place()
+
+    def _rest(self, toast: Toast) -> None:
+        seconds = SECONDS.get(toast.kind, 5)
+        if seconds:
+            toast.timer.start(seconds * 1000)
+
+    def _place(self) -> None:
+        self.setVisible(bool(self._toasts))
+        if not self._toasts:
+            return
+        self.setFixedWidth(min(WIDTH, self._host.width() - 2 * MARGIN))
+        height = (
+            self._pile.heightForWidth(self.width())
+            if self._pile.hasHeightForWidth()
+            else self._pile.sizeHint().height()
+        )
+        self.setFixedHeight(max(height, 1))
+        self.move(self._host.width() - self.width() - MARGIN, self._host.height() - self.height() - MARGIN)
+        self.raise_()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize:
+            self._place()
+        return False

@@ -152,7 +152,7 @@ def _by_layout(instances: Sequence[Instance], schemas: Mapping[int, Schema]) -> 
         if key not in known:
             schema = schemas.get(instance.category)
             fits = schema is not None and schema.num_keypoints == instance.num_keypoints
-            known[key] = layout_of(schema) if fits else bare_layout(instance.num_keypoints)  # type: ignore[arg-type]
+            known[key] = layout_of(schema) if fits else bare_layout(instance.num_keypoints)
         groups.setdefault(known[key], []).append(row)
     return groups
 
@@ -165,7 +165,7 @@ def _flatten(
     visibility = np.stack([i.visibility for i in instances]).astype(np.int64)
     shown = (visibility > 0) & np.isfinite(points).all(axis=2)
     points = np.where(shown[:, :, None], points, 0.0)
-    limb_shown = shown[:, layout.limbs].all(axis=2)
+    limb_shown: Flags = np.asarray(shown[:, layout.limbs].all(axis=2))
     ends = points[:, layout.limbs]
     lengths = np.hypot(*np.moveaxis(ends[:, :, 0] - ends[:, :, 1], 2, 0))
     spacing = _spacing(layout, points, shown, lengths, limb_shown)

@@ -43,12 +43,18 @@ def _until_dragged(press: PointerEvent) -> Drag:
 
 
 def drag_points(host: Host, press: PointerEvent, target: HitTarget) -> Gesture:
-    """Move the point under the pointer, with all selected points when it is one of them; a click selects it."""
+    """Move the point under the pointer, with all selected points when it is one of them.
+
+    A click selects it, a double click accepts its pose.
+    """
     grabbed: PointRef = (target.instance_id, target.index)
     points = host.selected_points if grabbed in host.selected_points else frozenset({grabbed})
     event = yield from _until_dragged(press)
     if event is None:
-        host.select({target.instance_id}, {grabbed})
+        if press.kind == EventKind.DOUBLE:
+            host.accept(target.instance_id)
+        else:
+            host.select({target.instance_id}, {grabbed})
         return
     if grabbed not in host.selected_points:
         host.select({target.instance_id}, {grabbed})
@@ -241,8 +247,12 @@ def _toggle(host: Host, target: HitTarget | None) -> None:
 
 
 def pan_or_click(host: Host, press: PointerEvent, target: HitTarget | None) -> Gesture:
-    """A drag moves the view; a click selects the pose that was hit, or nothing."""
+    """A drag moves the view; a click selects the pose that was hit, or nothing; a double click accepts it."""
     event = yield from _until_dragged(press)
+    if event is None and press.kind == EventKind.DOUBLE:
+        if target is not None:
+            host.accept(target.instance_id)
+        return
     if event is None:
         host.select({target.instance_id} if target else set(), set())
         return

@@ -6,6 +6,8 @@ The object made here points into the numpy array, whose rows have the memory lay
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 import shiboken6
@@ -19,7 +21,8 @@ def draw_lines(painter: QPainter, lines: Floats) -> None:
     """Draw (n, 4) rows x1, y1, x2, y2 with the painter's pen."""
     if len(lines):
         array = np.ascontiguousarray(lines, dtype=np.float64)  # kept alive by this frame while Qt reads it
-        painter.drawLines(shiboken6.wrapInstance(array.ctypes.data, QLineF), len(array))
+        first = cast(QLineF, shiboken6.wrapInstance(array.ctypes.data, QLineF))
+        painter.drawLines(first, len(array))
 
 
 def draw_rects(painter: QPainter, rects: Floats) -> None:
@@ -48,4 +51,5 @@ class Sprites:
         self._fragments[first:end, 4] = pixmap.width()
         self._fragments[first:end, 5] = pixmap.height()
         address = self._address + first * self._fragments.strides[0]
-        painter.drawPixmapFragments(shiboken6.wrapInstance(address, QPainter.PixmapFragment), end - first, pixmap)
+        fragment = cast(QPainter.PixmapFragment, shiboken6.wrapInstance(address, QPainter.PixmapFragment))
+        painter.drawPixmapFragments(fragment, end - first, pixmap)

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QImage, QPainter, QPen, QTransform
+from PySide6.QtGui import QImage, QPainter, QPen, QRegion, QTransform
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from poseapp.canvas.batch import FULL, HIDDEN, SMALL, TINY, PoseBatch
@@ -52,7 +52,8 @@ def viewports(painter: QPainter, width: float, height: float) -> list[ViewPort]:
     world = painter.worldTransform()
     ratio = painter.device().devicePixelRatioF()
     painter.setWorldTransform(QTransform())
-    rects = [QRectF(rect) for rect in painter.clipRegion()] if painter.hasClipping() else [QRectF(0, 0, width, height)]
+    region = painter.clipRegion() if painter.hasClipping() else QRegion(0, 0, math.ceil(width), math.ceil(height))
+    rects = [QRectF(rect) for rect in region]  # type: ignore[attr-defined]
     painter.setWorldTransform(world)
     clips = [(rect.left(), rect.top(), rect.right(), rect.bottom()) for rect in rects]
     return [ViewPort(world.m11(), world.dx(), world.dy(), clip, ratio) for clip in clips]

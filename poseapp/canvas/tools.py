@@ -126,14 +126,10 @@ class EditTool(_GestureTool):
                 self.send(event)
                 if not self.busy:
                     self._hover(event)
-        elif event.kind == EventKind.PRESS and event.button == Button.LEFT:
-            self._begin(event)
+        elif event.kind == EventKind.DOUBLE or (event.kind == EventKind.PRESS and event.button == Button.LEFT):
+            self._begin(event)  # a quick second press may still become a drag
         elif event.kind == EventKind.PRESS and event.button == Button.RIGHT:
             self._cycle(event)
-        elif event.kind == EventKind.DOUBLE:
-            target = self.host.hit(event)
-            if target is not None:
-                self.host.accept(target.instance_id)
         elif event.kind == EventKind.MOVE:
             self._hover(event)
         elif event.kind == EventKind.WHEEL:

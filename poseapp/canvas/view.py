@@ -104,9 +104,12 @@ class CanvasView(NavigationView):
         self.repaint_ground()
 
     def set_selection(self, instances: Collection[int], points: Collection[PointRef]) -> None:
-        self._state.selected, self._state.points = frozenset(instances), frozenset(points)
+        chosen, marked = frozenset(instances), frozenset(points)
+        if chosen != self._state.selected:
+            self.repaint_ground()
+        self._state.selected, self._state.points = chosen, marked
         self._state.refresh()
-        self.repaint_ground()
+        self.viewport().update()
 
     def set_ghosts(self, instances: Sequence[Instance]) -> None:
         """Poses of another frame or a proposal, drawn faintly and never hit; empty for none."""

@@ -261,9 +261,21 @@ def test_right_click_asks_for_the_next_visibility(two) -> None:  # type: ignore[
 
 def test_double_click_accepts(two) -> None:  # type: ignore[no-untyped-def]
     place = two.at(*two.of(2, LEFT_WRIST))
+    two.click(two.of(2, LEFT_WRIST))
     QTest.mouseDClick(two.view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    two.release(two.of(2, LEFT_WRIST))
     assert two.accepted == [2]
     assert two.edits == []
+
+
+def test_a_drag_right_after_a_click_is_still_a_drag(two) -> None:  # type: ignore[no-untyped-def]
+    x, y = two.of(2, LEFT_WRIST)
+    two.click((x, y))
+    QTest.mouseDClick(two.view.viewport(), Qt.MouseButton.LeftButton, pos=two.at(x, y))
+    two.move((x + 20, y))
+    two.release((x + 20, y))
+    assert two.accepted == []
+    assert len(two.edits) == 1
 
 
 # Boxes

@@ -114,6 +114,8 @@ def load_record(raw: bytes, where: object) -> dict[str, Any]:
     """
     try:
         data = json.loads(bytes(raw), strict=False)
+    except UnicodeDecodeError:
+        raise CocoError("is not UTF-8 text; save the file as UTF-8", where=where) from None
     except (ValueError, RecursionError) as error:
         raise CocoError(f"is not valid JSON: {error}", where=where) from None
     if not isinstance(data, dict):

@@ -46,7 +46,7 @@ class _Task:
 
 
 class _LaneWorker:
-    """One thread that runs the tasks of a lane in turn; an urgent one goes first, even between two yields of another."""
+    """One thread that runs the tasks of a lane in turn; an urgent one goes first, between two yields of another."""
 
     def __init__(self, name: str, lock: threading.Lock, report: Callable[[], None]) -> None:
         self._report = report

@@ -1,0 +1,257 @@
+"""Loads frames and thumbnails for the views, away from the UI thread, without torch.
+
+Stepping quickly through a list asks for more frames than can be decoded: the newest request wins, the others are
+dropped. While nothing is asked for, the neighbours are read ahead.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from engine.contract.errors import PoseError
+from engine.media.images import read_image
+from poseapp.jobs.frame_cache import FrameCache, Pixels
+from poseapp.jobs.job import as_pose_error
+from poseapp.project.model import FrameKey
+
+log = logging.getLogger(__name__)
+
+THUMBNAIL_SIDE = 192
+THUMBNAIL_BYTES = 64 * 1024 * 1024
+MAX_WAITING_THUMBNAILS = 400
+
+Reader = Callable[[Path], Pixels]
+Place = tuple[FrameKey, Path]
+
+
+def make_thumbnail(pixels: Pixels, side: int = THUMBNAIL_SIDE) -> Pixels:
+    """(H,W,3) -> (h,w,3), the longer side at most ``side`` pixels; never enlarged."""
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return pixels.copy()
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+class _FrameThread(threading.Thread):
+    """Reads the one wanted frame, then its neighbours, until something newer is wanted."""
+
+    def __init__(self, loader: FrameLoader) -> None:
+        super().__init__(name="poseapp-frames", daemon=True)
+        self._loader = loader
+        self._wake = threading.Condition()
+        self._wanted: Place | None = None
+        self._ahead: list[Place] = []
+        self._ending = False
+
+    def want(self, wanted: Place | None, ahead: Sequence[Place]) -> None:
+        with self._wake:
+            self._wanted, self._ahead = wanted, list(ahead)
+            self._wake.notify()
+
+    def end(self) -> None:
+        with self._wake:
+            self._ending, self._wanted, self._ahead = True, None, []
+            self._wake.notify()
+
+    def run(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._ending or self._wanted or self._ahead):
+                    self._wake.wait()
+                if self._ending:
+                    return
+                asked, self._wanted = self._wanted, None
+                place = asked or self._ahead.pop(0)
+            self._loader._read(place, asked=asked is not None)
+
+
+class _ThumbnailThread(threading.Thread):
+    """Reads thumbnails, the one asked for last first: that is the one in sight."""
+
+    def __init__(self, loader: FrameLoader) -> None:
+        super().__init__(name="poseapp-thumbnails", daemon=True)
+        self._loader = loader
+        self._wake = threading.Condition()
+        self._waiting: OrderedDict[Place, None] = OrderedDict()
+        self._ending = False
+
+    def want(self, place: Place) -> None:
+        with self._wake:
+            self._waiting[place] = None
+            self._waiting.move_to_end(place)
+            if len(self._waiting) > MAX_WAITING_THUMBNAILS:
+                self._waiting.popitem(last=False)
+            self._wake.notify()
+
+    def forget(self) -> None:
+        with self._wake:
+            self._waiting.clear()
+
+    def end(self) -> None:
+        with self._wake:
+            self._ending = True
+            self._wake.notify()
+
+    def run(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._ending or self._waiting):
+                    self._wake.wait()
+                if self._ending:
+                    return
+                place, _ = self._waiting.popitem(last=True)
+            self._loader._read_thumbnail(place)
+
+
+class FrameLoader(QObject):
+    """Frames for the canvas and thumbnails for the lists. All methods and signals belong to the UI thread.
+
+    Signals:
+        loaded(FrameKey, ndarray): (H,W,3) uint8 RGB, read-only; only for the newest request. Emitted before
+            :meth:`request` returns when the frame is in the cache.
+        failed(FrameKey, str): the newest request cannot be read, and why.
+        thumbnail_loaded(FrameKey, ndarray): (h,w,3) uint8 RGB, read-only.
+
+    Args:
+        cache: decoded frames; may be shared with jobs.
+        read: reads one file; must be safe to call from several threads.
+    """
+
+    loaded = Signal(object, object)
+    failed = Signal(object, str)
+    thumbnail_loaded = Signal(object, object)
+    _arrived = Signal(object, object, object)
+    _thumbnail_arrived = Signal(object, object)
+
+    def __init__(
+        self, parent: QObject | None = None, *, cache: FrameCache | None = None, read: Reader = read_image
+    ) -> None:
+        super().__init__(parent)
+        self.cache = cache if cache is not None else FrameCache()
+        self._thumbnails = FrameCache(THUMBNAIL_BYTES)
+        self._read_file = read
+        self._wanted: Place | None = None
+        self._frames: _FrameThread | None = None
+        self._thumbs: _ThumbnailThread | None = None
+        self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
+        self._thumbnail_arrived.connect(self._on_thumbnail, Qt.ConnectionType.QueuedConnection)
+
+    def request(self, key: FrameKey, path: Path, ahead: Sequence[Place] = ()) -> None:
+        """Ask for a frame; the request before, if still waiting, is dropped.
+
+        Args:
+            key: comes back with the signal.
+            path: image file.
+            ahead: neighbours to read when there is time, most likely first.
+        """
+        place = (key, Path(path))
+        self._wanted = place
+        missing = [p for p in ahead if p not in self.cache]
+        found = self.cache.get(place)
+        if found is not None:
+            if missing:
+                self._frame_thread().want(None, missing)
+            self.loaded.emit(key, found)
+            return
+        self._frame_thread().want(place, missing)
+
+    def cached(self, key: FrameKey, path: Path) -> Pixels | None:
+        """The frame if it is decoded already."""
+        return self.cache.get((key, Path(path)))
+
+    def request_thumbnail(self, key: FrameKey, path: Path) -> Pixels | None:
+        """The thumbnail if it is there; else None, and ``thumbnail_loaded`` follows. An unreadable file has none."""
+        place = (key, Path(path))
+        found = self._thumbnails.get(place)
+        if found is None:
+            self._thumbnail_thread().want(place)
+        return found
+
+    def forget_thumbnail_requests(self) -> None:
+        """Drop thumbnails that were asked for and not begun: the list has been scrolled away."""
+        if self._thumbs is not None:
+            self._thumbs.forget()
+
+    def clear(self) -> None:
+        """Forget everything: another project is shown. What is being read is not delivered any more."""
+        self._wanted = None
+        if self._frames is not None:
+            self._frames.want(None, ())
+        self.forget_thumbnail_requests()
+        self.cache.clear()
+        self._thumbnails.clear()
+
+    def shutdown(self) -> None:
+        """End both threads and wait for them. May be called twice."""
+        self._wanted = None
+        for thread in (self._frames, self._thumbs):
+            if thread is not None:
+                thread.end()
+        for thread in (self._frames, self._thumbs):
+            if thread is not None:
+                thread.join()
+        self._frames = self._thumbs = None
+
+    def _frame_thread(self) -> _FrameThread:
+        if self._frames is None:
+            self._frames = _FrameThread(self)
+            self._frames.start()
+        return self._frames
+
+    def _thumbnail_thread(self) -> _ThumbnailThread:
+        if self._thumbs is None:
+            self._thumbs = _ThumbnailThread(self)
+            self._thumbs.start()
+        return self._thumbs
+
+    def _read(self, place: Place, asked: bool) -> None:
+        """In the frame thread: read one frame into the cache, and bring it to the window when it was asked for."""
+        pixels = self.cache.get(place)
+        problem: PoseError | None = None
+        if pixels is None:
+            try:
+                pixels = self.cache.put(place, self._read_file(place[1]))
+            except Exception as error:
+                problem = self._told(error, place[1])
+        if asked:
+            self._arrived.emit(place, pixels, problem)
+
+    def _read_thumbnail(self, place: Place) -> None:
+        """In the thumbnail thread. A frame that cannot be read is told where it is shown, not in the list."""
+        pixels = self.cache.get(place)
+        try:
+            small = make_thumbnail(self._read_file(place[1]) if pixels is None else pixels)
+        except Exception as error:
+            self._told(error, place[1])
+            return
+        self._thumbnail_arrived.emit(place, self._thumbnails.put(place, small))
+
+    @staticmethod
+    def _told(error: Exception, path: Path) -> PoseError:
+        if not isinstance(error, PoseError):
+            log.warning("reading %s failed", path, exc_info=error)
+        return as_pose_error(error, str(path))
+
+    @Slot(object, object, object)
+    def _on_arrived(self, place: Place, pixels: Pixels | None, problem: PoseError | None) -> None:
+        if place != self._wanted:
+            return
+        if pixels is None:
+            self.failed.emit(place[0], str(problem))
+        else:
+            self.loaded.emit(place[0], pixels)
+
+    @Slot(object, object)
+    def _on_thumbnail(self, place: Place, small: Pixels) -> None:
+        if place in self._thumbnails:  # else the project was closed meanwhile
+            self.thumbnail_loaded.emit(place[0], small)

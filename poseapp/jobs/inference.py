@@ -1,0 +1,291 @@
+"""Pose models at work in the accelerator lane. torch is imported in the worker, the first time a model is asked for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.errors import ModelError, PoseError
+from engine.contract.predictions import Prediction
+from engine.media.images import read_image
+from poseapp.jobs.frame_cache import FrameCache, Pixels
+from poseapp.jobs.job import Lane, Progress
+from poseapp.project.model import FrameKey
+
+if TYPE_CHECKING:  # at run time only inside the worker
+    from engine.pipeline import PoseModel
+
+log = logging.getLogger(__name__)
+
+Boxes = npt.NDArray[np.floating[Any]]
+Place = tuple[FrameKey, Path]
+
+STEP_SECONDS = 0.25
+"""A step of a long job aims at this time, so that cancel and a drawn box are heard soon."""
+MAX_STEP_IMAGES = 32
+READ_AHEAD = 6
+KEPT_MODELS = 2
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model is wanted.
+
+    Attributes:
+        model: id of the model list, or a checkpoint file.
+        detector: id or file, "none", or None for the one that belongs to the model.
+        device: "auto", "cpu", "cuda" or "mps".
+        title: the model's name for people, used in progress texts.
+    """
+
+    model: str
+    detector: str | None = None
+    device: str = "auto"
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.title or self.model
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """What a model says about one frame.
+
+    Attributes:
+        key: the frame.
+        predictions: poses, best first; empty when nothing was found.
+        size: width and height of the image as read, pixels; (0, 0) when it could not be read.
+        problem: why there is no result, or None.
+    """
+
+    key: FrameKey
+    predictions: tuple[Prediction, ...] = ()
+    size: tuple[int, int] = (0, 0)
+    problem: str | None = None
+
+
+class ModelHost:
+    """Keeps the models that were used last, so that the second run starts at once.
+
+    Belongs to the accelerator lane: only jobs call :meth:`get`. ``description`` may be read from anywhere.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: OrderedDict[tuple[str, str | None, str, int], PoseModel] = OrderedDict()
+        self.description = ""
+
+    def get(self, choice: ModelChoice) -> PoseModel:
+        """The model, loaded when it is not there yet.
+
+        Raises:
+            ModelError: no such model, an unreadable file, or a device that is not available.
+        """
+        key = (choice.model, choice.detector, choice.device, _changed(choice.model))
+        model = self._loaded.get(key)
+        if model is None:
+            from engine.pipeline import PoseModel
+
+            while len(self._loaded) >= KEPT_MODELS:  # first free, then load: both may not fit
+                self._loaded.popitem(last=False)
+            model = PoseModel.load(choice.model, choice.detector, choice.device)
+            self._loaded[key] = model
+        self._loaded.move_to_end(key)
+        self.description = _device_text(model)
+        return model
+
+    def holds(self, choice: ModelChoice) -> bool:
+        """Whether a run would start at once."""
+        return (choice.model, choice.detector, choice.device, _changed(choice.model)) in self._loaded
+
+    def clear(self) -> None:
+        """Free the models (their files are about to change, or the memory is wanted)."""
+        self._loaded.clear()
+
+
+def _changed(model: str) -> int:
+    """Time of change of a model's file in ns, so that a model trained again under its name is loaded again."""
+    from engine.zoo import find_model
+
+    try:
+        entry = find_model(model)
+        return entry.file.stat().st_mtime_ns if entry.file is not None else 0
+    except (ModelError, OSError):
+        return 0
+
+
+def _device_text(model: PoseModel) -> str:
+    from engine.device import describe_device
+
+    return str(describe_device(model.device))
+
+
+class PredictJob:
+    """Runs a model over frames. Yields one :class:`FrameResult` a frame.
+
+    A frame that cannot be read is told in its result and the job goes on.
+
+    Args:
+        host: keeps the model between runs.
+        items: frames and their files, in the order in which they are wanted.
+        choice: the model.
+        boxes: per frame (N,4) xyxy in image pixels to estimate poses in; frames without an entry go through the
+            detector.
+        score_threshold: poses below it are left out; poses in given boxes are all kept.
+        flip_test: average with the mirrored image: slower, a little more exact.
+        cache: decoded frames to use before reading files.
+    """
+
+    lane = Lane.ACCELERATOR
+
+    def __init__(
+        self,
+        host: ModelHost,
+        items: Iterable[Place],
+        choice: ModelChoice,
+        *,
+        boxes: Mapping[FrameKey, Boxes] | None = None,
+        score_threshold: float = 0.0,
+        flip_test: bool = False,
+        cache: FrameCache | None = None,
+    ) -> None:
+        self._host = host
+        self._items = list(items)
+        self.choice = choice
+        self._boxes = dict(boxes or {})
+        self._threshold = score_threshold
+        self._flip_test = flip_test
+        self._cache = cache
+        self.title = f"{choice.name} on {len(self._items)} {'image' if len(self._items) == 1 else 'images'}"
+
+    def run(self) -> Iterator[Progress]:
+        total = len(self._items)
+        if not self._host.holds(self.choice):
+            yield Progress(0, total, f"Loading {self.choice.name}")
+        model = self._host.get(self.choice)
+        yield Progress(0, total, f"Running {self.choice.name}")
+        done, step = 0, 1
+        pool = ThreadPoolExecutor(1, thread_name_prefix="poseapp-read")
+        try:
+            images = _read_ahead(self._items, pool, self._cache)
+            while done < total:
+                start = time.monotonic()
+                batch = [next(images) for _ in range(min(step, total - done))]
+                results = self._estimate(model, batch)
+                seconds = max((time.monotonic() - start) / len(batch), 1e-6)
+                step = int(np.clip(STEP_SECONDS / seconds, 1, min(2 * step, MAX_STEP_IMAGES)))
+                for result in results:
+                    done += 1
+                    yield Progress(done, total, result=result)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _estimate(self, model: PoseModel, batch: Sequence[_Read]) -> list[FrameResult]:
+        found: dict[FrameKey, FrameResult] = {}
+        for with_boxes in (False, True):
+            part = [r for r in batch if r.image is not None and (r.key in self._boxes) == with_boxes]
+            if not part:
+                continue
+            images = [r.image for r in part if r.image is not None]
+            boxes = [np.asarray(self._boxes[r.key], np.float32).reshape(-1, 4) for r in part] if with_boxes else None
+            for read, image, poses in zip(
+                part, images, model.run(images, boxes=boxes, flip_test=self._flip_test), strict=True
+            ):
+                kept = tuple(p for p in poses if with_boxes or p.score >= self._threshold)
+                found[read.key] = FrameResult(read.key, kept, (image.shape[1], image.shape[0]))
+        return [found.get(r.key) or FrameResult(r.key, problem=r.problem) for r in batch]
+
+
+class BoxPredictJob:
+    """Estimates the pose in one box that a person has drawn. Submit it as urgent.
+
+    Yields one :class:`FrameResult` with one pose.
+
+    Args:
+        host: keeps the model between runs.
+        key: the frame.
+        image: its pixels when they are at hand, else its file.
+        box: x1, y1, x2, y2 in image pixels.
+        choice: the model; its detector is not used.
+    """
+
+    lane = Lane.ACCELERATOR
+
+    def __init__(
+        self,
+        host: ModelHost,
+        key: FrameKey,
+        image: Pixels | Path,
+        box: Sequence[float],
+        choice: ModelChoice,
+        *,
+        flip_test: bool = True,
+    ) -> None:
+        self.title = f"{choice.name} in the box"
+        self.choice = choice
+        self._host, self._key, self._image, self._flip_test = host, key, image, flip_test
+        self._box = np.asarray(box, np.float32).reshape(1, 4)
+
+    def run(self) -> Iterator[Progress]:
+        if not self._host.holds(self.choice):
+            yield Progress(0, 1, f"Loading {self.choice.name}")
+        model = self._host.get(self.choice)
+        image = read_image(self._image) if isinstance(self._image, Path) else self._image
+        (poses,) = model.run([image], boxes=[self._box], flip_test=self._flip_test)
+        result = FrameResult(self._key, tuple(poses), (image.shape[1], image.shape[0]))
+        yield Progress(1, 1, f"Running {self.choice.name}", result)
+
+
+class WarmUpJob:
+    """Loads a model before it is needed, so that the first drawn box need not wait."""
+
+    lane = Lane.ACCELERATOR
+
+    def __init__(self, host: ModelHost, choice: ModelChoice) -> None:
+        self.title = f"Loading {choice.name}"
+        self._host, self._choice = host, choice
+
+    def run(self) -> Iterator[Progress]:
+        yield Progress(0, 1, self.title)
+        self._host.get(self._choice)
+        yield Progress(1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    key: FrameKey
+    image: Pixels | None
+    problem: str | None = None
+
+
+def _read_ahead(items: Sequence[Place], pool: ThreadPoolExecutor, cache: FrameCache | None) -> Iterator[_Read]:
+    """The images in order, some read while the model works on those before."""
+    waiting: deque[Future[_Read]] = deque()
+    for place in items:
+        waiting.append(pool.submit(_read, place, cache))
+        if len(waiting) > READ_AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _read(place: Place, cache: FrameCache | None) -> _Read:
+    key, path = place
+    pixels = None if cache is None else cache.get(place)
+    if pixels is not None:
+        return _Read(key, pixels)
+    try:
+        return _Read(key, read_image(path))
+    except PoseError as error:
+        return _Read(key, None, str(error))
+    except OSError as error:
+        return _Read(key, None, f"{path}: {error.strerror or error}")

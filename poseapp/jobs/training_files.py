@@ -1,0 +1,418 @@
+"""What a fine-tune reads and leaves behind: the labels as a COCO file, the run's folder, the finished model. No Qt."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.contract.errors import ModelError, ProjectError, TrainingError
+from engine.contract.schema import Schema
+from engine.train.config import PhaseConfig, TrainConfig, write_config
+from engine.zoo import list_models, user_models_dir
+from poseapp.jobs.job import Lane, Progress
+from poseapp.project.model import Category, FrameKey, Instance, State
+from poseapp.project.store import ProjectStore
+
+MIN_INSTANCES = 5
+ADVISED_INSTANCES = 20
+MIN_IMAGES_TO_VALIDATE = 8
+MODEL_FILES = ("best.safetensors", "detector.safetensors", "log.jsonl", "config.toml")
+SURVEY_STEP = 200
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a person has chosen in the fine-tune dialog.
+
+    Attributes:
+        name: of the new model: a folder name in the models folder.
+        category: the project's category to learn.
+        model: id of the model to start from.
+        epochs: 0 = by the number of labels.
+        val_fraction: share of the labelled images that is set aside to measure with.
+        device: "auto", "cpu", "cuda" or "mps".
+        steps_per_epoch: 0 = by the number of labels.
+        batch: instances a step.
+        seed: of every random choice.
+    """
+
+    name: str
+    category: int
+    model: str
+    epochs: int = 0
+    val_fraction: float = 0.15
+    device: str = "auto"
+    steps_per_epoch: int = 0
+    batch: int = 16
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class CategorySurvey:
+    """What is labelled of one category.
+
+    Attributes:
+        category: which.
+        images: labelled images with at least one pose of it.
+        instances: labelled poses with at least one point.
+        points: (K,) how often each keypoint is labelled (visibility above 0).
+        predicted: poses nobody has accepted; they are not trained on.
+    """
+
+    category: Category
+    images: int = 0
+    instances: int = 0
+    points: tuple[int, ...] = ()
+    predicted: int = 0
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where one training run keeps its files. ``folder`` is its ``--out``."""
+
+    folder: Path
+    train: Path
+    images: Path
+    schema: Path
+    config: Path
+    instances: int = 0
+    image_count: int = 0
+    warnings: tuple[str, ...] = field(default_factory=tuple)
+
+
+def runs_folder() -> Path:
+    """Where training runs are kept: ``$POSEAPP_RUNS``, or ``runs`` in the program's data folder."""
+    chosen = os.environ.get("POSEAPP_RUNS")
+    if chosen:
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("poseapp", appauthor=False)) / "runs"
+
+
+def safe_name(name: str) -> str:
+    """A name that every file system takes: letters, digits, dot, dash, underscore; spaces become dashes."""
+    cleaned = re.sub(r"[^\w.-]+", "-", name.strip(), flags=re.UNICODE).strip("-._")
+    return cleaned[:60]
+
+
+def suggest_name(project: str, category: str) -> str:
+    """A free model name after the project and its category: "photos-mouse", "photos-mouse-2"."""
+    stem = safe_name(f"{project}-{category}".lower()) or "model"
+    taken = {entry.id for entry in list_models()}
+    number, name = 1, stem
+    while name in taken or (user_models_dir() / name).exists():
+        number += 1
+        name = f"{stem}-{number}"
+    return name
+
+
+def name_problem(name: str) -> str:
+    """Why a model cannot have this name, or ""."""
+    if not name.strip():
+        return "Give the model a name."
+    if safe_name(name) != name.strip():
+        return f"Use letters, digits, dots and dashes only, for example {safe_name(name) or 'my-model'}."
+    if (user_models_dir() / name).exists() or name in {entry.id for entry in list_models()}:
+        return "A model of this name exists already."
+    return ""
+
+
+def counts_for_training(instance: Instance) -> bool:
+    """A person answers for it, and at least one point is there."""
+    return instance.state is State.LABELLED and bool((instance.visibility > 0).any())
+
+
+class SurveyJob:
+    """Counts what is labelled, per category. Its last result is a list of :class:`CategorySurvey`.
+
+    Args:
+        project: the project's file; opened for reading only, beside the writer.
+    """
+
+    lane = Lane.IO
+    title = "Counting labels"
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+
+    def run(self) -> Iterator[Progress]:
+        with ProjectStore.open(self._project, read_only=True) as store:
+            categories = {c.id: c for c in store.categories()}
+            images = dict.fromkeys(categories, 0)
+            instances = dict.fromkeys(categories, 0)
+            predicted = dict.fromkeys(categories, 0)
+            points = {c.id: np.zeros(c.schema.num_keypoints, np.int64) for c in categories.values()}
+            counts = store.counts()
+            for number, key in enumerate(counts, 1):
+                seen = set()
+                for instance in store.instances(key):
+                    if instance.category not in categories:
+                        continue
+                    if counts_for_training(instance):
+                        seen.add(instance.category)
+                        instances[instance.category] += 1
+                        points[instance.category] += instance.visibility > 0
+                    elif instance.state is State.PREDICTED:
+                        predicted[instance.category] += 1
+                for category in seen:
+                    images[category] += 1
+                if number % SURVEY_STEP == 0:
+                    yield Progress(number, len(counts), self.title)
+        found = [
+            CategorySurvey(c, images[i], instances[i], tuple(int(n) for n in points[i]), predicted[i])
+            for i, c in categories.items()
+        ]
+        yield Progress(len(counts), len(counts), result=found)
+
+
+def problems_of(survey: CategorySurvey) -> tuple[list[str], list[str]]:
+    """What speaks against training on these labels.
+
+    Returns:
+        Reasons why it cannot start, and warnings, both as sentences.
+    """
+    errors: list[str] = []
+    warnings: list[str] = []
+    name = survey.category.name
+    if survey.instances == 0:
+        accept = " Accept the predictions that are right, or correct them." if survey.predicted else ""
+        return [f"Nothing is labelled as {name} yet.{accept}"], []
+    missing = [p.name for p, n in zip(survey.category.schema.keypoints, survey.points, strict=True) if n == 0]
+    if missing and len(missing) == survey.category.schema.num_keypoints:
+        errors.append("No point is labelled.")
+    elif missing:
+        listed = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+        warnings.append(f"Never labelled, so never learnt: {listed}.")
+    if survey.instances < MIN_INSTANCES:
+        warnings.append(f"{_poses(survey.instances)} is very little: the model will mostly repeat what it saw.")
+    elif survey.instances < ADVISED_INSTANCES:
+        warnings.append(f"{_poses(survey.instances)} can do for a first try; {ADVISED_INSTANCES} or more are better.")
+    if survey.images < MIN_IMAGES_TO_VALIDATE:
+        warnings.append(
+            f"With fewer than {MIN_IMAGES_TO_VALIDATE} labelled images none is set aside, so nothing can be measured."
+        )
+    if survey.predicted:
+        warnings.append(f"{_poses(survey.predicted)} not yet accepted will not be used.")
+    return errors, warnings
+
+
+def _poses(count: int) -> str:
+    return "1 pose" if count == 1 else f"{count} poses"
+
+
+class PrepareTrainingJob:
+    """Writes a run's folder: labels as COCO, schema, configuration. Its result is a :class:`RunFiles`.
+
+    Raises (from ``run``):
+        TrainingError: nothing is labelled, images are missing, or the disk is full.
+    """
+
+    lane = Lane.IO
+
+    def __init__(self, project: Path, plan: TrainingPlan) -> None:
+        self._project, self._plan = project, plan
+        self.title = f"Preparing {plan.name}"
+
+    def run(self) -> Iterator[Progress]:
+        plan = self._plan
+        folder = _new_run_folder(plan.name)
+        try:
+            with ProjectStore.open(self._project, read_only=True) as store:
+                category = next((c for c in store.categories() if c.id == plan.category), None)
+                if category is None:
+                    raise ProjectError("this category is no longer in the project", where=self._project)
+                keys = [key for key, counts in store.counts().items() if counts.labelled]
+                rows: list[tuple[FrameKey, Path, list[Instance]]] = []
+                missing: list[Path] = []
+                for number, key in enumerate(keys, 1):
+                    labelled = [i for i in store.instances(key) if i.category == category.id and counts_for_training(i)]
+                    if labelled:
+                        path = store.frame_path(key)
+                        if path.is_file():
+                            rows.append((key, path, labelled))
+                        else:
+                            missing.append(path)
+                    if number % 50 == 0:
+                        yield Progress(number, len(keys), self.title)
+            yield Progress(len(keys), len(keys), self.title, result=self._write(folder, category, rows, missing))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _write(
+        self,
+        folder: Path,
+        category: Category,
+        rows: Sequence[tuple[FrameKey, Path, list[Instance]]],
+        missing: Sequence[Path],
+    ) -> RunFiles:
+        if not rows and missing:
+            raise TrainingError(f"none of the {len(missing)} labelled images was found", where=missing[0])
+        if not rows:
+            raise TrainingError(f"nothing is labelled as {category.name!r} yet", where=self._project)
+        root = _common_folder([path for _, path, _ in rows])
+        data = _coco(category, rows, root)
+        warnings = (f"{len(missing)} labelled images were not found and are left out.",) if missing else ()
+        files = RunFiles(
+            folder=folder,
+            train=folder / "labels.json",
+            images=root,
+            schema=folder / "schema.toml",
+            config=folder / "wanted.toml",
+            instances=len(data["annotations"]),
+            image_count=len(rows),
+            warnings=warnings,
+        )
+        try:
+            files.train.write_bytes(msgspec.json.encode(data))
+            files.schema.write_text(schema_toml(category.schema), encoding="utf-8")
+            write_config(_config(self._plan, files), files.config)
+        except OSError as error:
+            raise TrainingError(f"cannot be written ({error.strerror})", where=folder) from None
+        return files
+
+
+def _config(plan: TrainingPlan, files: RunFiles) -> TrainConfig:
+    config = TrainConfig(
+        train=str(files.train),
+        images=str(files.images),
+        model=plan.model,
+        schema=str(files.schema),
+        out=str(files.folder),
+        device=plan.device,
+        seed=plan.seed,
+        val_fraction=plan.val_fraction,
+        pose=PhaseConfig(epochs=plan.epochs, steps_per_epoch=plan.steps_per_epoch, batch=plan.batch),
+    )
+    config.detect.epochs = plan.epochs
+    config.detect.steps_per_epoch = plan.steps_per_epoch
+    return config
+
+
+def _new_run_folder(name: str) -> Path:
+    stem = f"{safe_name(name) or 'model'}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for number in range(1, 1000):
+        folder = runs_folder() / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise TrainingError(f"cannot be made ({error.strerror})", where=folder) from None
+        return folder
+    raise TrainingError("no free name for the run", where=runs_folder())
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    """The deepest folder that holds all images; the root of the first where they lie on several drives."""
+    try:
+        return Path(os.path.commonpath([str(p.absolute().parent) for p in paths]))
+    except ValueError:
+        return Path(paths[0].absolute().anchor)
+
+
+def _coco(
+    category: Category, rows: Sequence[tuple[FrameKey, Path, list[Instance]]], root: Path
+) -> dict[str, list[dict[str, Any]]]:
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, (_, path, instances) in enumerate(rows, 1):
+        absolute = path.absolute()
+        name = absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
+        images.append({"id": number, "file_name": name})
+        for instance in instances:
+            annotations.append(_annotation(instance, len(annotations) + 1, number))
+    schema = category.schema
+    skeleton = [[int(a) + 1, int(b) + 1] for a, b in schema.limb_indices]
+    kind = {"id": 1, "name": category.name, "keypoints": list(schema.names), "skeleton": skeleton}
+    return {"images": images, "annotations": annotations, "categories": [kind]}
+
+
+def _annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
+    seen = instance.visibility > 0
+    points = np.where(seen[:, None], instance.keypoints, 0.0)
+    flat = np.column_stack([points, instance.visibility]).ravel()
+    record: dict[str, Any] = {
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "keypoints": [float(v) for v in flat],
+        "num_keypoints": int(seen.sum()),
+        "iscrowd": 0,
+    }
+    if instance.box is not None:
+        x1, y1, x2, y2 = (float(v) for v in instance.box)
+        record["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+        record["area"] = (x2 - x1) * (y2 - y1)
+    return record
+
+
+def schema_toml(schema: Schema) -> str:
+    """A schema in the program's own TOML format."""
+    lines = [f"{name} = {_text(getattr(schema, name))}" for name in ("name", "title", "category", "source")]
+    lines.append("keypoints = [")
+    lines += [f"  {_table(point)}," for point in msgspec.to_builtins(schema.keypoints)]
+    lines.append("]")
+    lines.append("limbs = [")
+    lines += [f"  {_table(limb)}," for limb in msgspec.to_builtins(schema.limbs)]
+    lines.append("]")
+    return "\n".join(lines) + "\n"
+
+
+def _table(row: dict[str, Any]) -> str:
+    cells = [f"{_text(k)} = {_text(v) if isinstance(v, str) else repr(v)}" for k, v in row.items() if v != ""]
+    return "{" + ", ".join(cells) + "}"
+
+
+def _text(value: str) -> str:
+    """A TOML basic string: a JSON string is one, once DEL is escaped."""
+    return msgspec.json.encode(value).decode("utf-8").replace("\x7f", "\\u007f")
+
+
+class RegisterModelJob:
+    """Puts a finished run's model into the user's models folder, whole or not at all. Its result is the model's id."""
+
+    lane = Lane.IO
+
+    def __init__(self, run: Path, name: str) -> None:
+        self._run, self._name = run, name
+        self.title = f"Keeping {name}"
+
+    def run(self) -> Iterator[Progress]:
+        yield Progress(0, 1, self.title)
+        yield Progress(1, 1, result=register_model(self._run, self._name))
+
+
+def register_model(run: Path, name: str) -> str:
+    """Copy ``best.safetensors``, its detector and the log into ``MODELS/name`` and return the model's id.
+
+    Raises:
+        ModelError: the run left no model, the name is taken, or the folder cannot be written.
+    """
+    if not (run / MODEL_FILES[0]).is_file():
+        raise ModelError("the run left no model", where=run)
+    models = user_models_dir()
+    target = models / name
+    if target.exists():
+        raise ModelError("a model of this name exists already", where=target)
+    temporary = models / f".{name}.{os.getpid()}.tmp"
+    try:
+        temporary.mkdir(parents=True)
+        for file in MODEL_FILES:
+            if (run / file).is_file():
+                shutil.copy2(run / file, temporary / file)
+        os.replace(temporary, target)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise ModelError(f"the model cannot be kept ({error.strerror})", where=target) from None
+    return name

@@ -1,4 +1,4 @@
-"""Every verb of the window: one table of names, keys, menus, icons. Menus, tool bar, palette and key help are made of it."""
+"""Every verb of the window in one table, of which menus, tool bar, palette and key help are made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Action:
         keys: shortcuts, portable text of QKeySequence; the first is shown.
         icon: file of the icon family.
         tip: what it does, in a sentence.
-        needs: what must be there: "", "project", "frame", "selection", "points", "predictions", "undo", "redo", "labels".
+        needs: what must be there: "", "project", "frame", "selection", "points", "predictions", "undo", "redo".
         check: name of the switch it shows, for verbs that toggle.
         toolbar: stands in the tool bar.
         group: verbs of one menu with another group are set apart by a line.

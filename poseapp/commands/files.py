@@ -121,8 +121,7 @@ def write_coco(context: Context, wish: ExportWish) -> int:
 
 
 def _suggested(project: Path) -> Path:
-    wanted = project.with_name(f"{project.stem}-labels.json")
-    return wanted
+    return project.with_name(f"{project.stem}-labels.json")
 
 
 def close_project(context: Context) -> None:

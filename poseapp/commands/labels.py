@@ -32,9 +32,7 @@ def redo(context: Context) -> None:
 def copy(context: Context) -> None:
     context.clipboard = list(context.session.selected)
     count = len(context.clipboard)
-    context.window.tell(
-        f"{'Pose' if count == 1 else f'{count} poses'} copied; Ctrl+V puts {'it' if count == 1 else 'them'} into any frame"
-    )
+    context.window.tell(f"{'Pose' if count == 1 else f'{count} poses'} copied. Ctrl+V pastes into any frame.")
 
 
 def paste(context: Context) -> None:

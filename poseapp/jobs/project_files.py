@@ -36,11 +36,17 @@ class OpenJob:
         self.title = f"Opening {name}"
 
     def run(self) -> Iterator[Progress]:
-        from poseapp.project.open import open_any
+        from poseapp.project.open import SUFFIX, open_with_report, project_path
 
         yield Progress(0, 0, self.title)
-        with open_any(self._paths) as opened:
-            result = Opened(opened.store.path, tuple(opened.problems))
+        first = self._paths[0]
+        home = first if first.suffix.lower() == SUFFIX else project_path(self._paths)
+        if home == self._current or (home.suffix.lower() == SUFFIX and home == first):
+            yield Progress(1, 1, self.title, Opened(home))
+            return
+        store, report = open_with_report(self._paths)
+        with store:
+            result = Opened(store.path, tuple(report.problems))
         yield Progress(1, 1, self.title, result)
 
 

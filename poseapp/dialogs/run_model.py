@@ -1,0 +1,155 @@
+"""Models > Run on: which model, on which frames, and what becomes of earlier predictions. Non-modal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.zoo import list_models
+from poseapp.dialogs.parts import button, device_combo, fill_models, label
+from poseapp.jobs.inference import ModelChoice
+from poseapp.project.model import FrameKey
+from poseapp.session import Session
+
+CURRENT, ALL, EMPTY, RANGE = "current", "all", "empty", "range"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a person wants run.
+
+    Attributes:
+        frames: in the order of the list.
+        score_threshold: poses that score less are left out.
+        replace_predicted: earlier predictions of the same category go.
+        flip_test: average with the mirrored image.
+    """
+
+    choice: ModelChoice
+    frames: tuple[FrameKey, ...]
+    score_threshold: float = 0.2
+    replace_predicted: bool = True
+    flip_test: bool = False
+
+
+class RunModelDialog(QDialog):
+    """Asks for a :class:`RunPlan`.
+
+    Signals:
+        run_requested(RunPlan): Run was pressed; the dialog closes.
+    """
+
+    run_requested = Signal(object)
+
+    def __init__(self, session: Session, model: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("runModelDialog")
+        self.setWindowTitle("Run a model")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(480)
+        self._session = session
+        self.model = QComboBox()
+        fill_models(self.model, list_models("pose"), model)
+        self.which = QComboBox()
+        self.device = device_combo()
+        self.threshold = QDoubleSpinBox()
+        self.threshold.setRange(0.0, 1.0)
+        self.threshold.setSingleStep(0.05)
+        self.threshold.setValue(0.2)
+        self.replace = QCheckBox("Replace earlier predictions (labels always stay)")
+        self.replace.setChecked(True)
+        self.flip = QCheckBox("Look twice, mirrored: slower, a little more exact")
+        self.first, self.last = QSpinBox(), QSpinBox()
+        count = len(session.frames)
+        for box, value in ((self.first, max(session.position(), 0) + 1), (self.last, count)):
+            box.setRange(1, max(count, 1))
+            box.setValue(value)
+        self._build()
+        self._fill_which()
+        self.which.currentIndexChanged.connect(self._check)
+        self.first.valueChanged.connect(self._check)
+        self.last.valueChanged.connect(self._check)
+        self._check()
+
+    def _build(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addWidget(label("Run a model", "heading"))
+        column.addWidget(label("What it finds comes as predictions that wait for your review.", "hint", wrap=True))
+        form = QFormLayout()
+        form.setVerticalSpacing(10)
+        form.setHorizontalSpacing(16)
+        self.range_row = QWidget()
+        row = QHBoxLayout(self.range_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.first)
+        row.addWidget(label("to", "hint"))
+        row.addWidget(self.last)
+        row.addStretch(1)
+        form.addRow("Model", self.model)
+        form.addRow("Images", self.which)
+        form.addRow("", self.range_row)
+        form.addRow("Lowest score", self.threshold)
+        form.addRow("Device", self.device)
+        column.addLayout(form)
+        column.addWidget(self.replace)
+        column.addWidget(self.flip)
+        self.note = label("", "hint")
+        column.addWidget(self.note)
+        column.addStretch(1)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        cancel = button("Cancel")
+        cancel.clicked.connect(self.close)
+        self.run_button = button("Run", primary=True)
+        self.run_button.clicked.connect(self._run)
+        buttons.addStretch(1)
+        buttons.addWidget(cancel)
+        buttons.addWidget(self.run_button)
+        column.addLayout(buttons)
+
+    def _fill_which(self) -> None:
+        titles = {ALL: "All images", EMPTY: "Images without labels", CURRENT: "This image", RANGE: "From ... to"}
+        for which, title in titles.items():
+            self.which.addItem(title, which)
+
+    def frames(self) -> tuple[FrameKey, ...]:
+        session, which = self._session, self.which.currentData()
+        if session.store is None:
+            return ()
+        if which == CURRENT:
+            return () if session.frame is None else (session.frame,)
+        if which == RANGE:
+            low, high = sorted((self.first.value(), self.last.value()))
+            return tuple(session.frames[low - 1 : high])
+        if which == EMPTY:
+            counts = session.store.counts()
+            return tuple(key for key in session.frames if not counts[key].labelled)
+        return tuple(session.frames)
+
+    def plan(self) -> RunPlan:
+        choice = ModelChoice(self.model.currentData(), device=self.device.currentData())
+        return RunPlan(choice, self.frames(), self.threshold.value(), self.replace.isChecked(), self.flip.isChecked())
+
+    def _check(self) -> None:
+        self.range_row.setVisible(self.which.currentData() == RANGE)
+        count = len(self.frames())
+        self.note.setText(f"{count:,} {'image' if count == 1 else 'images'}")
+        self.run_button.setEnabled(count > 0 and self.model.count() > 0)
+
+    def _run(self) -> None:
+        self.run_requested.emit(self.plan())
+        self.close()

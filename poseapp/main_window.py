@@ -211,7 +211,8 @@ class MainWindow(QMainWindow):
         session.message.connect(self.tell)
         canvas.edit_requested.connect(session.apply)
         canvas.selection_requested.connect(lambda instances, points: session.select(instances, points))
-        canvas.box_drawn.connect(self._on_box)
+        # After the gesture has ended: what follows may change the tool.
+        canvas.box_drawn.connect(self._on_box, Qt.ConnectionType.QueuedConnection)
         canvas.pose_placed.connect(lambda placed: labels.new_pose(self.context, placed))
         canvas.visibility_requested.connect(lambda points, value: labels.set_visibility(self.context, points, value))
         canvas.accept_requested.connect(self._on_accept)

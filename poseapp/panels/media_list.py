@@ -22,7 +22,6 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QLineEdit,
     QListView,
     QStyle,
     QStyledItemDelegate,
@@ -35,6 +34,7 @@ from poseapp.jobs.frames import FrameLoader
 from poseapp.project.model import Change, Frame, FrameKey
 from poseapp.session import Session
 from poseapp.theme import Tokens
+from poseapp.widgets.line_edit import LineEdit
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 60
@@ -248,7 +248,7 @@ class MediaList(QWidget):
         self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.delegate = FrameDelegate(session, loader, colours, self.view)
         self.view.setItemDelegate(self.delegate)
-        self.search = QLineEdit()
+        self.search = LineEdit()
         self.search.setPlaceholderText("Find by name")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Find images by name")

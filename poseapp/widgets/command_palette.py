@@ -8,7 +8,6 @@ from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, 
 from PySide6.QtGui import QAction, QIcon, QKeyEvent, QKeySequence, QPainter, QPalette
 from PySide6.QtWidgets import (
     QFrame,
-    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QStyle,
@@ -17,6 +16,8 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from poseapp.widgets.line_edit import LineEdit
 
 WIDTH, ROWS, ROW_HEIGHT = 560, 10, 34
 
@@ -86,7 +87,7 @@ class CommandPalette(QFrame):
         self.setObjectName("commandPalette")
         self.setProperty("role", "palette")
         self._host, self._actions = host, actions
-        self.line = QLineEdit()
+        self.line = LineEdit()
         self.line.setPlaceholderText("Find a command")
         self.line.setAccessibleName("Find a command")
         self.list = QListWidget()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
+    QSizePolicy,
     QSpinBox,
     QTreeWidget,
     QTreeWidgetItem,
@@ -38,6 +39,8 @@ from poseapp.jobs.training_files import (
 
 DEFAULT_START = "movenet_lightning"
 MAX_EPOCHS = 1000
+ROW_HEIGHT = 28
+MAX_ROWS = 4
 
 
 class FineTuneDialog(QDialog):
@@ -81,7 +84,7 @@ class FineTuneDialog(QDialog):
         self._check()
 
     def _build(self) -> None:
-        self.resize(600, 640)
+        self.resize(600, 590)
         self.setMinimumWidth(520)
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 20, 24, 20)
@@ -110,13 +113,14 @@ class FineTuneDialog(QDialog):
         table.setRootIsDecorated(False)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setUniformRowHeights(True)
-        table.setFixedHeight(124)
+        table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        table.setFixedHeight(ROW_HEIGHT * 2)
         header = table.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2, 3):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-            table.headerItem().setTextAlignment(column, Qt.AlignmentFlag.AlignRight)
+            table.headerItem().setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         table.currentItemChanged.connect(self._on_category)
         return table
 
@@ -125,11 +129,14 @@ class FineTuneDialog(QDialog):
         form.setHorizontalSpacing(16)
         form.setVerticalSpacing(10)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.start_model = QComboBox()
         fill_models(self.start_model, self._models, DEFAULT_START)
         self.start_model.currentIndexChanged.connect(self._check)
+        self.start_model.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.start_hint = label("", "hint", wrap=True)
+        self.start_hint.setMinimumHeight(2 * self.fontMetrics().lineSpacing())
+        self.start_hint.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.aside = QSpinBox()
         self.aside.setRange(0, 50)
         self.aside.setSingleStep(5)
@@ -197,7 +204,9 @@ class FineTuneDialog(QDialog):
             item.setToolTip(0, schema.title or schema.name)
             for column in (1, 2, 3):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            item.setSizeHint(0, QSize(0, ROW_HEIGHT))
             self.categories.addTopLevelItem(item)
+        self.categories.setFixedHeight(ROW_HEIGHT * (min(max(len(self._surveys), 1), MAX_ROWS) + 1) + 4)
         if self._surveys:
             best = max(range(len(self._surveys)), key=lambda i: self._surveys[i].instances)
             self.categories.setCurrentItem(self.categories.topLevelItem(best))
@@ -259,7 +268,7 @@ def _aside_text(survey: CategorySurvey | None, percent: int) -> str:
     if survey is None or survey.images == 0:
         return ""
     if survey.images < MIN_IMAGES_TO_VALIDATE or percent == 0:
-        return "no images: the error is not measured"
+        return "none: measured on the training images themselves"
     count = min(max(1, round(survey.images * percent / 100)), survey.images - 1)
     return f"{count} of {survey.images} labelled images"
 

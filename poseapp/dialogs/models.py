@@ -6,13 +6,16 @@ import os
 import shutil
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtCore import QSize, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QDialog,
     QFileDialog,
+    QFormLayout,
+    QFrame,
     QHBoxLayout,
     QHeaderView,
+    QLabel,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -20,19 +23,25 @@ from PySide6.QtWidgets import (
 )
 
 from engine.checkpoint_info import read_info
-from engine.contract.errors import PoseError
-from engine.zoo import ModelEntry, list_models, user_models_dir
+from engine.contract.errors import ModelError, PoseError
+from engine.zoo import RUN_FILES, ModelEntry, list_models, user_models_dir
 from poseapp.dialogs.figures import say_figures
 from poseapp.dialogs.parts import button, label
 
-TASKS = {"pose": "Poses", "detector": "Finds objects"}
+TASKS = {"pose": "keypoints", "detector": "boxes"}
+COLUMNS = ("Model", "Finds", "Schema", "Input", "Size", "Figures", "From")
+FIGURES = 5
+ROW_HEIGHT = 28
 
 
 class ModelsDialog(QDialog):
-    """The model list.
+    """The model list. Non-modal.
 
     Signals:
         model_chosen(str): id of the pose model that Run is to use.
+
+    Args:
+        current: id of the model in use; it is set in bold.
     """
 
     model_chosen = Signal(str)
@@ -44,63 +53,85 @@ class ModelsDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._current = current
         self._entries: list[ModelEntry] = []
-        self.list = QTreeWidget()
-        self.list.setHeaderLabels(["Model", "Does", "Points", "Figures", "From"])
-        self.list.setRootIsDecorated(False)
-        self.list.setUniformRowHeights(True)
-        self.list.setAccessibleName("Models")
-        self.about = label("", "hint", wrap=True)
-        self.note = label("", "warning", wrap=True)
-        self.note.hide()
         self._build()
         self.refresh()
 
     def _build(self) -> None:
-        self.resize(860, 460)
+        self.resize(880, 520)
+        self.setMinimumSize(640, 400)
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(12)
         column.addWidget(label("Models", "heading"))
+        self.list = self._make_list()
         column.addWidget(self.list, 1)
-        column.addWidget(self.about)
+        column.addWidget(self._make_details())
+        self.note = label("", "soft", wrap=True)
+        self.note.hide()
         column.addWidget(self.note)
-        header = self.list.header()
+        column.addLayout(self._make_buttons())
+
+    def _make_list(self) -> QTreeWidget:
+        made = QTreeWidget()
+        made.setHeaderLabels(list(COLUMNS))
+        made.setRootIsDecorated(False)
+        made.setUniformRowHeights(True)
+        made.setAccessibleName("Models")
+        header = made.header()
         header.setStretchLastSection(False)
-        for section in range(5):
-            stretch = section == 3
-            mode = QHeaderView.ResizeMode.Stretch if stretch else QHeaderView.ResizeMode.ResizeToContents
+        for section in range(len(COLUMNS)):
+            mode = QHeaderView.ResizeMode.Stretch if section == FIGURES else QHeaderView.ResizeMode.ResizeToContents
             header.setSectionResizeMode(section, mode)
+        made.currentItemChanged.connect(self._check)
+        made.itemDoubleClicked.connect(self._use)
+        return made
+
+    def _make_details(self) -> QFrame:
+        card = QFrame(self)
+        card.setProperty("role", "card")
+        form = QFormLayout(card)
+        form.setContentsMargins(14, 12, 14, 12)
+        form.setHorizontalSpacing(16)
+        form.setVerticalSpacing(4)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.details: dict[str, QLabel] = {}
+        for name in ("For", "Figures", "File", "Licence"):
+            value = label("", "soft", wrap=name == "For")
+            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            self.details[name] = value
+            form.addRow(label(name, "hint"), value)
+        return card
+
+    def _make_buttons(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(8)
-        self.bring_button = button("Bring in a file...", tip="A model trained elsewhere with this program")
-        self.folder_button = button("Open folder")
-        self.remove_button = button("Remove")
+        self.import_button = button("Import file...", tip="Add a model that was trained elsewhere with this program")
+        self.folder_button = button("Open folder", tip="The folder of your own models")
+        self.remove_button = button("Remove", tip="Take one of your own models out of the list; its files are kept")
+        self.close_button = button("Close")
         self.use_button = button("Use this model", primary=True)
-        self.bring_button.clicked.connect(self._bring)
-        self.folder_button.clicked.connect(self._folder)
+        self.import_button.clicked.connect(self._choose_import)
+        self.folder_button.clicked.connect(self._open_folder)
         self.remove_button.clicked.connect(self._remove)
+        self.close_button.clicked.connect(self.close)
         self.use_button.clicked.connect(self._use)
-        for made in (self.bring_button, self.folder_button, self.remove_button):
+        for made in (self.import_button, self.folder_button, self.remove_button):
             row.addWidget(made)
         row.addStretch(1)
+        row.addWidget(self.close_button)
         row.addWidget(self.use_button)
-        column.addLayout(row)
-        self.list.currentItemChanged.connect(lambda *_: self._check())
-        self.list.itemDoubleClicked.connect(lambda *_: self._use())
+        return row
 
+    @Slot()
     def refresh(self, select: str | None = None) -> None:
-        """Read the list again."""
+        """Read the list again, and show ``select`` (the model in use by default)."""
         wanted = select or self._current
         self._entries = list_models()
         self.list.clear()
         for entry in self._entries:
-            origin = "built in" if entry.source == "embedded" else "yours"
-            size = f"{entry.input_size[0]} x {entry.input_size[1]}"
-            item = QTreeWidgetItem(
-                [entry.title, TASKS.get(entry.task, entry.task), entry.schema, say_figures(entry.metrics), origin]
-            )
+            item = QTreeWidgetItem(_row(entry))
             item.setData(0, Qt.ItemDataRole.UserRole, entry.id)
-            item.setToolTip(0, f"{entry.id}\n{entry.architecture}, {size}")
+            item.setSizeHint(len(COLUMNS) - 1, QSize(76, ROW_HEIGHT))
             if entry.id == self._current:
                 font = item.font(0)
                 font.setBold(True)
@@ -111,22 +142,27 @@ class ModelsDialog(QDialog):
         self._check()
 
     def entry(self) -> ModelEntry | None:
+        """The selected model."""
         item = self.list.currentItem()
         chosen = None if item is None else item.data(0, Qt.ItemDataRole.UserRole)
         return next((entry for entry in self._entries if entry.id == chosen), None)
 
     def ids(self) -> list[str]:
+        """Ids in the order of the list."""
         return [entry.id for entry in self._entries]
 
+    @Slot()
     def _check(self) -> None:
         entry = self.entry()
-        own = entry is not None and entry.source == "user"
-        self.about.setText(
-            "" if entry is None else f"{entry.id}: {entry.use or entry.architecture}. {entry.metrics_on}".strip()
-        )
+        values = {} if entry is None else _details(entry)
+        for name, value in self.details.items():
+            text = values.get(name, "")
+            value.setText(text or "-")
+            value.setToolTip(text)
         self.use_button.setEnabled(entry is not None and entry.task == "pose")
-        self.remove_button.setEnabled(own)
+        self.remove_button.setEnabled(entry is not None and entry.source == "user")
 
+    @Slot()
     def _use(self) -> None:
         entry = self.entry()
         if entry is not None and entry.task == "pose":
@@ -134,59 +170,132 @@ class ModelsDialog(QDialog):
             self.model_chosen.emit(entry.id)
             self.close()
 
-    def _bring(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "A trained model", "", "Models (*.safetensors)")
+    @Slot()
+    def _choose_import(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Import a model", "", "Models (*.safetensors)")
         if chosen:
-            self.bring_in(Path(chosen))
+            self.import_file(Path(chosen))
 
-    def bring_in(self, file: Path) -> None:
-        """Copy a checkpoint into the user's models folder, after a look at what it says of itself."""
+    def import_file(self, file: Path) -> None:
+        """Copy a checkpoint into the models folder, with the detector beside it, after a look at its description."""
         try:
-            info = read_info(file)
-            folder = user_models_dir()
-            folder.mkdir(parents=True, exist_ok=True)
-            name = file.stem if file.stem not in ("best", "last") else file.parent.name
-            target = folder / f"{name}.safetensors"
-            number = 2
-            while target.exists():
-                target = folder / f"{name}-{number}.safetensors"
-                number += 1
-            part = target.with_suffix(".part")
-            shutil.copyfile(file, part)
-            os.replace(part, target)
-        except (PoseError, OSError) as error:
-            self._say(f"Not brought in: {error}")
+            name = import_model(file)
+        except PoseError as error:
+            self._say(f"Not imported. {error}")
             return
-        self._say(f"{target.stem} is in the list ({info.architecture}).")
-        self.refresh(target.stem)
+        self._say(f"{name} is in the list.")
+        self.refresh(name)
 
-    def _folder(self) -> None:
+    @Slot()
+    def _open_folder(self) -> None:
         folder = user_models_dir()
         folder.mkdir(parents=True, exist_ok=True)
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
+    @Slot()
     def _remove(self) -> None:
-        """Move one of the user's own models out of the list; its files stay in ``removed`` beside it."""
         entry = self.entry()
         if entry is None or entry.source != "user" or entry.file is None:
             return
-        folder = user_models_dir()
-        what = entry.file if entry.file.parent == folder else entry.file.parent
-        bin_folder = folder.parent / "removed-models"
         try:
-            bin_folder.mkdir(parents=True, exist_ok=True)
-            target = bin_folder / what.name
-            number = 2
-            while target.exists():
-                target = bin_folder / f"{what.stem}-{number}{what.suffix}"
-                number += 1
-            shutil.move(what, target)
-        except OSError as error:
-            self._say(f"Not removed: {error}")
+            kept = remove_model(entry.file)
+        except PoseError as error:
+            self._say(f"Not removed. {error}")
             return
-        self._say(f"{entry.id} is out of the list; its files are in {target}.")
+        self._say(f"{entry.id} is out of the list. Its files are kept in {kept}.")
         self.refresh()
 
     def _say(self, text: str) -> None:
         self.note.setText(text)
         self.note.show()
+
+
+def _row(entry: ModelEntry) -> list[str]:
+    width, height = entry.input_size
+    origin = "built in" if entry.source == "embedded" else "yours"
+    return [
+        entry.title,
+        TASKS.get(entry.task, entry.task),
+        entry.schema or "-",
+        f"{width} x {height}",
+        _file_size(entry.file),
+        say_figures(entry.metrics),
+        origin,
+    ]
+
+
+def _details(entry: ModelEntry) -> dict[str, str]:
+    figures = say_figures(entry.metrics)
+    on = f"  ({entry.metrics_on})" if figures and entry.metrics_on else ""
+    return {
+        "For": entry.use or f"{entry.architecture}, trained here.",
+        "Figures": f"{figures}{on}",
+        "File": f"{entry.id}    {_short(entry.file)}",
+        "Licence": entry.licence,
+    }
+
+
+def _short(file: Path | None) -> str:
+    """A path with the home folder as ``~``."""
+    if file is None:
+        return ""
+    home = Path.home()
+    return f"~{os.sep}{file.relative_to(home)}" if file.is_relative_to(home) and home != Path("/") else str(file)
+
+
+def _file_size(file: Path | None) -> str:
+    try:
+        return "-" if file is None else f"{file.stat().st_size / 1e6:.1f} MB"
+    except OSError:
+        return "missing"
+
+
+def _free(path: Path) -> Path:
+    """The path, or the first of ``NAME-2``, ``NAME-3``, ... that does not exist."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free
+
+
+def import_model(file: Path) -> str:
+    """Copy a checkpoint into the user's models folder; returns its id there.
+
+    A run's ``best.safetensors`` brings the detector that lies beside it, and is named after its folder.
+
+    Raises:
+        ModelError: not a checkpoint of this program, or the folder cannot be written.
+    """
+    read_info(file)
+    best, detector = RUN_FILES
+    run = file.name in (best, "last.safetensors")
+    try:
+        target = _free(user_models_dir() / (file.parent.name if run else file.stem))
+        part = target.with_name(f".{target.name}.part")
+        part.mkdir(parents=True)
+        shutil.copyfile(file, part / best)
+        if run and (file.parent / detector).is_file():
+            shutil.copyfile(file.parent / detector, part / detector)
+        os.replace(part, target)
+    except OSError as error:
+        raise ModelError(f"cannot be copied ({error.strerror})", where=file) from None
+    return target.name
+
+
+def remove_model(file: Path) -> Path:
+    """Move one of the user's models out of the list, into ``removed-models`` beside it; returns where it is now.
+
+    Raises:
+        ModelError: the files cannot be moved.
+    """
+    folder = user_models_dir()
+    what = file if file.parent == folder else file.parent
+    try:
+        aside = folder.parent / "removed-models"
+        aside.mkdir(parents=True, exist_ok=True)
+        target = _free(aside / what.name)
+        shutil.move(what, target)
+    except OSError as error:
+        raise ModelError(f"cannot be moved ({error.strerror})", where=what) from None
+    return target

@@ -136,7 +136,8 @@ SIGN_COLOURS = {
 
 
 def is_dark(palette: QPalette) -> bool:
-    return palette.color(QPalette.ColorRole.Window).lightness() < 128
+    """Light words mean a dark theme; the ground may be transparent, and then says nothing."""
+    return palette.color(QPalette.ColorRole.WindowText).lightness() > 128
 
 
 def sign_colour(kind: str, palette: QPalette) -> QColor:

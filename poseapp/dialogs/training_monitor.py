@@ -8,6 +8,8 @@ from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDesktopServices
 from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
+from engine.contract.errors import PoseError
+from engine.zoo import find_model
 from poseapp.dialogs.parts import button, label, sign_pixmap
 from poseapp.dialogs.training_series import TrainingSeries
 from poseapp.jobs.training import RunState, TrainingRun
@@ -37,6 +39,7 @@ class TrainingMonitor(QDialog):
         self.setWindowTitle(f"Training {run.plan.name}")
         self.run = run
         self.series = TrainingSeries()
+        self._start_title = _title_of(run.plan.model)
         self._build()
         self._redraw = QTimer(self, singleShot=True, interval=REDRAW_MS)
         self._redraw.timeout.connect(self.refresh)
@@ -82,6 +85,7 @@ class TrainingMonitor(QDialog):
         row.setContentsMargins(12, 10, 12, 10)
         row.setSpacing(8)
         self.outcome_sign = QLabel(self.outcome)
+        self.outcome_sign.setFixedSize(16, 16)
         self.outcome_text = label("", wrap=True)
         self.outcome_text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         row.addWidget(self.outcome_sign, 0, Qt.AlignmentFlag.AlignTop)
@@ -139,11 +143,12 @@ class TrainingMonitor(QDialog):
         return f"Ended after {epochs} {'epoch' if epochs == 1 else 'epochs'}." if epochs else "Ended."
 
     def _about_text(self) -> str:
-        parts = [f"from {self.run.plan.model}"]
+        parts = [f"from {self._start_title}"]
         phase = self.series.phases.get("pose") or self.series.current
         if phase is not None and phase.train_instances:
             parts.append(f"{phase.train_instances} poses to learn from")
-            parts.append(f"{phase.val_instances} set aside" if phase.val_instances else "none set aside")
+            aside = f"{phase.val_instances} set aside" if phase.val_instances else "figures are of these same poses"
+            parts.append(aside)
         elif self.run.files is not None:
             parts.append(f"{self.run.files.instances} poses in {self.run.files.image_count} images")
         if phase is not None and phase.device:
@@ -203,6 +208,13 @@ class TrainingMonitor(QDialog):
     def closeEvent(self, event: QCloseEvent) -> None:
         self._redraw.stop()
         super().closeEvent(event)
+
+
+def _title_of(model: str) -> str:
+    try:
+        return find_model(model).title
+    except PoseError:
+        return model
 
 
 class _Card(QFrame):

@@ -45,7 +45,7 @@ class CurvePlot(QWidget):
             key = QLabel(text, self)
             row.addWidget(key)
             self._keys.append(key)
-            self._curves.append(self.plot.plot([], []))
+            self._curves.append(self.plot.plot([], [], antialias=True))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -77,12 +77,12 @@ class CurvePlot(QWidget):
         text = palette.color(QPalette.ColorRole.WindowText)
         faint = QColor(text)
         faint.setAlpha(150)
-        self.plot.setBackground(palette.color(QPalette.ColorRole.Base))
+        self.plot.setBackground(None)
         for name in ("left", "bottom"):
             axis = self.plot.getAxis(name)
             axis.setPen(pg.mkPen(faint, width=1))
             axis.setTextPen(faint)
-            axis.setStyle(tickLength=-4, tickFont=self.font())
+            axis.setStyle(tickLength=-4, tickFont=self.font(), maxTickLevel=0)
         self.plot.setLabel(
             "bottom", self._bottom, color=faint.name(), **{"font-size": f"{self.font().pointSizeF():.0f}pt"}
         )
@@ -129,7 +129,5 @@ class TrainingPlots(QWidget):
             title, value = card_words(name, 1.0)
             self.figure.set_title(f"{title} (px)" if value.endswith("px") else title)
             self.figure.set_curve(0, *phase.figure_curve(name))
-        elif phase is not None and phase.epochs and phase.val_instances == 0:
-            self.note.setText("No images are set aside, so the error is not measured.")
         else:
-            self.note.setText("The error on the images set aside will be drawn here after the first epoch.")
+            self.note.setText("The error will be drawn here after the first epoch.")

@@ -199,7 +199,7 @@ def problems_of(survey: CategorySurvey) -> tuple[list[str], list[str]]:
         warnings.append(f"{_poses(survey.instances)} can do for a first try; {ADVISED_INSTANCES} or more are better.")
     if survey.images < MIN_IMAGES_TO_VALIDATE:
         warnings.append(
-            f"With fewer than {MIN_IMAGES_TO_VALIDATE} labelled images none is set aside, so nothing can be measured."
+            f"Fewer than {MIN_IMAGES_TO_VALIDATE} labelled images: none is set aside, so the figures will flatter."
         )
     if survey.predicted:
         warnings.append(f"{_poses(survey.predicted)} not yet accepted will not be used.")

@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: offscreen Qt, private settings and folders, and a check that a test leaves nothing running."""
+"""Fixtures of the whole suite: offscreen Qt, private settings, and a check that a test leaves nothing running."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def nothing_left_running(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _wait_until_quiet(before: set[threading.Thread], started: list[tuple[str, object]]) -> list[str]:
     deadline = time.monotonic() + 2.0
     while True:
-        left = [f"thread {t.name}" for t in threading.enumerate() if t not in before and t.is_alive() and not _is_tool(t)]
+        left = [
+            f"thread {t.name}" for t in threading.enumerate() if t not in before and t.is_alive() and not _is_tool(t)
+        ]
         left += [f"{kind} {_describe(item)}" for kind, item in started if _is_active(kind, item)]
         if not left or time.monotonic() > deadline:
             return left
@@ -92,8 +94,10 @@ def _wait_until_quiet(before: set[threading.Thread], started: list[tuple[str, ob
 
 
 def _is_tool(thread: threading.Thread) -> bool:
-    """Threads of the libraries that live as long as the process (progress-bar monitors, dummy records of Qt threads)."""
-    return isinstance(thread, threading._DummyThread) or "tqdm" in type(thread).__module__ or "tqdm" in thread.name.lower()
+    """Threads of libraries that live as long as the process (progress monitors, records of Qt threads)."""
+    return (
+        isinstance(thread, threading._DummyThread) or "tqdm" in type(thread).__module__ or "tqdm" in thread.name.lower()
+    )
 
 
 def _is_active(kind: str, item: object) -> bool:

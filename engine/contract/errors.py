@@ -1,7 +1,8 @@
 """The one family of errors a user may see.
 
-Every message says what happened, to which file or record, and what to do about it. Command-line programs print the message
-on one line and leave with status 2; the window shows it in a toast. Anything outside this family is a defect of the program.
+Every message says what happened, to which file or record, and what to do about it. Command-line programs print the
+message on one line and leave with status 2; the window shows it in a corner. Anything outside this family is a defect
+of the program.
 """
 
 from __future__ import annotations

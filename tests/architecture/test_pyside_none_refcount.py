@@ -1,4 +1,4 @@
-"""Some PySide6 releases lose a reference to None with every call and abort the interpreter after some thousands of them."""
+"""Some PySide6 releases lose a reference to None with every call, and abort after some thousands of them."""
 
 from __future__ import annotations
 

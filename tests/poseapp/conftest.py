@@ -57,13 +57,13 @@ def project(tmp_path: Path) -> Path:
             edits.add_instance(
                 first,
                 edits.make_instance(one, category, POSE, box=[40, 50, 160, 190]),
-                edits.make_instance(two, category, POSE + [140, 10], [2, 1, 2, 0], box=[180, 60, 300, 200]),
+                edits.make_instance(two, category, POSE + np.array([140, 10]), [2, 1, 2, 0], box=[180, 60, 300, 200]),
             )
         )
         guess = Instance(
             three,
             category.id,
-            POSE + [60.0, 0.0],
+            POSE + np.array([60.0, 0.0]),
             np.full(4, 2, np.uint8),
             np.zeros(4, bool),
             scores=np.array([0.9, 0.8, 0.4, 0.7]),

@@ -126,7 +126,8 @@ def style_sheet(colours: Tokens) -> str:
     """
     text = resource_path("themes/base.qss").read_text(encoding="utf-8")
     values = asdict(colours)
-    values["icons"] = resource_path("icons").as_posix()
+    values["themes"] = resource_path("themes").as_posix()
+    values["mode"] = "dark" if colours == DARK else "light"
     for name in sorted(values, key=len, reverse=True):
         text = text.replace(f"@{name}", values[name])
     return text

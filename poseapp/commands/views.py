@@ -8,6 +8,9 @@ from poseapp.canvas.palette import ColorMode
 from poseapp.commands.context import Context
 from poseapp.project.shapes import extent
 
+SMALLEST = 96.0
+"""Image pixels that a zoom to a pose shows at least: a distant person is not blown up to single pixels."""
+
 
 def zoom_in(context: Context) -> None:
     context.canvas.zoom_in()
@@ -34,7 +37,8 @@ def zoom_pose(context: Context) -> None:
             box = instance.box
         if box is not None:
             x1, y1, x2, y2 = (float(v) for v in box)
-            context.canvas.zoom_to((x1, y1, x2, y2))
+            grow_x, grow_y = max(0.0, SMALLEST - (x2 - x1)) / 2, max(0.0, SMALLEST - (y2 - y1)) / 2
+            context.canvas.zoom_to((x1 - grow_x, y1 - grow_y, x2 + grow_x, y2 + grow_y))
             return
 
 

@@ -64,7 +64,9 @@ class KeysSheet(QDialog):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
-        self.resize(980, 620)
+        wanted = page.sizeHint()
+        room = self.parentWidget().size()
+        self.resize(min(wanted.width() + 20, room.width() - 40), min(wanted.height() + 10, room.height() - 40))
 
 
 def _keys(keys: tuple[str, ...]) -> str:

@@ -10,6 +10,8 @@ from poseapp.widgets.icons import icon, pixmap
 
 WIDTH = 380
 MARGIN = 16
+ABOVE = 78
+"""Space below the pile: the timeline stays in sight."""
 SECONDS = {"info": 5, "good": 5, "warning": 10, "error": 0}
 """How long a message stays; 0 stays until it is closed."""
 MOST = 4
@@ -100,13 +102,15 @@ class Toasts(QWidget):
         if not self._toasts:
             return
         self.setFixedWidth(min(WIDTH, self._host.width() - 2 * MARGIN))
-        height = (
-            self._pile.heightForWidth(self.width())
-            if self._pile.hasHeightForWidth()
-            else self._pile.sizeHint().height()
-        )
-        self.setFixedHeight(max(height, 1))
-        self.move(self._host.width() - self.width() - MARGIN, self._host.height() - self.height() - MARGIN)
+        height = (len(self._toasts) - 1) * self._pile.spacing()
+        for toast in self._toasts:
+            toast.ensurePolished()
+            own = toast.layout()
+            tall = max(own.heightForWidth(self.width()) if own is not None else 0, 44)
+            toast.setFixedHeight(tall)
+            height += tall
+        self.setFixedHeight(height)
+        self.move(self._host.width() - self.width() - MARGIN, self._host.height() - self.height() - ABOVE)
         self.raise_()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

@@ -75,7 +75,7 @@ class FineTuneDialog(QDialog):
         self._project_name = project_name
         self._advanced = dict(advanced or {})
         self._name_typed = False
-        self._surveys: list[CategorySurvey] = []
+        self._surveys: list[CategorySurvey] | None = None
         self._models: list[ModelEntry] = list_models("pose")
         self._build()
         self._job: int | None = runner.submit(
@@ -191,7 +191,9 @@ class FineTuneDialog(QDialog):
 
     def _survey(self) -> CategorySurvey | None:
         item = self.categories.currentItem()
-        return None if item is None else self._surveys[item.data(0, Qt.ItemDataRole.UserRole)]
+        if item is None or self._surveys is None:
+            return None
+        return self._surveys[item.data(0, Qt.ItemDataRole.UserRole)]
 
     def _on_surveyed(self, results: list[Any]) -> None:
         self._surveys = results[-1]
@@ -208,8 +210,8 @@ class FineTuneDialog(QDialog):
             self.categories.addTopLevelItem(item)
         self.categories.setFixedHeight(ROW_HEIGHT * (min(max(len(self._surveys), 1), MAX_ROWS) + 1) + 4)
         if self._surveys:
-            best = max(range(len(self._surveys)), key=lambda i: self._surveys[i].instances)
-            self.categories.setCurrentItem(self.categories.topLevelItem(best))
+            counts = [survey.instances for survey in self._surveys]
+            self.categories.setCurrentItem(self.categories.topLevelItem(counts.index(max(counts))))
         self._check()
 
     def _on_survey_ended(self, outcome: Outcome) -> None:
@@ -239,8 +241,7 @@ class FineTuneDialog(QDialog):
         self.name_hint.setText(trouble)
         self.name_hint.setVisible(bool(trouble))
         if survey is None:
-            waiting = "Counting labels …" if self._surveys == [] else "Choose what to learn."
-            self.findings.show_findings([], [], waiting)
+            self.findings.show_findings(*self._nothing_chosen())
             self.start_button.setEnabled(False)
             return
         errors, warnings = problems_of(survey)
@@ -249,6 +250,13 @@ class FineTuneDialog(QDialog):
         self.findings.show_findings(errors, warnings, "Ready: the labels are complete enough to start.")
         self.start_button.setEnabled(not errors and not trouble)
         set_role(self.name_hint, "error")
+
+    def _nothing_chosen(self) -> tuple[list[str], list[str], str]:
+        if self._surveys is None:
+            return [], [], "Counting labels …"
+        if not self._surveys:
+            return ["Nothing is labelled yet: label some poses first, or accept predictions."], [], ""
+        return [], [], "Choose what to learn."
 
     @Slot()
     def _start(self) -> None:

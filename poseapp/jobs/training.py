@@ -80,7 +80,7 @@ class TrainingProcess(QObject):
         self._folder = folder
         self._program, first = training_command()
         self._arguments = [*first, *arguments, "--progress", "json"]
-        self._output = b""
+        self._output, self._errors = b"", b""
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._told: str | None = None
         self._done = False
@@ -146,9 +146,10 @@ class TrainingProcess(QObject):
 
     @Slot()
     def _read_errors(self) -> None:
-        text = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
-        for line in text.splitlines():
-            self._keep(line)
+        self._errors += bytes(self._process.readAllStandardError().data())
+        *lines, self._errors = self._errors.split(b"\n")
+        for line in lines:
+            self._keep(line.decode("utf-8", "replace"))
 
     def _keep(self, line: str) -> None:
         """Remember the last lines, and write all of them beside the model for whoever has to look into it."""
@@ -167,6 +168,7 @@ class TrainingProcess(QObject):
         self._take(self._output)
         self._output = b""
         self._read_errors()
+        self._keep(self._errors.decode("utf-8", "replace"))
         if self._killed:
             self.finished.emit(False, "Cancelled.")
         elif status == QProcess.ExitStatus.NormalExit and code == 0 and self._done:
@@ -193,7 +195,7 @@ class TrainingProcess(QObject):
                 "Training was ended from outside, most often because memory ran out. Close other programs, or start "
                 f"from a smaller model. {self._where()}"
             )
-        last = f" Its last words: {tail[-1]}" if tail else ""
+        last = f" Its last words: {_sentence(tail[-1])}" if tail else ""
         return f"Training ended unexpectedly (status {code}).{last} {self._where()}"
 
     def _where(self) -> str:
@@ -282,7 +284,8 @@ class TrainingRun(QObject):
             self._end(RunState.CANCELLED, "Cancelled.")
 
     def _on_prepared(self, results: list[Any]) -> None:
-        if self.is_over:
+        if self.is_over:  # cancelled while the last label was being written
+            shutil.rmtree(results[-1].folder, ignore_errors=True)
             return
         self.files = results[-1]
         self._set(RunState.STARTING)

@@ -7,7 +7,7 @@ become one; where their ids collide, those of the later file give way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ class _Export:
             for owners, records in self._archive.blocks(file.id, "images"):
                 for owner, image in zip(owners.tolist(), parse_images(records, file.path)):
                     key = FrameKey(*owner)
-                    if key in seen and self._id_of_frame[key] != self._image_ids.of(file.id, image.id):
+                    if key in seen:
                         continue  # the picture stands in two files
                     seen.add(key)
                     if self._is_wanted(key):
@@ -134,30 +134,29 @@ class _Export:
                 parsed = list(parse_annotations(records, self._categories_of_file[file.id], file.path))
                 for annotation in parsed:
                     self._annotation_ids.see(annotation.id)
-                yield from self._known(file, changes.of(owners, parsed))
+                wanted = [self._is_annotation_wanted(file, annotation) for annotation in parsed]
+                if len(self.files) > 1:
+                    parsed = [self._renumbered(file, annotation) for annotation in parsed]
+                for annotation_now, is_wanted in zip(changes.of(owners, parsed), wanted):
+                    if annotation_now is not None and is_wanted:
+                        self.written_annotations += 1
+                        yield annotation_now.raw
         known = set(np.concatenate(written).tolist()) if written else set()
         yield from self._new(known)
 
-    def _known(self, file: CocoFile, annotations: Iterable[CocoAnnotation | None]) -> Iterator[bytes]:
-        """Annotations of a file, those of the images that are wanted, under ids of their own."""
-        for annotation in annotations:
-            if annotation is None:
-                continue
-            if self._wanted is not None:
-                key = self._frame_of.get((file.id, annotation.image_id))
-                if key is None or key not in self._wanted:
-                    continue
-            self.written_annotations += 1
-            yield annotation.raw if len(self.files) == 1 else self._renumbered(file, annotation)
+    def _is_annotation_wanted(self, file: CocoFile, annotation: CocoAnnotation) -> bool:
+        key = self._frame_of.get((file.id, annotation.image_id))
+        return self._wanted is None or (key is not None and key in self._wanted)
 
-    def _renumbered(self, file: CocoFile, annotation: CocoAnnotation) -> bytes:
+    def _renumbered(self, file: CocoFile, annotation: CocoAnnotation) -> CocoAnnotation:
+        """The annotation with the ids that it has among those of all files."""
         new: dict[str, Any] = {
             "id": self._annotation_ids.add(file.id, annotation.id),
             "image_id": self._image_ids.of(file.id, annotation.image_id),
             "category_id": self._category_ids.of(file.id, annotation.category_id),
         }
         changed = {key: value for key, value in new.items() if value != getattr(annotation, key)}
-        return annotation.patched(**changed).raw if changed else annotation.raw
+        return annotation.patched(**changed) if changed else annotation
 
     def _new(self, known: set[int]) -> Iterator[bytes]:
         """Instances that no file has a record of."""

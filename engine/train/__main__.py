@@ -13,6 +13,7 @@ import msgspec
 from engine.cli import Parser, add_progress_option, run
 from engine.contract.errors import PoseError, TrainingError
 from engine.train.config import CONFIG_FILE, TrainConfig, check, read_config
+from engine.train.process import prepare_process
 from engine.train.report import Reporter
 
 
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         raise TrainingError("there is no run to resume", where=config.out)
     reporter = Reporter(options.progress)
     try:
+        prepare_process()
         from engine.train.run import run_training  # torch loads here, after the arguments are known to be good
 
         run_training(config, reporter, resume=options.resume)

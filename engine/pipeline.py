@@ -40,16 +40,18 @@ class PoseModel:
         device: where both networks run.
         schema: the keypoints.
         category: name of the kind of object.
+        takes_whole_image: there is no detector and the image is the box.
     """
 
     def __init__(self, predictor: Predictor, detector: Detector | str | Path | None) -> None:
-        """``detector``: one that is loaded, an id or file to load, or "none"/None: the whole image is the box."""
+        """``detector``: one that is loaded, an id or file to load, "none" = the whole image is the box, or None."""
         self.predictor = predictor
         self.device: torch.device = predictor.device
         self.schema: Schema = predictor.schema
         self.category = predictor.category
         self._detector = detector if isinstance(detector, Detector) else None
-        self._detector_name = None if detector in (None, NO_DETECTOR) or self._detector else str(detector)
+        self._detector_name = detector if isinstance(detector, str | Path) else None
+        self.takes_whole_image = str(detector) == NO_DETECTOR
 
     @classmethod
     def load(
@@ -63,7 +65,7 @@ class PoseModel:
 
         Args:
             model: id or checkpoint file.
-            detector: id or checkpoint file; "none" = take the whole image as one box; None = the one that the model names.
+            detector: id or checkpoint file; "none" = the whole image is the box; None = the one that the model names.
             device: "auto", "cpu", "cuda" or "mps".
             weights: other weights for the pose network.
 
@@ -77,13 +79,18 @@ class PoseModel:
         return cls(Predictor.load(model, chosen, weights), entry.detector if detector is None else detector)
 
     @property
-    def detector(self) -> Detector | None:
-        """The detector; None = the whole image is the box.
+    def detector(self) -> Detector:
+        """The detector, loaded now if it was not yet.
 
         Raises:
-            ModelError: it cannot be loaded.
+            ModelError: there is none, or it cannot be loaded.
         """
-        if self._detector is None and self._detector_name is not None:
+        if self._detector is None:
+            if self._detector_name is None or self.takes_whole_image:
+                raise ModelError(
+                    f"this model brings no detector that finds {self.category!r}; give boxes or a --detector "
+                    "(--detector none takes the whole image as the box)"
+                )
             self._detector = Detector.load(self._detector_name, self.device)
         return self._detector
 
@@ -94,7 +101,6 @@ class PoseModel:
             ModelError: there is neither.
         """
         detector = self.detector
-        assert detector is not None
         if detector.knows(self.category):
             return [self.category]
         only = [name for name in detector.categories if name]
@@ -120,7 +126,7 @@ class PoseModel:
         Args:
             images: RGB uint8 (H, W, 3).
             boxes: for each image (N, 4) x1 y1 x2 y2, image pixels, used as given, one prediction each in their order.
-                None = detect; then the predictions come best first, and of several that show the same pose the best stays.
+                None = detect; then the predictions come best first, and of several alike only the best stays.
             flip_test: average with the mirrored crops.
             box_scores: for each image (N,), with ``boxes``; default 1.
             box_threshold: detections below it are dropped; None = the detector's.
@@ -131,12 +137,11 @@ class PoseModel:
         """
         if boxes is not None:
             return self.predictor.predict(images, boxes, box_scores, flip_test=flip_test, batch=batch)
-        detector = self.detector
-        if detector is None:
+        if self.takes_whole_image:
             whole = [np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32) for image in images]
             return self.predictor.predict(images, whole, flip_test=flip_test, batch=batch)
         categories = self.detector_categories()
-        found = detector.detect(images, score_threshold=box_threshold, categories=categories)
+        found = self.detector.detect(images, score_threshold=box_threshold, categories=categories)
         poses = self.predictor.predict(
             images, [d.boxes for d in found], [d.scores for d in found], flip_test=flip_test, batch=batch
         )

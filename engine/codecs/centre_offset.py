@@ -28,9 +28,10 @@ class CentreOffsetCodec(Codec):
     c = the cell of the likeliest person, weighted towards the middle of the crop; k = c + regression there; each
     keypoint is the cell where heatmap / (distance to k + 1.8) is largest, plus the offset that is stored at that cell.
 
-    The network measures from the edge of the crop, whose first pixel reaches from 0 to 1: a pixel whose centre is x lies
-    at (x + 0.5) / stride = cell + offset. Mirroring is therefore offset -> 1 - offset at the mirrored cell. (Measured on
-    real crops: the medians of offset + mirrored offset and of regression + mirrored regression are 0.95 and 1.05.)
+    The network measures from the edge of the crop, whose first pixel reaches from 0 to 1: a pixel whose centre is x
+    lies at (x + 0.5) / stride = cell + offset. Mirroring is therefore offset -> 1 - offset at the mirrored cell.
+    (Measured on real crops: the medians of offset + mirrored offset and of regression + mirrored regression are 0.95
+    and 1.05.)
     """
 
     name: ClassVar[str] = "centre_offset"

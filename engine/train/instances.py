@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset
+from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, unique_names
 from engine.contract.errors import TrainingError
 from engine.contract.schema import Schema
 from engine.contract.schemas import builtin_schemas, find_schema
@@ -175,7 +175,7 @@ def schema_of(dataset: CocoDataset, file: Path) -> Schema:
 
 def schema_of_category(category: CocoCategory) -> Schema:
     """A category's schema: the built-in one with the same point names in the same order, else made from the category."""
-    names = tuple(category.keypoints)
+    names = tuple(unique_names(category.keypoints))
     for name in builtin_schemas():
         schema = find_schema(name)
         if schema.names == names:
@@ -201,7 +201,7 @@ def split(data: TrainingSet, fraction: float, seed: int) -> tuple[TrainingSet, T
 
 
 def _fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> list[CocoCategory]:
-    fitting = [category for category in dataset.categories if tuple(category.keypoints) == schema.names]
+    fitting = [category for category in dataset.categories if tuple(unique_names(category.keypoints)) == schema.names]
     if fitting:
         return fitting
     points = {

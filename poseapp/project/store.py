@@ -16,10 +16,10 @@ import msgspec
 
 from engine.contract.errors import ProjectError
 from engine.contract.schema import Schema, schema_from_dict
-from poseapp.project import rows
 from poseapp.project.database import Database
 from poseapp.project.frames import FrameTable
 from poseapp.project.history import History, Touched, write_instances, write_states
+from poseapp.project.instances import InstanceTable
 from poseapp.project.model import (
     Category,
     Change,
@@ -36,11 +36,6 @@ from poseapp.project.model import (
 )
 from poseapp.project.verify import blocks, check_once, compare_instances, compare_states
 
-_RECOUNT_BELOW = 200
-_COUNT = """
-SELECT media, idx, sum(state = 1), sum(state = 0), min(CASE WHEN state = 0 THEN score END) FROM instance
-"""
-
 
 class ProjectStore:
     """An open project file; a context manager that closes it."""
@@ -49,9 +44,9 @@ class ProjectStore:
         self.database = database
         self._db = database
         self._frames = FrameTable(database)
+        self._instances = InstanceTable(database)
         self._history = History(database)
         self._categories: dict[int, Category] | None = None
-        self._counts: Counts | None = None
         self._seen_version = database.data_version()
         self._next_id = database.meta("next_instance", 1)
 
@@ -180,17 +175,15 @@ class ProjectStore:
 
     def instances(self, key: FrameKey) -> tuple[Instance, ...]:
         """The instances of a frame in drawing order, the oldest first."""
-        found = self._db.rows(f"{rows.SELECT} WHERE media = ? AND idx = ? ORDER BY id", key)
-        return tuple(rows.from_row(row) for row in found)
+        return self._instances.of_frame(key)
 
     def instance(self, instance_id: int) -> Instance:
         """Raises ProjectError when there is no such instance."""
-        return rows.from_row(self._row(instance_id))
+        return self._instances.get(instance_id)[1]
 
     def frame_of(self, instance_id: int) -> FrameKey:
         """Raises ProjectError when there is no such instance."""
-        row = self._row(instance_id)
-        return FrameKey(row[1], row[2])
+        return self._instances.get(instance_id)[0]
 
     def find(
         self,
@@ -216,18 +209,11 @@ class ProjectStore:
             "min_score <= ?": max_keypoint_score,
             "num_visible <= ?": max_visible,
         }
-        given = {sql: value for sql, value in conditions.items() if value is not None}
-        where = f"WHERE {' AND '.join(given)}" if given else ""
-        order = "score, id" if by_score else "media, idx, id"
-        sql = f"SELECT media, idx, id FROM instance {where} ORDER BY {order}"
-        return [(FrameKey(m, n), i) for m, n, i in self._db.rows(sql, list(given.values()))]
+        return self._instances.find({sql: value for sql, value in conditions.items() if value is not None}, by_score)
 
     def all_instances(self, state: State | None = None) -> Iterator[tuple[FrameKey, Instance]]:
         """Every instance with its frame, frame by frame, read in blocks."""
-        where, values = ("", ()) if state is None else ("WHERE state = ?", (int(state is State.LABELLED),))
-        for block in self._db.stream(f"{rows.SELECT} {where} ORDER BY media, idx, id", values):
-            for row in block:
-                yield FrameKey(row[1], row[2]), rows.from_row(row)
+        return self._instances.all(state)
 
     def new_ids(self, count: int) -> range:
         """Ids for new instances, never given before and never again."""
@@ -240,10 +226,7 @@ class ProjectStore:
     def counts(self) -> Counts:
         """Counts of every frame that holds instances; ``counts[key]`` is all zero for the others. Not to be changed."""
         self._refresh()
-        if self._counts is None:
-            found = self._db.rows(f"{_COUNT} GROUP BY media, idx")
-            self._counts = Counts({FrameKey(m, i): FrameCounts(n, p, low) for m, i, n, p, low in found})
-        return self._counts
+        return self._instances.counts()
 
     def frame_counts(self, key: FrameKey) -> FrameCounts:
         return self.counts()[key]
@@ -287,7 +270,7 @@ class ProjectStore:
             self._reserve(touched)
         frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
         change = Change(frames, frozenset(t.instance for t in touched))
-        self._recount(change)
+        self._instances.recount(change.frames)
         return change
 
     def undo(self) -> Change | None:
@@ -320,7 +303,7 @@ class ProjectStore:
         """
         with self._db.write():
             change = self._history.walk(step)
-        self._recount(change)
+        self._instances.recount(change.frames)
         return change
 
     def stop_merging(self) -> None:
@@ -332,7 +315,8 @@ class ProjectStore:
     def imported(self) -> None:
         """Forget what is cached after an importer has written to the tables."""
         self._frames.forget()
-        self._categories = self._counts = None
+        self._instances.forget()
+        self._categories = None
         self._next_id = max(self._next_id, self._db.meta("next_instance", 1))
 
     def _refresh(self) -> None:
@@ -356,29 +340,10 @@ class ProjectStore:
         used = self._db.row("SELECT 1 FROM instance WHERE category = ? LIMIT 1", (category_id,))
         return used is not None or self._history.last() > 0
 
-    def _row(self, instance_id: int) -> rows.Row:
-        row = self._db.row(f"{rows.SELECT} WHERE id = ?", (instance_id,))
-        if row is None:
-            raise ProjectError(f"there is no instance {instance_id}", where=self.path)
-        return row
-
     def _reserve(self, touched: Iterable[Touched]) -> None:
         self._next_id = max(self._next_id, 1 + max((t.instance for t in touched if t.before is None), default=0))
         if self._next_id > self._db.meta("next_instance", 1):
             self._db.set_meta("next_instance", self._next_id)
-
-    def _recount(self, change: Change) -> None:
-        if self._counts is None:
-            return
-        if len(change.frames) > _RECOUNT_BELOW:
-            self._counts = None
-            return
-        for key in change.frames:
-            row = self._db.row(f"{_COUNT} WHERE media = ? AND idx = ? GROUP BY media, idx", key)
-            if row is None:
-                self._counts.pop(key, None)
-            else:
-                self._counts[key] = FrameCounts(*row[2:])
 
 
 def _schema_blob(schema: Schema) -> bytes:

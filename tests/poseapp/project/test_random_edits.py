@@ -182,5 +182,5 @@ def _same(a: State_, b: State_) -> bool:
 
 TestRandomEdits = ProjectMachine.TestCase
 TestRandomEdits.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )

@@ -1,0 +1,72 @@
+"""The instances of a project: read one by one, by frame, by what they are; counted by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from engine.contract.errors import ProjectError
+from poseapp.project import rows
+from poseapp.project.database import Database
+from poseapp.project.model import Counts, FrameCounts, FrameKey, Instance, State
+
+_RECOUNT_BELOW = 200
+_COUNT = """
+SELECT media, idx, sum(state = 1), sum(state = 0), min(CASE WHEN state = 0 THEN score END) FROM instance
+"""
+
+
+class InstanceTable:
+    """The instance table of one project."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._counts: Counts | None = None
+
+    def forget(self) -> None:
+        """Count anew next time."""
+        self._counts = None
+
+    def get(self, instance_id: int) -> tuple[FrameKey, Instance]:
+        """Raises ProjectError when there is no such instance."""
+        row = self._db.row(f"{rows.SELECT} WHERE id = ?", (instance_id,))
+        if row is None:
+            raise ProjectError(f"there is no instance {instance_id}", where=self._db.path)
+        return FrameKey(row[1], row[2]), rows.from_row(row)
+
+    def of_frame(self, key: FrameKey) -> tuple[Instance, ...]:
+        found = self._db.rows(f"{rows.SELECT} WHERE media = ? AND idx = ? ORDER BY id", key)
+        return tuple(rows.from_row(row) for row in found)
+
+    def find(self, conditions: Mapping[str, Any], by_score: bool) -> list[tuple[FrameKey, int]]:
+        """Frame and id of the instances that meet all conditions (SQL with one ``?``, and its value)."""
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        order = "score, id" if by_score else "media, idx, id"
+        sql = f"SELECT media, idx, id FROM instance {where} ORDER BY {order}"
+        return [(FrameKey(m, n), i) for m, n, i in self._db.rows(sql, list(conditions.values()))]
+
+    def all(self, state: State | None) -> Iterator[tuple[FrameKey, Instance]]:
+        """Every instance with its frame, frame by frame, read in blocks."""
+        where, values = ("", ()) if state is None else ("WHERE state = ?", (int(state is State.LABELLED),))
+        for block in self._db.stream(f"{rows.SELECT} {where} ORDER BY media, idx, id", values):
+            for row in block:
+                yield FrameKey(row[1], row[2]), rows.from_row(row)
+
+    def counts(self) -> Counts:
+        if self._counts is None:
+            found = self._db.rows(f"{_COUNT} GROUP BY media, idx")
+            self._counts = Counts({FrameKey(m, i): FrameCounts(n, p, low) for m, i, n, p, low in found})
+        return self._counts
+
+    def recount(self, frames: Iterable[FrameKey]) -> None:
+        """Bring the counts of these frames up to date."""
+        keys = list(frames)
+        if self._counts is None or len(keys) > _RECOUNT_BELOW:
+            self._counts = None
+            return
+        for key in keys:
+            row = self._db.row(f"{_COUNT} WHERE media = ? AND idx = ? GROUP BY media, idx", key)
+            if row is None:
+                self._counts.pop(key, None)
+            else:
+                self._counts[key] = FrameCounts(*row[2:])

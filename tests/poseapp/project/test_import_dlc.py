@@ -1,0 +1,136 @@
+"""DeepLabCut labels: one animal and several, index in one column or three, Windows paths, missing points and images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.contract.errors import ProjectError
+from poseapp.project.importers.dlc import import_dlc
+from poseapp.project.model import FrameKey
+from poseapp.project.store import ProjectStore
+
+SINGLE = """scorer,me,me,me,me
+bodyparts,snout,snout,tail,tail
+coords,x,y,x,y
+labeled-data/v/img2.png,1.5,2.5,3,4
+labeled-data\\v\\img10.png,5,6,,
+labeled-data/v/none.png,5,6,7,8
+labeled-data/v/img3.png,,,NaN,nan
+"""
+
+MULTI = """scorer,,,me,me,me,me,me,me
+individuals,,,one,one,two,two,single,single
+bodyparts,,,snout,snout,snout,snout,corner,corner
+coords,,,x,y,x,y,x,y
+labeled-data,v,img2.png,1,2,3,4,9,9
+labeled-data,v,img3.png,,,5,6,,
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "dlc"
+    (folder / "labeled-data" / "v").mkdir(parents=True)
+    for name in ("img2", "img3", "img10"):
+        cv2.imwrite(str(folder / "labeled-data" / "v" / f"{name}.png"), np.zeros((20, 30, 3), np.uint8))
+    return folder
+
+
+def table(project: Path, text: str, name: str = "CollectedData_me.csv") -> Path:
+    path = project / "labeled-data" / "v" / name
+    path.write_text(text, encoding="utf-8-sig")
+    return path
+
+
+@pytest.fixture
+def empty(tmp_path: Path):
+    with ProjectStore.create(tmp_path / "x.pose") as store:
+        yield store
+
+
+def test_one_animal(project: Path, empty: ProjectStore) -> None:
+    (project / "config.yaml").write_text("scorer: me\nskeleton:\n- - snout\n  - tail\nskeleton_color: black\n")
+    report = import_dlc(empty, table(project, SINGLE))
+    assert (report.images, report.annotations) == (3, 2)
+    assert report.problems == ["Image not found, its labels are left out: labeled-data/v/none.png"]
+    (category,) = empty.categories()
+    assert (category.name, category.schema.names) == ("animal", ("snout", "tail"))
+    assert category.schema.limb_indices.tolist() == [[0, 1]]
+    first_frame = empty.frames()[0]
+    assert (first_frame.name, first_frame.width, first_frame.height) == ("labeled-data/v/img2.png", 30, 20)
+    (first,), (second,) = empty.instances(FrameKey(1, 0)), empty.instances(FrameKey(1, 1))
+    assert first.keypoints.tolist() == [[1.5, 2.5], [3, 4]]
+    assert first.by_human.all()
+    assert second.visibility.tolist() == [2, 0]
+    assert empty.instances(FrameKey(1, 2)) == ()
+    assert empty.frame_path(FrameKey(1, 1)).is_file()
+    assert empty.new_ids(1)[0] == 3
+
+
+def test_several_animals_and_a_point_of_its_own(project: Path, empty: ProjectStore) -> None:
+    import_dlc(empty, table(project, MULTI))
+    assert [(c.name, c.schema.names) for c in empty.categories()] == [("animal", ("snout",)), ("single", ("corner",))]
+    assert [i.keypoints.tolist() for i in empty.instances(FrameKey(1, 0))] == [[[1, 2]], [[3, 4]], [[9, 9]]]
+    assert [i.keypoints.tolist() for i in empty.instances(FrameKey(1, 1))] == [[[5, 6]]]
+    assert empty.instances(FrameKey(1, 0))[0].track is None
+
+
+def test_individuals_are_tracks_where_identity_is_known(project: Path, empty: ProjectStore) -> None:
+    (project / "config.yaml").write_text("identity: true\n")
+    import_dlc(empty, table(project, MULTI))
+    assert [i.track for i in empty.instances(FrameKey(1, 0))] == [0, 1, 2]
+
+
+def test_a_whole_project_takes_the_labels_of_its_scorer(project: Path, empty: ProjectStore) -> None:
+    (project / "config.yaml").write_text("scorer: me # the one\nskeleton: [[snout, tail]]\n")
+    table(project, SINGLE)
+    table(project, SINGLE.replace("1.5", "99"), "CollectedData_a.csv")
+    assert import_dlc(empty, project).annotations == 2
+    assert empty.instances(FrameKey(1, 0))[0].keypoints[0].tolist() == [1.5, 2.5]
+    assert len(empty.categories()[0].schema.limbs) == 1
+
+
+def test_a_csv_moved_next_to_its_images(project: Path, empty: ProjectStore, tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    (project / "labeled-data" / "v" / "img2.png").rename(flat / "img2.png")
+    (flat / "labels.csv").write_text(SINGLE)
+    report = import_dlc(empty, flat / "labels.csv")
+    assert (report.images, report.annotations) == (1, 1)
+    assert empty.frames()[0].name == "img2.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n", "not a DeepLabCut label table"),
+        ("", "not a DeepLabCut label table"),
+        (SINGLE.replace("1.5", "abc"), "'abc' in column 2 is not a number"),
+        (SINGLE.replace("coords,x,y,x,y", "coords,x,y,x,likelihood"), "no column for x or y"),
+        (SINGLE.replace("labeled-data/v/img2.png", "17"), "frames of a video"),
+    ],
+)
+def test_faulty_tables_are_told_and_nothing_is_kept(project: Path, empty: ProjectStore, text: str, words: str) -> None:
+    with pytest.raises(ProjectError, match=words):
+        import_dlc(empty, table(project, text))
+    assert empty.frame_count() == 0
+    assert empty.categories() == []
+
+
+def test_a_folder_without_labels_is_told(empty: ProjectStore, tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="no labels"):
+        import_dlc(empty, tmp_path)
+
+
+def test_the_real_mouse_project(shared: Path, empty: ProjectStore) -> None:
+    report = import_dlc(empty, shared / "data" / "openfield-mouse")
+    assert (report.images, report.annotations) == (92, 92)
+    assert "img0092.png and 23 more" in report.problems[0]
+    assert empty.categories()[0].schema.names == ("snout", "leftear", "rightear", "tailbase")
+    first = empty.instances(FrameKey(1, 0))[0]
+    assert first.keypoints[0].tolist() == [21.521, 265.428]
+    assert (empty.frames()[0].width, empty.frames()[0].height) == (640, 480)

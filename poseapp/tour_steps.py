@@ -27,7 +27,7 @@ from poseapp.tour import STEP_SECONDS, TRAINING_SECONDS, Summary, breathe, check
 
 NO_MODIFIER = Qt.KeyboardModifier.NoModifier
 MODEL_NAME = "tour-person"
-TRAINING_STEPS = 24
+TRAINING_STEPS = 120
 
 
 class Journey:
@@ -58,6 +58,9 @@ class Journey:
     # --- acting
 
     def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = NO_MODIFIER, widget: QWidget | None = None) -> None:
+        if QApplication.activeWindow() is not self.window:  # a dialog has closed, and no desktop gave the focus back
+            self.window.activateWindow()
+            breathe(60)
         QTest.keyClick(widget or self.window.canvas, key, modifier)
         breathe(60)
 
@@ -242,7 +245,8 @@ class Journey:
             check(pose.source == self.window.settings.model, "the pose in the box is not the model's")
             x1, y1, x2, y2 = pose.box if pose.box is not None else (0, 0, 0, 0)
             seen = pose.keypoints[np.asarray(pose.scores) > 0.3]
-            inside = ((seen >= (x1 - 5, y1 - 5)) & (seen <= (x2 + 5, y2 + 5))).all(axis=1)
+            room = 0.125 * max(x2 - x1, y2 - y1)  # what the crop shows around the box
+            inside = ((seen >= (x1 - room, y1 - room)) & (seen <= (x2 + room, y2 + room))).all(axis=1)
             check(len(seen) >= 5 and inside.mean() > 0.9, "the points are not in the box")
             checked.append(f"{len(seen)} certain points inside the drawn box")
 
@@ -301,8 +305,8 @@ class Journey:
             dialog: FineTuneDialog = self.dialog(FineTuneDialog)
             wait_until(lambda: dialog.plan() is not None, "the count of labels")
             dialog.name.setText(MODEL_NAME)
-            dialog._advanced.update(steps_per_epoch=TRAINING_STEPS // 3, batch=4)
-            dialog.epochs.setValue(3)
+            dialog._advanced.update(steps_per_epoch=TRAINING_STEPS // 4, batch=4)
+            dialog.epochs.setValue(4)
             breathe(100)
             check(dialog.start_button.isEnabled(), f"training cannot start: {dialog.findings.texts}")
             self.picture("fine-tune", dialog)

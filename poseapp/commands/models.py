@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import PoseError
+from engine.contract.predictions import Prediction
 from engine.contract.schemas import find_schema
 from engine.zoo import ModelEntry, find_model
 from poseapp.commands.context import Context
@@ -21,6 +22,8 @@ from poseapp.project import edits
 from poseapp.project.model import Category, Edit, FrameKey
 
 DEFAULT_THRESHOLD = 0.2
+MIN_KEYPOINT_SCORE = 0.15
+"""Points that a model is less sure of are absent from its predictions: a guess off the picture is no label."""
 _runs = itertools.count(1)
 
 
@@ -93,7 +96,14 @@ def run_on(
             ids = store.new_ids(len(result.predictions))
             made.append(
                 edits.add_predictions(
-                    result.key, existing, result.predictions, category, ids, entry.id, replace_predicted
+                    result.key,
+                    existing,
+                    within_picture(result),
+                    category,
+                    ids,
+                    entry.id,
+                    replace_predicted,
+                    min_keypoint_score=MIN_KEYPOINT_SCORE,
                 )
             )
             tally["poses"] += len(made[-1].frames[0].after)
@@ -146,7 +156,14 @@ def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
         for result in results:
             ids = store.new_ids(len(result.predictions))
             edit = edits.add_predictions(
-                key, store.instances(key), result.predictions, category, ids, entry.id, replace_predicted=False
+                key,
+                store.instances(key),
+                within_picture(result),
+                category,
+                ids,
+                entry.id,
+                replace_predicted=False,
+                min_keypoint_score=MIN_KEYPOINT_SCORE,
             )
             if session.apply(replace(edit, text="Pose in box")) and session.frame == key:
                 session.select(instances=[i.id for f in edit.frames for i in f.after])
@@ -175,6 +192,18 @@ def _target(context: Context, choice: ModelChoice, *, quiet: bool = False) -> tu
     if quiet and session.categories():
         return None
     return entry, session.ensure_category(schema.category or schema.name, schema)
+
+
+def within_picture(result: FrameResult) -> list[Prediction]:
+    """The predictions, points outside the picture with score 0: there is nothing to be seen there."""
+    width, height = result.size
+    kept: list[Prediction] = []
+    for prediction in result.predictions:
+        points = prediction.keypoints.copy()
+        inside = ((points[:, :2] >= -0.5) & (points[:, :2] <= (width - 0.5, height - 0.5))).all(axis=1)
+        points[~inside, 2] = 0.0
+        kept.append(replace(prediction, keypoints=points))
+    return kept
 
 
 def schema_of(entry: ModelEntry) -> Any:

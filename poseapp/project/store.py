@@ -12,10 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
-from engine.contract.errors import ProjectError
-from engine.contract.schema import Schema, schema_from_dict
+from engine.contract.schema import Schema
+from poseapp.project.categories import CategoryTable
 from poseapp.project.database import Database
 from poseapp.project.frames import FrameTable
 from poseapp.project.history import History, Touched, write_instances, write_states
@@ -46,7 +44,7 @@ class ProjectStore:
         self._frames = FrameTable(database)
         self._instances = InstanceTable(database)
         self._history = History(database)
-        self._categories: dict[int, Category] | None = None
+        self._categories = CategoryTable(database)
         self._seen_version = database.data_version()
         self._next_id = database.meta("next_instance", 1)
 
@@ -136,20 +134,15 @@ class ProjectStore:
 
     def categories(self) -> list[Category]:
         self._refresh()
-        return list(self._category_map().values())
+        return list(self._categories.all().values())
 
     def category(self, category_id: int) -> Category:
         """Raises ProjectError when there is no such category."""
-        found = self._category_map().get(category_id)
-        if found is None:
-            raise ProjectError(f"there is no category {category_id}", where=self.path)
-        return found
+        self._refresh()
+        return self._categories.get(category_id)
 
     def add_category(self, name: str, schema: Schema) -> Category:
-        with self._db.write():
-            number = self._db.run("INSERT INTO category (name, schema) VALUES (?, ?)", (name, _schema_blob(schema)))
-        self._categories = None
-        return self.category(number)
+        return self._categories.add(name, schema)
 
     def update_category(self, category_id: int, *, name: str | None = None, schema: Schema | None = None) -> Category:
         """Rename a category, or change names, limbs, colours and sigmas of its points.
@@ -157,19 +150,7 @@ class ProjectStore:
         Raises:
             ProjectError: the number of points would change although there are instances, here or in the history.
         """
-        old = self.category(category_id)
-        new = Category(category_id, old.name if name is None else name, old.schema if schema is None else schema)
-        if new.schema.num_keypoints != old.schema.num_keypoints and self._is_used(category_id):
-            raise ProjectError(
-                f"{old.name!r} has instances with {old.schema.num_keypoints} points; make a new category for "
-                f"{new.schema.num_keypoints}",
-                where=self.path,
-            )
-        with self._db.write():
-            values = (new.name, _schema_blob(new.schema), category_id)
-            self._db.run("UPDATE category SET name = ?, schema = ? WHERE id = ?", values)
-        self._categories = None
-        return new
+        return self._categories.update(category_id, name, schema)
 
     # --- instances
 
@@ -258,7 +239,7 @@ class ProjectStore:
         with self._db.write():
             touched: list[Touched] = []
             for block in blocks(edit.frames):
-                found = compare_instances(self._db, self._frames, self._category_map(), block)
+                found = compare_instances(self._db, self._frames, self._categories.all(), block)
                 write_instances(self._db, found)
                 touched += found
             check_once(t.instance for t in touched)
@@ -316,7 +297,7 @@ class ProjectStore:
         """Forget what is cached after an importer has written to the tables."""
         self._frames.forget()
         self._instances.forget()
-        self._categories = None
+        self._categories.forget()
         self._next_id = max(self._next_id, self._db.meta("next_instance", 1))
 
     def _refresh(self) -> None:
@@ -325,26 +306,7 @@ class ProjectStore:
             self._seen_version = version
             self.imported()
 
-    def _category_map(self) -> dict[int, Category]:
-        if self._categories is None:
-            found = self._db.rows("SELECT id, name, schema FROM category ORDER BY id")
-            self._categories = {
-                i: Category(
-                    i, name, schema_from_dict(msgspec.json.decode(blob), where=f"{self.path}: category {name!r}")
-                )
-                for i, name, blob in found
-            }
-        return self._categories
-
-    def _is_used(self, category_id: int) -> bool:
-        used = self._db.row("SELECT 1 FROM instance WHERE category = ? LIMIT 1", (category_id,))
-        return used is not None or self._history.last() > 0
-
     def _reserve(self, touched: Iterable[Touched]) -> None:
         self._next_id = max(self._next_id, 1 + max((t.instance for t in touched if t.before is None), default=0))
         if self._next_id > self._db.meta("next_instance", 1):
             self._db.set_meta("next_instance", self._next_id)
-
-
-def _schema_blob(schema: Schema) -> bytes:
-    return msgspec.json.encode(schema.to_dict())

@@ -3,24 +3,27 @@
 From the empty window: sample photographs, poses by the model, a joint dragged, undo and redo, a pose in a drawn box,
 accept, COCO export, fine-tuning as a process, the trained model run. Leaves numbered pictures, the exported file, the
 trained checkpoint and a summary in DIR. The environment is the tour's own: settings, models and projects of the user
-are not touched.
+are not touched. ``POSEAPP_TOUR_STEPS`` sets the number of training steps.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 STEP_SECONDS = 120.0
 TRAINING_SECONDS = 420.0
+DEFAULT_TRAINING_STEPS = 120
 
 
 class TourError(Exception):
@@ -29,26 +32,98 @@ class TourError(Exception):
 
 @dataclass
 class Summary:
-    """What the tour saw."""
+    """What the tour saw. Each step has number, step, checked, seconds and pictures."""
 
+    size: tuple[int, int] = (0, 0)
     steps: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, folder: Path, failed: str = "") -> None:
-        data = {"passed": not failed, "failed": failed, "steps": self.steps}
+        from poseapp import __version__
+
+        data = {
+            "passed": not failed,
+            "failed": failed,
+            "version": __version__,
+            "window": list(self.size),
+            "seconds": round(sum(step["seconds"] for step in self.steps), 1),
+            "steps": self.steps,
+        }
         (folder / "summary.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
-        lines = ["# Tour", "", "| | step | checked | seconds |", "|---|---|---|---|"]
-        lines += [f"| {s['number']} | {s['step']} | {s['checked']} | {s['seconds']:.1f} |" for s in self.steps]
-        lines += ["", f"Failed: {failed}" if failed else "All steps passed."]
+        lines = ["# Tour", "", "| | step | checked | seconds | pictures |", "|---|---|---|---|---|"]
+        for step in self.steps:
+            pictures = " ".join(f"[{name}]({name})" for name in step["pictures"])
+            lines.append(
+                f"| {step['number']} | {step['step']} | {step['checked']} | {step['seconds']:.1f} | {pictures} |"
+            )
+        lines += ["", f"Failed: {failed}" if failed else f"All steps passed in {data['seconds']} s."]
         (folder / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def run_tour(folder: Path, *, size: str = "1280x800") -> int:
-    """Drive the window; returns 0 only if the result of every step was right."""
-    width, height = _size(size)
+    """Drive the window.
+
+    Returns:
+        0 only if the result of every step was right; 1 when a step failed (named on standard error and in the summary),
+        2 for a size that cannot be read or a folder that cannot be written.
+    """
+    try:
+        width, height = (int(part) for part in size.lower().split("x"))
+    except ValueError:
+        return _say(f"--tour-size wants WIDTHxHEIGHT, not {size!r}", 2)
     folder = folder.absolute()
+    try:
+        _clear(folder)
+    except OSError as error:
+        return _say(f"{error.filename}: {error.strerror}", 2)
+    summary = Summary((width, height))
+    with _own_home() as home:
+        failed = _drive(folder, home, summary)
+    summary.write(folder, failed)
+    if failed:
+        return _say(f"tour: {failed}; pictures are in {folder}", 1)
+    sys.stdout.write(f"{len(summary.steps)} steps passed; pictures, COCO file and checkpoint are in {folder}\n")
+    return 0
+
+
+def _drive(folder: Path, home: Path, summary: Summary) -> str:
+    """Go through the journey; returns what failed, or ""."""
+    from poseapp.tour_steps import Journey
+
+    defects: list[str] = []
+    hook = sys.excepthook
+
+    def noted(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        """Qt swallows what a slot raises; here it fails the tour."""
+        defects.append(f"{kind.__name__}: {error}")
+        hook(kind, error, trace)
+
+    sys.excepthook = noted
+    journey = Journey(folder, home, summary, defects)
+    try:
+        journey.go()
+    except TourError as error:
+        journey.picture("failed")
+        return str(error)
+    except Exception as error:  # a defect: the summary says which step, the log where
+        logging.getLogger(__name__).exception("the tour broke off")
+        return f"after step {len(summary.steps)}: {type(error).__name__}: {error}"
+    finally:
+        journey.close()
+        sys.excepthook = hook
+    return defects[0] if defects else ""
+
+
+def _clear(folder: Path) -> None:
+    """Make the folder, and take away what an earlier tour left in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in [*folder.glob("[0-9][0-9]-*.png"), *folder.glob("summary.*")]:
-        old.unlink()
+    for pattern in ("[0-9][0-9]-*.png", "summary.json", "summary.md", "labels.json", "trained.safetensors"):
+        for old in folder.glob(pattern):
+            old.unlink()
+
+
+@contextmanager
+def _own_home() -> Iterator[Path]:
+    """Settings, data, models and runs in a temporary folder, for the time of the tour."""
     home = Path(tempfile.mkdtemp(prefix="poseapp-tour-"))
     kept = dict(os.environ)
     os.environ.update(
@@ -56,39 +131,29 @@ def run_tour(folder: Path, *, size: str = "1280x800") -> int:
         XDG_DATA_HOME=str(home / "data"),
         XDG_CACHE_HOME=str(home / "cache"),
         POSEAPP_MODELS=str(home / "models"),
+        POSEAPP_RUNS=str(home / "runs"),
     )
-    summary = Summary()
     try:
         from PySide6.QtCore import QSettings
 
         QSettings.setDefaultFormat(QSettings.Format.IniFormat)
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(home / "config"))
-        from poseapp.tour_steps import Journey
-
-        journey = Journey(folder, home, summary, (width, height))
-        try:
-            journey.go()
-        finally:
-            journey.close()
-    except TourError as error:
-        summary.write(folder, str(error))
-        sys.stderr.write(f"poseapp: tour: {error}; pictures are in {folder}\n")
-        return 1
+        yield home
     finally:
         os.environ.clear()
         os.environ.update(kept)
         shutil.rmtree(home, ignore_errors=True)
-    summary.write(folder)
-    sys.stdout.write(f"{len(summary.steps)} steps passed; pictures, COCO file and checkpoint are in {folder}\n")
-    return 0
 
 
-def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise SystemExit(f"poseapp: --tour-size wants WIDTHxHEIGHT, not {text!r}") from None
-    return width, height
+def _say(text: str, status: int) -> int:
+    sys.stderr.write(f"poseapp: {text}\n")
+    return status
+
+
+def training_steps() -> int:
+    """How many steps the tour's fine-tuning takes."""
+    wanted = os.environ.get("POSEAPP_TOUR_STEPS", "")
+    return max(4, int(wanted)) if wanted.isdecimal() else DEFAULT_TRAINING_STEPS
 
 
 def wait_until(done: Callable[[], Any], what: str, seconds: float = STEP_SECONDS) -> Any:

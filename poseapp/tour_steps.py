@@ -2,137 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
+from engine.checkpoint_info import read_info
 from engine.contract.coco import CocoDataset
 from engine.zoo import list_models
 from poseapp.application import make_application
 from poseapp.dialogs.export_coco import ExportCocoDialog
 from poseapp.dialogs.fine_tune import FineTuneDialog
-from poseapp.dialogs.run_model import RunModelDialog
+from poseapp.dialogs.models import ModelsDialog
+from poseapp.dialogs.run_model import ALL, RunModelDialog
+from poseapp.jobs.training import RunState
 from poseapp.main_window import MainWindow
 from poseapp.project.model import OCCLUDED, VISIBLE, Instance, State
-from poseapp.tour import STEP_SECONDS, TRAINING_SECONDS, Summary, breathe, check, wait_until
+from poseapp.tour import STEP_SECONDS, TRAINING_SECONDS, Summary, breathe, check, training_steps, wait_until
+from poseapp.tour_hands import Hands
 
-NO_MODIFIER = Qt.KeyboardModifier.NoModifier
 MODEL_NAME = "tour-person"
-TRAINING_STEPS = 120
+EPOCHS = 4
+BATCH = 8
+CERTAIN = 0.3
+CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 
-class Journey:
-    """The window under way."""
+class Journey(Hands):
+    """The window under way, from the first start to a model of one's own."""
 
-    def __init__(self, folder: Path, home: Path, summary: Summary, size: tuple[int, int]) -> None:
-        self.folder, self.home, self.summary = folder, home, summary
-        self.application: QApplication = make_application()
-        self.window = MainWindow()
-        self.window.resize(*size)
-        self.window.set_theme("dark")
-        self.window.show()
-        self.window.resize(*size)
-        self.said: list[str] = []
-        tell = self.window.tell
-
-        def heard(text: str, kind: str = "info") -> None:
-            self.said.append(f"{kind}: {text}")
-            tell(text, kind)
-
-        self.window.tell = heard  # type: ignore[method-assign]
-        breathe(150)
+    def __init__(self, folder: Path, home: Path, summary: Summary, defects: list[str]) -> None:
+        self.home = home
+        make_application()
+        window = MainWindow()
+        super().__init__(window, folder, summary, defects)
+        window.set_theme("dark")
+        window.show()
+        window.resize(*summary.size)
+        breathe(200)
 
     def close(self) -> None:
         self.window.close()
         breathe(50)
 
-    # --- acting
-
-    def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = NO_MODIFIER, widget: QWidget | None = None) -> None:
-        if QApplication.activeWindow() is not self.window:  # a dialog has closed, and no desktop gave the focus back
-            self.window.activateWindow()
-            breathe(60)
-        QTest.keyClick(widget or self.window.canvas, key, modifier)
-        breathe(60)
-
-    def at(self, x: float, y: float) -> QPoint:
-        """Place in the canvas of image pixels."""
-        return self.window.canvas.to_view(x, y).toPoint()
-
-    def drag(self, start: QPoint, end: QPoint) -> None:
-        view = self.window.canvas.viewport()
-        QTest.mouseMove(view, start)
-        QTest.mousePress(view, Qt.MouseButton.LeftButton, NO_MODIFIER, start)
-        for share in np.linspace(0.2, 1.0, 6):
-            QTest.mouseMove(view, start + (end - start) * float(share))
-            breathe(15)
-        QTest.mouseRelease(view, Qt.MouseButton.LeftButton, NO_MODIFIER, end)
-        breathe(80)
-
-    def click(self, place: QPoint, button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
-        view = self.window.canvas.viewport()
-        QTest.mouseMove(view, place)
-        breathe(30)
-        QTest.mouseClick(view, button, NO_MODIFIER, place)
-        breathe(60)
-
-    def press(self, widget: QWidget) -> None:
-        QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
-        breathe(80)
-
-    def dialog(self, kind: type[QDialog]) -> Any:
-        found = wait_until(lambda: self.window.findChildren(kind), f"the dialog {kind.__name__}", 20)
-        breathe(150)
-        return found[-1]
-
-    def picture(self, name: str, widget: QWidget | None = None) -> None:
-        breathe(120)
-        number = len(self.summary.steps) + 1
-        shot = (widget or self.window).grab()
-        path = self.folder / f"{number:02d}-{name}.png"
-        check(not shot.isNull() and shot.save(str(path)), f"{path.name} could not be written")
-
-    @contextmanager
-    def step(self, title: str, name: str, widget: Callable[[], QWidget] | None = None) -> Iterator[list[str]]:
-        start, checked = time.monotonic(), []
-        yield checked
-        self.picture(name, None if widget is None else widget())
-        self.summary.steps.append(
-            {
-                "number": len(self.summary.steps) + 1,
-                "step": title,
-                "checked": "; ".join(checked),
-                "seconds": time.monotonic() - start,
-            }
-        )
-
-    # --- looking
-
-    @property
-    def instances(self) -> tuple[Instance, ...]:
-        return self.window.session.instances
-
-    def stored(self, instance: int) -> Instance:
-        store = self.window.session.store
-        assert store is not None
-        return store.instance(instance)
-
-    def idle(self) -> bool:
-        return not self.window.runner.active()
-
-    # --- the journey
-
     def go(self) -> None:
-        self.empty_window()
+        """All steps.
+
+        Raises:
+            TourError: naming the first step that failed.
+        """
+        self.first_start()
         self.open_sample()
         self.run_model()
         self.drag_joint()
@@ -141,101 +63,100 @@ class Journey:
         self.accept_all()
         self.export()
         self.fine_tune()
-        self.use_trained()
-        self.command_palette()
+        self.model_list()
+        self.run_trained()
         self.light_theme()
 
-    def empty_window(self) -> None:
-        with self.step("The first start", "first-start") as checked:
+    def first_start(self) -> None:
+        with self.step("First start", "first-start") as checked:
             check(self.window.middle.currentWidget() is self.window.empty, "the first page is not shown")
-            checked.append("first page with four ways to begin")
+            check(self.window.size().toTuple() == self.summary.size, "the window has not the wanted size")
+            checked.append(f"the first page offers {len(self.window.empty.buttons)} ways to begin")
 
     def open_sample(self) -> None:
         with self.step("Open the sample", "sample") as checked:
             self.press(self.window.empty.buttons["open_sample"])
             wait_until(lambda: len(self.window.session.frames) == 3, "the three sample photographs")
             wait_until(lambda: self.window.canvas.image_size is not None and self.idle(), "the first photograph")
+            check(self.home in self.store.path.parents, "the sample was not copied to a folder of its own")
             breathe(500)
             checked.append("3 photographs listed, the first one shown")
 
     def run_model(self) -> None:
         with self.step("Run the model on all images", "predictions") as checked:
-            self.key(Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+            self.key(Qt.Key.Key_R, CONTROL | SHIFT)
             dialog: RunModelDialog = self.dialog(RunModelDialog)
-            dialog.which.setCurrentIndex(dialog.which.findData("all"))
+            dialog.which.setCurrentIndex(dialog.which.findData(ALL))
             self.picture("run-model", dialog)
             self.press(dialog.run_button)
-            store = self.window.session.store
-            assert store is not None
-            wait_until(lambda: self.idle() and store.summary().predicted >= 3, "poses from the model", STEP_SECONDS * 2)
-            check(store.summary().predicted_frames == 3, "the model did not find somebody on every photograph")
+            wait_until(lambda: self.idle() and self.store.summary().predicted >= 3, "poses", STEP_SECONDS * 2)
+            found = self.store.summary()
+            check(found.predicted_frames == 3, "the model did not find somebody on every photograph")
             check(all(i.state is State.PREDICTED for i in self.instances), "predictions are not marked as such")
-            checked.append(f"{store.summary().predicted} poses on 3 photographs, marked as predictions")
+            checked.append(f"{found.predicted} poses on 3 photographs, marked as predictions")
 
     def drag_joint(self) -> None:
         with self.step("Drag a joint", "drag") as checked:
             canvas, session = self.window.canvas, self.window.session
-            canvas.setFocus()
+            self.quiet()
             pose = max(self.instances, key=lambda i: i.score or 0.0)
             index = self._free_point(pose)
             x, y = pose.keypoints[index]
             start, end = self.at(x, y), self.at(x + 14, y - 10)
-            wanted = canvas.to_image(end.toPointF())
-            grabbed = canvas.to_image(start.toPointF())
+            shift = canvas.to_image(end.toPointF()) - canvas.to_image(start.toPointF())
             self.drag(start, end)
-            moved = self.stored(pose.id)
-            expected = np.array([x + wanted.x() - grabbed.x(), y + wanted.y() - grabbed.y()])
-            check(np.abs(moved.keypoints[index] - expected).max() < 2.0, "the joint is not where it was dropped")
+            moved = self.store.instance(pose.id)
+            error = float(np.abs(moved.keypoints[index] - (x + shift.x(), y + shift.y())).max())
+            check(error < 2.0, f"the joint lies {error:.1f} px from where it was dropped")
             check(moved.state is State.LABELLED and bool(moved.by_human[index]), "the pose is not a person's now")
             others = np.arange(moved.num_keypoints) != index
             check(np.array_equal(moved.keypoints[others], pose.keypoints[others]), "other points moved too")
             session.select(instances=[pose.id])
-            self._dragged = (pose.id, index, pose, moved)
+            self._dragged = (pose, moved, index)
             name = session.schema_of(pose).names[index]
-            checked.append(f"{name} moved to where it was dropped, no other point, saved")
+            checked.append(f"{name} lies where it was dropped ({error:.2f} px), no other point moved, saved")
 
     def _free_point(self, pose: Instance) -> int:
-        """A visible point with no other one near it."""
-        canvas = self.window.canvas
-        best, best_room = -1, -1.0
+        """A visible point well inside the picture, the one with most room around it."""
         everything = np.concatenate([i.keypoints[i.visibility > 0] for i in self.instances])
-        width, height = canvas.image_size or (1, 1)
+        width, height = self.window.canvas.image_size or (1, 1)
+        rooms: dict[int, float] = {}
         for index in np.flatnonzero(pose.visibility):
             x, y = pose.keypoints[index]
-            if not (30 < x < width - 30 and 30 < y < height - 30):
-                continue
-            room = float(np.sort(np.hypot(*(everything - pose.keypoints[index]).T))[1])
-            if room > best_room:
-                best, best_room = int(index), room
-        check(best >= 0, "no point to drag")
-        return best
+            if 30 < x < width - 30 and 30 < y < height - 30:
+                rooms[int(index)] = float(np.sort(np.hypot(*(everything - pose.keypoints[index]).T))[1])
+        check(rooms, "no point to drag")
+        return max(rooms, key=lambda index: rooms[index])
 
     def visibility_and_history(self) -> None:
-        with self.step("Visibility, undo, redo", "undo") as checked:
-            number, index, before, moved = self._dragged
-            x, y = self.stored(number).keypoints[index]
-            self.click(self.at(x, y), Qt.MouseButton.RightButton)
-            check(self.stored(number).visibility[index] == OCCLUDED, "right click did not make the point occluded")
-            control = Qt.KeyboardModifier.ControlModifier
-            self.key(Qt.Key.Key_Z, control)
-            check(self.stored(number).visibility[index] == VISIBLE, "undo did not bring the visibility back")
-            self.key(Qt.Key.Key_Z, control)
-            check(self.stored(number).same_as(before), "undo did not bring the joint back")
-            self.key(Qt.Key.Key_Z, control | Qt.KeyboardModifier.ShiftModifier)
-            check(self.stored(number).same_as(moved), "redo did not move the joint again")
-            self.key(Qt.Key.Key_Y, control)
-            check(self.stored(number).visibility[index] == OCCLUDED, "redo did not hide the point again")
+        with self.step("Visibility, undo, redo", "undo-redo") as checked:
+            before, moved, index = self._dragged
+            number = before.id
+
+            def now() -> Instance:
+                found: Instance = self.store.instance(number)
+                return found
+
+            self.click(self.at(*now().keypoints[index]), Qt.MouseButton.RightButton)
+            check(now().visibility[index] == OCCLUDED, "a right click did not make the point occluded")
+            self.key(Qt.Key.Key_Z, CONTROL)
+            check(now().visibility[index] == VISIBLE, "undo did not bring the visibility back")
+            self.key(Qt.Key.Key_Z, CONTROL)
+            check(now().same_as(before), "undo did not bring the joint back")
+            self.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+            check(now().same_as(moved), "redo did not move the joint again")
+            self.key(Qt.Key.Key_Y, CONTROL)
+            check(now().visibility[index] == OCCLUDED, "redo did not hide the point again")
             self.window.session.select(instances=[number], points=[(number, index)])
             self.window.docks[1].raise_()
             checked.append("occluded by right click; undo twice and redo twice gave exactly the states before")
 
     def pose_in_box(self) -> None:
         with self.step("Draw a box, the model fills it", "box") as checked:
-            canvas, session = self.window.canvas, self.window.session
-            session.select(instances=[i.id for i in self.instances])
-            canvas.setFocus()
+            canvas = self.window.canvas
+            self.key(Qt.Key.Key_A, CONTROL)
             self.key(Qt.Key.Key_Delete)
-            check(not self.instances, "delete did not take the poses away")
+            check(not self.instances, "Delete did not take the poses away")
             width, height = canvas.image_size or (1, 1)
             self.key(Qt.Key.Key_N)
             check(canvas.tool == "box", "N did not take the box tool")
@@ -243,8 +164,9 @@ class Journey:
             wait_until(lambda: self.instances and self.idle(), "the pose in the box")
             (pose,) = self.instances
             check(pose.source == self.window.settings.model, "the pose in the box is not the model's")
-            x1, y1, x2, y2 = pose.box if pose.box is not None else (0, 0, 0, 0)
-            seen = pose.keypoints[np.asarray(pose.scores) > 0.3]
+            check(pose.box is not None and pose.scores is not None, "the pose has no box")
+            x1, y1, x2, y2 = pose.box  # type: ignore[misc]
+            seen = pose.keypoints[np.asarray(pose.scores) > CERTAIN]
             room = 0.125 * max(x2 - x1, y2 - y1)  # what the crop shows around the box
             inside = ((seen >= (x1 - room, y1 - room)) & (seen <= (x2 + room, y2 + room))).all(axis=1)
             check(len(seen) >= 5 and inside.mean() > 0.9, "the points are not in the box")
@@ -252,126 +174,135 @@ class Journey:
 
     def accept_all(self) -> None:
         with self.step("Accept the predictions", "accepted") as checked:
-            store = self.window.session.store
-            assert store is not None
             for _ in range(len(self.window.session.frames)):
                 if self.window.session.predicted():
-                    self.key(Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+                    self.key(Qt.Key.Key_Return, SHIFT)
                 self.key(Qt.Key.Key_D)
-            check(store.summary().predicted == 0, "predictions are left")
-            check(store.summary().labelled_frames == 3, "not every photograph is labelled")
+            found = self.store.summary()
+            check(found.predicted == 0, "predictions are left")
+            check(found.labelled_frames == 3, "not every photograph is labelled")
             self.key(Qt.Key.Key_Home)
             self.window.docks[0].raise_()
             breathe(200)
-            checked.append(f"{store.summary().labelled} labelled poses, no prediction left")
+            checked.append(f"{found.labelled} labelled poses, no prediction left")
 
     def export(self) -> None:
         target = self.folder / "labels.json"
-        target.unlink(missing_ok=True)
         with self.step("Export COCO", "exported") as checked:
-            store = self.window.session.store
-            assert store is not None
-            self.key(Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+            self.key(Qt.Key.Key_E, CONTROL)
             dialog: ExportCocoDialog = self.dialog(ExportCocoDialog)
-            dialog.path.setText(str(target))
+            self.type(dialog.path, str(target))
             self.picture("export", dialog)
             self.press(dialog.export_button)
             wait_until(lambda: target.exists() and self.idle(), "the COCO file")
             data = CocoDataset.read(target)
             check(len(data.images) == 3, "the file does not hold the three images")
-            check(len(data.annotations) == store.summary().labelled, "the file does not hold every label")
-            plain = json.loads(target.read_text(encoding="utf-8"))
-            mine = sorted(np.round(i.keypoints[i.visibility > 0].sum(), 3) for _, i in store.all_instances())
-            theirs = sorted(
-                np.round(
-                    sum(
-                        v
-                        for n in range(0, len(a["keypoints"]), 3)
-                        if a["keypoints"][n + 2]
-                        for v in a["keypoints"][n : n + 2]
-                    ),
-                    3,
-                )
-                for a in plain["annotations"]
-            )
-            check(np.allclose(mine, theirs, atol=0.01), "coordinates in the file differ from the project's")
-            checked.append(f"{len(data.annotations)} poses read back from labels.json with equal coordinates")
+            labels = [instance for _, instance in self.store.all_instances(State.LABELLED)]
+            check(len(data.annotations) == len(labels) > 0, "the file does not hold every label")
+            worst = _worst_difference(data, labels)
+            check(worst < 0.01, f"coordinates in the file differ from the project's by {worst:.3f} px")
+            checked.append(f"{len(labels)} poses read back, coordinates equal within {worst:.1g} px")
 
     def fine_tune(self) -> None:
-        with self.step("Fine-tune on the labels", "trained") as checked:
-            from poseapp.commands import models as commands
-
-            self.key(Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+        with self.step("Fine-tune on the labels") as checked:
+            self.quiet()
+            self.key(Qt.Key.Key_T, CONTROL | SHIFT)
             dialog: FineTuneDialog = self.dialog(FineTuneDialog)
             wait_until(lambda: dialog.plan() is not None, "the count of labels")
-            dialog.name.setText(MODEL_NAME)
-            dialog._advanced.update(steps_per_epoch=TRAINING_STEPS // 4, batch=4)
-            dialog.epochs.setValue(4)
-            breathe(100)
+            self.type(dialog.name, MODEL_NAME)
+            dialog.advanced.update(steps_per_epoch=max(1, training_steps() // EPOCHS), batch=BATCH)
+            dialog.epochs.setValue(EPOCHS)
             check(dialog.start_button.isEnabled(), f"training cannot start: {dialog.findings.texts}")
             self.picture("fine-tune", dialog)
             self.press(dialog.start_button)
             run = wait_until(lambda: self.window.runs and self.window.runs[-1], "the training run")
             monitor = self.window.monitors[-1]
-            wait_until(
-                lambda: any(e.get("event") == "step" for e in run.events) or run.is_over,
-                "training steps",
-                TRAINING_SECONDS,
-            )
-            breathe(600)
-            self.picture("training", monitor)
-            wait_until(lambda: run.is_over, "the end of training", TRAINING_SECONDS)
-            check(run.model is not None, f"training gave no model: {run.message}")
-            breathe(300)
-            self.picture("training-done", monitor)
-            ids = [entry.id for entry in list_models("pose")]
-            check(run.model in ids, "the trained model is not in the list")
-            assert run.files is not None
-            found = next(entry for entry in list_models("pose") if entry.id == run.model)
-            assert found.file is not None
-            shutil.copyfile(found.file, self.folder / "trained.safetensors")
+            self._watch(run, monitor)
             losses = [e["loss"] for e in run.events if e.get("event") == "step"]
-            check(bool(losses) and bool(np.isfinite(losses).all()), "the loss is not a number")
-            monitor.close()
-            commands.use_model(self.window.context, run.model)
-            checked.append(f"{len(losses)} steps of `python -m engine.train`, {run.model} is in the model list")
+            check(losses and np.isfinite(losses).all(), "the loss is not a number")
+            checked.append(
+                f"{len(losses)} steps of `{' '.join(run.command[1:3])}`, loss {losses[0]:.3g} to {losses[-1]:.3g}"
+            )
+            self._keep_trained(run.model)
+            self.press(monitor.use_button)
+            check(self.window.settings.model == run.model, "the trained model is not the one in use")
+            checked.append(f"{run.model} is in use")
 
-    def use_trained(self) -> None:
-        with self.step("Run the trained model", "trained-model") as checked:
-            store = self.window.session.store
-            assert store is not None
-            self.window.canvas.setFocus()
-            self.key(Qt.Key.Key_M, Qt.KeyboardModifier.ControlModifier)
-            from poseapp.dialogs.models import ModelsDialog
+    def _watch(self, run: Any, monitor: Any) -> None:
+        """The live plot half way, and the end of the run."""
+        half = training_steps() // 2
+        wait_until(
+            lambda: sum(e.get("event") == "step" for e in run.events) >= half or run.is_over,
+            "training steps",
+            TRAINING_SECONDS,
+        )
+        breathe(600)
+        check(monitor.isVisible() and monitor.plots.loss.points(0) > 1, "the monitor draws no loss")
+        self.picture("training", monitor)
+        wait_until(lambda: run.is_over, "the end of training", TRAINING_SECONDS)
+        check(run.state is RunState.DONE, f"training gave no model: {run.message}")
+        breathe(300)
+        check(monitor.plots.loss.points(0) > half // 2, "the curve misses steps")
+        self.picture("training-done", monitor)
 
+    def _keep_trained(self, model: str) -> None:
+        """Leave the checkpoint beside the pictures, after a look at what it says of itself."""
+        entry = next((entry for entry in list_models("pose") if entry.id == model), None)
+        check(entry is not None and entry.file is not None, "the trained model is not in the list")
+        assert entry is not None
+        assert entry.file is not None
+        info = read_info(entry.file)
+        names = [point["name"] for point in (info.schema or {})["keypoints"]]
+        check(tuple(names) == self.store.categories()[0].schema.names, "the checkpoint has other keypoints")
+        shutil.copyfile(entry.file, self.folder / "trained.safetensors")
+
+    def model_list(self) -> None:
+        with self.step("The model list") as checked:
+            self.key(Qt.Key.Key_M, CONTROL)
             dialog: ModelsDialog = self.dialog(ModelsDialog)
-            check(self.window.settings.model in dialog.ids(), "the trained model is not in the dialog")
+            entry = dialog.entry()
+            check(entry is not None and entry.id == MODEL_NAME, "the trained model is not selected in the list")
+            checked.append(f"{len(dialog.ids())} models listed, {MODEL_NAME} in use")
             self.picture("models", dialog)
-            dialog.close()
-            breathe(80)
-            self.window.session.select(instances=[i.id for i in self.instances])
-            self.window.canvas.setFocus()
-            self.key(Qt.Key.Key_Delete)
-            self.key(Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
-            wait_until(lambda: self.idle(), "the run of the trained model")
-            found = [i for i in self.instances if i.source == self.window.settings.model]
-            check(found, f"the trained model gave no pose: {self.said[-2:]}")
-            checked.append(f"{len(found)} predictions by {self.window.settings.model}")
+            self.press(dialog.close_button)
 
-    def command_palette(self) -> None:
-        with self.step("Find a command", "palette") as checked:
-            self.key(Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
-            box = self.window.palette_box
-            check(box.isVisible(), "Ctrl+K did not open the palette")
-            QTest.keyClicks(box.line, "swap")
-            check(box.texts()[:1] == ["Swap left and right"], f"the palette shows {box.texts()[:3]}")
-            checked.append("'swap' finds Swap left and right")
-        self.window.palette_box.close_palette()
+    def run_trained(self) -> None:
+        with self.step("Run the trained model", "trained-model") as checked:
+            self.quiet()
+            self.key(Qt.Key.Key_A, CONTROL)
+            self.key(Qt.Key.Key_Delete)
+            check(not self.instances, "Delete did not take the poses away")
+            self.key(Qt.Key.Key_R, CONTROL)
+            wait_until(self.idle, "the run of the trained model")
+            found = [i for i in self.instances if i.source == MODEL_NAME and i.state is State.PREDICTED]
+            check(found, "the trained model found nobody")
+            checked.append(f"{len(found)} predicted by {MODEL_NAME}, score {max(i.score or 0 for i in found):.2f}")
 
     def light_theme(self) -> None:
-        with self.step("Light theme", "light") as checked:
-            self.window.run("theme_light")
-            self.window.canvas.fit()
+        with self.step("Command palette and light theme", "light") as checked:
+            self.quiet()
+            self.key(Qt.Key.Key_K, CONTROL)
+            box = self.window.palette_box
+            check(box.isVisible(), "Ctrl+K did not open the palette")
+            QTest.keyClicks(box.line, "theme")
+            breathe(50)
+            self.picture("palette")
+            self.type(box.line, "light theme")
+            check(box.texts()[:1] == ["Light theme"], f"the palette shows {box.texts()[:3]}")
+            self.key(Qt.Key.Key_Return, widget=box.line)
+            check(not box.isVisible() and not self.window.dark, "Enter did not change the theme")
             breathe(200)
-            check(not self.window.dark, "the theme is still dark")
-            checked.append("light colours")
+            checked.append("found by typing, done by Enter")
+
+
+def _worst_difference(data: CocoDataset, labels: list[Instance]) -> float:
+    """Largest difference in px between the points of the file and of the project, poses matched by their sums."""
+
+    def ordered(rows: list[Any]) -> Any:
+        return np.array(sorted((row.tolist() for row in rows), key=lambda row: (round(sum(row), 2), row)))
+
+    theirs = [np.reshape(a.keypoints, (-1, 3)) for a in data.annotations if a.keypoints]
+    mine = [np.column_stack([i.keypoints, i.visibility]) for i in labels]
+    for points in [*theirs, *mine]:
+        points[points[:, 2] == 0] = 0.0
+    return float(np.abs(ordered([p.ravel() for p in theirs]) - ordered([p.ravel() for p in mine])).max())

@@ -73,7 +73,7 @@ class FineTuneDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._runner = runner
         self._project_name = project_name
-        self._advanced = dict(advanced or {})
+        self.advanced = dict(advanced or {})
         self._name_typed = False
         self._surveys: list[CategorySurvey] | None = None
         self._models: list[ModelEntry] = list_models("pose")
@@ -187,7 +187,7 @@ class FineTuneDialog(QDialog):
             "val_fraction": self.aside.value() / 100,
             "device": self.device.currentData(),
         }
-        return TrainingPlan(**{**values, **self._advanced})
+        return TrainingPlan(**{**values, **self.advanced})
 
     def _survey(self) -> CategorySurvey | None:
         item = self.categories.currentItem()

@@ -261,6 +261,11 @@ class TrainingRun(QObject):
     def is_over(self) -> bool:
         return self.state.is_over
 
+    @property
+    def command(self) -> list[str]:
+        """The program and options that are run, [] before they are."""
+        return [] if self._process is None else self._process.command
+
     def start(self) -> None:
         """Begin; everything else is told by signals."""
         job = PrepareTrainingJob(self._project, self.plan)

@@ -168,9 +168,9 @@ def true_positives(
 def best_threshold(hits: Sequence[tuple[float, bool]], objects: int) -> float:
     """The score that best parts objects from the rest (F1), in the middle of the gap there, within :data:`THRESHOLDS`."""
     ranked = sorted(hits, reverse=True)
-    if not ranked or not objects:
-        return THRESHOLDS[0]
     right = np.cumsum([hit for _, hit in ranked])
+    if not objects or not len(right) or not right[-1]:
+        return THRESHOLDS[0]
     f1 = 2 * right / (np.arange(1, len(ranked) + 1) + objects)
     last = len(f1) - 1 - int(f1[::-1].argmax())
     below = ranked[last + 1][0] if last + 1 < len(ranked) else LOWEST_SCORE

@@ -102,6 +102,8 @@ def read_training_set(
     found = schema if isinstance(schema, Schema) else find_schema(schema) if schema else schema_of(dataset, file)
     fitting = _fitting_categories(dataset, found, file)
     names = tuple(dict.fromkeys(category.name for category in fitting))
+    if found.category not in names:  # predictions are to be called as the labels are
+        found = msgspec.structs.replace(found, category=names[0])
     label = {category.id: names.index(category.name) for category in fitting}
     folder = Path(images) if str(images) else file.parent
     grouped: dict[int | str, list[CocoAnnotation]] = {}

@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import cli
+from engine.contract.coco import CocoDataset, make_annotation, make_category, make_image
+from engine.contract.schemas import find_schema
+from engine.evaluate import evaluate, load, main
+
+
+@pytest.fixture()
+def labels(tmp_path: Path) -> Path:
+    schema = find_schema("coco")
+    rng = np.random.default_rng(0)
+    data = CocoDataset(categories=[make_category(1, schema)])
+    for number in (1, 2, 3):
+        points = np.column_stack([rng.uniform(20, 180, (17, 2)), np.full(17, 2)])
+        data.images.append(make_image(number, f"photos/{number}.jpg", 200, 200))
+        data.annotations.append(make_annotation(number, number, 1, points, [10, 10, 180, 180]))
+    file = tmp_path / "labels.json"
+    data.write(file)
+    return file
+
+
+def results_of(labels: Path, shift: float = 0.0, leave_out: int = 0) -> list[dict[str, object]]:
+    found = []
+    for record in CocoDataset.read(labels).annotations[leave_out:]:
+        points = np.array(record.keypoints, float).reshape(-1, 3)
+        points[:, 0] += shift
+        row = {"image_id": record.image_id, "category_id": 1, "bbox": record.bbox, "score": 0.9}
+        found.append(row | {"keypoints": points.ravel().tolist()})
+    return found
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_perfect_predictions_have_the_best_figures(labels: Path, tmp_path: Path) -> None:
+    found = evaluate(load(labels, write(tmp_path / "r.json", results_of(labels))))
+    assert found["AP"] == pytest.approx(1)
+    assert found["PCK@0.2"] == 1
+    assert found["AUC"] == pytest.approx(0.95)
+    assert found["EPE"] == 0
+    assert found["per_keypoint"]["nose"] == {"PCK@0.2": 1.0, "EPE": 0.0}
+
+
+def test_a_shift_shows_in_pixels(labels: Path, tmp_path: Path) -> None:
+    found = evaluate(load(labels, write(tmp_path / "r.json", results_of(labels, shift=3.0))))
+    assert found["EPE"] == pytest.approx(3, abs=1e-4)
+    assert found["median_px"] == pytest.approx(3, abs=1e-4)
+
+
+def test_a_missed_instance_is_counted_and_wrong(labels: Path, tmp_path: Path) -> None:
+    found = evaluate(load(labels, write(tmp_path / "r.json", results_of(labels, leave_out=1))))
+    assert found["missed"] == 1
+    assert found["PCK@0.2"] == pytest.approx(2 / 3)
+    assert found["EPE"] == 0
+
+
+def test_a_coco_file_of_predictions_with_ids_of_its_own_is_matched_by_names(labels: Path, tmp_path: Path) -> None:
+    truth = CocoDataset.read(labels)
+    guess = CocoDataset(categories=[make_category(7, find_schema("coco"))])
+    for image in truth.images:
+        guess.images.append(make_image(100 - int(image.id), Path(image.file_name).name, 200, 200))
+    for record in truth.annotations:
+        points = np.array(record.keypoints).reshape(-1, 3)
+        guess.annotations.append(
+            make_annotation(record.id, 100 - int(record.image_id), 7, points, record.bbox, score=0.5)
+        )
+    file = tmp_path / "predicted.json"
+    guess.write(file)
+    found = evaluate(load(labels, file))
+    assert found["AP"] == pytest.approx(1)
+    assert found["EPE"] == 0
+
+
+def test_the_command_prints_a_table_and_writes_the_figures(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = write(tmp_path / "r.json", results_of(labels))
+    out = tmp_path / "m.json"
+    assert main(["--annotations", str(labels), "--results", str(results), "--metrics", "pck", "--out", str(out)]) == 0
+    assert set(json.loads(out.read_text())) == {"PCK@0.2", "instances", "missed", "per_keypoint", "predictions"}
+    assert "left_ankle" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 3], "score": 1}], "3 numbers"),
+        ([{"image_id": 99, "category_id": 1, "keypoints": [0.0] * 51, "score": 1}], "none of its images"),
+    ],
+)
+def test_results_of_something_else_are_refused_in_one_line(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: object, words: str
+) -> None:
+    results = write(tmp_path / "r.json", content)
+    assert cli.run(main, ["--annotations", str(labels), "--results", str(results)]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_metric_is_refused(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(main, ["--annotations", str(labels), "--results", str(labels), "--metrics", "map"]) == 2
+    assert "'map'" in capsys.readouterr().err

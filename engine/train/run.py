@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 import torch
+from torch import nn
 
 from engine.checkpoint import load_checkpoint, save_checkpoint
+from engine.checkpoint_info import CheckpointInfo
 from engine.contract.errors import TrainingError
 from engine.detector import Detector
 from engine.device import pick_device
@@ -21,6 +23,7 @@ from engine.train import pose as poses
 from engine.train.augment import rotation_for
 from engine.train.config import CONFIG_FILE, PhaseConfig, TrainConfig, write_config
 from engine.train.dataset import ImageCache
+from engine.train.files import write_atomically
 from engine.train.instances import TrainingSet
 from engine.train.loop import Outcome, Trainer
 from engine.train.order import choose_epochs
@@ -29,6 +32,7 @@ from engine.train.preflight import preflight
 from engine.train.report import Reporter
 from engine.train.start import DEFAULT_LEARNING_RATE, LEARNING_RATES, detector_start, knows_category, pose_start
 from engine.train.stop import StopRequest
+from engine.zoo import find_model
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +46,7 @@ class _Run:
     """What the parts of a run share."""
 
     config: TrainConfig
+    pose_start: tuple[nn.Module, CheckpointInfo] | None
     train: TrainingSet
     val: TrainingSet | None
     out: Path
@@ -77,24 +82,26 @@ def run_training(config: TrainConfig, report: Reporter, *, resume: bool = False)
         raise TrainingError(found.errors[0])
     for warning in found.warnings:
         log.warning("%s", warning)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    config = _resolved(config)
+    # Whatever can be wrong with the start is found before anything of an earlier run is taken away.
+    start = None if config.what == "detector" else pose_start(config.model, config.weights, found.train.schema)
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
     if not resume:
         _clear(out)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # all batches have one size
     report.log_to(out / LOG_FILE)
     with StopRequest(out) as stop:
-        run = _Run(_resolved(config, found.train), found.train, found.val, out, device, report, stop, resume)
+        run = _Run(config, start, found.train, found.val, out, device, report, stop, resume)
         return _train(run)
 
 
 def _train(run: _Run) -> Outcome:
     config, best = run.config, {}
-    detector = config.detector
     what = config.what
     if not what:
         what = "both" if _needs_detector(run) else "pose"
@@ -105,18 +112,17 @@ def _train(run: _Run) -> Outcome:
         outcome, best["pose"] = _train_pose(run)
     if what != "pose" and (outcome != "interrupted" or what == "detector"):
         outcome, best["detector"] = _train_detector(run)
-    if what != "pose" and (run.out / boxes.BEST).is_file():
-        detector = boxes.BEST
-    if what != "detector":
+    if what == "both" and (run.out / boxes.BEST).is_file():
         for name in (poses.BEST, poses.LAST):
-            _name_detector(run.out / name, detector)
+            _name_detector(run.out / name, boxes.BEST)
     main = best.get("pose") or best.get("detector") or {}
     run.report("done", best=main, detector=best.get("detector"), out=str(run.out), stopped=outcome)
     return outcome
 
 
 def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
-    network, info = pose_start(run.config.model, run.config.weights, run.train.schema)
+    assert run.pose_start is not None
+    network, info = run.pose_start
     phase_config = _filled(
         run.config.pose,
         info.architecture,
@@ -127,7 +133,8 @@ def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     )
     run.config.pose = phase_config
     write_config(run.config, run.out / CONFIG_FILE)
-    info = info.replace(categories=list(run.train.categories), detector=None)
+    detector = _known_detector(run) if run.config.what == "pose" else None
+    info = info.replace(categories=list(run.train.categories), detector=detector)
     cache = ImageCache(run.config.cache_mb << 20)
     phase = poses.PosePhase(network, info, phase_config, run.train, run.val, cache, run.out)
     return _go(run, phase, run.config.model)
@@ -186,7 +193,16 @@ def _filled(given: PhaseConfig, architecture: str, count: int, *, steps: int, pa
     )
 
 
-def _resolved(config: TrainConfig, train: TrainingSet) -> TrainConfig:
+def _known_detector(run: _Run) -> str:
+    """What the pose checkpoint calls its detector; a file of the user's goes into the folder, so that both stay together."""
+    entry = find_model(run.config.detector)
+    if entry.source == "embedded" or entry.file is None:
+        return entry.id
+    write_atomically(run.out / boxes.BEST, entry.file.read_bytes())
+    return boxes.BEST
+
+
+def _resolved(config: TrainConfig) -> TrainConfig:
     """A copy with paths that hold wherever it is read from."""
     paths = {name: str(Path(value).absolute()) for name in ("train", "images", "val", "val_images", "out")
              if (value := getattr(config, name))}  # fmt: skip

@@ -1,0 +1,233 @@
+"""Whole runs with the real networks, a few steps each."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine import cli
+from engine.checkpoint import load_checkpoint, load_network
+from engine.checkpoint_info import read_info
+from engine.train.__main__ import main
+from engine.train.config import read_config
+from engine.train.start import detector_start, pose_start
+from engine.train.stop import STOP_FILE
+from tests.engine.train.conftest import SCHEMA, write_bars
+
+TINY = """
+workers = 0
+threads = 1
+[pose]
+epochs = 2
+steps_per_epoch = 2
+batch = 2
+[detect]
+epochs = 1
+steps_per_epoch = 2
+batch = 1
+"""
+
+
+@pytest.fixture()
+def tiny(tmp_path: Path) -> Path:
+    file = tmp_path / "tiny.toml"
+    file.write_text(TINY)
+    return file
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def arguments(train: Path, out: Path, tiny: Path, *more: str) -> list[str]:
+    return ["--train", str(train), "--out", str(out), "--config", str(tiny), "--progress", "json", *more]
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_new_kind_of_object_gets_a_pose_model_and_a_detector(
+    bars: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert cli.run(main, arguments(bars, out, tiny)) == 0
+    told = events(capsys.readouterr().out)
+    kinds = [(e["event"], e.get("what")) for e in told]
+    pose = [("step", "pose")] * 2 + [("saved", "pose"), ("epoch", "pose")]
+    found = [("step", "detector")] * 2 + [("saved", "detector"), ("epoch", "detector")]
+    assert kinds == [("start", "pose"), *pose, *pose, ("start", "detector"), *found, ("done", None)]
+    start, step, done = told[0], told[1], told[-1]
+    assert (start["epochs"], start["steps_per_epoch"], start["device"]) == (2, 2, "cpu")
+    assert (start["train_instances"], start["val_instances"]) == (11, 1)
+    assert {"epoch", "step", "total_steps", "loss", "lr", "images_per_second", "seconds_left"} <= set(step)
+    assert {"mean_px", "median_px", "AP", "PCK@0.2"} <= set(done["best"])
+    assert (done["stopped"], done["out"]) == ("finished", str(out))
+
+    info = read_info(out / "best.safetensors")
+    assert info.detector == "detector.safetensors"
+    assert info.schema is not None
+    assert [point["name"] for point in info.schema["keypoints"]] == list(SCHEMA.names)
+    assert info.provenance["train_instances"] == 11
+    for name in ("best", "last", "detector"):
+        load_network(out / f"{name}.safetensors")
+    assert read_info(out / "detector.safetensors").categories == ["bar"]
+
+    config = read_config(out / "config.toml")
+    assert (config.what, config.pose.augment.rotation, config.pose.optimiser.lr) == ("both", 180.0, 1e-3)
+    assert Path(config.train).is_absolute()
+    kept = events((out / "log.jsonl").read_text())
+    assert [e["event"] for e in kept] == [e["event"] for e in told if e["event"] != "step"]
+
+
+def test_a_stopped_run_is_resumed_bit_for_bit(bars: Path, tiny: Path, tmp_path: Path) -> None:
+    straight, halves = tmp_path / "straight", tmp_path / "halves"
+    options = ["--what", "pose", "--progress", "none"]
+    assert main([*arguments(bars, straight, tiny), *options]) == 0
+    command = [sys.executable, "-m", "engine.train", *arguments(bars, halves, tiny, "--what", "pose", "--epochs", "500")]
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stopping:
+        assert stopping.stdout is not None
+        for line in stopping.stdout:
+            lines.append(json.loads(line))
+            if lines[-1]["event"] == "step" and len(lines) < 4:
+                stopping.send_signal(signal.SIGINT)
+    assert stopping.returncode == 0
+    assert lines[-1]["event"] == "done"
+    assert lines[-1]["stopped"] == "interrupted"
+    assert not (halves / STOP_FILE).exists()
+    # A run of two epochs from here has another learning rate than one of 500, so it starts anew and stops after one.
+    again = tmp_path / "again"
+    _stop_after_first_epoch(again, [*arguments(bars, again, tiny), *options])
+    assert main(["--out", str(again), "--resume", "--progress", "none"]) == 0
+    for name in ("best", "last"):
+        _, expected = load_checkpoint(straight / f"{name}.safetensors")
+        _, found = load_checkpoint(again / f"{name}.safetensors")
+        assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def _stop_after_first_epoch(out: Path, argv: list[str]) -> None:
+    from engine.train import report
+
+    original = report.Reporter.__call__
+
+    def reporting(self: report.Reporter, event: str, **values: Any) -> None:
+        original(self, event, **values)
+        if event == "epoch":
+            (out / STOP_FILE).touch()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report.Reporter, "__call__", reporting)
+        assert main(argv) == 0
+    assert json.loads((out / "log.jsonl").read_text().splitlines()[-1])["stopped"] == "interrupted"
+
+
+def test_people_keep_the_detector_that_knows_them(tiny: Path, tmp_path: Path) -> None:
+    labels = write_bars(tmp_path / "people", 3)
+    labels.write_text(labels.read_text().replace('"name":"bar"', '"name":"person"'))
+    out = tmp_path / "out"
+    assert main([*arguments(labels, out, tiny), "--progress", "none", "--epochs", "1"]) == 0
+    assert read_info(out / "best.safetensors").detector == "efficientdet_lite0"
+    assert not (out / "detector.safetensors").exists()
+    assert read_config(out / "config.toml").pose.augment.rotation == 40.0
+
+
+def test_a_name_that_the_detector_knows_as_something_else_gets_its_own(tiny: Path, tmp_path: Path) -> None:
+    labels = write_bars(tmp_path / "mice", 2)
+    labels.write_text(labels.read_text().replace('"name":"bar"', '"name":"mouse"'))
+    out = tmp_path / "out"
+    assert main([*arguments(labels, out, tiny), "--progress", "none", "--epochs", "1"]) == 0
+    assert read_info(out / "detector.safetensors").categories == ["mouse"]
+
+
+def test_only_a_detector(bars: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main([*arguments(bars, out, tiny), "--progress", "none", "--what", "detector"]) == 0
+    assert sorted(path.name for path in out.glob("*.safetensors")) == [
+        "detector.last.safetensors",
+        "detector.safetensors",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--epochs", "0"], "--epochs"),
+        (["--lr", "-1"], "--lr"),
+        (["--device", "abacus"], "abacus"),
+        (["--model", "no_such_model"], "no_such_model"),
+        (["--images", "nowhere"], "001.png"),
+        (["--train", "nothing.json"], "nothing.json"),
+        (["--resume"], "no run to resume"),
+        (["--what", "everything"], "everything"),
+        (["--weights", "none.pth"], "none.pth"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(
+    bars: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], words: str
+) -> None:
+    out = tmp_path / "out"
+    assert cli.run(main, [*arguments(bars, out, tiny), *more]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.err.count("\n") == 1
+    assert not list(out.glob("*"))
+
+
+def test_a_detector_of_the_users_own_goes_with_the_model(bars: Path, tiny: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main([*arguments(bars, first, tiny), "--progress", "none", "--what", "detector"]) == 0
+    own = first / "detector.safetensors"
+    assert main([*arguments(bars, second, tiny, "--detector", str(own)), "--what", "pose", "--progress", "none"]) == 0
+    assert read_info(second / "best.safetensors").detector == "detector.safetensors"
+    assert (second / "detector.safetensors").read_bytes() == own.read_bytes()
+
+
+def test_a_start_that_fails_leaves_an_earlier_run_alone(bars: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main([*arguments(bars, out, tiny), "--progress", "none", "--what", "pose", "--epochs", "1"]) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert cli.run(main, [*arguments(bars, out, tiny), "--weights", "none.pth"]) == 2
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_fine_tuned_model_keeps_its_head_for_the_same_points(bars: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    main([*arguments(bars, out, tiny), "--progress", "none", "--what", "pose", "--epochs", "1"])
+    file = str(out / "best.safetensors")
+    _, state = load_checkpoint(file)
+    network, info = pose_start(file, "", SCHEMA)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    assert info.codec["name"] == "gaussian"
+
+
+def test_another_set_of_points_gets_a_new_head_on_the_old_trunk() -> None:
+    network, info = pose_start("movenet_lightning", "", SCHEMA)
+    _, state = load_checkpoint("resources/models/movenet_lightning.safetensors")
+    own = network.state_dict()
+    assert own["heads.heatmap.output.weight"].shape[0] == 4
+    assert all(torch.equal(own[name], state[name]) for name in own if name.startswith(("backbone.", "neck.")))
+    assert (info.architecture, info.input_size) == ("movenet_heatmap", (192, 192))
+
+
+def test_a_resnet_can_start_from_nothing() -> None:
+    network, info = pose_start("resnet50", "random", SCHEMA)
+    assert info.arguments == {"depth": 50, "num_keypoints": 4}
+    assert info.input_size == (192, 256)
+    assert sum(p.numel() for p in network.parameters()) > 30e6
+
+
+def test_classes_of_a_detector_follow_the_categories() -> None:
+    network, info = detector_start("efficientdet_lite0", ("rat", "vole"))
+    assert info.categories == ["rat", "vole"]
+    assert network.num_classes == 2

@@ -1,7 +1,7 @@
 """``python -m engine.evaluate``: predictions against labels: OKS AP and AR, PCK, AUC, EPE.
 
-PCK and AUC count a labelled instance that no prediction was made for as wrong in all its points; EPE is over those found,
-and says how many were missed.
+PCK and AUC count a labelled instance that no prediction was made for as wrong in all its points; EPE is over those
+found, and says how many were missed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Evaluation:
     """Labels and predictions brought together.
 
     Attributes:
-        annotations: records of labelled poses; results: records of predictions, image and category ids as in the labels.
+        annotations: records of labelled poses; results: records of predictions, image and category ids as in the
+            labels.
     """
 
     schema: Schema
@@ -67,7 +68,8 @@ def load(annotations: Path | str, results: Path | str) -> Evaluation:
             continue
         if len(result.keypoints) != 3 * schema.num_keypoints:
             raise CocoError(
-                f"has {len(result.keypoints)} numbers in 'keypoints', wanted {3 * schema.num_keypoints} for {schema.name!r}",
+                f"has {len(result.keypoints)} numbers in 'keypoints', "
+                f"wanted {3 * schema.num_keypoints} for {schema.name!r}",
                 where=f"{results}: result {number}",
             )
         category = categories.get(result.category_id)
@@ -100,7 +102,8 @@ def _names_of(file: Path, truth: CocoDataset, kept: set[Id]) -> tuple[dict[Id, I
         return {}, categories
     places = {name: id for id, name in name_of.items()} | {Path(name).name: id for id, name in name_of.items()}
     images = {
-        image.id: places.get(image.file_name, places.get(Path(image.file_name).name, image.id)) for image in guess.images
+        image.id: places.get(image.file_name, places.get(Path(image.file_name).name, image.id))
+        for image in guess.images
     }
     return images, categories
 
@@ -216,7 +219,9 @@ def main(arguments: Sequence[str]) -> int:
     """Command line; PoseError for bad input."""
     made = Parser(prog="python -m engine.evaluate", description="Measure predictions against labels.")
     made.add_argument("--annotations", required=True, metavar="COCO.json", help="the labels")
-    made.add_argument("--results", required=True, metavar="R.json", help="a results list, or a COCO file of predictions")
+    made.add_argument(
+        "--results", required=True, metavar="R.json", help="a results list, or a COCO file of predictions"
+    )
     made.add_argument("--metrics", default=",".join(METRICS), help=f"some of {','.join(METRICS)} (default: all)")
     made.add_argument("--out", metavar="M.json", help="also write the figures as JSON")
     options = made.parse_args(arguments)

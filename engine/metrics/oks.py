@@ -18,7 +18,8 @@ AREA_OF_BOX = 0.53  # an annotation without an area gets this share of its box, 
 
 
 def oks(predicted: Array, truth: Array, visible: npt.NDArray[np.bool_], area: float, sigmas: Array) -> float:
-    """Similarity of two poses: mean over visible points of exp(-d^2 / (2 * area * (2 sigma)^2)); 0 when none is visible.
+    """Similarity of two poses: mean over visible points of exp(-d^2 / (2 * area * (2 sigma)^2)); 0 when none is
+    visible.
 
     ``predicted`` and ``truth`` are (K, 2) in the same pixels, ``area`` is in square pixels.
     """
@@ -39,9 +40,10 @@ def keypoint_ap(
 
     Args:
         images: records with ``id``.
-        annotations: records with ``id``, ``image_id``, ``category_id``, ``keypoints`` (flat 3K, third = visibility) and where
-            known ``bbox`` (xywh), ``area``, ``iscrowd``, ``num_keypoints``.
-        results: records with ``image_id``, ``category_id``, ``keypoints`` (flat 3K), ``score`` and where known ``bbox``.
+        annotations: records with ``id``, ``image_id``, ``category_id``, ``keypoints`` (flat 3K, third = visibility)
+            and where known ``bbox`` (xywh), ``area``, ``iscrowd``, ``num_keypoints``.
+        results: records with ``image_id``, ``category_id``, ``keypoints`` (flat 3K), ``score`` and where known
+            ``bbox``.
         sigmas: (K,) fall-offs of the schema.
     """
     truth = [_annotation(record, number) for number, record in enumerate(annotations, 1)]
@@ -53,7 +55,7 @@ def keypoint_ap(
 def box_ap(
     images: Iterable[Mapping[str, Any]], annotations: Iterable[Mapping[str, Any]], results: Iterable[Mapping[str, Any]]
 ) -> dict[str, float]:
-    """COCO box AP and AR (:data:`BOX_STATS`); records as in :func:`keypoint_ap`, with ``bbox`` (xywh) and no keypoints."""
+    """COCO box AP and AR (:data:`BOX_STATS`); records as in :func:`keypoint_ap`, with ``bbox`` (xywh) alone."""
     truth = [
         _box_record(record, number) | {"iscrowd": int(record.get("iscrowd") or 0)}
         for number, record in enumerate(annotations, 1)

@@ -1,7 +1,7 @@
 """Distance metrics of keypoints: PCK, AUC and EPE, as the fashion-landmark and hand benchmarks define them.
 
-Arrays: ``predicted`` and ``truth`` are (N, K, 2) in image pixels, ``visible`` is (N, K) bool (the points that count), ``norm``
-is (N,) pixels. A point that was never predicted may stand as NaN: it is at an infinite distance.
+Arrays: ``predicted`` and ``truth`` are (N, K, 2) in image pixels, ``visible`` is (N, K) bool (the points that count),
+``norm`` is (N,) pixels. A point that was never predicted may stand as NaN: it is at an infinite distance.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def box_norm(boxes_xyxy: Array) -> Array:
 
 
 def pck_per_keypoint(distance: Array, visible: Bools, norm: Array, threshold: float) -> Array:
-    """(K,) fraction of visible points nearer than ``threshold * norm`` (strictly); NaN for a keypoint that is never visible.
+    """(K,) fraction of visible points nearer than ``threshold * norm`` (strictly); NaN for a keypoint that is never
+    visible.
 
     An instance whose norm is not above 0 (a box without extent) is left out.
     """

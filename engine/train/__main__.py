@@ -21,8 +21,8 @@ def parser() -> Parser:
     """The command line."""
     made = Parser(
         prog="python -m engine.train",
-        description="Fine-tune on a COCO keypoint file. OUT gets best.safetensors, last.safetensors, detector.safetensors "
-        "(for objects that the start detector does not know), log.jsonl and config.toml.",
+        description="Fine-tune on a COCO keypoint file. OUT gets best.safetensors, last.safetensors, log.jsonl, "
+        "config.toml, and detector.safetensors for objects that the start detector does not know.",
         epilog="Ctrl+C, or a file OUT/stop, saves and stops; --resume goes on.",
     )
     add = made.add_argument

@@ -1,7 +1,7 @@
 """Random views of an image for training. NumPy and OpenCV only.
 
-Affines are (2, 3) float64 and take image pixels to crop pixels (pixel centres at integers). Every random choice comes from the
-generator that is passed in, so that a sample depends on nothing but its seed.
+Affines are (2, 3) float64 and take image pixels to crop pixels (pixel centres at integers). Every random choice comes
+from the generator that is passed in, so that a sample depends on nothing but its seed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def rotation_for(category: str) -> float:
 
 @dataclass(frozen=True)
 class View:
-    """How a crop differs from the plain one: degrees, factor of its side, shift as shares of its side, mirrored or not."""
+    """How a crop differs from the plain one: degrees, factor of its side, shift as shares of it, mirrored or not."""
 
     rotation: float = 0.0
     scale: float = 1.0

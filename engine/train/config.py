@@ -1,7 +1,7 @@
 """What a training run is told, and the TOML file that records it. Loads no torch.
 
-0 (or "" for text) means "choose for me"; what was chosen is written to ``OUT/config.toml``, so that a run can be repeated from
-that file alone (``--config OUT/config.toml``).
+0 (or "" for text) means "choose for me"; what was chosen is written to ``OUT/config.toml``, so that a run can be
+repeated from that file alone (``--config OUT/config.toml``).
 """
 
 from __future__ import annotations

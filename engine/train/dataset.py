@@ -65,7 +65,7 @@ class ImageCache:
 
 @dataclass(frozen=True, eq=False)
 class PoseSample:
-    """A crop (H, W, 3) uint8, its points (K, 2) float32 in crop pixels, which of them are labelled (K,), and the affine."""
+    """A crop (H, W, 3) uint8, its points (K, 2) in crop pixels, which are labelled (K,), and the affine."""
 
     crop: Image
     keypoints: Array

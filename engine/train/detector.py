@@ -166,7 +166,7 @@ def true_positives(
 
 
 def best_threshold(hits: Sequence[tuple[float, bool]], objects: int) -> float:
-    """The score that best parts objects from the rest (F1), in the middle of the gap there, within :data:`THRESHOLDS`."""
+    """The score that best parts objects from the rest (F1): the middle of the gap, within :data:`THRESHOLDS`."""
     ranked = sorted(hits, reverse=True)
     right = np.cumsum([hit for _, hit in ranked])
     if not objects or not len(right) or not right[-1]:

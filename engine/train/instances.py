@@ -176,7 +176,7 @@ def schema_of(dataset: CocoDataset, file: Path) -> Schema:
 
 
 def schema_of_category(category: CocoCategory) -> Schema:
-    """A category's schema: the built-in one with the same point names in the same order, else made from the category."""
+    """A category's schema: the built-in one with the same names in the same order, else made from the category."""
     names = tuple(unique_names(category.keypoints))
     for name in builtin_schemas():
         schema = find_schema(name)
@@ -214,7 +214,8 @@ def _fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> lis
         return unnamed
     listed = "; ".join(f"{c.name!r} has {', '.join(c.keypoints[:4]) or 'none'}" for c in dataset.categories[:3])
     raise TrainingError(
-        f"no category has the {schema.num_keypoints} points of schema {schema.name!r} ({', '.join(schema.names[:4])}, ...); {listed}",
+        f"no category has the {schema.num_keypoints} points of schema {schema.name!r} "
+        f"({', '.join(schema.names[:4])}, ...); {listed}",
         where=file,
     )
 

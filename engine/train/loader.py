@@ -1,4 +1,4 @@
-"""Batches made ahead of their use. Threads, not processes: OpenCV releases the interpreter lock and the image cache is shared."""
+"""Batches made ahead of their use, in threads: OpenCV releases the interpreter lock, and the image cache is shared."""
 
 from __future__ import annotations
 

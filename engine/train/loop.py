@@ -233,7 +233,7 @@ class Trainer:
             raise TrainingError("the saved state is damaged; train anew into another folder", where=where) from None
         if state["fingerprint"] != self.phase.fingerprint:
             raise TrainingError(
-                "the annotations, the schema or the model are not those of the run to resume; train into another folder",
+                "annotations, schema or model are not those of the run to resume; train into another folder",
                 where=where,
             )
         self.place = Place(**state["place"])

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor, foreground_weight: float) -> Tensor:
     """Mean squared error of heatmaps with the cells under a point weighted up.
 
-    A Gaussian covers about one cell in a hundred; unweighted, "nothing anywhere" is nearly right and small sets never leave it.
+    A Gaussian covers about one cell in a hundred; unweighted, "nothing anywhere" is nearly right and small sets never
+    leave it.
 
     Args:
         predicted, target: (B, K, h, w). weight: (B, K), 0 for a point without a label.

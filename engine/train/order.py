@@ -1,7 +1,7 @@
 """In which order a run visits its data, and the random state of every sample.
 
-Nothing is drawn from a running generator: each draw has a seed made of the run's seed and its place in the run. So a run that
-was interrupted goes on as if nothing had happened, and the number of worker threads changes nothing.
+Nothing is drawn from a running generator: each draw has a seed made of the run's seed and its place in the run. So a
+run that was interrupted goes on as if nothing had happened, and the number of worker threads changes nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def epoch_order(count: int, steps: int, batch: int, seed: int, epoch: int) -> np.ndarray:
-    """(steps, batch) positions: whole shuffled passes through ``count`` items, one after the other, until it is full."""
+    """(steps, batch) positions: shuffled passes through ``count`` items, one after the other, until it is full."""
     rng = np.random.default_rng([seed, epoch])
     passes = math.ceil(steps * batch / count)
     order = np.concatenate([rng.permutation(count) for _ in range(passes)])
@@ -45,8 +45,8 @@ def choose_epochs(
 ) -> tuple[int, int]:
     """Epochs and steps of an epoch, where 0 means: choose.
 
-    An epoch is one pass, or ``least`` steps where that is more. Without a number of epochs the run has ``steps`` steps or
-    ``passes`` passes through the data, whichever is more.
+    An epoch is one pass, or ``least`` steps where that is more. Without a number of epochs the run has ``steps``
+    steps or ``passes`` passes through the data, whichever is more.
     """
     one_pass = math.ceil(count / batch)
     per_epoch = steps_per_epoch or max(one_pass, least)

@@ -13,10 +13,10 @@ KEEP_BYTES = 1 << 30
 def prepare_process() -> None:
     """Make training quick on a processor that is shared with other programs, above all the window.
 
-    - Worker threads sleep while they wait for each other. By default they spin, and as soon as another program takes one
-      of the cores, a step takes several times as long (measured on two busy cores: 3.0 s against 0.6 s).
-    - glibc gives every large block back to the system when it is freed and has it zeroed again at the next step; that is
-      a sixth of the time. It is told to keep them.
+    - Worker threads sleep while they wait for each other. By default they spin, and as soon as another program takes
+      one of the cores, a step takes several times as long (measured on two busy cores: 3.0 s against 0.6 s).
+    - glibc gives every large block back to the system when it is freed and has it zeroed again at the next step; that
+      is a sixth of the time. It is told to keep them.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform != "linux":

@@ -165,7 +165,7 @@ def _go(run: _Run, phase: Phase, start: str) -> tuple[Outcome, dict[str, Any]]:
 
 
 def _needs_detector(run: _Run) -> bool:
-    """Whether the start detector must learn these categories: it has no such class, or the class means something else."""
+    """Whether the start detector must learn these categories: it has no such class, or means something else by it."""
     categories = run.train.categories
     if not knows_category(run.config.detector, categories):
         return True
@@ -194,7 +194,7 @@ def _filled(given: PhaseConfig, architecture: str, count: int, *, steps: int, pa
 
 
 def _known_detector(run: _Run) -> str:
-    """What the pose checkpoint calls its detector; a file of the user's goes into the folder, so that both stay together."""
+    """What the pose checkpoint calls its detector; a file of the user's own is copied beside it."""
     entry = find_model(run.config.detector)
     if entry.source == "embedded" or entry.file is None:
         return entry.id

@@ -28,8 +28,8 @@ DEFAULT_LEARNING_RATE = 5e-4
 def pose_start(model: str, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
     """The network to train, and its description with ``schema`` in it.
 
-    A model of the same points, once fine-tuned, keeps its head; any other start gets a new one. MoveNet's own four heads
-    become one heatmap head.
+    A model of the same points, once fine-tuned, keeps its head; any other start gets a new one. MoveNet's own four
+    heads become one heatmap head.
 
     Args:
         model: id or file of a pose model, or a key of :data:`FRESH`.

@@ -15,7 +15,8 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Windows' only
 class StopRequest:
     """A context in which signals do not kill but ask. A second Ctrl+C kills.
 
-    The file works everywhere and needs no process id. It is removed on entry (it was meant for an earlier run) and on exit.
+    The file works everywhere and needs no process id. It is removed on entry (it was meant for an earlier run) and at
+    the end.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -10,7 +10,7 @@ from engine.contract.schemas import find_schema
 from engine.evaluate import evaluate, load, main
 
 
-@pytest.fixture()
+@pytest.fixture
 def labels(tmp_path: Path) -> Path:
     schema = find_schema("coco")
     rng = np.random.default_rng(0)

@@ -26,9 +26,7 @@ def test_points_stay_on_their_colours_however_a_crop_is_turned(bars: Path, flip:
 
 
 def test_a_sample_is_the_same_for_the_same_generator(bars: Path) -> None:
-    data = PoseDataset(
-        read_training_set(bars), (64, 64), 1.25, AugmentConfig(rotation=180), ImageCache(0)
-    )
+    data = PoseDataset(read_training_set(bars), (64, 64), 1.25, AugmentConfig(rotation=180), ImageCache(0))
     first, second = (data.sample(3, np.random.default_rng([1, 2])) for _ in range(2))
     assert (first.crop == second.crop).all()
     assert (first.keypoints == second.keypoints).all()

@@ -68,14 +68,14 @@ def test_a_built_in_schema_is_taken_when_the_names_are_its_own(bars: Path) -> No
 
 
 def test_another_schema_is_refused_with_both_names(bars: Path) -> None:
-    with pytest.raises(TrainingError, match="'coco'.*'bar' has head"):
+    with pytest.raises(TrainingError, match=r"'coco'.*'bar' has head"):
         read_training_set(bars, schema="coco")
 
 
 def test_the_wrong_number_of_points_is_refused_with_the_annotation(bars: Path) -> None:
     content = json.loads(bars.read_text())["annotations"]
     content[3]["keypoints"] = [1, 1, 2]
-    with pytest.raises(TrainingError, match="annotation 104.*3 numbers"):
+    with pytest.raises(TrainingError, match=r"annotation 104.*3 numbers"):
         read_training_set(changed(bars, annotations=content))
 
 

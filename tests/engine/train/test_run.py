@@ -35,7 +35,7 @@ batch = 1
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     file = tmp_path / "tiny.toml"
     file.write_text(TINY)
@@ -94,7 +94,12 @@ def test_a_stopped_run_is_resumed_bit_for_bit(bars: Path, tiny: Path, tmp_path: 
     straight, halves = tmp_path / "straight", tmp_path / "halves"
     options = ["--what", "pose", "--progress", "none"]
     assert main([*arguments(bars, straight, tiny), *options]) == 0
-    command = [sys.executable, "-m", "engine.train", *arguments(bars, halves, tiny, "--what", "pose", "--epochs", "500")]
+    command = [
+        sys.executable,
+        "-m",
+        "engine.train",
+        *arguments(bars, halves, tiny, "--what", "pose", "--epochs", "500"),
+    ]
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stopping:
         assert stopping.stdout is not None

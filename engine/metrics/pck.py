@@ -20,7 +20,7 @@ def distances(predicted: Array, truth: Array) -> Array:
     """(N, K) Euclidean distances in pixels, float32; inf where the prediction is not a number."""
     difference = np.asarray(predicted, np.float32) - np.asarray(truth, np.float32)
     found = np.linalg.norm(difference, axis=-1)
-    return np.where(np.isfinite(found), found, np.float32(np.inf))
+    return np.asarray(np.where(np.isfinite(found), found, np.inf), np.float32)
 
 
 def box_norm(boxes_xyxy: Array) -> Array:

@@ -73,4 +73,4 @@ def random_colour(image: Image, config: AugmentConfig, rng: np.random.Generator)
     gain = 1 + rng.uniform(-config.colour, config.colour, 3)
     levels = np.arange(256, dtype=np.float64)[:, None] * gain[None]
     table = np.clip((levels - 127.5) * contrast + 127.5 + brightness, 0, 255).round().astype(np.uint8)
-    return cv2.LUT(image, table.reshape(256, 1, 3))
+    return np.asarray(cv2.LUT(image, table.reshape(256, 1, 3)), np.uint8)

@@ -150,7 +150,8 @@ def iou_matrix(a: Array, b: Array) -> Array:
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     common = np.prod(np.clip(high - low, 0, None), axis=-1)
-    return common / np.maximum(area_of(a)[:, None] + area_of(b)[None] - common, 1e-9)
+    union = area_of(a)[:, None] + area_of(b)[None] - common
+    return np.asarray(common / np.maximum(union, 1e-9))
 
 
 def match(anchors: Array, sample: BoxSample) -> tuple[Labels, Array]:

@@ -49,7 +49,7 @@ class DetectorPhase:
         cache_bytes: int,
         out: Path,
     ) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.config = config
         self.info = info
         self.best_file, self.last_file, self.state_file = out / BEST, out / LAST, out / STATE
@@ -107,7 +107,10 @@ class DetectorPhase:
 
     def _measure(self, found: list[Detections], loss: float) -> Validation:
         records = self._val.images[: len(found)]
-        truth, results, hits, overlaps = [], [], [], []
+        truth: list[dict[str, Any]] = []
+        results: list[dict[str, Any]] = []
+        hits: list[tuple[float, bool]] = []
+        overlaps: list[float] = []
         for number, (record, detections) in enumerate(zip(records, found, strict=True)):
             common = {"image_id": number}
             truth += [{**common, "category_id": int(c), "bbox": _xywh(b)} for b, c in zip(record.boxes, record.labels)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ Made = TypeVar("Made")
 AHEAD = 3
 
 
-def prepared(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
+def prepared(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Generator[Made, None, None]:
     """``map(make, items)`` in order, up to ``AHEAD`` a worker made ahead; 0 workers = made when asked for.
 
     Closing the iterator waits for what is being made; no thread outlives it.

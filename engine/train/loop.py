@@ -184,10 +184,10 @@ class Trainer:
             seconds=round(place.seconds, 1),
         )
 
-    @torch.inference_mode()
     def _validate(self) -> Validation:
         self.phase.network.eval()
-        return self.phase.validate()
+        with torch.inference_mode():
+            return self.phase.validate()
 
     def _save_unfinished(self) -> None:
         self._save(self.place.best, best=not self.phase.best_file.exists())

@@ -50,7 +50,7 @@ class PosePhase:
         cache: ImageCache,
         out: Path,
     ) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.config = config
         self.info = info
         self.best_file, self.last_file, self.state_file = out / BEST, out / LAST, out / STATE
@@ -135,7 +135,8 @@ class PosePhase:
 
     def _ap(self, points: np.ndarray, scores: np.ndarray) -> float:
         data = self._val.data
-        truth, found = [], []
+        truth: list[dict[str, Any]] = []
+        found: list[dict[str, Any]] = []
         for item, xy, score in zip(data.instances, points, scores, strict=False):
             marked = np.concatenate([item.keypoints, 2.0 * item.labelled[:, None]], 1)
             low, high = item.box[:2], item.box[2:]

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 Progress = Literal["bar", "json", "none"]
 
@@ -23,7 +23,7 @@ class Reporter:
     def __init__(self, progress: Progress, log: Path | None = None) -> None:
         self._progress = progress
         self._log = log
-        self._bar: tqdm[Any] | None = None
+        self._bar: tqdm | None = None
         self._started = time.time()
 
     def __call__(self, event: str, **values: Any) -> None:

@@ -90,7 +90,7 @@ def _fresh(model: str, weights: str, schema: Schema) -> tuple[nn.Module, Checkpo
 
 def _load_trunk(network: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
     try:
-        network.load_trunk_from(state)  # type: ignore[operator]
+        network.load_trunk_from(state)
     except (ValueError, AttributeError) as error:
         raise ModelError(f"does not fit: {error}", where=where) from None
 
@@ -115,7 +115,7 @@ def detector_start(model: str, categories: tuple[str, ...]) -> tuple[nn.Module, 
     network = build(info.architecture, info.arguments, where=file)
     load_state(network, state, where=file)
     if tuple(info.categories) != categories:
-        network.replace_classes(len(categories))  # type: ignore[operator]
+        network.replace_classes(len(categories))
     return network, described
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 STEP_SECONDS = 120.0
 TRAINING_SECONDS = 420.0
-DEFAULT_TRAINING_STEPS = 120
+DEFAULT_TRAINING_STEPS = 80
 
 
 class TourError(Exception):
@@ -98,6 +98,7 @@ def _drive(folder: Path, home: Path, summary: Summary) -> str:
         hook(kind, error, trace)
 
     sys.excepthook = noted
+    _hush_offscreen()
     journey = Journey(folder, home, summary, defects)
     try:
         journey.go()
@@ -111,6 +112,17 @@ def _drive(folder: Path, home: Path, summary: Summary) -> str:
         journey.close()
         sys.excepthook = hook
     return defects[0] if defects else ""
+
+
+def _hush_offscreen() -> None:
+    """Without a display Qt says for every dialog what its stand-in cannot do; that is no news."""
+    from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler
+
+    def told(_kind: QtMsgType, _context: QMessageLogContext, text: str) -> None:
+        if not text.startswith("This plugin does not support"):
+            sys.stderr.write(f"{text}\n")
+
+    qInstallMessageHandler(told)
 
 
 def _clear(folder: Path) -> None:

@@ -4,23 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-
-def say_figures(metrics: Mapping[str, object], limit: int = 3) -> str:
-    """Figures of a model in plain words: "typical error 2.1 px, AP 0.72"."""
-    words: list[str] = []
-    for name, value in metrics.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        words.append(say_metric(name, float(value)))
-    return ", ".join(words[:limit])
+TRAIN = "train_"
+"""Before the name of a figure that was measured on the training images themselves."""
+ORDER = ("median_px", "PCK@0.2", "AP", "AP50", "recall", "mean_px")
 
 
-def say_metric(name: str, value: float) -> str:
-    """One figure as people read it."""
-    if name == "median_px":
-        return f"typical error {value:.1f} px"
-    if name == "mean_px":
-        return f"mean error {value:.1f} px"
-    if name.startswith("PCK@"):
-        return f"{value:.0%} of points within {float(name[4:]):.0%} of the box"
-    return f"{name} {value:.3f}"
+def rank(name: str) -> tuple[int, str]:
+    """Sorts figures by how telling they are."""
+    plain = name.removeprefix(TRAIN)
+    return (ORDER.index(plain) if plain in ORDER else len(ORDER), plain)
+
+
+def card_words(name: str, value: float) -> tuple[str, str]:
+    """Title and value of a figure: ("Typical error", "2.1 px")."""
+    plain = name.removeprefix(TRAIN)
+    if plain == "median_px":
+        return "Typical error", f"{value:.1f} px"
+    if plain == "mean_px":
+        return "Mean error", f"{value:.1f} px"
+    if plain.startswith("PCK@"):
+        return f"Points within {float(plain[4:]):.0%} of the box", f"{value:.0%}"
+    if plain == "recall":
+        return "Subjects found", f"{value:.0%}"
+    return plain, f"{value:.3f}"
+
+
+def say_figures(metrics: Mapping[str, object], limit: int = 2) -> str:
+    """The most telling figures in a line: "typical error 2.1 px, AP 0.72"."""
+    numbers = {
+        name: float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    chosen = sorted(numbers, key=rank)[:limit]
+    words = [_in_line(*card_words(name, numbers[name])) for name in chosen]
+    own = " on its training images" if any(name.startswith(TRAIN) for name in chosen) else ""
+    return ", ".join(words) + own
+
+
+def _in_line(title: str, value: str) -> str:
+    if title.startswith("Points within"):
+        return f"{value} of points within {title.split(' ', 2)[2]}"
+    return f"{title if title.isupper() or title[:2].isupper() else title.lower()} {value}"

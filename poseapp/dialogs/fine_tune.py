@@ -275,8 +275,10 @@ class FineTuneDialog(QDialog):
 def _aside_text(survey: CategorySurvey | None, percent: int) -> str:
     if survey is None or survey.images == 0:
         return ""
-    if survey.images < MIN_IMAGES_TO_VALIDATE or percent == 0:
-        return "none: measured on the training images themselves"
+    if percent == 0:
+        return "none"
+    if survey.images < MIN_IMAGES_TO_VALIDATE:
+        return "none: too few images"
     count = min(max(1, round(survey.images * percent / 100)), survey.images - 1)
     return f"{count} of {survey.images} labelled images"
 

@@ -226,9 +226,9 @@ def _row(entry: ModelEntry) -> list[str]:
 
 def _details(entry: ModelEntry) -> dict[str, str]:
     figures = say_figures(entry.metrics)
-    on = f"  ({entry.metrics_on})" if figures and entry.metrics_on else ""
+    on = f"  ({entry.metrics_on})" if figures and entry.metrics_on and entry.source == "embedded" else ""
     return {
-        "For": entry.use or f"{entry.architecture}, trained here.",
+        "For": entry.use or f"Trained on labels of your own ({entry.architecture}).",
         "Figures": f"{figures}{on}",
         "File": f"{entry.id}    {_short(entry.file)}",
         "Licence": entry.licence,

@@ -8,11 +8,23 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from poseapp.dialogs.figures import card_words
 from poseapp.dialogs.parts import is_dark
-from poseapp.dialogs.training_series import Phase, card_words
+from poseapp.dialogs.training_series import Phase
 
 TRAIN_COLOURS = ("#1f6feb", "#6cb6ff")
 VAL_COLOURS = ("#b35900", "#ffb454")
+
+
+class CountAxis(pg.AxisItem):
+    """An axis of whole numbers: there is no epoch one and a half."""
+
+    def tickValues(self, least: float, most: float, size: float) -> list[tuple[float, list[float]]]:
+        levels = super().tickValues(least, most, size)
+        return [(max(gap, 1.0), [v for v in values if float(v).is_integer()]) for gap, values in levels]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        return [f"{value:.0f}" for value in values]
 
 
 class CurvePlot(QWidget):
@@ -29,7 +41,7 @@ class CurvePlot(QWidget):
         self._curves: list[pg.PlotDataItem] = []
         self._keys: list[QLabel] = []
         self.title = QLabel(title, self)
-        self.plot = pg.PlotWidget(self)
+        self.plot = pg.PlotWidget(self, axisItems={"bottom": CountAxis("bottom")})
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poseapp.dialogs.figures import say_metric
+from poseapp.dialogs.figures import TRAIN, card_words, rank
 from poseapp.jobs.job import say_duration, say_rate
 
 PHASES = {"pose": "Keypoints", "detector": "Finding the subject"}
-MAIN_FIGURES = ("median_px", "mean_px", "AP", "AP50", "recall")
+DEVICES = {"cpu": "processor", "cuda": "graphics card", "mps": "Apple graphics"}
 MAX_DRAWN = 2000
 
 Floats = npt.NDArray[np.float64]
@@ -71,7 +71,12 @@ class Phase:
     def main_figure(self) -> str | None:
         """Name of the figure that is drawn: the typical error where it is known."""
         known = {name for row in self.metrics for name in row}
-        return next((name for name in MAIN_FIGURES if name in known), min(known) if known else None)
+        return min(known, key=rank) if known else None
+
+    @property
+    def measured_on_training(self) -> bool:
+        """True when nothing is set aside, so that the figures are of the training images themselves."""
+        return any(name.startswith(TRAIN) for row in self.metrics for name in row)
 
     def figure_curve(self, name: str) -> tuple[Floats, Floats]:
         """Epoch numbers and one figure, where it was measured."""
@@ -146,7 +151,8 @@ def _take_start(phase: Phase, event: dict[str, Any]) -> None:
     phase.epochs = int(_number(event.get("epochs")) or 0)
     per_epoch = int(_number(event.get("steps_per_epoch")) or 0)
     phase.total_steps = phase.epochs * per_epoch
-    phase.device = str(event.get("device", ""))
+    device = str(event.get("device", ""))
+    phase.device = DEVICES.get(device.partition(":")[0], device)
     phase.train_instances = int(_number(event.get("train_instances")) or 0)
     phase.val_instances = int(_number(event.get("val_instances")) or 0)
 
@@ -178,7 +184,7 @@ def _cards(phase: Phase) -> list[tuple[str, str, str]]:
     cards: list[tuple[str, str, str]] = []
     now = next((row for row in reversed(phase.metrics) if row), {})
     best = phase.metrics[phase.best] if phase.best is not None else {}
-    for name, value in sorted(now.items(), key=lambda item: _order(item[0])):
+    for name, value in sorted(now.items(), key=lambda item: rank(item[0])):
         title, said = card_words(name, value)
         small = ""
         if name in best and phase.best is not None:
@@ -187,24 +193,6 @@ def _cards(phase: Phase) -> list[tuple[str, str, str]]:
     if not cards and phase.losses:
         cards.append(("Loss", f"{smoothed(np.asarray(phase.losses))[-1]:.3g}", "lower is better"))
     return cards[:3]
-
-
-def _order(name: str) -> tuple[int, str]:
-    order = ("median_px", "PCK@0.2", "AP", "AP50", "recall", "mean_px")
-    return (order.index(name) if name in order else len(order), name)
-
-
-def card_words(name: str, value: float) -> tuple[str, str]:
-    """Title and value of a figure: ("Typical error", "2.1 px")."""
-    if name == "median_px":
-        return "Typical error", f"{value:.1f} px"
-    if name == "mean_px":
-        return "Mean error", f"{value:.1f} px"
-    if name.startswith("PCK@"):
-        return f"Points within {float(name[4:]):.0%} of the box", f"{value:.0%}"
-    if name == "recall":
-        return "Subjects found", f"{value:.0%}"
-    return say_metric(name, value).rsplit(" ", 1)[0], f"{value:.3f}"
 
 
 def _number(value: Any) -> float | None:

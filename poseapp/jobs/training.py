@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import sys
 from collections import deque
 from enum import StrEnum
@@ -21,7 +20,7 @@ from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal, Slot
 import engine
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.runner import JobRunner
-from poseapp.jobs.training_files import PrepareTrainingJob, RegisterModelJob, RunFiles, TrainingPlan
+from poseapp.jobs.training_files import PrepareTrainingJob, RegisterModelJob, RunFiles, TrainingPlan, remove_run
 
 log = logging.getLogger(__name__)
 
@@ -290,7 +289,7 @@ class TrainingRun(QObject):
 
     def _on_prepared(self, results: list[Any]) -> None:
         if self.is_over:  # cancelled while the last label was being written
-            shutil.rmtree(results[-1].folder, ignore_errors=True)
+            remove_run(results[-1].folder)
             return
         self.files = results[-1]
         self._set(RunState.STARTING)
@@ -348,7 +347,7 @@ class TrainingRun(QObject):
         if self.is_over:
             return
         if state is RunState.CANCELLED and self.files is not None:
-            shutil.rmtree(self.files.folder, ignore_errors=True)
+            remove_run(self.files.folder)
         self.message = message
         self._set(state)
         self.finished.emit(state is RunState.DONE, message)

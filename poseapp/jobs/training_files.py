@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -187,14 +188,16 @@ def problems_of(survey: CategorySurvey) -> tuple[list[str], list[str]]:
     if survey.instances == 0:
         accept = " Accept the predictions that are right, or correct them." if survey.predicted else ""
         return [f"Nothing is labelled as {name} yet.{accept}"], []
-    missing = [p.name for p, n in zip(survey.category.schema.keypoints, survey.points, strict=True) if n == 0]
+    missing = [
+        p.name.replace("_", " ") for p, n in zip(survey.category.schema.keypoints, survey.points, strict=True) if n == 0
+    ]
     if missing and len(missing) == survey.category.schema.num_keypoints:
         errors.append("No point is labelled.")
     elif missing:
         listed = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
         warnings.append(f"Never labelled, so never learnt: {listed}.")
     if survey.instances < MIN_INSTANCES:
-        warnings.append(f"{_poses(survey.instances)} is very little: the model will mostly repeat what it saw.")
+        warnings.append(f"Only {_poses(survey.instances)}: the model will mostly repeat what it saw.")
     elif survey.instances < ADVISED_INSTANCES:
         warnings.append(f"{_poses(survey.instances)} can do for a first try; {ADVISED_INSTANCES} or more are better.")
     if survey.images < MIN_IMAGES_TO_VALIDATE:
@@ -246,7 +249,7 @@ class PrepareTrainingJob:
                         yield Progress(number, len(keys), self.title)
             yield Progress(len(keys), len(keys), self.title, result=self._write(folder, category, rows, missing))
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_run(folder)
             raise
 
     def _write(
@@ -300,17 +303,27 @@ def _config(plan: TrainingPlan, files: RunFiles) -> TrainConfig:
 
 
 def _new_run_folder(name: str) -> Path:
-    stem = f"{safe_name(name) or 'model'}-{time.strftime('%Y%m%d-%H%M%S')}"
+    """``RUNS/TIME/NAME``: the last part is what the trainer calls the model."""
+    stem = time.strftime("%Y%m%d-%H%M%S")
     for number in range(1, 1000):
-        folder = runs_folder() / (stem if number == 1 else f"{stem}-{number}")
+        home = runs_folder() / (stem if number == 1 else f"{stem}-{number}")
         try:
-            folder.mkdir(parents=True)
+            home.mkdir(parents=True)
+            folder = home / (safe_name(name) or "model")
+            folder.mkdir()
         except FileExistsError:
             continue
         except OSError as error:
-            raise TrainingError(f"cannot be made ({error.strerror})", where=folder) from None
+            raise TrainingError(f"cannot be made ({error.strerror})", where=home) from None
         return folder
     raise TrainingError("no free name for the run", where=runs_folder())
+
+
+def remove_run(folder: Path) -> None:
+    """Take a run's folder away, as far as the system lets us."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:

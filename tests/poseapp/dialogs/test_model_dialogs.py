@@ -77,7 +77,7 @@ def fine_tune(runner: JobRunner, project: Path, shown: Shown, qtbot: QtBot) -> F
 def test_the_dialog_counts_labels_and_warns_of_few(fine_tune: FineTuneDialog) -> None:
     item = fine_tune.categories.topLevelItem(0)
     assert [item.text(c) for c in range(4)] == ["figure", "4", "1", "2"]
-    assert any("2 poses is very little" in text for text in fine_tune.findings.texts)
+    assert any("Only 2 poses" in text for text in fine_tune.findings.texts)
     assert fine_tune.start_button.isEnabled()
 
 

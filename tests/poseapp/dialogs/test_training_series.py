@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from poseapp.dialogs.figures import say_figures
-from poseapp.dialogs.training_series import TrainingSeries, card_words, smoothed
+from poseapp.dialogs.figures import card_words, say_figures
+from poseapp.dialogs.training_series import TrainingSeries, smoothed
 
 
 def trained() -> TrainingSeries:
@@ -92,4 +92,9 @@ def test_a_long_curve_is_thinned() -> None:
 
 def test_unknown_figures_keep_their_name() -> None:
     assert card_words("AUC", 0.51234) == ("AUC", "0.512")
-    assert say_figures({"median_px": 1.35, "AP": 0.72, "note": "x"}) == "typical error 1.4 px, AP 0.720"
+    assert say_figures({"AP": 0.72, "median_px": 1.36, "note": "x"}) == "typical error 1.4 px, AP 0.720"
+
+
+def test_figures_of_the_training_images_are_said_to_be_that() -> None:
+    metrics = {"train_mean_px": 4.4, "train_median_px": 3.4, "train_PCK@0.2": 0.98, "train_AP": 1.0}
+    assert say_figures(metrics) == "typical error 3.4 px, 98% of points within 20% of the box on its training images"

@@ -86,7 +86,8 @@ def test_the_configuration_holds_what_was_chosen(files: RunFiles) -> None:
 def test_each_run_has_a_folder_of_its_own(project: Path, files: RunFiles) -> None:
     again: RunFiles = last_result(PrepareTrainingJob(project, PLAN))
     assert again.folder != files.folder
-    assert again.folder.parent == files.folder.parent == runs_folder()
+    assert again.folder.parent.parent == files.folder.parent.parent == runs_folder()
+    assert again.folder.name == files.folder.name == "tees"
 
 
 def test_missing_images_stop_the_run_and_leave_no_folder(project: Path) -> None:
@@ -125,7 +126,8 @@ def test_nothing_labelled_is_an_error_that_says_what_to_do() -> None:
 def test_few_labels_are_a_warning() -> None:
     errors, warnings = problems_of(survey(3, 2, (3, 3, 3, 0), predicted=1))
     assert errors == []
-    assert [w.split(":")[0].split(" is ")[0] for w in warnings[:2]] == ["Never labelled, so never learnt", "3 poses"]
+    assert warnings[0] == "Never labelled, so never learnt: foot."
+    assert warnings[1].startswith("Only 3 poses")
     assert "1 pose not yet accepted will not be used." in warnings
 
 

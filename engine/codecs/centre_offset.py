@@ -15,10 +15,10 @@ from torch import Tensor
 
 from engine.codecs.base import Codec, Outputs, peak_cells, take_cells
 
-# Cells added to the distance from the regressed keypoint, so that nearby peaks are judged by their height. The published
-# graph has 1.8, for crops that follow a person through a video. A detector's boxes are less exact and the regression with
-# them: on 44 COCO images, keypoint AP is .409 with 1.8, .416 with 2.2, .420 with 2.6, .422 with 4, .410 with 8; with
-# labelled boxes it is the same (.408, .407) for 1.8 and 2.5.
+# Cells added to the distance from the regressed keypoint, so that nearby peaks are judged by their height. The
+# published graph has 1.8, for crops that follow a person through a video. A detector's boxes are less exact, and the
+# regression with them: on 44 COCO images, keypoint AP is .409 with 1.8, .416 with 2.2, .420 with 2.6, .422 with 4, .410
+# with 8; with labelled boxes it is the same (.408, .407) for 1.8 and 2.5.
 DISTANCE_FLOOR = 2.5
 # Standard deviation of the weight that prefers a person in the middle of the crop, as a part of its side.
 CENTRE_SIGMA = 1 / 6

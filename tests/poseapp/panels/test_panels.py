@@ -1,0 +1,102 @@
+"""The lists at the right follow the session, and the session follows them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from poseapp.main_window import MainWindow
+from poseapp.panels.media_list import Show
+from poseapp.project import edits
+from poseapp.project.model import OCCLUDED
+
+
+def test_the_image_list_filters_by_name_and_state(opened: MainWindow, qtbot: QtBot) -> None:
+    panel = opened.media
+    assert panel.model.rowCount() == 3
+    QTest.keyClicks(panel.search, "c.p")
+    qtbot.waitUntil(lambda: panel.model.rowCount() == 1, timeout=2000)
+    panel.search.clear()
+    qtbot.waitUntil(lambda: panel.model.rowCount() == 3, timeout=2000)
+    for show, count in ((Show.LABELLED, 1), (Show.PREDICTED, 1), (Show.EMPTY, 1), (Show.FLAGGED, 0)):
+        panel.which.setCurrentIndex(panel.which.findData(show))
+        assert panel.model.rowCount() == count, show
+
+
+def test_a_click_in_the_image_list_shows_the_frame(opened: MainWindow) -> None:
+    view = opened.media.view
+    place = view.visualRect(opened.media.model.index(2)).center()
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    assert opened.session.position() == 2
+
+
+def test_the_tree_and_the_canvas_share_their_selection(opened: MainWindow) -> None:
+    session, panel = opened.session, opened.instances
+    first = session.instances[0]
+    session.select(instances=[first.id], points=[(first.id, 2)])
+    names = {panel.model.data(index) for index in panel.tree.selectionModel().selectedRows(0)}
+    assert names == {"1  figure", "right hand"}
+    index = panel.model.find(first.id, 3)
+    panel.tree.setCurrentIndex(index)
+    assert session.selected_points == {(first.id, 3)}
+
+
+def test_the_tree_shows_visibility_and_score(opened: MainWindow) -> None:
+    session, panel = opened.session, opened.instances
+    second = session.instances[1]
+    index = panel.model.find(second.id, 1)
+    assert panel.model.data(index.siblingAtColumn(1)) == "occluded"
+    assert panel.model.data(panel.model.find(second.id).siblingAtColumn(1)) == "3 of 4"
+    session.step(1)
+    (guess,) = session.instances
+    assert panel.model.data(panel.model.find(guess.id, 2).siblingAtColumn(2)) == "0.40"
+
+
+def test_the_tree_asks_for_a_visibility(opened: MainWindow) -> None:
+    first = opened.session.instances[0]
+    opened.instances.visibility_requested.emit({(first.id, 0)}, OCCLUDED)
+    assert opened.session.instances[0].visibility[0] == OCCLUDED
+
+
+def test_the_queue_empties_as_predictions_are_accepted(opened: MainWindow, qtbot: QtBot) -> None:
+    session = opened.session
+    assert opened.review.model.keys == [session.frames[1]]
+    session.step(1)
+    opened.run("accept_all")
+    qtbot.waitUntil(lambda: opened.review.model.keys == [], timeout=2000)
+
+
+def test_a_click_in_the_history_goes_there(opened: MainWindow, qtbot: QtBot) -> None:
+    view, model = opened.history.view, opened.history.model
+    opened.docks[3].raise_()
+    qtbot.waitUntil(lambda: view.isVisible() and model.rowCount() == 3, timeout=2000)
+    place = view.visualRect(model.index(0)).center()
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    assert opened.session.instances == ()
+    qtbot.waitUntil(lambda: model.position == 0, timeout=2000)
+    opened.session.jump_to(2)
+    assert len(opened.session.store.instances(opened.session.frames[0])) == 2
+
+
+def test_a_click_on_the_timeline_goes_to_its_frame(opened: MainWindow) -> None:
+    line = opened.timeline
+    span = line._span()
+    x = round(span.left() + span.width() * 5 / 6)
+    QTest.mouseClick(line, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(x, line.height() // 2))
+    assert opened.session.position() == 2
+
+
+def test_the_timeline_marks_what_changes(opened: MainWindow) -> None:
+    assert opened.timeline._marks.astype(int).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
+    session = opened.session
+    info = session.frame_info(session.frames[2])
+    assert info is not None
+    session.apply(edits.set_frame_state(info.key, info.state, flagged=True))
+    assert opened.timeline._marks[2].tolist() == [False, False, True]
+
+
+def test_recent_projects_are_offered_on_the_first_page(opened: MainWindow) -> None:
+    opened.run("close_project")
+    assert opened.middle.currentWidget() is opened.empty
+    assert opened.empty._recent.count() == 1

@@ -100,15 +100,19 @@ def delete(context: Context) -> None:
 
 def accept(context: Context) -> None:
     """The selected predictions; with nothing selected and a single prediction, that one."""
-    session = context.session
-    chosen = [i for i in session.selected if i.state is State.PREDICTED]
-    waiting = session.predicted()
-    if not chosen and not session.selected and len(waiting) == 1:
-        chosen = waiting
+    session, chosen = context.session, _chosen_predictions(context)
     if session.frame is not None and chosen:
         session.apply(edits.accept(session.frame, chosen))
-    elif waiting:
+    elif session.predicted():
         context.window.tell("Select a prediction first, or press Shift+Enter to accept all in this frame")
+
+
+def _chosen_predictions(context: Context) -> list[Instance]:
+    session = context.session
+    waiting = session.predicted()
+    if not session.selected and len(waiting) == 1:
+        return waiting
+    return [i for i in session.selected if i.state is State.PREDICTED]
 
 
 def accept_all(context: Context) -> None:
@@ -135,14 +139,10 @@ def accept_everywhere(context: Context) -> None:
 
 
 def reject(context: Context) -> None:
-    session = context.session
-    chosen = [i for i in session.selected if i.state is State.PREDICTED]
-    waiting = session.predicted()
-    if not chosen and not session.selected and len(waiting) == 1:
-        chosen = waiting
+    session, chosen = context.session, _chosen_predictions(context)
     if session.frame is not None and chosen:
         session.apply(edits.reject(session.frame, chosen))
-    elif waiting:
+    elif session.predicted():
         context.window.tell("Select the prediction to reject; Delete takes away labelled poses")
 
 

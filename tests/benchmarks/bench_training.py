@@ -1,0 +1,83 @@
+"""Speed of a training step: batch preparation, and the step itself.
+
+python tests/benchmarks/bench_training.py [--device auto] [--steps 20]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from engine.train.config import AugmentConfig, OptimiserConfig, PhaseConfig
+from engine.train.process import prepare_process
+
+prepare_process()
+
+import torch  # noqa: E402
+
+from engine.device import describe_device, pick_device  # noqa: E402
+from engine.train.dataset import ImageCache  # noqa: E402
+from engine.train.detector import DetectorPhase  # noqa: E402
+from engine.train.instances import TrainingSet, read_training_set  # noqa: E402
+from engine.train.optimiser import build_optimiser  # noqa: E402
+from engine.train.order import batches  # noqa: E402
+from engine.train.phase import Phase  # noqa: E402
+from engine.train.pose import PosePhase  # noqa: E402
+from engine.train.start import detector_start, pose_start  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.engine.train.conftest import write_bars  # noqa: E402
+
+WARM_UP = 3
+
+
+def phase_of(name: str, data: TrainingSet, batch: int, out: Path) -> Phase:
+    config = PhaseConfig(batch=batch, optimiser=OptimiserConfig(lr=1e-3), augment=AugmentConfig(rotation=180))
+    if name == "efficientdet_lite0":
+        return DetectorPhase(*detector_start(name, data.categories), config, data, None, 1 << 28, out)
+    return PosePhase(*pose_start(name, "", data.schema), config, data, None, ImageCache(1 << 28), out)
+
+
+def measure(phase: Phase, device: torch.device, steps: int) -> tuple[float, float]:
+    """Seconds to prepare a batch and seconds to learn from it."""
+    network = phase.network.to(device).train()
+    optimiser = build_optimiser(network.parameters(), phase.config.optimiser)
+    preparing = learning = 0.0
+    for number, items in enumerate(batches(phase.train_count, steps + WARM_UP, phase.config.batch, 0, 0)):
+        started = time.perf_counter()
+        batch = phase.collate([phase.sample(index, rng) for index, rng in items])
+        prepared = time.perf_counter()
+        loss = phase.loss({name: tensor.to(device) for name, tensor in batch.tensors.items()})
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        if number >= WARM_UP:
+            preparing += prepared - started
+            learning += time.perf_counter() - prepared
+    return preparing / steps, learning / steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--steps", type=int, default=20)
+    options = parser.parse_args()
+    device = pick_device(options.device)
+    print(f"{describe_device(device)}, load before {os.getloadavg()[0]:.1f}\n")
+    print("| network | batch | prepare ms | step ms | images/s |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        data = read_training_set(write_bars(Path(folder), 24))
+        for name, batch in (("movenet_lightning", 16), ("movenet_thunder", 16), ("efficientdet_lite0", 8)):
+            preparing, learning = measure(phase_of(name, data, batch, Path(folder)), device, options.steps)
+            rate = batch / (preparing + learning)
+            print(f"| {name} | {batch} | {1000 * preparing:.0f} | {1000 * learning:.0f} | {rate:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

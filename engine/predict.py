@@ -58,7 +58,6 @@ LABELLED = 2  # COCO visibility: every point of a prediction is placed; its scor
 
 def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
-    logging.basicConfig(format="%(levelname)s: %(message)s")
     sources, dataset = _sources(options)
     _check_out(Path(options.out), sources)
     _prepare_process()
@@ -257,4 +256,5 @@ def _check_size(source: Source, width: int, height: int) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(format="%(levelname)s: %(message)s")
     raise SystemExit(run(main))

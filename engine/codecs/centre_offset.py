@@ -68,9 +68,9 @@ class CentreOffsetCodec(Codec):
         """(B, 1, h, w) -> flat cell (B, 1)."""
         rows, columns = logits.shape[-2:]
         sigma = rows * CENTRE_SIGMA
-        weight = torch.exp(-((y - rows / 2) ** 2)[:, None] / (2 * sigma**2)) * torch.exp(
-            -((x - columns / 2) ** 2) / (2 * sigma**2)
-        )
+        # The middles of the cells count, so that a mirrored crop has the mirrored centre.
+        down, right = y + 0.5 - rows / 2, x + 0.5 - columns / 2
+        weight = torch.exp(-(down[:, None] ** 2 + right**2) / (2 * sigma**2))
         return peak_cells(torch.sigmoid(logits) * weight)[1]
 
     @staticmethod

@@ -1,0 +1,81 @@
+"""Bad input is one line and status 2; progress is lines that a program can read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from engine import cli
+from engine.contract.errors import Cancelled, ModelError, PoseError
+
+
+def raising(error: BaseException) -> int:
+    def main(argv: Sequence[str]) -> int:
+        raise error
+
+    return cli.run(main, [])
+
+
+def test_a_users_error_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(ModelError("is cut short;\ncopy it again", where="m.safetensors")) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "error: m.safetensors: is cut short; copy it again\n"
+
+
+def test_interruption_and_cancelling_are_told_apart_from_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(KeyboardInterrupt()) == 130
+    assert raising(Cancelled("stopped")) == 130
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_a_file_the_system_refuses_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(PermissionError(13, "Permission denied", "out.json")) == 2
+    assert capsys.readouterr().err == "error: out.json: Permission denied\n"
+
+
+def test_defects_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        raising(ZeroDivisionError())
+
+
+def test_wrong_use_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(argv: Sequence[str]) -> int:
+        parser = cli.Parser(prog="python -m engine.x")
+        cli.add_progress_option(parser)
+        parser.parse_args(argv)
+        return 0
+
+    assert cli.run(main, ["--progress", "json"]) == 0
+    assert cli.run(main, ["--help"]) == 0
+    capsys.readouterr()
+    assert cli.run(main, ["--nonsense"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--nonsense" in error
+
+
+def test_json_progress_ends_at_the_total(capsys: pytest.CaptureFixture[str]) -> None:
+    with cli.Progress("json", "predict", 5) as progress:
+        for _ in range(5):
+            progress.step()
+        progress.event({"event": "saved", "file": "ü.json"})
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-2]["done"] == lines[-2]["total"] == 5
+    assert lines[-2]["seconds_left"] == 0
+    assert lines[-1] == {"event": "saved", "file": "ü.json"}
+
+
+@pytest.mark.parametrize("mode", ["none", "bar"])
+def test_other_progress_writes_nothing_to_standard_output(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with cli.Progress(mode, "predict", 2) as progress:
+        progress.step(loss=0.5)
+        progress.event({"event": "x"})
+        progress.step()
+    assert capsys.readouterr().out == ""
+
+
+def test_errors_name_the_record_before_the_message() -> None:
+    assert str(PoseError("is wrong", where="a.json: annotation 3")) == "a.json: annotation 3: is wrong"

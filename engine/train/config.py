@@ -21,7 +21,7 @@ CONFIG_FILE = "config.toml"
 
 POSE_STEPS = 400  # enough for a pretrained network on a handful of frames
 POSE_PASSES = 8  # and for many frames, this often through all of them
-DETECTOR_STEPS = 160
+DETECTOR_STEPS = 120
 DETECTOR_PASSES = 4
 STEPS_PER_EPOCH = 20  # fewer would spend more time on validation than on training
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,13 @@ class PoseBatch:
 
     def __len__(self) -> int:
         return len(self.instances)
+
+    @cached_property
+    def pointless(self) -> Flags:
+        """(N,) bool: instances with no placed point. Only their box can show that they are there."""
+        without = np.ones(len(self), dtype=np.bool_)
+        without[self.owner[self.shown]] = False
+        return without
 
     def point_sizes(self, scale: float, parts: frozenset[str] | None = None) -> Ints:
         """(P,) HIDDEN..FULL at ``scale`` screen pixels to the image pixel; ``parts`` hides all other parts.

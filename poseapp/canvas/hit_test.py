@@ -79,7 +79,7 @@ def hit_test(
         row = _nearest(distances, usable, favoured[batch.limb_owner], LIMB_TOLERANCE)
         if row is not None:
             return HitTarget(HitKind.LIMB, int(batch.ids[batch.limb_owner[row]]), int(batch.limb_index[row]))
-    return _hit_box(batch, here, scale, pickable, favoured) if boxes else None
+    return _hit_box(batch, here, scale, pickable & (boxes | batch.pointless), favoured)
 
 
 def _hit_box(batch: PoseBatch, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> HitTarget | None:

@@ -104,8 +104,9 @@ class PosePainter:
         origin = np.array((view.dx, view.dy))
         left, top, right, bottom = view.clip
         clip = (left - view.dx, top - view.dy, right - view.dx, bottom - view.dy)
-        if self.style.show_boxes:
-            self._boxes(painter, batch, view, drawn)
+        boxed = drawn if self.style.show_boxes else drawn & batch.pointless
+        if boxed.any():
+            self._boxes(painter, batch, view, boxed)
         rows = strokes.lines_in(clip, self.style.line_width + 3.0, drawn)
         self._bones(painter, strokes.lines[rows] + np.tile(origin, 2), strokes.line_keys[rows], strokes.ticked[rows])
         rows = strokes.points_in(clip, self.style.point_size + 3.0, drawn)

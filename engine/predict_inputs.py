@@ -157,7 +157,7 @@ def boxes_of_annotations(
     for annotation in dataset.annotations:
         if annotation.category_id not in wanted or annotation.iscrowd:
             continue
-        if annotation.bbox is None or not box_is_usable(xywh_to_xyxy(annotation.bbox)):
+        if not _is_box(annotation.bbox):
             skipped += 1
             continue
         by_image.setdefault(annotation.image_id, []).append(annotation)
@@ -194,7 +194,7 @@ def boxes_of_results(
         where = f"{path}: result {position} (image {result.image_id!r})"
         if result.image_id not in known:
             raise CocoError("the annotations name no such image", where=where)
-        if result.bbox is None or not box_is_usable(xywh_to_xyxy(result.bbox)):
+        if result.bbox is None or not _is_box(result.bbox):
             raise CocoError(f"bbox {result.bbox} is not x, y, width, height of a box", where=where)
         if not np.isfinite(result.score):
             raise CocoError(f"score {result.score} is not a number", where=where)
@@ -202,6 +202,10 @@ def boxes_of_results(
         row = ([float(value) for value in result.bbox], float(result.score), category_id)
         by_image.setdefault(result.image_id, []).append(row)
     return [_with_rows(source, by_image.get(source.image.id, [])) for source in sources]
+
+
+def _is_box(bbox: Sequence[float] | None) -> bool:
+    return bbox is not None and len(bbox) == 4 and box_is_usable(xywh_to_xyxy(bbox))
 
 
 def _with_rows(source: Source, rows: Sequence[tuple[list[float], float, Id]]) -> Source:

@@ -23,7 +23,7 @@ from typing import Any
 
 STEP_SECONDS = 120.0
 TRAINING_SECONDS = 420.0
-DEFAULT_TRAINING_STEPS = 80
+DEFAULT_TRAINING_STEPS = 120
 
 
 class TourError(Exception):

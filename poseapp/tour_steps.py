@@ -269,8 +269,6 @@ class Journey(Hands):
     def run_trained(self) -> None:
         with self.step("Run the trained model", "trained-model") as checked:
             self.quiet()
-            self.key(Qt.Key.Key_End)
-            wait_until(lambda: self.instances, "the last photograph")
             self.key(Qt.Key.Key_A, CONTROL)
             self.key(Qt.Key.Key_Delete)
             check(not self.instances, "Delete did not take the poses away")

@@ -219,7 +219,7 @@ def _row(entry: ModelEntry) -> list[str]:
         entry.schema or "-",
         f"{width} x {height}",
         _file_size(entry.file),
-        say_figures(entry.metrics),
+        say_figures(entry.metrics, limit=1),
         origin,
     ]
 

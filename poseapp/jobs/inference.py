@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -93,6 +94,9 @@ class ModelHost:
         key = (choice.model, choice.detector, choice.device, _changed(choice.model))
         model = self._loaded.get(key)
         if model is None:
+            # Read when torch is loaded: its threads sleep while they wait for each other. Spinning, they bring a
+            # processor that is shared with a training run to a halt (measured: 0.2 against 7 images a second).
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             from engine.pipeline import PoseModel
 
             while len(self._loaded) >= KEPT_MODELS:  # first free, then load: both may not fit

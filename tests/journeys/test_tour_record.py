@@ -63,7 +63,7 @@ def test_the_summary_says_what_failed(tmp_path: Path) -> None:
     assert "Failed: step 3, 'x': y" in (tmp_path / "summary.md").read_text()
 
 
-@pytest.mark.parametrize(("given", "steps"), [("", 80), ("12", 12), ("1", 4), ("many", 80)])
+@pytest.mark.parametrize(("given", "steps"), [("", 120), ("12", 12), ("1", 4), ("many", 120)])
 def test_the_number_of_training_steps_can_be_set(given: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSEAPP_TOUR_STEPS", given)
     assert training_steps() == steps

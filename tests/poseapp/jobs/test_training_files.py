@@ -27,9 +27,9 @@ from poseapp.jobs.training_files import (
     register_model,
     runs_folder,
     safe_name,
-    schema_toml,
     suggest_name,
 )
+from poseapp.jobs.training_labels import schema_toml
 from poseapp.project.store import ProjectStore
 from resources import resource_path
 from tests.poseapp.conftest import POSE, SCHEMA

@@ -102,13 +102,13 @@ class Detector:
                 found.append(_in_image(*kept, wanted, factor, image.shape[1], image.shape[0]))
         return found
 
-    @torch.inference_mode()
     def _run(self, canvases: Image, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, W, 3) uint8 -> boxes (B, A, 4) in letterbox pixels, scores (B, A, C) of the wanted classes."""
-        # A transposed HWC batch is channels-last already, the fastest layout on processors and on CUDA.
-        pixels = torch.from_numpy(canvases).to(self.device).permute(0, 3, 1, 2)
-        raw, logits = self._network((pixels.float() - self._mean) / self._std)
-        return decode_boxes(raw, self._anchors), torch.sigmoid(logits[..., wanted.to(logits.device)].float())
+        with torch.inference_mode():
+            # A transposed HWC batch is channels-last already, the fastest layout on processors and on CUDA.
+            pixels = torch.from_numpy(canvases).to(self.device).permute(0, 3, 1, 2)
+            raw, logits = self._network((pixels.float() - self._mean) / self._std)
+            return decode_boxes(raw, self._anchors), torch.sigmoid(logits[..., wanted.to(logits.device)].float())
 
     def _labels(self, categories: Sequence[str] | None) -> Tensor:
         if categories is None:

@@ -176,9 +176,9 @@ class _Found:
                 yield CocoResult(
                     image.id,
                     category.id if category_id is None else category_id,  # type: ignore[arg-type]
-                    xywh,  # type: ignore[arg-type]
+                    xywh,
                     prediction.score,
-                    flat,  # type: ignore[arg-type]
+                    flat,
                 )
 
     def coco(self, dataset: CocoDataset, category: CocoCategory, is_known: bool, num_keypoints: int) -> CocoDataset:

@@ -173,8 +173,8 @@ def _with_annotations(source: Source, annotations: Sequence[CocoAnnotation]) -> 
     xyxy = xywh_to_xyxy(xywh)
     if source.image.width and source.image.height:
         clipped = clip_box(xyxy, source.image.width - 1, source.image.height - 1)
-        inside = ((clipped[:, 2:] - clipped[:, :2]) > 0).all(1)
-        xyxy = np.where(inside[:, None], clipped, xyxy)
+        inside = (clipped[:, 2:] > clipped[:, :2]).all(axis=1, keepdims=True)
+        xyxy = np.where(inside, clipped, xyxy)
     ids = [annotation.category_id for annotation in annotations]
     return Source(source.image, source.path, GivenBoxes(xyxy, xywh, np.ones(len(xywh)), ids))
 

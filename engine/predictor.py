@@ -130,17 +130,17 @@ class Predictor:
             for row, weight, affine in zip(rows, weights, affines, strict=True):
                 yield _Task(i, row.astype(np.float32), float(weight), affine)
 
-    @torch.inference_mode()
     def _run(self, crops: Image, flip_test: bool) -> tuple[Floats, Floats]:
         """(B, H, W, 3) uint8 -> keypoints (B, K, 2) in crop pixels, scores (B, K)."""
-        # A transposed HWC batch is channels-last already, the fastest layout on processors and on CUDA.
-        pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
-        x: Tensor = (pixels.float() - self._mean) / self._std
-        outputs = self._network(x)
-        if flip_test:
-            outputs = self._codec.combine(outputs, self._network(x.flip(-1)), self._flip)
-        points, scores = self._codec.decode(outputs)
-        return points.cpu().numpy(), scores.cpu().numpy()
+        with torch.inference_mode():
+            # A transposed HWC batch is channels-last already, the fastest layout on processors and on CUDA.
+            pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
+            x: Tensor = (pixels.float() - self._mean) / self._std
+            outputs = self._network(x)
+            if flip_test:
+                outputs = self._codec.combine(outputs, self._network(x.flip(-1)), self._flip)
+            points, scores = self._codec.decode(outputs)
+            return points.cpu().numpy(), scores.cpu().numpy()
 
     def _prediction(self, task: _Task, points: Floats, scores: Floats) -> Prediction:
         keypoints = np.concatenate([points, scores[:, None]], 1).astype(np.float32)

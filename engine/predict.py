@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
     if options.format == "results":
         write_results(options.out, found.results(category))
     else:
-        found.coco(dataset, category, is_known, model.schema.num_keypoints).write(options.out)
+        found.coco(dataset, category, is_known).write(options.out)
     return OK
 
 
@@ -181,7 +181,7 @@ class _Found:
                     flat,
                 )
 
-    def coco(self, dataset: CocoDataset, category: CocoCategory, is_known: bool, num_keypoints: int) -> CocoDataset:
+    def coco(self, dataset: CocoDataset, category: CocoCategory, is_known: bool) -> CocoDataset:
         categories = list(dataset.categories)
         if not is_known:
             categories = [c for c in categories if c.id != category.id] + [category]

@@ -42,6 +42,8 @@ class Session(QObject):
         self._instances: tuple[Instance, ...] = ()
         self._selected: frozenset[int] = frozenset()
         self._points: frozenset[PointRef] = frozenset()
+        self._names: list[str] | None = None
+        self._categories: list[Category] = []
         self._schemas: dict[int, Schema] = {}
         self._category: int | None = None
 
@@ -77,7 +79,12 @@ class Session(QObject):
     def _read_structure(self) -> None:
         self._keys = [] if self.store is None else self.store.frame_keys()
         self._positions = {key: i for i, key in enumerate(self._keys)}
-        self._schemas = {} if self.store is None else {c.id: c.schema for c in self.store.categories()}
+        self._names = None
+        self._read_categories()
+
+    def _read_categories(self) -> None:
+        self._categories = [] if self.store is None else self.store.categories()
+        self._schemas = {c.id: c.schema for c in self._categories}
 
     # --- frames
 
@@ -93,6 +100,12 @@ class Session(QObject):
         """Place of a frame (the current one by default) in the list, -1 when there is none."""
         wanted = self._frame if key is None else key
         return -1 if wanted is None else self._positions.get(wanted, -1)
+
+    def frame_names(self) -> Sequence[str]:
+        """Names of all frames in lower case, for searching; read when first asked for."""
+        if self._names is None:
+            self._names = [] if self.store is None else [frame.name.lower() for frame in self.store.frames()]
+        return self._names
 
     def frame_info(self, key: FrameKey | None = None) -> Frame | None:
         wanted = self._frame if key is None else key
@@ -127,7 +140,7 @@ class Session(QObject):
         return self._schemas
 
     def categories(self) -> list[Category]:
-        return [] if self.store is None else self.store.categories()
+        return self._categories
 
     @property
     def category(self) -> Category | None:
@@ -145,13 +158,13 @@ class Session(QObject):
     def ensure_category(self, name: str, schema: Schema) -> Category:
         """The category that carries this schema's points, made when there is none."""
         assert self.store is not None
-        for category in self.store.categories():
+        for category in self._categories:
             if category.schema.names == schema.names:
                 return category
-        taken = {c.name for c in self.store.categories()}
+        taken = {c.name for c in self._categories}
         free = next(n for n in [name, *(f"{name} {i}" for i in range(2, 1000))] if n not in taken)
         made = self.store.add_category(free, schema)
-        self._read_structure()
+        self._read_categories()
         self.changed.emit(Change(structure=True))
         return made
 

@@ -13,6 +13,7 @@ from engine.contract.predictions import Prediction
 from engine.contract.schemas import find_schema
 from engine.zoo import ModelEntry, find_model
 from poseapp.commands.context import Context
+from poseapp.commands.kinds import choose_kind
 from poseapp.commands.labels import template_in_box
 from poseapp.dialogs.fine_tune import FineTuneDialog
 from poseapp.jobs.inference import BoxPredictJob, FrameResult, ModelChoice, PredictJob
@@ -135,12 +136,12 @@ def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
         return
     target = _target(context, context.choice, quiet=True)
     wanted = session.category
-    if target is None or (
-        wanted is not None and wanted.id != target[1].id and wanted.schema.names != target[1].schema.names
-    ):
-        if wanted is not None:
-            template_in_box(context, box)
-            context.window.tell("No model knows these points yet: the template was put into the box. Drag its points.")
+    if wanted is None and target is None:
+        choose_kind(context, then=lambda context: template_in_box(context, box))
+        return
+    if target is None or (wanted is not None and wanted.id != target[1].id):
+        template_in_box(context, box)
+        context.window.tell("No model knows these points yet: the template was put into the box. Drag its points.")
         return
     entry, category = target
     store, key = session.store, session.frame
@@ -186,9 +187,10 @@ def _target(context: Context, choice: ModelChoice, *, quiet: bool = False) -> tu
         if not quiet:
             context.window.tell(str(error), "error")
         return None
-    existing = [c for c in session.categories() if c.schema.names == schema.names]
-    if existing:
-        return entry, existing[0]
+    chosen = session.category
+    for category in [*([chosen] if chosen else []), *session.categories()]:
+        if category.schema.names == schema.names:
+            return entry, category
     if quiet and session.categories():
         return None
     return entry, session.ensure_category(schema.category or schema.name, schema)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from poseapp.canvas.palette import ColorMode
 from poseapp.commands.context import Context
+from poseapp.commands.kinds import choose_kind
 from poseapp.project.shapes import extent
 
 SMALLEST = 96.0
@@ -117,15 +118,18 @@ def tool_box(context: Context) -> None:
 
 
 def tool_place(context: Context) -> None:
+    """Points of the session's category; where there is none yet, its kind is asked for first."""
     category = context.session.category
-    context.canvas.set_placement(None if category is None else category.schema)
+    if category is None:
+        choose_kind(context, then=tool_place)
+        return
+    context.canvas.set_placement(category.schema)
     context.canvas.set_tool("place")
     context.canvas.setFocus()
-    if category is not None:
-        first = category.schema.names[0].replace("_", " ")
-        context.window.tell(
-            f"Click {first}, then the other points of {category.name} in order. Tab skips, Enter ends, Esc gives up."
-        )
+    first = category.schema.names[0].replace("_", " ")
+    context.window.tell(
+        f"Click {first}, then the other points of {category.name} in order. Tab skips, Enter ends, Esc gives up."
+    )
 
 
 def palette(context: Context) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from poseapp.actions import BY_ID
 from poseapp.theme import Tokens
-from poseapp.widgets.icons import icon
+from poseapp.widgets.icons import pixmap
 from resources import resource_path
 
 CHOICES = (
@@ -20,6 +20,33 @@ CHOICES = (
     ("open_coco", "Open a COCO file", "Correct existing keypoints"),
     ("open_project", "Open a project", "Go on where you stopped"),
 )
+
+
+class ChoiceButton(QPushButton):
+    """A sign, what to do, and below it in softer words what that is."""
+
+    def __init__(self, text: str, tip: str) -> None:
+        super().__init__()
+        self.setProperty("role", "choice")
+        self.setAccessibleName(text)
+        self.setAccessibleDescription(tip)
+        self.setMinimumHeight(72)
+        self.sign, title, hint = QLabel(), QLabel(text), QLabel(tip)
+        title.setProperty("role", "heading")
+        hint.setProperty("role", "hint")
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addStretch(1)
+        words.addWidget(title)
+        words.addWidget(hint)
+        words.addStretch(1)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 8, 16, 8)
+        row.setSpacing(16)
+        row.addWidget(self.sign)
+        row.addLayout(words, 1)
+        for part in (self.sign, title, hint):
+            part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
 
 class EmptyPage(QFrame):
@@ -35,7 +62,7 @@ class EmptyPage(QFrame):
         super().__init__(parent)
         self.setObjectName("emptyPage")
         self.setProperty("role", "empty")
-        self.buttons: dict[str, QPushButton] = {}
+        self.buttons: dict[str, ChoiceButton] = {}
         middle = QWidget()
         middle.setFixedWidth(600)
         column = QVBoxLayout(middle)
@@ -58,12 +85,7 @@ class EmptyPage(QFrame):
         grid.setColumnStretch(0, 1)
         grid.setColumnStretch(1, 1)
         for place, (command, text, tip) in enumerate(CHOICES):
-            choice = QPushButton(f"{text}\n{tip}")
-            choice.setProperty("role", "choice")
-            choice.setIconSize(QSize(24, 24))
-            choice.setAccessibleName(text)
-            choice.setAccessibleDescription(tip)
-            choice.setMinimumHeight(64)
+            choice = ChoiceButton(text, tip)
             choice.clicked.connect(lambda _checked=False, name=command: run(name))
             self.buttons[command] = choice
             grid.addWidget(choice, place // 2, place % 2)
@@ -85,14 +107,15 @@ class EmptyPage(QFrame):
 
     def set_colours(self, colours: Tokens) -> None:
         for command, choice in self.buttons.items():
-            choice.setIcon(icon(BY_ID[command].icon, colours))
+            choice.sign.setPixmap(pixmap(BY_ID[command].icon, colours.accent, 24, 2.0))
 
     def set_recent(self, paths: Sequence[str]) -> None:
         """Projects opened last, newest first."""
         while self._recent.count():
             item = self._recent.takeAt(0)
-            if item is not None and item.widget() is not None:
-                item.widget().deleteLater()
+            line = None if item is None else item.widget()
+            if line is not None:
+                line.deleteLater()
         for path in paths[:4]:
             place = Path(path)
             line = QPushButton(f"{place.stem}   {place.parent}")

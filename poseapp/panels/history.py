@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, QTimer
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QShowEvent
 from PySide6.QtWidgets import QListView, QVBoxLayout, QWidget
 
 from poseapp.project.model import Step
@@ -57,6 +57,7 @@ class HistoryPanel(QWidget):
         super().__init__(parent)
         self.setObjectName("historyPanel")
         self._session = session
+        self._stale = False
         self.model = HistoryModel(session, colours, self)
         self.view = QListView()
         self.view.setModel(self.model)
@@ -71,13 +72,25 @@ class HistoryPanel(QWidget):
         self._later.setInterval(150)
         self._later.timeout.connect(self.refresh)
         session.project_changed.connect(self.refresh)
-        session.changed.connect(lambda _change: self._later.start())
+        session.changed.connect(self._on_change)
 
     def set_colours(self, colours: Tokens) -> None:
         self.model.colours = colours
         self.view.viewport().update()
 
+    def _on_change(self, _change: object) -> None:
+        """Soon, when it is looked at; else once it is."""
+        self._stale = True
+        if self.isVisible():
+            self._later.start()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._stale:
+            self.refresh()
+
     def refresh(self) -> None:
+        self._stale = False
         self._later.stop()
         self.model.read()
         row = self.model.index(self.model.position)

@@ -14,7 +14,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QIcon
+from PySide6.QtGui import QColor, QIcon, QMouseEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QMenu, QStackedLayout, QTreeView, QVBoxLayout, QWidget
 
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Instance, State
@@ -24,6 +24,7 @@ from poseapp.widgets.icons import pixmap
 
 Index = QModelIndex | QPersistentModelIndex
 VISIBILITY_NAMES = {VISIBLE: "visible", OCCLUDED: "occluded", ABSENT: "absent"}
+SIGN_WIDTH = 24
 _ICONS = {VISIBLE: "visible", OCCLUDED: "occluded", ABSENT: "absent"}
 
 
@@ -55,6 +56,9 @@ class InstanceModel(QAbstractItemModel):
             State.PREDICTED: QIcon(pixmap("model", colours.predicted, 16, 2.0)),
         }
 
+    def sign(self, visibility: int) -> QIcon:
+        return self._signs[visibility]
+
     def read(self) -> None:
         self.beginResetModel()
         self.roots = []
@@ -72,13 +76,30 @@ class InstanceModel(QAbstractItemModel):
             self.roots.append(root)
         self.endResetModel()
 
+    def update(self) -> bool:
+        """Take over edited instances where the rows stay as they are; False when the tree must be read again."""
+        now = self._session.instances
+        if [(r.instance.id, r.instance.category) for r in self.roots] != [(i.id, i.category) for i in now]:
+            return False
+        for root, instance in zip(self.roots, now):
+            if root.instance is not instance:
+                self._replace(root, instance)
+        return True
+
+    def _replace(self, node: Node, instance: Instance) -> None:
+        node.instance = instance
+        first = self.createIndex(node.row, 0, node)
+        self.dataChanged.emit(first, self.createIndex(node.row, 2, node))
+        for child in node.children:
+            self._replace(child, instance)
+
     # Qt's questions
 
     def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008
         nodes = self.roots if not parent.isValid() else self.node(parent).children
         return self.createIndex(row, column, nodes[row]) if 0 <= row < len(nodes) else QModelIndex()
 
-    def parent(self, index: Index = QModelIndex()) -> Any:  # type: ignore[override]  # noqa: B008
+    def parent(self, index: Index = QModelIndex()) -> Any:  # noqa: B008
         if not index.isValid():
             return QModelIndex()
         above = self.node(index).parent
@@ -171,11 +192,30 @@ def _points(node: Node) -> Iterable[Node]:
             yield from _points(child)
 
 
+class PoseTree(QTreeView):
+    """A tree whose visibility signs are buttons.
+
+    Signals:
+        sign_clicked(QModelIndex): the sign of a keypoint was clicked; the selection stays.
+    """
+
+    sign_clicked = Signal(object)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        place = event.position().toPoint()
+        index = self.indexAt(place)
+        on_sign = index.column() == 1 and place.x() - self.visualRect(index).left() < SIGN_WIDTH
+        if event.button() == Qt.MouseButton.LeftButton and on_sign and InstanceModel.node(index).point >= 0:
+            self.sign_clicked.emit(index)
+            return
+        super().mousePressEvent(event)
+
+
 class InstancesPanel(QWidget):
     """The tree, or a hint where the frame has no poses.
 
     Signals:
-        visibility_requested(points, value): chosen in the context menu; value as in the canvas.
+        visibility_requested(points, value): a sign was clicked (None: the next value) or a value chosen in the menu.
     """
 
     visibility_requested = Signal(object, object)
@@ -186,13 +226,14 @@ class InstancesPanel(QWidget):
         self._session = session
         self._following = False
         self.model = InstanceModel(session, colours, self)
-        self.tree = QTreeView()
+        self.tree = PoseTree()
         self.tree.setModel(self.model)
         self.tree.setAccessibleName("Poses of this image")
         self.tree.setSelectionMode(QTreeView.SelectionMode.ExtendedSelection)
         self.tree.setUniformRowHeights(True)
         self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.tree.customContextMenuRequested.connect(self._menu)
+        self.tree.sign_clicked.connect(self._on_sign)
         header = self.tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -223,6 +264,7 @@ class InstancesPanel(QWidget):
         self.tree.viewport().update()
 
     def refresh(self, *_: object) -> None:
+        """Read the frame; poses that stay keep their rows open."""
         opened = {n.instance.id for n in self.model.roots if self.tree.isExpanded(self.model.find(n.instance.id))}
         self._following = True
         self.model.read()
@@ -234,7 +276,7 @@ class InstancesPanel(QWidget):
         self._follow()
 
     def _on_change(self, change: Any) -> None:
-        if change.structure or self._session.frame in change.frames:
+        if change.structure or (self._session.frame in change.frames and not self.model.update()):
             self.refresh()
 
     def _follow(self) -> None:
@@ -271,11 +313,19 @@ class InstancesPanel(QWidget):
         self._session.select(instances=instances, points=points)
         self._following = False
 
+    def _on_sign(self, index: QModelIndex) -> None:
+        node = self.model.node(index)
+        clicked = (node.instance.id, node.point)
+        chosen = self._session.selected_points
+        self.visibility_requested.emit(chosen if clicked in chosen else {clicked}, None)
+
     def _menu(self, place: Any) -> None:
         points = self._session.selected_points
         if not points:
             return
         menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for value, name in VISIBILITY_NAMES.items():
-            menu.addAction(name.capitalize(), lambda v=value: self.visibility_requested.emit(points, v))
+            action = menu.addAction(self.model.sign(value), name.capitalize())
+            action.triggered.connect(lambda _checked=False, v=value: self.visibility_requested.emit(points, v))
         menu.popup(self.tree.viewport().mapToGlobal(place))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from PySide6.QtCore import (
     QAbstractListModel,
-    QEvent,
     QModelIndex,
     QPersistentModelIndex,
     QRect,
@@ -40,6 +40,10 @@ Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 60
 THUMB = QSize(76, 52)
 FRAME_ROLE = Qt.ItemDataRole.UserRole + 1
+PICTURES = 256
+"""Thumbnails kept ready to be painted."""
+MANY = 64
+"""From so many changed frames on, the list repaints as a whole."""
 
 
 class Show(StrEnum):
@@ -58,56 +62,62 @@ class FrameModel(QAbstractListModel):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._frames: list[Frame] = []
-        self._rows: dict[FrameKey, int] = {}
+        self._keys: Sequence[FrameKey] = ()
+        self._rows: dict[FrameKey, int] | None = None
         self.text, self.show = "", Show.ALL
         self.read()
 
     def read(self) -> None:
-        """Take frames and counts from the project again."""
+        """Which frames are listed. Unfiltered this is the session's own list, and nothing is read."""
         self.beginResetModel()
-        store = self._session.store
-        everything = [] if store is None else store.frames()
-        accept = self._filter()
-        self._frames = [frame for frame in everything if accept(frame)]
-        self._rows = {frame.key: row for row, frame in enumerate(self._frames)}
+        self._keys, self._rows = self._session.frames, None
+        if self.text or self.show is not Show.ALL:
+            self._keys = [key for key in self._of_state() if self._fits(key)]
+            self._rows = {key: row for row, key in enumerate(self._keys)}
         self.endResetModel()
 
-    def _filter(self) -> Callable[[Frame], bool]:
-        store, words = self._session.store, self.text.lower()
-        counts = {} if store is None else store.counts()
-        tests: dict[Show, Callable[[Frame], bool]] = {
-            Show.ALL: lambda frame: True,
-            Show.LABELLED: lambda frame: counts[frame.key].labelled > 0,
-            Show.PREDICTED: lambda frame: counts[frame.key].predicted > 0,
-            Show.EMPTY: lambda frame: not counts[frame.key].labelled and not counts[frame.key].predicted,
-            Show.FLAGGED: lambda frame: frame.state.flagged,
-        }
-        test = tests[self.show]
-        return lambda frame: test(frame) and (not words or words in frame.name.lower())
+    def _of_state(self) -> Sequence[FrameKey]:
+        keys, store = self._session.frames, self._session.store
+        if store is None or self.show is Show.ALL:
+            return keys
+        if self.show is Show.FLAGGED:
+            return [frame.key for frame in store.frames() if frame.state.flagged]
+        counts = store.counts()
+        if self.show is Show.EMPTY:
+            return [key for key in keys if key not in counts or not (counts[key].labelled or counts[key].predicted)]
+        field = "labelled" if self.show is Show.LABELLED else "predicted"
+        found = {key for key, count in counts.items() if getattr(count, field)}
+        return [key for key in keys if key in found]
+
+    def _fits(self, key: FrameKey) -> bool:
+        return not self.text or self.text.lower() in self._session.frame_names()[self._session.position(key)]
 
     def row_of(self, key: FrameKey | None) -> int:
-        return -1 if key is None else self._rows.get(key, -1)
+        if key is None:
+            return -1
+        return self._session.position(key) if self._rows is None else self._rows.get(key, -1)
 
-    def frame_at(self, row: int) -> Frame:
-        return self._frames[row]
+    def key_at(self, row: int) -> FrameKey:
+        return self._keys[row]
 
     def touch(self, keys: frozenset[FrameKey]) -> None:
-        """Repaint the rows of these frames, their flags read again."""
-        store = self._session.store
+        """Repaint the rows of these frames."""
+        if len(keys) > MANY:
+            self.dataChanged.emit(self.index(0), self.index(len(self._keys) - 1))
+            return
         for key in keys:
             row = self.row_of(key)
-            if row >= 0 and store is not None:
-                self._frames[row] = store.frame(key)
+            if row >= 0:
                 self.dataChanged.emit(self.index(row), self.index(row))
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self._frames)
+        return 0 if parent.isValid() else len(self._keys)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid() or index.row() >= len(self._frames):
+        store = self._session.store
+        if store is None or not index.isValid() or index.row() >= len(self._keys):
             return None
-        frame = self._frames[index.row()]
+        frame = store.frame(self._keys[index.row()])
         if role == Qt.ItemDataRole.DisplayRole:
             return frame.name
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -146,6 +156,10 @@ class FrameDelegate(QStyledItemDelegate):
         super().__init__(parent)
         self._session, self._loader = session, loader
         self.colours = colours
+        self._pictures: OrderedDict[FrameKey, QPixmap] = OrderedDict()
+
+    def forget(self) -> None:
+        self._pictures.clear()
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(160, ROW_HEIGHT)
@@ -177,10 +191,8 @@ class FrameDelegate(QStyledItemDelegate):
         path = QPainterPath()
         path.addRoundedRect(place, 4, 4)
         painter.fillPath(path, QColor(self.colours.field))
-        store = self._session.store
-        pixels = None if store is None else self._loader.request_thumbnail(frame.key, store.frame_path(frame.key))
-        if pixels is not None:
-            picture = to_pixmap(pixels)
+        picture = self._picture(frame.key)
+        if picture is not None:
             size = picture.size().scaled(place.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
             target = QRect(0, 0, size.width(), size.height())
             target.moveCenter(place.center())
@@ -188,6 +200,18 @@ class FrameDelegate(QStyledItemDelegate):
             painter.setClipPath(path)
             painter.drawPixmap(target, picture)
             painter.restore()
+
+    def _picture(self, key: FrameKey) -> QPixmap | None:
+        found = self._pictures.get(key)
+        store = self._session.store
+        if found is None and store is not None:
+            pixels = self._loader.request_thumbnail(key, store.frame_path(key))
+            if pixels is None:
+                return None
+            found = self._pictures[key] = to_pixmap(pixels)
+            if len(self._pictures) > PICTURES:
+                self._pictures.popitem(last=False)
+        return found
 
     def _state(self, painter: QPainter, text: QRect, model: FrameModel, frame: Frame) -> None:
         labelled, predicted = model.counts_of(frame.key)
@@ -273,7 +297,7 @@ class MediaList(QWidget):
         self.search.textChanged.connect(lambda: self._typing.start())
         self.which.currentIndexChanged.connect(self.refilter)
         self.view.selectionModel().currentChanged.connect(self._on_current)
-        session.project_changed.connect(self.reset)
+        session.project_changed.connect(self._on_project)
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._on_frame)
         loader.thumbnail_loaded.connect(self._on_thumbnail)
@@ -282,13 +306,21 @@ class MediaList(QWidget):
         self.delegate.colours = colours
         self.view.viewport().update()
 
+    def rest(self) -> None:
+        """No timer is left running (the window closes)."""
+        self._typing.stop()
+
+    def _on_project(self) -> None:
+        self.delegate.forget()
+        self.reset()
+
     def reset(self) -> None:
         self._typing.stop()
         self.model.read()
         self._on_frame(self._session.frame)
 
     def refilter(self) -> None:
-        self.model.text, self.model.show = self.search.text().strip(), self.which.currentData()
+        self.model.text, self.model.show = self.search.text().strip(), Show(self.which.currentData())
         self.reset()
 
     def _on_change(self, change: Change) -> None:
@@ -306,14 +338,9 @@ class MediaList(QWidget):
 
     def _on_current(self, index: QModelIndex) -> None:
         if index.isValid():
-            self.frame_chosen.emit(self.model.frame_at(index.row()).key)
+            self.frame_chosen.emit(self.model.key_at(index.row()))
 
     def _on_thumbnail(self, key: FrameKey, _pixels: object) -> None:
         row = self.model.row_of(key)
         if row >= 0:
             self.view.update(self.model.index(row))
-
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Hide:
-            self._typing.stop()
-        return super().event(event)

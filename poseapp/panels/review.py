@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QStackedLayout, QTableView, QVBoxLayout, QWidget
 
 from poseapp.project.model import FrameKey
@@ -66,6 +67,7 @@ class ReviewPanel(QWidget):
         super().__init__(parent)
         self.setObjectName("reviewPanel")
         self._session = session
+        self._stale = False
         self.model = QueueModel(session, self)
         self.view = QTableView()
         self.view.setModel(self.model)
@@ -101,10 +103,22 @@ class ReviewPanel(QWidget):
         self._later.timeout.connect(self.refresh)
         self.view.clicked.connect(lambda index: self.frame_chosen.emit(self.model.keys[index.row()]))
         session.project_changed.connect(self.refresh)
-        session.changed.connect(lambda _change: self._later.start())
+        session.changed.connect(self._on_change)
         session.frame_changed.connect(self._mark)
 
+    def _on_change(self, _change: object) -> None:
+        """Soon, when it is looked at; else once it is."""
+        self._stale = True
+        if self.isVisible():
+            self._later.start()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._stale:
+            self.refresh()
+
     def refresh(self) -> None:
+        self._stale = False
         self._later.stop()
         self.model.read()
         self._pages.setCurrentWidget(self.view if self.model.keys else self.hint)

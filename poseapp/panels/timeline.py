@@ -11,8 +11,8 @@ from poseapp.project.model import Change
 from poseapp.session import Session
 from poseapp.theme import Tokens
 
-ROWS = ("Labelled", "To review", "Flagged")
-LEFT, RIGHT, TOP, ROW = 86, 66, 8, 15
+ROWS = ("Labelled", "To review", "Reviewed", "Flagged")
+LEFT, RIGHT, TOP, ROW = 86, 74, 8, 14
 
 
 class Timeline(QWidget):
@@ -52,10 +52,11 @@ class Timeline(QWidget):
             for key, counts in store.counts().items():
                 place = self._session.position(key)
                 if place >= 0:
-                    self._marks[0, place] = counts.labelled > 0
-                    self._marks[1, place] = counts.predicted > 0
-            for place, frame in enumerate(store.frames()):
-                self._marks[2, place] = frame.state.flagged
+                    self._marks[:2, place] = counts.labelled > 0, counts.predicted > 0
+            totals = store.summary()
+            if totals.reviewed_frames or totals.flagged_frames:  # reading every frame is dear in large projects
+                for place, frame in enumerate(store.frames()):
+                    self._marks[2:, place] = frame.state.reviewed, frame.state.flagged
         self.update()
 
     def _on_change(self, change: Change) -> None:
@@ -67,8 +68,8 @@ class Timeline(QWidget):
             place = self._session.position(key)
             if place >= 0:
                 counts = store.frame_counts(key)
-                flagged = store.frame(key).state.flagged
-                self._marks[:, place] = counts.labelled > 0, counts.predicted > 0, flagged
+                state = store.frame(key).state
+                self._marks[:, place] = counts.labelled > 0, counts.predicted > 0, state.reviewed, state.flagged
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -81,7 +82,7 @@ class Timeline(QWidget):
         font.setPointSizeF(font.pointSizeF() * 0.85)
         painter.setFont(font)
         span = self._span()
-        tints = (colours.good, colours.predicted, colours.warning)
+        tints = (colours.good, colours.predicted, colours.accent, colours.warning)
         for row, (name, tint) in enumerate(zip(ROWS, tints)):
             top = TOP + row * ROW
             painter.setPen(QColor(colours.text_faint))
@@ -121,7 +122,7 @@ class Timeline(QWidget):
         painter.setPen(QColor(self._colours.text_soft))
         text = QRectF(span.right() + 8, TOP, RIGHT - 12, len(ROWS) * ROW)
         painter.drawText(
-            text, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), f"{place + 1}\nof {count:,}"
+            text, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), f"{place + 1:,}\nof {count:,}"
         )
 
     def mousePressEvent(self, event: QMouseEvent) -> None:

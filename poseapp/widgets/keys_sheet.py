@@ -9,17 +9,21 @@ from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QScroll
 from poseapp.actions import ACTIONS, MENUS
 
 MOUSE = (
-    ("Drag a point", "move it"),
-    ("Drag empty ground", "pan (also middle button, Space+drag)"),
-    ("Wheel", "zoom about the cursor"),
-    ("Right click a point", "visible, occluded, absent"),
-    ("Shift+drag", "select points with a rubber band"),
-    ("Ctrl+drag a joint", "the limb beyond follows"),
-    ("Alt+drag", "move the whole pose"),
-    ("Alt+wheel", "turn the pose"),
-    ("Double click", "accept the prediction"),
+    ("Move a point", "Drag it"),
+    ("Move with the limb beyond", "Ctrl+drag a joint"),
+    ("Move the whole pose", "Alt+drag"),
+    ("Turn the whole pose", "Alt+wheel"),
+    ("Visible, occluded, absent", "Right click a point"),
+    ("Select points by a band", "Shift+drag"),
+    ("Accept a prediction", "Double click"),
+    ("Zoom about the cursor", "Wheel"),
+    ("Pan", "Drag the ground"),
 )
-COLUMNS = (("File", "Edit", "View"), ("Pose", "Models"), ("Go", "Help"))
+NUMBERS = ("Select pose 1 to 9", "1 ... 9")
+ARROWS = (("Move selected points 1 px", "Arrows"), ("Move selected points 10 px", "Shift+arrows"))
+COLUMNS = (("File", "Edit", "Help"), ("Pose", "Mouse"), ("View", "Models"), ("Go",))
+SAME = {"Enter", "Shift+Enter", "Backtab"}
+"""Second names of a key that is listed already."""
 
 
 class KeysSheet(QDialog):
@@ -39,22 +43,16 @@ class KeysSheet(QDialog):
     def _fill(self) -> None:
         self._filled = True
         page = QWidget()
+        page.setObjectName("keysPage")
         row = QHBoxLayout(page)
         row.setContentsMargins(24, 20, 24, 20)
         row.setSpacing(36)
-        assert {name for names in COLUMNS for name in names} == set(MENUS)
-        for place, names in enumerate(COLUMNS):
+        assert {name for names in COLUMNS for name in names} == {*MENUS, "Mouse"}
+        for names in COLUMNS:
             column = QVBoxLayout()
-            column.setSpacing(8)
+            column.setSpacing(16)
             for name in names:
-                column.addLayout(
-                    _table(
-                        name,
-                        [(a.text.removesuffix("..."), _keys(a.keys)) for a in ACTIONS if a.menu == name and a.keys],
-                    )
-                )
-            if place == 2:
-                column.addLayout(_table("Mouse", [(what, key) for key, what in MOUSE]))
+                column.addLayout(_table(name, _rows(name)))
             column.addStretch(1)
             row.addLayout(column)
         area = QScrollArea()
@@ -65,12 +63,24 @@ class KeysSheet(QDialog):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
         wanted = page.sizeHint()
-        room = self.parentWidget().size()
+        parent = self.parentWidget()
+        room = wanted if parent is None else parent.size()
         self.resize(min(wanted.width() + 20, room.width() - 40), min(wanted.height() + 10, room.height() - 40))
 
 
+def _rows(name: str) -> list[tuple[str, str]]:
+    if name == "Mouse":
+        return list(MOUSE)
+    rows = [(a.name, _keys(a.keys)) for a in ACTIONS if a.menu == name and a.keys]
+    if name == "Go":
+        rows[0], rows[1] = (rows[0][0], f"{rows[0][1]}, Right"), (rows[1][0], f"{rows[1][1]}, Left")
+        rows.append(NUMBERS)
+    return [*rows, *ARROWS] if name == "Pose" else rows
+
+
 def _keys(keys: tuple[str, ...]) -> str:
-    return "  ".join(QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in keys)
+    shown = [key for key in keys if key not in SAME]
+    return ", ".join(QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in shown)
 
 
 def _table(title: str, rows: list[tuple[str, str]]) -> QGridLayout:

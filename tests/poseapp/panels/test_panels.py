@@ -88,12 +88,14 @@ def test_a_click_on_the_timeline_goes_to_its_frame(opened: MainWindow) -> None:
 
 
 def test_the_timeline_marks_what_changes(opened: MainWindow) -> None:
-    assert opened.timeline._marks.astype(int).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert opened.timeline._marks.astype(int).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]]
     session = opened.session
     info = session.frame_info(session.frames[2])
     assert info is not None
-    session.apply(edits.set_frame_state(info.key, info.state, flagged=True))
-    assert opened.timeline._marks[2].tolist() == [False, False, True]
+    session.apply(edits.set_frame_state(info.key, info.state, flagged=True, reviewed=True))
+    assert opened.timeline._marks[2:].tolist() == [[False, False, True], [False, False, True]]
+    opened.timeline.refresh()
+    assert opened.timeline._marks[2:].tolist() == [[False, False, True], [False, False, True]]
 
 
 def test_recent_projects_are_offered_on_the_first_page(opened: MainWindow) -> None:

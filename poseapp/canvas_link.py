@@ -1,0 +1,114 @@
+"""Keeps canvas and session in step: what is shown comes from the session, what is done on it goes there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt, Signal
+
+from poseapp.canvas.hit_test import HitKind, HitTarget
+from poseapp.commands import labels, models
+from poseapp.commands.context import Context
+from poseapp.project.model import Change, FrameKey
+
+READ_AHEAD = 2
+SIZE_UNKNOWN = (640, 480)
+"""Ground on which the labels of an unreadable picture are shown, where not even its size is known."""
+
+
+class CanvasLink(QObject):
+    """Between a session, its canvas and the loader of frames.
+
+    Signals:
+        told(text, kind): a picture that cannot be read.
+    """
+
+    told = Signal(str, str)
+
+    def __init__(self, context: Context, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._context = context
+        self._session, self._canvas, self._loader = context.session, context.canvas, context.loader
+        session, canvas = self._session, self._canvas
+        session.project_changed.connect(self._on_project)
+        session.frame_changed.connect(self.show_frame)
+        session.changed.connect(self._on_change)
+        session.selection_changed.connect(self._show_selection)
+        canvas.edit_requested.connect(session.apply)
+        canvas.selection_requested.connect(lambda instances, points: session.select(instances, points))
+        # After the gesture has ended: what follows may change the tool.
+        canvas.box_drawn.connect(self._on_box, Qt.ConnectionType.QueuedConnection)
+        canvas.pose_placed.connect(lambda placed: labels.new_pose(context, placed))
+        canvas.visibility_requested.connect(lambda points, value: labels.set_visibility(context, points, value))
+        canvas.accept_requested.connect(self._on_accept)
+        canvas.hovered.connect(self._on_hover)
+        self._loader.loaded.connect(self._on_loaded)
+        self._loader.failed.connect(self._on_unreadable)
+
+    # --- session to canvas
+
+    def _on_project(self) -> None:
+        self._canvas.set_tool("edit")
+
+    def show_frame(self, key: FrameKey | None) -> None:
+        """Ask for the picture; the poses appear at once where the picture must be read first."""
+        store, info = self._session.store, self._session.frame_info(key)
+        if store is None or key is None or info is None:
+            self._canvas.set_frame(None, None)
+            self._canvas.set_instances((), {})
+            self._canvas.set_image(None)
+            return
+        path = store.frame_path(key)
+        if info.width and info.height and self._loader.cached(key, path) is None:
+            self._canvas.set_frame(key, (info.width, info.height))
+            self._show_instances()
+        frames, place = self._session.frames, self._session.position(key)
+        near = [*frames[place + 1 : place + 1 + READ_AHEAD], *frames[max(place - 1, 0) : place]]
+        self._loader.request(key, path, [(k, store.frame_path(k)) for k in near])
+
+    def _on_loaded(self, key: FrameKey, pixels: Any) -> None:
+        store = self._session.store
+        if key != self._session.frame or store is None:
+            return
+        height, width = pixels.shape[:2]
+        info = self._session.frame_info()
+        if info is not None and not info.width and not store.read_only:
+            store.set_frame_size(key, width, height)
+        self._canvas.set_frame(key, (width, height))
+        self._show_instances()
+        self._canvas.set_image(pixels)
+
+    def _on_unreadable(self, key: FrameKey, why: str) -> None:
+        if key != self._session.frame:
+            return
+        info = self._session.frame_info()
+        size = (info.width, info.height) if info is not None and info.width else SIZE_UNKNOWN
+        self._canvas.set_image(None)
+        self._canvas.set_frame(key, size)
+        self._show_instances()
+        self.told.emit(f"{why}. Its labels are safe.", "warning")
+
+    def _on_change(self, change: Change) -> None:
+        if change.structure or self._session.frame in change.frames:
+            self._show_instances()
+
+    def _show_instances(self) -> None:
+        self._canvas.set_instances(self._session.instances, self._session.schemas)
+        self._show_selection()
+
+    def _show_selection(self) -> None:
+        self._canvas.set_selection(self._session.selected_instances, self._session.selected_points)
+
+    # --- canvas to session
+
+    def _on_box(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        self._canvas.set_tool("edit")
+        models.fill_box(self._context, (x1, y1, x2, y2))
+
+    def _on_accept(self, instance: int) -> None:
+        self._session.select(instances=[instance])
+        labels.accept(self._context)
+
+    def _on_hover(self, target: HitTarget | None) -> None:
+        on_point = target is not None and target.kind is HitKind.POINT
+        self._context.hovered = frozenset({(target.instance_id, target.index)}) if on_point and target else frozenset()

@@ -1,0 +1,241 @@
+"""What shall be labelled: which points a new pose has, with a picture of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QPointF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.contract.errors import SchemaError
+from engine.contract.schema import Schema, load_schema
+from engine.contract.schemas import builtin_schemas, find_schema
+from poseapp.dialogs.parts import button, label
+from poseapp.project.model import Category
+from poseapp.widgets.line_edit import LineEdit
+
+SIDES = {"left": "#4aa3ff", "right": "#ff9a3c", "middle": "#9aa6b5"}
+"""Colours of the preview, those of the canvas at work."""
+FIRST = ("coco", "coco_wholebody", "coco_wholebody_hand", "coco_wholebody_face", "animalpose", "ap10k")
+"""Kinds asked for most; the others follow by name."""
+Layout = Callable[[Schema], npt.NDArray[np.float64]]
+CHOICE_ROLE = Qt.ItemDataRole.UserRole + 1
+
+
+@dataclass(frozen=True)
+class KindChoice:
+    """Name of the category and the points it has."""
+
+    name: str
+    schema: Schema
+
+
+class SchemaChoiceDialog(QDialog):
+    """Asks for a :class:`KindChoice`.
+
+    Signals:
+        kind_chosen(KindChoice)
+
+    Args:
+        present: categories that the project has; they come first.
+        layout: where the points of a schema lie on a figure at rest, (K, 2), for the preview.
+        current: the one in use.
+    """
+
+    kind_chosen = Signal(object)
+
+    def __init__(
+        self,
+        present: Sequence[Category],
+        layout: Layout,
+        current: Category | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("schemaChoiceDialog")
+        self.setWindowTitle("Kind of new poses")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(720, 520)
+        self.search = LineEdit()
+        self.search.setPlaceholderText("Find a kind: person, hand, face ...")
+        self.search.setAccessibleName("Find a kind")
+        self.search.setClearButtonEnabled(True)
+        self.search.textChanged.connect(self._filter)
+        self.list = QListWidget()
+        self.list.setAccessibleName("Kinds")
+        self.list.setUniformItemSizes(True)
+        self.list.currentItemChanged.connect(self._show)
+        self.list.itemDoubleClicked.connect(lambda _item: self._finish())
+        self.preview = SchemaPreview(layout)
+        self.facts = label("", "hint", wrap=True)
+        self.note = label("", "error", wrap=True)
+        self.note.hide()
+        self.use_button = button("Use this", primary=True)
+        self.use_button.clicked.connect(self._finish)
+        self._lay_out()
+        self._fill(present, current)
+        self.search.setFocus()
+
+    def _lay_out(self) -> None:
+        own = button("Own schema...", tip="A TOML file that names the points and limbs")
+        own.clicked.connect(self._choose_file)
+        cancel = button("Cancel")
+        cancel.clicked.connect(self.reject)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addWidget(label("What do you label?", "heading"))
+        middle = QHBoxLayout()
+        middle.setSpacing(16)
+        left, right = QVBoxLayout(), QVBoxLayout()
+        left.setSpacing(8)
+        right.setSpacing(8)
+        left.addWidget(self.search)
+        left.addWidget(self.list, 1)
+        right.addWidget(self.preview, 1)
+        right.addWidget(self.facts)
+        middle.addLayout(left, 3)
+        middle.addLayout(right, 2)
+        column.addLayout(middle, 1)
+        column.addWidget(self.note)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        buttons.addWidget(own)
+        buttons.addStretch(1)
+        buttons.addWidget(cancel)
+        buttons.addWidget(self.use_button)
+        column.addLayout(buttons)
+
+    def _fill(self, present: Sequence[Category], current: Category | None) -> None:
+        for category in present:
+            self._add(KindChoice(category.name, category.schema), f"{category.name}, in this project")
+        there = {category.schema.names for category in present}
+        names = [*FIRST, *(name for name in builtin_schemas() if name not in FIRST)]
+        for schema in map(find_schema, names):
+            if schema.names not in there:
+                self._add(KindChoice(schema.category or schema.name, schema), schema.title or schema.name)
+        place = next((i for i, category in enumerate(present) if current and category.id == current.id), 0)
+        self.list.setCurrentRow(place)
+
+    def _add(self, choice: KindChoice, text: str) -> QListWidgetItem:
+        item = QListWidgetItem(text)
+        item.setData(CHOICE_ROLE, choice)
+        self.list.addItem(item)
+        return item
+
+    def choice(self) -> KindChoice | None:
+        item = self.list.currentItem()
+        return None if item is None or item.isHidden() else item.data(CHOICE_ROLE)
+
+    def _filter(self, text: str) -> None:
+        words = text.lower().split()
+        first: QListWidgetItem | None = None
+        for row in range(self.list.count()):
+            item = self.list.item(row)
+            choice: KindChoice = item.data(CHOICE_ROLE)
+            haystack = f"{item.text()} {choice.name} {choice.schema.name}".lower()
+            item.setHidden(not all(word in haystack for word in words))
+            first = item if first is None and not item.isHidden() else first
+        if first is not None and (self.choice() is None or words):
+            self.list.setCurrentItem(first)
+        self._show()
+
+    def _show(self, *_: object) -> None:
+        choice = self.choice()
+        self.use_button.setEnabled(choice is not None)
+        self.preview.set_schema(None if choice is None else choice.schema)
+        if choice is None:
+            self.facts.setText("No kind has this name. Describe your own in a TOML file.")
+            return
+        schema = choice.schema
+        parts = ", ".join(f"{part.replace('_', ' ')} {len(points)}" for part, points in schema.parts.items())
+        self.facts.setText(f"{choice.name}: {schema.num_keypoints} points, {len(schema.limbs)} limbs ({parts})")
+
+    def _choose_file(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Own schema", "", "Keypoint schemas (*.toml)")
+        if chosen:
+            self.take_file(Path(chosen))
+
+    def take_file(self, path: Path) -> None:
+        """Add a schema file to the list and choose it; what is wrong with it is told below."""
+        try:
+            schema = load_schema(path)
+        except SchemaError as error:
+            self.note.setText(str(error))
+            self.note.show()
+            return
+        self.note.hide()
+        self.search.clear()
+        item = self._add(KindChoice(schema.category or schema.name, schema), f"{schema.title or schema.name}, own")
+        self.list.setCurrentItem(item)
+        self.list.scrollToItem(item)
+
+    def _finish(self) -> None:
+        choice = self.choice()
+        if choice is not None:
+            self.accept()
+            self.kind_chosen.emit(choice)
+
+
+class SchemaPreview(QWidget):
+    """Draws the points and limbs of a schema on a figure at rest."""
+
+    def __init__(self, layout: Layout, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._layout = layout
+        self._schema: Schema | None = None
+        self._points = np.zeros((0, 2))
+        self.setMinimumWidth(220)
+
+    def sizeHint(self) -> QSize:
+        return QSize(260, 320)
+
+    def set_schema(self, schema: Schema | None) -> None:
+        self._schema = schema
+        self._points = np.zeros((0, 2)) if schema is None else self._layout(schema)
+        self.setAccessibleName("" if schema is None else f"Points of {schema.title}")
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Mid), 1))
+        painter.setBrush(self.palette().color(QPalette.ColorRole.Base))
+        painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 8, 8)
+        schema = self._schema
+        if schema is None or not len(self._points):
+            return
+        places = self._places()
+        tints = [QColor(SIDES[side]) for side in schema.sides]
+        for limb in schema.limbs:
+            a, b = schema.index[limb.start], schema.index[limb.end]
+            tint = tints[a] if schema.sides[a] == schema.sides[b] else QColor(SIDES["middle"])
+            painter.setPen(QPen(tint, 2.5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+            painter.drawLine(places[a], places[b])
+        radius = 4.5 if schema.num_keypoints <= 30 else 2.5
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Base), 1))
+        for place, tint in zip(places, tints):
+            painter.setBrush(tint)
+            painter.drawEllipse(place, radius, radius)
+        painter.end()
+
+    def _places(self) -> list[QPointF]:
+        low, high = self._points.min(axis=0), self._points.max(axis=0)
+        room = np.array([self.width() - 56, self.height() - 56], dtype=float)
+        scale = float((room / np.maximum(high - low, 1e-6)).min())
+        middle = (low + high) / 2
+        found = (self._points - middle) * scale + (self.width() / 2, self.height() / 2)
+        return [QPointF(x, y) for x, y in found.tolist()]

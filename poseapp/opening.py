@@ -1,0 +1,87 @@
+"""Opening what a person points at: the slow part in the background, and what is open stays until the new is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.contract.errors import PoseError
+from poseapp.jobs.job import Outcome
+from poseapp.jobs.project_files import Opened, OpenJob
+from poseapp.jobs.runner import JobRunner
+from poseapp.project.store import ProjectStore
+from poseapp.session import Session
+from poseapp.settings import Settings
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
+
+
+class Opener(QObject):
+    """Puts projects into the session.
+
+    Signals:
+        told(text, kind): what went wrong, or what is worth knowing of what was opened.
+        replacing(): another project is about to be shown; pictures of the one before can be forgotten.
+    """
+
+    told = Signal(str, str)
+    replacing = Signal()
+
+    def __init__(self, session: Session, runner: JobRunner, settings: Settings, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._runner, self._settings = session, runner, settings
+
+    def open(self, paths: Iterable[Path | str]) -> None:
+        """Open pictures, folders, labels or a project."""
+        wanted = [Path(path) for path in paths]
+        missing = [path for path in wanted if not path.exists()]
+        if missing or not wanted:
+            self.told.emit(f"{missing[0] if missing else 'Nothing'}: there is no such file or folder", "error")
+            return
+        videos = [path for path in wanted if path.suffix.lower() in VIDEO_SUFFIXES]
+        if videos:
+            self.told.emit(
+                f"{videos[0].name}: videos cannot be opened yet. Save its frames as pictures and open their folder.",
+                "warning",
+            )
+            return
+        if self._session.path is not None and wanted == [self._session.path]:
+            return
+        self._runner.submit(OpenJob(wanted, self._session.path), on_results=self._ready, on_finished=self._ended)
+
+    def _ready(self, results: list[Any]) -> None:
+        for result in results:
+            self._take(result)
+
+    def _ended(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            self.told.emit(str(outcome.error), "error")
+
+    def _take(self, opened: Opened) -> None:
+        if self._session.path is not None and opened.path == self._session.path:
+            self._session.structure_changed()
+        else:
+            store = self._store(opened.path)
+            if store is None:
+                return
+            self.replacing.emit()
+            self._session.set_store(store)
+            self._settings.add_recent(opened.path)
+        if opened.problems:
+            more = f" (and {len(opened.problems) - 1} more remarks)" if len(opened.problems) > 1 else ""
+            self.told.emit(f"{opened.path.stem} is open. Worth knowing: {opened.problems[0]}{more}", "warning")
+
+    def _store(self, path: Path) -> ProjectStore | None:
+        try:
+            return ProjectStore.open(path)
+        except PoseError as error:
+            try:
+                store = ProjectStore.open(path, read_only=True)
+            except PoseError:
+                self.told.emit(str(error), "error")
+                return None
+        self.told.emit(f"{path.name} is open in another window; it is shown read-only here", "warning")
+        return store

@@ -1,0 +1,63 @@
+"""The lowest line: where one is, what runs, which model and device, and that everything is saved."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtWidgets import QLabel, QStatusBar, QToolButton
+
+from engine.contract.errors import PoseError
+from engine.zoo import find_model
+from poseapp.panels.job_tray import JobTray
+from poseapp.session import Session
+
+
+class StatusLine(QObject):
+    """Fills a status bar and keeps it right. ``model`` is a button, for the model is chosen there."""
+
+    def __init__(self, bar: QStatusBar, session: Session, tray: JobTray) -> None:
+        super().__init__(bar)
+        self._session = session
+        self._model = ""
+        bar.setSizeGripEnabled(False)
+        self.place, self.saved = QLabel(), QLabel()
+        self.place.setProperty("role", "soft")
+        self.saved.setProperty("role", "soft")
+        for label in (self.place, self.saved):
+            label.setContentsMargins(8, 0, 8, 0)
+        self.place.setTextFormat(Qt.TextFormat.PlainText)
+        self.model = QToolButton()
+        self.model.setProperty("role", "status")
+        self.model.setAccessibleName("Model in use")
+        self.model.setToolTip("The model that Run uses. Click to choose another.")
+        bar.addWidget(self.place)
+        bar.addPermanentWidget(tray)
+        bar.addPermanentWidget(self.model)
+        bar.addPermanentWidget(self.saved)
+        session.frame_changed.connect(self.show_place)
+        session.project_changed.connect(self.show_saved)
+        session.changed.connect(lambda _change: self.show_place())
+
+    def show_place(self, *_: object) -> None:
+        info = self._session.frame_info()
+        if info is None:
+            self.place.setText("")
+            return
+        size = f"   {info.width} × {info.height}" if info.width else ""
+        count = len(self._session.frames)
+        self.place.setText(f"{info.name}{size}   {self._session.position() + 1:,} of {count:,}")
+
+    def show_saved(self) -> None:
+        if self._session.store is None:
+            self.saved.setText("")
+        else:
+            self.saved.setText("Read only" if self._session.read_only else "All changes saved")
+
+    def show_model(self, model: str, device: str) -> None:
+        """``device`` is "" until a model has been loaded."""
+        if model != self._model:
+            self._model = model
+            try:
+                self._title = find_model(model).title
+            except PoseError:
+                self._title = f"{model} (not found)"
+        self.model.setText(f"{self._title}  ·  {device}" if device else self._title)

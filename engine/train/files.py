@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
-from engine.contract.errors import TrainingError
+from engine.contract.coco_document import write_atomic
+from engine.contract.errors import CocoError, TrainingError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -17,15 +16,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomic(path, [data])
+    except CocoError as error:
+        raise TrainingError(error.message, where=path) from None
     except OSError as error:
-        raise TrainingError(f"cannot be written ({error.strerror or error})", where=path) from None
+        raise TrainingError(f"cannot be made ({error.strerror or error})", where=path.parent) from None

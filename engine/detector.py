@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from engine.checkpoint import load_network
 from engine.checkpoint_info import CheckpointInfo
@@ -19,6 +18,7 @@ from engine.contract.predictions import Detections
 from engine.device import pick_device
 from engine.geometry import clip_box, letterbox
 from engine.networks.anchors import decode_boxes, make_anchors
+from engine.suppression import suppress
 
 Image = npt.NDArray[np.uint8]
 
@@ -129,8 +129,11 @@ def _select(
     if len(values) > MAX_CANDIDATES:
         values, best = values.topk(MAX_CANDIDATES)
         anchor, column = anchor[best], column[best]
-    kept = batched_nms(boxes[anchor], values, column, iou)[:max_detections]
-    return boxes[anchor[kept]], values[kept], column[kept]
+    corners = boxes[anchor]
+    kept = torch.from_numpy(
+        suppress(corners.cpu().numpy(), values.cpu().numpy(), column.cpu().numpy(), iou, max_detections)
+    ).to(values.device)
+    return corners[kept], values[kept], column[kept]
 
 
 def _in_image(

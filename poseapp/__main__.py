@@ -22,8 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in ENGINE_COMMANDS:  # a frozen program has no `python -m`
+        from engine.cli import run as run_command
+
         module = importlib.import_module(ENGINE_COMMANDS[arguments[0]])
-        return int(module.main(arguments[1:]) or 0)
+        return run_command(module.main, arguments[1:])
     options = _parser().parse_args(arguments)
     missing = [path for path in options.paths if not path.exists()]
     if missing:

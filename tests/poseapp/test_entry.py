@@ -37,3 +37,10 @@ def test_the_frozen_door_reaches_the_engine() -> None:
     done = poseapp("--engine-zoo", "list", "--json")
     assert done.returncode == 0, done.stderr
     assert {"movenet_thunder", "efficientdet_lite0"} <= {row["id"] for row in json.loads(done.stdout)}
+
+
+def test_bad_input_at_the_frozen_door_is_one_line() -> None:
+    done = poseapp("--engine-predict", "nothing.jpg", "--out", "unused.json")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "nothing.jpg" in done.stderr

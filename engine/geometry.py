@@ -26,9 +26,7 @@ MIN_KEYPOINT_BOX = 2.0
 MAX_COORDINATE = 1e6
 
 
-def box_to_center_scale(
-    box_xyxy: npt.ArrayLike, padding: float = 1.25, aspect: float = 1.0
-) -> tuple[Floats, Floats]:
+def box_to_center_scale(box_xyxy: npt.ArrayLike, padding: float = 1.25, aspect: float = 1.0) -> tuple[Floats, Floats]:
     """The rectangle to crop for a box: padded, then widened or heightened to the aspect of the network's input.
 
     Args:
@@ -80,9 +78,10 @@ def invert_affine(affine: npt.ArrayLike) -> Floats:
     determinant = a[..., 0, 0] * a[..., 1, 1] - a[..., 0, 1] * a[..., 1, 0]
     if np.any(determinant == 0) or not np.all(np.isfinite(determinant)):
         raise ValueError("this affine has no inverse")
-    inverse = np.stack(
-        [np.stack([a[..., 1, 1], -a[..., 0, 1]], -1), np.stack([-a[..., 1, 0], a[..., 0, 0]], -1)], -2
-    ) / determinant[..., None, None]
+    inverse = (
+        np.stack([np.stack([a[..., 1, 1], -a[..., 0, 1]], -1), np.stack([-a[..., 1, 0], a[..., 0, 0]], -1)], -2)
+        / determinant[..., None, None]
+    )
     shift = -(inverse @ a[..., 2:])
     return np.concatenate([inverse, shift], -1)
 

@@ -254,9 +254,7 @@ def test_an_annotated_image_without_file_is_named(
     assert "astronaut.jpg" in line
 
 
-def test_an_image_is_never_overwritten_by_the_result(
-    photographs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_image_is_never_overwritten_by_the_result(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = photographs / "astronaut.jpg"
     before = image.read_bytes()
     assert "give another --out" in check_refused(capsys, image, photographs)

@@ -85,11 +85,15 @@ def test_instances_that_are_hidden_are_not_hit() -> None:
 
 
 def test_boxes_are_hit_at_their_sides_only_when_shown() -> None:
-    boxed = [pose(3, LONG, (0, 0, 0), box=(10, 20, 110, 220))]
-    assert hit(boxed, 12, 100) is None
-    assert hit(boxed, 12, 100, boxes=True) == HitTarget(HitKind.BOX, 3, 0)
+    boxed = [pose(3, LONG, box=(10, 20, 110, 220))]
+    assert hit(boxed, 12, 160) is None
+    assert hit(boxed, 12, 160, boxes=True) == HitTarget(HitKind.BOX, 3, 0)
     assert hit(boxed, 60, 219, boxes=True) == HitTarget(HitKind.BOX, 3, 3)
-    assert hit(boxed, 60, 120, boxes=True) is None
+    assert hit(boxed, 60, 160, boxes=True) is None
+
+
+def test_a_box_without_points_is_always_shown_and_hit() -> None:
+    assert hit([pose(3, LONG, (0, 0, 0), box=(10, 20, 110, 220))], 12, 160) == HitTarget(HitKind.BOX, 3, 0)
 
 
 def test_points_too_dense_to_be_drawn_are_not_hit() -> None:

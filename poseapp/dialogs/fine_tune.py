@@ -75,6 +75,7 @@ class FineTuneDialog(QDialog):
         self._project_name = project_name
         self.advanced = dict(advanced or {})
         self._name_typed = False
+        self._closed = False
         self._surveys: list[CategorySurvey] | None = None
         self._models: list[ModelEntry] = list_models("pose")
         self._build()
@@ -196,6 +197,8 @@ class FineTuneDialog(QDialog):
         return self._surveys[item.data(0, Qt.ItemDataRole.UserRole)]
 
     def _on_surveyed(self, results: list[Any]) -> None:
+        if self._closed:  # what was counted until the cancel is still delivered
+            return
         self._surveys = results[-1]
         for place, survey in enumerate(self._surveys):
             schema = survey.category.schema
@@ -216,6 +219,8 @@ class FineTuneDialog(QDialog):
 
     def _on_survey_ended(self, outcome: Outcome) -> None:
         self._job = None
+        if self._closed:
+            return
         if outcome.error is not None:
             self.findings.show_findings([str(outcome.error)], [], "")
 
@@ -267,6 +272,7 @@ class FineTuneDialog(QDialog):
         self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        self._closed = True
         if self._job is not None:
             self._runner.cancel(self._job)
         super().closeEvent(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from poseapp.main_window import MainWindow
@@ -101,4 +102,6 @@ def test_the_timeline_marks_what_changes(opened: MainWindow) -> None:
 def test_recent_projects_are_offered_on_the_first_page(opened: MainWindow) -> None:
     opened.run("close_project")
     assert opened.middle.currentWidget() is opened.empty
-    assert opened.empty._recent.count() == 1
+    names = [b.text() for b in opened.empty.findChildren(QPushButton) if b.property("role") == "flat"]
+    assert len(names) == 1
+    assert names[0].startswith("small")

@@ -20,6 +20,7 @@ CHOICES = (
     ("open_coco", "Open a COCO file", "Correct existing keypoints"),
     ("open_project", "Open a project", "Go on where you stopped"),
 )
+WIDTH = 600
 
 
 class ChoiceButton(QPushButton):
@@ -30,7 +31,6 @@ class ChoiceButton(QPushButton):
         self.setProperty("role", "choice")
         self.setAccessibleName(text)
         self.setAccessibleDescription(tip)
-        self.setMinimumHeight(72)
         self.sign, title, hint = QLabel(), QLabel(text), QLabel(tip)
         title.setProperty("role", "heading")
         hint.setProperty("role", "hint")
@@ -64,7 +64,7 @@ class EmptyPage(QFrame):
         self.setProperty("role", "empty")
         self.buttons: dict[str, ChoiceButton] = {}
         middle = QWidget()
-        middle.setFixedWidth(600)
+        middle.setFixedWidth(WIDTH)
         column = QVBoxLayout(middle)
         column.setSpacing(8)
         picture = QLabel()
@@ -116,10 +116,20 @@ class EmptyPage(QFrame):
             line = None if item is None else item.widget()
             if line is not None:
                 line.deleteLater()
+        if paths:
+            head = QLabel("Opened last")
+            head.setProperty("role", "hint")
+            head.setContentsMargins(8, 0, 0, 4)
+            self._recent.addWidget(head)
         for path in paths[:4]:
             place = Path(path)
-            line = QPushButton(f"{place.stem}   {place.parent}")
+            line = QPushButton()
+            words = line.fontMetrics().elidedText(
+                f"{place.stem}    {place.parent}", Qt.TextElideMode.ElideMiddle, WIDTH - 40
+            )
+            line.setText(words)
             line.setProperty("role", "flat")
+            line.setAccessibleName(f"Open {place.stem}")
             line.setToolTip(path)
             line.clicked.connect(lambda _checked=False, chosen=place: self.path_chosen.emit(chosen))
-            self._recent.addWidget(line, 0, Qt.AlignmentFlag.AlignHCenter)
+            self._recent.addWidget(line)

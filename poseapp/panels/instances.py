@@ -116,6 +116,8 @@ class InstanceModel(QAbstractItemModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
             return ("Pose", "Visibility", "Score")[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole and section == 2:
+            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -172,6 +174,8 @@ class InstanceModel(QAbstractItemModel):
             return VISIBILITY_NAMES[int(node.instance.visibility[node.point])]
         points = [n.point for n in _points(node)]
         seen = sum(int(node.instance.visibility[p] > 0) for p in points)
+        if seen == 0 and node.parent is None and node.instance.box is not None:
+            return "box only"
         return f"{seen} of {len(points)}"
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,13 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QListView,
+    QHeaderView,
+    QLabel,
+    QStackedLayout,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
+    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -34,11 +38,13 @@ from poseapp.jobs.frames import FrameLoader
 from poseapp.project.model import Change, Frame, FrameKey
 from poseapp.session import Session
 from poseapp.theme import Tokens
+from poseapp.widgets.icons import pixmap
 from poseapp.widgets.line_edit import LineEdit
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 60
 THUMB = QSize(76, 52)
+SIGN = 15
 FRAME_ROLE = Qt.ItemDataRole.UserRole + 1
 PICTURES = 256
 """Thumbnails kept ready to be painted."""
@@ -235,12 +241,19 @@ class FrameDelegate(QStyledItemDelegate):
                 line, int(Qt.AlignmentFlag.AlignVCenter), "nothing here" if frame.state.negative else "no poses yet"
             )
         right = line.right()
-        for mark, colour in ((frame.state.flagged, colours.warning), (frame.state.reviewed, colours.accent)):
+        ratio = painter.device().devicePixelRatioF()
+        for mark, name, colour in (
+            (frame.state.flagged, "flag", colours.warning),
+            (frame.state.reviewed, "check", colours.accent),
+        ):
             if mark:
-                painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(QColor(colour))
-                painter.drawRoundedRect(right - 8, middle - 4, 8, 8, 2, 2)
-                right -= 13
+                painter.drawPixmap(right - SIGN, middle - SIGN // 2, sign(name, colour, ratio))
+                right -= SIGN + 4
+
+
+@cache
+def sign(name: str, colour: str, ratio: float) -> QPixmap:
+    return pixmap(name, colour, SIGN, ratio)
 
 
 def to_pixmap(pixels: np.ndarray) -> QPixmap:
@@ -248,6 +261,26 @@ def to_pixmap(pixels: np.ndarray) -> QPixmap:
     data = np.ascontiguousarray(pixels)
     height, width = data.shape[:2]
     return QPixmap.fromImage(QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888))
+
+
+def _rows_view() -> QTableView:
+    """A table of one column: unlike a list view it asks nothing of rows out of sight, however many there are."""
+    view = QTableView()
+    view.setAccessibleName("Images")
+    view.setMouseTracking(True)
+    view.setShowGrid(False)
+    view.setTabKeyNavigation(False)
+    view.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+    view.setSelectionMode(QTableView.SelectionMode.SingleSelection)
+    view.setVerticalScrollMode(QTableView.ScrollMode.ScrollPerPixel)
+    view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    view.verticalScrollBar().setSingleStep(ROW_HEIGHT // 2)
+    view.horizontalHeader().hide()
+    view.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    view.verticalHeader().hide()
+    view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+    view.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+    return view
 
 
 class MediaList(QWidget):
@@ -264,12 +297,8 @@ class MediaList(QWidget):
         self.setObjectName("mediaList")
         self._session = session
         self.model = FrameModel(session, self)
-        self.view = QListView()
+        self.view = _rows_view()
         self.view.setModel(self.model)
-        self.view.setUniformItemSizes(True)
-        self.view.setMouseTracking(True)
-        self.view.setAccessibleName("Images")
-        self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.delegate = FrameDelegate(session, loader, colours, self.view)
         self.view.setItemDelegate(self.delegate)
         self.search = LineEdit()
@@ -289,7 +318,13 @@ class MediaList(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addLayout(top)
-        column.addWidget(self.view, 1)
+        self.hint = QLabel("No image fits.\n\nClear the name above,\nor choose All images.")
+        self.hint.setProperty("role", "hint")
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._pages = QStackedLayout()
+        self._pages.addWidget(self.view)
+        self._pages.addWidget(self.hint)
+        column.addLayout(self._pages, 1)
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
         self._typing.setInterval(120)
@@ -317,6 +352,8 @@ class MediaList(QWidget):
     def reset(self) -> None:
         self._typing.stop()
         self.model.read()
+        nothing = self.model.rowCount() == 0 and len(self._session.frames) > 0
+        self._pages.setCurrentWidget(self.hint if nothing else self.view)
         self._on_frame(self._session.frame)
 
     def refilter(self) -> None:

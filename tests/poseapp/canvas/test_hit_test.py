@@ -154,7 +154,8 @@ def one_by_one(
                 limbs.append(
                     (to_segment(x, y, places[a], places[b]) * scale, head_start, (HitKind.LIMB, instance.id, limb))
                 )
-        if boxes and instance.box is not None:
+        pointless = not any(instance.visibility)
+        if (boxes or pointless) and instance.box is not None:
             x1, y1, x2, y2 = instance.box.tolist()
             corners = [((x1, y1), (x1, y2)), ((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x1, y2), (x2, y2))]
             for side, (a, b) in enumerate(corners):

@@ -1,0 +1,30 @@
+"""The window opens without the engine's heavy side."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+START = """
+import json, sys
+from poseapp.application import make_application
+application = make_application()
+from poseapp.main_window import MainWindow
+window = MainWindow()
+window.show()
+application.processEvents()
+window.grab()
+import psutil
+heavy = [name for name in ("torch", "torchvision", "pyqtgraph", "pycocotools") if name in sys.modules]
+print(json.dumps({"heavy": heavy, "megabytes": psutil.Process().memory_info().rss / 1e6}))
+window.close()
+"""
+
+
+def test_an_open_window_has_loaded_no_torch_and_is_small() -> None:
+    done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["heavy"] == []
+    assert found["megabytes"] < 250

@@ -108,8 +108,7 @@ class CommandPalette(QFrame):
     def open(self) -> None:
         self.line.clear()
         self._fill()
-        width = min(WIDTH, self._host.width() - 40)
-        self.setGeometry((self._host.width() - width) // 2, 72, width, 70 + ROWS * ROW_HEIGHT)
+        self._place()
         self.show()
         self.raise_()
         self.line.setFocus()
@@ -139,6 +138,12 @@ class CommandPalette(QFrame):
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
             self.list.addItem(item)
         self.list.setCurrentRow(0)
+        self._place()
+
+    def _place(self) -> None:
+        width = min(WIDTH, self._host.width() - 40)
+        rows = min(max(self.list.count(), 1), ROWS)
+        self.setGeometry((self._host.width() - width) // 2, 72, width, 70 + rows * ROW_HEIGHT)
 
     def _run(self, item: QListWidgetItem | None = None) -> None:
         chosen = item or self.list.currentItem()

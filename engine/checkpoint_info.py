@@ -34,6 +34,19 @@ ITEM_SIZES = {
 }  # fmt: skip
 
 
+CONVENTIONS: dict[str, tuple[str, ...]] = {
+    # "published": source positions rounded to 1/32 pixel, affines in single precision, as the published networks had
+    # them; "exact": the processor's best.
+    "pixels": ("exact", "published"),
+    # "udp": the crop of unbiased data processing (``engine.geometry.udp_affine``).
+    "crop": ("regular", "udp"),
+    # "upstream": the flip map that published weights were trained with (``Schema.upstream_flip_indices``).
+    "flip": ("schema", "upstream"),
+}
+"""Conventions with the values they take, the first being the default. Beside them ``channels``: [start, stop], the
+range of the network's output channels that are the schema's keypoints; default all."""
+
+
 @dataclass(frozen=True, eq=True)
 class CheckpointInfo:
     """Everything needed to rebuild a network and to feed and read it.
@@ -49,6 +62,8 @@ class CheckpointInfo:
         input_size: width and height of the network's input, pixels.
         normalisation: ``{"mean": [3], "std": [3]}`` of RGB in 0..255: the network is given (value - mean) / std.
         box_padding: a crop is this much wider and higher than the box.
+        conventions: how a network that was trained elsewhere wants to be fed and read, see :data:`CONVENTIONS`; empty
+            for ours.
         categories: names of the detector's classes ("" for slots without one), or the category of the pose.
         score_threshold: below it a detection is dropped, a keypoint is drawn faint.
         detector: what finds the boxes: a file's name in the same folder or an id of the model table; None: nothing.
@@ -66,6 +81,7 @@ class CheckpointInfo:
     input_size: tuple[int, int] = (256, 256)
     normalisation: dict[str, list[float]] = field(default_factory=lambda: {"mean": [0.0] * 3, "std": [255.0] * 3})
     box_padding: float = 1.25
+    conventions: dict[str, Any] = field(default_factory=dict)
     categories: list[str] = field(default_factory=list)
     score_threshold: float = 0.3
     detector: str | None = None
@@ -77,7 +93,7 @@ class CheckpointInfo:
     def __post_init__(self) -> None:
         _check(self)
         # JSON's own types at once, so that what is written equals what will be read.
-        for name in ("arguments", "schema", "codec", "normalisation", "metrics", "provenance", "extra"):
+        for name in ("arguments", "schema", "codec", "normalisation", "conventions", "metrics", "provenance", "extra"):
             object.__setattr__(self, name, _plain(getattr(self, name)))
 
     def replace(self, **changes: Any) -> CheckpointInfo:
@@ -282,6 +298,7 @@ def _check(info: CheckpointInfo) -> None:
          "input_size", "[width, height]")  # fmt: skip
     need(_is_normalisation(info.normalisation), "normalisation", "mean and std of three numbers, std above 0")
     need(_is_number(info.box_padding) and info.box_padding > 0, "box_padding", "a number above 0")
+    need(_are_conventions(info.conventions), "conventions", "a map of those that this version knows")
     need(isinstance(info.categories, list) and all(isinstance(c, str) for c in info.categories),
          "categories", "a list of names")  # fmt: skip
     need(_is_number(info.score_threshold), "score_threshold", "a number")
@@ -299,6 +316,19 @@ def _is_schema(schema: Any) -> bool:
         and isinstance(schema.get("keypoints"), list | tuple)
         and len(schema["keypoints"]) > 0
     )
+
+
+def _are_conventions(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    for name, chosen in value.items():
+        if name == "channels":
+            is_range = isinstance(chosen, list | tuple) and len(chosen) == 2 and all(_is_int(n) for n in chosen)
+            if not is_range or not 0 <= chosen[0] < chosen[1]:
+                return False
+        elif chosen not in CONVENTIONS.get(name, ()):
+            return False
+    return True
 
 
 def _is_normalisation(value: Any) -> bool:

@@ -10,11 +10,22 @@ from engine.codecs.base import Codec, Outputs
 from engine.codecs.centre_offset import CentreOffsetCodec
 from engine.codecs.gaussian import GaussianCodec
 from engine.codecs.msra import MSRACodec
+from engine.codecs.udp import UDPCodec
 from engine.contract.errors import ModelError
 
-__all__ = ["CODECS", "CentreOffsetCodec", "Codec", "GaussianCodec", "MSRACodec", "Outputs", "codec_from_dict"]
+__all__ = [
+    "CODECS",
+    "CentreOffsetCodec",
+    "Codec",
+    "GaussianCodec",
+    "MSRACodec",
+    "Outputs",
+    "UDPCodec",
+    "codec_from_dict",
+]
 
-CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in (CentreOffsetCodec, GaussianCodec, MSRACodec)}
+KINDS: tuple[type[Codec], ...] = (CentreOffsetCodec, GaussianCodec, MSRACodec, UDPCodec)
+CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in KINDS}
 
 
 def codec_from_dict(data: Mapping[str, Any], input_size: tuple[int, int], *, where: object = None) -> Codec:

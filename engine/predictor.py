@@ -14,12 +14,21 @@ from torch import Tensor, nn
 
 from engine.checkpoint import load_network
 from engine.checkpoint_info import CheckpointInfo
-from engine.codec import codec_from_dict
+from engine.codec import Outputs, codec_from_dict
 from engine.contract.errors import ModelError
 from engine.contract.predictions import Prediction
 from engine.contract.schema import Schema, schema_from_dict
 from engine.device import pick_device
-from engine.geometry import apply_affine, box_to_center_scale, crop_affine, invert_affine, warp
+from engine.geometry import (
+    apply_affine,
+    box_to_center_scale,
+    crop_affine,
+    invert_affine,
+    published_affine,
+    udp_affine,
+    warp,
+    warp_fixed_point,
+)
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
@@ -35,6 +44,9 @@ class _Task:
     box: npt.NDArray[np.float32]
     box_score: float
     affine: npt.NDArray[np.float64]
+    """From image pixels to crop pixels, for the pixels."""
+    back: npt.NDArray[np.float64]
+    """From decoded points to image pixels."""
 
 
 class Predictor:
@@ -57,7 +69,12 @@ class Predictor:
         self.category = self.schema.category or (info.categories[0] if info.categories else "person")
         self._codec = codec_from_dict(info.codec, info.input_size)
         self._network = network.to(self.device).eval()
-        self._flip = torch.from_numpy(self.schema.flip_indices.copy()).to(self.device)
+        upstream = info.conventions.get("flip") == "upstream"
+        indices = self.schema.upstream_flip_indices if upstream else self.schema.flip_indices
+        self._flip = torch.from_numpy(indices.copy()).to(self.device)
+        self._channels = slice(*info.conventions.get("channels", (None, None)))
+        self._published_pixels = info.conventions.get("pixels") == "published"
+        self._udp = info.conventions.get("crop") == "udp"
         self._mean = torch.tensor(info.normalisation["mean"], device=self.device).reshape(1, 3, 1, 1)
         self._std = torch.tensor(info.normalisation["std"], device=self.device).reshape(1, 3, 1, 1)
 
@@ -111,38 +128,67 @@ class Predictor:
         found: list[list[Prediction]] = [[] for _ in images]
         for start in range(0, len(tasks), batch):
             part = tasks[start : start + batch]
-            crops = np.stack([warp(images[task.image], task.affine, self.info.input_size) for task in part])
-            points, scores = self._run(crops, flip_test)
-            points = apply_affine(points, invert_affine(np.stack([task.affine for task in part])))
-            for task, xy, score in zip(part, points, scores, strict=True):
-                found[task.image].append(self._prediction(task, xy, score))
+            crops = np.stack([self._cut(images[task.image], task.affine) for task in part])
+            points, scores, visible = self._run(crops, flip_test)
+            points = apply_affine(points, np.stack([task.back for task in part]))
+            for i, task in enumerate(part):
+                seen = None if visible is None else visible[i]
+                found[task.image].append(self._prediction(task, points[i], scores[i], seen))
         return found
+
+    def _cut(self, image: Image, affine: npt.NDArray[np.float64]) -> Image:
+        cut = warp_fixed_point if self._published_pixels else warp
+        return cut(image, affine, self.info.input_size)
 
     def _tasks(
         self, images: Sequence[Image], boxes: Sequence[npt.ArrayLike], box_scores: Sequence[npt.ArrayLike] | None
     ) -> Iterator[_Task]:
-        width, height = self.info.input_size
         for i, (_, given) in enumerate(zip(images, boxes, strict=True)):
             rows = np.asarray(given, np.float64).reshape(-1, 4)
             weights = np.ones(len(rows)) if box_scores is None else np.asarray(box_scores[i], np.float64).reshape(-1)
-            centers, scales = box_to_center_scale(rows, self.info.box_padding, width / height)
-            affines = crop_affine(centers, scales, (width, height))
-            for row, weight, affine in zip(rows, weights, affines, strict=True):
-                yield _Task(i, row.astype(np.float32), float(weight), affine)
+            affines, backs = self._affines(rows)
+            for row, weight, affine, back in zip(rows, weights, affines, backs, strict=True):
+                yield _Task(i, row.astype(np.float32), float(weight), affine, back)
 
-    def _run(self, crops: Image, flip_test: bool) -> tuple[Floats, Floats]:
-        """(B, H, W, 3) uint8 -> keypoints (B, K, 2) in crop pixels, scores (B, K)."""
+    def _affines(self, boxes: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """(N, 4) -> affines into the crops, for their pixels, and out of the crops, for decoded points; (N, 2, 3)."""
+        size, padding = self.info.input_size, self.info.box_padding
+        if self._published_pixels:
+            parts = [published_affine(box, padding, size, udp=self._udp) for box in boxes]
+            centers, scales, affines = (
+                np.stack([part[i] for part in parts]) if parts else np.zeros((0, *shape))
+                for i, shape in enumerate([(2,), (2,), (2, 3)])
+            )
+        else:
+            centers, scales = box_to_center_scale(boxes, padding, size[0] / size[1])
+            affines = (udp_affine if self._udp else crop_affine)(centers, scales, size)
+        # The way back measures the crop by its whole width in both geometries: UDP's decoder has put the rest right.
+        return affines, invert_affine(crop_affine(centers, scales, size))
+
+    def _run(self, crops: Image, flip_test: bool) -> tuple[Floats, Floats, Floats | None]:
+        """(B, H, W, 3) uint8 -> keypoints (B, K, 2) in crop pixels, scores (B, K), probabilities (B, K) of being
+        visible where the network tells."""
         with torch.inference_mode():
             # A transposed HWC batch is channels-last already, the fastest layout on processors and on CUDA.
             pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
             x: Tensor = (pixels.float() - self._mean) / self._std
-            outputs = self._network(x)
+            outputs, visible = self._forward(x)
             if flip_test:
-                outputs = self._codec.combine(outputs, self._network(x.flip(-1)), self._flip)
+                mirrored, mirrored_visible = self._forward(x.flip(-1))
+                outputs = self._codec.combine(outputs, mirrored, self._flip)
+                if visible is not None and mirrored_visible is not None:
+                    visible = (visible + mirrored_visible[:, self._flip]) / 2
             points, scores = self._codec.decode(outputs)
-            return points.cpu().numpy(), scores.cpu().numpy()
+            return points.cpu().numpy(), scores.cpu().numpy(), None if visible is None else visible.cpu().numpy()
 
-    def _prediction(self, task: _Task, points: Floats, scores: Floats) -> Prediction:
+    def _forward(self, x: Tensor) -> tuple[Outputs, Tensor | None]:
+        outputs = self._network(x)
+        if isinstance(outputs, Tensor):
+            return outputs[:, self._channels], None
+        visible = outputs.pop("visibility", None)
+        return outputs, visible
+
+    def _prediction(self, task: _Task, points: Floats, scores: Floats, visible: Floats | None) -> Prediction:
         keypoints = np.concatenate([points, scores[:, None]], 1).astype(np.float32)
         score = task.box_score * float(scores.mean())
-        return Prediction(keypoints, task.box, score, task.box_score, self.category)
+        return Prediction(keypoints, task.box, score, task.box_score, self.category, visible)

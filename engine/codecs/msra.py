@@ -92,7 +92,7 @@ class MSRACodec(Codec):
 
     def _newton(self, maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
         rows, columns = maps.shape[-2:]
-        logs = torch.log(_blurred(maps, self.blur_kernel_size).clamp(min=LOG_FLOOR))
+        logs = torch.log(blurred(maps, self.blur_kernel_size).clamp(min=LOG_FLOOR))
 
         def at(dx: int, dy: int) -> Tensor:
             return _at(logs, x + dx, y + dy)
@@ -114,7 +114,7 @@ def _at(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return take_cells(maps, y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1))
 
 
-def _blurred(maps: Tensor, kernel_size: int) -> Tensor:
+def blurred(maps: Tensor, kernel_size: int) -> Tensor:
     """Gaussian blur with zeros outside, each map scaled back to its old maximum; sigma follows the kernel's size."""
     radius = (kernel_size - 1) // 2
     sigma = 0.3 * (radius - 1) + 0.8

@@ -136,6 +136,29 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
             found[self.index[row.name]] = self.index[row.takes]
         return found
 
+    def subset(self, name: str) -> Schema:
+        """The schema of one category that owns a range of the points: its points, limbs and partners.
+
+        Raises:
+            SchemaError: no subset of that name, or its points have partners outside.
+        """
+        found = next((subset for subset in self.subsets if subset.name == name), None)
+        if found is None:
+            known = ", ".join(subset.name for subset in self.subsets) or "none"
+            raise SchemaError(f"schema {self.name!r} has no subset {name!r}; it has {known}")
+        points = self.keypoints[found.start : found.stop]
+        names = {point.name for point in points}
+        data = {
+            "name": f"{self.name}_{name}",
+            "title": f"{self.title}: {name.replace('_', ' ')}" if self.title else name,
+            "category": name,
+            "source": self.source,
+            "keypoints": [msgspec.to_builtins(point) for point in points],
+            "limbs": [msgspec.to_builtins(limb) for limb in self.limbs if {limb.start, limb.end} <= names],
+            "upstream_flip": [msgspec.to_builtins(row) for row in self.upstream_flip if row.name in names],
+        }
+        return schema_from_dict(data, where=f"subset {name!r} of schema {self.name!r}")
+
     @cached_property
     def sigmas(self) -> npt.NDArray[np.float64]:
         """(K,) OKS sigmas (COCO keypoint evaluation, k_i = 2 sigma_i)."""

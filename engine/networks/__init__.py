@@ -9,6 +9,7 @@ from torch import nn
 
 from engine.contract.errors import ModelError
 from engine.networks.efficientdet import EfficientDet
+from engine.networks.hrnet import PoseHRNet
 from engine.networks.movenet import MoveNet, MoveNetHeatmap
 from engine.networks.resnet import PoseResNet
 
@@ -16,6 +17,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "movenet": MoveNet,
     "movenet_heatmap": MoveNetHeatmap,
     "resnet_pose": PoseResNet,
+    "hrnet_pose": PoseHRNet,
     "efficientdet": EfficientDet,
 }
 

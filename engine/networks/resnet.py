@@ -90,10 +90,25 @@ class DeconvHead(nn.Module):
         return self.final_layer(self.deconv_layers(x))
 
 
-class PoseResNet(nn.Module):
-    """(B, 3, H, W) -> heatmaps (B, K, H/4, W/4), no activation; H and W are multiples of 32."""
+class VisibilityHead(nn.Module):
+    """The deconvolution head, and beside it how likely each keypoint is visible: mean over the map, linear, sigmoid."""
 
-    def __init__(self, depth: int = 50, num_keypoints: int = 17) -> None:
+    def __init__(self, in_channels: int, num_keypoints: int) -> None:
+        super().__init__()
+        self.pose_head = DeconvHead(in_channels, num_keypoints)
+        self.vis_head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(in_channels, num_keypoints))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"heatmap": self.pose_head(x), "visibility": self.vis_head(x).sigmoid()}
+
+
+class PoseResNet(nn.Module):
+    """(B, 3, H, W) -> heatmaps (B, K, H/4, W/4), no activation; H and W are multiples of 32.
+
+    With ``visibility`` a map: "heatmap" as above and "visibility" (B, K), the probability that the point is labelled.
+    """
+
+    def __init__(self, depth: int = 50, num_keypoints: int = 17, visibility: bool = False) -> None:
         super().__init__()
         if depth not in DEPTHS:
             raise ValueError(f"depth must be one of {', '.join(map(str, DEPTHS))}, not {depth!r}")
@@ -101,10 +116,13 @@ class PoseResNet(nn.Module):
             raise ValueError(f"num_keypoints must be at least 1, not {num_keypoints}")
         self.num_keypoints = num_keypoints
         self.backbone = ResNetBackbone(depth)
-        self.head = DeconvHead(512 * EXPANSION, num_keypoints)
+        kind = VisibilityHead if visibility else DeconvHead
+        self.head: nn.Module = kind(512 * EXPANSION, num_keypoints)
+        self._deconv = "head.pose_head.deconv_layers." if visibility else "head.deconv_layers."
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.backbone(x))
+    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+        found: Tensor | dict[str, Tensor] = self.head(self.backbone(x))
+        return found
 
     def load_trunk_from(self, state: Mapping[str, Tensor]) -> None:
         """Take the backbone, and the transposed convolutions where they exist, from other weights; the last 1x1 stays.
@@ -118,11 +136,11 @@ class PoseResNet(nn.Module):
         """
         if not any(name.startswith("backbone.") for name in state):
             state = {f"backbone.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}
-        with_head = any(name.startswith("head.deconv_layers.") for name in state)
+        with_head = any(name.startswith(self._deconv) for name in state)
         names = [
             name
             for name in self.state_dict()
-            if (name.startswith("backbone.") or (with_head and name.startswith("head.deconv_layers.")))
+            if (name.startswith("backbone.") or (with_head and name.startswith(self._deconv)))
             # A counter that files of old torch versions lack, and that nothing here uses.
             and not (name.endswith("num_batches_tracked") and name not in state)
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.geometry import (
@@ -21,6 +21,8 @@ from engine.geometry import (
     crop_affine,
     invert_affine,
     letterbox,
+    published_affine,
+    udp_affine,
     warp,
     warp_fixed_point,
     xywh_to_xyxy,
@@ -157,15 +159,56 @@ def test_centre_scale_and_warp_equal_published_ones(shared: Path) -> None:
 
 
 def test_fixed_point_crops_equal_published_ones(shared: Path) -> None:
-    for name in ("res50_coco_256x192", "res50_df_upper_256x192"):
+    for name in ("res50_coco_256x192", "res50_df_upper_256x192", "w48udp_df_upper_intended"):
         run = json.loads((shared / f"parity/{name}.json").read_text())
-        width, height = run["decoder"]["input_size"]
+        size = tuple(run["decoder"]["input_size"])
         for case in run["cases"]:
             image = cv2.imread(str(shared / "parity/images" / case["image"]))
-            wanted = cv2.imread(str(shared / "parity" / case["crop_png"])).astype(int)
-            affine = crop_affine(*box_to_center_scale(case["bbox_xyxy"], 1.25, width / height), (width, height))
-            # Up to 2 in 1000 values differ by 1: the reference's affine has float32 noise.
-            found = warp_fixed_point(image, affine, (width, height))
-            assert np.abs(found - wanted).max() <= 1
-            assert (found != wanted).mean() < 2e-3
-            assert np.abs(warp(image, affine, (width, height)) - wanted).max() <= 6
+            wanted = cv2.imread(str(shared / "parity" / case["crop_png"]))
+            _, _, affine = published_affine(case["bbox_xyxy"], 1.25, size, udp="intended" in name)
+            assert np.array_equal(warp_fixed_point(image, affine, size), wanted), f"{name} {case['id']}"
+            assert np.abs(warp(image, affine, size).astype(int) - wanted).max() <= 6
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.tuples(*[st.floats(-500, 2000, width=32)] * 2),
+    st.tuples(*[st.floats(1, 1000, width=32)] * 2),
+    st.sampled_from([(192, 256), (288, 384), (256, 256)]),
+)
+def test_published_affine_is_the_plain_one_up_to_single_precision(
+    corner: tuple[float, float], side: tuple[float, float], size: tuple[int, int]
+) -> None:
+    box = np.float32([*corner, corner[0] + side[0], corner[1] + side[1]]).astype(np.float64)
+    center, scale = box_to_center_scale(box, 1.25, size[0] / size[1])
+    corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * scale + center
+    for udp, plain in ((False, crop_affine), (True, udp_affine)):
+        _, _, found = published_affine(box, 1.25, size, udp=udp)
+        # 24 bits of up to 2000 pixels, enlarged as far as the crop enlarges.
+        tolerance = 1e-3 * max(1.0, size[0] / scale[0])
+        assert (
+            np.abs(apply_affine(corners, found) - apply_affine(corners, plain(center, scale, size))).max() < tolerance
+        )
+
+
+def test_udp_crop_takes_corners_to_the_centres_of_the_outermost_pixels() -> None:
+    center, scale = np.array([100.0, 50.0]), np.array([60.0, 80.0])
+    affine = udp_affine(center, scale, (192, 256))
+    assert np.allclose(apply_affine([[70.0, 10.0], [130.0, 90.0]], affine), [[0, 0], [191, 255]])
+    turned = udp_affine(center, scale, (192, 256), 90.0)
+    # A quarter turn with the clock (y downwards): what lay right of the centre lies below it.
+    assert np.allclose(apply_affine([[110.0, 50.0]], turned) - apply_affine([[100.0, 50.0]], turned), [[0, 255 / 8]])
+
+
+@pytest.mark.parametrize("kind", ["warp", "warp_udp"])
+def test_affines_equal_published_ones(shared: Path, kind: str) -> None:
+    for case in json.loads((shared / "parity/codecs/geometry.json").read_text()):
+        size = tuple(case["input_size"])
+        center, scale = box_to_center_scale(np.float32(case["bbox_xyxy"]), 1.25, size[0] / size[1])
+        make = crop_affine if kind == "warp" else udp_affine
+        found = make(center, scale, size, case["rot"])
+        # Single precision in the reference: 1e-3 pixel at the far corners of a photograph.
+        assert (
+            np.abs(apply_affine([[0, 0], [640, 480]], found) - apply_affine([[0, 0], [640, 480]], case[kind])).max()
+            < 2e-3
+        )

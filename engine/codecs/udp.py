@@ -1,0 +1,113 @@
+"""Heatmaps without the bias of a cell: Huang et al., "The Devil is in the Details: Delving into Unbiased Data
+Processing for Human Pose Estimation" (CVPR 2020), Gaussian form, as MMPose 1.x computes it.
+
+Lengths are measured between the centres of the first and the last pixel, so that the crop is ``W - 1`` wide and the
+map ``w - 1``. It goes with the crop of the same paper (``engine.geometry.udp_affine``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.codecs.base import Array, Codec, Outputs, heatmaps_of, peak_cells
+from engine.codecs.msra import blurred
+
+LOG_RANGE = (1e-3, 50.0)
+# Added to the diagonal of the Hessian: one step of float32 at 1.
+RIDGE = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class UDPCodec(Codec):
+    """Encode: a Gaussian around the exact place, cut to a square around the rounded cell.
+
+    Decode: one Newton step on the logarithm of the blurred map, borders included. The result is given as share of the
+    map times the *whole* width of the crop: right for the way back into the image, which takes the box by its whole
+    width too, and up to one pixel off the crop's own pixel centres.
+
+    Attributes:
+        sigma: cells.
+        blur_kernel_size: cells, odd.
+        shift_heatmap: in the flip test, move the mirrored maps one cell to the right; with this geometry the cells lie
+            symmetrically, so that it is off.
+    """
+
+    name: ClassVar[str] = "udp"
+
+    sigma: float = 2.0
+    blur_kernel_size: int = 11
+    shift_heatmap: bool = False
+
+    @property
+    def _steps(self) -> npt.NDArray[np.float64]:
+        """Crop pixels to a cell along x and y, from pixel centre to pixel centre."""
+        return (np.array(self.input_size, np.float64) - 1) / (np.array(self.heatmap_size, np.float64) - 1)
+
+    def encode(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Array, Array]:
+        """As the base; where ``visible`` is below 0.5 the map is empty and the weight keeps that value."""
+        width, height = self.heatmap_size
+        weights = np.array(visible, np.float32)
+        skipped = weights < 0.5
+        cells = np.where(skipped[:, None], 0.0, np.asarray(keypoints, np.float64)) / self._steps
+        middle = np.trunc(cells + 0.5)
+        reach = 3 * self.sigma
+        low, high = np.trunc(middle - reach), np.trunc(middle + reach + 1)
+        outside = (low >= np.array([width, height])).any(1) | (high < 0).any(1)
+        weights[outside & ~skipped] = 0
+        x, y = np.arange(width) - cells[:, :1], np.arange(height) - cells[:, 1:]
+        row, column = np.exp(-(x**2) / (2 * self.sigma**2)), np.exp(-(y**2) / (2 * self.sigma**2))
+        row = row * (np.abs(np.arange(width) - middle[:, :1]) <= reach)
+        column = column * (np.abs(np.arange(height) - middle[:, 1:]) <= reach)
+        maps = (column[:, :, None] * row[:, None, :]).astype(np.float32)
+        maps[skipped | outside] = 0
+        return maps, weights
+
+    def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+        maps = heatmaps_of(outputs).float()
+        rows, columns = maps.shape[-2:]
+        scores, cells = peak_cells(maps)
+        x, y = cells % columns, cells // columns
+        nothing = scores <= 0
+        # A map without a positive value counts as cell (-1, -1), whose neighbourhood is that of the padded corner.
+        x, y = torch.where(nothing, -1, x), torch.where(nothing, -1, y)
+        found = torch.stack([x, y], -1) + self._newton(maps, x, y)
+        size = torch.tensor(self.input_size, dtype=found.dtype, device=found.device)
+        cells_wide = torch.tensor([columns - 1, rows - 1], dtype=found.dtype, device=found.device)
+        return found / cells_wide * size, scores
+
+    def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
+        back = heatmaps_of(outputs).flip(-1)[:, flip_indices]
+        if self.shift_heatmap:
+            back = torch.cat([back[..., :1], back[..., :-1]], -1)
+        return back
+
+    def _newton(self, maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        _, keypoints, rows, columns = maps.shape
+        logs = torch.log(blurred(maps, self.blur_kernel_size).clamp(*LOG_RANGE))
+        logs = F.pad(logs, (1, 1, 1, 1), mode="replicate")
+        # The maps of a person lie one after the other, as the published decoder has them: of a map without a peak the
+        # neighbours before the corner are those of the map before.
+        flat, span = logs.flatten(1), (rows + 2) * (columns + 2)
+        start = torch.arange(keypoints, device=maps.device) * span
+        here = start + (y + 1) * (columns + 2) + x + 1
+
+        def at(dx: int, dy: int) -> Tensor:
+            return flat.gather(1, (here + dy * (columns + 2) + dx) % (span * keypoints))
+
+        middle = at(0, 0)
+        gx, gy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
+        hxx = at(1, 0) - 2 * middle + at(-1, 0) + RIDGE
+        hyy = at(0, 1) - 2 * middle + at(0, -1) + RIDGE
+        hxy = (at(1, 1) - at(1, 0) - at(0, 1) + 2 * middle - at(-1, 0) - at(0, -1) + at(-1, -1)) / 2
+        gx, gy, hxx, hyy, hxy = (value.double() for value in (gx, gy, hxx, hyy, hxy))
+        determinant = hxx * hyy - hxy**2
+        safe = torch.where(determinant == 0, torch.ones_like(determinant), determinant)
+        step = torch.stack([hxy * gy - hyy * gx, hxy * gx - hxx * gy], -1) / safe[..., None]
+        return torch.where((determinant == 0)[..., None], torch.zeros_like(step), step).to(maps.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from engine.contract.errors import PoseError
 from engine.contract.schema import Schema
+from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
 
@@ -36,13 +37,11 @@ class Session(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.store: ProjectStore | None = None
-        self._keys: list[FrameKey] = []
-        self._positions: dict[FrameKey, int] = {}
+        self._keys = NO_FRAMES
         self._frame: FrameKey | None = None
         self._instances: tuple[Instance, ...] = ()
         self._selected: frozenset[int] = frozenset()
         self._points: frozenset[PointRef] = frozenset()
-        self._names: list[str] | None = None
         self._categories: list[Category] = []
         self._schemas: dict[int, Schema] = {}
         self._category: int | None = None
@@ -77,9 +76,7 @@ class Session(QObject):
         return self.store is not None and self.store.read_only
 
     def _read_structure(self) -> None:
-        self._keys = [] if self.store is None else self.store.frame_keys()
-        self._positions = {key: i for i, key in enumerate(self._keys)}
-        self._names = None
+        self._keys = NO_FRAMES if self.store is None else self.store.frame_keys()
         self._read_categories()
 
     def _read_categories(self) -> None:
@@ -93,19 +90,12 @@ class Session(QObject):
         return self._frame
 
     @property
-    def frames(self) -> Sequence[FrameKey]:
+    def frames(self) -> FrameKeys:
         return self._keys
 
     def position(self, key: FrameKey | None = None) -> int:
         """Place of a frame (the current one by default) in the list, -1 when there is none."""
-        wanted = self._frame if key is None else key
-        return -1 if wanted is None else self._positions.get(wanted, -1)
-
-    def frame_names(self) -> Sequence[str]:
-        """Names of all frames in lower case, for searching; read when first asked for."""
-        if self._names is None:
-            self._names = [] if self.store is None else [frame.name.lower() for frame in self.store.frames()]
-        return self._names
+        return self._keys.position(self._frame if key is None else key)
 
     def frame_info(self, key: FrameKey | None = None) -> Frame | None:
         wanted = self._frame if key is None else key
@@ -113,7 +103,7 @@ class Session(QObject):
 
     def go_to(self, key: FrameKey) -> None:
         """Show a frame; the selection is dropped."""
-        if key == self._frame or key not in self._positions:
+        if key == self._frame or key not in self._keys:
             return
         self._frame = key
         had_selection = bool(self._selected or self._points)
@@ -244,7 +234,7 @@ class Session(QObject):
     def structure_changed(self) -> None:
         """Media, frames or categories came or went (an import)."""
         self._read_structure()
-        if self._frame not in self._positions:
+        if self._frame not in self._keys:
             self._frame = self._keys[0] if self._keys else None
             self._read_instances()
             self.frame_changed.emit(self._frame)
@@ -255,7 +245,7 @@ class Session(QObject):
     def _tell(self, change: Change, *, show: bool = False) -> None:
         """Tell the views. With ``show``, a change of one other frame takes us there: undo must be seen."""
         if show and change.frames and self._frame not in change.frames:
-            self.go_to(min(change.frames, key=lambda key: self._positions.get(key, len(self._positions))))
+            self.go_to(min(change.frames))
         self._read_instances()
         here = {i.id: i.num_keypoints for i in self._instances}
         selected = frozenset(i for i in self._selected if i in here)
@@ -268,16 +258,9 @@ class Session(QObject):
 
     # --- review queue
 
-    def review_queue(self) -> list[FrameKey]:
+    def review_queue(self) -> FrameKeys:
         """Frames with predictions nobody has answered for, the least certain first."""
-        if self.store is None:
-            return []
-        waiting = [
-            (c.min_score if c.min_score is not None else 1.0, self._positions.get(key, 0), key)
-            for key, c in self.store.counts().items()
-            if c.predicted
-        ]
-        return [key for _, _, key in sorted(waiting)]
+        return NO_FRAMES if self.store is None else self.store.review_queue()
 
     def predicted(self) -> list[Instance]:
         """Predictions of the current frame."""

@@ -41,17 +41,15 @@ def previous_review(context: Context) -> None:
 def _review(context: Context, way: int) -> None:
     """The neighbour in the queue; from outside the queue its first. A prediction is selected, ready for Enter."""
     session = context.session
-    queue = session.review_queue()
-    if not queue:
+    if session.store is None:
+        return
+    there = session.store.next_to_review(session.frame, back=way < 0)
+    if there is None:
         context.window.tell("Nothing left to review", "good")
         return
-    if session.frame in queue:
-        place = queue.index(session.frame)
-        if len(queue) == 1:
-            context.window.tell("This is the last frame to review")
-        session.go_to(queue[(place + way) % len(queue)])
-    else:
-        session.go_to(queue[0 if way > 0 else -1])
+    if there == session.frame:
+        context.window.tell("This is the last frame to review")
+    session.go_to(there)
     waiting = session.predicted()
     if waiting:
         session.select(instances=[min(waiting, key=lambda i: 1.0 if i.score is None else i.score).id])

@@ -13,6 +13,8 @@ from poseapp.theme import Tokens
 
 ROWS = ("Labelled", "To review", "Reviewed", "Flagged")
 LEFT, RIGHT, TOP, ROW = 86, 74, 8, 14
+ONE_BY_ONE = 500
+"""From more changed frames on, all marks are read at once."""
 
 
 class Timeline(QWidget):
@@ -46,22 +48,15 @@ class Timeline(QWidget):
 
     def refresh(self) -> None:
         """Read the marks of all frames."""
-        store, keys = self._session.store, self._session.frames
-        self._marks = np.zeros((len(ROWS), len(keys)), dtype=np.bool_)
-        if store is not None:
-            for key, counts in store.counts().items():
-                place = self._session.position(key)
-                if place >= 0:
-                    self._marks[:2, place] = counts.labelled > 0, counts.predicted > 0
-            totals = store.summary()
-            if totals.reviewed_frames or totals.flagged_frames:  # reading every frame is dear in large projects
-                for place, frame in enumerate(store.frames()):
-                    self._marks[2:, place] = frame.state.reviewed, frame.state.flagged
+        store = self._session.store
+        bits = np.zeros(0, np.uint8) if store is None else store.frame_marks()
+        self._marks = (bits >> np.arange(len(ROWS), dtype=np.uint8)[:, None] & 1).astype(np.bool_)
         self.update()
 
     def _on_change(self, change: Change) -> None:
         store = self._session.store
-        if store is None or change.structure or self._marks.shape[1] != len(self._session.frames):
+        many = len(change.frames) > ONE_BY_ONE
+        if store is None or change.structure or many or self._marks.shape[1] != len(self._session.frames):
             self.refresh()
             return
         for key in change.frames:

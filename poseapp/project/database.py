@@ -17,11 +17,21 @@ from typing import Any
 
 from engine.contract.errors import ProjectError
 from poseapp.project.lock import WriterLock
-from poseapp.project.tables import TABLES
+from poseapp.project.tables import TABLES, TO_VERSION_2
 
 APPLICATION_ID = 0x504F5345  # "POSE"
-VERSION = 1
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+VERSION = 2
+
+
+def _statements(all_of_them: Sequence[str]) -> Callable[[sqlite3.Connection], None]:
+    def run(connection: sqlite3.Connection) -> None:
+        for statement in all_of_them:
+            connection.execute(statement)
+
+    return run
+
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _statements(TO_VERSION_2)}
 """From version n to n + 1; run in order, in one transaction, when an older file is opened for writing."""
 
 _MAGIC = b"SQLite format 3\0"
@@ -60,7 +70,8 @@ class Database:
             try:
                 connection.execute("PRAGMA journal_mode = DELETE")
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+                newer = "; ".join(TO_VERSION_2)
+                connection.executescript(f"BEGIN; {TABLES} {newer}; PRAGMA user_version = {VERSION}; COMMIT;")
             finally:
                 connection.close()
             os.chmod(temporary, 0o666 & ~_umask())

@@ -6,12 +6,17 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from engine.contract.errors import ProjectError
 from poseapp.project.database import Database
-from poseapp.project.model import Frame, FrameKey, FrameState, Media
+from poseapp.project.frame_keys import NO_FRAMES, FrameKeys, Packed
+from poseapp.project.model import Counts, Frame, FrameCounts, FrameKey, FrameState, Media, Summary
 from poseapp.project.rows import STATES_OF_BITS
 
 KINDS = ("images", "video")
+_UNSURE = "coalesce(low, 1.0)"
 
 
 class FrameTable:
@@ -68,12 +73,67 @@ class FrameTable:
         )
         return [Frame(FrameKey(m, i), name, w, h, STATES_OF_BITS[state]) for m, i, name, w, h, state in rows]
 
-    def keys(self) -> list[FrameKey]:
-        return [FrameKey(m, i) for m, i in self._db.rows("SELECT media, idx FROM frame ORDER BY media, idx")]
+    def keys(self) -> FrameKeys:
+        """All of them in order. A media row without gaps, as all are today, is not read frame by frame."""
+        runs: list[Packed] = []
+        for media, first, last, count in self._db.rows(
+            "SELECT media, min(idx), max(idx), count(*) FROM frame GROUP BY media ORDER BY media"
+        ):
+            if last - first + 1 == count:
+                found = np.arange(first, last + 1, dtype=np.int64)
+            else:
+                rows = self._db.rows("SELECT idx FROM frame WHERE media = ? ORDER BY idx", (media,))
+                found = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+            runs.append(media << 32 | found)
+        return FrameKeys(np.concatenate(runs)) if runs else NO_FRAMES
 
     def count(self) -> int:
         row = self._db.row("SELECT count(*) FROM frame")
         return int(row[0]) if row else 0
+
+    def marks(self) -> npt.NDArray[np.uint8]:
+        """(N,) of all frames in order: bits 1 labelled, 2 predicted, 4 reviewed, 8 flagged, 16 negative."""
+        rows = self._db.rows(
+            "SELECT (labelled > 0) + 2 * (predicted > 0) + 4 * (state & 7) FROM frame ORDER BY media, idx"
+        )
+        return np.fromiter((row[0] for row in rows), np.uint8, len(rows))
+
+    def counts(self) -> Counts:
+        rows = self._db.rows("SELECT media, idx, labelled, predicted, low FROM frame WHERE labelled OR predicted")
+        return Counts({FrameKey(m, i): FrameCounts(n, p, low) for m, i, n, p, low in rows})
+
+    def counts_of(self, key: FrameKey) -> FrameCounts:
+        """All zero for a frame that is not there."""
+        row = self._db.row("SELECT labelled, predicted, low FROM frame WHERE media = ? AND idx = ?", key)
+        return FrameCounts() if row is None else FrameCounts(*row)
+
+    def summary(self) -> Summary:
+        row = self._db.row(
+            "SELECT count(*), sum(labelled > 0), sum(predicted > 0), sum(state & 1 <> 0), sum(state & 2 <> 0), "
+            "sum(labelled), sum(predicted) FROM frame"
+        )
+        return Summary(*(int(n or 0) for n in row)) if row else Summary()
+
+    def review_queue(self) -> FrameKeys:
+        """Frames with predictions, the lowest score first; a prediction without a score counts as sure."""
+        rows = self._db.rows(f"SELECT media << 32 | idx FROM frame WHERE predicted > 0 ORDER BY {_UNSURE}, media, idx")
+        return FrameKeys(np.fromiter((row[0] for row in rows), np.int64, len(rows)))
+
+    def next_to_review(self, key: FrameKey | None, back: bool = False) -> FrameKey | None:
+        """The neighbour of a frame in the queue, from its end the other end; the first for a frame that is not in it.
+
+        None when nothing waits.
+        """
+        order = f"{_UNSURE} DESC, media DESC, idx DESC" if back else f"{_UNSURE}, media, idx"
+        sql = f"SELECT media, idx FROM frame WHERE predicted > 0 {{}} ORDER BY {order} LIMIT 1"
+        here = None if key is None else self.counts_of(key)
+        row = None
+        if key is not None and here is not None and here.predicted:
+            sign = "<" if back else ">"
+            place = (1.0 if here.min_score is None else here.min_score, *key)
+            row = self._db.row(sql.format(f"AND ({_UNSURE}, media, idx) {sign} (?, ?, ?)"), place)
+        row = row or self._db.row(sql.format(""))
+        return None if row is None else FrameKey(*row)
 
     def get(self, key: FrameKey) -> Frame:
         """Raises ProjectError when there is no such frame."""

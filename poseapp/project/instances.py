@@ -1,19 +1,14 @@
-"""The instances of a project: read one by one, by frame, by what they are; counted by frame."""
+"""The instances of a project: read one by one, by frame, by what they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.contract.errors import ProjectError
 from poseapp.project import rows
 from poseapp.project.database import Database
-from poseapp.project.model import Counts, FrameCounts, FrameKey, Instance, State
-
-_RECOUNT_BELOW = 200
-_COUNT = """
-SELECT media, idx, sum(state = 1), sum(state = 0), min(CASE WHEN state = 0 THEN score END) FROM instance
-"""
+from poseapp.project.model import FrameKey, Instance, State
 
 
 class InstanceTable:
@@ -21,11 +16,6 @@ class InstanceTable:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._counts: Counts | None = None
-
-    def forget(self) -> None:
-        """Count anew next time."""
-        self._counts = None
 
     def get(self, instance_id: int) -> tuple[FrameKey, Instance]:
         """Raises ProjectError when there is no such instance."""
@@ -51,22 +41,3 @@ class InstanceTable:
         for block in self._db.stream(f"{rows.SELECT} {where} ORDER BY media, idx, id", values):
             for row in block:
                 yield FrameKey(row[1], row[2]), rows.from_row(row)
-
-    def counts(self) -> Counts:
-        if self._counts is None:
-            found = self._db.rows(f"{_COUNT} GROUP BY media, idx")
-            self._counts = Counts({FrameKey(m, i): FrameCounts(n, p, low) for m, i, n, p, low in found})
-        return self._counts
-
-    def recount(self, frames: Iterable[FrameKey]) -> None:
-        """Bring the counts of these frames up to date."""
-        keys = list(frames)
-        if self._counts is None or len(keys) > _RECOUNT_BELOW:
-            self._counts = None
-            return
-        for key in keys:
-            row = self._db.row(f"{_COUNT} WHERE media = ? AND idx = ? GROUP BY media, idx", key)
-            if row is None:
-                self._counts.pop(key, None)
-            else:
-                self._counts[key] = FrameCounts(*row[2:])

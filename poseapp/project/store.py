@@ -12,9 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from engine.contract.schema import Schema
 from poseapp.project.categories import CategoryTable
 from poseapp.project.database import Database
+from poseapp.project.frame_keys import FrameKeys
 from poseapp.project.frames import FrameTable
 from poseapp.project.history import History, Touched, write_instances, write_states
 from poseapp.project.instances import InstanceTable
@@ -32,6 +36,7 @@ from poseapp.project.model import (
     Step,
     Summary,
 )
+from poseapp.project.query import FrameQuery, find_frames
 from poseapp.project.verify import blocks, check_once, compare_instances, compare_states
 
 
@@ -108,8 +113,25 @@ class ProjectStore:
         """Frames in order of media and index."""
         return self._frames.all(media_id)
 
-    def frame_keys(self) -> list[FrameKey]:
+    def frame_keys(self) -> FrameKeys:
+        """All frames in order; a sequence that holds numbers, not objects."""
         return self._frames.keys()
+
+    def find_frames(self, query: FrameQuery) -> FrameKeys:
+        """The frames that meet a query, in its order."""
+        return find_frames(self._db, query)
+
+    def frame_marks(self) -> npt.NDArray[np.uint8]:
+        """(N,) of all frames in order: bits 1 labelled, 2 predicted, 4 reviewed, 8 flagged, 16 negative."""
+        return self._frames.marks()
+
+    def review_queue(self) -> FrameKeys:
+        """Frames with predictions, the least certain first."""
+        return self._frames.review_queue()
+
+    def next_to_review(self, key: FrameKey | None, back: bool = False) -> FrameKey | None:
+        """The neighbour of a frame in the queue, round its ends; its first (or last) from outside."""
+        return self._frames.next_to_review(key, back)
 
     def frame_count(self) -> int:
         return self._frames.count()
@@ -205,26 +227,24 @@ class ProjectStore:
     # --- totals
 
     def counts(self) -> Counts:
-        """Counts of every frame that holds instances; ``counts[key]`` is all zero for the others. Not to be changed."""
-        self._refresh()
-        return self._instances.counts()
+        """Counts of every frame that holds instances; ``counts[key]`` is all zero for the others. Read each time."""
+        return self._frames.counts()
 
     def frame_counts(self, key: FrameKey) -> FrameCounts:
-        return self.counts()[key]
+        return self._frames.counts_of(key)
+
+    def tracks(self) -> list[int]:
+        """Numbers of the tracks that instances have."""
+        # One look-up a track: a plain DISTINCT would go through every instance that has one.
+        sql = """WITH RECURSIVE t (n) AS (
+          SELECT min(track) FROM instance WHERE track IS NOT NULL
+          UNION ALL SELECT (SELECT min(track) FROM instance WHERE track > t.n) FROM t WHERE t.n IS NOT NULL
+        ) SELECT n FROM t WHERE n IS NOT NULL"""
+        return [int(n) for (n,) in self._db.rows(sql)]
 
     def summary(self) -> Summary:
         """Totals of the whole project."""
-        counts = self.counts().values()
-        states = self._db.row("SELECT count(*), sum(state & 1 <> 0), sum(state & 2 <> 0) FROM frame") or (0, 0, 0)
-        return Summary(
-            frames=states[0],
-            labelled_frames=sum(c.labelled > 0 for c in counts),
-            predicted_frames=sum(c.predicted > 0 for c in counts),
-            reviewed_frames=states[1] or 0,
-            flagged_frames=states[2] or 0,
-            labelled=sum(c.labelled for c in counts),
-            predicted=sum(c.predicted for c in counts),
-        )
+        return self._frames.summary()
 
     # --- edits
 
@@ -250,9 +270,7 @@ class ProjectStore:
             self._history.record(edit.text, edit.merge_key, touched, states)
             self._reserve(touched)
         frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
-        change = Change(frames, frozenset(t.instance for t in touched))
-        self._instances.recount(change.frames)
-        return change
+        return Change(frames, frozenset(t.instance for t in touched))
 
     def undo(self) -> Change | None:
         """Take the last step back; None when there is none."""
@@ -283,9 +301,7 @@ class ProjectStore:
             ProjectError: there is no such step.
         """
         with self._db.write():
-            change = self._history.walk(step)
-        self._instances.recount(change.frames)
-        return change
+            return self._history.walk(step)
 
     def stop_merging(self) -> None:
         """The next edit is a step of its own, whatever its merge key."""
@@ -296,7 +312,6 @@ class ProjectStore:
     def imported(self) -> None:
         """Forget what is cached after an importer has written to the tables."""
         self._frames.forget()
-        self._instances.forget()
         self._categories.forget()
         self._next_id = max(self._next_id, self._db.meta("next_instance", 1))
 

@@ -1,4 +1,9 @@
-"""The tables of a project file."""
+"""The tables of a project file, and what brought older files to them.
+
+What lists filter and sort by is kept with each frame by triggers, so that no writer can forget it: counts of labelled
+and predicted instances, the lowest score among the predicted, how many instances have occluded points, absent points or
+a track, and when labels or state changed last. Any filter is then one pass over the frames.
+"""
 
 from __future__ import annotations
 
@@ -50,3 +55,69 @@ CREATE TABLE coco_block (
 );
 CREATE INDEX coco_block_file ON coco_block (file, section);
 """
+
+# How a frame's line is made anew after one of its instances came, changed or went: a few look-ups in instance_frame.
+_RECOUNT = """
+  UPDATE frame SET
+    (labelled, predicted, low, occluded, absent, tracked) = (
+      SELECT count(CASE WHEN state = 1 THEN 1 END), count(CASE WHEN state = 0 THEN 1 END),
+        min(CASE WHEN state = 0 THEN score END), count(CASE WHEN instr(visibility, x'01') THEN 1 END),
+        count(CASE WHEN instr(visibility, x'00') THEN 1 END), count(track)
+      FROM instance WHERE media = {row}.media AND idx = {row}.idx),
+    changed = (julianday('now') - 2440587.5) * 86400.0
+  WHERE media = {row}.media AND idx = {row}.idx;
+"""
+_COME = """
+  INSERT INTO frame_category VALUES (new.category, new.media, new.idx, 1)
+    ON CONFLICT (category, media, idx) DO UPDATE SET count = count + 1;
+"""
+_GO = """
+  UPDATE frame_category SET count = count - 1
+    WHERE category = old.category AND media = old.media AND idx = old.idx;
+  DELETE FROM frame_category
+    WHERE category = old.category AND media = old.media AND idx = old.idx AND count < 1;
+"""
+# A new instance only adds: no look at the others of its frame.
+_ADD = """
+  UPDATE frame SET
+    labelled = labelled + (new.state = 1), predicted = predicted + (new.state = 0),
+    low = CASE WHEN new.state = 0 AND new.score IS NOT NULL THEN min(coalesce(low, new.score), new.score) ELSE low END,
+    occluded = occluded + (instr(new.visibility, x'01') > 0), absent = absent + (instr(new.visibility, x'00') > 0),
+    tracked = tracked + (new.track IS NOT NULL), changed = (julianday('now') - 2440587.5) * 86400.0
+  WHERE media = new.media AND idx = new.idx;
+"""
+
+TO_VERSION_2 = (
+    "ALTER TABLE frame ADD COLUMN labelled INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE frame ADD COLUMN predicted INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE frame ADD COLUMN low REAL",
+    "ALTER TABLE frame ADD COLUMN occluded INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE frame ADD COLUMN absent INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE frame ADD COLUMN tracked INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE frame ADD COLUMN changed REAL",
+    """CREATE TABLE frame_category (
+      category INTEGER NOT NULL, media INTEGER NOT NULL, idx INTEGER NOT NULL, count INTEGER NOT NULL,
+      PRIMARY KEY (category, media, idx)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX frame_review ON frame (coalesce(low, 1.0), media, idx) WHERE predicted > 0",
+    "DROP INDEX instance_track",
+    "CREATE INDEX instance_track ON instance (track, media, idx) WHERE track IS NOT NULL",
+    """CREATE TEMP TABLE found AS SELECT media, idx,
+      count(CASE WHEN state = 1 THEN 1 END) AS labelled, count(CASE WHEN state = 0 THEN 1 END) AS predicted,
+      min(CASE WHEN state = 0 THEN score END) AS low, count(CASE WHEN instr(visibility, x'01') THEN 1 END) AS occluded,
+      count(CASE WHEN instr(visibility, x'00') THEN 1 END) AS absent, count(track) AS tracked
+      FROM instance GROUP BY media, idx""",
+    """UPDATE frame SET labelled = f.labelled, predicted = f.predicted, low = f.low, occluded = f.occluded,
+      absent = f.absent, tracked = f.tracked FROM temp.found AS f WHERE frame.media = f.media AND frame.idx = f.idx""",
+    "DROP TABLE temp.found",
+    "INSERT INTO frame_category SELECT category, media, idx, count(*) FROM instance GROUP BY category, media, idx",
+    f"CREATE TRIGGER instance_come AFTER INSERT ON instance BEGIN {_ADD} {_COME} END",
+    f"CREATE TRIGGER instance_go AFTER DELETE ON instance BEGIN {_RECOUNT.format(row='old')} {_GO} END",
+    f"CREATE TRIGGER instance_change AFTER UPDATE ON instance BEGIN {_RECOUNT.format(row='new')} END",
+    f"""CREATE TRIGGER instance_category AFTER UPDATE OF category ON instance WHEN old.category <> new.category
+      BEGIN {_GO} {_COME} END""",
+    """CREATE TRIGGER frame_state AFTER UPDATE OF state ON frame WHEN old.state <> new.state BEGIN
+      UPDATE frame SET changed = (julianday('now') - 2440587.5) * 86400.0 WHERE media = new.media AND idx = new.idx;
+    END""",
+)
+"""Statements that make a file of version 1 one of version 2."""

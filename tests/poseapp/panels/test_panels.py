@@ -8,21 +8,8 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from poseapp.main_window import MainWindow
-from poseapp.panels.media_list import Show
 from poseapp.project import edits
 from poseapp.project.model import OCCLUDED
-
-
-def test_the_image_list_filters_by_name_and_state(opened: MainWindow, qtbot: QtBot) -> None:
-    panel = opened.media
-    assert panel.model.rowCount() == 3
-    QTest.keyClicks(panel.search, "c.p")
-    qtbot.waitUntil(lambda: panel.model.rowCount() == 1, timeout=2000)
-    panel.search.clear()
-    qtbot.waitUntil(lambda: panel.model.rowCount() == 3, timeout=2000)
-    for show, count in ((Show.LABELLED, 1), (Show.PREDICTED, 1), (Show.EMPTY, 1), (Show.FLAGGED, 0)):
-        panel.which.setCurrentIndex(panel.which.findData(show))
-        assert panel.model.rowCount() == count, show
 
 
 def test_a_click_in_the_image_list_shows_the_frame(opened: MainWindow) -> None:

@@ -85,7 +85,7 @@ def test_an_older_version_is_brought_up_to_date_and_a_copy_kept(
     with ProjectStore.open(store.path) as opened:
         assert opened.database.row("SELECT note FROM media") == (None,)
         assert opened.database.row("PRAGMA user_version") == (new,)
-    assert store.path.with_name("test.pose.v1").exists()
+    assert store.path.with_name(f"test.pose.v{new - 1}").exists()
 
 
 def _fill(store: ProjectStore, make) -> None:

@@ -1,0 +1,171 @@
+"""Which frames a list shows and in what order, as one statement of SQL over the lines of the frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from poseapp.project.database import Database
+from poseapp.project.frame_keys import FrameKeys, Packed
+
+
+class Labels(StrEnum):
+    """What a frame holds."""
+
+    UNLABELLED = "unlabelled"
+    """No instance at all."""
+    LABELLED = "labelled"
+    """Only what a person made or accepted."""
+    PREDICTED = "predicted"
+    """Only predictions that wait."""
+    MIXED = "mixed"
+    """Both."""
+    ANY_LABELLED = "any labelled"
+    ANY_PREDICTED = "any predicted"
+
+
+class Points(StrEnum):
+    """Visibility that at least one point of the frame has."""
+
+    OCCLUDED = "occluded"
+    ABSENT = "absent"
+    NEITHER = "neither"
+    """There are poses, and every point of them is visible."""
+
+
+class Sort(StrEnum):
+    NUMBER = "number"
+    NAME = "name"
+    SCORE = "lowest score"
+    CHANGED = "last changed"
+
+
+@dataclass(frozen=True)
+class FrameQuery:
+    """Conditions that all must hold; None or "" asks nothing.
+
+    Attributes:
+        text: words that all stand in the frame's name, in any order; ASCII letters match in both cases.
+        min_score, max_score: bounds (inclusive) of the lowest score among the frame's predictions.
+        category: holds an instance of it.
+        track: holds an instance of it.
+        has_tracks: holds instances with a track, or none such.
+        negative: a person has said that there is nothing here.
+        changed_since: seconds since 1970 of the last change of labels or state; never changed frames have none.
+    """
+
+    text: str = ""
+    labels: Labels | None = None
+    category: int | None = None
+    min_score: float | None = None
+    max_score: float | None = None
+    track: int | None = None
+    has_tracks: bool | None = None
+    points: Points | None = None
+    flagged: bool | None = None
+    reviewed: bool | None = None
+    negative: bool | None = None
+    media: int | None = None
+    changed_since: float | None = None
+    sort: Sort = Sort.NUMBER
+    descending: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Every frame, in its own order."""
+        return self == FrameQuery()
+
+    @property
+    def filters(self) -> bool:
+        """Whether some frames may be left out."""
+        return any(getattr(self, f.name) != f.default for f in fields(self) if f.name not in ("sort", "descending"))
+
+
+_LABELS = {
+    Labels.UNLABELLED: "labelled = 0 AND predicted = 0",
+    Labels.LABELLED: "labelled > 0 AND predicted = 0",
+    Labels.PREDICTED: "labelled = 0 AND predicted > 0",
+    Labels.MIXED: "labelled > 0 AND predicted > 0",
+    Labels.ANY_LABELLED: "labelled > 0",
+    Labels.ANY_PREDICTED: "predicted > 0",
+}
+_POINTS = {
+    Points.OCCLUDED: "occluded > 0",
+    Points.ABSENT: "absent > 0",
+    Points.NEITHER: "occluded = 0 AND absent = 0 AND labelled + predicted > 0",
+}
+_BITS = {"reviewed": 1, "flagged": 2, "negative": 4}
+_SORTS = {Sort.SCORE: "low", Sort.CHANGED: "changed"}
+
+
+def find_frames(database: Database, query: FrameQuery) -> FrameKeys:
+    """The frames that meet the query, in its order. Equal ones, and those without the value, follow by number."""
+    parts, values = _conditions(query)
+    where = f"WHERE {' AND '.join(parts)}" if parts else ""
+    column = _SORTS.get(query.sort, "")
+    if query.sort is Sort.NAME:
+        way = "DESC" if query.descending else "ASC"
+        order = f"ORDER BY name COLLATE NOCASE {way}, media, idx"
+    else:
+        order = "ORDER BY media, idx"
+    sql = f"SELECT media << 32 | idx{', ' + column if column else ''} FROM frame {where} {order}"
+    found = database.rows(sql, values)
+    packed = np.fromiter((row[0] for row in found), np.int64, len(found))
+    if column:
+        packed = _sorted(packed, np.array([row[1] for row in found], dtype=np.float64), query.descending)
+    elif query.descending and query.sort is Sort.NUMBER:
+        packed = packed[::-1].copy()
+    return FrameKeys(packed)
+
+
+def _sorted(packed: Packed, by: np.ndarray[Any, np.dtype[np.float64]], descending: bool) -> Packed:
+    """Stable, what has no value last. Numbers sort faster here than rows in SQL."""
+    known = np.isfinite(by)
+    order = np.argsort(-by[known] if descending else by[known], kind="stable")
+    return np.concatenate([packed[known][order], packed[~known]])
+
+
+def _conditions(query: FrameQuery) -> tuple[list[str], list[Any]]:
+    parts: list[str] = []
+    values: list[Any] = []
+
+    def add(sql: str, *given: Any) -> None:
+        parts.append(sql)
+        values.extend(given)
+
+    for word in query.text.split():
+        add("name LIKE ? ESCAPE '\\'", f"%{_escaped(word)}%")
+    if query.labels is not None:
+        add(_LABELS[query.labels])
+    if query.points is not None:
+        add(_POINTS[query.points])
+    for name, bit in _BITS.items():
+        wanted = getattr(query, name)
+        if wanted is not None:
+            add(f"state & {bit} {'<>' if wanted else '='} 0")
+    if query.min_score is not None:
+        add("low >= ?", query.min_score)
+    if query.max_score is not None:
+        add("low <= ?", query.max_score)
+    if query.media is not None:
+        add("media = ?", query.media)
+    if query.changed_since is not None:
+        add("changed >= ?", query.changed_since)
+    if query.has_tracks is not None:
+        add("tracked > 0" if query.has_tracks else "tracked = 0")
+    if query.category is not None:
+        add(_holds("frame_category", "category"), query.category)
+    if query.track is not None:
+        add("tracked > 0 AND " + _holds("instance", "track"), query.track)
+    return parts, values
+
+
+def _holds(table: str, column: str) -> str:
+    return f"EXISTS (SELECT 1 FROM {table} t WHERE t.{column} = ? AND t.media = frame.media AND t.idx = frame.idx)"
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

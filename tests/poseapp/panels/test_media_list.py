@@ -1,0 +1,92 @@
+"""The image list: found, filtered and ordered by hand."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from poseapp.main_window import MainWindow
+from poseapp.project import edits
+from poseapp.project.model import FrameState
+from poseapp.project.query import Labels, Points, Sort
+
+
+def _names(window: MainWindow) -> list[str]:
+    model = window.media.model
+    return [model.data(model.index(row))[0] for row in range(model.rowCount())]
+
+
+def _choose(window: MainWindow, name: str, value: object) -> None:
+    combo = window.media.filter.choices.combos[name]
+    place = next(i for i in range(combo.count()) if combo.itemData(i) == value)
+    combo.setCurrentIndex(place)
+
+
+def test_the_list_is_found_by_name(opened: MainWindow, qtbot: QtBot) -> None:
+    QTest.keyClicks(opened.media.search, "C.p")
+    qtbot.waitUntil(lambda: _names(opened) == ["c"], timeout=2000)
+    opened.media.filter.search.clear()
+    qtbot.waitUntil(lambda: _names(opened) == ["a", "b", "c"], timeout=2000)
+
+
+def test_conditions_are_chosen_in_a_box_and_taken_away_as_chips(opened: MainWindow, qtbot: QtBot) -> None:
+    bar = opened.media.filter
+    qtbot.mouseClick(bar.more, Qt.MouseButton.LeftButton)
+    assert bar.choices.isVisible()
+    _choose(opened, "labels", Labels.ANY_LABELLED)
+    assert _names(opened) == ["a"]
+    _choose(opened, "labels", Labels.UNLABELLED)
+    assert _names(opened) == ["c"]
+    _choose(opened, "labels", None)
+    _choose(opened, "points", Points.ABSENT)
+    assert _names(opened) == ["a"]
+    bar.choices.low.setValue(0.5)
+    assert _names(opened) == []
+    bar.choices.hide()
+    assert [chip.text() for chip in bar.chips] == ["Score 0.50 to 1.00  ×", "With absent points  ×"]
+    assert bar.count.text() == "0 of 3"
+    qtbot.mouseClick(bar.chips[1], Qt.MouseButton.LeftButton)
+    assert _names(opened) == ["b"]
+    qtbot.mouseClick(bar.chips[0], Qt.MouseButton.LeftButton)
+    assert _names(opened) == ["a", "b", "c"]
+    assert not bar.strip.isVisible()
+
+
+def test_a_list_that_nothing_fits_offers_all_images(opened: MainWindow, qtbot: QtBot) -> None:
+    panel = opened.media
+    panel.filter.open_choices()
+    _choose(opened, "flagged", True)
+    panel.filter.choices.hide()
+    assert panel.show_all.isVisible()
+    qtbot.mouseClick(panel.show_all, Qt.MouseButton.LeftButton)
+    assert _names(opened) == ["a", "b", "c"]
+    store, key = opened.session.store, opened.session.frames[1]
+    assert store is not None
+    opened.session.apply(edits.set_frame_state(key, FrameState(), flagged=True))
+    panel.filter.open_choices()
+    _choose(opened, "flagged", True)
+    assert _names(opened) == ["b"]
+    panel.filter.choices.hide()
+
+
+def test_the_list_is_ordered_and_the_frame_shown_stays_marked(opened: MainWindow) -> None:
+    bar, panel = opened.media.filter, opened.media
+    opened.session.step(1)
+    bar.orders[Sort.SCORE].trigger()
+    assert _names(opened) == ["b", "a", "c"]
+    assert panel.view.currentIndex().row() == 0
+    bar.backwards.trigger()
+    bar.orders[Sort.NUMBER].trigger()
+    assert _names(opened) == ["c", "b", "a"]
+    assert opened.session.position() == 1
+    assert panel.view.currentIndex().row() == 1
+
+
+def test_another_project_starts_without_conditions(opened: MainWindow) -> None:
+    opened.media.filter.open_choices()
+    _choose(opened, "labels", Labels.ANY_PREDICTED)
+    opened.media.filter.choices.hide()
+    opened.run("close_project")
+    assert not opened.media.filter.query.filters
+    assert opened.media.filter.chips == []

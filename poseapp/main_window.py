@@ -28,6 +28,7 @@ from poseapp.commands.context import Context
 from poseapp.jobs.frames import FrameLoader
 from poseapp.jobs.inference import ModelHost
 from poseapp.jobs.runner import JobRunner
+from poseapp.jobs.thumbnail_store import ThumbnailStore
 from poseapp.jobs.training import TrainingRun
 from poseapp.opening import Opener
 from poseapp.panels.empty import EmptyPage
@@ -66,7 +67,7 @@ class MainWindow(QMainWindow):
         self.colours = theme.tokens(dark=self.dark)
         self.session = Session(self)
         self.runner = JobRunner(self)
-        self.loader = FrameLoader(self)
+        self.loader = FrameLoader(self, store=ThumbnailStore())
         self.canvas = CanvasView()
         self.canvas.setAcceptDrops(False)  # what is dropped on it is for the window
         self.canvas.set_style(replace(self.settings.canvas_style(), dark=self.dark))

@@ -17,9 +17,10 @@ import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from engine.contract.errors import PoseError
-from engine.media.images import read_image
+from engine.media.images import is_image, read_image
 from poseapp.jobs.frame_cache import FrameCache, Pixels
 from poseapp.jobs.job import as_pose_error
+from poseapp.jobs.thumbnail_store import ThumbnailStore
 from poseapp.project.model import FrameKey
 
 log = logging.getLogger(__name__)
@@ -125,6 +126,7 @@ class FrameLoader(QObject):
     Args:
         cache: decoded frames; may be shared with jobs.
         read: reads one file; must be safe to call from several threads.
+        store: thumbnails on the disk; without it they are kept in memory only.
     """
 
     loaded = Signal(object, object)
@@ -134,12 +136,18 @@ class FrameLoader(QObject):
     _thumbnail_arrived = Signal(object, object)
 
     def __init__(
-        self, parent: QObject | None = None, *, cache: FrameCache | None = None, read: Reader = read_image
+        self,
+        parent: QObject | None = None,
+        *,
+        cache: FrameCache | None = None,
+        read: Reader = read_image,
+        store: ThumbnailStore | None = None,
     ) -> None:
         super().__init__(parent)
         self.cache = cache if cache is not None else FrameCache()
         self._thumbnails = FrameCache(THUMBNAIL_BYTES)
         self._read_file = read
+        self._store = store
         self._wanted: Place | None = None
         self._frames: _FrameThread | None = None
         self._thumbs: _ThumbnailThread | None = None
@@ -228,13 +236,27 @@ class FrameLoader(QObject):
 
     def _read_thumbnail(self, place: Place) -> None:
         """In the thumbnail thread. A frame that cannot be read is told where it is shown, not in the list."""
-        pixels = self.cache.get(place)
         try:
-            small = make_thumbnail(self._read_file(place[1]) if pixels is None else pixels)
+            small = self._small(place)
         except Exception as error:
             self._told(error, place[1])
             return
         self._thumbnail_arrived.emit(place, self._thumbnails.put(place, small))
+
+    def _small(self, place: Place) -> Pixels:
+        """From the disk where it was kept, else made of the frame and kept there."""
+        key, path = place
+        mark = None
+        if self._store is not None:
+            mark = self._store.key(path, None if is_image(path) else key.index, THUMBNAIL_SIDE)
+            kept = None if mark is None else self._store.get(mark)
+            if kept is not None:
+                return kept
+        pixels = self.cache.get(place)
+        small = make_thumbnail(self._read_file(path) if pixels is None else pixels)
+        if self._store is not None and mark is not None:
+            self._store.put(mark, small)
+        return small
 
     @staticmethod
     def _told(error: Exception, path: Path) -> PoseError:

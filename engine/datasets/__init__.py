@@ -1,0 +1,32 @@
+"""Data sets for training and evaluation, read in their original layouts. Loads no torch.
+
+    data = open_dataset("coco_wholebody", "coco_wholebody_val_v1.0.json", "val2017").usable()
+    write_as_coco(data, "wholebody_val.json")
+
+or ``python -m engine.datasets convert ...``.
+"""
+
+from engine.datasets.convert import read_as_coco, schema_of_subset, to_coco, write_as_coco
+from engine.datasets.dataset import ImageRecord, KeypointDataset, TopDownSample
+from engine.datasets.kinds import KINDS, Kind, find_kind
+from engine.datasets.merge import AIC_INTO_COCO17, aic_into_coco17, combine, remap
+from engine.datasets.read import open_dataset, sniff
+
+__all__ = [
+    "AIC_INTO_COCO17",
+    "KINDS",
+    "ImageRecord",
+    "KeypointDataset",
+    "Kind",
+    "TopDownSample",
+    "aic_into_coco17",
+    "combine",
+    "find_kind",
+    "open_dataset",
+    "read_as_coco",
+    "remap",
+    "schema_of_subset",
+    "sniff",
+    "to_coco",
+    "write_as_coco",
+]

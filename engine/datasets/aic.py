@@ -1,0 +1,92 @@
+"""AI Challenger's own annotation list: one entry a picture, people by name.
+
+Each entry has ``image_id`` (the picture's name without ``.jpg``), ``human_annotations`` {person: [x1, y1, x2, y2]} and
+``keypoint_annotations`` {person: 14 times x, y, v}, v = 1 visible, 2 hidden, 3 not labelled. COCO's v is 2, 1, 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.contract.coco import CocoAnnotation, CocoCategory, CocoImage, Number
+from engine.contract.errors import CocoError
+from engine.datasets.assemble import assemble
+from engine.datasets.dataset import KeypointDataset
+from engine.datasets.kinds import KINDS, Kind
+
+_COCO_VISIBILITY = {1: 2, 2: 1, 3: 0}
+
+
+class _Entry(msgspec.Struct):
+    image_id: str
+    keypoint_annotations: dict[str, list[int | float]]
+    human_annotations: dict[str, list[int | float]]
+
+
+_entry = msgspec.json.Decoder(_Entry).decode
+
+
+class AicList:
+    """The list, split into entries. Pictures and people are numbered from 1 in the order of the file."""
+
+    def __init__(self, file: Path, entries: Sequence[msgspec.Raw]) -> None:
+        self._file = file
+        self._entries = entries
+
+    def kind(self) -> Kind:
+        return KINDS["aic"]
+
+    def read(self, kind: Kind, folder: Path) -> KeypointDataset:
+        """Raises: CocoError naming the entry that cannot be understood."""
+        if kind.name != "aic":
+            raise CocoError(f"is a list of AI Challenger, not {kind.name}", where=self._file)
+        entries = [self._parsed(position, raw) for position, raw in enumerate(self._entries)]
+        images = [CocoImage(number, f"{entry.image_id}.jpg") for number, entry in enumerate(entries, 1)]
+        category = CocoCategory(1, kind.load_schema().category)
+        return assemble(kind, self._file, folder, images, self._annotations(entries), [category])
+
+    def _parsed(self, position: int, raw: msgspec.Raw) -> _Entry:
+        try:
+            return _entry(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CocoError(f"is no entry of AI Challenger: {error}", where=f"{self._file}: entry {position}") from None
+
+    def _annotations(self, entries: Sequence[_Entry]) -> Iterator[CocoAnnotation]:
+        identity = 0
+        for image, entry in enumerate(entries, 1):
+            for person, numbers in entry.keypoint_annotations.items():
+                identity += 1
+                where = f"{self._file}: {entry.image_id}, {person}"
+                corners = entry.human_annotations.get(person)
+                if corners is not None and len(corners) != 4:
+                    raise CocoError(f"has a box of {len(corners)} numbers, wanted 4", where=where)
+                flat = _flat(numbers, where)
+                yield CocoAnnotation(
+                    id=identity,
+                    image_id=image,
+                    category_id=1,
+                    keypoints=flat,
+                    bbox=None if corners is None else xywh(corners),
+                    num_keypoints=sum(v > 0 for v in flat[2::3]),
+                )
+
+
+def xywh(corners: Sequence[Number]) -> list[Number]:
+    """x, y, width, height of x1, y1, x2, y2."""
+    x1, y1, x2, y2 = corners
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
+def _flat(numbers: Sequence[Number], where: str) -> list[Number]:
+    if len(numbers) != 42:
+        raise CocoError(f"has {len(numbers)} keypoint numbers, wanted 42", where=where)
+    flat: list[Number] = []
+    for x, y, state in zip(numbers[0::3], numbers[1::3], numbers[2::3]):
+        v = _COCO_VISIBILITY.get(int(state))
+        if v is None:
+            raise CocoError(f"has visibility {state:g}, which is none of 1, 2, 3", where=where)
+        flat += (x, y, v) if v else (0, 0, 0)
+    return flat

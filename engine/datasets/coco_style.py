@@ -1,0 +1,90 @@
+"""COCO-style files: one list of images, one of annotations; COCO-WholeBody's five lists of points joined to one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from engine.contract.coco import CocoAnnotation, CocoCategory, Number
+from engine.contract.coco_document import Document, load_record
+from engine.contract.coco_parse import flat_keypoints, parse_annotations, parse_categories, parse_images
+from engine.contract.errors import CocoError
+from engine.datasets.assemble import Points, assemble
+from engine.datasets.dataset import KeypointDataset
+from engine.datasets.kinds import Kind, kind_of_coco
+
+
+class CocoStyle:
+    """A COCO-style file, split into records."""
+
+    def __init__(self, file: Path, document: Document) -> None:
+        self._file = file
+        self._document = document
+
+    def kind(self) -> Kind:
+        """Raises: CocoError, see :func:`engine.datasets.kinds.kind_of_coco`."""
+        categories = list(parse_categories(self._document.categories, self._file))
+        return kind_of_coco(self._document.annotations, categories, self._file)
+
+    def read(self, kind: Kind, folder: Path) -> KeypointDataset:
+        """Raises: CocoError naming the record that cannot be understood."""
+        document = self._document
+        categories = list(parse_categories(document.categories, self._file))
+        annotations = parse_annotations(document.annotations, categories, self._file)
+        return assemble(
+            kind,
+            self._file,
+            folder,
+            parse_images(document.images, self._file),
+            annotations,
+            categories or [CocoCategory(1, kind.load_schema().category)],
+            header={key: msgspec.Raw(bytes(value)) for key, value in document.header.items()},
+            points=points_in_parts(kind) if kind.parts else None,
+        )
+
+
+def points_in_parts(kind: Kind) -> Points:
+    """How annotations of a kind whose points stand in several lists tell them: joined in the order of the kind.
+
+    An annotation that has them all in ``keypoints`` already is taken as it is. A list that is missing, null or empty
+    is a part without labels.
+    """
+    total = 3 * sum(count for _, count in kind.parts)
+    first = 3 * kind.parts[0][1]
+    rest = kind.parts[1:]
+    decode = _decoder(tuple(name for name, _ in rest))
+
+    def points(annotation: CocoAnnotation, where: str) -> list[Number] | None:
+        body = annotation.keypoints
+        if body is not None and len(body) == total:
+            return body
+        lists = decode(annotation.raw, where)
+        if not body and not any(lists):
+            return None
+        if body and len(body) != first:
+            raise CocoError(f"has {len(body) / 3:g} points in 'keypoints', wanted {first // 3}", where=where)
+        flat = list(body or [0] * first)
+        for (name, count), part in zip(rest, lists):
+            if part and len(part) != 3 * count:
+                raise CocoError(f"has {len(part) / 3:g} points in '{name}', wanted {count}", where=where)
+            flat += part or [0] * (3 * count)
+        return flat
+
+    return points
+
+
+def _decoder(names: tuple[str, ...]) -> Callable[[bytes, str], list[list[Number] | None]]:
+    fields = [(name, list[int | float] | None, None) for name in names]
+    quick = msgspec.json.Decoder(msgspec.defstruct("Parts", fields, gc=False)).decode
+
+    def decode(raw: bytes, where: str) -> list[list[Number] | None]:
+        try:
+            found = quick(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            data = load_record(raw, where)
+            return [flat_keypoints(data.get(name), 0, where) for name in names]
+        return [getattr(found, name) for name in names]
+
+    return decode

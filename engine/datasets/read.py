@@ -1,0 +1,133 @@
+"""Opening a data set in whatever layout it has: files are looked into once, their kind found or checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from engine.contract.coco_document import read_document, read_json_bytes, split_list
+from engine.contract.errors import CocoError
+from engine.datasets.aic import AicList
+from engine.datasets.coco_style import CocoStyle
+from engine.datasets.dataset import KeypointDataset
+from engine.datasets.deepfashion import LANDMARKS, LandmarkLists
+from engine.datasets.deepfashion2 import AnnotationFolder, is_annotation_folder
+from engine.datasets.kinds import Kind, find_kind
+
+
+class Layout(Protocol):
+    """A way of writing annotations down."""
+
+    def kind(self) -> Kind:
+        """The kind that the content tells. Raises: CocoError where it tells none, or several."""
+
+    def read(self, kind: Kind, folder: Path) -> KeypointDataset:
+        """The data set; ``folder`` is that of the images. Raises: CocoError."""
+
+
+def open_dataset(kind: str, annotations: Path | str, images: Path | str = "", *, split: str = "") -> KeypointDataset:
+    """Read a data set in its original layout.
+
+    Args:
+        kind: a name of ``engine.datasets.kinds.KINDS``; "" = as the content tells.
+        annotations: the file of annotations; for DeepFashion2 also the folder ``annos``, for DeepFashion also the
+            folder that holds ``list_landmarks.txt``.
+        images: folder of the images; "" = beside the annotations, where the layout has them.
+        split: train, val or test, of a layout that keeps all of them in one list (DeepFashion); "" = all.
+
+    Raises:
+        CocoError: naming file and record that cannot be understood, or why the kind cannot be told.
+    """
+    wanted = find_kind(kind) if kind else None
+    annotations = Path(annotations)
+    layout = _layout(annotations, split)
+    folder = Path(images) if str(images) not in ("", ".") else _image_folder(annotations, layout)
+    return layout.read(wanted or layout.kind(), folder)
+
+
+def sniff(annotations: Path | str) -> str:
+    """Name of the kind of a file or folder, by the keys found.
+
+    Raises:
+        CocoError: it cannot be read, fits no kind, or fits several.
+    """
+    return _layout(Path(annotations), "").kind().name
+
+
+def is_plain_coco(annotations: Path | str) -> bool:
+    """Whether a file is COCO-style with all points in ``keypoints``, so that it needs no conversion.
+
+    Raises:
+        CocoError: it cannot be read.
+    """
+    layout = _layout(Path(annotations), "")
+    if not isinstance(layout, CocoStyle):
+        return False
+    try:
+        return layout.kind().name == "coco"
+    except CocoError:
+        return True
+
+
+def _layout(path: Path, split: str) -> Layout:
+    if path.is_dir():
+        return _layout_of_folder(path, split)
+    if path.suffix.lower() == ".txt":
+        return LandmarkLists(_landmark_list(path), split)
+    if split:
+        raise CocoError("is one part of its data set already; leave --split out", where=path)
+    if not _begins_list(path):
+        return CocoStyle(path, read_document(path))
+    entries = split_list(read_json_bytes(path), path)
+    if not entries:
+        raise CocoError("is an empty list", where=path)
+    if b'"keypoint_annotations"' in bytes(entries[0]):
+        return AicList(path, entries)
+    if _is_result(entries[0]):
+        raise CocoError("is a list of results, not a data set; give the annotations", where=path)
+    raise CocoError("is a list of no known kind", where=path)
+
+
+def _begins_list(path: Path) -> bool:
+    """Whether the first character of a JSON file opens a list, without reading the file."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise CocoError(f"cannot be read ({error.strerror or error})", where=path) from None
+    return head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:1] == b"["
+
+
+def _layout_of_folder(folder: Path, split: str) -> Layout:
+    lists = [place / f"{LANDMARKS}.txt" for place in (folder, folder / "Anno")]
+    found = next((file for file in lists if file.is_file()), None)
+    if found is not None:
+        return LandmarkLists(found, split)
+    for place in (folder, folder / "annos"):
+        if is_annotation_folder(place):
+            return AnnotationFolder(place)
+    raise CocoError(
+        f"is a folder without {LANDMARKS}.txt (DeepFashion) and without garments in JSON files (DeepFashion2)",
+        where=folder,
+    )
+
+
+def _landmark_list(file: Path) -> Path:
+    if LANDMARKS not in file.name:
+        raise CocoError(f"is no landmark list; such files are called {LANDMARKS}*.txt", where=file)
+    return file
+
+
+def _is_result(entry: msgspec.Raw) -> bool:
+    return b'"image_id"' in bytes(entry) and b'"category_id"' in bytes(entry)
+
+
+def _image_folder(annotations: Path, layout: Layout) -> Path:
+    if isinstance(layout, AnnotationFolder):
+        return (annotations if (annotations / "annos").is_dir() else annotations.parent) / "image"
+    if isinstance(layout, LandmarkLists):
+        root = annotations if annotations.is_dir() and (annotations / "Anno").is_dir() else annotations.parent
+        return root.parent if root.name == "Anno" else root
+    return annotations.parent

@@ -1,53 +1,72 @@
-"""The steps of the project, newest last; a click goes there."""
+"""The steps of the project, newest last; a click goes there. Only the steps in sight are read."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import datetime
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, QTimer
 from PySide6.QtGui import QColor, QShowEvent
-from PySide6.QtWidgets import QListView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHeaderView, QTableView, QVBoxLayout, QWidget
 
 from poseapp.project.model import Step
 from poseapp.session import Session
 from poseapp.theme import Tokens
 
 Index = QModelIndex | QPersistentModelIndex
+PAGE = 128
+PAGES = 16
+ROW_HEIGHT = 28
 
 
 class HistoryModel(QAbstractListModel):
-    """Row 0 is the beginning; row n is step n."""
+    """Row 0 is the beginning; row n is step n. Steps are read in pages, when they are asked for."""
 
     def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self.colours = session, colours
-        self.steps: list[Step] = []
+        self._length = self.position = 0
+        self._pages: OrderedDict[int, list[Step]] = OrderedDict()
 
     def read(self) -> None:
+        store = self._session.store
         self.beginResetModel()
-        self.steps = [] if self._session.store is None else self._session.store.history()
+        self._pages.clear()
+        self._length, self.position = (0, 0) if store is None else store.history_length()
         self.endResetModel()
 
-    @property
-    def position(self) -> int:
-        return sum(step.done for step in self.steps)
+    def step(self, row: int) -> Step | None:
+        """The step of a row; None for the beginning, and for a step that is gone meanwhile."""
+        store, number = self._session.store, (row - 1) // PAGE
+        if store is None or row < 1:
+            return None
+        if number not in self._pages:
+            self._pages[number] = store.history_page(1 + number * PAGE, PAGE)
+            if len(self._pages) > PAGES:
+                self._pages.popitem(last=False)
+        page = self._pages[number]
+        place = (row - 1) % PAGE
+        return page[place] if place < len(page) else None
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() or self._session.store is None else len(self.steps) + 1
+        return 0 if parent.isValid() or self._session.store is None else self._length + 1
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = index.row()
-        if role == Qt.ItemDataRole.DisplayRole:
-            if row == 0:
-                return "As opened first"
-            step = self.steps[row - 1]
-            return f"{datetime.fromtimestamp(step.time):%H:%M}   {step.text}"
-        if role == Qt.ItemDataRole.ToolTipRole and row:
-            return f"{datetime.fromtimestamp(self.steps[row - 1].time):%Y-%m-%d %H:%M:%S}"
-        if role == Qt.ItemDataRole.ForegroundRole and row and not self.steps[row - 1].done:
-            return QColor(self.colours.text_faint)
-        return None
+        if role == Qt.ItemDataRole.ForegroundRole:
+            return QColor(self.colours.text_faint) if row > self.position else None
+        if role not in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+            return None
+        if row == 0:
+            return "As opened first" if role == Qt.ItemDataRole.DisplayRole else None
+        step = self.step(row)
+        if step is None:
+            return None
+        when = datetime.fromtimestamp(step.time)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{when:%Y-%m-%d %H:%M:%S}   {step.text}"
+        return f"{when:%H:%M}   {step.text}"
 
 
 class HistoryPanel(QWidget):
@@ -59,11 +78,10 @@ class HistoryPanel(QWidget):
         self._session = session
         self._stale = False
         self.model = HistoryModel(session, colours, self)
-        self.view = QListView()
+        self.view = _steps_view()
         self.view.setModel(self.model)
-        self.view.setUniformItemSizes(True)
-        self.view.setAccessibleName("History")
-        self.view.clicked.connect(lambda index: session.jump_to(index.row()))
+        self.view.clicked.connect(lambda index: self._go(index.row()))
+        self.view.activated.connect(lambda index: self._go(index.row()))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
         column.addWidget(self.view)
@@ -73,6 +91,10 @@ class HistoryPanel(QWidget):
         self._later.timeout.connect(self.refresh)
         session.project_changed.connect(self.refresh)
         session.changed.connect(self._on_change)
+
+    def _go(self, step: int) -> None:
+        if step != self.model.position or self._stale:
+            self._session.jump_to(step)
 
     def set_colours(self, colours: Tokens) -> None:
         self.model.colours = colours
@@ -100,3 +122,21 @@ class HistoryPanel(QWidget):
 
     def rest(self) -> None:
         self._later.stop()
+
+
+def _steps_view() -> QTableView:
+    """A table of one column: unlike a list view it asks nothing of rows out of sight."""
+    view = QTableView()
+    view.setAccessibleName("History")
+    view.setShowGrid(False)
+    view.setTabKeyNavigation(False)
+    view.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+    view.setSelectionMode(QTableView.SelectionMode.SingleSelection)
+    view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    view.setWordWrap(False)
+    view.horizontalHeader().hide()
+    view.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    view.verticalHeader().hide()
+    view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+    view.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+    return view

@@ -51,9 +51,10 @@ class History:
     def position(self) -> int:
         return self._db.meta("position")
 
-    def steps(self) -> list[Step]:
+    def steps(self, first: int = 1, count: int = -1) -> list[Step]:
+        """Step ``first`` and so many that follow; all of them where ``count`` is negative."""
         position = self.position
-        rows = self._db.rows("SELECT id, text, time FROM step ORDER BY id")
+        rows = self._db.rows("SELECT id, text, time FROM step WHERE id >= ? ORDER BY id LIMIT ?", (first, count))
         return [Step(i, text, when, i <= position) for i, text, when in rows]
 
     def text(self, step: int) -> str | None:

@@ -20,7 +20,7 @@ from poseapp.project.categories import CategoryTable
 from poseapp.project.database import Database
 from poseapp.project.frame_keys import FrameKeys
 from poseapp.project.frames import FrameTable
-from poseapp.project.history import History, Touched, write_instances, write_states
+from poseapp.project.history import History, Touched, TouchedFrame, write_instances, write_states
 from poseapp.project.instances import InstanceTable
 from poseapp.project.model import (
     Category,
@@ -306,6 +306,26 @@ class ProjectStore:
     def stop_merging(self) -> None:
         """The next edit is a step of its own, whatever its merge key."""
         self._history.stop_merging()
+
+    def history_length(self) -> tuple[int, int]:
+        """How many steps there are, and how many of them are done."""
+        return self._history.last(), self._history.position
+
+    def history_page(self, first: int, count: int) -> list[Step]:
+        """Steps ``first``, ``first + 1``, ...; counted from 1."""
+        return self._history.steps(first, count)
+
+    def record(self, text: str, touched: Sequence[Touched], states: Sequence[TouchedFrame]) -> Change:
+        """Do what has been compared already, row by row, as one step; durable when this returns."""
+        if not touched and not states:
+            return Change()
+        with self._db.write():
+            write_instances(self._db, touched)
+            write_states(self._db, states)
+            self._history.record(text, "", touched, states)
+            self._reserve(touched)
+        frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
+        return Change(frames, frozenset(t.instance for t in touched))
 
     # --- within
 

@@ -1,0 +1,196 @@
+"""Named states of a project, kept as whole copies of its file beside it.
+
+A copy and not a mark in the history: it outlives steps that are forgotten when one goes back and does something else,
+it can be restored when the project file itself is lost, and it can be handed on. Restoring is one step of the history
+like any other: what was done since is one undo away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.contract.errors import ProjectError
+from poseapp.project import rows
+from poseapp.project.database import VERSION, Database
+from poseapp.project.history import Touched, TouchedFrame
+from poseapp.project.model import Change, FrameKey
+from poseapp.project.store import ProjectStore
+
+_TIME = "%Y-%m-%d %H.%M.%S"
+_STAMP = len("2000-01-01 00.00.00")
+_LONGEST = 80
+_FORBIDDEN = frozenset('\\/:*?"<>|')
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of a project. ``time`` is seconds since 1970, ``size`` bytes."""
+
+    path: Path
+    name: str
+    time: float
+    size: int
+
+
+def snapshot_folder(project: Path) -> Path:
+    """Where the snapshots of a project lie: ``mice.pose`` has ``mice.snapshots``."""
+    return project.with_name(f"{project.stem}.snapshots")
+
+
+def list_snapshots(project: Path) -> list[Snapshot]:
+    """Newest first; files that do not look like one are left out."""
+    found: list[Snapshot] = []
+    with contextlib.suppress(OSError):
+        for path in snapshot_folder(project).glob("*.pose"):
+            with contextlib.suppress(ValueError, OSError, OverflowError):
+                when = time.mktime(time.strptime(path.stem[:_STAMP], _TIME))
+                found.append(Snapshot(path, path.stem[_STAMP + 1 :], when, path.stat().st_size))
+    return sorted(found, key=lambda s: (s.time, s.name), reverse=True)
+
+
+def take_snapshot(project: Path, name: str) -> Snapshot:
+    """Copy a project as it stands on the disk, also while it is open and being written.
+
+    Raises:
+        ProjectError: the project cannot be read, or the folder beside it not written.
+    """
+    folder = snapshot_folder(project)
+    words = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in name).strip(" .")[:_LONGEST]
+    now = time.time()
+    target = folder / f"{time.strftime(_TIME, time.localtime(now))} {words or 'snapshot'}.pose"
+    temporary = ""
+    try:
+        folder.mkdir(exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
+        os.close(handle)
+        _copy(project, Path(temporary))
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ProjectError(f"no snapshot was made ({reason})", where=project) from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+    return Snapshot(target, words or "snapshot", now, target.stat().st_size)
+
+
+def delete_snapshot(snapshot: Snapshot) -> None:
+    """Raises ProjectError when the file cannot be removed."""
+    try:
+        snapshot.path.unlink()
+    except OSError as error:
+        raise ProjectError(f"cannot be deleted ({error.strerror})", where=snapshot.path) from None
+
+
+def restore_snapshot(store: ProjectStore, snapshot: Snapshot) -> Change:
+    """Bring instances and frame states back to the snapshot's, as one step that can be undone.
+
+    Pictures and kinds that were added since stay.
+
+    Raises:
+        ProjectError: the snapshot cannot be read, is of another project, or its kinds have been changed since.
+    """
+    with _current_version(snapshot.path) as path, _attached(store.database, path):
+        _check(store.database, snapshot.path)
+        touched = list(_touched(store.database))
+        states = [
+            TouchedFrame(FrameKey(m, i), before, after)
+            for m, i, before, after in store.database.rows(
+                "SELECT m.media, m.idx, m.state, s.state FROM snap.frame s JOIN main.frame m USING (media, idx) "
+                "WHERE s.state <> m.state"
+            )
+        ]
+        return store.record(f"Restore snapshot {snapshot.name}", touched, states)
+
+
+def _copy(project: Path, target: Path) -> None:
+    source = sqlite3.connect(f"{project.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+    copy = sqlite3.connect(target)
+    try:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        # The copy lies one folder deeper than the project that relative paths start from.
+        media = copy.execute("SELECT id, path FROM media").fetchall()
+        moved = [(f"../{path}", number) for number, path in media if not os.path.isabs(path)]
+        copy.executemany("UPDATE media SET path = ? WHERE id = ?", moved)
+        copy.commit()
+    finally:
+        copy.close()
+        source.close()
+
+
+@contextlib.contextmanager
+def _current_version(path: Path) -> Iterator[Path]:
+    """The snapshot itself, or a copy that has been brought to the tables of today."""
+    if _version(path) >= VERSION:
+        Database.open(path, read_only=True).close()  # tells what is wrong with it
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "snapshot.pose"
+        shutil.copyfile(path, copy)
+        Database.open(copy).close()
+        yield copy
+
+
+def _version(path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            return int.from_bytes(file.read(64)[60:64], "big")
+    except OSError as error:
+        raise ProjectError(f"cannot be opened ({error.strerror})", where=path) from None
+
+
+@contextlib.contextmanager
+def _attached(database: Database, path: Path) -> Iterator[None]:
+    database.run("ATTACH ? AS snap", (str(path),))
+    try:
+        yield
+    finally:
+        database.run("DETACH snap")
+
+
+def _check(database: Database, path: Path) -> None:
+    strange = database.row(
+        "SELECT 1 FROM snap.frame s LEFT JOIN main.frame m USING (media, idx) WHERE m.name IS NOT s.name LIMIT 1"
+    )
+    if strange is not None:
+        raise ProjectError("holds other pictures than this project; open it as a project of its own", where=path)
+    kind = database.row(
+        "SELECT s.name FROM snap.category s LEFT JOIN main.category m USING (id) WHERE m.schema IS NOT s.schema "
+        "AND EXISTS (SELECT 1 FROM snap.instance i WHERE i.category = s.id) LIMIT 1"
+    )
+    if kind is not None:
+        raise ProjectError(
+            f"the points of {kind[0]!r} have been changed since; open the snapshot as a project of its own", where=path
+        )
+
+
+def _touched(database: Database) -> Iterator[Touched]:
+    columns = ", ".join(rows.COLUMNS)
+    for table, other in (("main", "snap"), ("snap", "main")):
+        sql = (
+            f"SELECT {columns} FROM {table}.instance t "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {other}.instance o WHERE o.id = t.id)"
+        )
+        for block in database.stream(sql):
+            for row in block:
+                whole, frame = rows.full(row), FrameKey(row[1], row[2])
+                yield Touched(row[0], frame, whole, None) if table == "main" else Touched(row[0], frame, None, whole)
+    now, then = (", ".join(f"{t}.{c}" for c in rows.COLUMNS) for t in ("m", "s"))
+    differs = " OR ".join(f"m.{c} IS NOT s.{c}" for c in rows.COLUMNS[1:])
+    sql = f"SELECT {now}, {then} FROM main.instance m JOIN snap.instance s ON s.id = m.id WHERE {differs}"
+    width = len(rows.COLUMNS)
+    for block in database.stream(sql):
+        for row in block:
+            yield Touched(row[0], FrameKey(row[1], row[2]), *rows.changed(row[:width], row[width:]))

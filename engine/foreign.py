@@ -192,7 +192,7 @@ def _check_legacy(file: IO[bytes], size: int) -> Machine:
         version, system = (Machine().run(data) for _ in range(2))
         if version != LEGACY_VERSION or not isinstance(system, dict) or system.get("little_endian") is not True:
             raise Damaged("was written by a version or on a machine that cannot be read here")
-        machine = Machine()
+        machine = Machine(legacy=True)
         start = data.tell()
         machine.run(data)
         if data.tell() - start > MAX_PICKLE_BYTES:

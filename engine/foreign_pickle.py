@@ -54,12 +54,16 @@ class Stream(Protocol):
 class Machine:
     """One dry run.
 
+    Args:
+        legacy: the pickle is the content of a file of the format without an archive.
+
     Attributes:
         storages: what the pickle says about the values held elsewhere, by key.
         protocol: of the pickle.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, legacy: bool = False) -> None:
+        self._legacy = legacy
         self.storages: dict[str, Storage] = {}
         self.protocol = 0
         self._stack: list[Any] = []
@@ -194,8 +198,10 @@ class Machine:
             raise Refused(f"setting the state of {name_of(target)}")
 
     def _storage(self, identity: Any) -> Storage:
-        if type(identity) is not tuple or len(identity) not in (5, 6) or identity[0] != "storage":
+        if type(identity) is not tuple or not identity or identity[0] != "storage":
             raise Refused(f"a persistent {name_of(identity)} that is no storage")
+        if len(identity) != (6 if self._legacy else 5):
+            raise Damaged("a storage is described wrongly")
         _, kind, key, location, numel, *view = identity
         if not isinstance(kind, StorageKind) or type(numel) is not int or numel < 0 or not isinstance(location, str):
             raise Damaged("a storage is described wrongly")

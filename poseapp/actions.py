@@ -55,6 +55,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("open_sample", "Open sample", FILE, (), "person", "Three photographs to try everything on"),
     Action("export_coco", "Export COCO...", FILE, ("Ctrl+E",), "export", "Write the labels as a COCO keypoint file",
            "project", group=1, toolbar=6),
+    Action("snapshots", "Snapshots...", FILE, (), "history", "Named states of the project, to come back to", "project",
+           group=1),
     Action("close_project", "Close project", FILE, ("Ctrl+W",), "close", "Back to the first page", "project", group=2),
     Action("quit", "Quit", FILE, ("Ctrl+Q",), "", "Everything is saved already", group=2),
 
@@ -171,5 +173,18 @@ ACTIONS: tuple[Action, ...] = (
     Action("about", "About poseapp", HELP, (), "info", "Version, licence and device", group=1),
 )
 # fmt: on
+
+_READING = frozenset({"copy", "select_all", "tool_edit", "nudge_left", "nudge_right", "settings"})
+_WRITING = frozenset({"flag", "reviewed", "run_frame", "run_range"})
+
+
+def writes(row: Action) -> bool:
+    """Whether a verb changes the project, and so cannot be done where it is open for reading only.
+
+    Left and right count as reading: without a selection they go to another frame.
+    """
+    changes = row.menu in (EDIT, POSE) or row.id.startswith("nudge_") or row.id in _WRITING
+    return changes and row.id not in _READING
+
 
 BY_ID = {action.id: action for action in ACTIONS}

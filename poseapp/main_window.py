@@ -31,6 +31,7 @@ from poseapp.jobs.runner import JobRunner
 from poseapp.jobs.thumbnail_store import ThumbnailStore
 from poseapp.jobs.training import TrainingRun
 from poseapp.opening import Opener
+from poseapp.panels.banner import ReadOnlyBanner
 from poseapp.panels.empty import EmptyPage
 from poseapp.panels.history import HistoryPanel
 from poseapp.panels.instances import InstancesPanel
@@ -100,6 +101,8 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         self.timeline = Timeline(self.session, self.colours)
+        self.banner = ReadOnlyBanner(self.session)
+        column.addWidget(self.banner)
         column.addWidget(self.canvas, 1)
         column.addWidget(self.timeline)
         self.middle = QStackedWidget()
@@ -137,6 +140,7 @@ class MainWindow(QMainWindow):
         for source in (session.message, self.opener.told, self.link.told):
             source.connect(self.tell)
         self.opener.replacing.connect(self.loader.clear)
+        self.banner.retry_requested.connect(self.opener.retry_writing)
         self.empty.path_chosen.connect(lambda path: self.open_paths([path]))
         for panel in (self.media, self.review, self.timeline):
             panel.frame_chosen.connect(self._on_frame_chosen)

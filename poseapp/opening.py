@@ -74,6 +74,20 @@ class Opener(QObject):
             more = f" (and {len(opened.problems) - 1} more remarks)" if len(opened.problems) > 1 else ""
             self.told.emit(f"{opened.path.stem} is open. Worth knowing: {opened.problems[0]}{more}", "warning")
 
+    def retry_writing(self) -> None:
+        """Open for writing what is shown read-only, once the other window has let go of it."""
+        path, frame = self._session.path, self._session.frame
+        if path is None or not self._session.read_only:
+            return
+        try:
+            store = ProjectStore.open(path)
+        except PoseError as error:
+            self.told.emit(str(error), "warning")
+            return
+        self._session.set_store(store)
+        if frame is not None:
+            self._session.go_to(frame)
+
     def _store(self, path: Path) -> ProjectStore | None:
         try:
             return ProjectStore.open(path)

@@ -12,6 +12,7 @@ from engine.contract.errors import PoseError
 from engine.contract.schema import Schema
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
+from poseapp.project.snapshots import Snapshot, restore_snapshot
 from poseapp.project.store import ProjectStore
 
 PointRef = tuple[int, int]
@@ -219,6 +220,17 @@ class Session(QObject):
             self._tell(self.store.jump_to(step), show=True)
         except PoseError as error:
             self.message.emit(str(error), "error")
+
+    def restore(self, snapshot: Snapshot) -> bool:
+        """Bring a snapshot back as one step. True when it was done."""
+        if self.store is None:
+            return False
+        try:
+            self._tell(restore_snapshot(self.store, snapshot))
+        except PoseError as error:
+            self.message.emit(str(error), "error")
+            return False
+        return True
 
     def _travel(self, way: str) -> None:
         if self.store is None:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu, QToolBar, QToolButton
 
 from poseapp import theme
-from poseapp.actions import ACTIONS, BY_ID, MENUS, Action
+from poseapp.actions import ACTIONS, BY_ID, MENUS, Action, writes
 from poseapp.session import Session
 from poseapp.widgets.icons import icon
 
@@ -85,7 +85,7 @@ class WindowActions:
         there = satisfied(session)
         for row in ACTIONS:
             action = self.by_id[row.id]
-            action.setEnabled(not row.needs or row.needs in there)
+            action.setEnabled((not row.needs or row.needs in there) and not (session.read_only and writes(row)))
             if row.check:
                 action.setChecked(self._is_on(row.check))
         store = session.store
@@ -94,6 +94,8 @@ class WindowActions:
 
     def can_run(self, name: str, session: Session) -> bool:
         needs = BY_ID[name].needs
+        if session.read_only and writes(BY_ID[name]):
+            return False
         return not needs or needs in satisfied(session)
 
 

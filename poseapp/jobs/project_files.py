@@ -78,3 +78,19 @@ class ExportCocoJob:
                 store, self._target, include_predicted=self._include_predicted, only_labelled_frames=self._only_labelled
             )
         yield Progress(1, 1, self.title, Exported(self._target, report.images, report.annotations))
+
+
+class SnapshotJob:
+    """Copies a project under a name. Yields one :class:`~poseapp.project.snapshots.Snapshot`."""
+
+    lane = Lane.IO
+
+    def __init__(self, project: Path, name: str) -> None:
+        self.title = f"Snapshot {name}"
+        self._project, self._name = project, name
+
+    def run(self) -> Iterator[Progress]:
+        from poseapp.project.snapshots import take_snapshot
+
+        yield Progress(0, 0, self.title)
+        yield Progress(1, 1, self.title, take_snapshot(self._project, self._name))

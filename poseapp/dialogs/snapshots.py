@@ -1,0 +1,123 @@
+"""File > Snapshots: named states of the project, to come back to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+from poseapp.dialogs.parts import button, label
+from poseapp.project.snapshots import Snapshot, list_snapshots
+from poseapp.widgets.line_edit import LineEdit
+
+
+class SnapshotsDialog(QDialog):
+    """Lists the snapshots of a project. Non-modal; :meth:`refresh` after something was done.
+
+    Signals:
+        take_requested(str): a name.
+        restore_requested(Snapshot), open_requested(Snapshot), delete_requested(Snapshot)
+    """
+
+    take_requested = Signal(str)
+    restore_requested = Signal(object)
+    open_requested = Signal(object)
+    delete_requested = Signal(object)
+
+    def __init__(self, project: Path, read_only: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("snapshotsDialog")
+        self.setWindowTitle("Snapshots")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(560, 420)
+        self._project, self._read_only = project, read_only
+        self._snapshots: list[Snapshot] = []
+        self.name = LineEdit()
+        self.name.setPlaceholderText("Name, such as: before the second round")
+        self.name.setAccessibleName("Name of the snapshot")
+        self.take_button = button("Take snapshot", primary=True)
+        self.table = QTableWidget(0, 3)
+        self.table.setAccessibleName("Snapshots")
+        self.table.setHorizontalHeaderLabels(["Name", "Taken", "Size"])
+        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setShowGrid(False)
+        self.table.verticalHeader().hide()
+        self.restore_button = button("Restore", tip="As one step that Undo takes back")
+        self.open_button = button("Open as a project", tip="The copy by itself, in this window")
+        self.delete_button = button("Delete")
+        self._lay_out()
+        self.take_button.clicked.connect(self._take)
+        for made, signal in (
+            (self.restore_button, self.restore_requested),
+            (self.open_button, self.open_requested),
+            (self.delete_button, self.delete_requested),
+        ):
+            made.clicked.connect(lambda _checked=False, tell=signal: self._tell(tell))
+        self.table.itemSelectionChanged.connect(self._check)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addWidget(label("Snapshots", "heading"))
+        column.addWidget(
+            label("Whole copies of the project, beside it. Restoring one is a step that Undo takes back.", "hint",
+                  wrap=True)
+        )  # fmt: skip
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        top.addWidget(self.name, 1)
+        top.addWidget(self.take_button)
+        column.addLayout(top)
+        column.addWidget(self.table, 1)
+        bottom = QHBoxLayout()
+        bottom.setSpacing(8)
+        bottom.addWidget(self.restore_button)
+        bottom.addWidget(self.open_button)
+        bottom.addWidget(self.delete_button)
+        bottom.addStretch(1)
+        close = button("Close")
+        close.clicked.connect(self.close)
+        bottom.addWidget(close)
+        column.addLayout(bottom)
+
+    def chosen(self) -> Snapshot | None:
+        row = self.table.currentRow()
+        return self._snapshots[row] if self.table.selectedItems() and 0 <= row < len(self._snapshots) else None
+
+    def refresh(self) -> None:
+        """Read the folder; the newest is chosen."""
+        self._snapshots = list_snapshots(self._project)
+        self.table.setRowCount(len(self._snapshots))
+        for row, snapshot in enumerate(self._snapshots):
+            size = f"{snapshot.size / 1e6:,.1f} MB"
+            for place, text in enumerate(
+                (snapshot.name, f"{datetime.fromtimestamp(snapshot.time):%Y-%m-%d %H:%M}", size)
+            ):
+                self.table.setItem(row, place, QTableWidgetItem(text))
+        header = self.table.horizontalHeader()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(0, header.ResizeMode.Stretch)
+        if self._snapshots:
+            self.table.selectRow(0)
+        self._check()
+
+    def _check(self) -> None:
+        there = self.chosen() is not None
+        self.restore_button.setEnabled(there and not self._read_only)
+        self.open_button.setEnabled(there)
+        self.delete_button.setEnabled(there)
+
+    def _take(self) -> None:
+        self.take_requested.emit(self.name.text().strip() or "snapshot")
+        self.name.clear()
+
+    def _tell(self, signal: object) -> None:
+        snapshot = self.chosen()
+        if snapshot is not None:
+            signal.emit(snapshot)  # type: ignore[attr-defined]

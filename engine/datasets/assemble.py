@@ -19,6 +19,7 @@ from engine.media.images import image_size
 
 _MARK = f'"{NOT_COVERED}"'.encode()
 _BLOCK = 2048
+_FARTHEST = 1e30  # pixels; boxes of larger numbers would not fit float32
 _AREA_OF_BOX = 0.53  # of a person's box, by MMPose's metric for data sets that give no areas
 
 Points = Callable[[CocoAnnotation, str], "list[Number] | None"]
@@ -170,7 +171,7 @@ class _Builder:
         if bbox is None:
             return np.zeros(4, np.float32)
         x, y, width, height = bbox
-        corners = np.array([x, y, x + width, y + height])
+        corners = np.array([x, y, x + width, y + height]).clip(-_FARTHEST, _FARTHEST)
         image = self.images[place]
         if not (image.width and image.height):
             image = self.images[place] = _measured(image)

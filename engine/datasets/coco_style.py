@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,8 @@ from engine.contract.errors import CocoError
 from engine.datasets.assemble import Points, assemble
 from engine.datasets.dataset import KeypointDataset
 from engine.datasets.kinds import Kind, kind_of_coco
+
+_MANY = 200  # annotations looked at; files of one kind are alike
 
 
 class CocoStyle:
@@ -27,6 +29,15 @@ class CocoStyle:
         """Raises: CocoError, see :func:`engine.datasets.kinds.kind_of_coco`."""
         categories = list(parse_categories(self._document.categories, self._file))
         return kind_of_coco(self._document.annotations, categories, self._file)
+
+    def names_points(self, names: Sequence[str]) -> bool:
+        """Whether a category has exactly these keypoints."""
+        return any(tuple(c.keypoints) == tuple(names) for c in parse_categories(self._document.categories, self._file))
+
+    def in_parts(self, kind: Kind) -> bool:
+        """Whether the points of the kind stand in several lists here."""
+        marks = [f'"{name}"'.encode() for name, _ in kind.parts[1:]]
+        return any(mark in bytes(raw) for raw in self._document.annotations[:_MANY] for mark in marks)
 
     def read(self, kind: Kind, folder: Path) -> KeypointDataset:
         """Raises: CocoError naming the record that cannot be understood."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from engine.datasets.kinds import WHOLE_BODY_PARTS
 from engine.datasets.read import is_plain_coco, open_dataset
 
 _PART_LISTS = tuple(name for name, _ in WHOLE_BODY_PARTS[1:])
+_WHOLE = 2.0**53  # whole floats beyond are left as floats
 
 
 def to_coco(data: KeypointDataset, *, own_points: bool = False) -> CocoDataset:
@@ -55,17 +56,20 @@ def write_as_coco(data: KeypointDataset, path: Path | str, *, own_points: bool =
     write_coco(path, _keys(data), _header(data), sections, set())
 
 
-def read_as_coco(annotations: Path | str, images: Path | str = "", kind: str = "") -> CocoDataset:
-    """A COCO file as it is, any other kind converted: what takes COCO files can take them all with this.
+def read_as_coco(
+    annotations: Path | str, images: Path | str = "", kind: str = "", names: Sequence[str] = ()
+) -> CocoDataset:
+    """A plain COCO file as it is, any other kind converted: what takes COCO files can take them all with this.
 
     Args:
         images: folder of the images; only needed where the layout does not tell their sizes.
         kind: see :func:`engine.datasets.read.open_dataset`; "" = as the content tells.
+        names: of the keypoints that are wanted, so that a file which has them is left alone.
 
     Raises:
         CocoError: naming file and record that cannot be understood.
     """
-    if kind in ("", "coco") and is_plain_coco(annotations):
+    if not kind and is_plain_coco(annotations, names):
         return CocoDataset.read(annotations)
     return to_coco(open_dataset(kind, annotations, images))
 
@@ -152,4 +156,4 @@ def _flat(points: Floats, states: Any) -> list[Number]:
 
 
 def _short(value: float) -> Number:
-    return int(value) if value == int(value) else value
+    return int(value) if abs(value) < _WHOLE and value == int(value) else value

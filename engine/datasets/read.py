@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -56,8 +57,13 @@ def sniff(annotations: Path | str) -> str:
     return _layout(Path(annotations), "").kind().name
 
 
-def is_plain_coco(annotations: Path | str) -> bool:
-    """Whether a file is COCO-style with all points in ``keypoints``, so that it needs no conversion.
+def is_plain_coco(annotations: Path | str, names: Sequence[str] = ()) -> bool:
+    """Whether a file can be used as it is: COCO-style, all points in ``keypoints``, and named as they should be.
+
+    A file of no known kind is plain too: its own names are all there is to go by.
+
+    Args:
+        names: of the keypoints that are wanted; none = those of the schema that belongs to its kind.
 
     Raises:
         CocoError: it cannot be read.
@@ -66,9 +72,10 @@ def is_plain_coco(annotations: Path | str) -> bool:
     if not isinstance(layout, CocoStyle):
         return False
     try:
-        return layout.kind().name == "coco"
+        kind = layout.kind()
     except CocoError:
         return True
+    return layout.names_points(names or kind.load_schema().names) and not layout.in_parts(kind)
 
 
 def _layout(path: Path, split: str) -> Layout:

@@ -1,25 +1,17 @@
-"""Checkpoints: safetensors files that describe themselves (see ``engine.checkpoint_info``); careful reading of others.
+"""Checkpoints: safetensors files that describe themselves (see ``engine.checkpoint_info``).
 
-A foreign ``.pth`` is a pickle, and a pickle is a program. It is only read by torch's restricted unpickler with a short
-list of allowed names; a file that wants anything else is refused and the name is shown.
+Files that others wrote as pickles (``.pth``) are read by ``engine.foreign``.
 """
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
-import pickle
-import re
 import tempfile
-import warnings
-import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -34,7 +26,9 @@ from engine.checkpoint_info import (
     read_info,
 )
 from engine.contract.errors import ModelError
+from engine.foreign import read_foreign
 from engine.networks import build
+from engine.published import missing_weights, own_names, published_info
 from engine.zoo import find_model
 
 __all__ = [
@@ -52,8 +46,6 @@ Storage = Literal["float32", "float16", "int8"]
 # A kernel stored as int8 has a float32 vector of this name beside it: weight[o] = int8[o] * scale[o].
 INT8_SCALE = ".int8_scale"
 
-# Names under which a published checkpoint may hold its tensors.
-STATE_KEYS = ("state_dict", "model", "model_state_dict", "net")
 # What wrappers put before every name.
 WRAPPER_PREFIXES = ("module.",)
 
@@ -145,7 +137,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     except OSError as error:
         raise ModelError(f"cannot be read ({error.strerror or error})", where=path) from None
     if looks_like_pickle(start):
-        return _without_wrapper(_read_pickle(path))
+        return read_foreign(path).state_dict
     read_header(path)
     return _without_wrapper(_read_tensors(path))
 
@@ -167,14 +159,18 @@ def load_network(
         ModelError: nothing of that name, an unreadable file, or weights that do not fit; the first tensor is named.
     """
     entry = find_model(id_or_path)
-    if entry.file is None:
-        raise ModelError(f"model {entry.id!r} has no file on this computer")
-    info, state = load_checkpoint(entry.file)
-    where: Path | str = entry.file
+    where = entry.file if weights is None else Path(weights)
+    if where is None:
+        raise missing_weights(entry)
+    if entry.source == "published":
+        info, state = published_info(entry), read_weights(where)
+    elif weights is None:
+        info, state = load_checkpoint(where)
+    else:
+        assert entry.file is not None
+        info, state = read_info(entry.file), read_weights(where)
     if weights is not None:
-        where = weights
-        state = read_weights(weights)
-        _check_same_architecture(info, Path(weights))
+        _check_same_architecture(info, where)
     network = network_from(info, state, where=where)
     return network.to(device=device, memory_format=torch.channels_last), info
 
@@ -188,6 +184,7 @@ def network_from(info: CheckpointInfo, state: Mapping[str, Tensor], *, where: ob
     # On the meta device nothing is allocated or initialised, whatever size a foreign description asks for.
     with torch.device("meta"):
         network = build(info.architecture, info.arguments, where=where)
+    state = own_names(state, network)
     _check_fits(network, state, where)
     network.load_state_dict(dict(state), strict=True, assign=True)
     return network.eval()
@@ -247,61 +244,6 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         elif not name.endswith(INT8_SCALE):
             # Copies, so that no tensor keeps the file mapped: training replaces the file it was loaded from.
             state[name] = tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
-    return state
-
-
-def _allowed_globals() -> list[Any]:
-    """Names that published checkpoints hold beside tensors: numpy arrays (old and new module names), plain maps."""
-    reconstruct = np.empty(0).__reduce__()[0]
-    dtypes = {type(np.dtype(code)) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")}
-    return [
-        (reconstruct, "numpy.core.multiarray._reconstruct"),
-        (reconstruct, "numpy._core.multiarray._reconstruct"),
-        np.ndarray,
-        np.dtype,
-        *sorted(dtypes, key=lambda kind: kind.__name__),
-        codecs.encode,
-        OrderedDict,
-    ]
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        with torch.serialization.safe_globals(_allowed_globals()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is an error anyway
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(_refusal(str(error)), where=path) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError,
-            AssertionError, zipfile.BadZipFile, UnicodeDecodeError, MemoryError, OverflowError) as error:  # fmt: skip
-        # The unpickler meets garbage with whatever its opcodes run into.
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise ModelError(f"is not a PyTorch weights file or is damaged ({reason})", where=path) from None
-    return _state_of(content, path)
-
-
-def _refusal(message: str) -> str:
-    found = re.search(r"GLOBAL\s+([\w.]+)", message)
-    if found:
-        return f"wants to run {found.group(1)!r} and was refused; weights need only tensors, ask for a safetensors file"
-    return f"is not a PyTorch weights file or is damaged ({message.splitlines()[0][:120]})"
-
-
-def _state_of(content: Any, path: Path) -> dict[str, Tensor]:
-    if isinstance(content, Mapping):
-        for key in STATE_KEYS:
-            if isinstance(content.get(key), Mapping):
-                content = content[key]
-                break
-    if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
-        raise ModelError("holds no named tensors", where=path)
-    state = {}
-    for name, value in content.items():
-        if not isinstance(value, Tensor):
-            raise ModelError(f"entry {name!r} is not a tensor", where=path)
-        if value.layout != torch.strided or value.device.type != "cpu":
-            raise ModelError(f"tensor {name!r} is sparse or holds no data", where=path)
-        state[str(name)] = value.to(torch.float32) if value.is_floating_point() else value
     return state
 
 

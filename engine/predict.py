@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -173,13 +174,14 @@ class _Found:
         for image, group in zip(self.images, self.poses, strict=True):
             for prediction, xywh, category_id in group:
                 flat = [float(value) for value in prediction.keypoints.reshape(-1)]
-                yield CocoResult(
+                result = CocoResult(
                     image.id,
                     category.id if category_id is None else category_id,  # type: ignore[arg-type]
                     xywh,
                     prediction.score,
                     flat,
                 )
+                yield _with_visibility(result, prediction)
 
     def coco(self, dataset: CocoDataset, category: CocoCategory, is_known: bool) -> CocoDataset:
         categories = list(dataset.categories)
@@ -195,7 +197,7 @@ class _Found:
             for prediction, xywh, category_id in group:
                 number += 1
                 labelled = np.full((len(prediction.keypoints), 1), LABELLED)
-                yield make_annotation(
+                annotation = make_annotation(
                     number,
                     image.id,
                     category.id if category_id is None else category_id,  # type: ignore[arg-type]
@@ -204,6 +206,18 @@ class _Found:
                     score=prediction.score,
                     keypoint_scores=prediction.keypoints[:, 2],
                 )
+                yield _with_visibility(annotation, prediction)
+
+
+Record = TypeVar("Record", CocoResult, CocoAnnotation)
+
+
+def _with_visibility(record: Record, prediction: Prediction) -> Record:
+    """With how likely each point is visible under ``keypoints_visible``, where the network tells."""
+    if prediction.visibility is None:
+        return record
+    more = msgspec.json.encode({"keypoints_visible": [float(value) for value in prediction.visibility]})
+    return msgspec.structs.replace(record, raw=record.encoded()[:-1] + b"," + more[1:])
 
 
 def _predict(model: PoseModel, sources: Sequence[Source], options: argparse.Namespace) -> _Found:

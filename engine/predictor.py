@@ -186,7 +186,9 @@ class Predictor:
         if isinstance(outputs, Tensor):
             return outputs[:, self._channels], None
         visible = outputs.pop("visibility", None)
-        return outputs, visible
+        if visible is None:
+            return outputs, None
+        return outputs["heatmap"][:, self._channels], visible[:, self._channels]
 
     def _prediction(self, task: _Task, points: Floats, scores: Floats, visible: Floats | None) -> Prediction:
         keypoints = np.concatenate([points, scores[:, None]], 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The list of models: those that come with the program and the user's own. Imports neither torch nor numpy.
+"""The list of models: those that come with the program, published ones, the user's own. Imports no torch, no numpy.
 
     python -m engine.zoo list [--json] [--task pose|detector]
 
@@ -40,9 +40,14 @@ class ModelEntry:
         input_size: width, height in pixels.
         schema: name of the keypoint schema, "" for detectors.
         metrics: figures by name; ``metrics_on`` says on what they were obtained and by whom.
-        source: "embedded" or "user".
+        source: "embedded", "published" (weights that are downloaded on demand) or "user".
         detector: id or file of the detector that goes with a pose model, None when it has none.
         use: one sentence: what it is for.
+        url, digest: where published weights are, and the first hexadecimal digits of their SHA-256; "" when unknown.
+        arguments, codec, conventions, subset: of published models, see ``resources/models.toml``.
+        protocol: how its figures were measured: "coco", "wholebody", "pck", or "".
+        recipe: how it was trained.
+        problems: what is known to be wrong with the publication.
     """
 
     id: str
@@ -58,6 +63,20 @@ class ModelEntry:
     licence: str = ""
     detector: str | None = None
     use: str = ""
+    url: str = ""
+    digest: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    codec: dict[str, Any] = field(default_factory=dict)
+    conventions: dict[str, Any] = field(default_factory=dict)
+    subset: str = ""
+    protocol: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def weights_file(self) -> Path | None:
+        """Where the downloaded weights of a published model lie or would lie, None for all others."""
+        return user_models_dir() / self.url.rsplit("/", 1)[-1] if self.url else None
 
 
 def user_models_dir() -> Path:
@@ -70,12 +89,13 @@ def user_models_dir() -> Path:
     return Path(platformdirs.user_data_dir("poseapp", appauthor=False)) / "models"
 
 
-def list_models(task: str | None = None, user_dir: Path | None = None) -> list[ModelEntry]:
-    """Embedded models in the order of the table, then the user's by name.
+def list_models(task: str | None = None, user_dir: Path | None = None, *, available: bool = False) -> list[ModelEntry]:
+    """The models of the table in its order, then the user's by name.
 
     Args:
         task: only "pose" or only "detector".
         user_dir: in place of :func:`user_models_dir`.
+        available: only those whose weights are on this computer.
 
     Raises:
         ModelError: the table of embedded models cannot be read. A user's file that cannot be read is left out with a
@@ -88,7 +108,7 @@ def list_models(task: str | None = None, user_dir: Path | None = None) -> list[M
             entry = replace(entry, id=f"user/{entry.id}")
         taken.add(entry.id)
         entries.append(entry)
-    return [entry for entry in entries if task is None or entry.task == task]
+    return [entry for entry in entries if task in (None, entry.task) and (entry.file is not None or not available)]
 
 
 def find_model(id_or_path: Path | str, user_dir: Path | None = None) -> ModelEntry:
@@ -109,7 +129,8 @@ def find_model(id_or_path: Path | str, user_dir: Path | None = None) -> ModelEnt
         path = path / RUN_FILES[0]
     if path.is_file():
         return _entry_of(path, str(path), path.parent.name if path.name in RUN_FILES else path.stem)
-    known = ", ".join(entry.id for entry in entries)
+    known = ", ".join(entry.id for entry in entries if entry.file is not None)
+    known += "; those to download: python -m engine.zoo list"
     if path.suffix or len(path.parts) > 1:
         raise ModelError(f"no such file, and no model of that name; models: {known}", where=name)
     raise ModelError(f"there is no model {name!r}; models: {known}")
@@ -139,9 +160,12 @@ def read_table(path: Path) -> list[ModelEntry]:
 
 ROW_KINDS: dict[str, type] = {
     "id": str, "title": str, "task": str, "architecture": str, "file": str, "input_size": list, "schema": str,
-    "metrics": dict, "metrics_on": str, "licence": str, "detector": str, "use": str,
+    "metrics": dict, "metrics_on": str, "licence": str, "detector": str, "use": str, "url": str, "digest": str,
+    "arguments": dict, "codec": dict, "conventions": dict, "subset": str, "protocol": str, "recipe": dict,
+    "problems": list,
 }  # fmt: skip
-ROW_NEEDED = ("id", "title", "task", "architecture", "file", "input_size", "licence", "use")
+ROW_NEEDED = ("id", "title", "task", "architecture", "input_size", "licence", "use")
+PROTOCOLS = ("", "coco", "wholebody", "pck")
 
 
 def _row(row: Mapping[str, Any], folder: Path, where: str) -> ModelEntry:
@@ -150,16 +174,24 @@ def _row(row: Mapping[str, Any], folder: Path, where: str) -> ModelEntry:
             raise ModelError(f"unknown entry {name!r}", where=where)
         if not isinstance(value, ROW_KINDS[name]):
             raise ModelError(f"{name!r} must be a {ROW_KINDS[name].__name__}", where=where)
-    for name in ROW_NEEDED:
+    needed = ROW_NEEDED if "file" in row else (*ROW_NEEDED, "arguments", "codec", "schema")
+    for name in needed:
         if not row.get(name):
             raise ModelError(f"{name!r} is missing", where=where)
     if row["task"] not in TASKS:
         raise ModelError(f"task must be one of {', '.join(TASKS)}, not {row['task']!r}", where=where)
+    if row.get("protocol", "") not in PROTOCOLS:
+        raise ModelError(f"protocol must be one of {', '.join(PROTOCOLS[1:])}, not {row['protocol']!r}", where=where)
     size = row["input_size"]
     if len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
         raise ModelError("input_size must be [width, height]", where=where)
-    values = {**row, "input_size": (size[0], size[1]), "file": folder / row["file"]}
-    return ModelEntry(**values)
+    values = {**row, "input_size": (size[0], size[1]), "problems": tuple(row.get("problems", ()))}
+    if "file" in row:
+        return ModelEntry(**{**values, "file": folder / row["file"]})
+    entry = ModelEntry(**values, file=None, source="published")
+    if entry.weights_file is not None and entry.weights_file.is_file():
+        entry = replace(entry, file=entry.weights_file)
+    return entry
 
 
 def _user_models(folder: Path) -> list[ModelEntry]:
@@ -236,15 +268,19 @@ def _as_json(entries: Sequence[ModelEntry]) -> str:
 
 
 def _as_table(entries: Sequence[ModelEntry]) -> str:
-    rows = [("ID", "TASK", "INPUT", "SCHEMA", "FIGURES", "SOURCE", "TITLE")]
+    rows = [("ID", "TASK", "INPUT", "SCHEMA", "FIGURES", "FROM", "TITLE")]
     for entry in entries:
         width, height = entry.input_size
         figures = " ".join(f"{name} {_figure(value)}" for name, value in entry.metrics.items())
         size = f"{width}x{height}"
-        rows.append((entry.id, entry.task, size, entry.schema or "-", figures or "-", entry.source, entry.title))
+        rows.append((entry.id, entry.task, size, entry.schema or "-", figures or "-", _place(entry), entry.title))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _place(entry: ModelEntry) -> str:
+    return entry.source if entry.source != "published" else "to download" if entry.file is None else "downloaded"
 
 
 def _figure(value: Any) -> str:

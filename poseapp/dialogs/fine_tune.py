@@ -77,7 +77,7 @@ class FineTuneDialog(QDialog):
         self._name_typed = False
         self._closed = False
         self._surveys: list[CategorySurvey] | None = None
-        self._models: list[ModelEntry] = list_models("pose")
+        self._models: list[ModelEntry] = list_models("pose", available=True)
         self._build()
         self._job: int | None = runner.submit(
             SurveyJob(project), on_results=self._on_surveyed, on_finished=self._on_survey_ended

@@ -126,7 +126,7 @@ class ModelsDialog(QDialog):
     def refresh(self, select: str | None = None) -> None:
         """Read the list again, and show ``select`` (the model in use by default)."""
         wanted = select or self._current
-        self._entries = list_models()
+        self._entries = list_models(available=True)
         self.list.clear()
         for entry in self._entries:
             item = QTreeWidgetItem(_row(entry))

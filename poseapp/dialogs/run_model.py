@@ -61,7 +61,7 @@ class RunModelDialog(QDialog):
         self.setMinimumWidth(480)
         self._session = session
         self.model = QComboBox()
-        fill_models(self.model, list_models("pose"), model)
+        fill_models(self.model, list_models("pose", available=True), model)
         self.which = QComboBox()
         self.device = device_combo()
         self.threshold = QDoubleSpinBox()

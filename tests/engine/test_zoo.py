@@ -20,6 +20,7 @@ from engine.networks import ARCHITECTURES, build
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDED = ["movenet_thunder", "movenet_lightning", "efficientdet_lite0"]
+PUBLISHED = 34  # 31 rows of the model zoo, and the three UDP rows as they were meant
 FLY = CheckpointInfo(
     task="pose",
     architecture="movenet_heatmap",
@@ -41,7 +42,7 @@ def _save(path: Path, info: CheckpointInfo) -> Path:
     return path
 
 
-@pytest.mark.parametrize("entry", zoo.list_models(user_dir=Path("none")), ids=lambda entry: entry.id)
+@pytest.mark.parametrize("entry", zoo.list_models(user_dir=Path("none"), available=True), ids=lambda entry: entry.id)
 def test_every_row_agrees_with_its_checkpoint(entry: zoo.ModelEntry) -> None:
     assert entry.file is not None
     info = read_info(entry.file)
@@ -88,7 +89,7 @@ def test_the_list_is_the_table_then_the_users_models(tmp_path: Path) -> None:
     _save(tmp_path / "movenet_thunder.safetensors", FLY)
     _save(tmp_path / ".hidden" / "best.safetensors", FLY)
     (tmp_path / "notes.txt").write_text("mine")
-    entries = zoo.list_models(user_dir=tmp_path)
+    entries = zoo.list_models(user_dir=tmp_path, available=True)
     assert [e.id for e in entries] == [*EMBEDDED, "Bees", "Bees/detector", "user/movenet_thunder", "zebrafish"]
     assert [e.id for e in zoo.list_models("detector", tmp_path)] == ["efficientdet_lite0", "Bees/detector"]
     bees = zoo.find_model("Bees", tmp_path)
@@ -106,13 +107,13 @@ def test_the_models_folder_is_taken_from_the_environment(tmp_path: Path, monkeyp
 
 
 def test_a_models_folder_that_does_not_exist_is_empty(tmp_path: Path) -> None:
-    assert [e.id for e in zoo.list_models(user_dir=tmp_path / "none")] == EMBEDDED
+    assert [e.id for e in zoo.list_models(user_dir=tmp_path / "none", available=True)] == EMBEDDED
 
 
 def test_unreadable_files_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     _save(tmp_path / "fly.safetensors", FLY)
-    assert [e.id for e in zoo.list_models(user_dir=tmp_path)] == [*EMBEDDED, "fly"]
+    assert [e.id for e in zoo.list_models(user_dir=tmp_path, available=True)] == [*EMBEDDED, "fly"]
     assert "broken.safetensors" in caplog.text
 
 
@@ -179,7 +180,7 @@ def test_the_command_prints_an_aligned_table(tmp_path: Path) -> None:
     done = _command("list", models=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert len(lines) == 1 + len(EMBEDDED) + 1
+    assert len(lines) == 1 + len(EMBEDDED) + PUBLISHED + 1
     column = lines[0].index("TASK")
     assert {line[column:].split()[0] for line in lines[1:]} == {"pose", "detector"}
     assert "mean_px 2" in lines[-1]
@@ -188,7 +189,8 @@ def test_the_command_prints_an_aligned_table(tmp_path: Path) -> None:
 def test_the_command_prints_json(tmp_path: Path) -> None:
     done = _command("list", "--json", "--task", "pose", models=tmp_path)
     rows = json.loads(done.stdout)
-    assert [row["id"] for row in rows] == EMBEDDED[:2]
+    assert [row["id"] for row in rows][:2] == EMBEDDED[:2]
+    assert len(rows) == 2 + PUBLISHED
     assert rows[0]["input_size"] == [256, 256]
     assert Path(rows[0]["file"]).is_file()
 
@@ -205,7 +207,7 @@ def test_the_list_is_made_without_torch_numpy_or_qt(tmp_path: Path) -> None:
     heavy = "{'torch', 'torchvision', 'numpy', 'safetensors', 'cv2', 'PySide6', 'msgspec'}"
     code = (
         "import sys; from pathlib import Path; from engine import zoo; "
-        f"assert len(zoo.list_models(user_dir=Path({str(tmp_path)!r}))) == 4; print(sorted({heavy} & set(sys.modules)))"
+        f"assert len(zoo.list_models(user_dir=Path({str(tmp_path)!r}))) == 38; print(sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import msgspec
+
 from engine.contract.errors import SchemaError
-from engine.contract.schema import Schema, load_schema
+from engine.contract.schema import Limb, Schema, Subset, load_schema
 from resources import schema_files, schema_path
 
 
@@ -33,6 +36,36 @@ def find_schema(name_or_path: str | Path) -> Schema:
         return load_schema(path)
     known = ", ".join(builtin_schemas())
     raise SchemaError(f"no keypoint schema is called {text!r}; give the path of a .toml file or one of: {known}")
+
+
+def schema_with_names(names: Sequence[str]) -> Schema | None:
+    """The built-in schema with exactly these keypoints in this order, or that of a category with its own range."""
+    wanted = tuple(names)
+    for name in builtin_schemas():
+        schema = find_schema(name)
+        if schema.names == wanted:
+            return schema
+        for subset in schema.subsets:
+            if schema.names[subset.start : subset.stop] == wanted:
+                return schema_of_subset(schema, subset)
+    return None
+
+
+def schema_of_subset(schema: Schema, subset: Subset) -> Schema:
+    """The schema of one category's own range of points."""
+    points = schema.keypoints[subset.start : subset.stop]
+    names = {point.name for point in points}
+    limbs = tuple(Limb(a.start, a.end, a.color) for a in schema.limbs if a.start in names and a.end in names)
+    return msgspec.structs.replace(
+        schema,
+        name=f"{schema.name}_{subset.name}",
+        title=f"{schema.title}: {subset.name}",
+        category=subset.name,
+        keypoints=tuple(points),
+        limbs=limbs,
+        subsets=(),
+        upstream_flip=tuple(row for row in schema.upstream_flip if row.name in names),
+    )
 
 
 @cache

@@ -6,11 +6,11 @@
 or ``python -m engine.datasets convert ...``.
 """
 
-from engine.datasets.convert import read_as_coco, schema_of_subset, to_coco, write_as_coco
+from engine.datasets.convert import read_as_coco, to_coco, to_document, write_as_coco
 from engine.datasets.dataset import ImageRecord, KeypointDataset, TopDownSample
 from engine.datasets.kinds import KINDS, Kind, find_kind
 from engine.datasets.merge import AIC_INTO_COCO17, aic_into_coco17, combine, remap
-from engine.datasets.read import open_dataset, sniff
+from engine.datasets.read import is_coco_style, open_dataset, sniff
 
 __all__ = [
     "AIC_INTO_COCO17",
@@ -22,11 +22,12 @@ __all__ = [
     "aic_into_coco17",
     "combine",
     "find_kind",
+    "is_coco_style",
     "open_dataset",
     "read_as_coco",
     "remap",
-    "schema_of_subset",
     "sniff",
     "to_coco",
+    "to_document",
     "write_as_coco",
 ]

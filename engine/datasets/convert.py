@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 
 from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, CocoImage, Number, make_category, write_coco
-from engine.contract.coco_document import SECTIONS, patch_record
-from engine.contract.schema import Limb, Schema, Subset
+from engine.contract.coco_document import SECTIONS, Document, patch_record
+from engine.contract.schema import Schema, Subset
+from engine.contract.schemas import schema_of_subset
 from engine.datasets.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, TopDownSample
 from engine.datasets.kinds import WHOLE_BODY_PARTS
 from engine.datasets.read import is_plain_coco, open_dataset
@@ -56,6 +57,18 @@ def write_as_coco(data: KeypointDataset, path: Path | str, *, own_points: bool =
     write_coco(path, _keys(data), _header(data), sections, set())
 
 
+def to_document(data: KeypointDataset, *, own_points: bool = False) -> Document:
+    """What :func:`to_coco` gives, as records that are not parsed."""
+    subsets = _subsets(data, own_points)
+    return Document(
+        keys=_keys(data),
+        header=_header(data),
+        images=[msgspec.Raw(_image(image).encoded()) for image in data.images],
+        annotations=[msgspec.Raw(annotation.encoded()) for annotation in _annotations(data, subsets)],
+        categories=[msgspec.Raw(_category(c, data.schema, subsets).encoded()) for c in data.categories],
+    )
+
+
 def read_as_coco(
     annotations: Path | str, images: Path | str = "", kind: str = "", names: Sequence[str] = ()
 ) -> CocoDataset:
@@ -72,23 +85,6 @@ def read_as_coco(
     if not kind and is_plain_coco(annotations, names):
         return CocoDataset.read(annotations)
     return to_coco(open_dataset(kind, annotations, images))
-
-
-def schema_of_subset(schema: Schema, subset: Subset) -> Schema:
-    """The schema of one category's own range of points."""
-    points = schema.keypoints[subset.start : subset.stop]
-    names = {point.name for point in points}
-    limbs = tuple(Limb(a.start, a.end, a.color) for a in schema.limbs if a.start in names and a.end in names)
-    return msgspec.structs.replace(
-        schema,
-        name=f"{schema.name}_{subset.name}",
-        title=f"{schema.title}: {subset.name}",
-        category=subset.name,
-        keypoints=tuple(points),
-        limbs=limbs,
-        subsets=(),
-        upstream_flip=tuple(row for row in schema.upstream_flip if row.name in names),
-    )
 
 
 def _subsets(data: KeypointDataset, own_points: bool) -> dict[str, Subset]:

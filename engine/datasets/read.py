@@ -57,6 +57,23 @@ def sniff(annotations: Path | str) -> str:
     return _layout(Path(annotations), "").kind().name
 
 
+def is_coco_style(path: Path | str) -> bool:
+    """Whether a path is to be read as COCO, or as nothing known here: False for the layouts of other data sets.
+
+    Never raises; only the first characters of a file are looked at, and the names in a folder.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            _layout_of_folder(path, "")
+            return False
+        if path.suffix.lower() == ".txt":
+            return LANDMARKS not in path.name
+        return not (path.suffix.lower() == ".json" and _begins_list(path) and isinstance(_layout(path, ""), AicList))
+    except CocoError:
+        return True
+
+
 def is_plain_coco(annotations: Path | str, names: Sequence[str] = ()) -> bool:
     """Whether a file can be used as it is: COCO-style, all points in ``keypoints``, and named as they should be.
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, unique_names
 from engine.contract.errors import TrainingError
 from engine.contract.schema import Schema
-from engine.contract.schemas import builtin_schemas, find_schema
+from engine.contract.schemas import find_schema, schema_with_names
 
 Floats = npt.NDArray[np.float32]
 
@@ -177,14 +177,10 @@ def schema_of(dataset: CocoDataset, file: Path) -> Schema:
 
 def schema_of_category(category: CocoCategory) -> Schema:
     """A category's schema: the built-in one with the same names in the same order, else made from the category."""
-    names = tuple(unique_names(category.keypoints))
-    for name in builtin_schemas():
-        schema = find_schema(name)
-        if schema.names == names:
-            return (
-                schema if schema.category == category.name else msgspec.structs.replace(schema, category=category.name)
-            )
-    return category.schema()
+    schema = schema_with_names(unique_names(category.keypoints))
+    if schema is None:
+        return category.schema()
+    return schema if schema.category == category.name else msgspec.structs.replace(schema, category=category.name)
 
 
 def split(data: TrainingSet, fraction: float, seed: int) -> tuple[TrainingSet, TrainingSet | None]:

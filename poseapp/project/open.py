@@ -13,6 +13,7 @@ from platformdirs import user_data_dir
 from engine.contract.errors import ProjectError
 from engine.media.images import is_image
 from poseapp.project.importers.coco import import_coco
+from poseapp.project.importers.datasets import import_dataset, is_dataset
 from poseapp.project.importers.dlc import import_dlc, is_dlc_folder
 from poseapp.project.importers.images import import_folder, import_images
 from poseapp.project.importers.report import ImportReport, ProgressCallback
@@ -90,7 +91,10 @@ def _import_all(
     for path in paths:
         if path in images:
             continue
-        if path.is_dir() and not is_dlc_folder(path):
+        if is_dataset(path):
+            if labels:
+                _join(report, import_dataset(store, path, progress=progress))
+        elif path.is_dir() and not is_dlc_folder(path):
             _join(report, import_folder(store, path))
         elif path.is_dir() or path.suffix.lower() == ".csv":
             if labels:

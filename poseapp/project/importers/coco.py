@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from engine.contract.coco import CocoAnnotation, CocoCategory, Id
-from engine.contract.coco_document import read_document
+from engine.contract.coco_document import Document, read_document
 from engine.contract.coco_parse import parse_annotations, parse_categories, parse_images
 from poseapp.project import rows
 from poseapp.project.coco_archive import LAYOUT_BOXES, LAYOUT_FLAT, LAYOUT_PARTS, NOBODY, CocoArchive, Owners
@@ -49,10 +49,12 @@ def import_coco(
     image_root: Path | str | None = None,
     *,
     progress: ProgressCallback | None = None,
+    document: Document | None = None,
 ) -> ImportReport:
     """Add the images, categories and annotations of a COCO file to a project; all of it or nothing.
 
     Args:
+        document: the content, where it does not stand in the file as COCO; then ``path`` only names it.
         image_root: where the images lie; left out, they are looked for around the file.
         progress: called now and then with annotations done and in all; what it raises stops the import.
 
@@ -60,7 +62,7 @@ def import_coco(
         CocoError: the file cannot be understood. ProjectError: the project cannot be written.
     """
     path = Path(path)
-    document = read_document(path)
+    document = read_document(path) if document is None else document
     categories = list(parse_categories(document.categories, path))
     problems = Problems()
     archive = CocoArchive(store.database)

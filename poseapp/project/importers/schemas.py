@@ -10,7 +10,7 @@ import msgspec
 
 from engine.contract.coco import CocoCategory, unique_names
 from engine.contract.schema import Keypoint, Limb, Schema, Subset, UpstreamFlip, schema_from_names
-from engine.contract.schemas import builtin_schemas, find_schema
+from engine.contract.schemas import builtin_schemas, find_schema, schema_with_names
 
 _FIRST_CHOICE = ("coco", "halpe26", "coco_wholebody", "halpe", "aic", "coco_wholebody_hand", "300w")
 _BY_COUNT = {17: "coco", 26: "halpe26", 133: "coco_wholebody", 136: "halpe", 294: "deepfashion2"}
@@ -41,7 +41,7 @@ def schema_of_names(names: Sequence[str], category: CocoCategory) -> Schema:
     distinct = unique_names(names)
     if len(distinct) in _BY_COUNT and all(name.isdigit() for name in distinct):
         return _of_category(find_schema(_BY_COUNT[len(distinct)]), category.name)
-    builtin = _builtin_like(distinct)
+    builtin = _builtin_like(distinct) or schema_with_names(distinct)
     if builtin is not None:
         return _of_category(_renamed(builtin, distinct), category.name)
     return msgspec.structs.replace(category, keypoints=distinct).schema()

@@ -217,3 +217,19 @@ def test_unknown_name_lists_what_exists() -> None:
 def test_built_in_schema_is_read_once() -> None:
     assert find_schema("coco") is find_schema("coco")
     assert isinstance(find_schema("coco"), Schema)
+
+
+def test_the_category_of_a_range_is_found_by_its_names():
+    from engine.contract.schema import schema_from_dict
+    from engine.contract.schemas import find_schema, schema_of_subset, schema_with_names
+
+    whole = find_schema("deepfashion2")
+    assert len(whole.subsets) == 13
+    for subset in whole.subsets:
+        own = schema_of_subset(whole, subset)
+        schema_from_dict(own.to_dict())
+        assert own.num_keypoints == subset.stop - subset.start
+        assert (own.flip_indices + subset.start).tolist() == whole.flip_indices[subset.start : subset.stop].tolist()
+        assert schema_with_names(own.names) == own
+    assert schema_with_names(find_schema("coco").names) is find_schema("coco")
+    assert schema_with_names(["tip", "tail"]) is None

@@ -118,7 +118,9 @@ def test_garments_with_their_own_points(write, tmp_path):
     assert [(c.name, len(c.keypoints)) for c in read.categories] == [("vest", 15), ("shorts", 10)]
     assert read.categories[0].keypoints[0] == "vest_kpt1"
     assert read.annotations[0].keypoints == triples(15)
-    assert read.categories[0].schema().num_keypoints == 15
+    trained = read_training_set(tmp_path / "out.json")
+    assert trained.schema.name == "deepfashion2_vest"
+    assert trained.schema.flip_indices.tolist() == [0, 5, 4, 3, 2, 1, 14, 13, 12, 11, 10, 9, 8, 7, 6]
 
 
 def test_plain_files_are_left_alone_and_others_converted(write):

@@ -15,6 +15,7 @@ import msgspec
 
 from engine.contract.coco_document import (
     SECTIONS,
+    Document,
     patch_record,
     read_document,
     read_json_bytes,
@@ -87,7 +88,15 @@ class CocoDataset:
         Raises:
             CocoError: naming the file, and the record where one is at fault.
         """
-        document = read_document(path)
+        return cls.of_document(read_document(path), path)
+
+    @classmethod
+    def of_document(cls, document: Document, path: Path | str) -> CocoDataset:
+        """The data set of a file that was split into records; ``path`` names it in messages.
+
+        Raises:
+            CocoError: naming the file, and the record that is at fault.
+        """
         categories = list(parse_categories(document.categories, path))
         return cls(
             images=parse_images(document.images, path),

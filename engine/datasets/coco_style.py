@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.contract.coco import CocoAnnotation, CocoCategory, Number
+from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, Number
 from engine.contract.coco_document import Document, load_record
 from engine.contract.coco_parse import flat_keypoints, parse_annotations, parse_categories, parse_images
 from engine.contract.errors import CocoError
@@ -30,12 +30,28 @@ class CocoStyle:
         categories = list(parse_categories(self._document.categories, self._file))
         return kind_of_coco(self._document.annotations, categories, self._file)
 
-    def names_points(self, names: Sequence[str]) -> bool:
-        """Whether a category has exactly these keypoints."""
-        return any(tuple(c.keypoints) == tuple(names) for c in parse_categories(self._document.categories, self._file))
+    def is_plain(self, names: Sequence[str] = ()) -> bool:
+        """Whether the file can be used as it is: a category has the points wanted, all of them in ``keypoints``.
 
-    def in_parts(self, kind: Kind) -> bool:
-        """Whether the points of the kind stand in several lists here."""
+        A file of no known kind is plain too: its own names are all there is to go by.
+
+        Args:
+            names: of the keypoints that are wanted; none = those of the schema that belongs to the kind.
+        """
+        try:
+            kind = self.kind()
+        except CocoError:
+            return True
+        wanted = tuple(names) or kind.load_schema().names
+        if len(wanted) == kind.load_schema().num_keypoints and self._in_parts(kind):
+            return False
+        return any(tuple(c.keypoints) == wanted for c in parse_categories(self._document.categories, self._file))
+
+    def plain(self) -> CocoDataset:
+        """The file as it is. Raises: CocoError naming the record that cannot be understood."""
+        return CocoDataset.of_document(self._document, self._file)
+
+    def _in_parts(self, kind: Kind) -> bool:
         marks = [f'"{name}"'.encode() for name, _ in kind.parts[1:]]
         return any(mark in bytes(raw) for raw in self._document.annotations[:_MANY] for mark in marks)
 

@@ -15,7 +15,7 @@ from engine.contract.schema import Schema, Subset
 from engine.contract.schemas import schema_of_subset
 from engine.datasets.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, TopDownSample
 from engine.datasets.kinds import WHOLE_BODY_PARTS
-from engine.datasets.read import is_plain_coco, open_dataset
+from engine.datasets.read import open_dataset, plain_coco
 
 _PART_LISTS = tuple(name for name, _ in WHOLE_BODY_PARTS[1:])
 _WHOLE = 2.0**53  # whole floats beyond are left as floats
@@ -82,9 +82,8 @@ def read_as_coco(
     Raises:
         CocoError: naming file and record that cannot be understood.
     """
-    if not kind and is_plain_coco(annotations, names):
-        return CocoDataset.read(annotations)
-    return to_coco(open_dataset(kind, annotations, images))
+    plain = None if kind else plain_coco(annotations, names)
+    return plain if plain is not None else to_coco(open_dataset(kind, annotations, images))
 
 
 def _subsets(data: KeypointDataset, own_points: bool) -> dict[str, Subset]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from engine.contract.coco import CocoDataset
 from engine.contract.coco_document import read_document, read_json_bytes, split_list
 from engine.contract.errors import CocoError
 from engine.datasets.aic import AicList
@@ -74,25 +75,14 @@ def is_coco_style(path: Path | str) -> bool:
         return True
 
 
-def is_plain_coco(annotations: Path | str, names: Sequence[str] = ()) -> bool:
-    """Whether a file can be used as it is: COCO-style, all points in ``keypoints``, and named as they should be.
-
-    A file of no known kind is plain too: its own names are all there is to go by.
-
-    Args:
-        names: of the keypoints that are wanted; none = those of the schema that belongs to its kind.
+def plain_coco(annotations: Path | str, names: Sequence[str] = ()) -> CocoDataset | None:
+    """A file that can be used as it is, see :meth:`CocoStyle.is_plain`; None for one that is to be converted.
 
     Raises:
         CocoError: it cannot be read.
     """
     layout = _layout(Path(annotations), "")
-    if not isinstance(layout, CocoStyle):
-        return False
-    try:
-        kind = layout.kind()
-    except CocoError:
-        return True
-    return layout.names_points(names or kind.load_schema().names) and not layout.in_parts(kind)
+    return layout.plain() if isinstance(layout, CocoStyle) and layout.is_plain(names) else None
 
 
 def _layout(path: Path, split: str) -> Layout:

@@ -18,6 +18,7 @@ from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, uniq
 from engine.contract.errors import TrainingError
 from engine.contract.schema import Schema
 from engine.contract.schemas import find_schema, schema_with_names
+from engine.datasets import read_as_coco
 
 Floats = npt.NDArray[np.float32]
 
@@ -87,7 +88,7 @@ class TrainingSet:
 def read_training_set(
     file: Path | str, images: Path | str = "", schema: str | Schema = "", margin: float = 20.0
 ) -> TrainingSet:
-    """Read a COCO keypoint file.
+    """Read a COCO keypoint file, or any data set that ``engine.datasets`` knows.
 
     Args:
         images: folder of the images; "" = the folder of the file.
@@ -98,8 +99,9 @@ def read_training_set(
         CocoError: the file cannot be read. TrainingError: no category fits the schema, nothing labelled.
     """
     file = Path(file)
-    dataset = CocoDataset.read(file)
-    found = schema if isinstance(schema, Schema) else find_schema(schema) if schema else schema_of(dataset, file)
+    wanted = schema if isinstance(schema, Schema) else find_schema(schema) if schema else None
+    dataset = read_as_coco(file, images, names=() if wanted is None else wanted.names)
+    found = schema_of(dataset, file) if wanted is None else wanted
     fitting = _fitting_categories(dataset, found, file)
     names = tuple(dict.fromkeys(category.name for category in fitting))
     if found.category not in names:  # predictions are to be called as the labels are

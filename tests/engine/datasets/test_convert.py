@@ -136,6 +136,18 @@ def test_plain_files_are_left_alone_and_others_converted(write):
     assert read_as_coco(own).categories[0].keypoints == ["tip", "tail"]
 
 
+def test_training_takes_the_layouts_as_they_are(write):
+    lists = {"foot_kpts": triples(6), "face_kpts": triples(68), "lefthand_kpts": triples(21)}
+    whole = write(coco_document([person(**lists, righthand_kpts=triples(21))], COCO_NAMES))
+    assert read_training_set(whole).schema.name == "coco_wholebody"
+    assert read_training_set(whole, schema="coco").instances[0].keypoints.shape == (17, 2)
+    people = {"human1": triples(14, 1)}
+    aic = write([{"image_id": "a", "human_annotations": {"human1": [1, 2, 9, 9]}, "keypoint_annotations": people}])
+    trained = read_training_set(aic)
+    assert trained.schema.name == "aic"
+    assert trained.images[0].path == aic.parent / "a.jpg"
+
+
 @pytest.mark.parametrize("name", ["coco/test_coco_wholebody.json", "aic/test_aic.json", "fld/test_fld.json"])
 def test_published_samples_can_be_trained_on(shared, tmp_path, name):
     file = shared / "data" / "mmpose-samples" / name

@@ -1,0 +1,1 @@
+"""What :mod:`engine.tracker` is made of: assignment, motion, likeness. Numpy only."""

@@ -1,6 +1,7 @@
 """The list of models: those that come with the program, published ones, the user's own. Imports no torch, no numpy.
 
     python -m engine.zoo list [--json] [--task pose|detector]
+    python -m engine.zoo download ID... | verify [ID...] | path ID
 
 The user's own models are checkpoint files (``engine.checkpoint``) in the models folder, either ``NAME.safetensors`` or
 ``NAME/best.safetensors``, the latter with the detector that was trained beside it. Only headers are read.
@@ -252,11 +253,17 @@ def _detector_of(info: CheckpointInfo, path: Path) -> str | None:
 def main(argv: Sequence[str]) -> int:
     """Command line; returns the exit status."""
     parser = Parser(prog="python -m engine.zoo", description="The models that can be given as --model and --detector.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list", parser_class=Parser)
+    verbs = "list|download|verify|path"
+    commands = parser.add_subparsers(dest="command", required=True, metavar=verbs, parser_class=Parser)
     listing = commands.add_parser("list", help="show every model")
     listing.add_argument("--json", action="store_true", help="as JSON, with every detail")
     listing.add_argument("--task", choices=TASKS, help="only these")
+    from engine.zoo_download import VERBS, add_verbs, run_verb  # which needs this module
+
+    add_verbs(commands)
     options = parser.parse_args(argv)
+    if options.command in VERBS:
+        return run_verb(options)
     entries = list_models(options.task)
     sys.stdout.write(_as_json(entries) if options.json else _as_table(entries))
     return OK

@@ -1,0 +1,131 @@
+"""The verbs of ``python -m engine.zoo`` that concern published weights: download, verify, path. Imports no torch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.cli import BAD_INPUT, OK, Progress, add_progress_option, fail
+from engine.contract.errors import Cancelled, ModelError
+from engine.download import MIRROR_VARIABLE, Download, fetch, has_digest
+from engine.zoo import ModelEntry, find_model, list_models
+
+VERBS = ("download", "verify", "path")
+
+
+def add_verbs(commands: Any) -> None:
+    """Add the three verbs to the subparsers of the command line."""
+    download = commands.add_parser(
+        "download",
+        help="fetch published weights",
+        description="Fetch published weights into the models folder. A broken transfer is gone on with by the same "
+        f"command. {MIRROR_VARIABLE} names a mirror: its address takes the place of the published host.",
+    )
+    download.add_argument("ids", nargs="+", metavar="ID", help="models of the list")
+    add_progress_option(download)
+    verify = commands.add_parser("verify", help="compare weights on this computer with what was published")
+    verify.add_argument("ids", nargs="*", metavar="ID", help="models of the list (default: all that are here)")
+    path = commands.add_parser("path", help="show where the weights of a model are, or belong")
+    path.add_argument("id", metavar="ID", help="a model of the list")
+
+
+def run_verb(options: argparse.Namespace) -> int:
+    """Do what the command line asks for; returns the exit status.
+
+    Raises:
+        ModelError: no model of that name.
+        Cancelled: the user stopped it.
+    """
+    if options.command == "download":
+        return _download([find_model(name) for name in options.ids], options.progress)
+    if options.command == "verify":
+        return _verify([find_model(name) for name in options.ids])
+    return _path(find_model(options.id))
+
+
+def download_of(entry: ModelEntry) -> Download:
+    """What there is to fetch for a published model.
+
+    Raises:
+        ModelError: no address is known.
+    """
+    if entry.weights_file is None:
+        known = " ".join(entry.problems)
+        raise ModelError(f"no address of the weights of {entry.id} is known{': ' + known if known else ''}")
+    return Download(entry.id, entry.url, entry.digest, entry.weights_file)
+
+
+class ByteProgress(Progress):
+    """Progress in bytes, for :func:`engine.download.fetch`'s ``report``; follows it back as well."""
+
+    def __init__(self, mode: str, what: str) -> None:
+        super().__init__(mode, what, unit="B")
+        if self._bar is not None:
+            self._bar.unit_scale = True
+            self._bar.unit_divisor = 1024
+
+    def report(self, done: int, total: int | None) -> None:
+        self.total = total
+        if self._bar is not None:
+            self._bar.total = total
+        self.step(done - self.done)
+
+
+def _download(entries: Sequence[ModelEntry], mode: str) -> int:
+    status = OK
+    for entry in entries:
+        if entry.source != "published":
+            _tell(mode, entry.id, entry.file, "is part of this installation")
+            continue
+        try:
+            item = download_of(entry)
+            with ByteProgress(mode, entry.id) as progress:
+                path = fetch(item, report=progress.report)
+        except Cancelled:
+            raise
+        except ModelError as error:  # the others may still be had
+            status = fail(str(error))
+        else:
+            _tell(mode, entry.id, path, "is here and whole" if entry.digest else "is here (no digest is known)")
+    return status
+
+
+def _tell(mode: str, name: str, path: Path | None, text: str) -> None:
+    if mode == "json":
+        Progress(mode, name).event({"event": "downloaded", "id": name, "file": None if path is None else str(path)})
+    else:
+        sys.stdout.write(f"{name}: {path} {text}\n")
+        sys.stdout.flush()
+
+
+def _verify(entries: Sequence[ModelEntry]) -> int:
+    """One line for each model; the status tells whether all are as published."""
+    status = OK
+    for entry in entries or [entry for entry in list_models() if entry.source == "published"]:
+        path = entry.file or entry.weights_file
+        here = path is not None and path.is_file()
+        if not here and not entries:
+            continue
+        if path is None or not here:
+            verdict, status = "missing", BAD_INPUT
+        elif not entry.digest:
+            verdict = "here, no digest is known"
+        elif has_digest(path, entry.digest):
+            verdict = "as published"
+        else:
+            verdict, status = f"DAMAGED: SHA-256 does not begin with {entry.digest}; download it again", BAD_INPUT
+        sys.stdout.write(f"{entry.id}: {verdict}{'' if path is None else f' ({path})'}\n")
+    return status
+
+
+def _path(entry: ModelEntry) -> int:
+    path = entry.file or entry.weights_file
+    if path is None:
+        download_of(entry)
+    sys.stdout.write(f"{path}\n")
+    if path is None or not path.is_file():
+        return fail(f"the weights of {entry.id} are not here; python -m engine.zoo download {entry.id}")
+    return OK

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +23,7 @@ from engine import download as download_module
 from engine.contract.errors import Cancelled, ModelError
 from engine.download import Download, Patience, addresses, fetch, has_digest
 from engine.file_lock import locked
+from engine.http_answers import Hopeless, SafeRedirects
 
 BODY = bytes(range(256)) * 3000  # 768 kB: several pieces
 DIGEST = hashlib.sha256(BODY).hexdigest()[:8]
@@ -549,3 +552,30 @@ def test_downloading_needs_neither_torch_nor_numpy(tmp_path: Path) -> None:
         "sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_a_killed_process_fetched_is_gone_on_with(
+    server: Server, published: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(os.environ["POSEAPP_MODELS"])
+    server.script = [stall(0.5)]
+    code = (
+        "import sys; from pathlib import Path; from engine.download import *;"
+        f"fetch(Download('m', 'http://host.invalid/{published}', {DIGEST!r}, Path({str(folder / published)!r})),"
+        "report=lambda done, total: print(done, flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < len(BODY) // 2:
+            pass
+        process.kill()
+    server.asked.clear()
+    assert _zoo("download", ID, "--progress", "none") == 0
+    assert _ranges(server) == [f"bytes={len(BODY) // 2}-"]
+    assert [path.name for path in folder.iterdir()] == [published]
+
+
+def test_an_encrypted_connection_never_becomes_an_open_one() -> None:
+    request = urllib.request.Request("https://host.example/m.pth")
+    with pytest.raises(Hopeless, match="unencrypted"):
+        SafeRedirects().redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://host.example/m.pth")

@@ -18,6 +18,7 @@ from engine.contract.coco_records import CocoAnnotation, CocoCategory, CocoImage
 from engine.contract.errors import CocoError
 from engine.contract.sides import guess_swaps
 
+_HUGE = 1 << 1023  # whole numbers from here on do not fit a float
 _NAME_KEYS = ("file_name", "filename", "path", "coco_url", "url", "name")
 
 
@@ -343,7 +344,7 @@ def _number(value: Any) -> Number | None:
             return None
         value = int(value) if math.isfinite(value) and value == int(value) else value
     if isinstance(value, int):
-        return value
+        return value if abs(value) < _HUGE else None
     return value if isinstance(value, float) and math.isfinite(value) else None
 
 

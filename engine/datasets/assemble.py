@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -159,13 +160,14 @@ class _Builder:
         return covered
 
     def _numbers(self, kept: Sequence[CocoAnnotation], flats: Sequence[list[Number]]) -> Floats:
-        numbers = np.array(flats, dtype=np.float64)
-        if not np.isfinite(numbers).all():
-            row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
-            raise CocoError(
-                "'keypoints' holds a number that is not finite", where=f"{self._file}: annotation {kept[row].id}"
-            )
-        return numbers
+        try:
+            numbers = np.array(flats, dtype=np.float64)
+            if np.isfinite(numbers).all():
+                return numbers
+        except OverflowError:
+            pass
+        faulty = next(annotation for annotation, flat in zip(kept, flats) if not _is_finite(flat))
+        raise CocoError("'keypoints' holds a number that is too large", where=f"{self._file}: annotation {faulty.id}")
 
     def _clipped(self, bbox: tuple[float, float, float, float] | None, place: int) -> Weights:
         if bbox is None:
@@ -190,8 +192,16 @@ def _measured(image: ImageRecord) -> ImageRecord:
     return ImageRecord(image.id, image.file_name, image.folder, width, height, image.raw)
 
 
+def _is_finite(numbers: Sequence[Number]) -> bool:
+    """Whether all of them are, and fit a float."""
+    try:
+        return all(map(math.isfinite, numbers))
+    except OverflowError:
+        return False
+
+
 def _bbox(annotation: CocoAnnotation) -> tuple[float, float, float, float] | None:
-    if annotation.bbox is None or not np.isfinite(annotation.bbox).all():
+    if annotation.bbox is None or not _is_finite(annotation.bbox):
         return None
     x, y, width, height = map(float, annotation.bbox)
     return x, y, width, height

@@ -26,7 +26,7 @@ def distances(predicted: Array, truth: Array) -> Array:
 def box_norm(boxes_xyxy: Array) -> Array:
     """(N,) the longer side of each (N, 4) box: what PCK is measured against."""
     boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
-    return np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    return np.asarray(np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]), np.float32)
 
 
 def pck_per_keypoint(distance: Array, visible: Bools, norm: Array, threshold: float) -> Array:

@@ -1,0 +1,76 @@
+"""OKS average precision of the whole body and of its parts, by the protocol of MMPose's CocoWholeBodyMetric.
+
+Every part is evaluated with its own sigmas, the person's area and the same score as the whole; a person with no
+labelled point in a part is ignored for it. Results are written there without their boxes, so a prediction's area is
+the extent of its body points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from engine.contract.coco import CocoDataset
+from engine.contract.errors import CocoError
+from engine.contract.schema import Schema
+from engine.metrics.coco_metric import CocoMetricOptions, PoseResult, TruthSet, checked, measure, select
+from engine.metrics.oks import extent_xywh
+
+WHOLE = "wholebody"
+HAND = "hand"
+PARTS = {
+    "body": slice(0, 17),
+    "foot": slice(17, 23),
+    "face": slice(23, 91),
+    "lefthand": slice(91, 112),
+    "righthand": slice(112, 133),
+}
+NUM_KEYPOINTS = 133
+WHOLE_BODY_SCHEMA = "coco_wholebody"
+
+
+def is_wholebody(schema: Schema) -> bool:
+    """Whether a schema is COCO-WholeBody's, by its name and number of points."""
+    return schema.name == WHOLE_BODY_SCHEMA and schema.num_keypoints == NUM_KEYPOINTS
+
+
+def evaluate_wholebody(
+    dataset: CocoDataset,
+    results: Iterable[PoseResult],
+    schema: Schema,
+    options: CocoMetricOptions | None = None,
+) -> dict[str, dict[str, float]]:
+    """AP and AR of each of :data:`PARTS`, of "hand" and of "wholebody"; -1 where there is nothing to find.
+
+    "hand" is the mean of left and right: upstream computes the two alone and its published tables have one column,
+    without telling how it came about.
+
+    Args:
+        dataset: the labels, all 133 points of an annotation in ``keypoints`` (``engine.datasets.read_as_coco``).
+        results: predictions of all 133 points.
+
+    Raises:
+        CocoError: other points than COCO-WholeBody's, or as :func:`engine.metrics.coco_metric.evaluate_coco`.
+    """
+    if schema.num_keypoints != NUM_KEYPOINTS:
+        raise CocoError(f"whole-body figures want {NUM_KEYPOINTS} points, {schema.name!r} has {schema.num_keypoints}")
+    options = options or CocoMetricOptions()
+    truth = TruthSet.of(dataset, schema, use_area=options.use_area)
+    sigmas = np.asarray(schema.sigmas, np.float64)
+    chosen = select(checked(results, schema), sigmas, options)
+    found = {name: measure(truth, chosen, sigmas, part, _body_area) for name, part in PARTS.items()}
+    left, right = found["lefthand"], found["righthand"]
+    found[HAND] = {name: _mean(left[name], right[name]) for name in left}
+    found[WHOLE] = measure(truth, chosen, sigmas, None, _body_area)
+    return found
+
+
+def _body_area(result: PoseResult) -> float:
+    _, _, width, height = extent_xywh(np.asarray(result.keypoints, np.float64)[PARTS["body"], :2])
+    return width * height
+
+
+def _mean(left: float, right: float) -> float:
+    defined = [value for value in (left, right) if value > -1]
+    return sum(defined) / len(defined) if defined else -1.0

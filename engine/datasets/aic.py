@@ -17,7 +17,8 @@ from engine.datasets.assemble import assemble
 from engine.datasets.dataset import KeypointDataset
 from engine.datasets.kinds import KINDS, Kind
 
-_COCO_VISIBILITY = {1: 2, 2: 1, 3: 0}
+_COCO_VISIBILITY: dict[Number, int] = {1: 2, 2: 1, 3: 0}
+_FARTHEST = 1e30  # pixels
 
 
 class _Entry(msgspec.Struct):
@@ -69,13 +70,19 @@ class AicList:
                     image_id=image,
                     category_id=1,
                     keypoints=flat,
-                    bbox=None if corners is None else xywh(corners),
+                    bbox=None if corners is None else xywh(corners, where),
                     num_keypoints=sum(v > 0 for v in flat[2::3]),
                 )
 
 
-def xywh(corners: Sequence[Number]) -> list[Number]:
-    """x, y, width, height of x1, y1, x2, y2."""
+def xywh(corners: Sequence[Number], where: str) -> list[Number]:
+    """x, y, width, height of x1, y1, x2, y2.
+
+    Raises:
+        CocoError: numbers that are not finite, or too large for a picture.
+    """
+    if not all(abs(corner) < _FARTHEST for corner in corners):
+        raise CocoError("has a box with a number that is too large", where=where)
     x1, y1, x2, y2 = corners
     return [x1, y1, x2 - x1, y2 - y1]
 
@@ -85,8 +92,8 @@ def _flat(numbers: Sequence[Number], where: str) -> list[Number]:
         raise CocoError(f"has {len(numbers)} keypoint numbers, wanted 42", where=where)
     flat: list[Number] = []
     for x, y, state in zip(numbers[0::3], numbers[1::3], numbers[2::3]):
-        v = _COCO_VISIBILITY.get(int(state))
+        v = _COCO_VISIBILITY.get(state)
         if v is None:
-            raise CocoError(f"has visibility {state:g}, which is none of 1, 2, 3", where=where)
+            raise CocoError(f"has visibility {str(state)[:12]}, which is none of 1, 2, 3", where=where)
         flat += (x, y, v) if v else (0, 0, 0)
     return flat

@@ -21,7 +21,7 @@ from engine.datasets.kinds import KINDS, Kind
 
 LANDMARKS, BOXES, PARTITION = "list_landmarks", "list_bbox", "list_eval_partition"
 _KINDS = {1: "deepfashion_upper", 2: "deepfashion_lower", 3: "deepfashion_full"}
-_COCO_VISIBILITY = {0: 2, 1: 1, 2: 0}
+_COCO_VISIBILITY: dict[Number, int] = {0: 2, 1: 1, 2: 0}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class LandmarkLists:
             flat: list[Number] = []
             for i in range(0, 3 * count, 3):
                 state, x, y = row.numbers[i : i + 3]
-                v = _COCO_VISIBILITY.get(int(state))
+                v = _COCO_VISIBILITY.get(state)
                 if v is None:
                     raise CocoError(f"has visibility {state:g}, which is none of 0, 1, 2", where=where)
                 flat += (x, y, v) if v else (0, 0, 0)
@@ -110,11 +110,12 @@ class LandmarkLists:
             raise CocoError(f"the boxes belong to it; put {file.name} beside it", where=self._file)
         found: dict[str, list[Number]] = {}
         for line, cells in _table(file):
+            where = f"{file}: line {line}"
             try:
-                corners = [float(cell) for cell in cells[1:5]]
-                found[cells[0]] = xywh(corners)
+                x1, y1, x2, y2 = (float(cell) for cell in cells[1:5])
             except ValueError:
-                raise CocoError("is no line of a list of boxes", where=f"{file}: line {line}") from None
+                raise CocoError("is no line of a list of boxes", where=where) from None
+            found[cells[0]] = xywh((x1, y1, x2, y2), where)
         return found
 
     def _chosen(self) -> dict[str, str] | None:

@@ -83,7 +83,7 @@ def _annotation(
         raise CocoError(f"has category_id {category!r}, wanted 1 to {len(subsets)}", where=where)
     subset = subsets[category - 1]
     own = _numbers(item.get("landmarks"), 3 * (subset.stop - subset.start), "landmarks", where)
-    box = xywh(_numbers(item.get("bounding_box"), 4, "bounding_box", where))
+    box = xywh(_numbers(item.get("bounding_box"), 4, "bounding_box", where), where)
     flat: list[Number] = [0] * (3 * count)
     flat[3 * subset.start : 3 * subset.stop] = own
     return CocoAnnotation(

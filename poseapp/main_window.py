@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from engine.contract.errors import PoseError
 from poseapp import theme
-from poseapp.actions import ACTIONS, BY_ID
+from poseapp.actions import ACTIONS, BY_ID, writes
 from poseapp.canvas.view import CanvasView
 from poseapp.canvas_link import CanvasLink
 from poseapp.commands import COMMANDS, labels, models
@@ -169,6 +169,8 @@ class MainWindow(QMainWindow):
     def run(self, name: str) -> None:
         """Do a verb of the actions table, unless what it needs is missing."""
         if not self.actions_now.can_run(name, self.session):
+            if self.session.read_only and writes(BY_ID[name]):
+                self.tell("The project is open for reading only here; nothing was changed", "warning")
             return
         try:
             COMMANDS[name](self.context)

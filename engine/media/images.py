@@ -7,10 +7,10 @@ character: files are read by Python and decoded from memory.
 
 from __future__ import annotations
 
+import heapq
 import io
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -28,6 +28,9 @@ IMAGE_SUFFIXES = frozenset(
 )  # fmt: skip
 # 268 million pixels are 0.8 GB of RGB; a header that announces more is a mistake or a trap.
 MAX_PIXELS = 1 << 28
+
+_LOT = 8192
+_DIGITS = re.compile(r"(\d+)")
 
 # Every fault becomes a MediaError with the file's name; the decoder's own lines on standard error would only repeat it.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -93,21 +96,32 @@ def image_size(path: Path | str) -> tuple[int, int]:
 
 
 def list_images(folder: Path | str, recursive: bool = True) -> list[Path]:
-    """The image files of a folder in natural order ("2.png" before "10.png"), folder by folder, without hidden ones.
+    """The image files of a folder in natural order ("2.png" before "10.png"), a folder's files before its subfolders,
+    without hidden ones.
 
     Raises:
         MediaError: the folder is missing or cannot be read.
     """
-    folder = Path(folder)
+    root = Path(folder)
+    return [root / name for name in list_image_names(folder, recursive)]
+
+
+def list_image_names(folder: Path | str, recursive: bool = True) -> list[str]:
+    """As :func:`list_images`, as paths below the folder with forward slashes: much quicker for huge folders."""
 
     def refuse(error: OSError) -> None:
-        raise MediaError(_reason(error, folder), where=error.filename or folder)
+        raise MediaError(_reason(error, Path(folder)), where=error.filename or folder)
 
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=refuse):
+    root = os.fspath(folder)
+    found: dict[str, list[str]] = {}
+    for parent, folders, names in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        found += [Path(parent, name) for name in names if is_image(name) and not name.startswith(".")]
-    return natural_order(found, folder)
+        images = [name for name in names if is_image(name) and not name.startswith(".")]
+        if images:
+            below = os.path.relpath(parent, root).replace(os.sep, "/")
+            found["" if below == "." else f"{below}/"] = images
+    order = sorted(found, key=lambda below: [_natural(part) for part in below.split("/")[:-1]])
+    return [below + name for below in order for name in _naturally_sorted(found[below])]
 
 
 def is_image(name: Path | str) -> bool:
@@ -115,20 +129,24 @@ def is_image(name: Path | str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def natural_order(paths: Iterable[Path], root: Path | None = None) -> list[Path]:
-    """Sort paths as people do: numbers by value, letters without case, a folder's files before its subfolders."""
-
-    def key(path: Path) -> tuple[object, ...]:
-        relative = path.relative_to(root) if root is not None else path
-        parts = [_natural(part) for part in relative.parts]
-        return ([(1, part) for part in parts[:-1]] + [(0, parts[-1])], str(path))
-
-    return sorted(paths, key=key)
+def _naturally_sorted(names: list[str]) -> list[str]:
+    """Names as people order them: numbers by value, letters without case."""
+    keyed = [(_natural(name), name) for name in names]
+    # One sort of 200,000 would keep every other thread waiting for as long as it takes; a merge does not.
+    lots = [sorted(keyed[start : start + _LOT]) for start in range(0, len(keyed), _LOT)]
+    return [name for _, name in (lots[0] if len(lots) == 1 else heapq.merge(*lots))]
 
 
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    pieces = re.split(r"(\d+)", text.casefold())
-    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces if piece]
+def _natural(text: str) -> str:
+    """A text that sorts as ``text`` is to: a number by its count of digits and then by these, before any letter."""
+    return "".join(_piece(piece) for piece in _DIGITS.split(text.casefold()) if piece)
+
+
+def _piece(piece: str) -> str:
+    if not piece.isdecimal():
+        return f"\x01{piece}"
+    digits = piece.lstrip("0") if piece.isascii() else str(int(piece)).lstrip("0")
+    return f"\x00{chr(len(digits))}{digits}"
 
 
 def _upright(image: Image, orientation: int) -> Image:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QStackedLayout, QTableView, QVBoxLayout, QWidget
 
+from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.model import FrameKey
 from poseapp.session import Session
 
@@ -22,7 +23,12 @@ class QueueModel(QAbstractTableModel):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.keys: list[FrameKey] = []
+        self.keys: FrameKeys = NO_FRAMES
+
+    def forget(self) -> None:
+        self.beginResetModel()
+        self.keys = NO_FRAMES
+        self.endResetModel()
 
     def read(self) -> None:
         self.beginResetModel()
@@ -101,12 +107,23 @@ class ReviewPanel(QWidget):
         # A run tells of many changes; the queue sorts once they pause.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
-        self._later.setInterval(150)
-        self._later.timeout.connect(self.refresh)
+        self._later.setInterval(100)
+        self._later.timeout.connect(self._on_later)
         self.view.clicked.connect(lambda index: self.frame_chosen.emit(self.model.keys[index.row()]))
-        session.project_changed.connect(self.refresh)
+        session.project_changed.connect(self._on_project)
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._mark)
+
+    def _on_project(self) -> None:
+        """The old queue goes at once, the new one is read when it is looked at."""
+        self.model.forget()
+        self._stale = True
+        if self.isVisible():
+            self._later.start()
+
+    def _on_later(self) -> None:
+        if self.isVisible():
+            self.refresh()
 
     def _on_change(self, _change: object) -> None:
         """Soon, when it is looked at; else once it is."""
@@ -117,7 +134,8 @@ class ReviewPanel(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         if self._stale:
-            self.refresh()
+            # In a moment: docks that stand as tabs are all shown for an instant when a project opens.
+            self._later.start()
 
     def refresh(self) -> None:
         self._stale = False
@@ -131,7 +149,8 @@ class ReviewPanel(QWidget):
         self._later.stop()
 
     def _mark(self, key: FrameKey | None) -> None:
-        if key in self.model.keys:
-            self.view.selectRow(self.model.keys.index(key))
+        row = self.model.keys.position(key)
+        if row >= 0:
+            self.view.selectRow(row)
         else:
             self.view.clearSelection()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPolygonF
+from PySide6.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPixmap, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from poseapp.project.model import Change
@@ -35,6 +35,7 @@ class Timeline(QWidget):
         self.setMouseTracking(True)
         self._session, self._colours = session, colours
         self._marks = np.zeros((len(ROWS), 0), dtype=np.bool_)
+        self._lanes: QPixmap | None = None
         session.project_changed.connect(self.refresh)
         session.changed.connect(self._on_change)
         session.frame_changed.connect(lambda _key: self.update())
@@ -44,14 +45,14 @@ class Timeline(QWidget):
 
     def set_colours(self, colours: Tokens) -> None:
         self._colours = colours
-        self.update()
+        self.update_lanes()
 
     def refresh(self) -> None:
         """Read the marks of all frames."""
         store = self._session.store
         bits = np.zeros(0, np.uint8) if store is None else store.frame_marks()
         self._marks = (bits >> np.arange(len(ROWS), dtype=np.uint8)[:, None] & 1).astype(np.bool_)
-        self.update()
+        self.update_lanes()
 
     def _on_change(self, change: Change) -> None:
         store = self._session.store
@@ -65,17 +66,43 @@ class Timeline(QWidget):
                 counts = store.frame_counts(key)
                 state = store.frame(key).state
                 self._marks[:, place] = counts.labelled > 0, counts.predicted > 0, state.reviewed, state.flagged
+        self.update_lanes()
+
+    def update_lanes(self) -> None:
+        """Paint the marks anew next time."""
+        self._lanes = None
         self.update()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._lanes = None
+        super().resizeEvent(event)
+
     def paintEvent(self, event: QPaintEvent) -> None:
+        ratio = self.devicePixelRatioF()
+        if self._lanes is None or self._lanes.devicePixelRatio() != ratio:
+            self._lanes = self._painted_lanes(ratio)
         painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._lanes)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        colours = self._colours
-        painter.fillRect(self.rect(), QColor(colours.panel))
-        painter.fillRect(QRectF(0, 0, self.width(), 1), QColor(colours.line))
-        font = painter.font()
+        painter.setFont(self._small_font())
+        self._cursor(painter, self._span())
+        painter.end()
+
+    def _small_font(self) -> QFont:
+        font = self.font()
         font.setPointSizeF(font.pointSizeF() * 0.85)
-        painter.setFont(font)
+        return font
+
+    def _painted_lanes(self, ratio: float) -> QPixmap:
+        """Names and marks as a picture: a frame change then only moves the cursor."""
+        picture = QPixmap(round(self.width() * ratio), round(self.height() * ratio))
+        picture.setDevicePixelRatio(ratio)
+        colours = self._colours
+        picture.fill(QColor(colours.panel))
+        painter = QPainter(picture)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillRect(QRectF(0, 0, self.width(), 1), QColor(colours.line))
+        painter.setFont(self._small_font())
         span = self._span()
         tints = (colours.good, colours.predicted, colours.accent, colours.warning)
         for row, (name, tint) in enumerate(zip(ROWS, tints)):
@@ -88,22 +115,9 @@ class Timeline(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colours.field))
             painter.drawRoundedRect(lane, 2, 2)
-            self._lane(painter, self._marks[row], lane, QColor(tint))
-        self._cursor(painter, span)
+            _paint_lane(painter, self._marks[row], lane, QColor(tint))
         painter.end()
-
-    def _lane(self, painter: QPainter, marks: np.ndarray, lane: QRectF, colour: QColor) -> None:
-        count = len(marks)
-        if not count:
-            return
-        columns = min(count, max(1, int(lane.width())))
-        filled = np.unique(np.flatnonzero(marks) * columns // count)
-        step = lane.width() / columns
-        gap = 1.0 if step > 5 else 0.0
-        painter.setBrush(colour)
-        painter.drawRects(
-            [QRectF(lane.left() + c * step, lane.top(), max(step - gap, 1.0), lane.height()) for c in filled.tolist()]
-        )
+        return picture
 
     def _cursor(self, painter: QPainter, span: QRectF) -> None:
         count, place = len(self._session.frames), self._session.position()
@@ -145,3 +159,27 @@ class Timeline(QWidget):
 
     def _span(self) -> QRectF:
         return QRectF(LEFT, TOP, max(self.width() - LEFT - RIGHT, 1), len(ROWS) * ROW)
+
+
+def _paint_lane(painter: QPainter, marks: np.ndarray, lane: QRectF, colour: QColor) -> None:
+    """Runs of marked columns as one bar each, with a gap between columns where they are wide."""
+    count = len(marks)
+    if not count:
+        return
+    columns = min(count, max(1, int(lane.width())))
+    starts = np.arange(columns) * count // columns
+    filled = np.flatnonzero(np.logical_or.reduceat(marks, starts))
+    if not len(filled):
+        return
+    step = lane.width() / columns
+    gap = 1.0 if step > 5 else 0.0
+    breaks = np.flatnonzero(np.diff(filled) > 1) if gap == 0.0 else np.arange(len(filled) - 1)
+    first = filled[np.concatenate([[0], breaks + 1])]
+    last = filled[np.concatenate([breaks, [len(filled) - 1]])]
+    painter.setBrush(colour)
+    painter.drawRects(
+        [
+            QRectF(lane.left() + a * step, lane.top(), max((b - a + 1) * step - gap, 1.0), lane.height())
+            for a, b in zip(first.tolist(), last.tolist())
+        ]
+    )

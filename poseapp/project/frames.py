@@ -73,6 +73,9 @@ class FrameTable:
         )
         return [Frame(FrameKey(m, i), name, w, h, STATES_OF_BITS[state]) for m, i, name, w, h, state in rows]
 
+    def names(self, media: int) -> list[str]:
+        return [name for (name,) in self._db.rows("SELECT name FROM frame WHERE media = ? ORDER BY idx", (media,))]
+
     def keys(self) -> FrameKeys:
         """All of them in order. A media row without gaps, as all are today, is not read frame by frame."""
         runs: list[Packed] = []
@@ -124,16 +127,23 @@ class FrameTable:
 
         None when nothing waits.
         """
-        order = f"{_UNSURE} DESC, media DESC, idx DESC" if back else f"{_UNSURE}, media, idx"
-        sql = f"SELECT media, idx FROM frame WHERE predicted > 0 {{}} ORDER BY {order} LIMIT 1"
+        way, sign = ("DESC", "<") if back else ("ASC", ">")
         here = None if key is None else self.counts_of(key)
-        row = None
+        asked: list[tuple[str, tuple[float, ...]]] = []
         if key is not None and here is not None and here.predicted:
-            sign = "<" if back else ">"
-            place = (1.0 if here.min_score is None else here.min_score, *key)
-            row = self._db.row(sql.format(f"AND ({_UNSURE}, media, idx) {sign} (?, ?, ?)"), place)
-        row = row or self._db.row(sql.format(""))
-        return None if row is None else FrameKey(*row)
+            score = 1.0 if here.min_score is None else here.min_score
+            # Two questions that the index answers at once; compared as one row it would be read through.
+            asked.append((f"AND {_UNSURE} = ? AND (media, idx) {sign} (?, ?)", (score, *key)))
+            asked.append((f"AND {_UNSURE} {sign} ?", (score,)))
+        for condition, values in [*asked, ("", ())]:
+            row = self._db.row(
+                f"SELECT media, idx FROM frame WHERE predicted > 0 {condition} "
+                f"ORDER BY {_UNSURE} {way}, media {way}, idx {way} LIMIT 1",
+                values,
+            )
+            if row is not None:
+                return FrameKey(*row)
+        return None
 
     def get(self, key: FrameKey) -> Frame:
         """Raises ProjectError when there is no such frame."""

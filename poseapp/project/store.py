@@ -113,6 +113,10 @@ class ProjectStore:
         """Frames in order of media and index."""
         return self._frames.all(media_id)
 
+    def frame_names(self, media_id: int) -> list[str]:
+        """Names of the frames of a media row, in order."""
+        return self._frames.names(media_id)
+
     def frame_keys(self) -> FrameKeys:
         """All frames in order; a sequence that holds numbers, not objects."""
         return self._frames.keys()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from engine.contract.errors import ProjectError
-from engine.media.images import is_image, list_images
+from engine.media.images import is_image, list_image_names
 from poseapp.project.importers.report import ImportReport, Problems
 from poseapp.project.store import ProjectStore
 
@@ -21,7 +21,8 @@ def import_folder(store: ProjectStore, folder: Path | str, recursive: bool = Tru
     folder = Path(folder)
     if not folder.is_dir():
         raise ProjectError("is not a folder", where=folder)
-    return _add(store, Path(os.path.abspath(folder)), list_images(folder, recursive), Problems())
+    root = Path(os.path.abspath(folder))
+    return _add(store, root, list_image_names(root, recursive), Problems())
 
 
 def import_images(store: ProjectStore, paths: Iterable[Path | str]) -> ImportReport:
@@ -41,19 +42,27 @@ def import_images(store: ProjectStore, paths: Iterable[Path | str]) -> ImportRep
             found.append(path)
     if not found:
         raise ProjectError("no images to add" + "".join(f"; {text}" for text in problems.sentences()))
-    return _add(store, _common_folder(found), found, problems)
+    root = _common_folder(found)
+    return _add(store, root, [_name(os.path.abspath(path), root) for path in found], problems)
 
 
-def _add(store: ProjectStore, root: Path, paths: Iterable[Path], problems: Problems) -> ImportReport:
-    known = {os.path.abspath(os.path.join(m.path, f.name)) for m in store.media() for f in store.frames(m.id)}
-    absolute = dict.fromkeys(os.path.abspath(path) for path in paths)
-    new = [path for path in absolute if path not in known]
+def _add(store: ProjectStore, root: Path, names: Iterable[str], problems: Problems) -> ImportReport:
+    """Add images by their names below ``root``. Plain strings throughout: a folder may hold 200,000."""
+    known = {_place(m.path, name) for m in store.media() for name in store.frame_names(m.id)}
+    new = [name for name in dict.fromkeys(names) if _place(str(root), name) not in known]
     if new:
         media = next((m for m in store.media() if m.kind == "images" and Path(m.path) == root), None)
         with store.database.write():
             number = store.add_media("images", root).id if media is None else media.id
-            store.add_frames(number, [(_name(path, root), 0, 0) for path in new])
+            store.add_frames(number, [(name, 0, 0) for name in new])
     return ImportReport(images=len(new), problems=problems.sentences())
+
+
+def _place(root: str, name: str) -> str:
+    """Where an image lies, for comparing."""
+    if os.path.isabs(name) or ".." in name:
+        return os.path.abspath(os.path.join(root, name))
+    return os.path.join(root, name.replace("/", os.sep))
 
 
 def _name(path: str, root: Path) -> str:

@@ -49,7 +49,8 @@ def test_the_tree_asks_for_a_visibility(opened: MainWindow) -> None:
 
 def test_the_queue_empties_as_predictions_are_accepted(opened: MainWindow, qtbot: QtBot) -> None:
     session = opened.session
-    assert opened.review.model.keys == [session.frames[1]]
+    opened.docks[2].raise_()
+    qtbot.waitUntil(lambda: opened.review.model.keys == [session.frames[1]], timeout=2000)
     session.step(1)
     opened.run("accept_all")
     qtbot.waitUntil(lambda: opened.review.model.keys == [], timeout=2000)

@@ -1,0 +1,297 @@
+"""1,000,000 instances in 200,000 images: `python tests/benchmarks/bench_scale.py [images]`. Prints Markdown.
+
+The pictures are eight small ones under many names, so that frame changes show the cost of the project and the labels.
+Each part has a process of its own, so that memory is its own. Needs 1.5 GB in the temporary folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+IMAGES, POSES, STEPS = 200_000, 5, 100_000
+Found = dict[str, str]
+
+
+def make(folder: Path, images: int) -> Found:
+    """Rows written straight into the tables, as an importer does."""
+    import cv2
+    import numpy as np
+
+    from engine.contract.schemas import find_schema
+    from poseapp.project.rows import INSERT
+    from poseapp.project.store import ProjectStore
+
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        cv2.imwrite(str(folder / f"{number}.jpg"), rng.integers(0, 255, (480, 640, 3), dtype=np.uint8))
+    pool = []
+    for _ in range(512):
+        seen = rng.choice([0, 1, 2], 17, p=[0.1, 0.1, 0.8]).astype(np.uint8)
+        points, scores = rng.uniform(20, 460, (17, 2)), rng.random(17)
+        pool.append((points.tobytes(), seen.tobytes(), scores.tobytes(), int((seen > 0).sum()), float(scores.min())))
+    box = np.array([20.0, 20, 460, 460]).tobytes()
+
+    def rows(media: int) -> Iterator[tuple[Any, ...]]:
+        number = 0
+        for image in range(images):
+            for pose in range(0 if image % 53 == 0 else POSES):
+                number += 1
+                points, seen, scores, count, lowest = pool[(image * 7 + pose * 13) % 512]
+                labelled = image % 4 == 0 or (image % 4 == 1 and pose < 2)
+                score = None if labelled else (image * 2654435761 + pose * 97) % 10007 / 10007
+                category = 2 if image % 29 == 0 and pose == 0 else 1
+                track = pose if image % 5 == 0 else None
+                yield (number, media, image, category, int(labelled), score, None if labelled else lowest, track,
+                       "human" if labelled else "model", count, points, seen, bytes([labelled]) * 17,
+                       None if labelled else scores, box)  # fmt: skip
+
+    with ProjectStore.create(folder / "big.pose") as store:
+        media = store.add_media("images", folder)
+        for name in ("person", "child"):
+            store.add_category(name, find_schema("coco"))
+        begin = time.perf_counter()
+        with store.database.write():
+            store.database.many(
+                "INSERT INTO frame (media, idx, name, width, height, state) VALUES (?, ?, ?, 640, 480, ?)",
+                (
+                    (media.id, n, f"{n % 8}.jpg" if n < 8 else f"day_{n % 37:02d}/../{n % 8}.jpg",
+                     (n % 11 == 0) | (n % 97 == 0) << 1 | (n % 53 == 0) << 2)
+                    for n in range(images)
+                ),
+            )  # fmt: skip
+            store.database.many(INSERT, rows(media.id))
+            store.database.set_meta("next_instance", images * POSES + 1)
+            steps = ((n, f"Move point {n}", 1.7e9 + n, "") for n in range(1, STEPS + 1))
+            store.database.many("INSERT INTO step VALUES (?, ?, ?, ?)", steps)
+            store.database.set_meta("position", STEPS)
+    (folder / "day_00").mkdir()
+    for n in range(37):
+        (folder / f"day_{n:02d}").mkdir(exist_ok=True)
+    return {"rows written straight into the tables": _s(time.perf_counter() - begin)}
+
+
+def queries() -> dict[str, Any]:
+    from poseapp.project.query import FrameQuery, Labels, Points, Sort
+
+    return {
+        "without poses": FrameQuery(labels=Labels.UNLABELLED),
+        "labels and predictions": FrameQuery(labels=Labels.MIXED),
+        "to review": FrameQuery(labels=Labels.ANY_PREDICTED),
+        "category held by nearly all": FrameQuery(category=1),
+        "category held by few": FrameQuery(category=2),
+        "lowest score 0.2 to 0.4": FrameQuery(min_score=0.2, max_score=0.4),
+        "track": FrameQuery(track=3),
+        "flagged": FrameQuery(flagged=True),
+        "not reviewed": FrameQuery(reviewed=False),
+        "nothing here": FrameQuery(negative=True),
+        "with occluded points": FrameQuery(points=Points.OCCLUDED),
+        "name, few fit": FrameQuery(text="day_03 5.jpg"),
+        "name, all fit": FrameQuery(text="jpg"),
+        "changed since": FrameQuery(changed_since=1.0),
+        "sorted by name": FrameQuery(sort=Sort.NAME),
+        "sorted by lowest score": FrameQuery(sort=Sort.SCORE),
+        "sorted by last change": FrameQuery(sort=Sort.CHANGED, descending=True),
+        "four conditions, sorted by score": FrameQuery(
+            labels=Labels.ANY_PREDICTED, category=1, reviewed=False, text="day", sort=Sort.SCORE
+        ),
+    }
+
+
+def store_part(folder: Path, _images: int) -> Found:
+    from poseapp.project import edits
+    from poseapp.project.store import ProjectStore
+
+    begin = time.perf_counter()
+    store = ProjectStore.open(folder / "big.pose")
+    keys = store.frame_keys()
+    found = {"open the file, all frame keys": _s(time.perf_counter() - begin)}
+    for name, query in queries().items():
+        times = [_timed(lambda query=query: store.find_frames(query)) for _ in range(3)]
+        found[f"filter: {name} ({len(store.find_frames(query)):,} images)"] = _s(max(times))
+    found["totals"] = _s(_timed(store.summary))
+    found["next to review"] = _s(_timed(lambda: store.next_to_review(keys[1])))
+    found["marks of the timeline"] = _s(_timed(store.frame_marks))
+    times = []
+    for n in range(100):
+        (pose, *_) = store.instances(keys[1])
+        times.append(
+            _timed(lambda n=n, pose=pose: store.apply(edits.move_keypoints(keys[1], pose, {0: (n % 7, n % 5)})))
+        )
+    found["edit, durable, median"] = _s(statistics.median(times))
+    store.close()
+    found["memory, peak"] = _memory()
+    return found
+
+
+def window_part(folder: Path, _images: int) -> Found:
+    from PySide6.QtCore import QEventLoop, QTimer
+
+    from poseapp.application import make_application
+    from poseapp.main_window import MainWindow
+    from poseapp.project.store import ProjectStore
+
+    application = make_application()
+    window = MainWindow()
+    window.resize(1280, 800)
+    window.show()
+    application.processEvents()
+    before = _rss()
+    begin = time.perf_counter()
+    window.session.set_store(ProjectStore.open(folder / "big.pose"))
+    application.processEvents()
+    window.grab()
+    found = {"open in the window, painted": _s(time.perf_counter() - begin)}
+
+    def wait(milliseconds: int) -> None:
+        loop = QEventLoop()
+        QTimer.singleShot(milliseconds, loop.quit)
+        loop.exec()
+
+    def settle() -> None:
+        for _ in range(20):
+            application.processEvents()
+
+    wait(800)
+    painted: list[float] = []
+    original = window.canvas.drawForeground
+
+    def paint(painter: object, rect: object) -> None:
+        original(painter, rect)  # type: ignore[arg-type]
+        painted.append(time.perf_counter())
+
+    window.canvas.drawForeground = paint  # type: ignore[method-assign]
+
+    def change(command: str, times: int) -> list[float]:
+        took = []
+        for _ in range(times):
+            painted.clear()
+            begin = time.perf_counter()
+            window.run(command)
+            while not painted:
+                application.processEvents()
+            took.append(1000 * (painted[-1] - begin))
+            wait(25)
+        return took
+
+    for name, command in (("next frame", "next_frame"), ("next to review", "next_review")):
+        took = sorted(change(command, 150))
+        p99 = took[int(0.99 * len(took)) - 1]
+        found[f"{name}: key to painted"] = f"median {statistics.median(took):.1f} ms, p99 {p99:.1f} ms"
+    worst, worst_name = 0.0, ""
+    for name, query in queries().items():
+        took_one = _timed(lambda query=query: (window.media.filter.set_query(query), settle()))
+        if took_one > worst:
+            worst, worst_name = took_one, name
+    found[f"slowest filter in the window, list painted ({worst_name})"] = _s(worst)
+    window.media.filter.clear()
+    window.docks[3].raise_()
+    settle()
+    found[f"history of {STEPS:,} steps shown"] = _s(_timed(lambda: (window.history.refresh(), window.history.grab())))
+    window.docks[2].raise_()
+    found["review queue shown"] = _s(_timed(lambda: (window.review.refresh(), window.review.grab())))
+    settle()
+    found["memory of the window with the project"] = f"{_rss():.0f} MB ({before:.0f} MB before)"
+    window.close()
+    return found
+
+
+def folder_part(folder: Path, images: int) -> Found:
+    """A folder of so many (empty) files, opened as a person does; the longest time the window did not answer."""
+    from PySide6.QtCore import QTimer
+
+    from poseapp.application import make_application
+    from poseapp.main_window import MainWindow
+
+    many = folder / "many"
+    many.mkdir()
+    for n in range(images):
+        (many / f"image_{n:06d}.jpg").touch()
+    application = make_application()
+    window = MainWindow()
+    window.show()
+    application.processEvents()
+    beats: list[float] = []
+    timer = QTimer()
+    timer.setInterval(1)
+    timer.timeout.connect(lambda: beats.append(time.perf_counter()))
+    timer.start()
+    begin = time.perf_counter()
+    window.open_paths([many])
+    while not window.session.frames or window.runner.active():
+        application.processEvents()
+    window.grab()
+    took = time.perf_counter() - begin
+    for _ in range(50):
+        application.processEvents()
+    timer.stop()
+    stall = max(b - a for a, b in zip([begin, *beats], [*beats, time.perf_counter()]))
+    window.close()
+    return {
+        f"folder of {images:,} images listed": _s(took),
+        "longest time the window did not answer meanwhile": _s(stall),
+        "memory, peak": _memory(),
+    }
+
+
+PARTS: dict[str, Callable[[Path, int], Found]] = {
+    "make": make, "store": store_part, "window": window_part, "folder": folder_part,
+}  # fmt: skip
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+def _rss() -> float:
+    import psutil
+
+    return float(psutil.Process().memory_info().rss / 1e6)
+
+
+def _memory() -> str:
+    if sys.platform == "win32":
+        return f"{_rss():.0f} MB"
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return f"{peak / (1e6 if sys.platform == 'darwin' else 1e3):.0f} MB"
+
+
+def main() -> None:
+    if len(sys.argv) == 4:
+        print(json.dumps(PARTS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))))
+        return
+    images = int(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
+    with tempfile.TemporaryDirectory() as name:
+        environment = {**os.environ, "XDG_CACHE_HOME": f"{name}/cache", "XDG_CONFIG_HOME": f"{name}/config"}
+        print("| what | measured |\n|---|---|")
+        for part in PARTS:
+            command = [sys.executable, __file__, part, name, str(images)]
+            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+            if done.returncode:
+                sys.exit(done.stderr)
+            for what, value in json.loads(done.stdout.splitlines()[-1]).items():
+                print(f"| {what} | {value} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

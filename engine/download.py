@@ -87,6 +87,7 @@ def fetch(
     *,
     report: Report = lambda done, total: None,
     stop: Callable[[], bool] = lambda: False,
+    notice: Callable[[str], None] = lambda text: None,
     patience: Patience | None = None,
     mirror: str | None = None,
 ) -> Path:
@@ -96,6 +97,7 @@ def fetch(
         report: called with bytes done and bytes in all (None when the server does not say), often; ``done`` may go
             back when the transfer starts again.
         stop: asked about ten times a second or at every piece that arrives; True ends the transfer, what came is kept.
+        notice: called with a line about each failure after which it is tried again.
         patience: waiting and new attempts; the default suits a person at a desk.
         mirror: base address in place of ``$POSEAPP_MODEL_MIRROR``; "" for none.
 
@@ -111,7 +113,7 @@ def fetch(
         with locked(item.target.with_name(f".{item.target.name}.lock"), waiting=lambda: _ask(stop)):
             # Whoever held the lock before may have brought it.
             if not (item.target.is_file() and has_digest(item.target, item.digest)):
-                _Transfer(item, report, stop, patience or Patience()).run(addresses(item.url, mirror))
+                _Transfer(item, report, stop, notice, patience or Patience()).run(addresses(item.url, mirror))
     except OSError as error:  # of the network: caught where it is used
         raise _not_written(item, error) from None
     return item.target
@@ -182,6 +184,7 @@ class _Transfer:
     item: Download
     report: Report
     stop: Callable[[], bool]
+    notice: Callable[[str], None]
     patience: Patience
     total: int | None = None
     version: str = ""
@@ -246,7 +249,9 @@ class _Transfer:
                 if failures > self.patience.retries:
                     raise Hopeless(str(broken)) from None
                 wait = self.patience.backoff_seconds * 2 ** max(failures - 1, 0)
-                self._wait(min(max(wait, broken.wait), LONGEST_WAIT_SECONDS))
+                wait = min(max(wait, broken.wait), LONGEST_WAIT_SECONDS)
+                self.notice(f"{broken}; trying again in {wait:.0f} s")
+                self._wait(wait)
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds

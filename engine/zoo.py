@@ -258,12 +258,12 @@ def main(argv: Sequence[str]) -> int:
     listing = commands.add_parser("list", help="show every model")
     listing.add_argument("--json", action="store_true", help="as JSON, with every detail")
     listing.add_argument("--task", choices=TASKS, help="only these")
-    from engine.zoo_download import VERBS, add_verbs, run_verb  # which needs this module
+    from engine.zoo_download import VERBS, add_verbs, run_verb  # not for a window that only lists
 
     add_verbs(commands)
     options = parser.parse_args(argv)
     if options.command in VERBS:
-        return run_verb(options)
+        return run_verb(options, find_model, list_models)
     entries = list_models(options.task)
     sys.stdout.write(_as_json(entries) if options.json else _as_table(entries))
     return OK

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from engine.cli import BAD_INPUT, OK, Progress, add_progress_option, fail
 from engine.contract.errors import Cancelled, ModelError
 from engine.download import MIRROR_VARIABLE, Download, fetch, has_digest
-from engine.zoo import ModelEntry, find_model, list_models
 
 VERBS = ("download", "verify", "path")
+
+
+class Weights(Protocol):
+    """What is needed to know of a model: a part of ``engine.zoo.ModelEntry``, which imports this module."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def file(self) -> Path | None: ...
+    @property
+    def weights_file(self) -> Path | None: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def problems(self) -> Sequence[str]: ...
 
 
 def add_verbs(commands: Any) -> None:
@@ -32,21 +52,26 @@ def add_verbs(commands: Any) -> None:
     path.add_argument("id", metavar="ID", help="a model of the list")
 
 
-def run_verb(options: argparse.Namespace) -> int:
+def run_verb(
+    options: argparse.Namespace, find: Callable[[str], Weights], every: Callable[[], Sequence[Weights]]
+) -> int:
     """Do what the command line asks for; returns the exit status.
+
+    Args:
+        find, every: ``find_model`` and ``list_models`` of ``engine.zoo``.
 
     Raises:
         ModelError: no model of that name.
         Cancelled: the user stopped it.
     """
     if options.command == "download":
-        return _download([find_model(name) for name in options.ids], options.progress)
+        return _download([find(name) for name in options.ids], options.progress)
     if options.command == "verify":
-        return _verify([find_model(name) for name in options.ids])
-    return _path(find_model(options.id))
+        return _verify([find(name) for name in options.ids] or every(), named=bool(options.ids))
+    return _path(find(options.id))
 
 
-def download_of(entry: ModelEntry) -> Download:
+def download_of(entry: Weights) -> Download:
     """What there is to fetch for a published model.
 
     Raises:
@@ -73,8 +98,14 @@ class ByteProgress(Progress):
             self._bar.total = total
         self.step(done - self.done)
 
+    def notice(self, text: str) -> None:
+        """What went wrong and is tried again."""
+        self.event({"event": "retry", "what": self.what, "reason": text})
+        if self._bar is not None:
+            tqdm.write(f"{self.what}: {text}", file=sys.stderr)
 
-def _download(entries: Sequence[ModelEntry], mode: str) -> int:
+
+def _download(entries: Sequence[Weights], mode: str) -> int:
     status = OK
     for entry in entries:
         if entry.source != "published":
@@ -83,7 +114,7 @@ def _download(entries: Sequence[ModelEntry], mode: str) -> int:
         try:
             item = download_of(entry)
             with ByteProgress(mode, entry.id) as progress:
-                path = fetch(item, report=progress.report)
+                path = fetch(item, report=progress.report, notice=progress.notice)
         except Cancelled:
             raise
         except ModelError as error:  # the others may still be had
@@ -101,13 +132,13 @@ def _tell(mode: str, name: str, path: Path | None, text: str) -> None:
         sys.stdout.flush()
 
 
-def _verify(entries: Sequence[ModelEntry]) -> int:
+def _verify(entries: Sequence[Weights], *, named: bool) -> int:
     """One line for each model; the status tells whether all are as published."""
     status = OK
-    for entry in entries or [entry for entry in list_models() if entry.source == "published"]:
+    for entry in entries:
         path = entry.file or entry.weights_file
         here = path is not None and path.is_file()
-        if not here and not entries:
+        if not named and not (here and entry.source == "published"):
             continue
         if path is None or not here:
             verdict, status = "missing", BAD_INPUT
@@ -121,7 +152,7 @@ def _verify(entries: Sequence[ModelEntry]) -> int:
     return status
 
 
-def _path(entry: ModelEntry) -> int:
+def _path(entry: Weights) -> int:
     path = entry.file or entry.weights_file
     if path is None:
         download_of(entry)

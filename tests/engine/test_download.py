@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import io
@@ -487,11 +488,11 @@ ID = "coco_res50_256x192"
 @pytest.fixture
 def published(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """The server's body is what a row of the table has published; returns the file's name."""
-    from engine import zoo_download
-    from engine.zoo import find_model, replace
+    from engine import zoo
 
-    entry = replace(find_model(ID), digest=DIGEST)
-    monkeypatch.setattr(zoo_download, "find_model", lambda name: entry if name == ID else find_model(name))
+    find_model = zoo.find_model
+    entry = dataclasses.replace(find_model(ID), digest=DIGEST)
+    monkeypatch.setattr(zoo, "find_model", lambda name: entry if name == ID else find_model(name))
     monkeypatch.setenv(download_module.MIRROR_VARIABLE, server.address)
     assert entry.weights_file is not None
     return entry.weights_file.name
@@ -518,6 +519,7 @@ def test_download_verify_and_path(server: Server, published: str, capsys: pytest
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert events[-2] == {"event": "downloaded", "id": ID, "file": str(target)}
     assert events[-1]["id"] == "movenet_thunder"
+    assert [event["reason"][:12] for event in events if event["event"] == "retry"] == ["the connecti"]
     progress = [event for event in events if event["event"] == "progress"]
     assert (progress[-1]["done"], progress[-1]["total"]) == (len(BODY), len(BODY))
 

@@ -27,7 +27,7 @@ from engine.foreign_records import (
     plain_key,
 )
 
-MAX_INSTRUCTIONS = 20_000_000  # a training file with 500,000 iterations of history has some 100,000
+MAX_INSTRUCTIONS = 5_000_000  # a training file with years of history has some 100,000: histories are arrays
 PICKLE_PROTOCOL = 2  # the one torch writes and its restricted unpickler reads
 # What NEWOBJ may make, what BUILD may give a state to.
 NEW_CLASSES = (HistoryBuffer,)

@@ -60,6 +60,7 @@ class PoseModel:
         detector: str | Path | None = None,
         device: str | torch.device = "auto",
         weights: str | Path | None = None,
+        backend: str = "torch",
     ) -> Self:
         """Load a pose model with its detector.
 
@@ -68,6 +69,7 @@ class PoseModel:
             detector: id or checkpoint file; "none" = the whole image is the box; None = the one that the model names.
             device: "auto", "cpu", "cuda" or "mps".
             weights: other weights for the pose network.
+            backend: what runs the pose network (``engine.backends``).
 
         Raises:
             ModelError: unknown, unreadable or unfit model, weights, detector or device.
@@ -76,7 +78,7 @@ class PoseModel:
         if detector is not None and str(detector) != NO_DETECTOR and find_model(detector).task != "detector":
             raise ModelError("is a pose model; --detector wants a detector", where=detector)
         entry = find_model(model)
-        return cls(Predictor.load(model, chosen, weights), entry.detector if detector is None else detector)
+        return cls(Predictor.load(model, chosen, weights, backend), entry.detector if detector is None else detector)
 
     @property
     def detector(self) -> Detector:

@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
     _prepare_process()
     from engine.pipeline import PoseModel
 
-    model = PoseModel.load(options.model, options.detector, options.device, options.weights)
+    model = PoseModel.load(options.model, options.detector, options.device, options.weights, options.backend)
     category, is_known = choose_category(dataset.categories, model.schema, model.category)
     sources = _with_boxes(options, sources, dataset, category, model.schema)
     if sources and sources[0].boxes is None and not model.takes_whole_image:
@@ -102,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
         help=f"drop weaker detections (default: the detector's; {EVALUATION_BOX_THRESHOLD} for results)",
     )
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps", help="(default: %(default)s)")
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "torch", "torch-bf16", "onnxruntime", "openvino", "openvino-bf16"),
+        default="torch",
+        help="what runs the pose network on a processor; auto measures once and takes the fastest that gives the same "
+        "keypoints (default: %(default)s)",
+    )
     parser.add_argument("--batch", type=_positive, default=16, metavar="N", help="crops at once (default: %(default)s)")
     parser.add_argument("--overlay", metavar="DIR", help="also write the images with the poses drawn")
     add_progress_option(parser)

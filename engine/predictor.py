@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -56,6 +56,7 @@ class Predictor:
         info: what the checkpoint says.
         schema: the keypoints it finds.
         device: where the network runs.
+        backend: what runs it: "torch", "onnxruntime", ... (``engine.backends``).
         detector_id: the detector that goes with it, as the checkpoint names it; None when there is none.
     """
 
@@ -68,7 +69,8 @@ class Predictor:
         self.detector_id = info.detector
         self.category = self.schema.category or (info.categories[0] if info.categories else "person")
         self._codec = codec_from_dict(info.codec, info.input_size)
-        self._network = network.to(self.device).eval()
+        self._network: Callable[[Tensor], Outputs] = network.to(self.device).eval()
+        self.backend = "torch"
         upstream = info.conventions.get("flip") == "upstream"
         indices = self.schema.upstream_flip_indices if upstream else self.schema.flip_indices
         self._flip = torch.from_numpy(indices.copy()).to(self.device)
@@ -84,11 +86,14 @@ class Predictor:
         id_or_path: str | Path = DEFAULT_MODEL,
         device: str | torch.device = "auto",
         weights: str | Path | None = None,
+        backend: str = "torch",
     ) -> Self:
         """Load by id of the model table or from a checkpoint file.
 
         Args:
             weights: other weights for the same architecture.
+            backend: "torch", "onnxruntime", "openvino" or "auto" (``engine.backends``); graphics cards only take
+                "torch" and "auto".
 
         Raises:
             ModelError: no such model, not a pose model, weights that do not fit, or the device is not available.
@@ -97,7 +102,19 @@ class Predictor:
         network, info = load_network(id_or_path, weights, chosen)
         if info.task != "pose":
             raise ModelError("is a detector; --model wants a pose model", where=id_or_path)
-        return cls(network, info, chosen)
+        predictor = cls(network, info, chosen)
+        if chosen.type == "cpu":
+            predictor._use(backend, network)
+        elif backend not in ("auto", "torch"):
+            raise ModelError(f"the backend {backend!r} runs on the processor; give --device cpu with it")
+        return predictor
+
+    def _use(self, backend: str, network: nn.Module) -> None:
+        from engine.backends.choice import load_runner
+
+        with torch.inference_mode():
+            runner = load_runner(backend, network, self.info)
+        self._network, self.backend = runner, runner.name
 
     def predict(
         self,
@@ -185,7 +202,7 @@ class Predictor:
         outputs = self._network(x)
         if isinstance(outputs, Tensor):
             return outputs[:, self._channels], None
-        visible = outputs.pop("visibility", None)
+        visible = outputs.get("visibility")
         if visible is None:
             return outputs, None
         return outputs["heatmap"][:, self._channels], visible[:, self._channels]

@@ -1,0 +1,50 @@
+"""A model as an ONNX file.
+
+    python -m engine.export ID|FILE --out m.onnx [--weights FILE] [--decode]
+
+The file takes any number of crops at once. What was written is run with onnxruntime and compared with the network.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.cli import OK, Parser, run
+from engine.contract.errors import ModelError
+
+# Float32 sums in another order; heatmaps are of the order of 1.
+TOLERANCE = 1e-3
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = Parser(prog="python -m engine.export", description="Write a pose model as an ONNX file.")
+    parser.add_argument("model", metavar="ID|FILE")
+    parser.add_argument("--out", required=True, metavar="FILE.onnx", help="the file to write")
+    parser.add_argument("--weights", metavar="FILE", help="other weights for the same architecture")
+    parser.add_argument("--decode", action="store_true", help="give keypoints and scores, not heatmaps")
+    options = parser.parse_args(argv)
+    out = Path(options.out)
+    if out.suffix.lower() != ".onnx":
+        raise ModelError("the name of the file must end in .onnx", where=out)
+
+    from engine.checkpoint import load_network
+    from engine.onnx_file import compare, write_onnx
+
+    network, info = load_network(options.model, options.weights)
+    if info.task != "pose":
+        raise ModelError("is a detector; only pose models can be exported", where=options.model)
+    names = write_onnx(network, info, out, decode=options.decode)
+    differences = compare(out, network, info, decode=options.decode)
+    worst = max(value for name, value in differences.items() if name != "keypoints")
+    shown = ", ".join(f"{name} {differences[name]:.1e}" for name in names)
+    sys.stdout.write(f"{out}: {out.stat().st_size / 1e6:.1f} MB, outputs {', '.join(names)}\n")
+    sys.stdout.write(f"largest difference from the network, run with onnxruntime: {shown}\n")
+    if worst > TOLERANCE:
+        raise ModelError(f"gives other numbers than the network: {shown}", where=out)
+    return OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

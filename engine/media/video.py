@@ -1,0 +1,289 @@
+"""Any frame of a video, exactly, in any order.
+
+Frame i is the i-th frame that a player would show that decodes the file from its start; the same pixels come out
+whether the frame is reached in sequence, by a jump or backwards.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.errors import MediaError
+from engine.media.source import check_index
+from engine.media.video_index import VideoIndex
+from engine.media.video_picture import PictureMaker
+from engine.media.video_scan import read_index
+from engine.media.video_stream import FrameStream
+
+Image = npt.NDArray[np.uint8]
+
+CACHE_BYTES = 256 << 20
+# Going on to a frame costs less than going to its key when so few packets lie before that.
+_NEAR_PACKETS = 24
+_RETRIES = (0, 1, 2, 4, 16)
+
+
+class VideoReader:
+    """Frames of one video. A :class:`~engine.media.source.FrameSource`; belongs to one thread.
+
+    Args:
+        index: of this very file; read or made when not given.
+        cache: folder where indices are kept; none, and the index is made at every opening.
+        cache_bytes: decoded frames (as they leave the decoder) are kept up to this; what was decoded on the way to a
+            frame is kept, so that stepping back costs nothing until it is used up.
+        ahead: decode so many frames ahead, in a thread, while frames are read in sequence.
+
+    Raises:
+        MediaError: missing, no video, or nothing in it can be decoded.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        index: VideoIndex | None = None,
+        *,
+        cache: Path | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        ahead: int = 0,
+    ) -> None:
+        self.path = Path(path)
+        self.index = read_index(self.path, cache) if index is None else index
+        self.frame_count = self.index.frame_count
+        self.size = self.index.size
+        self.problems = list(self.index.problems)
+        self._stream = FrameStream(self.path, self.index.packets, self.index.stream, self.index.damaged)
+        self._picture = PictureMaker(self.index.picture)
+        self._kept = _Kept(cache_bytes)
+        self._latest, self._floor = -1, 0
+        self._lost: set[int] = set()
+        self._last_read = -2
+        self._lock = threading.Lock()
+        self._ahead = _Ahead(self, ahead) if ahead > 0 else None
+
+    def exact_time(self, index: int) -> Fraction:
+        """Seconds from the first frame to this one, exactly as the file has it."""
+        return self.index.exact_time(check_index(index, self.frame_count))
+
+    def time(self, index: int) -> float:
+        """Seconds from the first frame to this one."""
+        return float(self.exact_time(index))
+
+    def read(self, index: int) -> Image:
+        """RGB uint8 (H, W, 3), upright, with square pixels, C-contiguous; the caller's own.
+
+        Raises:
+            IndexError: there is no such frame.
+            MediaError: the frame is damaged, or the file is gone.
+        """
+        check_index(index, self.frame_count)
+        if self._ahead is not None:
+            self._ahead.pause()
+        with self._lock:
+            frame = self._kept.get(index) or self._decode(index)
+        if self._ahead is not None:
+            self._ahead.go_on(index + 1 if index == self._last_read + 1 else None)
+        self._last_read = index
+        return self._picture.rgb(frame)
+
+    def read_near(self, index: int, max_side: int | None = None) -> tuple[int, Image]:
+        """A frame that is quick to get: this one if it is decoded, else the one before it at which decoding starts.
+
+        For scrubbing and thumbnails; with ``max_side`` also made small.
+
+        Returns:
+            The number of the frame, and its picture.
+
+        Raises:
+            IndexError: there is no such frame.
+            MediaError: the frame is damaged, or the file is gone.
+        """
+        check_index(index, self.frame_count)
+        if self._ahead is not None:
+            self._ahead.pause()
+        with self._lock:
+            shown, frame = self._near(index)
+        self._last_read = -2
+        return shown, self._picture.rgb(frame, max_side)
+
+    def key_frames(self) -> npt.NDArray[np.int32]:
+        """Frames at which decoding can start, ascending."""
+        ranks = self.index.rank[self.index.keys]
+        return np.sort(ranks[ranks >= 0])
+
+    def close(self) -> None:
+        """End the thread, close the file, give back the memory. May be called twice."""
+        if self._ahead is not None:
+            self._ahead.end()
+            self._ahead = None
+        with self._lock:
+            self._stream.close()
+            self._kept.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _near(self, index: int) -> tuple[int, av.VideoFrame]:
+        found = self._kept.get(index)
+        if found is not None:
+            return index, found
+        key = int(self.index.keys[self.index.start[index]])
+        rank = int(self.index.rank[key])
+        if rank < 0:
+            return index, self._decode(index)
+        found = self._kept.get(rank)
+        if found is None:
+            self._stream.start(key)
+            came = self._stream.step() + self._stream.drain()
+            self._latest = -1
+            found = next((frame for number, frame in came if number == key), None)
+            if found is None:
+                return index, self._decode(index)
+            self._kept.put(rank, found)
+        return rank, found
+
+    def _decode(self, index: int) -> av.VideoFrame:
+        """Decode up to a frame; the lock is held."""
+        if index not in self._lost:
+            if self._can_go_on(index):
+                frame = self._run_to(index)
+                if frame is not None:
+                    return frame
+            group = int(self.index.start[index])
+            for back in _RETRIES:
+                if back > group and back:
+                    break
+                self._start(group - back)
+                frame = self._run_to(index)
+                if frame is not None:
+                    return frame
+            self._lost.add(index)
+            self.problems.append(f"frame {index} (at {self.time(index):.2f} s) cannot be decoded")
+        raise MediaError(f"frame {index} is damaged and cannot be decoded", where=self.path)
+
+    def _can_go_on(self, index: int) -> bool:
+        if self._stream.position < 0 or self._stream.ended or index <= self._latest:
+            return False
+        key = int(self.index.keys[self.index.start[index]])
+        return key <= self._stream.position + _NEAR_PACKETS
+
+    def _start(self, group: int) -> None:
+        key = int(self.index.keys[group])
+        self._stream.start(key)
+        self._latest = -1
+        # What is shown before the key needs what lies before it: it is not taken from here.
+        self._floor = 0
+        if group:
+            when = self.index.when
+            self._floor = int(np.searchsorted(when[self.index.order], when[key]))
+
+    def _run_to(self, index: int) -> av.VideoFrame | None:
+        """Decode until a frame comes out; None when it does not."""
+        found = None
+        while found is None and not self._stream.ended and self._latest <= index:
+            found = self._step(index)
+        return found
+
+    def _step(self, wanted: int) -> av.VideoFrame | None:
+        """Decode one packet, keep the frames that come out, and return the wanted one if it is among them."""
+        found = None
+        for number, frame in self._stream.step():
+            rank = int(self.index.rank[number])
+            if rank < self._floor:
+                continue
+            self._latest = max(self._latest, rank)
+            self._kept.put(rank, frame)
+            if rank == wanted:
+                found = frame
+        return found
+
+
+class _Kept:
+    """Decoded frames by number, the oldest dropped first when they are more than ``limit`` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._frames: OrderedDict[int, tuple[av.VideoFrame, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, number: int) -> av.VideoFrame | None:
+        found = self._frames.get(number)
+        return None if found is None else found[0]
+
+    def put(self, number: int, frame: av.VideoFrame) -> None:
+        size = sum(plane.buffer_size for plane in frame.planes)
+        before = self._frames.pop(number, None)
+        self._bytes += size - (before[1] if before else 0)
+        self._frames[number] = (frame, size)
+        while self._bytes > self._limit and len(self._frames) > 1:
+            self._bytes -= self._frames.popitem(last=False)[1][1]
+
+    def capacity(self) -> int:
+        """How many frames of the size of those here there is room for."""
+        return max(1, self._limit * len(self._frames) // self._bytes) if self._bytes else 1
+
+    def clear(self) -> None:
+        self._frames.clear()
+        self._bytes = 0
+
+
+class _Ahead:
+    """Decodes the frames that come next while the reader's thread works on those it has."""
+
+    def __init__(self, reader: VideoReader, count: int) -> None:
+        self._reader, self._count = reader, count
+        self._wake = threading.Condition()
+        self._from: int | None = None
+        self._paused = self._ending = False
+        self._thread = threading.Thread(target=self._run, name=f"ahead of {reader.path.name}", daemon=True)
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Leave the decoder to the reader's thread after the packet at hand."""
+        self._paused = True
+
+    def go_on(self, first: int | None) -> None:
+        """Decode from a frame on, or nothing."""
+        with self._wake:
+            self._paused, self._from = False, first
+            self._wake.notify()
+
+    def end(self) -> None:
+        with self._wake:
+            self._ending = self._paused = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._ending and self._from is None:
+                    self._wake.wait()
+                if self._ending:
+                    return
+                first, self._from = self._from, None
+            assert first is not None
+            self._decode(first)
+
+    def _decode(self, first: int) -> None:
+        reader = self._reader
+        while not self._paused:
+            with reader._lock:
+                limit = min(first + self._count, first + reader._kept.capacity() // 2, reader.frame_count) - 1
+                stream = reader._stream
+                if stream.ended or stream.position < 0 or not first - 1 <= reader._latest < limit:
+                    return
+                reader._step(limit)

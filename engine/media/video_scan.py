@@ -1,0 +1,275 @@
+"""Makes the index of a video file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.errors import MediaError
+from engine.media.video_index import (
+    CORRUPT,
+    DISCARD,
+    HIDDEN,
+    KEY,
+    NO_TIME,
+    Packets,
+    Picture,
+    Progress,
+    VideoIndex,
+    content_key,
+    index_path,
+    load_index,
+    save_index,
+)
+from engine.media.video_picture import picture_of
+from engine.media.video_stream import FAULTS, FrameStream, choose_stream, open_container
+
+# At the start so many frames must come out as the container promises before the rest is believed.
+_TRUSTED_FRAMES = 8
+_HEAD_PACKETS = 600
+# The last group of pictures is tried when it is at most so long.
+_TAIL_PACKETS = 120
+_MANY = 1 << 14
+
+Order = npt.NDArray[np.int32]
+
+
+def read_index(path: Path | str, cache: Path | None = None, progress: Progress | None = None) -> VideoIndex:
+    """The index of a video: from the cache folder if it is there, else made and put there.
+
+    Args:
+        progress: called with 0..1 while the file is read; may raise to stop.
+
+    Raises:
+        MediaError: missing, no video, or nothing in it can be decoded.
+    """
+    path = Path(path)
+    key = content_key(path)
+    if cache is not None:
+        found = load_index(index_path(cache, key), key)
+        if found is not None:
+            return found
+    index = build_index(path, key, progress)
+    if cache is not None:
+        try:
+            save_index(index, index_path(cache, key))
+        except OSError:
+            pass  # a folder that cannot be written costs time, not frames
+    return index
+
+
+def build_index(path: Path | str, key: str | None = None, progress: Progress | None = None) -> VideoIndex:
+    """As :func:`read_index`, always anew."""
+    path = Path(path)
+    return _Scan(path, key or content_key(path)).run(progress)
+
+
+class _Scan:
+    """One reading of a file."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path, self._key = path, key
+        self._problems: list[str] = []
+        self._damaged = False
+        self._exhaustive = False
+
+    def run(self, progress: Progress | None) -> VideoIndex:
+        with open_container(self._path) as container:
+            stream = choose_stream(container, self._path)
+            self._number, self._codec = stream.index, stream.codec_context.name
+            self._base = stream.time_base or Fraction(1, 1000)
+            self._rate = stream.average_rate or stream.guessed_rate or Fraction(30)
+            self._aspect = stream.sample_aspect_ratio
+            self._packets = self._demux(container, stream, progress)
+            self._look_for_a_cut(container, stream)
+        if not len(self._packets):
+            raise MediaError("holds no pictures: it is empty or cut short", where=self._path)
+        order = self._predict_order()
+        picture, seen = self._decode_head(order)
+        settled = None if self._exhaustive else _settle(order, seen)
+        order = self._decode_all() if settled is None else self._try_damaged(self._index(settled, picture))
+        if not len(order):
+            raise MediaError("holds no picture that can be decoded", where=self._path)
+        return self._index(order, picture)
+
+    def _index(self, order: Order, picture: Picture) -> VideoIndex:
+        return VideoIndex(
+            self._key, self._number, self._codec, self._base, picture, self._packets, order, self._rate,
+            self._damaged, self._problems,
+        )  # fmt: skip
+
+    def _demux(
+        self, container: av.container.InputContainer, stream: av.VideoStream, progress: Progress | None
+    ) -> Packets:
+        rows: list[tuple[int, int, int, int]] = []
+        is_vp8 = self._codec in ("vp8", "libvpx")
+        length = max(1, container.size)
+        try:
+            for packet in container.demux(stream):
+                size = packet.size
+                if not size:
+                    continue
+                flags = packet.is_keyframe * KEY | packet.is_discard * DISCARD | packet.is_corrupt * CORRUPT
+                if is_vp8 and not memoryview(packet)[0] & 0x10:
+                    flags |= HIDDEN
+                pts, dts = packet.pts, packet.dts
+                rows.append((NO_TIME if pts is None else pts, NO_TIME if dts is None else dts, size, flags))
+                if progress is not None and len(rows) % _MANY == 0 and packet.pos is not None:
+                    progress(min(1.0, max(0.0, packet.pos / length)))
+        except FAULTS as error:
+            self._damaged = True
+            self._problems.append(f"cannot be read to its end ({getattr(error, 'strerror', None) or error})")
+        table = np.array(rows, np.int64).reshape(-1, 4)
+        return Packets(
+            np.ascontiguousarray(table[:, 0]),
+            np.ascontiguousarray(table[:, 1]),
+            table[:, 2].astype(np.int32),
+            table[:, 3].astype(np.uint8),
+        )
+
+    def _look_for_a_cut(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
+        """Files with a table of contents, or a duration in front, tell when their end is missing."""
+        pts = self._packets.pts[self._packets.pts != NO_TIME]
+        if len(stream.index_entries):
+            last = stream.index_entries[len(stream.index_entries) - 1]
+            if last.pos + last.size > container.size > 0:
+                self._cut(pts)
+                return
+        promised = container.duration
+        if promised is None or not len(pts) or len(container.streams) > 1 or "mpegts" in container.format.name:
+            return
+        start = (container.start_time or 0) / av.time_base
+        missing = promised / av.time_base + start - float(pts.max() * self._base)
+        if missing > 1 + 2 / float(self._rate):
+            self._cut(pts)
+
+    def _cut(self, pts: npt.NDArray[np.int64]) -> None:
+        self._damaged = True
+        if not self._problems:
+            until = f" after {float((pts.max() - pts.min()) * self._base):.1f} s" if len(pts) else ""
+            self._problems.append(f"is cut short: the file ends{until}, before its announced end")
+
+    def _predict_order(self) -> Order:
+        """Packets that are shown, by presentation time."""
+        packets = self._packets
+        shown = np.flatnonzero(packets.flags & (DISCARD | HIDDEN) == 0).astype(np.int32)
+        times = packets.pts[shown]
+        without_times = bool((times == NO_TIME).any())
+        if without_times or len(np.unique(times)) < len(times):
+            if not (packets.flags & KEY).all():
+                self._exhaustive = True
+            return shown if without_times else shown[np.argsort(times, kind="stable")]
+        return shown[np.argsort(times, kind="stable")]
+
+    def _decode_head(self, order: Order) -> tuple[Picture, list[int]]:
+        """The first frames that come out, and how they are to be shown."""
+        seen: list[int] = []
+        picture: Picture | None = None
+        packets = self._packets
+        keys = np.flatnonzero(packets.flags & KEY)
+        first = int(keys[0]) if len(keys) else 0
+        stream = FrameStream(self._path, packets, self._number, careful=True)
+        try:
+            stream.start(0)
+            while not stream.ended:
+                for number, frame in stream.step():
+                    if picture is None:
+                        picture = picture_of(frame, self._aspect)
+                    seen.append(number)
+                enough = len([n for n in seen[-2 * _TRUSTED_FRAMES :] if n >= first]) >= _TRUSTED_FRAMES
+                if picture is not None and (enough or stream.position > _HEAD_PACKETS):
+                    break
+        finally:
+            stream.close()
+        if picture is None:
+            raise MediaError("holds no picture that can be decoded", where=self._path)
+        return picture, seen
+
+    def _decode_all(self) -> Order:
+        """The order in which frames come out, where the container does not say it."""
+        stream = FrameStream(self._path, self._packets, self._number, self._damaged)
+        seen: list[int] = []
+        try:
+            stream.start(0)
+            while not stream.ended:
+                seen += [number for number, _ in stream.step()]
+        finally:
+            stream.close()
+        if stream.faults:
+            self._note_faults(stream.faults)
+        return np.array(list(dict.fromkeys(seen)), np.int32)
+
+    def _note_faults(self, count: int) -> None:
+        self._damaged = True
+        self._problems.append(f"is damaged: {count} {'picture' if count == 1 else 'pictures'} cannot be decoded")
+
+    def _try_damaged(self, index: VideoIndex) -> Order:
+        """Decode the groups of pictures that are marked as damaged, and the last one; leave out what does not come."""
+        corrupt = np.flatnonzero(self._packets.flags & CORRUPT)
+        groups = set((np.searchsorted(index.keys, corrupt, "right") - 1).tolist())
+        if len(corrupt):
+            self._damaged = True
+        last = len(index.keys) - 1
+        if len(self._packets) - int(index.keys[last]) <= _TAIL_PACKETS or self._damaged:
+            groups.add(last)
+        lost = sorted(set(self._lost_in(index, groups)))
+        if lost:
+            self._note_lost(index, lost)
+        elif len(corrupt):
+            self._problems.append(_places("is damaged near", index, self._frames_near(index, corrupt)))
+        return np.delete(index.order, lost)
+
+    def _lost_in(self, index: VideoIndex, groups: Iterable[int]) -> list[int]:
+        lost: list[int] = []
+        stream = FrameStream(self._path, self._packets, self._number, careful=True)
+        try:
+            for group in sorted(groups):
+                wanted = np.flatnonzero(index.start == group)
+                if not len(wanted):
+                    continue
+                missing = set(wanted.tolist())
+                stream.start(int(index.keys[group]))
+                latest = -1
+                while missing and not stream.ended and latest <= wanted[-1]:
+                    for number, _ in stream.step():
+                        latest = max(latest, int(index.rank[number]))
+                        missing.discard(int(index.rank[number]))
+                lost += missing
+        finally:
+            stream.close()
+        return lost
+
+    def _note_lost(self, index: VideoIndex, lost: list[int]) -> None:
+        self._damaged = True
+        count = f"{len(lost)} {'picture' if len(lost) == 1 else 'pictures'}"
+        self._problems.append(_places(f"is damaged: {count} cannot be decoded, near", index, lost))
+
+    @staticmethod
+    def _frames_near(index: VideoIndex, packets: npt.NDArray[np.int64]) -> list[int]:
+        return [int(rank) for rank in index.rank[packets] if rank >= 0] or [0]
+
+
+def _places(text: str, index: VideoIndex, frames: list[int]) -> str:
+    seconds = list(dict.fromkeys(f"{index.times[frame]:.1f}" for frame in frames))
+    more = f" and {len(seconds) - 3} more places" if len(seconds) > 3 else ""
+    return f"{text} {', '.join(seconds[:3])} s{more}"
+
+
+def _settle(order: Order, seen: list[int]) -> Order | None:
+    """The predicted order without the frames of the start that did not come out; None when it is another order."""
+    if not seen:
+        return order
+    place = {int(number): i for i, number in enumerate(order[: len(seen) + _HEAD_PACKETS])}
+    if any(number not in place for number in seen):
+        return None
+    ranks = [place[number] for number in seen]
+    if any(b <= a for a, b in pairwise(ranks)):
+        return None
+    came = set(ranks)
+    return np.delete(order, [rank for rank in range(ranks[-1]) if rank not in came])

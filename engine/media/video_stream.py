@@ -1,0 +1,242 @@
+"""Packets of a video file, taken up at any key packet, and the frames that come out of them.
+
+Every packet is decoded with its number in the index in the place of its time, and the decoder hands that on with the
+frame. So a frame's identity does not depend on times, which files get wrong in many ways.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import av.error
+import av.logging
+
+from engine.contract.errors import MediaError
+from engine.media.video_index import KEY, NO_TIME, Packets
+
+# Every fault becomes a MediaError or a problem with the file's name; the library's lines on standard error repeat it.
+av.logging.set_level(None)
+
+_MAX_THREADS = 4
+# A stream that was entered at the wrong place is left again after so many packets that the index does not know.
+_STRANGERS = 32
+FAULTS = (av.error.FFmpegError, ValueError, OSError, EOFError)
+
+Numbered = list[tuple[int, av.VideoFrame]]
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Raises MediaError when the file is missing, empty or no video."""
+    try:
+        return av.open(os.fspath(path), metadata_errors="replace")
+    except FileNotFoundError:
+        raise MediaError("does not exist", where=path) from None
+    except FAULTS as error:
+        if path.is_dir():
+            raise MediaError("is a folder, not a video", where=path) from None
+        if path.exists() and not path.stat().st_size:
+            raise MediaError("is empty (0 bytes)", where=path) from None
+        why = getattr(error, "strerror", None) or error
+        raise MediaError(f"cannot be opened as a video, it is damaged or cut short ({why})", where=path) from None
+
+
+def choose_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The first video that is no cover picture; packets of all other streams are skipped when the file is read.
+
+    Raises:
+        MediaError: there is none, or nothing to decode it with.
+    """
+    videos = [
+        s for s in container.streams.video if s.codec_context is not None and not (int(s.disposition) & _COVER)
+    ] or list(container.streams.video)
+    if not videos:
+        raise MediaError("holds no video", where=path)
+    if videos[0].codec_context is None:
+        raise MediaError("is coded in a way that cannot be decoded here", where=path)
+    only(container, videos[0])
+    return videos[0]
+
+
+def only(container: av.container.InputContainer, stream: av.VideoStream) -> None:
+    """Let the container skip every other stream."""
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = "all"
+
+
+_COVER = int(av.stream.Disposition.attached_pic)
+
+
+class FrameStream:
+    """Decodes a file from any key packet onwards.
+
+    Args:
+        packets: what the file holds; numbers of packets refer to it.
+        stream: number of the video stream in the file.
+        careful: decode one frame at a time, so that one that is damaged takes no other with it.
+
+    Attributes:
+        position: number of the packet that is decoded next; -1 before the first :meth:`start`.
+        ended: all packets are decoded and all frames are out.
+        faults: how many packets could not be decoded.
+    """
+
+    def __init__(self, path: Path, packets: Packets, stream: int, careful: bool = False) -> None:
+        self._path, self._packets, self._number, self._careful = path, packets, stream, careful
+        self._container: av.container.InputContainer | None = None
+        self._coming: Iterator[av.Packet] = iter(())
+        self._held: av.Packet | None = None
+        self._seeks = True
+        self.position, self.ended, self.faults = -1, False, 0
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._coming, self._held = iter(()), None
+            self._container.close()
+            self._container = None
+            self.position = -1
+
+    def start(self, key: int) -> None:
+        """Go to a key packet, so that it is the one decoded next.
+
+        Raises:
+            MediaError: the file has changed or can no longer be read.
+        """
+        self.ended = False
+        if key > 0 and self._seeks and self._seek(key):
+            return
+        self._reopen()
+        while self.position < key:
+            if self._next() is None:
+                raise MediaError("has changed or can no longer be read", where=self._path)
+            self.position += 1
+
+    def step(self) -> Numbered:
+        """Decode one packet; at the end of the file, what the decoder has kept back.
+
+        Returns:
+            Frames that came out, with the numbers of their packets, in the order in which they are shown.
+        """
+        packet = self._next()
+        if packet is None:
+            self.ended = True
+            return self._decode(None)
+        packet.pts = packet.dts = self.position
+        self.position += 1
+        return self._decode(packet)
+
+    def drain(self) -> Numbered:
+        """Take out what the decoder has kept back. Then :meth:`start` again."""
+        self.ended, self.position = True, -1
+        return self._decode(None)
+
+    def _decode(self, packet: av.Packet | None) -> Numbered:
+        assert self._container is not None
+        try:
+            if packet is not None:
+                frames = packet.decode()
+            else:
+                frames = self._container.streams[self._number].decode(None)  # type: ignore[attr-defined]
+        except FAULTS:
+            self.faults += 1
+            return []
+        count = len(self._packets)
+        return [(frame.pts, frame) for frame in frames if frame.pts is not None and 0 <= frame.pts < count]
+
+    def _next(self) -> av.Packet | None:
+        packet, self._held = self._held, None
+        try:
+            while packet is None:
+                packet = next(self._coming, None)
+                if packet is None:
+                    return None
+                packet = packet if packet.size else None
+        except FAULTS:
+            return None
+        # What comes after the last packet that the index knows is not part of the video.
+        return None if self.position >= len(self._packets) else packet
+
+    def _seek(self, key: int) -> bool:
+        """Go to a key by its time. False where the file does not lead there."""
+        if self._container is None:
+            self._reopen()
+        assert self._container is not None
+        keys = [key]
+        before = key
+        for back in (1, 8):
+            while before > 0 and back:
+                before -= 1
+                back -= bool(self._packets.flags[before] & KEY)
+            keys.append(before)
+        for target in keys:
+            time = self._time(target)
+            if time is None:
+                continue
+            try:
+                self._container.seek(time, stream=self._container.streams[self._number], backward=True)
+                self._coming, self._held = self._container.demux(self._container.streams[self._number]), None
+                if self._find(key):
+                    return True
+            except FAULTS:
+                continue
+        self._seeks = False  # this file does not lead to its keys: it is read from its start from now on
+        return False
+
+    def _time(self, packet: int) -> int | None:
+        for times in (self._packets.dts, self._packets.pts):
+            if times[packet] != NO_TIME:
+                return int(times[packet])
+        return None
+
+    def _find(self, key: int) -> bool:
+        """Read on to the key. False when it is passed already, or packets come that the index has otherwise."""
+        self.position = 0
+        strangers = 0
+        number = -1
+        while strangers < _STRANGERS:
+            packet = self._next()
+            if packet is None:
+                return False
+            if number < 0:
+                number = self._recognise(packet, key)
+                if number < 0:
+                    strangers += 1
+                    continue
+            elif not self._is(packet, number):
+                return False
+            if number >= key:
+                self.position, self._held = key, packet
+                return number == key
+            number += 1
+        return False
+
+    def _recognise(self, packet: av.Packet, key: int) -> int:
+        """Number of a packet at or before the key, or of the first behind it; -1 for one that the index has not."""
+        if packet.pts is None:
+            return -1
+        found = (self._packets.pts == packet.pts).nonzero()[0]
+        found = found[self._packets.size[found] == packet.size]
+        return int(found[0]) if len(found) == 1 else -1
+
+    def _is(self, packet: av.Packet, number: int) -> bool:
+        if number >= len(self._packets) or packet.size != self._packets.size[number]:
+            return False
+        return packet.pts is None or packet.pts == self._packets.pts[number]
+
+    def _reopen(self) -> None:
+        self.close()
+        self._container = open_container(self._path)
+        try:
+            stream = self._container.streams[self._number]
+        except IndexError:
+            raise MediaError("has changed since its index was made", where=self._path) from None
+        assert isinstance(stream, av.VideoStream)
+        only(self._container, stream)
+        context = stream.codec_context
+        context.thread_type = "SLICE" if self._careful else "AUTO"
+        context.thread_count = 1 if self._careful else min(_MAX_THREADS, os.cpu_count() or 1)
+        self._coming = self._container.demux(stream)
+        self.position = 0

@@ -1,0 +1,102 @@
+"""Damaged and foreign files: what can be read is read, and what is wrong is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.contract.errors import MediaError
+from engine.media.video import VideoReader
+from tests.engine.media.video_clips import X264, Clip, make, number_in
+
+
+@pytest.mark.parametrize(
+    ("clip", "keep"),
+    [
+        (Clip("start.mp4", "libx264", X264, container_options={"movflags": "faststart"}), 0.6),
+        (Clip("fragments.mp4", "libx264", X264, container_options={"movflags": "frag_keyframe+empty_moov"}), 0.7),
+        (Clip("cut.mkv", "libx264", X264), 0.55),
+        (Clip("cut.ts", "libx264", X264), 0.5),
+        (Clip("cut.avi", "mjpeg", pix_fmt="yuvj420p"), 0.5),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_file_cut_short_gives_its_start(tmp_path: Path, clip: Clip, keep: float) -> None:
+    path = make(clip, tmp_path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with VideoReader(path) as reader:
+        assert 20 < reader.frame_count < 150
+        readable = 0
+        for i in range(reader.frame_count):
+            image = reader.read(i)
+            try:
+                readable += number_in(image) == i
+            except AssertionError:
+                pass
+        # The last picture may be a part of one.
+        assert readable >= reader.frame_count - 1
+        if clip.name != "cut.ts":  # nothing in a transport stream says where it was to end
+            assert reader.problems
+            assert "cut short" in reader.problems[0] or "damaged" in reader.problems[0]
+
+
+def test_a_damaged_middle_costs_its_own_pictures_only(tmp_path: Path) -> None:
+    path = make(Clip("hurt.mp4", "libx264", {**X264, "g": "10"}), tmp_path)
+    data = bytearray(path.read_bytes())
+    with VideoReader(path) as reader:
+        sizes = reader.index.packets.size.astype(np.int64)
+    start = data.index(b"mdat") + 4
+    begin = start + int(sizes[:60].sum()) + 4
+    data[begin : begin + 300] = b"\xff" * 300
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        assert reader.frame_count == 150
+        good, lost = 0, 0
+        for i in [*range(150), 140, 3, 77]:
+            try:
+                good += number_in(reader.read(i)) == i
+            except (MediaError, AssertionError):
+                lost += 1
+        assert good >= 125
+        for i in [*range(50), *range(80, 150)]:
+            assert number_in(reader.read(i)) == i
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"this is a letter, no video\n" * 50, "cannot be opened as a video|holds no video"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0" * 500, "cannot be opened as a video"),
+        (bytes(range(256)) * 64, "cannot be opened as a video|holds no|no picture"),
+    ],
+    ids=["empty", "text", "no table", "noise"],
+)
+def test_what_is_no_video_is_said_so(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=message) as caught:
+        VideoReader(path)
+    assert "film.mp4" in str(caught.value)
+
+
+def test_a_folder_and_a_missing_file_are_said_so(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="does not exist"):
+        VideoReader(tmp_path / "gone.mp4")
+    with pytest.raises(MediaError, match="is a folder"):
+        VideoReader(tmp_path)
+
+
+def test_a_file_that_changes_under_the_reader_is_an_error_not_another_picture(tmp_path: Path) -> None:
+    path = make(Clip("a.mp4", "libx264", X264), tmp_path)
+    with VideoReader(path) as reader:
+        index = reader.index
+    make(Clip("a.mp4", "libx264", {**X264, "g": "7"}, frames=40), tmp_path)
+    with VideoReader(path, index) as reader, pytest.raises(MediaError):
+        reader.read(149)
+    path.unlink()
+    with VideoReader(path, index) as reader, pytest.raises(MediaError, match="does not exist"):
+        reader.read(3)

@@ -1,0 +1,138 @@
+"""Little videos whose frames carry their number: 12 blocks, white for 1, most significant first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+WIDTH, HEIGHT = 160, 96
+COLUMNS, ROWS = 4, 3
+Image = npt.NDArray[np.uint8]
+
+
+def picture(number: int) -> Image:
+    """RGB (96, 160, 3) uint8 that carries ``number`` (0..4095)."""
+    bits = [(number >> (11 - place)) & 1 for place in range(12)]
+    blocks = np.array(bits, np.uint8).reshape(ROWS, COLUMNS) * 220 + 16
+    grey = blocks.repeat(HEIGHT // ROWS, 0).repeat(WIDTH // COLUMNS, 1)
+    return np.repeat(grey[:, :, None], 3, 2)
+
+
+def number_in(image: Image) -> int:
+    """The number that an upright picture of any size carries.
+
+    Raises:
+        AssertionError: a block is neither black nor white.
+    """
+    height, width = image.shape[:2]
+    number = 0
+    for row in range(ROWS):
+        for column in range(COLUMNS):
+            y, x = int((row + 0.5) * height / ROWS), int((column + 0.5) * width / COLUMNS)
+            level = float(image[y - 3 : y + 4, x - 3 : x + 4].mean())
+            assert level < 70 or level > 185, f"block {row},{column} is grey ({level:.0f})"
+            number = number << 1 | (level > 128)
+    return number
+
+
+@dataclass(frozen=True)
+class Clip:
+    """How to make one video.
+
+    Attributes:
+        times: presentation times of the frames in ``time_base``; None = 0, 1, 2, ...
+        shift: added to the times of the coded packets (negative: the start is cut away by an edit list).
+    """
+
+    name: str
+    codec: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    pix_fmt: str = "yuv420p"
+    frames: int = 150
+    times: Sequence[int] | None = None
+    time_base: Fraction = Fraction(1, 30)
+    shift: int = 0
+    aspect: Fraction | None = None
+    turn: int = 0
+    flip: bool = False
+    format: str | None = None
+    container_options: Mapping[str, str] = field(default_factory=dict)
+    drop: Callable[[int, av.Packet], bool] | None = None
+
+
+def make(clip: Clip, folder: Path) -> Path:
+    """Write the video and return its path."""
+    path = folder / clip.name
+    times = clip.times if clip.times is not None else range(clip.frames)
+    rate = Fraction(1) / clip.time_base if clip.times is None else Fraction(30)
+    with av.open(str(path), "w", format=clip.format, options=dict(clip.container_options)) as container:
+        stream = container.add_stream(clip.codec, rate=rate, options=dict(clip.options))
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, clip.pix_fmt
+        stream.codec_context.time_base = clip.time_base
+        stream.codec_context.thread_count = 1
+        if clip.aspect is not None:
+            stream.codec_context.sample_aspect_ratio = clip.aspect
+        if clip.turn or clip.flip:
+            stream.set_display_rotation(clip.turn, hflip=clip.flip)
+        packets = 0
+        for number, time in enumerate([*times, None]):
+            frame = None
+            if time is not None:
+                frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24").reformat(format=clip.pix_fmt)
+                frame.pts, frame.time_base = time, clip.time_base
+            for packet in stream.encode(frame):
+                if packet.pts is not None:
+                    packet.pts += round(clip.shift * clip.time_base / packet.time_base)
+                if packet.dts is not None:
+                    packet.dts += round(clip.shift * clip.time_base / packet.time_base)
+                packets += 1
+                if clip.drop is None or not clip.drop(packets - 1, packet):
+                    container.mux(packet)
+    return path
+
+
+def _vfr(count: int) -> list[int]:
+    steps = np.random.default_rng(5).integers(1, 9, count)
+    return np.cumsum(steps).tolist()
+
+
+X264 = {"preset": "veryfast", "g": "48", "bf": "3", "x264-params": "b-pyramid=normal:threads=1:scenecut=0"}
+OPEN = {**X264, "g": "24", "x264-params": "open-gop=1:b-pyramid=normal:threads=1:scenecut=0:keyint=24"}
+X265 = {"preset": "ultrafast", "g": "32", "x265-params": "log-level=none:open-gop=1:bframes=3:keyint=32:pools=none"}
+VP = {"g": "40", "deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "16"}
+
+CLIPS = [
+    Clip("bframes.mp4", "libx264", X264),
+    Clip("opengop.mp4", "libx264", OPEN),
+    Clip("plain.mkv", "libx264", X264),
+    Clip("stream.ts", "libx264", X264),
+    Clip("opengop.ts", "libx264", OPEN),
+    Clip("hevc.mp4", "libx265", X265),
+    Clip("hevc.mkv", "libx265", X265),
+    Clip("mjpeg.avi", "mjpeg", pix_fmt="yuvj420p"),
+    Clip("mpeg4.mp4", "mpeg4", {"g": "12", "bf": "2"}),
+    Clip("mpeg4.avi", "mpeg4", {"g": "12", "bf": "2"}),
+    Clip("mpeg2.mpg", "mpeg2video", {"g": "15", "bf": "2", "b": "2M"}),
+    Clip("vp9.webm", "libvpx-vp9", VP),
+    Clip("vp8.webm", "libvpx", {**VP, "deadline": "good", "b": "500k"}),
+    Clip("av1.mp4", "libsvtav1", {"g": "40", "preset": "10", "crf": "20"}),
+    Clip("tenbit.mp4", "libx264", X264, pix_fmt="yuv420p10le"),
+    Clip("vfr.mp4", "libx264", X264, times=_vfr(150), time_base=Fraction(1, 600)),
+    Clip("vfr.mkv", "libx264", X264, times=_vfr(150), time_base=Fraction(1, 600)),
+    Clip("cut.mp4", "libx264", X264, shift=-45, container_options={"use_editlist": "1"}),
+    Clip("late.mp4", "libx264", X264, shift=45, container_options={"use_editlist": "1"}),
+    Clip("turned.mp4", "libx264", X264, turn=90),
+    Clip("mirrored.mp4", "libx264", X264, flip=True),
+    Clip("wide.mp4", "libx264", X264, aspect=Fraction(4, 3)),
+    Clip("fragments.mp4", "libx264", X264, container_options={"movflags": "frag_keyframe+empty_moov"}),
+    Clip("raw.h264", "libx264", X264, format="h264"),
+    Clip("headless.ts", "libx264", OPEN, drop=lambda n, p: n < 30),
+    Clip("leading.mp4", "libx264", OPEN, drop=lambda n, p: n < 24),
+    Clip("prores.mov", "prores_ks", pix_fmt="yuv422p10le"),
+]  # fmt: skip

@@ -74,6 +74,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("select_all", "Select all poses", EDIT, ("Ctrl+A",), "select", "Select every pose of the frame", "frame",
            group=2),
 
+    Action("settings", "Settings...", EDIT, ("Ctrl+,",), "settings", "Keys, look, and where things lie", group=3),
+
     Action("tool_edit", "Edit", POSE, ("V",), "select", "Select and drag points; drag empty ground to pan", "frame",
            "tool:edit", toolbar=1),
     Action("tool_box", "New pose by box", POSE, ("N", "R"), "box", "Draw a box; the model fills in the pose", "frame",

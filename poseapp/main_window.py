@@ -30,6 +30,7 @@ from poseapp.jobs.inference import ModelHost
 from poseapp.jobs.runner import JobRunner
 from poseapp.jobs.thumbnail_store import ThumbnailStore
 from poseapp.jobs.training import TrainingRun
+from poseapp.keymap import changes_of, with_changes
 from poseapp.opening import Opener
 from poseapp.panels.banner import ReadOnlyBanner
 from poseapp.panels.empty import EmptyPage
@@ -88,6 +89,7 @@ class MainWindow(QMainWindow):
         self.palette_box = CommandPalette(self, self._palette_actions)
         self.keys_sheet = KeysSheet(self)
         self.link = CanvasLink(self.context, self)
+        self._apply_keys()
         self._connect()
         self._restore()
         self._show_project()
@@ -214,6 +216,16 @@ class MainWindow(QMainWindow):
 
     def show_palette(self) -> None:
         self.palette_box.open()
+
+    def set_keys(self, keymap: dict[str, tuple[str, ...]]) -> None:
+        """Use these keys from now on and remember them."""
+        self.settings.keep_key_changes(changes_of(keymap))
+        self._apply_keys()
+
+    def _apply_keys(self) -> None:
+        keymap = with_changes(self.settings.key_changes())
+        self.actions_now.set_keys(keymap)
+        self.keys_sheet.set_keys(keymap)
 
     def show_keys(self) -> None:
         self.keys_sheet.open()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings
 
-from poseapp.canvas.palette import ColorMode
+from poseapp.canvas.palette import OWN_COLORS, ColorMode
 from poseapp.canvas.style import CanvasStyle
 
 ORGANISATION = "poseapp"
 APPLICATION = "poseapp"
 DEFAULT_MODEL = "movenet_thunder"
 THEMES = ("system", "dark", "light")
-_STYLE_KEYS = ("point_size", "line_width", "color_mode", "show_labels", "show_bones", "show_boxes")
+_STYLE_KEYS = ("point_size", "line_width", "color_mode", "show_labels", "show_bones", "show_boxes", "font_size")
 
 
 class Settings:
@@ -77,12 +79,44 @@ class Settings:
             value = self._read(f"view/{field.name}", type(getattr(CanvasStyle(), field.name)))
             if value is not None:
                 found[field.name] = value
-        return CanvasStyle(**found)
+        return CanvasStyle(**found, colors=self._colors())
 
     def keep_canvas_style(self, style: CanvasStyle) -> None:
         for name in _STYLE_KEYS:
             value = getattr(style, name)
             self._store.setValue(f"view/{name}", str(value) if isinstance(value, ColorMode) else value)
+        self._store.setValue("view/colors", json.dumps(dict(style.colors)))
+
+    def _colors(self) -> tuple[tuple[str, int], ...]:
+        try:
+            data = json.loads(str(self._store.value("view/colors", "{}")))
+        except (ValueError, RecursionError):
+            return ()
+        if not isinstance(data, dict):
+            return ()
+        return tuple(sorted((n, c) for n, c in data.items() if n in OWN_COLORS and type(c) is int and 0 <= c < 1 << 24))
+
+    @property
+    def file(self) -> Path:
+        """Where all this is kept."""
+        return Path(self._store.fileName())
+
+    def key_changes(self) -> dict[str, tuple[str, ...]]:
+        """Verbs whose keys a person has changed; what is damaged counts as not changed."""
+        try:
+            data = json.loads(str(self._store.value("keys", "{}")))
+        except (ValueError, RecursionError):
+            return {}
+        if not isinstance(data, dict):
+            return {}
+        return {
+            name: tuple(keys)
+            for name, keys in data.items()
+            if isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+        }
+
+    def keep_key_changes(self, changes: Mapping[str, tuple[str, ...]]) -> None:
+        self._store.setValue("keys", json.dumps({name: list(keys) for name, keys in changes.items()}))
 
     def geometry(self, name: str) -> QByteArray | None:
         """Saved geometry or dock state of a window."""

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMainWindow, QMenu, QToolBar, QToolButton
 
 from poseapp import theme
 from poseapp.actions import ACTIONS, BY_ID, MENUS, Action, writes
+from poseapp.keymap import Keymap
 from poseapp.session import Session
 from poseapp.widgets.icons import icon
 
@@ -41,6 +42,14 @@ class WindowActions:
             self.by_id[row.id] = made
             window.addAction(made)
         self.set_colours(colours)
+
+    def set_keys(self, keymap: Keymap) -> None:
+        """Give every verb its keys, and say the first in its tool tip."""
+        for row in ACTIONS:
+            keys = keymap.get(row.id, row.keys)
+            action = self.by_id[row.id]
+            action.setShortcuts([QKeySequence(key) for key in keys])
+            action.setToolTip(_tip(row, keys))
 
     def set_colours(self, colours: theme.Tokens) -> None:
         for row in ACTIONS:
@@ -120,11 +129,15 @@ def _make(row: Action, window: QMainWindow) -> QAction:
     made = QAction(row.text, window)
     made.setObjectName(row.id)
     made.setShortcuts([QKeySequence(key) for key in row.keys])
-    keys = f"  ({native(row.keys[0])})" if row.keys else ""
-    made.setToolTip(f"{row.name}{keys}\n{row.tip}".strip())
+    made.setToolTip(_tip(row, row.keys))
     made.setStatusTip(row.tip)
     made.setCheckable(bool(row.check))
     return made
+
+
+def _tip(row: Action, keys: tuple[str, ...]) -> str:
+    shown = f"  ({native(keys[0])})" if keys else ""
+    return f"{row.name}{shown}\n{row.tip}".strip()
 
 
 def _set_text(action: QAction, verb: str, step: str | None) -> None:

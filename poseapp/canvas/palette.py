@@ -7,7 +7,8 @@ the one axis that all of them keep, and in lightness. The instance colours alter
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -95,8 +96,21 @@ LIGHT = Palette(
 )
 
 
-def palette_for(*, dark: bool) -> Palette:
-    return DARK if dark else LIGHT
+OWN_COLORS = ("left", "right", "middle", "human", "model")
+"""Colours that a person may choose."""
+
+
+def palette_for(*, dark: bool, own: Iterable[tuple[str, int]] = ()) -> Palette:
+    """The palette of a theme with a person's own colours in it; names that are none of OWN_COLORS change nothing."""
+    palette = DARK if dark else LIGHT
+    chosen = dict(own)
+    sides = [chosen.get(name, palette.sides[code]) for name, code in (("middle", 0), ("left", 1), ("right", 2))]
+    return replace(
+        palette,
+        sides=(sides[MIDDLE], sides[LEFT], sides[RIGHT]),
+        human=chosen.get("human", palette.human),
+        model=chosen.get("model", palette.model),
+    )
 
 
 def pack(red: int, green: int, blue: int) -> int:

@@ -35,6 +35,7 @@ class CanvasStyle:
         parts: draw only the points of these schema parts ("focus part"), or None for all.
         dark: theme of the ground and the plates.
         font_size: of names, in points.
+        colors: a person's own instead of the palette's: name of ``palette.OWN_COLORS`` and 0xRRGGBB.
     """
 
     point_size: float = 9.0
@@ -49,3 +50,4 @@ class CanvasStyle:
     dark: bool = True
     font_size: float = 9.5
     picture: PictureStyle = PictureStyle()
+    colors: tuple[tuple[str, int], ...] = ()

@@ -120,7 +120,7 @@ class CanvasView(NavigationView):
         new_tones = style.picture != self._state.style.picture
         self._state.style = style
         self._state.refresh()
-        palette = palette_for(dark=style.dark)
+        palette = palette_for(dark=style.dark, own=style.colors)
         self._poses = PosePainter(style, palette)
         self._overlay = OverlayPainter(self._state, palette, self.font())
         self.setBackgroundBrush(QBrush(color_of(palette.ground)))

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine.zoo import user_models_dir
 from poseapp.canvas.palette import ColorMode
+from poseapp.canvas.style import CanvasStyle
 from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
+from poseapp.dialogs.settings import Place, SettingsDialog
+from poseapp.jobs.thumbnail_store import ThumbnailStore
+from poseapp.keymap import with_changes
 from poseapp.project.shapes import extent
 
+LOOK = (
+    "point_size", "line_width", "font_size", "color_mode", "show_labels", "show_bones", "show_boxes", "colors",
+)  # fmt: skip
+"""Fields of the style that the settings dialog changes."""
 SMALLEST = 96.0
 """Image pixels that a zoom to a pose shows at least: a distant person is not blown up to single pixels."""
 
@@ -130,6 +139,36 @@ def tool_place(context: Context) -> None:
     context.window.tell(
         f"Click {first}, then the other points of {category.name} in order. Tab skips, Enter ends, Esc gives up."
     )
+
+
+def settings(context: Context) -> None:
+    """Keys, look and data; every change holds at once."""
+    kept = context.settings
+    thumbnails = ThumbnailStore()
+    places = [
+        Place("Settings", kept.file, "Keys, look and what was opened last"),
+        Place("Your models", user_models_dir(), "Fine-tuned and downloaded models"),
+        Place("Thumbnails", thumbnails.folder, "Small pictures of the lists; can be made anew"),
+    ]
+    if context.session.path is not None:
+        places.insert(0, Place("This project", context.session.path))
+    dialog = SettingsDialog(
+        with_changes(kept.key_changes()), kept.theme, context.canvas.style_now, places, thumbnails,
+        context.window.widget(),
+    )  # fmt: skip
+    dialog.keymap_changed.connect(context.window.set_keys)
+    dialog.theme_changed.connect(context.window.set_theme)
+    dialog.style_changed.connect(lambda style: _set_look(context, style))
+    dialog.show()
+
+
+def _set_look(context: Context, style: CanvasStyle) -> None:
+    """What the dialog asks for; the theme's side stays the window's."""
+    now = context.canvas.style_now
+    chosen = {name: getattr(style, name) for name in LOOK}
+    context.canvas.set_style(replace(now, **chosen))
+    context.settings.keep_canvas_style(context.canvas.style_now)
+    context.window.refresh_actions()
 
 
 def palette(context: Context) -> None:

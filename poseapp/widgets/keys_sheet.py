@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from poseapp.actions import ACTIONS, MENUS
+from poseapp.keymap import Keymap, default_keymap
 
 MOUSE = (
     ("Move a point", "Drag it"),
@@ -34,6 +35,16 @@ class KeysSheet(QDialog):
         self.setObjectName("keysSheet")
         self.setWindowTitle("Keyboard shortcuts")
         self._filled = False
+        self._keymap: Keymap = default_keymap()
+
+    def set_keys(self, keymap: Keymap) -> None:
+        """Show these keys from now on."""
+        self._keymap = keymap
+        if self._filled:
+            self._filled = False
+            old = self.layout()
+            if old is not None:
+                QWidget().setLayout(old)  # the only way to be rid of a layout and what is in it
 
     def open(self) -> None:
         if not self._filled:
@@ -52,7 +63,7 @@ class KeysSheet(QDialog):
             column = QVBoxLayout()
             column.setSpacing(16)
             for name in names:
-                column.addLayout(_table(name, _rows(name)))
+                column.addLayout(_table(name, _rows(name, self._keymap)))
             column.addStretch(1)
             row.addLayout(column)
         area = QScrollArea()
@@ -68,12 +79,15 @@ class KeysSheet(QDialog):
         self.resize(min(wanted.width() + 20, room.width() - 40), min(wanted.height() + 10, room.height() - 40))
 
 
-def _rows(name: str) -> list[tuple[str, str]]:
+def _rows(name: str, keymap: Keymap) -> list[tuple[str, str]]:
     if name == "Mouse":
         return list(MOUSE)
-    rows = [(a.name, _keys(a.keys)) for a in ACTIONS if a.menu == name and a.keys]
+    rows = [(a.name, _keys(keymap[a.id])) for a in ACTIONS if a.menu == name and keymap.get(a.id)]
     if name == "Go":
-        rows[0], rows[1] = (rows[0][0], f"{rows[0][1]}, Right"), (rows[1][0], f"{rows[1][1]}, Left")
+        # Left and right are verbs of their own, for they nudge where something is selected.
+        for place, (verb, arrow) in enumerate((("next_frame", "nudge_right"), ("previous_frame", "nudge_left"))):
+            if keymap.get(verb) and keymap.get(arrow):
+                rows[place] = (rows[place][0], f"{rows[place][1]}, {_keys(keymap[arrow])}")
         rows.append(NUMBERS)
     return [*rows, *ARROWS] if name == "Pose" else rows
 

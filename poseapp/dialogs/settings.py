@@ -1,0 +1,238 @@
+"""Edit > Settings: keys, look, where things lie. Every change holds at once and is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QColor, QDesktopServices
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QColorDialog,
+    QComboBox,
+    QDialog,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from poseapp.canvas.palette import OWN_COLORS, ColorMode, palette_for
+from poseapp.canvas.style import CanvasStyle
+from poseapp.dialogs.key_settings import KeySettings
+from poseapp.dialogs.parts import button, label
+from poseapp.jobs.thumbnail_store import ThumbnailStore
+from poseapp.keymap import Keymap
+
+THEMES = {"system": "As the system", "dark": "Dark", "light": "Light"}
+MODES = {
+    ColorMode.SIDE: "Left and right",
+    ColorMode.LIMB: "Limb (colours of the kind)",
+    ColorMode.INSTANCE: "Pose",
+    ColorMode.SCORE: "Score of the model",
+    ColorMode.SOURCE: "Who made it",
+}
+COLOR_NAMES = {
+    "left": "Left",
+    "right": "Right",
+    "middle": "Middle",
+    "human": "Made by a person",
+    "model": "Made by a model",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something lies on this computer."""
+
+    name: str
+    path: Path
+    hint: str = ""
+
+
+class SettingsDialog(QDialog):
+    """Non-modal.
+
+    Signals:
+        keymap_changed(dict): verb to keys.
+        theme_changed(str): "system", "dark" or "light".
+        style_changed(CanvasStyle): sizes, names, colours.
+    """
+
+    keymap_changed = Signal(object)
+    theme_changed = Signal(str)
+    style_changed = Signal(object)
+
+    def __init__(
+        self,
+        keymap: Keymap,
+        theme: str,
+        style: CanvasStyle,
+        places: list[Place],
+        thumbnails: ThumbnailStore | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("settingsDialog")
+        self.setWindowTitle("Settings")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(680, 560)
+        self._style, self._thumbnails = style, thumbnails
+        self.keys = KeySettings(keymap)
+        self.keys.keymap_changed.connect(self.keymap_changed)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(self.keys, "Keys")
+        self.tabs.addTab(self._look(theme), "Look")
+        self.tabs.addTab(self._data(places), "Data")
+        close = button("Close", primary=True)
+        close.clicked.connect(self.close)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 12, 16, 16)
+        column.addWidget(self.tabs, 1)
+        bottom = QHBoxLayout()
+        bottom.addWidget(label("Changes hold at once.", "hint"))
+        bottom.addStretch(1)
+        bottom.addWidget(close)
+        column.addLayout(bottom)
+
+    # --- look
+
+    def _look(self, theme: str) -> QWidget:
+        page = QWidget()
+        form = QFormLayout(page)
+        form.setVerticalSpacing(10)
+        form.setHorizontalSpacing(16)
+        self.theme = QComboBox()
+        for value, text in THEMES.items():
+            self.theme.addItem(text, value)
+        self.theme.setCurrentIndex(self.theme.findData(theme))
+        self.theme.currentIndexChanged.connect(lambda: self.theme_changed.emit(self.theme.currentData()))
+        form.addRow("Theme", self.theme)
+        self.point_size = self._size(form, "Size of points", "point_size", 3.0, 30.0)
+        self.line_width = self._size(form, "Width of limbs", "line_width", 0.5, 12.0)
+        self.font_size = self._size(form, "Size of names", "font_size", 6.0, 24.0)
+        self.mode = QComboBox()
+        for mode, text in MODES.items():
+            self.mode.addItem(text, mode.value)
+        self.mode.setCurrentIndex(self.mode.findData(self._style.color_mode.value))
+        self.mode.currentIndexChanged.connect(lambda: self._set(color_mode=ColorMode(self.mode.currentData())))
+        form.addRow("Colours tell", self.mode)
+        for name, text in (("show_labels", "Names of points"), ("show_bones", "Limbs"), ("show_boxes", "Boxes")):
+            box = QCheckBox(text)
+            box.setChecked(bool(getattr(self._style, name)))
+            box.toggled.connect(lambda on, field=name: self._set(**{field: on}))
+            form.addRow("", box)
+        self.colours: dict[str, QPushButton] = {}
+        grid = QGridLayout()
+        for place, name in enumerate(OWN_COLORS):
+            chip = button(COLOR_NAMES[name], tip="Choose a colour")
+            chip.clicked.connect(lambda _checked=False, which=name: self._choose_colour(which))
+            self.colours[name] = chip
+            grid.addWidget(chip, place // 3, place % 3)
+        reset = button("Colours as at first")
+        reset.clicked.connect(lambda: self._set(colors=()))
+        grid.addWidget(reset, len(OWN_COLORS) // 3, len(OWN_COLORS) % 3)
+        form.addRow("Colours", grid)  # type: ignore[arg-type]
+        self._paint_chips()
+        return page
+
+    def _size(self, form: QFormLayout, text: str, field: str, low: float, high: float) -> QDoubleSpinBox:
+        box = QDoubleSpinBox()
+        box.setRange(low, high)
+        box.setSingleStep(0.5)
+        box.setDecimals(1)
+        box.setSuffix(" px" if field != "font_size" else " pt")
+        box.setValue(getattr(self._style, field))
+        box.setAccessibleName(text)
+        box.valueChanged.connect(lambda value: self._set(**{field: value}))
+        form.addRow(text, box)
+        return box
+
+    def _choose_colour(self, name: str) -> None:
+        chosen = QColorDialog.getColor(QColor.fromRgb(_colour(self._style, name)), self, COLOR_NAMES[name])
+        if chosen.isValid():
+            self.set_colour(name, chosen.rgb() & 0xFFFFFF)
+
+    def set_colour(self, name: str, colour: int) -> None:
+        """Give left, right, middle, human or model a colour (0xRRGGBB)."""
+        self._set(colors=tuple(sorted({**dict(self._style.colors), name: colour}.items())))
+
+    def _set(self, **changes: object) -> None:
+        self._style = replace(self._style, **changes)  # type: ignore[arg-type]
+        self._paint_chips()
+        self.style_changed.emit(self._style)
+
+    def _paint_chips(self) -> None:
+        for name, chip in self.colours.items():
+            colour = QColor.fromRgb(_colour(self._style, name))
+            dark = colour.lightness() < 128
+            chip.setStyleSheet(
+                f"QPushButton {{ background: {colour.name()}; color: {'#ffffff' if dark else '#101418'}; }}"
+            )
+
+    # --- data
+
+    def _data(self, places: list[Place]) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setSpacing(12)
+        column.addWidget(label("Every change of a project is on the disk at once; there is no saving.", wrap=True))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(10)
+        grid.setColumnStretch(1, 1)
+        for row, place in enumerate(places):
+            path = label(str(place.path), "soft", wrap=True)
+            path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            path.setToolTip(place.hint)
+            show = button("Show")
+            show.setAccessibleName(f"Show the folder of {place.name}")
+            show.setEnabled(_nearest(place.path) is not None)
+            show.clicked.connect(lambda _checked=False, where=place.path: _open_folder(where))
+            for at, widget in enumerate((label(place.name), path, show)):
+                grid.addWidget(widget, row, at)
+        column.addLayout(grid)
+        if self._thumbnails is not None:
+            row_of = QHBoxLayout()
+            self.cache_size = label("", "hint")
+            clear = button("Clear thumbnails")
+            clear.clicked.connect(self._clear_thumbnails)
+            row_of.addWidget(self.cache_size, 1)
+            row_of.addWidget(clear)
+            column.addLayout(row_of)
+            self._show_cache()
+        column.addStretch(1)
+        return page
+
+    def _show_cache(self) -> None:
+        if self._thumbnails is not None:
+            self.cache_size.setText(f"Thumbnails take {self._thumbnails.num_bytes() / 1e6:,.1f} MB.")
+
+    def _clear_thumbnails(self) -> None:
+        if self._thumbnails is not None:
+            self._thumbnails.clear()
+            self._show_cache()
+
+
+def _nearest(path: Path) -> Path | None:
+    """The folder, or the first above it that is there."""
+    return next((p for p in (path, *path.parents) if p.is_dir()), None)
+
+
+def _open_folder(path: Path) -> None:
+    folder = _nearest(path)
+    if folder is not None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+
+def _colour(style: CanvasStyle, name: str) -> int:
+    """0xRRGGBB that is in force."""
+    palette = palette_for(dark=style.dark, own=style.colors)
+    sides = dict(zip(("middle", "left", "right"), palette.sides))
+    return sides[name] if name in sides else int(getattr(palette, name))

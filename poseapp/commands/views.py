@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from engine.zoo import user_models_dir
-from poseapp.canvas.palette import ColorMode
-from poseapp.canvas.style import CanvasStyle
+from poseapp.canvas.palette import OWN_COLORS, ColorMode, palette_for
 from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
-from poseapp.dialogs.settings import Place, SettingsDialog
+from poseapp.dialogs.settings import Look, Place, SettingsDialog
 from poseapp.jobs.thumbnail_store import ThumbnailStore
 from poseapp.keymap import with_changes
 from poseapp.project.shapes import extent
 
-LOOK = (
-    "point_size", "line_width", "font_size", "color_mode", "show_labels", "show_bones", "show_boxes", "colors",
-)  # fmt: skip
-"""Fields of the style that the settings dialog changes."""
 SMALLEST = 96.0
 """Image pixels that a zoom to a pose shows at least: a distant person is not blown up to single pixels."""
 
@@ -152,23 +147,27 @@ def settings(context: Context) -> None:
     ]
     if context.session.path is not None:
         places.insert(0, Place("This project", context.session.path))
+    style = context.canvas.style_now
+    look = Look(**{field.name: getattr(style, field.name) for field in fields(Look)})
+    theirs = palette_for(dark=style.dark)
+    colours = {
+        **dict(zip(OWN_COLORS, (*theirs.sides[1:], theirs.sides[0]))),
+        "human": theirs.human,
+        "model": theirs.model,
+    }
     dialog = SettingsDialog(
-        with_changes(kept.key_changes()), kept.theme, context.canvas.style_now, places, thumbnails,
-        context.window.widget(),
-    )  # fmt: skip
+        with_changes(kept.key_changes()), kept.theme, look, colours, places, thumbnails, context.window.widget()
+    )
     dialog.keymap_changed.connect(context.window.set_keys)
     dialog.theme_changed.connect(context.window.set_theme)
-    dialog.style_changed.connect(lambda style: _set_look(context, style))
+    dialog.look_changed.connect(lambda look: _set_look(context, look))
     dialog.show()
 
 
-def _set_look(context: Context, style: CanvasStyle) -> None:
+def _set_look(context: Context, look: Look) -> None:
     """What the dialog asks for; the theme's side stays the window's."""
-    now = context.canvas.style_now
-    chosen = {name: getattr(style, name) for name in LOOK}
-    context.canvas.set_style(replace(now, **chosen))
-    context.settings.keep_canvas_style(context.canvas.style_now)
-    context.window.refresh_actions()
+    chosen = {field.name: getattr(look, field.name) for field in fields(Look)}
+    _set(context, **{**chosen, "color_mode": ColorMode(look.color_mode)})
 
 
 def palette(context: Context) -> None:

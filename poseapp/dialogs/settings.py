@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +23,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseapp.canvas.palette import OWN_COLORS, ColorMode, palette_for
-from poseapp.canvas.style import CanvasStyle
 from poseapp.dialogs.key_settings import KeySettings
 from poseapp.dialogs.parts import button, label
 from poseapp.jobs.thumbnail_store import ThumbnailStore
@@ -31,11 +30,11 @@ from poseapp.keymap import Keymap
 
 THEMES = {"system": "As the system", "dark": "Dark", "light": "Light"}
 MODES = {
-    ColorMode.SIDE: "Left and right",
-    ColorMode.LIMB: "Limb (colours of the kind)",
-    ColorMode.INSTANCE: "Pose",
-    ColorMode.SCORE: "Score of the model",
-    ColorMode.SOURCE: "Who made it",
+    "side": "Left and right",
+    "limb": "Limb (colours of the kind)",
+    "instance": "Pose",
+    "score": "Score of the model",
+    "source": "Who made it",
 }
 COLOR_NAMES = {
     "left": "Left",
@@ -44,6 +43,20 @@ COLOR_NAMES = {
     "human": "Made by a person",
     "model": "Made by a model",
 }
+
+
+@dataclass(frozen=True)
+class Look:
+    """How poses are drawn: the canvas style's fields of these names; ``colors`` are a person's own, 0xRRGGBB."""
+
+    point_size: float
+    line_width: float
+    font_size: float
+    color_mode: str
+    show_labels: bool
+    show_bones: bool
+    show_boxes: bool
+    colors: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,18 +74,22 @@ class SettingsDialog(QDialog):
     Signals:
         keymap_changed(dict): verb to keys.
         theme_changed(str): "system", "dark" or "light".
-        style_changed(CanvasStyle): sizes, names, colours.
+        look_changed(Look): sizes, names, colours.
+
+    Args:
+        palette: colours (0xRRGGBB) that hold where a person has chosen none.
     """
 
     keymap_changed = Signal(object)
     theme_changed = Signal(str)
-    style_changed = Signal(object)
+    look_changed = Signal(object)
 
     def __init__(
         self,
         keymap: Keymap,
         theme: str,
-        style: CanvasStyle,
+        look: Look,
+        palette: Mapping[str, int],
         places: list[Place],
         thumbnails: ThumbnailStore | None = None,
         parent: QWidget | None = None,
@@ -82,7 +99,7 @@ class SettingsDialog(QDialog):
         self.setWindowTitle("Settings")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(680, 560)
-        self._style, self._thumbnails = style, thumbnails
+        self._style, self._palette, self._thumbnails = look, dict(palette), thumbnails
         self.keys = KeySettings(keymap)
         self.keys.keymap_changed.connect(self.keymap_changed)
         self.tabs = QTabWidget()
@@ -119,9 +136,9 @@ class SettingsDialog(QDialog):
         self.font_size = self._size(form, "Size of names", "font_size", 6.0, 24.0)
         self.mode = QComboBox()
         for mode, text in MODES.items():
-            self.mode.addItem(text, mode.value)
-        self.mode.setCurrentIndex(self.mode.findData(self._style.color_mode.value))
-        self.mode.currentIndexChanged.connect(lambda: self._set(color_mode=ColorMode(self.mode.currentData())))
+            self.mode.addItem(text, mode)
+        self.mode.setCurrentIndex(self.mode.findData(self._style.color_mode))
+        self.mode.currentIndexChanged.connect(lambda: self._set(color_mode=self.mode.currentData()))
         form.addRow("Colours tell", self.mode)
         for name, text in (("show_labels", "Names of points"), ("show_bones", "Limbs"), ("show_boxes", "Boxes")):
             box = QCheckBox(text)
@@ -130,14 +147,14 @@ class SettingsDialog(QDialog):
             form.addRow("", box)
         self.colours: dict[str, QPushButton] = {}
         grid = QGridLayout()
-        for place, name in enumerate(OWN_COLORS):
+        for place, name in enumerate(COLOR_NAMES):
             chip = button(COLOR_NAMES[name], tip="Choose a colour")
             chip.clicked.connect(lambda _checked=False, which=name: self._choose_colour(which))
             self.colours[name] = chip
             grid.addWidget(chip, place // 3, place % 3)
         reset = button("Colours as at first")
         reset.clicked.connect(lambda: self._set(colors=()))
-        grid.addWidget(reset, len(OWN_COLORS) // 3, len(OWN_COLORS) % 3)
+        grid.addWidget(reset, len(COLOR_NAMES) // 3, len(COLOR_NAMES) % 3)
         form.addRow("Colours", grid)  # type: ignore[arg-type]
         self._paint_chips()
         return page
@@ -155,7 +172,7 @@ class SettingsDialog(QDialog):
         return box
 
     def _choose_colour(self, name: str) -> None:
-        chosen = QColorDialog.getColor(QColor.fromRgb(_colour(self._style, name)), self, COLOR_NAMES[name])
+        chosen = QColorDialog.getColor(QColor.fromRgb(self._colour(name)), self, COLOR_NAMES[name])
         if chosen.isValid():
             self.set_colour(name, chosen.rgb() & 0xFFFFFF)
 
@@ -166,11 +183,14 @@ class SettingsDialog(QDialog):
     def _set(self, **changes: object) -> None:
         self._style = replace(self._style, **changes)  # type: ignore[arg-type]
         self._paint_chips()
-        self.style_changed.emit(self._style)
+        self.look_changed.emit(self._style)
+
+    def _colour(self, name: str) -> int:
+        return dict(self._style.colors).get(name, self._palette[name])
 
     def _paint_chips(self) -> None:
         for name, chip in self.colours.items():
-            colour = QColor.fromRgb(_colour(self._style, name))
+            colour = QColor.fromRgb(self._colour(name))
             dark = colour.lightness() < 128
             chip.setStyleSheet(
                 f"QPushButton {{ background: {colour.name()}; color: {'#ffffff' if dark else '#101418'}; }}"
@@ -229,10 +249,3 @@ def _open_folder(path: Path) -> None:
     folder = _nearest(path)
     if folder is not None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
-
-
-def _colour(style: CanvasStyle, name: str) -> int:
-    """0xRRGGBB that is in force."""
-    palette = palette_for(dark=style.dark, own=style.colors)
-    sides = dict(zip(("middle", "left", "right"), palette.sides))
-    return sides[name] if name in sides else int(getattr(palette, name))

@@ -136,6 +136,9 @@ class _Scan:
     def _look_for_a_cut(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
         """Files with a table of contents, or a duration in front, tell when their end is missing."""
         pts = self._packets.pts[self._packets.pts != NO_TIME]
+        if container.name.startswith("subfile,"):
+            self._cut(pts)
+            return
         if len(stream.index_entries):
             last = stream.index_entries[len(stream.index_entries) - 1]
             if last.pos + last.size > container.size > 0:

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import av.error
 import av.logging
+from av.stream import Discard, Disposition
 
 from engine.contract.errors import MediaError
 from engine.media.video_index import KEY, NO_TIME, Packets
@@ -23,6 +24,8 @@ av.logging.set_level(None)
 _MAX_THREADS = 4
 # A stream that was entered at the wrong place is left again after so many packets that the index does not know.
 _STRANGERS = 32
+# A file that did not lead to its keys so often is read from its start from then on.
+_MISSES = 3
 FAULTS = (av.error.FFmpegError, ValueError, OSError, EOFError)
 
 Numbered = list[tuple[int, av.VideoFrame]]
@@ -35,12 +38,45 @@ def open_container(path: Path) -> av.container.InputContainer:
     except FileNotFoundError:
         raise MediaError("does not exist", where=path) from None
     except FAULTS as error:
+        whole = _whole_boxes(path)
+        if whole is not None:
+            try:
+                return av.open(f"subfile,,start,0,end,{whole},,:{os.path.abspath(path)}", metadata_errors="replace")
+            except FAULTS:
+                pass
         if path.is_dir():
             raise MediaError("is a folder, not a video", where=path) from None
         if path.exists() and not path.stat().st_size:
             raise MediaError("is empty (0 bytes)", where=path) from None
         why = getattr(error, "strerror", None) or error
         raise MediaError(f"cannot be opened as a video, it is damaged or cut short ({why})", where=path) from None
+
+
+def _whole_boxes(path: Path) -> int | None:
+    """Where the last box of an MP4 file begins that is cut off; None for other files.
+
+    A recording that stopped in the middle of the table of its last fragment is refused as a whole, but not without it.
+    """
+    try:
+        with path.open("rb") as file:
+            length = os.fstat(file.fileno()).st_size
+            if file.read(8)[4:] != b"ftyp":
+                return None
+            begin = 0
+            while begin + 8 <= length:
+                file.seek(begin)
+                size = int.from_bytes(file.read(4), "big")
+                kind = file.read(4)
+                if size == 1:
+                    size = int.from_bytes(file.read(8), "big")
+                if size < 8 or not kind.isalnum():
+                    return None
+                if begin + size > length:
+                    return begin
+                begin += size
+            return begin if begin < length else None
+    except OSError:
+        return None
 
 
 def choose_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
@@ -64,10 +100,10 @@ def only(container: av.container.InputContainer, stream: av.VideoStream) -> None
     """Let the container skip every other stream."""
     for other in container.streams:
         if other.index != stream.index:
-            other.discard = "all"
+            other.discard = Discard.all
 
 
-_COVER = int(av.stream.Disposition.attached_pic)
+_COVER = int(Disposition.attached_pic)
 
 
 class FrameStream:
@@ -89,7 +125,7 @@ class FrameStream:
         self._container: av.container.InputContainer | None = None
         self._coming: Iterator[av.Packet] = iter(())
         self._held: av.Packet | None = None
-        self._seeks = True
+        self._misses = 0
         self.position, self.ended, self.faults = -1, False, 0
 
     def close(self) -> None:
@@ -106,7 +142,7 @@ class FrameStream:
             MediaError: the file has changed or can no longer be read.
         """
         self.ended = False
-        if key > 0 and self._seeks and self._seek(key):
+        if key > 0 and self._misses < _MISSES and self._seek(key):
             return
         self._reopen()
         while self.position < key:
@@ -182,7 +218,7 @@ class FrameStream:
                     return True
             except FAULTS:
                 continue
-        self._seeks = False  # this file does not lead to its keys: it is read from its start from now on
+        self._misses += 1
         return False
 
     def _time(self, packet: int) -> int | None:

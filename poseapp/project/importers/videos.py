@@ -1,0 +1,40 @@
+"""Videos into a project: a media row, and a frame for every picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.media.source import open_media
+from poseapp.project.model import Media
+from poseapp.project.store import ProjectStore
+
+
+def find_video(store: ProjectStore, path: Path | str) -> Media | None:
+    """The media of a video that the project has already."""
+    wanted = Path(path).absolute()
+    return next((m for m in store.media() if m.kind == "video" and Path(m.path) == wanted), None)
+
+
+def import_video(store: ProjectStore, path: Path | str, *, cache: Path | None = None) -> Media:
+    """Add a video with all of its frames; one that the project has already stays as it is.
+
+    Args:
+        cache: folder where the index of the video is kept.
+
+    Raises:
+        MediaError: missing, no video, or nothing in it can be decoded.
+    """
+    known = find_video(store, path)
+    if known is not None:
+        return known
+    with open_media(path, cache=cache) as source:
+        count, (width, height) = source.frame_count, source.size
+    with store.database.write():
+        media = store.add_media("video", Path(path))
+        store.add_frames(media.id, [(frame_name(n), width, height) for n in range(count)])
+    return media
+
+
+def frame_name(index: int) -> str:
+    """What a frame of a video is called, in lists and as a file."""
+    return f"{index:06d}"

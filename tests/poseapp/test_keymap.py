@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseapp.actions import ACTIONS
@@ -79,6 +79,7 @@ def test_verbs_of_another_version_are_passed_over() -> None:
 keys = st.sampled_from(["J", "Ctrl+J", "D", "A", "Ctrl+Z", "F5", "Shift+F5", "/", "Esc"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([row.id for row in ACTIONS]), st.lists(keys, max_size=2), max_size=6))
 def test_any_table_of_keys_is_refused_or_free_of_conflicts(data: dict[str, list[str]]) -> None:
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.contract.schema import schema_from_names
@@ -210,6 +210,7 @@ keys = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(keys, st.tuples(st.integers(0, 5), st.integers(0, 2**31)))
 def test_keys_are_a_list_that_holds_numbers(listed: list[FrameKey], other: tuple[int, int]) -> None:
     packed = FrameKeys.of(listed)

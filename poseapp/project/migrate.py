@@ -1,0 +1,109 @@
+"""Poses under another schema: which new point comes from which old one, and the one edit that moves them all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from engine.contract.errors import ProjectError
+from engine.contract.schema import Schema
+from poseapp.project.model import ABSENT, Category, Edit, FrameEdit, FrameKey, Instance
+
+Sources = tuple[int | None, ...]
+"""For each new point the position of the old one that it takes over, None for a point that is new."""
+
+# The same place on the body under different names: Halpe calls the top of the head "head" and the middle of the hips
+# "hip", CrowdPose says "top_head", MPII "pelvis".
+_SAME = (("head_top", "top_head", "head"), ("pelvis", "hip", "mid_hip", "middle_hip"), ("neck", "mid_shoulder"))
+_SYNONYMS = {name: group[0] for group in _SAME for name in group}
+_SIDES = {"l": "left", "r": "right", "left": "left", "right": "right"}
+
+
+def match_points(old: Schema, new: Schema) -> Sources:
+    """Where each point of ``new`` comes from: equal names first, then names that say the same otherwise.
+
+    Each old point is taken at most once. COCO's 17 points, COCO-WholeBody's 133 and Halpe's 136 and 26 match by name.
+    """
+    found: list[int | None] = [old.index.get(name) for name in new.names]
+    taken = {place for place in found if place is not None}
+    free: dict[str, int] = {}
+    for place, name in enumerate(old.names):
+        if place not in taken:
+            free.setdefault(_plain(name), place)
+    for place, name in enumerate(new.names):
+        if found[place] is None:
+            found[place] = free.pop(_plain(name), None)
+    return tuple(found)
+
+
+def migrated(instance: Instance, category: Category, sources: Sources) -> Instance:
+    """A pose with the points of another category; the new ones are absent. State, score, track and box stay.
+
+    Raises:
+        ProjectError: the sources do not fit the category or the instance.
+    """
+    count = category.schema.num_keypoints
+    taken = [(to, at) for to, at in enumerate(sources) if at is not None]
+    if len(sources) != count or any(not 0 <= at < instance.num_keypoints for _, at in taken):
+        raise ProjectError(
+            f"the mapping has {len(sources)} points, {category.name!r} {count}, the pose {instance.num_keypoints}"
+        )
+    to = np.array([t for t, _ in taken], dtype=np.int64)
+    at = np.array([a for _, a in taken], dtype=np.int64)
+    points = np.zeros((count, 2))
+    seen = np.full(count, ABSENT, np.uint8)
+    human = np.zeros(count, np.bool_)
+    scores = None if instance.scores is None else np.zeros(count)
+    points[to], seen[to], human[to] = instance.keypoints[at], instance.visibility[at], instance.by_human[at]
+    if scores is not None and instance.scores is not None:
+        scores[to] = instance.scores[at]
+    return replace(instance, category=category.id, keypoints=points, visibility=seen, by_human=human, scores=scores)
+
+
+def migration(
+    items: Iterable[tuple[FrameKey, Instance]], source: int, target: Category, sources: Sources, *, text: str = ""
+) -> Edit:
+    """All poses of category ``source`` become poses of ``target``, as one step.
+
+    Args:
+        items: instances with their frames, frame by frame; those of other categories are left alone.
+    """
+    frames = [
+        FrameEdit(key, before, tuple(migrated(i, target, sources) for i in before))
+        for key, before in _by_frame((key, i) for key, i in items if i.category == source)
+    ]
+    total = sum(len(f.before) for f in frames)
+    words = text or f"Change {total} {'pose' if total == 1 else 'poses'} to {target.name}"
+    return Edit(words, tuple(frames))
+
+
+def lost_points(old: Schema, sources: Sequence[int | None]) -> list[str]:
+    """Names of the old points that no new one takes over."""
+    taken = set(sources)
+    return [name for place, name in enumerate(old.names) if place not in taken]
+
+
+def _by_frame(items: Iterable[tuple[FrameKey, Instance]]) -> Iterator[tuple[FrameKey, tuple[Instance, ...]]]:
+    here: FrameKey | None = None
+    found: list[Instance] = []
+    for key, instance in items:
+        if here is not None and key != here:
+            yield here, tuple(found)
+            found = []
+        here = key
+        found.append(instance)
+    if here is not None:
+        yield here, tuple(found)
+
+
+def _plain(name: str) -> str:
+    """A name without case, separators and ways to write a side: "L_Ear", "leftEar" and "ear-left" are one."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    words = [w for w in re.split(r"[^a-z0-9]+", spaced.lower()) if w]
+    side = next((_SIDES[w] for w in words if w in _SIDES), "")
+    rest = "_".join(w for w in words if w not in _SIDES)
+    rest = _SYNONYMS.get(rest, rest)
+    return f"{side}:{rest.replace('_', '')}"

@@ -1,203 +1,186 @@
-"""``python -m engine.evaluate``: predictions against labels: OKS AP and AR, PCK, AUC, EPE.
+"""``python -m engine.evaluate``: predictions, or a model, against labels.
 
-PCK and AUC count a labelled instance that no prediction was made for as wrong in all its points; EPE is over those
-found, and says how many were missed.
+    python -m engine.evaluate --annotations COCO.json --results R.json
+    python -m engine.evaluate --annotations COCO.json --images FOLDER --model ID [--boxes gt|DETECTIONS.json]
+
+The first compares predictions that are there, by default with the scores that stand with them. The second predicts by
+the protocol of the model's row and prints the published figures beside those measured.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from engine.cli import OK, Parser, run
-from engine.contract.coco import CocoAnnotation, CocoDataset, CocoResult, Id, read_results, unique_names
-from engine.contract.errors import CocoError
-from engine.contract.schema import Schema
-from engine.metrics import pck
-from engine.metrics.matching import Pose, match_poses
-from engine.metrics.oks import annotation_area, annotation_box, keypoint_ap, keypoints_of
+from engine.cli import OK, Parser, Progress, add_progress_option, run
+from engine.comparison import METRICS, Evaluation, distance_figures, evaluate, load, pair_by_likeness
+from engine.evaluate_model import (
+    LABELLED_BOXES,
+    PCK,
+    Conditions,
+    Measured,
+    oks_figures,
+    poses_by_id,
+    predict_for_evaluation,
+    records_of,
+)
+from engine.metrics.coco_metric import GIVEN, NMS_MODES, NO_NMS, SCORE_MODES, CocoMetricOptions
 from engine.train.files import write_atomically
-from engine.train.instances import schema_of
 
-METRICS = ("oks", "pck", "auc", "epe")
-PCK_THRESHOLD = 0.2
-NO_POSE = float("nan")
+__all__ = ["METRICS", "Evaluation", "evaluate", "evaluate_model", "load", "main"]
+
+OF_DISTANCES = ("pck", "auc", "epe")
+RELATIVE_DIFFERENCE = "difference"
 
 
-@dataclass
-class Evaluation:
-    """Labels and predictions brought together.
+def main(arguments: Sequence[str]) -> int:
+    """Command line; PoseError for bad input."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    wanted = [name.strip() for name in (options.metrics or "").split(",") if name.strip()]
+    for name in wanted:
+        if name not in METRICS:
+            parser.error(f"there is no metric {name!r}; choose from {', '.join(METRICS)}")
+    if (options.model is None) == (options.results is None):
+        parser.error("give either --results, predictions that are there, or --model, which predicts")
+    figures = _of_model(options, wanted) if options.model else _of_results(options, wanted or METRICS)
+    if options.out:
+        write_atomically(Path(options.out), (json.dumps(_plain(figures), indent=1) + "\n").encode())
+    sys.stdout.write(comparison_table(figures) if options.model else table(figures))
+    return OK
 
-    Attributes:
-        annotations: records of labelled poses; results: records of predictions, image and category ids as in the
-            labels.
+
+def _of_results(options: argparse.Namespace, wanted: Sequence[str]) -> dict[str, Any]:
+    metric = _metric(options, CocoMetricOptions(score_mode=GIVEN, nms_mode=NO_NMS))
+    return evaluate(load(options.annotations, options.results), wanted, metric, options.wholebody)
+
+
+def _of_model(options: argparse.Namespace, wanted: Sequence[str]) -> dict[str, Any]:
+    conditions = Conditions(
+        boxes=options.boxes,
+        flip_test=options.flip_test,
+        limit=options.limit,
+        metric=_metric(options, CocoMetricOptions()),
+        device=options.device,
+        batch=options.batch,
+        backend=options.backend,
+    )
+    progress: list[Progress] = []
+
+    def step(total: int) -> None:
+        if progress:
+            progress[0].step()
+        else:
+            progress.append(Progress(options.progress, "predict", total))
+
+    try:
+        measured = predict_for_evaluation(
+            options.model, options.annotations, options.images or "", conditions, options.weights, step
+        )
+    finally:
+        for bar in progress:
+            bar.close()
+    return evaluate_model(measured, conditions, wanted, options.wholebody)
+
+
+def evaluate_model(
+    measured: Measured, conditions: Conditions, metrics: Sequence[str] = (), wholebody: bool | None = None
+) -> dict[str, Any]:
+    """The figures of a model under ``measured``, those of its row under ``published``, what was done, and ``notes``.
+
+    Args:
+        metrics: some of :data:`engine.comparison.METRICS`; none = those of the protocol.
+        wholebody: AP and AR by parts of the body; None = where the model has them.
     """
+    chosen = metrics or (OF_DISTANCES if measured.protocol == PCK else ("oks",))
+    figures: dict[str, Any] = {}
+    if "oks" in chosen:
+        figures |= oks_figures(measured, conditions.metric, wholebody)
+    if set(chosen) - {"oks"}:
+        if conditions.boxes == LABELLED_BOXES:
+            truth, found = poses_by_id(measured)
+        else:
+            truth, found = pair_by_likeness(*records_of(measured), measured.schema)
+        figures |= distance_figures(truth, found, measured.schema, chosen)
+    return {
+        "model": measured.entry.id,
+        "protocol": measured.protocol,
+        "boxes": conditions.boxes,
+        "flip_test": conditions.flip_test,
+        "images": len(measured.labels.images),
+        "predictions": len(measured.results),
+        "measured": figures,
+        "published": {name: value for name, value in measured.entry.metrics.items() if isinstance(value, int | float)},
+        "published_on": measured.entry.metrics_on,
+        "notes": measured.notes,
+    }
 
-    schema: Schema
-    images: list[dict[str, Any]]
-    annotations: list[dict[str, Any]]
-    results: list[dict[str, Any]]
 
-
-def load(annotations: Path | str, results: Path | str) -> Evaluation:
-    """Read both files and bring their ids together.
-
-    Images and categories of a COCO file of predictions are matched by id, or by name where the ids mean something else.
-
-    Raises:
-        CocoError, TrainingError: a file cannot be read, or the two do not belong together.
-    """
-    truth = CocoDataset.read(annotations)
-    schema = schema_of(truth, Path(annotations))
-    kept = {c.id for c in truth.categories if tuple(unique_names(c.keypoints)) == schema.names}
-    labelled = [a for a in truth.annotations if a.category_id in kept and a.keypoints]
-    if not labelled:
-        raise CocoError("holds no annotation with keypoints to compare with", where=annotations)
-    found = read_results(results)
-    images, categories = _names_of(Path(results), truth, kept)
-    rows = []
-    for number, result in enumerate(found):
-        if not result.keypoints:
-            continue
-        if len(result.keypoints) != 3 * schema.num_keypoints:
-            raise CocoError(
-                f"has {len(result.keypoints)} numbers in 'keypoints', "
-                f"wanted {3 * schema.num_keypoints} for {schema.name!r}",
-                where=f"{results}: result {number}",
-            )
-        category = categories.get(result.category_id)
-        if category is not None:
-            rows.append(_result(result, images.get(result.image_id, result.image_id), category))
-    known = {image.id for image in truth.images}
-    if rows and not any(row["image_id"] in known for row in rows):
-        raise CocoError(f"none of its images is in {annotations}", where=results)
-    return Evaluation(
-        schema=schema,
-        images=[{"id": image.id} for image in truth.images],
-        annotations=[_annotation(a) for a in labelled],
-        results=[row for row in rows if row["image_id"] in known],
+def _metric(options: argparse.Namespace, default: CocoMetricOptions) -> CocoMetricOptions:
+    """What is not given is as in ``default``; a score mode alone brings the suppression of the published protocol."""
+    own = CocoMetricOptions()
+    score = options.score_mode or default.score_mode
+    suppression = default.nms_mode if options.score_mode in (None, GIVEN) else own.nms_mode
+    return CocoMetricOptions(
+        score_mode=score,
+        keypoint_score_thr=options.keypoint_score_thr,
+        nms_mode=options.nms or suppression,
+        nms_thr=options.nms_thr,
+        use_area=options.use_area,
     )
 
 
-def _names_of(file: Path, truth: CocoDataset, kept: set[Id]) -> tuple[dict[Id, Id], dict[Id, Id]]:
-    """Image and category ids of the predictions -> those of the labels."""
-    only = next(iter(kept)) if len(kept) == 1 else None
-    categories: dict[Id, Id] = {category: category for category in kept}
-    if file.read_bytes().lstrip()[:1] != b"{":
-        return {}, categories
-    guess = CocoDataset.read(file)
-    by_name = {c.name: c.id for c in truth.categories if c.id in kept}
-    categories = {c.id: by_name[c.name] for c in guess.categories if c.name in by_name}
-    if not categories and only is not None:  # one kind of object on both sides, called otherwise
-        categories = {c.id: only for c in guess.categories}
-    name_of = {image.id: image.file_name for image in truth.images}
-    if all(name_of.get(image.id) == image.file_name for image in guess.images):
-        return {}, categories
-    places = {name: id for id, name in name_of.items()} | {Path(name).name: id for id, name in name_of.items()}
-    images = {
-        image.id: places.get(image.file_name, places.get(Path(image.file_name).name, image.id))
-        for image in guess.images
-    }
-    return images, categories
+def _parser() -> Parser:
+    made = Parser(prog="python -m engine.evaluate", description="Measure predictions, or a model, against labels.")
+    own = CocoMetricOptions()
+    made.add_argument("--annotations", required=True, metavar="COCO.json", help="the labels, in any known layout")
+    made.add_argument("--results", metavar="R.json", help="a results list, or a COCO file of predictions")
+    made.add_argument(
+        "--metrics", help=f"some of {','.join(METRICS)} (default: all; with --model those of its protocol)"
+    )
+    made.add_argument("--out", metavar="M.json", help="also write the figures as JSON")
+    score = made.add_argument_group("score and suppression, as MMPose's CocoMetric")
+    score.add_argument("--score-mode", choices=SCORE_MODES,
+                       help=f"(default: {own.score_mode}; with --results {GIVEN})")  # fmt: skip
+    score.add_argument("--keypoint-score-thr", type=float, default=own.keypoint_score_thr, metavar="X",
+                       help="weaker keypoints do not count in bbox_keypoint (default: %(default)s)")  # fmt: skip
+    score.add_argument("--nms", choices=NMS_MODES,
+                       help=f"(default: {own.nms_mode}; none for scores as given)")  # fmt: skip
+    score.add_argument("--nms-thr", type=float, default=own.nms_thr, metavar="X", help="(default: %(default)s)")
+    score.add_argument("--use-area", action=argparse.BooleanOptionalAction, default=True,
+                       help="OKS by the annotation's area, else by 0.53 of its box (default: yes)")  # fmt: skip
+    score.add_argument("--wholebody", action=argparse.BooleanOptionalAction,
+                       help="also by parts of the body (default: where the points are COCO-WholeBody's)")  # fmt: skip
+    model = made.add_argument_group("with --model")
+    model.add_argument("--model", metavar="ID|FILE", help="predict with this model")
+    model.add_argument("--images", metavar="FOLDER", help="of the annotations (default: beside them)")
+    model.add_argument("--weights", metavar="FILE", help="other weights for the same architecture")
+    model.add_argument("--boxes", default=LABELLED_BOXES, metavar="gt|FILE",
+                       help="labelled boxes, or those of a COCO results list (default: %(default)s)")  # fmt: skip
+    model.add_argument("--flip-test", action=argparse.BooleanOptionalAction, default=True, help="(default: yes)")
+    model.add_argument("--limit", type=_positive, metavar="N", help="only the first N images that have boxes")
+    model.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps", help="(default: %(default)s)")
+    model.add_argument("--backend", choices=("auto", "torch", "onnxruntime", "openvino"), default="torch",
+                       help="what runs the network on a processor (default: %(default)s)")  # fmt: skip
+    model.add_argument("--batch", type=_positive, default=16, metavar="N", help="crops at once (default: %(default)s)")
+    add_progress_option(made)
+    return made
 
 
-def _annotation(record: CocoAnnotation) -> dict[str, Any]:
-    return {
-        "image_id": record.image_id,
-        "category_id": record.category_id,
-        "keypoints": record.keypoints,
-        "bbox": record.bbox,
-        "area": record.area,
-        "iscrowd": record.iscrowd,
-    }
-
-
-def _result(record: CocoResult, image: Id, category: Id) -> dict[str, Any]:
-    return {
-        "image_id": image,
-        "category_id": category,
-        "keypoints": record.keypoints,
-        "bbox": record.bbox,
-        "score": record.score,
-    }
-
-
-def evaluate(data: Evaluation, metrics: Sequence[str] = METRICS) -> dict[str, Any]:
-    """The figures by name; NaN or -1 where nothing is defined.
-
-    ``oks``: AP ... ARL. ``pck``: PCK@0.2 (longer side of the labelled box). ``auc``: AUC (30 px). ``epe``: EPE and
-    median_px. ``per_keypoint`` gives PCK and EPE by point; ``instances``, ``missed`` and ``predictions`` count.
-    """
-    out: dict[str, Any] = {}
-    if "oks" in metrics:
-        out |= keypoint_ap(data.images, data.annotations, data.results, data.schema.sigmas)
-    if set(metrics) - {"oks"}:
-        out |= _distances(data, metrics)
-    out["predictions"] = len(data.results)
-    return out
-
-
-def _distances(data: Evaluation, metrics: Sequence[str]) -> dict[str, Any]:
-    truth, found = _paired(data)
-    labelled = np.stack([pose.labelled for pose in truth])
-    missed = np.isnan(found).all(axis=(1, 2))
-    norm = pck.box_norm(np.stack([pose.box for pose in truth]))
-    distance = pck.distances(found, np.stack([pose.points for pose in truth]))
-    out: dict[str, Any] = {}
-    points: dict[str, dict[str, float]] = {name: {} for name in data.schema.names}
-    if "pck" in metrics:
-        key = f"PCK@{PCK_THRESHOLD}"
-        out[key] = pck.pck(distance, labelled, norm, PCK_THRESHOLD)
-        for name, value in zip(points, pck.pck_per_keypoint(distance, labelled, norm, PCK_THRESHOLD), strict=True):
-            points[name][key] = float(value)
-    if "auc" in metrics:
-        out["AUC"] = pck.auc(distance, labelled)
-    if "epe" in metrics:
-        out["EPE"] = pck.epe(distance, labelled)
-        out["median_px"] = pck.median_distance(distance, labelled)
-        for k, name in enumerate(points):
-            points[name]["EPE"] = pck.epe(distance[:, [k]], labelled[:, [k]])
-    return out | {"instances": len(truth), "missed": int(missed.sum()), "per_keypoint": points}
-
-
-def _paired(data: Evaluation) -> tuple[list[Pose], np.ndarray]:
-    """Labelled instances that are no crowds, and for each the points (N, K, 2) found, NaN where it was missed."""
-    guesses: dict[Id, list[Pose]] = {}
-    for row in data.results:
-        guesses.setdefault(row["image_id"], []).append(_pose(row))
-    wanted: dict[Id, list[Pose]] = {}
-    for row in data.annotations:
-        pose = _pose(row)
-        if pose.labelled.any() and not row["iscrowd"]:
-            wanted.setdefault(row["image_id"], []).append(pose)
-    truth, found = [], []
-    for image, poses in wanted.items():
-        guess = guesses.get(image, [])
-        for pose, place in zip(poses, match_poses(poses, guess, data.schema.sigmas), strict=True):
-            truth.append(pose)
-            found.append(np.full_like(pose.points, NO_POSE) if place is None else guess[place].points)
-    if not truth:
-        raise CocoError("no annotation has a labelled point")
-    return truth, np.stack(found)
-
-
-def _pose(row: dict[str, Any]) -> Pose:
-    points = keypoints_of(row)
-    x, y, width, height = annotation_box(row)
-    box = np.array([x, y, x + width, y + height])
-    return Pose(points[:, :2], points[:, 2] > 0, box, annotation_area(row))
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def table(figures: dict[str, Any]) -> str:
     """The figures for people, two columns, then one line for each keypoint."""
-    lines = [f"{name:12} {_figure(value)}" for name, value in figures.items() if not isinstance(value, dict)]
+    lines = [f"{name:13} {_figure(value)}" for name, value in figures.items() if not isinstance(value, dict)]
     points: dict[str, dict[str, float]] = figures.get("per_keypoint", {})
     names = list(next(iter(points.values()), {}))
     if names:
@@ -209,31 +192,35 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def comparison_table(report: dict[str, Any]) -> str:
+    """What was measured beside what is published, for people."""
+    measured, published = report["measured"], report["published"]
+    flip = "flip test" if report["flip_test"] else "no flip test"
+    lines = [
+        f"{report['model']}: protocol {report['protocol']}, {report['images']} images, "
+        f"{report['predictions']} predictions, boxes {report['boxes']}, {flip}",
+    ]
+    if published:
+        lines.append(report["published_on"])
+    lines += [f"note: {note}" for note in report["notes"]]
+    lines += ["", f"{'':15}{'published':>10}{'measured':>10}{RELATIVE_DIFFERENCE:>12}"]
+    names = [name for name, value in measured.items() if not isinstance(value, dict)]
+    for name in [*(name for name in published if name not in names), *names]:
+        theirs, ours = published.get(name, math.nan), measured.get(name, math.nan)
+        lines.append(f"{name:15}{_figure(theirs):>10}{_figure(ours):>10}{_difference(ours, theirs):>12}")
+    return "\n".join(lines) + "\n"
+
+
+def _difference(ours: float, theirs: float) -> str:
+    if not (math.isfinite(ours) and math.isfinite(theirs)) or -1 in (ours, theirs):
+        return ""
+    return f"{ours - theirs:+.4f}" if abs(theirs) <= 1 else f"{ours - theirs:+.2f}"
+
+
 def _figure(value: float | int) -> str:
     if isinstance(value, int):
         return str(value)
     return "-" if not math.isfinite(value) or value == -1 else f"{value:.4f}" if abs(value) <= 1 else f"{value:.2f}"
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Command line; PoseError for bad input."""
-    made = Parser(prog="python -m engine.evaluate", description="Measure predictions against labels.")
-    made.add_argument("--annotations", required=True, metavar="COCO.json", help="the labels")
-    made.add_argument(
-        "--results", required=True, metavar="R.json", help="a results list, or a COCO file of predictions"
-    )
-    made.add_argument("--metrics", default=",".join(METRICS), help=f"some of {','.join(METRICS)} (default: all)")
-    made.add_argument("--out", metavar="M.json", help="also write the figures as JSON")
-    options = made.parse_args(arguments)
-    wanted = [name.strip() for name in options.metrics.split(",") if name.strip()]
-    for name in wanted:
-        if name not in METRICS:
-            made.error(f"there is no metric {name!r}; choose from {', '.join(METRICS)}")
-    figures = evaluate(load(options.annotations, options.results), wanted)
-    if options.out:
-        write_atomically(Path(options.out), (json.dumps(_plain(figures), indent=1) + "\n").encode())
-    sys.stdout.write(table(figures))
-    return OK
 
 
 def _plain(value: Any) -> Any:

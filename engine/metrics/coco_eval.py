@@ -65,6 +65,8 @@ class Found:
 def similarities(found: Found, truth: Truth, sigmas: Array) -> Array:
     """(D, G) OKS; to an instance without labelled points the distance is that beyond its doubled box."""
     out = np.zeros((len(found.scores), len(truth.areas)))
+    if not out.size:
+        return out
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
     for j in range(out.shape[1]):
         seen = truth.labelled[j]
@@ -165,14 +167,14 @@ def _greedy(oks: Array, ignored: Bools, crowd: Bools) -> tuple[Bools, Bools]:
         open_ = (free | crowd[:, None, None, :]) & (alike >= least)
         # Instances that count come first; an ignored one is only taken where none of those is similar enough.
         counting = open_ & ~ignored[:, :, None, :]
-        none_counts = ~counting.any(-1, keepdims=True)
-        choice = np.where(none_counts, open_, counting)
+        none_counts = ~np.any(counting, axis=-1)
+        choice = np.where(none_counts[..., None], open_, counting)
         # Of equally similar instances the last is taken.
         value = np.where(choice, alike, -1.0)
         place = true - 1 - np.argmax(value[..., ::-1], axis=-1)
-        any_: Bools = np.asarray(choice.any(-1))
+        any_ = np.any(choice, axis=-1)
         matched[..., d] = any_
-        of_ignored[..., d] = any_ & none_counts[..., 0]
+        of_ignored[..., d] = any_ & none_counts
         free &= ~((np.arange(true) == place[..., None]) & any_[..., None])
     return matched, of_ignored
 

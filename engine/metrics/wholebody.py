@@ -8,6 +8,7 @@ the extent of its body points.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,10 @@ PARTS = {
     "lefthand": slice(91, 112),
     "righthand": slice(112, 133),
 }
+PART_TITLES = {
+    "body": "Body", "foot": "Foot", "face": "Face", "lefthand": "Left hand", "righthand": "Right hand", "hand": "Hand",
+    "wholebody": "Whole",
+}  # fmt: skip
 NUM_KEYPOINTS = 133
 WHOLE_BODY_SCHEMA = "coco_wholebody"
 
@@ -64,6 +69,14 @@ def evaluate_wholebody(
     found[HAND] = {name: _mean(left[name], right[name]) for name in left}
     found[WHOLE] = measure(truth, chosen, sigmas, None, _body_area)
     return found
+
+
+def wholebody_figures(parts: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """AP ... ARL of the whole, then AP and AR of every part, and all of them under ``parts``."""
+    found: dict[str, Any] = dict(parts["wholebody"])
+    for part, title in PART_TITLES.items():
+        found |= {f"{title} {name}": parts[part][name] for name in ("AP", "AR")}
+    return found | {"parts": parts}
 
 
 def _body_area(result: PoseResult) -> float:

@@ -108,3 +108,47 @@ def test_results_of_something_else_are_refused_in_one_line(
 def test_an_unknown_metric_is_refused(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(main, ["--annotations", str(labels), "--results", str(labels), "--metrics", "map"]) == 2
     assert "'map'" in capsys.readouterr().err
+
+
+def test_scores_are_made_again_when_asked_for(labels: Path, tmp_path: Path) -> None:
+    rows = results_of(labels)
+    for row in rows:
+        row["box_score"] = 0.5
+    out = tmp_path / "m.json"
+    results = write(tmp_path / "r.json", rows)
+    common = ["--annotations", str(labels), "--results", str(results), "--metrics", "oks", "--out", str(out)]
+    for more in (["--score-mode", "bbox_keypoint"], ["--score-mode", "bbox", "--nms", "none"], ["--nms", "oks_nms"]):
+        assert main([*common, *more]) == 0
+        assert json.loads(out.read_text())["AP"] == pytest.approx(1)
+
+
+def test_a_score_that_cannot_be_made_is_told(labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = write(tmp_path / "r.json", results_of(labels))
+    common = ["--annotations", str(labels), "--results", str(results), "--score-mode"]
+    assert cli.run(main, [*common, "bbox"]) == 2
+    assert "--score-mode keypoint or given" in capsys.readouterr().err
+    assert cli.run(main, [*common, "keypoint"]) == 0
+
+
+def test_whole_body_labels_in_their_own_layout_are_measured_by_parts(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "parity" / "metrics"
+    oracle = json.loads((folder / "wholebody_metric.json").read_text())
+    expected = oracle["expected"]["nms_none"]
+    scores = dict(zip([row["id"] for row in oracle["predictions"]], expected["kept"], strict=True))
+    rows = []
+    for row in oracle["predictions"]:
+        points = np.column_stack([row["keypoints"], row["keypoint_scores"]]).ravel().tolist()
+        rows.append({"image_id": row["img_id"], "score": scores[row["id"]][1], "keypoints": points})
+    whole = write(tmp_path / "whole.json", rows)
+    cuts = {"keypoints": (0, 17), "foot_kpts": (17, 23), "face_kpts": (23, 91),
+            "lefthand_kpts": (91, 112), "righthand_kpts": (112, 133)}  # fmt: skip
+    parts = write(
+        tmp_path / "parts.json",
+        [row | {name: row["keypoints"][3 * a : 3 * b] for name, (a, b) in cuts.items()} for row in rows],
+    )
+    for file in (whole, parts):
+        found = evaluate(load(folder / oracle["ann_file"], file), ["oks"])
+        assert found["AP"] == pytest.approx(expected["result"]["AP"], abs=1e-9)
+        stats = {part["iouType"]: part["stats"][0] for part in expected["per_part"]}
+        assert found["Foot AP"] == pytest.approx(stats["keypoints_foot"], abs=1e-9)
+        assert found["Whole AP"] == found["AP"]

@@ -1,0 +1,314 @@
+"""A model against labels by the protocol of its row: predict, score, compare, and set what is published beside it.
+
+Protocols, as ``ModelEntry.protocol`` names them: "coco" (OKS average precision), "wholebody" (the same by parts) and
+"pck" (PCK@0.2, AUC, EPE; one prediction for each labelled box).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.coco import CocoAnnotation, CocoDataset, CocoImage, Id, read_results, unique_names
+from engine.contract.errors import CocoError
+from engine.contract.schema import Schema
+from engine.datasets import KINDS, open_dataset, to_coco
+from engine.datasets.read import plain_coco
+from engine.geometry import box_is_usable, box_to_center_scale, clip_box, xywh_to_xyxy
+from engine.media.images import read_image
+from engine.metrics.coco_metric import Accumulator, CocoMetricOptions, PoseResult, evaluate_coco
+from engine.metrics.matching import Pose
+from engine.metrics.oks import annotation_area, keypoints_of
+from engine.metrics.wholebody import evaluate_wholebody, is_wholebody, wholebody_figures
+from engine.predict_inputs import Source, find_annotated_images
+from engine.zoo import ModelEntry, find_model
+
+if TYPE_CHECKING:
+    from engine.pipeline import Item, PoseModel
+
+Floats = npt.NDArray[np.float64]
+
+COCO, WHOLEBODY, PCK = "coco", "wholebody", "pck"
+LABELLED_BOXES = "gt"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What may be chosen of an evaluation; the defaults are the published protocol, but for the boxes.
+
+    Attributes:
+        boxes: "gt" = the labelled ones, else a COCO results list of detections.
+        limit: only the first images that have boxes; None = all.
+        device, batch, backend: how the network runs; no matter for the figures.
+    """
+
+    boxes: str = LABELLED_BOXES
+    flip_test: bool = True
+    limit: int | None = None
+    metric: CocoMetricOptions = field(default_factory=CocoMetricOptions)
+    device: str = "auto"
+    batch: int = 16
+    backend: str = "torch"
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """What one prediction is made from: its id, x1 y1 x2 y2 image pixels, score, and the label it is, if it is one."""
+
+    id: int | str
+    xyxy: Floats
+    score: float
+    label: CocoAnnotation | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The labels that were compared with, the predictions for them, and what is to be said of the comparison.
+
+    Attributes:
+        labels: data set of the images that were looked at. boxes: by image what was predicted from.
+    """
+
+    entry: ModelEntry
+    protocol: str
+    schema: Schema
+    category: Id
+    labels: CocoDataset
+    boxes: dict[Id, list[Box]]
+    results: list[PoseResult]
+    notes: list[str]
+
+
+def protocol_of(entry: ModelEntry, schema: Schema) -> str:
+    """How a model is measured: as its row says, else by its points."""
+    named = str(getattr(entry, "protocol", "") or "")
+    if named:
+        return named
+    if is_wholebody(schema):
+        return WHOLEBODY
+    return PCK if schema.name.startswith("deepfashion") else COCO
+
+
+def predict_for_evaluation(
+    model_id: str,
+    annotations: Path | str,
+    images: Path | str,
+    conditions: Conditions,
+    weights: Path | str | None = None,
+    step: Callable[[int], None] = lambda total: None,
+) -> Measured:
+    """Predict in every box.
+
+    Args:
+        annotations: labels in any layout that ``engine.datasets`` reads. images: their folder; "" = beside them.
+        step: called with the number of images, once before the first and then after each.
+
+    Raises:
+        ModelError, CocoError, MediaError: what is wrong with the model, the labels, the boxes, or an image.
+    """
+    from engine.pipeline import NO_DETECTOR, PoseModel
+
+    entry = find_model(model_id)
+    model = PoseModel.load(model_id, NO_DETECTOR, conditions.device, weights, conditions.backend)
+    labels = read_labels(annotations, images, entry, model.schema)
+    category = category_of(labels, model.schema, annotations)
+    if conditions.boxes == LABELLED_BOXES:
+        boxes = labelled_boxes(labels, category, model.schema.num_keypoints, annotations)
+    else:
+        boxes = detected_boxes(conditions.boxes, labels, category)
+    labels, boxes = _limited(labels, boxes, conditions.limit)
+    found = Accumulator()
+    wanted = [image for image in labels.images if image.id in boxes]
+    roots = [images if str(images) else Path(annotations).parent]
+    sources = find_annotated_images(CocoDataset(wanted), roots, annotations)
+    step(len(sources))
+    found.add(_predictions(model, sources, boxes, category, conditions, step))
+    protocol = protocol_of(entry, model.schema)
+    notes = _notes(entry, protocol, conditions)
+    return Measured(entry, protocol, model.schema, category, labels, boxes, found.results(), notes)
+
+
+def read_labels(annotations: Path | str, images: Path | str, entry: ModelEntry, schema: Schema) -> CocoDataset:
+    """The labels with the model's own points in ``keypoints``.
+
+    Raises:
+        CocoError: the file cannot be understood.
+    """
+    plain = plain_coco(annotations, schema.names)
+    if plain is not None:
+        return plain
+    kind = entry.schema if entry.schema in KINDS else ""
+    return to_coco(open_dataset(kind, annotations, images), own_points=bool(entry.subset))
+
+
+def category_of(labels: CocoDataset, schema: Schema, where: object) -> Id:
+    """The category with the model's points: of their names, else the only one with as many.
+
+    Raises:
+        CocoError: there is none.
+    """
+    named = [c.id for c in labels.categories if tuple(unique_names(c.keypoints)) == schema.names]
+    fitting = [c.id for c in labels.categories if len(c.keypoints) == schema.num_keypoints]
+    if named or len(fitting) == 1:
+        return (named or fitting)[0]
+    raise CocoError(f"has no category with the {schema.num_keypoints} points of {schema.name!r}", where=where)
+
+
+def labelled_boxes(labels: CocoDataset, category: Id, num_keypoints: int, where: object) -> dict[Id, list[Box]]:
+    """By image the boxes of labelled instances, cut to the image, as upstream chooses them.
+
+    Left out are crowds, instances counted as without keypoints, boxes without extent in the image, and instances of
+    which no coordinate is above 0.
+
+    Raises:
+        CocoError: nothing is left.
+    """
+    sizes = {image.id: (image.width, image.height) for image in labels.images}
+    found: dict[Id, list[Box]] = {}
+    for label in labels.annotations:
+        flat = label.keypoints
+        if label.category_id != category or label.iscrowd or not flat or len(flat) != 3 * num_keypoints:
+            continue
+        width, height = sizes.get(label.image_id, (0, 0))
+        if label.num_keypoints == 0 or label.bbox is None or max(max(flat[0::3]), max(flat[1::3])) <= 0:
+            continue
+        box = xywh_to_xyxy(label.bbox)
+        if width and height:
+            box = clip_box(box, width - 1, height - 1)
+        if box_is_usable(box):
+            found.setdefault(label.image_id, []).append(Box(label.id, box, 1.0, label))
+    if not found:
+        raise CocoError("holds no instance with a box and labelled keypoints", where=where)
+    return found
+
+
+def detected_boxes(file: Path | str, labels: CocoDataset, category: Id) -> dict[Id, list[Box]]:
+    """By image the boxes of a COCO results list, as they are; other categories than the labels' are left out.
+
+    Raises:
+        CocoError: the file cannot be read, holds a box that is none or no box of the category, or names an image
+            that the annotations do not.
+    """
+    known = {image.id for image in labels.images}
+    found: dict[Id, list[Box]] = {}
+    for position, row in enumerate(read_results(file)):
+        if row.category_id != category:
+            continue
+        where = f"{file}: result {position} (image {row.image_id!r})"
+        if row.image_id not in known:
+            raise CocoError("the annotations name no such image", where=where)
+        box = None if row.bbox is None or len(row.bbox) != 4 else xywh_to_xyxy(row.bbox)
+        if box is None or not box_is_usable(box):
+            raise CocoError(f"bbox {row.bbox} is not x, y, width, height of a box", where=where)
+        if not np.isfinite(row.score):
+            raise CocoError(f"score {row.score} is not a number", where=where)
+        found.setdefault(row.image_id, []).append(Box(position, box, float(row.score)))
+    if not found:
+        raise CocoError(f"holds no box of category {category!r}", where=file)
+    return found
+
+
+def _limited(
+    labels: CocoDataset, boxes: dict[Id, list[Box]], limit: int | None
+) -> tuple[CocoDataset, dict[Id, list[Box]]]:
+    if limit is None:
+        return labels, boxes
+    images = [image for image in labels.images if image.id in boxes][:limit]
+    kept = {image.id for image in images}
+    annotations = [label for label in labels.annotations if label.image_id in kept]
+    return CocoDataset(images, annotations, labels.categories), {image.id: boxes[image.id] for image in images}
+
+
+def _predictions(
+    model: PoseModel, sources: Sequence[Source], boxes: dict[Id, list[Box]], category: Id, conditions: Conditions,
+    step: Callable[[int], None],
+) -> Iterator[PoseResult]:  # fmt: skip
+    from engine.pipeline import Item
+
+    def items() -> Iterator[Item[CocoImage]]:
+        for source in sources:
+            given = boxes[source.image.id]
+            scores = np.array([box.score for box in given])
+            yield Item(source.image, partial(read_image, source.path), np.stack([box.xyxy for box in given]), scores)
+
+    info = model.predictor.info
+    aspect = info.input_size[0] / info.input_size[1]
+    for item, _, poses in model.stream(items(), conditions.flip_test, batch=conditions.batch):
+        for box, pose in zip(boxes[item.key.id], poses, strict=True):
+            _, crop = box_to_center_scale(box.xyxy, info.box_padding, aspect)
+            yield PoseResult(
+                id=box.id,
+                image_id=item.key.id,
+                keypoints=pose.keypoints,
+                box_score=box.score,
+                box=box.xyxy,
+                nms_area=float(np.prod(crop)),
+                category_id=category,
+                score=pose.score,
+            )
+        step(len(sources))
+
+
+def _notes(entry: ModelEntry, protocol: str, conditions: Conditions) -> list[str]:
+    """What keeps the figures from being compared with the published ones."""
+    notes = []
+    with_labelled = conditions.boxes == LABELLED_BOXES
+    if entry.metrics and with_labelled and "detected boxes" in entry.metrics_on:
+        notes.append("labelled boxes; the published figures are with detected ones (--boxes FILE)")
+    if entry.metrics and not with_labelled and protocol == PCK:
+        notes.append("boxes of a file; the published figures are with labelled ones")
+    if conditions.limit is not None:
+        notes.append(f"only the first {conditions.limit} images (--limit)")
+    if entry.metrics and not conditions.flip_test:
+        notes.append("no flip test; the published figures are with it")
+    if conditions.metric != CocoMetricOptions() and protocol != PCK:
+        notes.append("another score or suppression than the published one")
+    return notes
+
+
+def oks_figures(measured: Measured, options: CocoMetricOptions, wholebody: bool | None = None) -> dict[str, Any]:
+    """AP and AR by name; of the whole body also of its parts ("Body AP", ...)."""
+    if is_wholebody(measured.schema) if wholebody is None else wholebody:
+        parts = evaluate_wholebody(measured.labels, measured.results, measured.schema, options)
+        return wholebody_figures(parts)
+    return dict(evaluate_coco(measured.labels, measured.results, measured.schema, options))
+
+
+def records_of(measured: Measured) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Labels and predictions as records, for pairing by likeness."""
+    labels = [
+        {"image_id": label.image_id, "keypoints": label.keypoints, "bbox": label.bbox, "area": label.area,
+         "iscrowd": label.iscrowd}
+        for label in measured.labels.annotations if label.category_id == measured.category and label.keypoints
+    ]  # fmt: skip
+    found = []
+    for result in measured.results:
+        assert result.box is not None
+        x1, y1, x2, y2 = (float(value) for value in result.box)
+        box = [x1, y1, x2 - x1, y2 - y1]
+        found.append({"image_id": result.image_id, "keypoints": result.keypoints, "bbox": box, "area": None})
+    return labels, found
+
+
+def poses_by_id(measured: Measured) -> tuple[list[Pose], Floats]:
+    """Labelled instances and for each the points (N, K, 2) that were found in its own box, for distances.
+
+    The box of a pose is the labelled one cut to the image.
+    """
+    found = {(result.image_id, result.id): result for result in measured.results}
+    truth, points = [], []
+    for image, boxes in measured.boxes.items():
+        for box in boxes:
+            if box.label is None:
+                continue
+            record = {"keypoints": box.label.keypoints, "bbox": box.label.bbox, "area": box.label.area}
+            marked = keypoints_of(record)
+            truth.append(Pose(marked[:, :2], marked[:, 2] > 0, box.xyxy, annotation_area(record)))
+            points.append(np.asarray(found[image, box.id].keypoints, np.float64)[:, :2])
+    return truth, np.stack(points)

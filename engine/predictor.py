@@ -69,7 +69,8 @@ class Predictor:
         self.detector_id = info.detector
         self.category = self.schema.category or (info.categories[0] if info.categories else "person")
         self._codec = codec_from_dict(info.codec, info.input_size)
-        self._network: Callable[[Tensor], Outputs] = network.to(self.device).eval()
+        self._network = network.to(self.device).eval()
+        self._run_network: Callable[[Tensor], Outputs] = self._network
         self.backend = "torch"
         upstream = info.conventions.get("flip") == "upstream"
         indices = self.schema.upstream_flip_indices if upstream else self.schema.flip_indices
@@ -114,7 +115,7 @@ class Predictor:
 
         with torch.inference_mode():
             runner = load_runner(backend, network, self.info)
-        self._network, self.backend = runner, runner.name
+        self._run_network, self.backend = runner, runner.name
 
     def predict(
         self,
@@ -199,7 +200,7 @@ class Predictor:
             return points.cpu().numpy(), scores.cpu().numpy(), None if visible is None else visible.cpu().numpy()
 
     def _forward(self, x: Tensor) -> tuple[Outputs, Tensor | None]:
-        outputs = self._network(x)
+        outputs = self._run_network(x)
         if isinstance(outputs, Tensor):
             return outputs[:, self._channels], None
         visible = outputs.get("visibility")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ def openvino_runner(
     network: nn.Module, info: CheckpointInfo, file: Path, precision: str
 ) -> Callable[[Tensor], Outputs]:
     """Args: precision: "f32" or "bf16". Raises ModelError where OpenVINO is missing or does not take the file."""
+    # Without this, importing OpenVINO starts a thread that reports its use to its makers; None makes the import of that
+    # part fail, and OpenVINO goes on without.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from engine.codec import Outputs
 
@@ -15,14 +15,28 @@ from engine.codec import Outputs
 def folded(network: nn.Module) -> nn.Module:
     """A copy for inference with every BatchNorm folded into the convolution before it; a plain copy where the graph
     cannot be followed."""
-    from torch.fx.experimental.optimization import fuse
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return fuse(copy.deepcopy(network).eval())
-        except Exception:  # whatever tracing stumbles over: the plain network gives the same numbers
-            return copy.deepcopy(network).eval()
+    own = copy.deepcopy(network).eval()
+    try:
+        traced = fx.symbolic_trace(own)
+    except Exception:  # whatever tracing stumbles over: the plain network gives the same numbers
+        return own
+    modules = dict(traced.named_modules())
+    for node in list(traced.graph.nodes):
+        before = node.args[0] if node.args else None
+        if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
+            continue
+        if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) != 1:
+            continue
+        convolution = modules[str(before.target)]
+        if isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d):
+            is_transposed = isinstance(convolution, nn.ConvTranspose2d)
+            fused = fuse_conv_bn_eval(convolution, modules[node.target], transpose=is_transposed)
+            traced.set_submodule(str(before.target), fused)
+            node.replace_all_uses_with(before)
+            traced.graph.erase_node(node)
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced
 
 
 def plain_runner(network: nn.Module) -> Callable[[Tensor], Outputs]:

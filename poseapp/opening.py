@@ -16,8 +16,6 @@ from poseapp.project.store import ProjectStore
 from poseapp.session import Session
 from poseapp.settings import Settings
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
-
 
 class Opener(QObject):
     """Puts projects into the session.
@@ -40,13 +38,6 @@ class Opener(QObject):
         missing = [path for path in wanted if not path.exists()]
         if missing or not wanted:
             self.told.emit(f"{missing[0] if missing else 'Nothing'}: there is no such file or folder", "error")
-            return
-        videos = [path for path in wanted if path.suffix.lower() in VIDEO_SUFFIXES]
-        if videos:
-            self.told.emit(
-                f"{videos[0].name}: videos cannot be opened yet. Save its frames as pictures and open their folder.",
-                "warning",
-            )
             return
         if self._session.path is not None and wanted == [self._session.path]:
             return

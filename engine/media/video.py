@@ -77,8 +77,11 @@ class VideoReader:
         """Seconds from the first frame to this one."""
         return float(self.exact_time(index))
 
-    def read(self, index: int) -> Image:
+    def read(self, index: int, max_side: int | None = None) -> Image:
         """RGB uint8 (H, W, 3), upright, with square pixels, C-contiguous; the caller's own.
+
+        Args:
+            max_side: make the picture small enough for it.
 
         Raises:
             IndexError: there is no such frame.
@@ -92,7 +95,7 @@ class VideoReader:
         if self._ahead is not None:
             self._ahead.go_on(index + 1 if index == self._last_read + 1 else None)
         self._last_read = index
-        return self._picture.rgb(frame)
+        return self._picture.rgb(frame, max_side)
 
     def read_near(self, index: int, max_side: int | None = None) -> tuple[int, Image]:
         """A frame that is quick to get: this one if it is decoded, else the one before it at which decoding starts.

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import platformdirs
 
 from engine.contract.errors import MediaError
 
@@ -204,6 +205,11 @@ def content_key(path: Path | str) -> str:
     except OSError as error:
         raise MediaError(f"cannot be read ({error.strerror or error})", where=path) from None
     return digest.hexdigest()[:32]
+
+
+def index_folder() -> Path:
+    """Where the programs keep indices: among what the system may throw away and can be made anew."""
+    return Path(platformdirs.user_cache_dir("poseapp", appauthor=False)) / "videos"
 
 
 def index_path(folder: Path, key: str) -> Path:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QStandardPaths
 from PySide6.QtWidgets import QFileDialog
 
 from engine.media.images import IMAGE_SUFFIXES
+from engine.media.source import VIDEO_SUFFIXES
 from poseapp.commands.context import Context
 from poseapp.dialogs.export_coco import ExportCocoDialog, ExportWish
 from poseapp.jobs.job import Outcome
@@ -28,12 +29,14 @@ def open_folder(context: Context) -> None:
 
 
 def open_images(context: Context) -> None:
-    patterns = " ".join(f"*{suffix} *{suffix.upper()}" for suffix in sorted(IMAGE_SUFFIXES))
+    pictures, videos = (
+        " ".join(f"*{suffix} *{suffix.upper()}" for suffix in sorted(kind)) for kind in (IMAGE_SUFFIXES, VIDEO_SUFFIXES)
+    )
     chosen, _ = QFileDialog.getOpenFileNames(
         context.window.widget(),
-        "Open pictures",
+        "Open pictures or a video",
         str(context.settings.last_folder),
-        f"Pictures ({patterns});;All files (*)",
+        f"Pictures and videos ({pictures} {videos});;Pictures ({pictures});;Videos ({videos});;All files (*)",
     )
     if chosen:
         _open(context, [Path(path) for path in chosen])

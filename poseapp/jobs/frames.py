@@ -17,6 +17,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from engine.contract.errors import PoseError
+from engine.media.frame_reader import FrameReader
 from engine.media.images import is_image, read_image
 from poseapp.jobs.frame_cache import FrameCache, Pixels
 from poseapp.jobs.job import as_pose_error
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 THUMBNAIL_SIDE = 192
 THUMBNAIL_BYTES = 64 * 1024 * 1024
 MAX_WAITING_THUMBNAILS = 400
+# Decoded frames of videos that each thread keeps, so that stepping back, and the next thumbnail, cost nothing.
+VIDEO_BYTES = 192 * 1024 * 1024
+VIDEO_THUMBNAIL_BYTES = 64 * 1024 * 1024
 
 Reader = Callable[[Path], Pixels]
 Place = tuple[FrameKey, Path]
@@ -52,11 +56,17 @@ class _FrameThread(threading.Thread):
         self._wake = threading.Condition()
         self._wanted: Place | None = None
         self._ahead: list[Place] = []
-        self._ending = False
+        self._closing = self._ending = False
 
     def want(self, wanted: Place | None, ahead: Sequence[Place]) -> None:
         with self._wake:
             self._wanted, self._ahead = wanted, list(ahead)
+            self._wake.notify()
+
+    def close_files(self) -> None:
+        """Want nothing any more, and let go of the videos."""
+        with self._wake:
+            self._wanted, self._ahead, self._closing = None, [], True
             self._wake.notify()
 
     def end(self) -> None:
@@ -65,15 +75,20 @@ class _FrameThread(threading.Thread):
             self._wake.notify()
 
     def run(self) -> None:
-        while True:
-            with self._wake:
-                while not (self._ending or self._wanted or self._ahead):
-                    self._wake.wait()
-                if self._ending:
-                    return
-                asked, self._wanted = self._wanted, None
-                place = asked or self._ahead.pop(0)
-            self._loader._read(place, asked=asked is not None)
+        with FrameReader(self._loader._read_file, cache_bytes=VIDEO_BYTES) as reader:
+            while True:
+                with self._wake:
+                    while not (self._ending or self._closing or self._wanted or self._ahead):
+                        self._wake.wait()
+                    if self._ending:
+                        return
+                    closing, self._closing = self._closing, False
+                    asked, self._wanted = self._wanted, None
+                    place = asked or (self._ahead.pop(0) if self._ahead else None)
+                if closing:
+                    reader.close()
+                if place is not None:
+                    self._loader._read(place, reader, asked=asked is not None)
 
 
 class _ThumbnailThread(threading.Thread):
@@ -84,7 +99,7 @@ class _ThumbnailThread(threading.Thread):
         self._loader = loader
         self._wake = threading.Condition()
         self._waiting: OrderedDict[Place, None] = OrderedDict()
-        self._ending = False
+        self._closing = self._ending = False
 
     def want(self, place: Place) -> None:
         with self._wake:
@@ -98,20 +113,32 @@ class _ThumbnailThread(threading.Thread):
         with self._wake:
             self._waiting.clear()
 
+    def close_files(self) -> None:
+        """Want nothing any more, and let go of the videos."""
+        with self._wake:
+            self._waiting.clear()
+            self._closing = True
+            self._wake.notify()
+
     def end(self) -> None:
         with self._wake:
             self._ending = True
             self._wake.notify()
 
     def run(self) -> None:
-        while True:
-            with self._wake:
-                while not (self._ending or self._waiting):
-                    self._wake.wait()
-                if self._ending:
-                    return
-                place, _ = self._waiting.popitem(last=True)
-            self._loader._read_thumbnail(place)
+        with FrameReader(self._loader._read_file, cache_bytes=VIDEO_THUMBNAIL_BYTES) as reader:
+            while True:
+                with self._wake:
+                    while not (self._ending or self._closing or self._waiting):
+                        self._wake.wait()
+                    if self._ending:
+                        return
+                    closing, self._closing = self._closing, False
+                    place = self._waiting.popitem(last=True)[0] if self._waiting else None
+                if closing:
+                    reader.close()
+                if place is not None:
+                    self._loader._read_thumbnail(place, reader)
 
 
 class FrameLoader(QObject):
@@ -125,7 +152,7 @@ class FrameLoader(QObject):
 
     Args:
         cache: decoded frames; may be shared with jobs.
-        read: reads one file; must be safe to call from several threads.
+        read: reads one image file; must be safe to call from several threads.
         store: thumbnails on the disk; without it they are kept in memory only.
     """
 
@@ -159,7 +186,7 @@ class FrameLoader(QObject):
 
         Args:
             key: comes back with the signal.
-            path: image file.
+            path: image file, or the video that the frame is in.
             ahead: neighbours to read when there is time, most likely first.
         """
         place = (key, Path(path))
@@ -193,9 +220,9 @@ class FrameLoader(QObject):
     def clear(self) -> None:
         """Forget everything: another project is shown. What is being read is not delivered any more."""
         self._wanted = None
-        if self._frames is not None:
-            self._frames.want(None, ())
-        self.forget_thumbnail_requests()
+        for thread in (self._frames, self._thumbs):
+            if thread is not None:
+                thread.close_files()
         self.cache.clear()
         self._thumbnails.clear()
 
@@ -222,28 +249,28 @@ class FrameLoader(QObject):
             self._thumbs.start()
         return self._thumbs
 
-    def _read(self, place: Place, asked: bool) -> None:
+    def _read(self, place: Place, reader: FrameReader, asked: bool) -> None:
         """In the frame thread: read one frame into the cache, and bring it to the window when it was asked for."""
         pixels = self.cache.get(place)
         problem: PoseError | None = None
         if pixels is None:
             try:
-                pixels = self.cache.put(place, self._read_file(place[1]))
+                pixels = self.cache.put(place, reader.read(place[1], place[0].index))
             except Exception as error:
                 problem = self._told(error, place[1])
         if asked:
             self._arrived.emit(place, pixels, problem)
 
-    def _read_thumbnail(self, place: Place) -> None:
+    def _read_thumbnail(self, place: Place, reader: FrameReader) -> None:
         """In the thumbnail thread. A frame that cannot be read is told where it is shown, not in the list."""
         try:
-            small = self._small(place)
+            small = self._small(place, reader)
         except Exception as error:
             self._told(error, place[1])
             return
         self._thumbnail_arrived.emit(place, self._thumbnails.put(place, small))
 
-    def _small(self, place: Place) -> Pixels:
+    def _small(self, place: Place, reader: FrameReader) -> Pixels:
         """From the disk where it was kept, else made of the frame and kept there."""
         key, path = place
         mark = None
@@ -253,7 +280,9 @@ class FrameLoader(QObject):
             if kept is not None:
                 return kept
         pixels = self.cache.get(place)
-        small = make_thumbnail(self._read_file(path) if pixels is None else pixels)
+        if pixels is None:
+            pixels = reader.read(path, key.index, THUMBNAIL_SIDE)
+        small = make_thumbnail(pixels)
         if self._store is not None and mark is not None:
             self._store.put(mark, small)
         return small

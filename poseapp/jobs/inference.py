@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from engine.contract.errors import ModelError, PoseError
 from engine.contract.predictions import Prediction
-from engine.media.images import read_image
+from engine.media.frame_reader import FrameReader
 from poseapp.jobs.frame_cache import FrameCache, Pixels
 from poseapp.jobs.job import Lane, Progress
 from poseapp.project.model import FrameKey
@@ -34,6 +34,8 @@ STEP_SECONDS = 0.25
 """A step of a long job aims at this time, so that cancel and a drawn box are heard soon."""
 MAX_STEP_IMAGES = 32
 READ_AHEAD = 6
+# Frames are read in their order: few of those that are decoded are wanted twice.
+VIDEO_BYTES = 32 * 1024 * 1024
 KEPT_MODELS = 2
 
 
@@ -179,8 +181,9 @@ class PredictJob:
         yield Progress(0, total, f"Running {self.choice.name}")
         done, step = 0, 1
         pool = ThreadPoolExecutor(1, thread_name_prefix="poseapp-read")
+        reader = FrameReader(cache_bytes=VIDEO_BYTES)
         try:
-            images = _read_ahead(self._items, pool, self._cache)
+            images = _read_ahead(self._items, pool, self._cache, reader)
             while done < total:
                 start = time.monotonic()
                 batch = [next(images) for _ in range(min(step, total - done))]
@@ -192,6 +195,7 @@ class PredictJob:
                     yield Progress(done, total, result=result)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            reader.close()
 
     def _estimate(self, model: PoseModel, batch: Sequence[_Read]) -> list[FrameResult]:
         found: dict[FrameKey, FrameResult] = {}
@@ -243,10 +247,15 @@ class BoxPredictJob:
         if not self._host.holds(self.choice):
             yield Progress(0, 1, f"Loading {self.choice.name}")
         model = self._host.get(self.choice)
-        image = read_image(self._image) if isinstance(self._image, Path) else self._image
+        image = self._read() if isinstance(self._image, Path) else self._image
         (poses,) = model.run([image], boxes=[self._box], flip_test=self._flip_test)
         result = FrameResult(self._key, tuple(poses), (image.shape[1], image.shape[0]))
         yield Progress(1, 1, f"Running {self.choice.name}", result)
+
+    def _read(self) -> Pixels:
+        assert isinstance(self._image, Path)
+        with FrameReader() as reader:
+            return reader.read(self._image, self._key.index)
 
 
 class WarmUpJob:
@@ -271,24 +280,26 @@ class _Read:
     problem: str | None = None
 
 
-def _read_ahead(items: Sequence[Place], pool: ThreadPoolExecutor, cache: FrameCache | None) -> Iterator[_Read]:
+def _read_ahead(
+    items: Sequence[Place], pool: ThreadPoolExecutor, cache: FrameCache | None, reader: FrameReader
+) -> Iterator[_Read]:
     """The images in order, some read while the model works on those before."""
     waiting: deque[Future[_Read]] = deque()
     for place in items:
-        waiting.append(pool.submit(_read, place, cache))
+        waiting.append(pool.submit(_read, place, cache, reader))
         if len(waiting) > READ_AHEAD:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-def _read(place: Place, cache: FrameCache | None) -> _Read:
+def _read(place: Place, cache: FrameCache | None, reader: FrameReader) -> _Read:
     key, path = place
     pixels = None if cache is None else cache.get(place)
     if pixels is not None:
         return _Read(key, pixels)
     try:
-        return _Read(key, read_image(path))
+        return _Read(key, reader.read(path, key.index))
     except PoseError as error:
         return _Read(key, None, str(error))
     except OSError as error:

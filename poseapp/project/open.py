@@ -1,4 +1,4 @@
-"""Opening whatever a person points at: a project, a folder, images, a COCO file, DeepLabCut labels."""
+"""Opening whatever a person points at: a project, a folder, images, a video, a COCO file, DeepLabCut labels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from platformdirs import user_data_dir
 
 from engine.contract.errors import ProjectError
 from engine.media.images import is_image
+from engine.media.source import is_video, open_media
+from engine.media.video_index import index_folder
 from poseapp.project.importers.coco import import_coco
 from poseapp.project.importers.datasets import import_dataset, is_dataset
 from poseapp.project.importers.dlc import import_dlc, is_dlc_folder
 from poseapp.project.importers.images import import_folder, import_images
 from poseapp.project.importers.report import ImportReport, ProgressCallback
+from poseapp.project.importers.videos import find_video, import_video
 from poseapp.project.store import ProjectStore
 
 SUFFIX = ".pose"
@@ -102,11 +105,24 @@ def _import_all(
         elif path.suffix.lower() == ".json":
             if labels:
                 _join(report, import_coco(store, path, progress=progress))
+        elif is_video(path):
+            _join(report, _import_video(store, path))
         else:
             raise ProjectError(
-                "cannot be opened: give images, a folder, a COCO .json, a DeepLabCut .csv or a .pose project",
+                "cannot be opened: give images, a folder, a video, a COCO .json, a DeepLabCut .csv or a .pose project",
                 where=path,
             )
+    return report
+
+
+def _import_video(store: ProjectStore, path: Path) -> ImportReport:
+    """A video with its frames, and what is wrong with it."""
+    report = ImportReport()
+    if find_video(store, path) is None:
+        with open_media(path, cache=index_folder()) as video:
+            report.images = video.frame_count
+            report.problems = [f"{path.name} {problem}" for problem in video.problems]
+        import_video(store, path, cache=index_folder())
     return report
 
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from poseapp.main_window import MainWindow
+from tests.engine.media.video_clips import HEIGHT, WIDTH, X264, Clip, make, number_in
 
 
 def drop(path: Path, target: QWidget) -> bool:
@@ -43,15 +44,46 @@ def test_the_canvas_leaves_drops_to_the_window(opened: MainWindow) -> None:
     assert not opened.canvas.viewport().acceptDrops()
 
 
-def test_a_video_is_refused_with_a_way_out(opened: MainWindow, tmp_path: Path) -> None:
-    clip = tmp_path / "clip.MP4"
-    clip.write_bytes(b"")
+def test_a_video_becomes_a_project_whose_frames_are_shown_exactly(
+    window: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    path = make(Clip("Clip.MP4", "libx264", X264, frames=90), tmp_path)
+    window.open_paths([path])
+    qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=5000)
+    store = window.session.store
+    assert store is not None
+    assert window.session.path == tmp_path / "Clip.pose"
+    assert len(store.frames()) == 90
+    assert {(frame.width, frame.height) for frame in store.frames()} == {(WIDTH, HEIGHT)}
+    shown: dict[int, int] = {}
+    window.loader.loaded.connect(lambda key, pixels: shown.update({key.index: number_in(pixels)}))
+    frames = window.session.frames
+    for place in (40, 41, 42, 41, 40, 39, 89, 3, 88):
+        window.session.go_to(frames[place])
+        qtbot.waitUntil(lambda wanted=place: wanted in shown, timeout=5000)
+    assert all(index == number for index, number in shown.items())
+    thumbnails: dict[int, tuple[int, ...]] = {}
+    window.loader.thumbnail_loaded.connect(lambda key, pixels: thumbnails.update({key.index: pixels.shape}))
+    window.loader.request_thumbnail(frames[70], path)
+    qtbot.waitUntil(lambda: 70 in thumbnails, timeout=5000)
+    assert window.toasts.messages() == []
+    window.open_paths([path])
+    qtbot.waitUntil(lambda: not window.runner.active(), timeout=5000)
+    assert len(store.frames()) == 90
+
+
+def test_a_video_that_cannot_be_read_is_told_and_nothing_changes(
+    opened: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "clip.MP4").write_bytes(b"")
     before = opened.session.path
-    opened.open_paths([clip])
-    (text,) = opened.toasts.messages()
-    assert text.startswith("clip.MP4")
-    assert "pictures" in text
+    opened.open_paths([folder / "clip.MP4"])
+    qtbot.waitUntil(lambda: bool(opened.toasts.messages()) and not opened.runner.active(), timeout=5000)
+    assert "clip.MP4: is empty" in opened.toasts.messages()[0]
     assert opened.session.path == before
+    assert [path.name for path in folder.iterdir()] == ["clip.MP4"]
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "broken.pose", "labels.csv"])

@@ -1,0 +1,115 @@
+"""Pictures into an mp4 that shows each of them at exactly the time given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.errors import MediaError
+
+Image = npt.NDArray[np.uint8]
+
+QUALITY = 18
+# An mp4 counts time in whole parts of a second, at most so many.
+_MOST_TICKS = 1_000_000
+_DEFAULT_TICKS = 90_000
+_KEY_EVERY = 60
+_BT709 = 1
+_LIMITED_RANGE = 1
+_SIDE_MOST = 16384
+
+
+def write_mp4(
+    path: Path | str,
+    pictures: Iterable[Image],
+    times: Iterable[Fraction],
+    size: tuple[int, int],
+    last_duration: Fraction = Fraction(1, 30),
+    *,
+    quality: int = QUALITY,
+) -> Iterator[int]:
+    """Write pictures as H.264, one after the other; the file is whole once the iterator is exhausted.
+
+    The caller gives a temporary name and renames it. Pictures of another size are scaled; of an odd side one line of
+    pixels is repeated, for the codec wants even ones.
+
+    Args:
+        pictures: RGB uint8 (H, W, 3).
+        times: ascending seconds of each, from 0.
+        size: (width, height).
+        last_duration: how long the last one is shown, in seconds.
+        quality: 0 (lossless) to 51; 18 looks the same as the original.
+
+    Yields:
+        How many pictures are written.
+
+    Raises:
+        MediaError: the file cannot be written, the picture is too large, or times do not ascend.
+    """
+    width, height = size
+    if not (0 < width <= _SIDE_MOST and 0 < height <= _SIDE_MOST):
+        raise MediaError(f"a picture of {width} x {height} cannot be put into a video", where=path)
+    stamps = list(times)
+    tick = _tick([*stamps, last_duration])
+    places = [round(stamp / tick) for stamp in stamps]
+    if any(after <= before for before, after in zip(places, places[1:])):
+        raise MediaError("the times of the frames do not ascend", where=path)
+    ends = [*places[1:], places[-1] + max(1, round(last_duration / tick))] if places else []
+    try:
+        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            stream = _stream(container, width + width % 2, height + height % 2, tick, _rate(stamps), quality)
+            for done, (picture, start, end) in enumerate(zip(pictures, places, ends, strict=True), 1):
+                frame = _frame(picture, size)
+                frame.pts, frame.time_base, frame.duration = start, tick, end - start
+                for packet in stream.encode(frame):
+                    container.mux(packet)
+                yield done
+            for packet in stream.encode(None):
+                container.mux(packet)
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(f"cannot be written ({getattr(error, 'strerror', None) or error})", where=path) from None
+
+
+def _stream(
+    container: av.container.OutputContainer, width: int, height: int, tick: Fraction, rate: Fraction, quality: int
+) -> av.VideoStream:
+    name = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    options = {"crf": str(quality), "preset": "veryfast", "bf": "0"} if name == "libx264" else {"qscale": "3"}
+    stream = container.add_stream(name, rate=rate, options=options)
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.time_base = tick
+    context = stream.codec_context
+    context.time_base, context.gop_size, context.max_b_frames = tick, _KEY_EVERY, 0
+    context.colorspace = context.color_primaries = context.color_trc = _BT709
+    context.color_range = _LIMITED_RANGE
+    return stream
+
+
+def _frame(picture: Image, size: tuple[int, int]) -> av.VideoFrame:
+    width, height = size
+    if picture.shape[:2] != (height, width):
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    if width % 2 or height % 2:
+        picture = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+
+
+def _tick(times: Iterable[Fraction]) -> Fraction:
+    """The unit of time in which all of these are whole numbers, or a small one where there is none."""
+    shared = math.lcm(*(time.denominator for time in times))
+    return Fraction(1, shared if shared <= _MOST_TICKS else _DEFAULT_TICKS)
+
+
+def _rate(times: list[Fraction]) -> Fraction:
+    """Frames per second on average; only a hint in the file."""
+    if len(times) < 2 or times[-1] <= times[0]:
+        return Fraction(30)
+    return ((len(times) - 1) / (times[-1] - times[0])).limit_denominator(1001)

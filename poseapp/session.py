@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from engine.contract.errors import PoseError
 from engine.contract.schema import Schema
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
+from poseapp.project.migrate import Sources, migration
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.snapshots import Snapshot, restore_snapshot
 from poseapp.project.store import ProjectStore
@@ -158,6 +160,50 @@ class Session(QObject):
         self._read_categories()
         self.changed.emit(Change(structure=True))
         return made
+
+    def update_category(self, category: Category, name: str, schema: Schema) -> bool:
+        """Other names, limbs, colours, sigmas for the points that a category has. True when it was done."""
+        if self.store is None:
+            return False
+        try:
+            self.store.update_category(category.id, name=name, schema=schema)
+        except PoseError as error:
+            self.message.emit(str(error), "error")
+            return False
+        self._structure()
+        return True
+
+    def migrate(self, source: Category, name: str, schema: Schema, sources: Sources) -> Category | None:
+        """Move all poses of a category to other points, as one step that can be undone.
+
+        The category of the new points takes over the name; the old one stays, under a name that tells its points, for
+        what undo brings back. Returns the category that the poses have now, None when it was refused.
+        """
+        if self.store is None:
+            return None
+        try:
+            target = next((c for c in self._categories if c.id != source.id and c.schema == schema), None)
+            if target is None:
+                taken = {c.name for c in self._categories}
+                aside = f"{source.name} ({source.schema.num_keypoints} points)"
+                old = next(n for n in (aside, *(f"{aside} {i}" for i in range(2, 1000))) if n not in taken)
+                if name == source.name:
+                    self.store.update_category(source.id, name=old)
+                target = self.store.add_category(name, schema)
+            edit = migration(self.store.all_instances(), source.id, target, sources)
+            change = self.store.apply(edit)
+        except PoseError as error:
+            self.message.emit(str(error), "error")
+            self._structure()
+            return None
+        self._read_categories()
+        self._tell(replace(change, structure=True))
+        return target
+
+    def _structure(self) -> None:
+        self._read_categories()
+        self._read_instances()
+        self.changed.emit(Change(structure=True))
 
     def schema_of(self, instance: Instance) -> Schema:
         return self._schemas[instance.category]

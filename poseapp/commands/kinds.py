@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from engine.contract.schema import Schema
 from poseapp.canvas.template import template_pose
 from poseapp.commands.context import Context
+from poseapp.dialogs.change_points import ChangePointsDialog
 from poseapp.dialogs.schema_choice import KindChoice, SchemaChoiceDialog
+from poseapp.dialogs.schema_editor import SchemaEditorDialog
+from poseapp.project.migrate import Sources
+from poseapp.project.model import Category
+from poseapp.project.schema_draft import SchemaDraft
 
 
 def choose_kind(context: Context, then: Callable[[Context], None] | None = None) -> None:
@@ -32,3 +38,48 @@ def use_kind(context: Context, choice: KindChoice) -> None:
     session.select()  # new poses follow the selection otherwise
     session.choose_category(category.id)
     context.window.tell(f"New poses are {category.name}, {category.schema.num_keypoints} points")
+
+
+def edit_points(context: Context) -> None:
+    """The points of a kind, in an editor."""
+    session = context.session
+    if session.store is None:
+        return
+    dialog = SchemaEditorDialog(session.categories(), template_pose, session.category, context.window.widget())
+    dialog.use_requested.connect(lambda name, draft, base: use_draft(context, name, draft, base))
+    dialog.show()
+
+
+def use_draft(context: Context, name: str, draft: SchemaDraft, base: Category | None) -> None:
+    """A new kind; other looks for the points of one; or its poses move to other points."""
+    session = context.session
+    context.canvas.cancel()
+    schema = draft.schema()
+    if base is None:
+        use_kind(context, KindChoice(name, schema))
+    elif draft.sources() == tuple(range(base.schema.num_keypoints)):
+        if session.update_category(base, name, schema):
+            context.window.tell(f"{name} has been changed", "good")
+    else:
+        _migrate(context, base, name, schema, draft.sources())
+
+
+def change_points(context: Context) -> None:
+    """Poses of a kind to another set of points."""
+    session = context.session
+    if session.store is None or not session.categories():
+        context.window.tell("There are no poses yet whose points could change")
+        return
+    dialog = ChangePointsDialog(session.categories(), session.category, context.window.widget())
+    dialog.change_requested.connect(
+        lambda source, schema, sources: _migrate(context, source, source.name, schema, sources)
+    )
+    dialog.show()
+
+
+def _migrate(context: Context, source: Category, name: str, schema: Schema, sources: Sources) -> None:
+    context.canvas.cancel()
+    made = context.session.migrate(source, name, schema, sources)
+    if made is not None:
+        context.session.choose_category(made.id)
+        context.window.tell(f"{name} has {schema.num_keypoints} points now. Undo takes the poses back.", "good")

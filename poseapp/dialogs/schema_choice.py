@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import (
     QDialog,
     QFileDialog,
@@ -191,13 +191,24 @@ class SchemaChoiceDialog(QDialog):
 
 
 class SchemaPreview(QWidget):
-    """Draws the points and limbs of a schema on a figure at rest."""
+    """Draws the points and limbs of a schema on a figure at rest.
+
+    Signals:
+        point_clicked(int): position of the keypoint nearest to a click.
+
+    Attributes:
+        own_colours: the schema's colours where it has some, else those of the sides.
+    """
+
+    point_clicked = Signal(int)
+    own_colours = False
 
     def __init__(self, layout: Layout, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._layout = layout
         self._schema: Schema | None = None
         self._points = np.zeros((0, 2))
+        self._marked = -1
         self.setMinimumWidth(220)
 
     def sizeHint(self) -> QSize:
@@ -209,6 +220,24 @@ class SchemaPreview(QWidget):
         self.setAccessibleName("" if schema is None else f"Points of {schema.title}")
         self.update()
 
+    def mark(self, point: int) -> None:
+        """Show which point is meant, by a ring and its name; -1 for none."""
+        self._marked = point
+        self.update()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if len(self._points):
+            away = [(p - event.position()).manhattanLength() for p in self._places()]
+            self.point_clicked.emit(away.index(min(away)))
+
+    def _paint_mark(self, painter: QPainter, place: QPointF, name: str) -> None:
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Text), 1.6))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawEllipse(place, 8, 8)
+        room = painter.fontMetrics().boundingRect(name)
+        x = min(max(place.x() + 12, 8), self.width() - room.width() - 8)
+        painter.drawText(QPointF(x, max(place.y() - 8, room.height())), name)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -219,10 +248,13 @@ class SchemaPreview(QWidget):
         if schema is None or not len(self._points):
             return
         places = self._places()
-        tints = [QColor(SIDES[side]) for side in schema.sides]
+        own = [point.color if self.own_colours else "" for point in schema.keypoints]
+        tints = [QColor(colour or SIDES[side]) for colour, side in zip(own, schema.sides)]
         for limb in schema.limbs:
             a, b = schema.index[limb.start], schema.index[limb.end]
             tint = tints[a] if schema.sides[a] == schema.sides[b] else QColor(SIDES["middle"])
+            if self.own_colours and limb.color:
+                tint = QColor(limb.color)
             painter.setPen(QPen(tint, 2.5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
             painter.drawLine(places[a], places[b])
         radius = 4.5 if schema.num_keypoints <= 30 else 2.5
@@ -230,6 +262,8 @@ class SchemaPreview(QWidget):
         for place, tint in zip(places, tints):
             painter.setBrush(tint)
             painter.drawEllipse(place, radius, radius)
+        if 0 <= self._marked < len(places):
+            self._paint_mark(painter, places[self._marked], schema.names[self._marked])
         painter.end()
 
     def _places(self) -> list[QPointF]:

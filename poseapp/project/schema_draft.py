@@ -65,16 +65,17 @@ class SchemaDraft:
         self.points.insert(to, self.points.pop(place))
         return to
 
-    def rename(self, place: int, name: str) -> None:
-        """Partners and limbs follow. A name that another point has is refused by :meth:`schema`, not here."""
+    def rename(self, place: int, name: str) -> bool:
+        """Partners and limbs follow. False, and nothing changes, for no name and for one that another point has."""
         old = self.points[place].point.name
-        alone = self.names().count(old) == 1
+        if not name or (name != old and name in self.names()):
+            return False
         self.change(place, name=name)
-        if alone:
-            self._each(lambda p: replace_point(p, swap=name) if p.swap == old else p)
-            self.limbs = [
-                Limb(name if a.start == old else a.start, name if a.end == old else a.end, a.color) for a in self.limbs
-            ]
+        self._each(lambda p: replace_point(p, swap=name) if p.swap == old else p)
+        self.limbs = [
+            Limb(name if a.start == old else a.start, name if a.end == old else a.end, a.color) for a in self.limbs
+        ]
+        return True
 
     def set_swap(self, place: int, partner: str) -> None:
         """Make two points left and right of each other ("" for none); those they belonged to before are set free."""

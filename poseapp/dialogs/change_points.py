@@ -1,0 +1,126 @@
+"""Pose > Change points: all poses of a kind to another set of points, with a table of what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QDialog, QHBoxLayout, QVBoxLayout, QWidget
+
+from engine.contract.schema import Schema
+from engine.contract.schemas import builtin_schemas, find_schema
+from poseapp.dialogs.parts import button, label
+from poseapp.dialogs.schema_tables import NONE, ChoiceDelegate, put, table_of
+from poseapp.project.migrate import Sources, lost_points, match_points
+from poseapp.project.model import Category
+
+SHOWN = 6
+"""Names of lost points that are told; the others are counted."""
+
+
+class ChangePointsDialog(QDialog):
+    """Asks what becomes of each point.
+
+    Signals:
+        change_requested(Category, Schema, tuple): kind, new points, and for each where it comes from.
+    """
+
+    change_requested = Signal(object, object, object)
+
+    def __init__(
+        self, categories: Sequence[Category], current: Category | None = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("changePointsDialog")
+        self.setWindowTitle("Change points of poses")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(560, 600)
+        self.kind, self.target = QComboBox(), QComboBox()
+        self.kind.setAccessibleName("Poses of")
+        self.target.setAccessibleName("New points")
+        for category in categories:
+            self.kind.addItem(f"{category.name}, {category.schema.num_keypoints} points", category)
+        own = {c.schema.name for c in categories}
+        for category in categories:
+            self.target.addItem(f"{category.name}, in this project", category.schema)
+        for name in builtin_schemas():
+            schema = find_schema(name)
+            if name not in own:
+                self.target.addItem(schema.title or name, schema)
+        self.sources: list[int | None] = []
+        self.table = table_of(("New point", "Comes from"), "Mapping")
+        self.table.horizontalHeader().resizeSection(1, 220)
+        self._old = ChoiceDelegate(lambda: [NONE, *self.source.schema.names], self.table)
+        self.table.setItemDelegateForColumn(1, self._old)
+        self.facts = label("", "hint", wrap=True)
+        self.change_button = button("Change poses", primary=True)
+        self._lay_out()
+        place = next((i for i, c in enumerate(categories) if current is not None and c.id == current.id), 0)
+        self.kind.setCurrentIndex(place)
+        self.kind.currentIndexChanged.connect(self._match)
+        self.target.currentIndexChanged.connect(self._match)
+        self.table.cellChanged.connect(self._on_cell)
+        self.change_button.clicked.connect(self._finish)
+        self._match()
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addWidget(label("Change points of poses", "heading"))
+        for text, widget in (("Poses of", self.kind), ("New points", self.target)):
+            row = QHBoxLayout()
+            row.addWidget(label(text))
+            row.addWidget(widget, 1)
+            column.addLayout(row)
+        column.addWidget(self.table, 1)
+        column.addWidget(self.facts)
+        bottom = QHBoxLayout()
+        cancel = button("Cancel")
+        cancel.clicked.connect(self.close)
+        bottom.addStretch(1)
+        bottom.addWidget(cancel)
+        bottom.addWidget(self.change_button)
+        column.addLayout(bottom)
+
+    @property
+    def source(self) -> Category:
+        found: Category = self.kind.currentData()
+        return found
+
+    @property
+    def schema(self) -> Schema:
+        found: Schema = self.target.currentData()
+        return found
+
+    def _match(self) -> None:
+        self.sources = list(match_points(self.source.schema, self.schema))
+        self._fill()
+
+    def _fill(self) -> None:
+        old = self.source.schema.names
+        with QSignalBlocker(self.table):
+            self.table.setRowCount(self.schema.num_keypoints)
+            for row, (name, at) in enumerate(zip(self.schema.names, self.sources)):
+                put(self.table, row, 0, name)
+                self.table.item(row, 0).setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+                put(self.table, row, 1, "" if at is None else old[at])
+        lost = lost_points(self.source.schema, self.sources)
+        kept = sum(at is not None for at in self.sources)
+        words = f"{kept} of {self.schema.num_keypoints} points are taken over, the others start absent."
+        if lost:
+            more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
+            words += f" Left out: {', '.join(lost[:SHOWN])}{more}."
+        self.facts.setText(f"{words} One step, which Undo takes back.")
+        self.change_button.setEnabled(kept > 0 and self.schema.names != self.source.schema.names)
+
+    def _on_cell(self, row: int, column: int) -> None:
+        if column == 1:
+            self.sources[row] = self.source.schema.index.get(self.table.item(row, 1).text())
+            self._fill()
+
+    def _finish(self) -> None:
+        chosen: Sources = tuple(self.sources)
+        source, schema = self.source, self.schema
+        self.close()
+        self.change_requested.emit(source, schema, chosen)

@@ -1,0 +1,280 @@
+"""Pose > Edit points: the points of a kind, their partners, parts and limbs, drawn while one edits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QComboBox, QDialog, QFileDialog, QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
+
+from engine.contract.errors import SchemaError
+from engine.contract.schema import Schema, load_schema
+from poseapp.dialogs.parts import button, label, set_role
+from poseapp.dialogs.schema_choice import Layout, SchemaPreview
+from poseapp.dialogs.schema_tables import LimbsTable, PointsTable
+from poseapp.project.model import Category
+from poseapp.project.schema_draft import SchemaDraft, write_schema
+from poseapp.widgets.line_edit import LineEdit
+
+FILES = "Keypoint schemas (*.toml)"
+
+
+class SchemaEditorDialog(QDialog):
+    """Edits a draft; nothing changes in the project before Use in project.
+
+    Signals:
+        use_requested(str, SchemaDraft, object): name of the kind, the draft, and the category that it was made of or
+            None for a new kind.
+
+    Args:
+        categories: of the project.
+        layout: where points lie on a figure at rest.
+        current: the one to begin with.
+    """
+
+    use_requested = Signal(str, object, object)
+
+    def __init__(
+        self,
+        categories: Sequence[Category],
+        layout: Layout,
+        current: Category | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("schemaEditorDialog")
+        self.setWindowTitle("Points of a kind")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(980, 620)
+        self.base: Category | None = None
+        self.draft = SchemaDraft()
+        self.kind = QComboBox()
+        self.kind.setAccessibleName("Kind")
+        for category in categories:
+            self.kind.addItem(category.name, category)
+        self.kind.addItem("New kind", None)
+        self.name = LineEdit()
+        self.name.setAccessibleName("Name of the kind")
+        self.points, self.limbs = PointsTable(self.draft, self), LimbsTable(self.draft, self)
+        self.preview = SchemaPreview(layout)
+        self.preview.own_colours = True
+        self.note = label("", "hint", wrap=True)
+        self._make_buttons()
+        self._lay_out()
+        self._connect()
+        place = next((i for i, c in enumerate(categories) if current is not None and c.id == current.id), 0)
+        self.kind.setCurrentIndex(place)
+        self._on_kind()
+
+    def _make_buttons(self) -> None:
+        self.add_button, self.remove_button = button("Add"), button("Remove")
+        self.up_button, self.down_button = button("Up"), button("Down")
+        self.pairs_button = button("Propose partners", tip="Pairs left and right by their names")
+        self.add_limb, self.remove_limb = button("Add"), button("Remove")
+        self.open_button, self.save_button = button("Open file..."), button("Save as file...")
+        self.use_button = button("Use in project", primary=True)
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        for widget, stretch in ((label("Kind"), 0), (self.kind, 1), (label("Name"), 0), (self.name, 1)):
+            top.addWidget(widget, stretch)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        many = (self.add_button, self.remove_button, self.up_button, self.down_button, self.pairs_button)
+        self.tabs.addTab(_page(self.points.table, many), "Points")
+        self.tabs.addTab(_page(self.limbs.table, (self.add_limb, self.remove_limb)), "Limbs")
+        middle = QHBoxLayout()
+        middle.setSpacing(16)
+        middle.addWidget(self.tabs, 5)
+        middle.addWidget(self.preview, 2)
+        bottom = QHBoxLayout()
+        bottom.setSpacing(8)
+        cancel = button("Cancel")
+        cancel.clicked.connect(self.close)
+        bottom.addWidget(self.open_button)
+        bottom.addWidget(self.save_button)
+        bottom.addStretch(1)
+        bottom.addWidget(cancel)
+        bottom.addWidget(self.use_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addLayout(top)
+        column.addLayout(middle, 1)
+        column.addWidget(self.note)
+        column.addLayout(bottom)
+
+    def _connect(self) -> None:
+        self.kind.currentIndexChanged.connect(self._on_kind)
+        self.name.textChanged.connect(self.check)
+        for part in (self.points, self.limbs):
+            part.edited.connect(self._on_edited)
+        self.points.refused.connect(self._on_refused)
+        self.points.table.currentCellChanged.connect(lambda row, *_: self.preview.mark(row))
+        self.preview.point_clicked.connect(self._on_point)
+        self.add_button.clicked.connect(self._add)
+        self.remove_button.clicked.connect(self._remove)
+        self.up_button.clicked.connect(lambda: self._move(-1))
+        self.down_button.clicked.connect(lambda: self._move(1))
+        self.pairs_button.clicked.connect(self._propose)
+        self.add_limb.clicked.connect(lambda: self.limbs.add())
+        self.remove_limb.clicked.connect(lambda: self.limbs.remove())
+        self.open_button.clicked.connect(self._choose_file)
+        self.save_button.clicked.connect(self._choose_target)
+        self.use_button.clicked.connect(self._use)
+
+    # --- what is edited
+
+    def show_draft(self, draft: SchemaDraft, name: str) -> None:
+        self.draft = self.points.draft = self.limbs.draft = draft
+        self.name.setText(name)
+        self.points.fill(0)
+        self._on_edited()
+
+    def _on_kind(self) -> None:
+        self.base = self.kind.currentData()
+        if self.base is None:
+            self.show_draft(SchemaDraft("own"), "")
+        else:
+            self.show_draft(SchemaDraft.of(self.base.schema), self.base.name)
+
+    def _on_edited(self) -> None:
+        self.limbs.fill()
+        self.check()
+
+    def _on_refused(self, text: str) -> None:
+        set_role(self.note, "warning")
+        self.note.setText(text)
+
+    def schema(self) -> Schema | None:
+        """What the draft gives, None while it is wrong."""
+        name = self.name.text().strip()
+        self.draft.category = name
+        self.draft.name = re.sub(r"\W+", "_", name).strip("_").lower() or "own"
+        self.draft.title = self.draft.title or name
+        try:
+            return self.draft.schema()
+        except SchemaError:
+            return None
+
+    def check(self) -> None:
+        """Draw what is there and say what is missing."""
+        schema = self.schema()
+        problem = "" if self.name.text().strip() else "Give the kind a name."
+        if schema is None:
+            try:
+                self.draft.schema()
+            except SchemaError as error:
+                problem = str(error) if self.draft.points else "Add the first point."
+        else:
+            self.preview.set_schema(schema)
+            self.preview.mark(self.points.table.currentRow())
+        self.use_button.setEnabled(not problem)
+        self.save_button.setEnabled(schema is not None)
+        set_role(self.note, "warning" if problem else "hint")
+        self.note.setText(problem or self._facts())
+
+    def _facts(self) -> str:
+        pairs = sum(bool(row.point.swap) for row in self.draft.points) // 2
+        text = f"{len(self.draft.points)} points, {pairs} left and right pairs, {len(self.draft.limbs)} limbs."
+        if self.moves_points:
+            text += " Poses of this kind move to the new points, as one step that Undo takes back."
+        return text
+
+    @property
+    def moves_points(self) -> bool:
+        """Whether points came, went or changed places, so that poses must follow."""
+        count = 0 if self.base is None else self.base.schema.num_keypoints
+        return self.base is not None and self.draft.sources() != tuple(range(count))
+
+    # --- buttons
+
+    def _add(self) -> None:
+        row = self.points.table.currentRow()
+        place = self.draft.add(row if row >= 0 else None)
+        self.points.fill(place)
+        self._on_edited()
+        self.points.table.setCurrentCell(place, PointsTable.NAME)
+        self.points.table.setFocus()
+
+    def _remove(self) -> None:
+        row = self.points.table.currentRow()
+        if 0 <= row < len(self.draft.points):
+            self.draft.remove(row)
+            self.points.fill(min(row, len(self.draft.points) - 1))
+            self._on_edited()
+
+    def _move(self, by: int) -> None:
+        row = self.points.table.currentRow()
+        if 0 <= row < len(self.draft.points):
+            self.points.fill(self.draft.move(row, by))
+            self._on_edited()
+
+    def _propose(self) -> None:
+        made = self.draft.propose_swaps()
+        self.points.fill()
+        self._on_edited()
+        if not made:
+            self.note.setText("No further left and right pairs follow from the names.")
+
+    def _on_point(self, point: int) -> None:
+        self.tabs.setCurrentIndex(0)
+        self.points.table.setCurrentCell(point, PointsTable.NAME)
+
+    def _choose_file(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open points", "", FILES)
+        if chosen:
+            self.open_file(Path(chosen))
+
+    def open_file(self, path: Path) -> None:
+        """A new kind of a schema file; what is wrong with it is told."""
+        try:
+            schema = load_schema(path)
+        except SchemaError as error:
+            set_role(self.note, "error")
+            self.note.setText(str(error))
+            return
+        self.kind.setCurrentIndex(self.kind.count() - 1)
+        draft = SchemaDraft.of(schema)
+        self.show_draft(draft, schema.category or schema.name)
+
+    def _choose_target(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save points", f"{self.draft.name}.toml", FILES)
+        if chosen:
+            self.save_file(Path(chosen))
+
+    def save_file(self, path: Path) -> None:
+        schema = self.schema()
+        if schema is None:
+            return
+        try:
+            write_schema(path, schema)
+        except SchemaError as error:
+            set_role(self.note, "error")
+            self.note.setText(str(error))
+            return
+        set_role(self.note, "hint")
+        self.note.setText(f"Written to {path.name}.")
+
+    def _use(self) -> None:
+        if self.schema() is not None:
+            name, draft, base = self.name.text().strip(), self.draft, self.base
+            self.close()
+            self.use_requested.emit(name, draft, base)
+
+
+def _page(table: QWidget, buttons: Sequence[QWidget]) -> QWidget:
+    page = QWidget()
+    column = QVBoxLayout(page)
+    column.setContentsMargins(0, 8, 0, 0)
+    row = QHBoxLayout()
+    row.setSpacing(8)
+    for made in buttons:
+        row.addWidget(made)
+    row.addStretch(1)
+    column.addWidget(table, 1)
+    column.addLayout(row)
+    return page

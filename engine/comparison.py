@@ -7,21 +7,21 @@ found, and says how many were missed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from engine.contract.coco import CocoAnnotation, CocoDataset, CocoResult, Id, read_results, unique_names
+from engine.contract.coco import CocoAnnotation, CocoDataset, CocoImage, CocoResult, Id, read_results, unique_names
 from engine.contract.coco_document import load_record
 from engine.contract.errors import CocoError
 from engine.contract.schema import Schema
 from engine.datasets import find_kind, read_as_coco
 from engine.datasets.coco_style import points_in_parts
 from engine.datasets.read import is_coco_style
-from engine.geometry import box_to_center_scale, xywh_to_xyxy
+from engine.geometry import box_to_center_scale, clip_box, xywh_to_xyxy
 from engine.metrics import pck
 from engine.metrics.coco_metric import GIVEN, NO_NMS, CocoMetricOptions, PoseResult, evaluate_coco
 from engine.metrics.matching import Pose, match_poses
@@ -259,13 +259,19 @@ def distance_figures(truth: list[Pose], found: np.ndarray, schema: Schema, metri
 
 def _paired(data: Evaluation) -> tuple[list[Pose], np.ndarray]:
     """Labelled instances that are no crowds, and for each the points (N, K, 2) found, NaN where it was missed."""
-    return pair_by_likeness(data.annotations, data.results, data.schema)
+    return pair_by_likeness(data.annotations, data.results, data.schema, data.labels.images)
 
 
 def pair_by_likeness(
-    annotations: Iterable[dict[str, Any]], results: Iterable[dict[str, Any]], schema: Schema
+    annotations: Iterable[dict[str, Any]],
+    results: Iterable[dict[str, Any]],
+    schema: Schema,
+    images: Iterable[CocoImage] = (),
 ) -> tuple[list[Pose], np.ndarray]:
     """As the metrics of distances need them where no id says which prediction is of which instance.
+
+    Args:
+        images: those whose sizes are known: the boxes that come out, the measure of PCK, are cut to them.
 
     Raises:
         CocoError: nothing is labelled.
@@ -279,14 +285,21 @@ def pair_by_likeness(
         if pose.labelled.any() and not row["iscrowd"]:
             wanted.setdefault(row["image_id"], []).append(pose)
     truth, found = [], []
+    sizes = {image.id: (image.width, image.height) for image in images if image.width and image.height}
     for image, poses in wanted.items():
         guess = guesses.get(image, [])
         for pose, place in zip(poses, match_poses(poses, guess, schema.sigmas), strict=True):
-            truth.append(pose)
+            truth.append(_cut(pose, sizes.get(image)))
             found.append(np.full_like(pose.points, NO_POSE) if place is None else guess[place].points)
     if not truth:
         raise CocoError("no annotation has a labelled point")
     return truth, np.stack(found)
+
+
+def _cut(pose: Pose, size: tuple[int, int] | None) -> Pose:
+    # Pairing has looked at the boxes as they are in the files; the length that distances are measured by is of the
+    # part inside the image, as upstream reads its data sets.
+    return pose if size is None else replace(pose, box=clip_box(pose.box, size[0] - 1, size[1] - 1))
 
 
 def _pose(row: dict[str, Any]) -> Pose:

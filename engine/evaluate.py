@@ -19,6 +19,7 @@ from typing import Any
 
 from engine.cli import OK, Parser, Progress, add_progress_option, run
 from engine.comparison import METRICS, Evaluation, distance_figures, evaluate, load, pair_by_likeness
+from engine.contract.coco import write_results
 from engine.evaluate_model import (
     LABELLED_BOXES,
     PCK,
@@ -28,6 +29,7 @@ from engine.evaluate_model import (
     poses_by_id,
     predict_for_evaluation,
     records_of,
+    results_of,
 )
 from engine.metrics.coco_metric import GIVEN, NMS_MODES, NO_NMS, SCORE_MODES, CocoMetricOptions
 from engine.train.files import write_atomically
@@ -85,6 +87,8 @@ def _of_model(options: argparse.Namespace, wanted: Sequence[str]) -> dict[str, A
     finally:
         for bar in progress:
             bar.close()
+    if options.results_out:
+        write_results(options.results_out, results_of(measured, conditions.metric))
     return evaluate_model(measured, conditions, wanted, options.wholebody)
 
 
@@ -105,7 +109,7 @@ def evaluate_model(
         if conditions.boxes == LABELLED_BOXES:
             truth, found = poses_by_id(measured)
         else:
-            truth, found = pair_by_likeness(*records_of(measured), measured.schema)
+            truth, found = pair_by_likeness(*records_of(measured), measured.schema, measured.labels.images)
         figures |= distance_figures(truth, found, measured.schema, chosen)
     return {
         "model": measured.entry.id,
@@ -151,7 +155,7 @@ def _parser() -> Parser:
                        help="weaker keypoints do not count in bbox_keypoint (default: %(default)s)")  # fmt: skip
     score.add_argument("--nms", choices=NMS_MODES,
                        help=f"(default: {own.nms_mode}; none for scores as given)")  # fmt: skip
-    score.add_argument("--nms-thr", type=float, default=own.nms_thr, metavar="X", help="(default: %(default)s)")
+    score.add_argument("--nms-thr", type=_above_0, default=own.nms_thr, metavar="X", help="(default: %(default)s)")
     score.add_argument("--use-area", action=argparse.BooleanOptionalAction, default=True,
                        help="OKS by the annotation's area, else by 0.53 of its box (default: yes)")  # fmt: skip
     score.add_argument("--wholebody", action=argparse.BooleanOptionalAction,
@@ -168,6 +172,8 @@ def _parser() -> Parser:
     model.add_argument("--backend", choices=("auto", "torch", "onnxruntime", "openvino"), default="torch",
                        help="what runs the network on a processor (default: %(default)s)")  # fmt: skip
     model.add_argument("--batch", type=_positive, default=16, metavar="N", help="crops at once (default: %(default)s)")
+    model.add_argument("--results-out", metavar="R.json",
+                       help="also write the predictions that were compared, for --results")  # fmt: skip
     add_progress_option(made)
     return made
 
@@ -176,6 +182,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def _above_0(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
 
 
 def table(figures: dict[str, Any]) -> str:

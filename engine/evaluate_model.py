@@ -12,17 +12,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.coco import CocoAnnotation, CocoDataset, CocoImage, Id, read_results, unique_names
+from engine.contract.coco import (
+    CocoAnnotation,
+    CocoDataset,
+    CocoImage,
+    CocoResult,
+    Id,
+    patch_record,
+    read_results,
+    unique_names,
+)
 from engine.contract.errors import CocoError
 from engine.contract.schema import Schema
 from engine.datasets import KINDS, open_dataset, to_coco
 from engine.datasets.read import plain_coco
-from engine.geometry import box_is_usable, box_to_center_scale, clip_box, xywh_to_xyxy
+from engine.geometry import box_is_usable, box_to_center_scale, clip_box, xywh_to_xyxy, xyxy_to_xywh
 from engine.media.images import read_image
-from engine.metrics.coco_metric import Accumulator, CocoMetricOptions, PoseResult, evaluate_coco
+from engine.metrics.coco_metric import Accumulator, CocoMetricOptions, PoseResult, evaluate_coco, select
 from engine.metrics.matching import Pose
 from engine.metrics.oks import annotation_area, keypoints_of
 from engine.metrics.wholebody import evaluate_wholebody, is_wholebody, wholebody_figures
@@ -278,6 +288,20 @@ def oks_figures(measured: Measured, options: CocoMetricOptions, wholebody: bool 
         parts = evaluate_wholebody(measured.labels, measured.results, measured.schema, options)
         return wholebody_figures(parts)
     return dict(evaluate_coco(measured.labels, measured.results, measured.schema, options))
+
+
+def results_of(measured: Measured, options: CocoMetricOptions) -> Iterator[CocoResult]:
+    """A results list of what is left after scoring and suppression; evaluated as it is, it has the same figures.
+
+    Beside the final score stands that of the box under ``box_score``.
+    """
+    for image, chosen in select(measured.results, measured.schema.sigmas, options).items():
+        for result, score in zip(chosen.results, chosen.scores, strict=True):
+            box = None if result.box is None else [float(value) for value in xyxy_to_xywh(result.box)]
+            flat = [float(value) for value in np.asarray(result.keypoints).reshape(-1)]
+            record = CocoResult(image, result.category_id, box, float(score), flat)
+            raw = patch_record(record.encoded(), {"box_score": float(result.box_score)})
+            yield msgspec.structs.replace(record, raw=raw)
 
 
 def records_of(measured: Measured) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -52,6 +52,8 @@ class CocoMetricOptions:
         for name, known in (("score_mode", SCORE_MODES), ("nms_mode", NMS_MODES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+        if not self.nms_thr > 0:
+            raise ValueError(f"nms_thr must be above 0, not {self.nms_thr}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +134,7 @@ def score_of(result: PoseResult, options: CocoMetricOptions) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Predictions of one image that stayed: points (N, K, 3), scores (N,), box areas (N,), category ids."""
+    """Predictions of one image that stayed, in the order of suppression: points (N, K, 3), scores (N,)."""
 
     results: list[PoseResult]
     scores: Array
@@ -168,8 +170,7 @@ def _select_of_image(results: list[PoseResult], sigmas: Array, options: CocoMetr
 def _nms_area(result: PoseResult) -> float:
     if result.nms_area is not None:
         return float(result.nms_area)
-    _, _, width, height = extent_xywh(np.asarray(result.keypoints, np.float64)[:, :2])
-    return width * height
+    return float(extent_areas(np.asarray(result.keypoints, np.float64)[None])[0])
 
 
 @dataclass
@@ -231,20 +232,24 @@ def _truth(annotations: Sequence[CocoAnnotation], use_area: bool) -> Truth:
     return Truth(points[..., :2], labelled, boxes, areas, crowd)
 
 
-AreaOf = Callable[[PoseResult], float]
+AreasOf = Callable[[Scored], Array]
 
 
-def box_area(result: PoseResult) -> float:
-    """Square pixels of the box that a prediction was made from, else of the extent of its points."""
-    if result.box is None:
-        return _extent_area(np.asarray(result.keypoints, np.float64)[:, :2])
-    x1, y1, x2, y2 = (float(value) for value in result.box)
-    return (x2 - x1) * (y2 - y1)
+def box_areas(chosen: Scored) -> Array:
+    """(N,) square pixels of the boxes that predictions were made from, else of the extent of their points."""
+    areas = extent_areas(chosen.points)
+    for place, result in enumerate(chosen.results):
+        if result.box is not None:
+            x1, y1, x2, y2 = (float(value) for value in result.box)
+            areas[place] = (x2 - x1) * (y2 - y1)
+    return areas
 
 
-def _extent_area(points: Array) -> float:
-    _, _, width, height = extent_xywh(points)
-    return width * height
+def extent_areas(points: Array) -> Array:
+    """(N,) square pixels of the upright rectangles around (N, K, 2 or 3) points."""
+    xy = points[..., :2]
+    areas: Array = np.prod(xy.max(axis=1) - xy.min(axis=1), axis=-1)
+    return areas
 
 
 def measure(
@@ -252,13 +257,13 @@ def measure(
     chosen: Mapping[Id, Scored],
     sigmas: Array,
     part: slice | npt.NDArray[np.integer] | None = None,
-    area_of: AreaOf = box_area,
+    areas_of: AreasOf = box_areas,
 ) -> dict[str, float]:
     """AP and AR (:data:`engine.metrics.coco_eval.STATS`) of selected predictions.
 
     Args:
         sigmas: (K,) of all points. part: only these points; None = all.
-        area_of: what counts as a prediction's area when it is matched with nothing.
+        areas_of: what counts as the predictions' areas when they are matched with nothing.
     """
     span = slice(None) if part is None else part
     known = set(truth.images)
@@ -270,7 +275,7 @@ def measure(
     for category in truth.categories:
         pairs = []
         for image in truth.images:
-            pair = (_only(truth.at(image, category), span), _found(chosen.get(image), category, span, area_of))
+            pair = (_only(truth.at(image, category), span), _found(chosen.get(image), category, span, areas_of))
             if len(pair[0].areas) or len(pair[1].scores):
                 pairs.append(pair)
         categories.append(match(pairs, chosen_sigmas))
@@ -281,14 +286,13 @@ def _only(truth: Truth, span: slice | npt.NDArray[np.integer]) -> Truth:
     return Truth(truth.points[:, span], truth.labelled[:, span], truth.boxes, truth.areas, truth.crowd)
 
 
-def _found(chosen: Scored | None, category: Id, span: slice | npt.NDArray[np.integer], area_of: AreaOf) -> Found:
+def _found(chosen: Scored | None, category: Id, span: slice | npt.NDArray[np.integer], areas_of: AreasOf) -> Found:
     if chosen is None:
         return Found(np.zeros((0, 1, 2)), np.zeros(0), np.zeros(0))
     points = chosen.points[:, span]
     own = np.array([result.category_id == category for result in chosen.results])
     places = np.flatnonzero(own & (points[..., 2] > 0).any(axis=1))
-    areas = np.array([area_of(chosen.results[i]) for i in places], np.float64)
-    return Found(points[places][..., :2], chosen.scores[places], areas)
+    return Found(points[places][..., :2], chosen.scores[places], areas_of(chosen)[places])
 
 
 def evaluate_coco(

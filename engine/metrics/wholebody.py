@@ -15,8 +15,17 @@ import numpy as np
 from engine.contract.coco import CocoDataset
 from engine.contract.errors import CocoError
 from engine.contract.schema import Schema
-from engine.metrics.coco_metric import CocoMetricOptions, PoseResult, TruthSet, checked, measure, select
-from engine.metrics.oks import extent_xywh
+from engine.metrics.coco_metric import (
+    Array,
+    CocoMetricOptions,
+    PoseResult,
+    Scored,
+    TruthSet,
+    checked,
+    extent_areas,
+    measure,
+    select,
+)
 
 WHOLE = "wholebody"
 HAND = "hand"
@@ -64,10 +73,10 @@ def evaluate_wholebody(
     truth = TruthSet.of(dataset, schema, use_area=options.use_area)
     sigmas = np.asarray(schema.sigmas, np.float64)
     chosen = select(checked(results, schema), sigmas, options)
-    found = {name: measure(truth, chosen, sigmas, part, _body_area) for name, part in PARTS.items()}
+    found = {name: measure(truth, chosen, sigmas, part, _body_areas) for name, part in PARTS.items()}
     left, right = found["lefthand"], found["righthand"]
     found[HAND] = {name: _mean(left[name], right[name]) for name in left}
-    found[WHOLE] = measure(truth, chosen, sigmas, None, _body_area)
+    found[WHOLE] = measure(truth, chosen, sigmas, None, _body_areas)
     return found
 
 
@@ -79,9 +88,8 @@ def wholebody_figures(parts: dict[str, dict[str, float]]) -> dict[str, Any]:
     return found | {"parts": parts}
 
 
-def _body_area(result: PoseResult) -> float:
-    _, _, width, height = extent_xywh(np.asarray(result.keypoints, np.float64)[PARTS["body"], :2])
-    return width * height
+def _body_areas(chosen: Scored) -> Array:
+    return extent_areas(chosen.points[:, PARTS["body"]])
 
 
 def _mean(left: float, right: float) -> float:

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from engine import cli
+from engine.comparison import AS_GIVEN
 from engine.contract.coco import CocoDataset, make_annotation, make_category, make_image
 from engine.contract.schemas import find_schema
+from engine.datasets import read_as_coco
 from engine.evaluate import evaluate, load, main
+from engine.metrics.coco_metric import CocoMetricOptions
 
 
 @pytest.fixture
@@ -152,3 +155,31 @@ def test_whole_body_labels_in_their_own_layout_are_measured_by_parts(shared: Pat
         stats = {part["iouType"]: part["stats"][0] for part in expected["per_part"]}
         assert found["Foot AP"] == pytest.approx(stats["keypoints_foot"], abs=1e-9)
         assert found["Whole AP"] == found["AP"]
+
+
+def test_pck_is_measured_by_the_part_of_the_box_inside_the_image(labels: Path, tmp_path: Path) -> None:
+    data = CocoDataset.read(labels)
+    data.annotations = [one.patched(bbox=[-1000.0, 10.0, 1180.0, 20.0]) for one in data.annotations]
+    wide = tmp_path / "wide.json"
+    data.write(wide)
+    found = evaluate(load(wide, write(tmp_path / "r.json", results_of(wide, shift=40.0))), ["pck"])
+    assert found["PCK@0.2"] == 0  # 0.2 of 180 pixels, not of 1180
+
+
+@pytest.mark.parametrize("sample", ["halpe/test_halpe.json", "aic/test_aic.json", "fld/test_fld.json",
+                                    "deepfasion2/deepfasion2.json"])  # fmt: skip
+def test_labels_of_other_kinds_are_perfect_predictions_of_themselves(shared: Path, tmp_path: Path, sample: str) -> None:
+    file = shared / "data/mmpose-samples" / sample
+    rows = []
+    for record in read_as_coco(file).annotations:
+        flat = np.array(record.keypoints, float).reshape(-1, 3)
+        if not flat[:, 2].any():
+            continue
+        flat[:, 2] = 1
+        row = {"image_id": record.image_id, "category_id": record.category_id, "bbox": record.bbox, "score": 1.0}
+        rows.append(row | {"keypoints": flat.ravel().tolist(), "box_score": 1.0})
+    results = write(tmp_path / "r.json", rows)
+    for options in (CocoMetricOptions(), AS_GIVEN):
+        found = evaluate(load(file, results), options=options)
+        assert found["AP"] == pytest.approx(1)
+        assert found["PCK@0.2"] == 1

@@ -90,6 +90,22 @@ def test_one_image_with_its_own_boxes_pairs_by_id(few: Path, images: Path, tmp_p
     assert 0.3 < found["PCK@0.2"] <= 1
 
 
+def test_written_predictions_evaluated_again_have_the_same_figures(few: Path, images: Path, tmp_path: Path) -> None:
+    results = tmp_path / "r.json"
+    first = evaluate(
+        "--model", "movenet_lightning", "--annotations", few, "--images", images, "--results-out", results,
+        "--metrics", "oks,pck", out=tmp_path / "m.json",
+    )["measured"]  # fmt: skip
+    again = evaluate("--annotations", few, "--results", results, "--metrics", "oks,pck", out=tmp_path / "n.json")
+    assert again["AP"] == pytest.approx(first["AP"], abs=1e-12)
+    assert again["AR"] == pytest.approx(first["AR"], abs=1e-12)
+    rescored = evaluate(
+        "--annotations", few, "--results", results, "--metrics", "oks", "--score-mode", "bbox_keypoint",
+        out=tmp_path / "o.json",
+    )  # fmt: skip
+    assert rescored["AP"] == pytest.approx(first["AP"], abs=1e-12)
+
+
 @pytest.fixture(scope="module")
 def garment_weights(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     parity = shared / "parity"

@@ -1,9 +1,10 @@
-"""Poses for images, from the command line.
+"""Poses for images and videos, from the command line.
 
     python -m engine.predict INPUT... --out OUT.json
 
-INPUT is images and folders; with ``--annotations`` it is the folder of that file's images. The result is a COCO file,
-or with ``--format results`` a COCO results list. Coordinates are image pixels, not rounded.
+INPUT is images, folders of images and videos; with ``--annotations`` it is the folder of that file's images. The
+result is a COCO file, or with ``--format results`` a COCO results list. Coordinates are image pixels, not rounded.
+Images that are frames of a video tell the ``video`` and the ``frame_index``, counted from 0 as they are shown.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,11 +33,12 @@ from engine.contract.coco import (
     make_annotation,
     write_results,
 )
-from engine.contract.errors import CocoError
+from engine.contract.errors import CocoError, MediaError
 from engine.contract.predictions import Prediction
 from engine.contract.schema import Schema
 from engine.geometry import xyxy_to_xywh
-from engine.media.images import read_image
+from engine.media.frame_reader import FrameReader
+from engine.media.source import is_video
 from engine.overlay import draw_poses, overlay_name, write_image
 from engine.predict_inputs import (
     Source,
@@ -54,6 +57,9 @@ Image = npt.NDArray[np.uint8]
 # A results list is made to be evaluated: average precision wants weak detections too, ranked by their score. (Below 0.1
 # there is nothing to gain: AP on 44 COCO images is the same at 0.05, with 2.3 times the boxes.)
 EVALUATION_BOX_THRESHOLD = 0.1
+# Frames of videos are decoded so many ahead and, as each is wanted once, few are kept.
+READ_AHEAD = 8
+VIDEO_BYTES = 128 << 20
 LABELLED = 2  # COCO visibility: every point of a prediction is placed; its score says how surely
 
 
@@ -78,8 +84,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m engine.predict", description="Find poses in images.")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images, folders; with --annotations their folder")
+    parser = Parser(prog="python -m engine.predict", description="Find poses in images and videos.")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="images, folders, videos; with --annotations the images' folder"
+    )
     parser.add_argument("--out", required=True, metavar="OUT.json", help="the file to write")
     parser.add_argument("--model", default="movenet_thunder", metavar="ID|FILE", help="(default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", help="other weights for the same architecture")
@@ -232,17 +240,23 @@ def _predict(model: PoseModel, sources: Sequence[Source], options: argparse.Name
     if threshold is None and options.format == "results":
         threshold = EVALUATION_BOX_THRESHOLD
     found = _Found()
-    with Progress(options.progress, "predict", len(sources)) as progress:
-        stream = model.stream(_items(sources), options.flip_test, batch=options.batch, box_threshold=threshold)
+    lost: set[int] = set()
+    with (
+        Progress(options.progress, "predict", len(sources)) as progress,
+        FrameReader(keep=1, cache_bytes=VIDEO_BYTES, ahead=READ_AHEAD) as reader,
+        closing(
+            model.stream(_items(sources, reader, lost), options.flip_test, batch=options.batch, box_threshold=threshold)
+        ) as stream,
+    ):
         for item, image, predictions in stream:
             source = item.key
             height, width = image.shape[:2]
             _check_size(source, width, height)
             record = source.image
-            if not options.annotations:
+            if not options.annotations and not record.raw:
                 record = CocoImage(record.id, record.file_name, width, height)
             found.images.append(record)
-            found.poses.append(_rows(source, predictions))
+            found.poses.append([] if id(source) in lost else _rows(source, predictions))
             if options.overlay:
                 drawn = draw_poses(image, predictions, model.schema)
                 write_image(Path(options.overlay, overlay_name(record.file_name)), drawn)
@@ -250,13 +264,25 @@ def _predict(model: PoseModel, sources: Sequence[Source], options: argparse.Name
     return found
 
 
-def _items(sources: Sequence[Source]) -> Iterator[Item[Source]]:
+def _items(sources: Sequence[Source], reader: FrameReader, lost: set[int]) -> Iterator[Item[Source]]:
     from engine.pipeline import Item
 
     for source in sources:
-        read = partial(read_image, source.path)
+        read = partial(_read, source, reader, lost)
         given = source.boxes
         yield Item(source, read) if given is None else Item(source, read, given.xyxy, given.scores)
+
+
+def _read(source: Source, reader: FrameReader, lost: set[int]) -> Image:
+    """The image. A damaged frame of a video is told, noted by the source's identity in ``lost``, and read as black."""
+    try:
+        return reader.read(source.path, source.frame)
+    except MediaError as error:
+        if not is_video(source.path) or not source.path.is_file():
+            raise
+        logging.getLogger(__name__).warning("%s; it has no poses in the result", error)
+        lost.add(id(source))
+        return np.zeros((max(1, source.image.height), max(1, source.image.width), 3), np.uint8)
 
 
 def _rows(source: Source, predictions: Sequence[Prediction]) -> list[tuple[Prediction, list[float], object]]:

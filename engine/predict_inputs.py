@@ -1,4 +1,4 @@
-"""What ``engine.predict`` works on: image files, or the images and boxes that COCO files name."""
+"""What ``engine.predict`` works on: images, frames of videos, or the images and boxes that COCO files name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -16,10 +17,10 @@ from engine.contract.errors import CocoError, MediaError
 from engine.contract.schema import Schema
 from engine.geometry import box_is_usable, clip_box, xywh_to_xyxy
 from engine.media.images import is_image, list_images
+from engine.media.source import is_video, open_media
+from engine.media.video_index import index_folder
 
 log = logging.getLogger(__name__)
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,20 +42,29 @@ class GivenBoxes:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One image to work on: its record (width and height 0 while unknown), its file, and its boxes (None = detect)."""
+    """One image to work on.
+
+    Attributes:
+        image: its record; width and height are 0 while unknown.
+        path: its file, or the video that it is a frame of.
+        boxes: None = detect.
+        frame: number of the frame in a video.
+    """
 
     image: CocoImage
     path: Path
     boxes: GivenBoxes | None = None
+    frame: int = 0
 
 
 def find_images(inputs: Sequence[str | Path]) -> list[Source]:
-    """Images named on the command line, folders read through, each file once; ids count from 1.
+    """Images and videos named on the command line, folders read through, each file once; ids count from 1.
 
-    ``file_name`` is relative to the folder given, or to the folder that all inputs have in common.
+    ``file_name`` is relative to the folder given, or to the folder that all inputs have in common. A video gives all of
+    its frames; their records also name the ``video`` and the ``frame_index``.
 
     Raises:
-        MediaError: an input is missing or no image, or a folder holds none.
+        MediaError: an input is missing or neither image nor video, or a folder holds none.
     """
     files: dict[Path, None] = {}
     roots: list[Path] = []
@@ -62,25 +72,46 @@ def find_images(inputs: Sequence[str | Path]) -> list[Source]:
         if given.is_dir():
             found = list_images(given)
             if not found:
-                raise MediaError("holds no images", where=given)
+                raise MediaError("holds no images (name videos one by one)", where=given)
             files |= dict.fromkeys(path.absolute() for path in found)
             roots.append(given.absolute())
         else:
-            _check_is_image(given)
+            _check_is_media(given)
             files[given.absolute()] = None
             roots.append(given.absolute().parent)
     root = _common_folder(roots)
     names = [path.as_posix() if root is None else path.relative_to(root).as_posix() for path in files]
-    return [Source(CocoImage(i, name), path) for i, (name, path) in enumerate(zip(names, files, strict=True), 1)]
+    sources: list[Source] = []
+    for name, path in zip(names, files, strict=True):
+        if is_video(path):
+            sources += _frames(path, name, len(sources) + 1)
+        else:
+            sources.append(Source(CocoImage(len(sources) + 1, name), path))
+    return sources
 
 
-def _check_is_image(path: Path) -> None:
+def _frames(path: Path, name: str, first_id: int) -> list[Source]:
+    """The frames of a video, named as files that hold them would be; what is wrong with it is logged."""
+    with open_media(path, cache=index_folder()) as video:
+        count, (width, height) = video.frame_count, video.size
+        for problem in video.problems:
+            log.warning("%s %s", path, problem)
+    sources = []
+    for index in range(count):
+        number, file_name = first_id + index, f"{Path(name).with_suffix('').as_posix()}/{index:06d}.png"
+        record = {"id": number, "file_name": file_name, "width": width, "height": height}
+        raw = msgspec.json.encode(record | {"video": name, "frame_index": index})
+        sources.append(Source(CocoImage(number, file_name, width, height, raw), path, frame=index))
+    return sources
+
+
+def _check_is_media(path: Path) -> None:
     if not path.exists():
         raise MediaError("does not exist", where=path)
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        raise MediaError("is a video; videos cannot be read yet, give its frames as images", where=path)
-    if not is_image(path):
-        raise MediaError(f"is no image (files ending in {path.suffix or 'nothing'} are not read)", where=path)
+    if not is_image(path) and not is_video(path):
+        raise MediaError(
+            f"is no image and no video (files ending in {path.suffix or 'nothing'} are not read)", where=path
+        )
 
 
 def _common_folder(folders: Sequence[Path]) -> Path | None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -202,13 +203,44 @@ def test_bad_inputs_are_one_line_that_names_the_file(
     for given, why in {
         tmp_path / "missing.jpg": "does not exist",
         broken: "damaged JPEG",
-        video: "videos cannot be read yet",
+        video: "is empty",
         text: "is no image",
         empty: "holds no images",
     }.items():
         line = check_refused(capsys, out, given)
         assert given.name in line
         assert why in line
+
+
+def test_every_frame_of_a_video_gets_its_poses_and_tells_which_it_is(photographs: Path, tmp_path: Path) -> None:
+    """The astronaut moves by 10 pixels a frame, so that each pose says which frame it was found in."""
+    picture = cv2.cvtColor(cv2.imread(str(photographs / "astronaut.jpg")), cv2.COLOR_BGR2RGB)
+    path = tmp_path / "film.ü.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"g": "4", "bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 640, 512, "yuv420p"
+        for number in range(7):
+            ground = np.zeros((512, 640, 3), np.uint8)
+            ground[:, 10 * number : 10 * number + 512] = picture
+            for packet in stream.encode(av.VideoFrame.from_ndarray(ground, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    out = tmp_path / "p.json"
+    still = Path(shutil.copy(photographs / "astronaut.jpg", tmp_path))
+    assert predict(path, still, "--out", out) == 0
+    found = json.loads(out.read_text(encoding="utf-8"))
+    frames = [image for image in found["images"] if "video" in image]
+    assert [(i["video"], i["frame_index"], i["width"], i["height"]) for i in frames] == [
+        ("film.ü.mp4", number, 640, 512) for number in range(7)
+    ]
+    assert [image["file_name"] for image in frames][1] == "film.ü/000001.png"
+    assert len({image["id"] for image in found["images"]}) == 8
+    assert [image["file_name"] for image in found["images"] if "video" not in image] == ["astronaut.jpg"]
+    for number, image in enumerate(frames):
+        pose = next(a for a in found["annotations"] if a["image_id"] == image["id"])
+        first = next(a for a in found["annotations"] if a["image_id"] == frames[0]["id"])
+        assert pose["keypoints"][0] - first["keypoints"][0] == pytest.approx(10 * number, abs=6)
 
 
 def test_bad_options_are_one_line(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -51,16 +52,13 @@ def write_mp4(
         How many pictures are written.
 
     Raises:
-        MediaError: the file cannot be written, the picture is too large, or times do not ascend.
+        MediaError: the file cannot be written, or the pictures are too large.
     """
     width, height = size
     if not (0 < width <= _SIDE_MOST and 0 < height <= _SIDE_MOST):
         raise MediaError(f"a picture of {width} x {height} cannot be put into a video", where=path)
     stamps = list(times)
-    tick = _tick([*stamps, last_duration])
-    places = [round(stamp / tick) for stamp in stamps]
-    if any(after <= before for before, after in zip(places, places[1:])):
-        raise MediaError("the times of the frames do not ascend", where=path)
+    tick, places = _places(stamps, last_duration)
     ends = [*places[1:], places[-1] + max(1, round(last_duration / tick))] if places else []
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -102,10 +100,17 @@ def _frame(picture: Image, size: tuple[int, int]) -> av.VideoFrame:
     return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
 
 
-def _tick(times: Iterable[Fraction]) -> Fraction:
-    """The unit of time in which all of these are whole numbers, or a small one where there is none."""
-    shared = math.lcm(*(time.denominator for time in times))
-    return Fraction(1, shared if shared <= _MOST_TICKS else _DEFAULT_TICKS)
+def _places(times: list[Fraction], last_duration: Fraction) -> tuple[Fraction, list[int]]:
+    """The unit of time in which all of these are whole numbers (or a small one where there is none), and the times in
+    it. Times that do not ascend, of damaged files, are put off by a unit.
+    """
+    shared = math.lcm(*(time.denominator for time in [*times, last_duration]))
+    ascending = all(before < after for before, after in pairwise(times))
+    tick = Fraction(1, shared if shared <= _MOST_TICKS and ascending else _DEFAULT_TICKS)
+    places: list[int] = []
+    for time in times:
+        places.append(max(round(time / tick), places[-1] + 1 if places else 0))
+    return tick, places
 
 
 def _rate(times: list[Fraction]) -> Fraction:

@@ -77,6 +77,24 @@ def export_coco(
     return ExportReport(export.written_images, export.written_annotations)
 
 
+def annotation_of(instance: Instance, id: Id, image: Id, category: Id) -> CocoAnnotation:
+    """The record of an instance that no file has one of."""
+    seen = instance.visibility > 0
+    points = np.column_stack([np.where(seen[:, None], instance.keypoints, 0.0), instance.visibility])
+    box = extent(instance)
+    predicted = instance.state is State.PREDICTED
+    return make_annotation(
+        id,
+        image,
+        category,
+        points,
+        None if box is None else (box[0], box[1], box[2] - box[0], box[3] - box[1]),
+        score=instance.score if predicted else None,
+        keypoint_scores=instance.scores if predicted else None,
+        track_id=instance.track,
+    )
+
+
 class _Export:
     """One run: ids are settled first, records then flow from the project to the file."""
 
@@ -167,19 +185,11 @@ class _Export:
                 yield self._made(key, instance).encoded()
 
     def _made(self, key: FrameKey, instance: Instance) -> CocoAnnotation:
-        seen = instance.visibility > 0
-        points = np.column_stack([np.where(seen[:, None], instance.keypoints, 0.0), instance.visibility])
-        box = extent(instance)
-        predicted = instance.state is State.PREDICTED
-        made = make_annotation(
+        made = annotation_of(
+            instance,
             self._annotation_ids.new(),
             self._id_of_frame[key],
             self._id_of_category[instance.category],
-            points,
-            None if box is None else (box[0], box[1], box[2] - box[0], box[3] - box[1]),
-            score=instance.score if predicted else None,
-            keypoint_scores=instance.scores if predicted else None,
-            track_id=instance.track,
         )
         return in_parts(made) if self._layouts.get(instance.category) == LAYOUT_PARTS else made
 

@@ -1,0 +1,282 @@
+"""Tracks as tables: a row a pose (CSV, Parquet), or the table that DeepLabCut writes for a video.
+
+Coordinates are image pixels, pixel centres at integers. A point that is absent has empty cells.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.errors import PoseError, ProjectError
+from engine.media.source import open_media
+from poseapp.project.exporters.files import FilesReport, written
+from poseapp.project.model import Category, FrameKey, Instance, Media, State
+from poseapp.project.store import ProjectStore
+from poseapp.project.tracks import frames_with_instances
+
+Progress = Callable[[int, int], None]
+Cell = str | int | float | None
+
+SCORER = "poseapp"
+
+_HEAD = ("video", "frame_index", "frame", "time", "track", "category", "state", "source", "score")
+_BOX = ("box.x1", "box.y1", "box.x2", "box.y2")
+_PARTS = ("x", "y", "visibility", "score")
+_TEXT = frozenset({"video", "frame", "category", "state", "source"})
+_WHOLE = frozenset({"frame_index", "track"})
+_BLOCK = 20_000
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What stands in a table.
+
+    Attributes:
+        media: only of these; None for all.
+        include_predicted: also poses that no person has made or accepted.
+        only_tracked: leave out poses without a track.
+    """
+
+    media: Sequence[int] | None = None
+    include_predicted: bool = True
+    only_tracked: bool = False
+
+    def wants(self, instance: Instance) -> bool:
+        """Whether a pose stands in the table."""
+        return (self.include_predicted or instance.state is State.LABELLED) and (
+            not self.only_tracked or instance.track is not None
+        )
+
+
+def export_csv(
+    store: ProjectStore,
+    path: Path | str,
+    options: TableOptions | None = None,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> FilesReport:
+    """A row a pose: frame, time, track, scores, box, and x, y, visibility, score of every point.
+
+    Args:
+        cache: folder where indices of videos are kept; for the times.
+        progress: called now and then with frames done and in all; what it raises ends the export.
+
+    Raises:
+        ProjectError: the file cannot be written.
+    """
+    table = _Table(store, options or TableOptions(), cache)
+    report = FilesReport(Path(path))
+    with written(report.path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table.columns)
+        for row in table.rows(progress):
+            writer.writerow(["" if cell is None else cell for cell in row])
+            report.count += 1
+    report.problems = table.problems
+    return report
+
+
+def export_parquet(
+    store: ProjectStore,
+    path: Path | str,
+    options: TableOptions | None = None,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> FilesReport:
+    """The same table as :func:`export_csv`, with types: for millions of rows.
+
+    Raises:
+        ProjectError: pyarrow is not installed, or the file cannot be written.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ProjectError(
+            "Parquet needs the package pyarrow: pip install 'poseapp[formats]', or export as CSV", where=path
+        ) from None
+    table = _Table(store, options or TableOptions(), cache)
+    report = FilesReport(Path(path))
+    kinds = [(name, _arrow_type(pyarrow, name)) for name in table.columns]
+    schema = pyarrow.schema(kinds)
+    with written(report.path) as temporary, pyarrow.parquet.ParquetWriter(str(temporary), schema) as writer:
+        for block in _blocks(table.rows(progress)):
+            columns = [pyarrow.array(list(column), kind) for column, (_, kind) in zip(zip(*block), kinds)]
+            writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
+            report.count += len(block)
+    report.problems = table.problems
+    return report
+
+
+def export_dlc(
+    store: ProjectStore,
+    path: Path | str,
+    media: int,
+    *,
+    include_predicted: bool = True,
+    progress: Progress | None = None,
+) -> FilesReport:
+    """The table that DeepLabCut writes for an analysed video: a row a frame; x, y, likelihood of every point of each
+    individual. What a person has labelled has likelihood 1.
+
+    An individual is a track; without any track, and with one pose a frame at most, the one animal there is.
+
+    Raises:
+        ProjectError: no such media, nothing to write, or the file cannot be written.
+    """
+    count = _frame_count(store, media)
+    categories = {c.id: c for c in store.categories()}
+    poses, problems = _poses_by_individual(store, media, include_predicted)
+    report = FilesReport(Path(path), problems=problems)
+    if not poses:
+        raise ProjectError("has no poses with a track that could be put into such a table", where=report.path)
+    heads = [(name, categories[kind].schema.names) for name, kind in poses]
+    with written(report.path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows(_dlc_head(heads))
+        for index in range(count):
+            if progress is not None and index % 1000 == 0:
+                progress(index, count)
+            cells = (_dlc_cells(of_one.get(index), len(names)) for of_one, (_, names) in zip(poses.values(), heads))
+            writer.writerow([index, *chain.from_iterable(cells)])
+            report.count += 1
+    return report
+
+
+class _Table:
+    """Columns and rows of the poses of a project."""
+
+    def __init__(self, store: ProjectStore, options: TableOptions, cache: Path | None) -> None:
+        self._store, self._options, self._cache = store, options, cache
+        self._categories = {c.id: c for c in store.categories()}
+        used = {number for (number,) in store.database.rows("SELECT DISTINCT category FROM instance")}
+        self._used = [c for number, c in self._categories.items() if number in used] or list(self._categories.values())
+        points = dict.fromkeys(name for category in self._used for name in category.schema.names)
+        self._place = {name: n for n, name in enumerate(points)}
+        self.columns = [*_HEAD, *_BOX, *(f"{name}.{part}" for name in points for part in _PARTS)]
+        self.problems: list[str] = []
+
+    def rows(self, progress: Progress | None) -> Iterator[list[Cell]]:
+        total, done = self._store.frame_count(), 0
+        for media in self._store.media():
+            if self._options.media is not None and media.id not in self._options.media:
+                continue
+            times = self._times(media)
+            names = {frame.key.index: frame.name for frame in self._store.frames(media.id)}
+            for key, instances in frames_with_instances(self._store, media.id):
+                if progress is not None and done % 200 == 0:
+                    progress(done, total)
+                done += 1
+                time = float(times[key.index]) if key.index < len(times) else None
+                for instance in filter(self._options.wants, instances):
+                    yield self._row(media, key, names.get(key.index, ""), time, instance)
+
+    def _row(self, media: Media, key: FrameKey, name: str, time: float | None, instance: Instance) -> list[Cell]:
+        category = self._categories[instance.category]
+        video = Path(media.path).name
+        head: list[Cell] = [video, key.index, name, time, instance.track, category.name, instance.state.value]
+        head += [instance.source, instance.score]
+        head += [None] * 4 if instance.box is None else instance.box.tolist()
+        cells: list[Cell] = [None] * (len(_PARTS) * len(self._place))
+        for point, (x, y), seen, score in _points(category, instance):
+            at = self._place[point] * len(_PARTS)
+            cells[at : at + 4] = [x, y, seen, score] if seen else [None, None, 0, score]
+        return head + cells
+
+    def _times(self, media: Media) -> npt.NDArray[np.float64]:
+        """Seconds of each frame of a video; empty for images, and for a video that cannot be opened."""
+        if media.kind != "video":
+            return np.zeros(0)
+        try:
+            with open_media(media.path, cache=self._cache) as source:
+                return np.array([source.time(n) for n in range(source.frame_count)])
+        except PoseError as error:
+            self.problems.append(f"Times are left out: {error}")
+            return np.zeros(0)
+
+
+def _points(category: Category, instance: Instance) -> Iterable[tuple[str, tuple[float, float], int, float | None]]:
+    scores: list[Any] = [None] * instance.num_keypoints if instance.scores is None else instance.scores.tolist()
+    return zip(category.schema.names, instance.keypoints.tolist(), instance.visibility.tolist(), scores)
+
+
+def _blocks(rows: Iterator[list[Cell]]) -> Iterator[list[list[Cell]]]:
+    block: list[list[Cell]] = []
+    for row in rows:
+        block.append(row)
+        if len(block) == _BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _arrow_type(pyarrow: Any, column: str) -> Any:
+    if column in _TEXT:
+        return pyarrow.string()
+    if column in _WHOLE:
+        return pyarrow.int64()
+    return pyarrow.uint8() if column.endswith(".visibility") else pyarrow.float64()
+
+
+def _frame_count(store: ProjectStore, media: int) -> int:
+    row = store.database.row("SELECT max(idx) FROM frame WHERE media = ?", (media,))
+    if row is None or row[0] is None:
+        raise ProjectError(f"there is no media {media} with frames", where=store.path)
+    return int(row[0]) + 1
+
+
+def _poses_by_individual(
+    store: ProjectStore, media: int, include_predicted: bool
+) -> tuple[dict[tuple[str, int], dict[int, Instance]], list[str]]:
+    """By name and category, the pose in each frame; and what was left out, as sentences."""
+    tracked: defaultdict[tuple[int, int], dict[int, Instance]] = defaultdict(dict)
+    alone: defaultdict[int, dict[int, Instance]] = defaultdict(dict)
+    lost: Counter[str] = Counter()
+    for key, instances in frames_with_instances(store, media):
+        for i in sorted(instances, key=lambda i: i.state is State.PREDICTED):
+            if i.state is State.PREDICTED and not include_predicted:
+                continue
+            group = alone[i.category] if i.track is None else tracked[i.track, i.category]
+            if key.index in group:
+                lost["more than one pose of it in a frame"] += 1
+            else:
+                group[key.index] = i
+    if tracked:
+        lost["no track"] += sum(len(group) for group in alone.values())
+        found = {(f"track_{number}", kind): tracked[number, kind] for number, kind in sorted(tracked)}
+    else:
+        found = {("individual_1" if len(alone) == 1 else f"individual_{n}", kind): alone[kind]
+                 for n, kind in enumerate(sorted(alone), 1)}  # fmt: skip
+    return found, [f"Poses left out, {why}: {count}" for why, count in lost.items() if count]
+
+
+def _dlc_head(heads: Sequence[tuple[str, Sequence[str]]]) -> Iterator[list[str]]:
+    columns = [(name, point, part) for name, points in heads for point in points for part in ("x", "y", "likelihood")]
+    yield ["scorer", *([SCORER] * len(columns))]
+    if len(heads) > 1:
+        yield ["individuals", *(name for name, _, _ in columns)]
+    yield ["bodyparts", *(point for _, point, _ in columns)]
+    yield ["coords", *(part for _, _, part in columns)]
+
+
+def _dlc_cells(instance: Instance | None, count: int) -> list[Cell]:
+    if instance is None:
+        return [""] * (3 * count)
+    labelled = instance.state is State.LABELLED or instance.scores is None
+    scores = np.ones(count) if labelled or instance.scores is None else instance.scores
+    cells: list[Cell] = []
+    for (x, y), seen, score in zip(instance.keypoints.tolist(), instance.visibility.tolist(), scores.tolist()):
+        cells += [x, y, score] if seen else ["", "", ""]
+    return cells

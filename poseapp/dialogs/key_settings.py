@@ -248,4 +248,5 @@ def _table() -> QTableWidget:
     header.setSectionResizeMode(0, header.ResizeMode.Stretch)
     header.resizeSection(2, 180)
     header.setHighlightSections(False)
+    header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     return table

@@ -236,7 +236,7 @@ class SchemaPreview(QWidget):
         painter.drawEllipse(place, 8, 8)
         room = painter.fontMetrics().boundingRect(name)
         x = min(max(place.x() + 12, 8), self.width() - room.width() - 8)
-        painter.drawText(QPointF(x, max(place.y() - 8, room.height())), name)
+        painter.drawText(QPointF(x, max(place.y() - 12, room.height())), name)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

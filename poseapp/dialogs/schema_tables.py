@@ -55,6 +55,7 @@ def table_of(heads: Sequence[str], name: str) -> QTableWidget:
     header = table.horizontalHeader()
     header.setSectionResizeMode(0, header.ResizeMode.Stretch)
     header.setHighlightSections(False)
+    header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     table.verticalHeader().setDefaultSectionSize(28)
     return table
 
@@ -87,7 +88,7 @@ class PointsTable(QWidget):
         self._halves = ChoiceDelegate(lambda: [NONE, *HALVES[1:]], self.table)
         self.table.setItemDelegateForColumn(self.PARTNER, self._partners)
         self.table.setItemDelegateForColumn(self.HALF, self._halves)
-        for column, width in ((1, 120), (2, 84), (3, 64), (4, 60), (5, 84)):
+        for column, width in ((1, 120), (2, 84), (3, 64), (4, 60), (5, 100)):
             self.table.horizontalHeader().resizeSection(column, width)
         self.table.cellChanged.connect(self._on_cell)
 

@@ -27,7 +27,7 @@ from engine.checkpoint_info import (
 )
 from engine.contract.errors import ModelError
 from engine.foreign import read_foreign
-from engine.networks import build
+from engine.networks import NEEDS_MEMORY, build
 from engine.published import missing_weights, own_names, published_info
 from engine.zoo import find_model
 
@@ -182,7 +182,7 @@ def network_from(info: CheckpointInfo, state: Mapping[str, Tensor], *, where: ob
         ModelError: as :func:`load_state`.
     """
     # On the meta device nothing is allocated or initialised, whatever size a foreign description asks for.
-    with torch.device("meta"):
+    with torch.device("cpu" if info.architecture in NEEDS_MEMORY else "meta"):
         network = build(info.architecture, info.arguments, where=where)
     state = own_names(state, network)
     _check_fits(network, state, where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,12 @@ class Detector:
         network, info = load_network(id_or_path, device=chosen)
         if info.task != "detector":
             raise ModelError("is a pose model; --detector wants a detector", where=id_or_path)
-        return cls(network, info, chosen)
+        from engine.detector_torchvision import ARCHITECTURE, TorchvisionDetector
+
+        # They differ in everything but what they are asked and what they answer.
+        kind: Any = TorchvisionDetector if info.architecture == ARCHITECTURE else cls
+        found: Self = kind(network, info, chosen)
+        return found
 
     def knows(self, category: str) -> bool:
         """Whether objects of that name can be found."""

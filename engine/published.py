@@ -27,6 +27,18 @@ def published_info(entry: ModelEntry) -> CheckpointInfo:
     Raises:
         SchemaError, ModelError: the table contradicts itself.
     """
+    if entry.task == "detector":
+        from engine.networks.torchvision_detectors import torchvision_categories
+
+        return CheckpointInfo(
+            task=entry.task,
+            architecture=entry.architecture,
+            arguments=entry.arguments,
+            input_size=entry.input_size,
+            categories=torchvision_categories(entry.arguments["name"]),
+            metrics=entry.metrics,
+            provenance={"title": entry.title, "licence": entry.licence, "url": entry.url},
+        )
     schema = find_schema(entry.schema)
     conventions = dict(entry.conventions)
     if entry.subset:

@@ -12,6 +12,7 @@ from engine.networks.efficientdet import EfficientDet
 from engine.networks.hrnet import PoseHRNet
 from engine.networks.movenet import MoveNet, MoveNetHeatmap
 from engine.networks.resnet import PoseResNet
+from engine.networks.torchvision_detectors import torchvision_detector
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "movenet": MoveNet,
@@ -19,7 +20,11 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resnet_pose": PoseResNet,
     "hrnet_pose": PoseHRNet,
     "efficientdet": EfficientDet,
+    "torchvision_detector": torchvision_detector,
 }
+
+NEEDS_MEMORY = frozenset({"torchvision_detector"})
+"""Those that compute something while they are made, and so cannot be made without memory behind their tensors."""
 
 
 def build(architecture: str, arguments: Mapping[str, Any], *, where: object = None) -> nn.Module:

@@ -31,7 +31,7 @@ RUNS = {
     "w48udp_df_upper_asconfig": "deepfashion_upper_hrnetw48udp_256x192",
     "w48udp_df_upper_intended": "deepfashion_upper_hrnetw48udp-intended_256x192",
 }
-PUBLISHED = [entry for entry in list_models() if entry.source == "published"]
+PUBLISHED = [entry for entry in list_models("pose") if entry.source == "published"]
 
 
 def filled(architecture: str, parity: Path, old_names: bool) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from engine.networks import ARCHITECTURES, build
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDED = ["movenet_thunder", "movenet_lightning", "efficientdet_lite0"]
-PUBLISHED = 34  # 31 rows of the model zoo, and the three UDP rows as they were meant
+PUBLISHED = 34 + 7  # 31 rows of the model zoo, the three UDP rows as they were meant, and detectors
 FLY = CheckpointInfo(
     task="pose",
     architecture="movenet_heatmap",
@@ -91,7 +91,7 @@ def test_the_list_is_the_table_then_the_users_models(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     entries = zoo.list_models(user_dir=tmp_path, available=True)
     assert [e.id for e in entries] == [*EMBEDDED, "Bees", "Bees/detector", "user/movenet_thunder", "zebrafish"]
-    assert [e.id for e in zoo.list_models("detector", tmp_path)] == ["efficientdet_lite0", "Bees/detector"]
+    assert [e.id for e in zoo.list_models("detector", tmp_path, available=True)] == ["efficientdet_lite0", "Bees/detector"]
     bees = zoo.find_model("Bees", tmp_path)
     assert (bees.source, bees.schema, bees.input_size, bees.licence) == ("user", "fly", (192, 192), "CC0-1.0")
     assert bees.metrics == {"mean_px": 2.0}
@@ -190,7 +190,7 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
     done = _command("list", "--json", "--task", "pose", models=tmp_path)
     rows = json.loads(done.stdout)
     assert [row["id"] for row in rows][:2] == EMBEDDED[:2]
-    assert len(rows) == 2 + PUBLISHED
+    assert len(rows) == 2 + 34
     assert rows[0]["input_size"] == [256, 256]
     assert Path(rows[0]["file"]).is_file()
 
@@ -207,7 +207,7 @@ def test_the_list_is_made_without_torch_numpy_or_qt(tmp_path: Path) -> None:
     heavy = "{'torch', 'torchvision', 'numpy', 'safetensors', 'cv2', 'PySide6', 'msgspec'}"
     code = (
         "import sys; from pathlib import Path; from engine import zoo; "
-        f"assert len(zoo.list_models(user_dir=Path({str(tmp_path)!r}))) == 38; print(sorted({heavy} & set(sys.modules)))"
+        f"assert len(zoo.list_models(user_dir=Path({str(tmp_path)!r}))) == 45; print(sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"

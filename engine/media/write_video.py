@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -63,14 +63,13 @@ def write_mp4(
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = _stream(container, width + width % 2, height + height % 2, tick, _rate(stamps), quality)
-            for done, (picture, start, end) in enumerate(zip(pictures, places, ends, strict=True), 1):
+            lasts = dict(zip(places, (end - start for start, end in zip(places, ends))))
+            for done, (picture, start) in enumerate(zip(pictures, places, strict=True), 1):
                 frame = _frame(picture, size)
-                frame.pts, frame.time_base, frame.duration = start, tick, end - start
-                for packet in stream.encode(frame):
-                    container.mux(packet)
+                frame.pts, frame.time_base = start, tick
+                _mux(container, stream.encode(frame), lasts)
                 yield done
-            for packet in stream.encode(None):
-                container.mux(packet)
+            _mux(container, stream.encode(None), lasts)
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"cannot be written ({getattr(error, 'strerror', None) or error})", where=path) from None
 
@@ -88,6 +87,14 @@ def _stream(
     context.colorspace = context.color_primaries = context.color_trc = _BT709
     context.color_range = _LIMITED_RANGE
     return stream
+
+
+def _mux(container: av.container.OutputContainer, packets: Iterable[av.Packet], lasts: Mapping[int, int]) -> None:
+    """``lasts``: how long the frame of a time is shown; the codec would make the last one as short as can be."""
+    for packet in packets:
+        if packet.pts in lasts:
+            packet.duration = lasts[packet.pts]
+        container.mux(packet)
 
 
 def _frame(picture: Image, size: tuple[int, int]) -> av.VideoFrame:

@@ -72,6 +72,8 @@ def export_labelled_frames(
             report.count += 1
             yield report.count, total
     report.count = len(records)
+    if not records:
+        raise ProjectError(f"none of the {total} labelled frames could be read. {report.problems[0]}", where=store.path)
     _write_annotations(store, folder / ANNOTATIONS, records, include_predicted)
     return report
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -98,27 +99,57 @@ _POINTS = {
     Points.NEITHER: "occluded = 0 AND absent = 0 AND labelled + predicted > 0",
 }
 _BITS = {"reviewed": 1, "flagged": 2, "negative": 4}
+_KEY = "media << 32 | idx"
 _SORTS = {Sort.SCORE: "low", Sort.CHANGED: "changed"}
 
 
 def find_frames(database: Database, query: FrameQuery) -> FrameKeys:
     """The frames that meet the query, in its order. Equal ones, and those without the value, follow by number."""
-    parts, values = _conditions(query)
-    where = f"WHERE {' AND '.join(parts)}" if parts else ""
-    column = _SORTS.get(query.sort, "")
+    held = _by_category(database, query)
+    others = replace(query, category=None, sort=Sort.NUMBER, descending=False)
     if query.sort is Sort.NAME:
         way = "DESC" if query.descending else "ASC"
-        order = f"ORDER BY name COLLATE NOCASE {way}, media, idx"
-    else:
-        order = "ORDER BY media, idx"
-    sql = f"SELECT media << 32 | idx{', ' + column if column else ''} FROM frame {where} {order}"
-    found = database.rows(sql, values)
-    packed = np.fromiter((row[0] for row in found), np.int64, len(found))
-    if column:
-        packed = _sorted(packed, np.array([row[1] for row in found], dtype=np.float64), query.descending)
-    elif query.descending and query.sort is Sort.NUMBER:
-        packed = packed[::-1].copy()
-    return FrameKeys(packed)
+        packed = _numbers(database, f"SELECT {_KEY} FROM frame ORDER BY name COLLATE NOCASE {way}, media, idx")
+        if others.filters:
+            packed = packed[np.isin(packed, _plain(database, others), assume_unique=True)]
+        return FrameKeys(packed if held is None else packed[np.isin(packed, held, assume_unique=True)])
+    column = _SORTS.get(query.sort)
+    if column is None:
+        packed = _plain(database, others) if held is None or others.filters else held
+        if held is not None and packed is not held:
+            packed = np.intersect1d(packed, held, assume_unique=True)
+        return FrameKeys(packed[::-1].copy() if query.descending else packed)
+    parts, values = _conditions(others)
+    rows = database.rows(f"SELECT {_KEY}, {column} FROM frame {_where(parts)} ORDER BY media, idx", values)
+    packed = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+    by = np.array([row[1] for row in rows], dtype=np.float64)
+    if held is not None:
+        kept = np.isin(packed, held, assume_unique=True)
+        packed, by = packed[kept], by[kept]
+    return FrameKeys(_sorted(packed, by, query.descending))
+
+
+def _by_category(database: Database, query: FrameQuery) -> Packed | None:
+    """The frames that hold the category asked for, None where none is. They are listed: no frame is asked."""
+    if query.category is None:
+        return None
+    sql = f"SELECT {_KEY} FROM frame_category WHERE category = ? ORDER BY media, idx"
+    return _numbers(database, sql, (query.category,))
+
+
+def _plain(database: Database, query: FrameQuery) -> Packed:
+    """All conditions but the category, by number."""
+    parts, values = _conditions(query)
+    return _numbers(database, f"SELECT {_KEY} FROM frame {_where(parts)} ORDER BY media, idx", values)
+
+
+def _numbers(database: Database, sql: str, values: Sequence[Any] = ()) -> Packed:
+    rows = database.rows(sql, values)
+    return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+
+def _where(parts: list[str]) -> str:
+    return f"WHERE {' AND '.join(parts)}" if parts else ""
 
 
 def _sorted(packed: Packed, by: np.ndarray[Any, np.dtype[np.float64]], descending: bool) -> Packed:
@@ -156,15 +187,13 @@ def _conditions(query: FrameQuery) -> tuple[list[str], list[Any]]:
         add("changed >= ?", query.changed_since)
     if query.has_tracks is not None:
         add("tracked > 0" if query.has_tracks else "tracked = 0")
-    if query.category is not None:
-        add(_holds("frame_category", "category"), query.category)
     if query.track is not None:
-        add("tracked > 0 AND " + _holds("instance", "track"), query.track)
+        add(
+            "tracked > 0 AND EXISTS (SELECT 1 FROM instance t "
+            "WHERE t.track = ? AND t.media = frame.media AND t.idx = frame.idx)",
+            query.track,
+        )
     return parts, values
-
-
-def _holds(table: str, column: str) -> str:
-    return f"EXISTS (SELECT 1 FROM {table} t WHERE t.{column} = ? AND t.media = frame.media AND t.idx = frame.idx)"
 
 
 def _escaped(word: str) -> str:

@@ -100,6 +100,7 @@ TO_VERSION_2 = (
       PRIMARY KEY (category, media, idx)
     ) WITHOUT ROWID""",
     "CREATE INDEX frame_review ON frame (coalesce(low, 1.0), media, idx) WHERE predicted > 0",
+    "CREATE INDEX frame_name ON frame (name COLLATE NOCASE, media, idx)",
     "DROP INDEX instance_track",
     "CREATE INDEX instance_track ON instance (track, media, idx) WHERE track IS NOT NULL",
     """CREATE TEMP TABLE found AS SELECT media, idx,

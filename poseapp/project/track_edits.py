@@ -14,9 +14,10 @@ import numpy as np
 
 from engine.contract.errors import ProjectError
 from engine.contract.predictions import Prediction
-from engine.tracker import Late, Tracker, TrackerOptions
+from engine.tracker import Tracker, TrackerOptions
+from engine.tracking.likeness import pose_likeness
 from poseapp.project.model import Category, Edit, FrameEdit, FrameKey, Instance, State
-from poseapp.project.shapes import extent
+from poseapp.project.shapes import box_overlap, extent
 
 Item = tuple[FrameKey, Instance]
 FrameItems = tuple[FrameKey, Sequence[Instance]]
@@ -24,6 +25,9 @@ Progress = Callable[[int, int], None]
 """Called with frames done and in all; what it raises ends the work."""
 
 _TOLD = 3
+# From these on, OKS or overlap of boxes, a prediction is of the same thing as a label.
+_SAME_POSE = 0.5
+_SAME_BOX = 0.8
 
 
 def assign_track(frame: FrameKey, instances: Sequence[Instance], instance: Instance, track: int | None) -> Edit:
@@ -138,6 +142,8 @@ def track_frames(
 ) -> list[list[int | None]]:
     """Who is who in the poses of frames of one media; for :func:`apply_tracks`.
 
+    A prediction of what a person has labelled in the same frame stays without a track.
+
     Args:
         frames: in order.
         times: seconds of each; left out, 1/30 s from index to index.
@@ -147,12 +153,19 @@ def track_frames(
     schemas = {names[number]: category.schema for number, category in categories.items()}
     tracker = Tracker(schemas, options, first_number=first_number)
     found: list[list[int | None]] = []
+    followed: list[list[int]] = []
     for n, (key, instances) in enumerate(frames):
         if progress is not None:
             progress(n, len(frames))
-        poses = [as_prediction(i, names.get(i.category, "")) for i in instances]
-        found.append(tracker.update(poses, key.index / 30 if times is None else times[n]))
-        _backfill(found, tracker.late)
+        places = [place for place, done in enumerate(_is_labelled_too(instances, categories)) if not done]
+        poses = [as_prediction(instances[place], names.get(instances[place].category, "")) for place in places]
+        given = tracker.update(poses, key.index / 30 if times is None else times[n])
+        found.append([None] * len(instances))
+        followed.append(places)
+        for place, number in zip(places, given):
+            found[n][place] = number
+        for update, place, number in tracker.late:
+            found[update][followed[update][place]] = number
     return found
 
 
@@ -192,9 +205,30 @@ def _is_kept(instance: Instance) -> bool:
     return instance.state is State.LABELLED and instance.track is not None
 
 
-def _backfill(found: list[list[int | None]], late: Iterable[Late]) -> None:
-    for update, place, track in late:
-        found[update][place] = track
+def _is_labelled_too(instances: Sequence[Instance], categories: Mapping[int, Category]) -> list[bool]:
+    """Of each pose, whether it is a prediction of one that a person has labelled."""
+    labelled = [i for i in instances if i.state is State.LABELLED]
+    return [
+        i.state is State.PREDICTED
+        and any(i.category == other.category and _is_same(other, i, categories) for other in labelled)
+        for i in instances
+    ]
+
+
+def _is_same(one: Instance, other: Instance, categories: Mapping[int, Category]) -> bool:
+    first, second = extent(one), extent(other)
+    if first is None or second is None:
+        return False
+    area = float((first[2] - first[0]) * (first[3] - first[1]))
+    alike = pose_likeness(
+        one.keypoints[None],
+        one.visibility[None] > 0,
+        other.keypoints[None],
+        other.visibility[None] > 0,
+        np.array([area]),
+        categories[one.category].schema.sigmas,
+    )[0, 0]
+    return bool(alike >= _SAME_POSE) or box_overlap(first, second) >= _SAME_BOX
 
 
 def _from(items: Iterable[Item], start: FrameKey) -> list[Item]:

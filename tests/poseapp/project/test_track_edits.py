@@ -171,6 +171,17 @@ def test_two_tracks_never_meet_in_a_frame_after_tracking(store: ProjectStore) ->
     assert tracks_at(store, number)[1] == [8, 9]
 
 
+def test_a_prediction_of_what_is_labelled_stays_without_a_track(store: ProjectStore) -> None:
+    number = add_video(store, 4, "other.mp4")
+    for n in range(4):
+        put(store, FrameKey(number, n), 10.5)
+        if n < 2:
+            put(store, FrameKey(number, n), 10, labelled=True)
+    frames = list(frames_with_instances(store, number))
+    store.apply(apply_tracks(frames, track_frames(frames, {c.id: c for c in store.categories()}, first_number=5)))
+    assert tracks_at(store, number) == {0: [5, None], 1: [5, None], 2: [5], 3: [5]}
+
+
 def test_an_empty_project_has_no_tracks(store: ProjectStore) -> None:
     assert track_frames([], {}) == []
     assert apply_tracks([], []).frames == ()

@@ -18,6 +18,7 @@ from engine.contract.errors import ModelError, ProjectError, TrainingError
 from engine.train.config import PhaseConfig, TrainConfig, write_config
 from engine.zoo import list_models, user_models_dir
 from poseapp.jobs.job import Lane, Progress
+from poseapp.jobs.training_frames import FramePictures
 from poseapp.jobs.training_labels import coco_data, common_folder, schema_toml
 from poseapp.project.model import Category, FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
@@ -229,7 +230,7 @@ class PrepareTrainingJob:
         plan = self._plan
         folder = _new_run_folder(plan.name)
         try:
-            with ProjectStore.open(self._project, read_only=True) as store:
+            with ProjectStore.open(self._project, read_only=True) as store, FramePictures(folder) as pictures:
                 category = next((c for c in store.categories() if c.id == plan.category), None)
                 if category is None:
                     raise ProjectError("this category is no longer in the project", where=self._project)
@@ -240,8 +241,9 @@ class PrepareTrainingJob:
                     labelled = [i for i in store.instances(key) if i.category == category.id and counts_for_training(i)]
                     if labelled:
                         path = store.frame_path(key)
-                        if path.is_file():
-                            rows.append((key, path, labelled))
+                        file = pictures.file(key, path)
+                        if file is not None:
+                            rows.append((key, file, labelled))
                         else:
                             missing.append(path)
                     if number % 50 == 0:

@@ -101,6 +101,7 @@ def _rows_view() -> QTableView:
     view.setMouseTracking(True)
     view.setShowGrid(False)
     view.setTabKeyNavigation(False)
+    view.setAutoScroll(False)  # the panel scrolls, when a frame is shown
     view.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
     view.setSelectionMode(QTableView.SelectionMode.SingleSelection)
     view.setVerticalScrollMode(QTableView.ScrollMode.ScrollPerPixel)
@@ -197,8 +198,13 @@ class MediaList(QWidget):
         row = self.model.row_of(key)
         if row < 0:
             self.view.selectionModel().clear()
-        elif self.view.currentIndex().row() != row:
-            self.view.setCurrentIndex(self.model.index(row))
+            return
+        index = self.model.index(row)
+        if self.view.currentIndex().row() != row:
+            self.view.setCurrentIndex(index)
+        if not self.view.viewport().rect().contains(self.view.visualRect(index)):
+            # To the middle: the next steps then move a mark and not the whole list, and one sees what comes.
+            self.view.scrollTo(index, QTableView.ScrollHint.PositionAtCenter)
 
     def _on_current(self, index: QModelIndex) -> None:
         if index.isValid():

@@ -90,3 +90,14 @@ def test_another_project_starts_without_conditions(opened: MainWindow) -> None:
     opened.run("close_project")
     assert not opened.media.filter.query.filters
     assert opened.media.filter.chips == []
+
+
+def test_the_frame_shown_is_brought_into_sight(opened: MainWindow, qtbot: QtBot) -> None:
+    store, panel = opened.session.store, opened.media
+    assert store is not None
+    store.add_frames(1, [(f"more_{n}.png", 320, 240) for n in range(200)])
+    opened.session.structure_changed()
+    for place in (150, 3, 202):
+        opened.session.go_to(opened.session.frames[place])
+        shown = panel.view.visualRect(panel.model.index(place))
+        assert panel.view.viewport().rect().contains(shown)

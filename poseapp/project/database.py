@@ -12,8 +12,12 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
 from poseapp.project.lock import WriterLock
@@ -136,6 +140,14 @@ class Database:
                 return
             yield block
 
+    def numbers(self, sql: str, values: Sequence[Any] = ()) -> npt.NDArray[np.int64]:
+        """(N,) the whole numbers of a statement with one column; 200,000 take two megabytes at any time."""
+        return np.fromiter(_flat(self.stream(sql, values)), np.int64)
+
+    def floats(self, sql: str, columns: int, values: Sequence[Any] = ()) -> npt.NDArray[np.float64]:
+        """(N, columns) as :meth:`numbers`, of a statement that gives no NULL."""
+        return np.fromiter(_flat(self.stream(sql, values)), np.float64).reshape(-1, columns)
+
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run one statement; returns the id of the row that it inserted."""
         with _told(self.path):
@@ -188,6 +200,10 @@ class Database:
         """
         with _told(self.path):
             _check_integrity(self.path, self._connection, "integrity_check")
+
+
+def _flat(blocks: Iterable[list[Row]]) -> Iterator[Any]:
+    return chain.from_iterable(chain.from_iterable(blocks))
 
 
 @contextlib.contextmanager

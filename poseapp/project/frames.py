@@ -85,8 +85,7 @@ class FrameTable:
             if last - first + 1 == count:
                 found = np.arange(first, last + 1, dtype=np.int64)
             else:
-                rows = self._db.rows("SELECT idx FROM frame WHERE media = ? ORDER BY idx", (media,))
-                found = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+                found = self._db.numbers("SELECT idx FROM frame WHERE media = ? ORDER BY idx", (media,))
             runs.append(media << 32 | found)
         return FrameKeys(np.concatenate(runs)) if runs else NO_FRAMES
 
@@ -96,10 +95,8 @@ class FrameTable:
 
     def marks(self) -> npt.NDArray[np.uint8]:
         """(N,) of all frames in order: bits 1 labelled, 2 predicted, 4 reviewed, 8 flagged, 16 negative."""
-        rows = self._db.rows(
-            "SELECT (labelled > 0) + 2 * (predicted > 0) + 4 * (state & 7) FROM frame ORDER BY media, idx"
-        )
-        return np.fromiter((row[0] for row in rows), np.uint8, len(rows))
+        sql = "SELECT (labelled > 0) + 2 * (predicted > 0) + 4 * (state & 7) FROM frame ORDER BY media, idx"
+        return self._db.numbers(sql).astype(np.uint8)
 
     def counts(self) -> Counts:
         rows = self._db.rows("SELECT media, idx, labelled, predicted, low FROM frame WHERE labelled OR predicted")
@@ -119,8 +116,8 @@ class FrameTable:
 
     def review_queue(self) -> FrameKeys:
         """Frames with predictions, the lowest score first; a prediction without a score counts as sure."""
-        rows = self._db.rows(f"SELECT media << 32 | idx FROM frame WHERE predicted > 0 ORDER BY {_UNSURE}, media, idx")
-        return FrameKeys(np.fromiter((row[0] for row in rows), np.int64, len(rows)))
+        sql = f"SELECT media << 32 | idx FROM frame WHERE predicted > 0 ORDER BY {_UNSURE}, media, idx"
+        return FrameKeys(self._db.numbers(sql))
 
     def next_to_review(self, key: FrameKey | None, back: bool = False) -> FrameKey | None:
         """The neighbour of a frame in the queue, from its end the other end; the first for a frame that is not in it.

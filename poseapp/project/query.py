@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
@@ -109,7 +108,7 @@ def find_frames(database: Database, query: FrameQuery) -> FrameKeys:
     others = replace(query, category=None, sort=Sort.NUMBER, descending=False)
     if query.sort is Sort.NAME:
         way = "DESC" if query.descending else "ASC"
-        packed = _numbers(database, f"SELECT {_KEY} FROM frame ORDER BY name COLLATE NOCASE {way}, media, idx")
+        packed = database.numbers(f"SELECT {_KEY} FROM frame ORDER BY name COLLATE NOCASE {way}, media, idx")
         if others.filters:
             packed = packed[np.isin(packed, _plain(database, others), assume_unique=True)]
         return FrameKeys(packed if held is None else packed[np.isin(packed, held, assume_unique=True)])
@@ -120,9 +119,10 @@ def find_frames(database: Database, query: FrameQuery) -> FrameKeys:
             packed = np.intersect1d(packed, held, assume_unique=True)
         return FrameKeys(packed[::-1].copy() if query.descending else packed)
     parts, values = _conditions(others)
-    rows = database.rows(f"SELECT {_KEY}, {column} FROM frame {_where(parts)} ORDER BY media, idx", values)
-    packed = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-    by = np.array([row[1] for row in rows], dtype=np.float64)
+    # 1e999 is infinite: no value. Keys are whole numbers far below 2 ** 53.
+    sql = f"SELECT {_KEY}, coalesce({column}, 1e999) FROM frame {_where(parts)} ORDER BY media, idx"
+    table = database.floats(sql, 2, values)
+    packed, by = table[:, 0].astype(np.int64), table[:, 1]
     if held is not None:
         kept = np.isin(packed, held, assume_unique=True)
         packed, by = packed[kept], by[kept]
@@ -134,18 +134,13 @@ def _by_category(database: Database, query: FrameQuery) -> Packed | None:
     if query.category is None:
         return None
     sql = f"SELECT {_KEY} FROM frame_category WHERE category = ? ORDER BY media, idx"
-    return _numbers(database, sql, (query.category,))
+    return database.numbers(sql, (query.category,))
 
 
 def _plain(database: Database, query: FrameQuery) -> Packed:
     """All conditions but the category, by number."""
     parts, values = _conditions(query)
-    return _numbers(database, f"SELECT {_KEY} FROM frame {_where(parts)} ORDER BY media, idx", values)
-
-
-def _numbers(database: Database, sql: str, values: Sequence[Any] = ()) -> Packed:
-    rows = database.rows(sql, values)
-    return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+    return database.numbers(f"SELECT {_KEY} FROM frame {_where(parts)} ORDER BY media, idx", values)
 
 
 def _where(parts: list[str]) -> str:

@@ -9,6 +9,8 @@ and repeated until it is long enough. Prints a Markdown table.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +19,8 @@ from pathlib import Path
 import av
 import numpy as np
 import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from engine.media.video import VideoReader
 from engine.media.video_scan import build_index, read_index
@@ -58,6 +62,11 @@ def repeat(short: Path, long: Path, hours: float) -> None:
                 packet.pts, packet.dts, packet.time_base = pts + turn * length, dts + turn * length, stream.time_base
                 packet.is_keyframe, packet.stream = is_key, copy
                 target.mux(packet)
+
+
+def render(path: Path, hours: float) -> None:
+    encode(path.with_name("short.mp4"))
+    repeat(path.with_name("short.mp4"), path, hours)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -116,9 +125,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, path = Path(name), options.file
         if path is None:
-            encode(folder / "short.mp4")
             path = folder / "long.mp4"
-            repeat(folder / "short.mp4", path, options.hours)
+            # In a process of its own, whose memory is not counted below.
+            maker = multiprocessing.get_context("spawn").Process(target=render, args=(path, options.hours))
+            maker.start()
+            maker.join()
         print("| what | figure |\n|---|---|")
         for what, figure in measure(path, folder / "cache"):
             print(f"| {what} | {figure} |")

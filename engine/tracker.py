@@ -205,8 +205,16 @@ class Tracker:
         there = [BoxMotion(pose.box) for pose in poses]
         sizes = np.array([track.motion.size for track in tracks])[:, None]
         ratio = sizes / np.array([place.size for place in there])
-        centres = np.array([track.motion.centre for track in tracks])[:, None] - np.array([p.centre for p in there])
-        near = 1.0 - np.linalg.norm(centres, axis=-1) / (self.options.reach * sizes)
+        found = np.array([place.centre for place in there])
+        # From where it is expected, or from where it was: what stops suddenly is not where its speed would take it.
+        apart = np.min(
+            [
+                np.linalg.norm(np.array([[centre] for centre in centres]) - found, axis=-1)
+                for centres in ([t.motion.centre for t in tracks], [t.motion.last_centre for t in tracks])
+            ],
+            axis=0,
+        )
+        near = 1.0 - apart / (self.options.reach * sizes)
         fits = (ratio <= _JUMP_SIZE_RATIO) & (ratio >= 1 / _JUMP_SIZE_RATIO)
         return [(tracks[a], poses[b]) for a, b in best_pairs(np.where(fits, near, 0.0).clip(0.0), 1e-6)]
 

@@ -12,8 +12,10 @@ Floats = npt.NDArray[np.float64]
 _MEASURED = np.array([0.05, 0.05, 0.08, 0.08])
 _FIRST_SPEED = np.array([2.0, 2.0, 0.5, 0.5])
 _ACCELERATION = np.array([10.0, 10.0, 4.0, 4.0])
-# Unseen, a thing is ever less likely to go on as it went: its speed falls to 1/e in so many seconds.
-_LEASE = 0.4
+# For so long (seconds) speeds are believed; a thing unseen for longer goes on at most as far as it would have gone
+# in the time of the lease. What grew or turned before rarely goes on to.
+_BELIEVED = 0.1
+_LEASE = np.array([0.3, 0.3, 0.1, 0.1])
 _LEAST_SIZE = 1.0
 
 
@@ -34,6 +36,7 @@ class BoxMotion:
         self._spread[:, 0, 0] = (_MEASURED * size) ** 2
         self._spread[:, 1, 1] = (_FIRST_SPEED * size) ** 2
         self._unseen = 0.0
+        self._seen_at = self.centre
 
     @property
     def centre(self) -> Floats:
@@ -59,14 +62,18 @@ class BoxMotion:
         """Go on for some time without looking."""
         if seconds <= 0:
             return
-        if self._unseen > 0:
-            self._speed = self._speed * np.exp(-seconds / _LEASE)
-        self._unseen += seconds
+        before, self._unseen = self._unseen, self._unseen + seconds
+        moving = _moving_time(self._unseen) - _moving_time(before)
         step = np.array([[1.0, seconds], [0.0, 1.0]])
-        self._place = self._place + self._speed * seconds
+        self._place = self._place + self._speed * moving
         self._place[2:] = np.maximum(self._place[2:], 0.0)
         noise = np.array([[seconds**4 / 4, seconds**3 / 2], [seconds**3 / 2, seconds**2]])
         self._spread = step @ self._spread @ step.T + ((_ACCELERATION * self.size) ** 2)[:, None, None] * noise
+
+    @property
+    def last_centre(self) -> Floats:
+        """(2,) where the centre was when it was last seen."""
+        return self._seen_at
 
     def correct(self, box: npt.ArrayLike) -> None:
         """Take in where the box is found now."""
@@ -79,6 +86,14 @@ class BoxMotion:
         self._speed = self._speed + gain[:, 1] * wrong
         self._spread = self._spread - gain[:, :, None] * self._spread[:, None, 0, :]
         self._unseen = 0.0
+        self._seen_at = self.centre
+
+
+def _moving_time(seconds: float) -> Floats:
+    """(4,) seconds of motion that so many seconds without looking are worth."""
+    more = max(0.0, seconds - _BELIEVED)
+    spent: Floats = min(seconds, _BELIEVED) + _LEASE * (1.0 - np.exp(-more / _LEASE))
+    return spent
 
 
 def centre_size(box: npt.ArrayLike) -> Floats:

@@ -157,7 +157,7 @@ def track_frames(
     for n, (key, instances) in enumerate(frames):
         if progress is not None:
             progress(n, len(frames))
-        places = [place for place, done in enumerate(_is_labelled_too(instances, categories)) if not done]
+        places = [place for place, done in enumerate(labelled_too(instances, categories)) if not done]
         poses = [as_prediction(instances[place], names.get(instances[place].category, "")) for place in places]
         given = tracker.update(poses, key.index / 30 if times is None else times[n])
         found.append([None] * len(instances))
@@ -205,8 +205,8 @@ def _is_kept(instance: Instance) -> bool:
     return instance.state is State.LABELLED and instance.track is not None
 
 
-def _is_labelled_too(instances: Sequence[Instance], categories: Mapping[int, Category]) -> list[bool]:
-    """Of each pose, whether it is a prediction of one that a person has labelled."""
+def labelled_too(instances: Sequence[Instance], categories: Mapping[int, Category]) -> list[bool]:
+    """Of each pose of a frame, whether it is a prediction of one that a person has labelled."""
     labelled = [i for i in instances if i.state is State.LABELLED]
     return [
         i.state is State.PREDICTED

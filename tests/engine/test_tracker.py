@@ -138,6 +138,12 @@ def test_a_sudden_jump_is_followed_where_nobody_else_is() -> None:
     assert {n for ids in track_sequence(frames, COCO) for n in ids} == {1}
 
 
+def test_someone_who_stops_between_two_pictures_far_apart_is_the_same() -> None:
+    places = [100, 160, 220, 280, 280, 280]
+    frames = [[person(x, scale=1 + 0.2 * (n % 2))] for n, x in enumerate(places)]
+    assert track_sequence(frames, COCO, [n / 2 for n in range(6)]) == [[1]] * 6
+
+
 def test_poses_without_box_or_points_do_no_harm() -> None:
     nowhere = Prediction(np.full((17, 3), np.nan), np.full(4, np.nan), 0.9, box_score=0.9)
     flat = Prediction(np.zeros((17, 3)), np.zeros(4), 0.9, box_score=0.9)

@@ -22,6 +22,7 @@ from poseapp.project.exporters.files import FilesReport, Steps, written
 from poseapp.project.model import Category, FrameKey, Instance, Media, State
 from poseapp.project.shapes import extent
 from poseapp.project.store import ProjectStore
+from poseapp.project.track_edits import labelled_too
 
 Image = npt.NDArray[np.uint8]
 
@@ -100,10 +101,11 @@ def open_source(store: ProjectStore, media: int, cache: Path | None = None) -> F
 def draw_instances(
     image: Image, instances: Sequence[Instance], categories: Mapping[int, Category], options: DrawOptions
 ) -> Image:
-    """A copy of an RGB picture with the poses of its frame."""
+    """A copy of an RGB picture with the poses of its frame; without predictions of what is labelled."""
     by_category: defaultdict[int, list[Instance]] = defaultdict(list)
-    for instance in instances:
-        if extent(instance) is not None and (options.include_predicted or instance.state is State.LABELLED):
+    for instance, twice in zip(instances, labelled_too(instances, categories)):
+        wanted = options.include_predicted or instance.state is State.LABELLED
+        if wanted and not twice and extent(instance) is not None:
             by_category[instance.category].append(instance)
     drawn = image
     for number, group in by_category.items():
@@ -151,7 +153,7 @@ def _draw_number(image: Image, instance: Instance) -> None:
     box = extent(instance)
     if box is None or instance.track is None:
         return
-    scale = max(0.4, min(image.shape[:2]) / 900)
+    scale = max(0.5, min(image.shape[:2]) / 600)
     red, green, blue = colorsys.hsv_to_rgb(instance.track * _GOLDEN % 1.0, 0.7, 1.0)
     color = (round(255 * red), round(255 * green), round(255 * blue))
     x, y = np.clip(box[:2], -30000, 30000)

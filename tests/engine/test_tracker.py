@@ -139,7 +139,7 @@ def test_a_sudden_jump_is_followed_where_nobody_else_is() -> None:
 
 
 def test_someone_who_stops_between_two_pictures_far_apart_is_the_same() -> None:
-    places = [100, 160, 220, 280, 280, 280]
+    places = [100, 145, 190, 235, 235, 235]
     frames = [[person(x, scale=1 + 0.2 * (n % 2))] for n, x in enumerate(places)]
     assert track_sequence(frames, COCO, [n / 2 for n in range(6)]) == [[1]] * 6
 

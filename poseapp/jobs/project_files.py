@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.contract.errors import PoseError
 from poseapp.jobs.job import Lane, Progress
+from poseapp.project.database import is_of_older_version
 from poseapp.project.store import ProjectStore
 
 
@@ -42,6 +45,9 @@ class OpenJob:
         first = self._paths[0]
         home = first if first.suffix.lower() == SUFFIX else project_path(self._paths)
         if home == self._current or (home.suffix.lower() == SUFFIX and home == first):
+            if home != self._current and is_of_older_version(home):
+                with contextlib.suppress(PoseError):  # the window tells, when it opens the file itself
+                    ProjectStore.open(home).close()
             yield Progress(1, 1, self.title, Opened(home))
             return
         store, report = open_with_report(self._paths)

@@ -234,6 +234,18 @@ def _umask() -> int:
     return mask
 
 
+def is_of_older_version(path: Path) -> bool:
+    """Whether a project file must be brought up to date when it is opened for writing, which takes seconds for a large
+    one. False for what cannot be read: opening it tells why."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(72)
+    except OSError:
+        return False
+    mine = header.startswith(_MAGIC) and int.from_bytes(header[68:72], "big") == APPLICATION_ID
+    return mine and int.from_bytes(header[60:64], "big") < VERSION
+
+
 def _check_header(path: Path) -> None:
     """Refuse what is no project file before SQLite touches it."""
     try:

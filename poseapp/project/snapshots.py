@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.contract.errors import ProjectError
 from poseapp.project import rows
-from poseapp.project.database import VERSION, Database
+from poseapp.project.database import Database, is_of_older_version
 from poseapp.project.history import Touched, TouchedFrame
 from poseapp.project.model import Change, FrameKey
 from poseapp.project.store import ProjectStore
@@ -132,7 +132,7 @@ def _copy(project: Path, target: Path) -> None:
 @contextlib.contextmanager
 def _current_version(path: Path) -> Iterator[Path]:
     """The snapshot itself, or a copy that has been brought to the tables of today."""
-    if _version(path) >= VERSION:
+    if not is_of_older_version(path):
         Database.open(path, read_only=True).close()  # tells what is wrong with it
         yield path
         return
@@ -141,14 +141,6 @@ def _current_version(path: Path) -> Iterator[Path]:
         shutil.copyfile(path, copy)
         Database.open(copy).close()
         yield copy
-
-
-def _version(path: Path) -> int:
-    try:
-        with path.open("rb") as file:
-            return int.from_bytes(file.read(64)[60:64], "big")
-    except OSError as error:
-        raise ProjectError(f"cannot be opened ({error.strerror})", where=path) from None
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from engine.contract.schema import schema_from_names
 from poseapp.project import edits
-from poseapp.project.database import TABLES
+from poseapp.project.database import TABLES, is_of_older_version
 from poseapp.project.frame_keys import FrameKeys
 from poseapp.project.model import Edit, FrameCounts, FrameEdit, FrameKey, FrameState, Instance, State
 from poseapp.project.query import FrameQuery, Labels, Points, Sort
@@ -196,6 +196,9 @@ def test_a_file_of_version_1_is_counted_when_it_is_opened(filled: ProjectStore, 
     connection.executemany("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?)", frames)
     connection.commit()
     connection.close()
+    assert is_of_older_version(old)
+    assert not is_of_older_version(filled.path)
+    assert not is_of_older_version(tmp_path / "none.pose")
     with ProjectStore.open(old) as opened:
         assert _stored(opened) == _recounted(opened) == _stored(filled)
         assert _categories(opened)

@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from engine.contract.errors import PoseError
 from engine.contract.schema import Schema
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
-from poseapp.project.migrate import Sources, migration
+from poseapp.project.migrate import Sources, migrate_category
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.snapshots import Snapshot, restore_snapshot
 from poseapp.project.store import ProjectStore
@@ -174,24 +174,11 @@ class Session(QObject):
         return True
 
     def migrate(self, source: Category, name: str, schema: Schema, sources: Sources) -> Category | None:
-        """Move all poses of a category to other points, as one step that can be undone.
-
-        The category of the new points takes over the name; the old one stays, under a name that tells its points, for
-        what undo brings back. Returns the category that the poses have now, None when it was refused.
-        """
+        """:func:`~poseapp.project.migrate.migrate_category`; None when it was refused, and that is told."""
         if self.store is None:
             return None
         try:
-            target = next((c for c in self._categories if c.id != source.id and c.schema == schema), None)
-            if target is None:
-                taken = {c.name for c in self._categories}
-                aside = f"{source.name} ({source.schema.num_keypoints} points)"
-                old = next(n for n in (aside, *(f"{aside} {i}" for i in range(2, 1000))) if n not in taken)
-                if name == source.name:
-                    self.store.update_category(source.id, name=old)
-                target = self.store.add_category(name, schema)
-            edit = migration(self.store.all_instances(), source.id, target, sources)
-            change = self.store.apply(edit)
+            target, change = migrate_category(self.store, source, name, schema, sources)
         except PoseError as error:
             self.message.emit(str(error), "error")
             self._structure()

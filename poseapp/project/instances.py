@@ -35,6 +35,15 @@ class InstanceTable:
         sql = f"SELECT media, idx, id FROM instance {where} ORDER BY {order}"
         return [(FrameKey(m, n), i) for m, n, i in self._db.rows(sql, list(conditions.values()))]
 
+    def tracks(self) -> list[int]:
+        """Numbers of the tracks, ascending."""
+        # One look-up a track: a plain DISTINCT would go through every instance that has one.
+        sql = """WITH RECURSIVE t (n) AS (
+          SELECT min(track) FROM instance WHERE track IS NOT NULL
+          UNION ALL SELECT (SELECT min(track) FROM instance WHERE track > t.n) FROM t WHERE t.n IS NOT NULL
+        ) SELECT n FROM t WHERE n IS NOT NULL"""
+        return [int(n) for (n,) in self._db.rows(sql)]
+
     def all(self, state: State | None) -> Iterator[tuple[FrameKey, Instance]]:
         """Every instance with its frame, frame by frame, read in blocks."""
         where, values = ("", ()) if state is None else ("WHERE state = ?", (int(state is State.LABELLED),))

@@ -10,7 +10,8 @@ import numpy as np
 
 from engine.contract.errors import ProjectError
 from engine.contract.schema import Schema
-from poseapp.project.model import ABSENT, Category, Edit, FrameEdit, FrameKey, Instance
+from poseapp.project.model import ABSENT, Category, Change, Edit, FrameEdit, FrameKey, Instance
+from poseapp.project.store import ProjectStore
 
 Sources = tuple[int | None, ...]
 """For each new point the position of the old one that it takes over, None for a point that is new."""
@@ -78,6 +79,29 @@ def migration(
     total = sum(len(f.before) for f in frames)
     words = text or f"Change {total} {'pose' if total == 1 else 'poses'} to {target.name}"
     return Edit(words, tuple(frames))
+
+
+def migrate_category(
+    store: ProjectStore, source: Category, name: str, schema: Schema, sources: Sources
+) -> tuple[Category, Change]:
+    """Move all poses of a category to other points, as one step that can be undone.
+
+    The category of the new points takes over the name; the old one stays, under a name that tells its points, for what
+    undo brings back. Returns the category that the poses have now.
+
+    Raises:
+        ProjectError: the mapping does not fit, or the project cannot be written.
+    """
+    known = store.categories()
+    target = next((c for c in known if c.id != source.id and c.schema == schema), None)
+    if target is None:
+        taken = {c.name for c in known}
+        aside = f"{source.name} ({source.schema.num_keypoints} points)"
+        old = next(n for n in (aside, *(f"{aside} {i}" for i in range(2, 1000))) if n not in taken)
+        if name == source.name:
+            store.update_category(source.id, name=old)
+        target = store.add_category(name, schema)
+    return target, store.apply(migration(store.all_instances(), source.id, target, sources))
 
 
 def lost_points(old: Schema, sources: Sequence[int | None]) -> list[str]:

@@ -239,12 +239,7 @@ class ProjectStore:
 
     def tracks(self) -> list[int]:
         """Numbers of the tracks that instances have."""
-        # One look-up a track: a plain DISTINCT would go through every instance that has one.
-        sql = """WITH RECURSIVE t (n) AS (
-          SELECT min(track) FROM instance WHERE track IS NOT NULL
-          UNION ALL SELECT (SELECT min(track) FROM instance WHERE track > t.n) FROM t WHERE t.n IS NOT NULL
-        ) SELECT n FROM t WHERE n IS NOT NULL"""
-        return [int(n) for (n,) in self._db.rows(sql)]
+        return self._instances.tracks()
 
     def summary(self) -> Summary:
         """Totals of the whole project."""
@@ -270,11 +265,7 @@ class ProjectStore:
             states = compare_states(self._frames, edit.frames)
             if not touched and not states:
                 return Change()
-            write_states(self._db, states)
-            self._history.record(edit.text, edit.merge_key, touched, states)
-            self._reserve(touched)
-        frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
-        return Change(frames, frozenset(t.instance for t in touched))
+            return self._kept(edit.text, edit.merge_key, touched, states)
 
     def undo(self) -> Change | None:
         """Take the last step back; None when there is none."""
@@ -325,11 +316,7 @@ class ProjectStore:
             return Change()
         with self._db.write():
             write_instances(self._db, touched)
-            write_states(self._db, states)
-            self._history.record(text, "", touched, states)
-            self._reserve(touched)
-        frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
-        return Change(frames, frozenset(t.instance for t in touched))
+            return self._kept(text, "", touched, states)
 
     # --- within
 
@@ -344,6 +331,14 @@ class ProjectStore:
         if self.read_only and (version := self._db.data_version()) != self._seen_version:
             self._seen_version = version
             self.imported()
+
+    def _kept(self, text: str, merge_key: str, touched: Sequence[Touched], states: Sequence[TouchedFrame]) -> Change:
+        """States and history of a step whose instances have been written. Within a transaction."""
+        write_states(self._db, states)
+        self._history.record(text, merge_key, touched, states)
+        self._reserve(touched)
+        frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
+        return Change(frames, frozenset(t.instance for t in touched))
 
     def _reserve(self, touched: Iterable[Touched]) -> None:
         self._next_id = max(self._next_id, 1 + max((t.instance for t in touched if t.before is None), default=0))

@@ -52,6 +52,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("open_deeplabcut", "Open DeepLabCut labels...", FILE, (), "import",
            "Read the CollectedData csv of a DeepLabCut project"),
     Action("open_project", "Open project...", FILE, (), "open-project", "Go on with a .pose file"),
+    Action("find_video", "Find video...", FILE, (), "open-project",
+           "Tell where the video of this frame lies now; it is compared with the one that was labelled", "frame"),
     Action("open_sample", "Open sample", FILE, (), "person", "Three photographs to try everything on"),
     Action("export_coco", "Export COCO...", FILE, ("Ctrl+E",), "export", "Write the labels as a COCO keypoint file",
            "project", group=1, toolbar=6),
@@ -181,7 +183,7 @@ ACTIONS: tuple[Action, ...] = (
 # fmt: on
 
 _READING = frozenset({"copy", "select_all", "tool_edit", "nudge_left", "nudge_right", "settings"})
-_WRITING = frozenset({"flag", "reviewed", "run_frame", "run_range"})
+_WRITING = frozenset({"find_video", "flag", "reviewed", "run_frame", "run_range"})
 
 
 def writes(row: Action) -> bool:

@@ -9,9 +9,11 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from engine.contract.errors import PoseError
+from poseapp.jobs.check_videos import CheckVideosJob, VideoCheck
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.project_files import Opened, OpenJob
 from poseapp.jobs.runner import JobRunner
+from poseapp.project.fingerprints import fingerprints
 from poseapp.project.store import ProjectStore
 from poseapp.session import Session
 from poseapp.settings import Settings
@@ -61,9 +63,22 @@ class Opener(QObject):
             self.replacing.emit()
             self._session.set_store(store)
             self._settings.add_recent(opened.path)
+            self._check_videos(store)
         if opened.problems:
             more = f" (and {len(opened.problems) - 1} more remarks)" if len(opened.problems) > 1 else ""
             self.told.emit(f"{opened.path.stem} is open. Worth knowing: {opened.problems[0]}{more}", "warning")
+
+    def _check_videos(self, store: ProjectStore) -> None:
+        """Tell when a video is no longer the file that was labelled."""
+        places = {media.id: Path(media.path) for media in store.media() if media.kind == "video"}
+        items = [(media, places[media], text) for media, text in fingerprints(store).items() if media in places]
+        if items:
+            self._runner.submit(CheckVideosJob(items), on_results=self._checked)
+
+    def _checked(self, results: list[VideoCheck]) -> None:
+        for result in results:
+            if result.text:
+                self.told.emit(result.text, "warning")
 
     def retry_writing(self) -> None:
         """Open for writing what is shown read-only, once the other window has let go of it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.media.fingerprint import fingerprint
 from engine.media.source import open_media
+from poseapp.project.fingerprints import keep_fingerprint
 from poseapp.project.model import Media
 from poseapp.project.store import ProjectStore
 
@@ -29,9 +31,11 @@ def import_video(store: ProjectStore, path: Path | str, *, cache: Path | None = 
         return known
     with open_media(path, cache=cache) as source:
         count, (width, height) = source.frame_count, source.size
+        mark = fingerprint(source).to_text()
     with store.database.write():
         media = store.add_media("video", Path(path))
         store.add_frames(media.id, [(frame_name(n), width, height) for n in range(count)])
+        keep_fingerprint(store, media.id, mark)
     return media
 
 

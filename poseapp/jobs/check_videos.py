@@ -1,0 +1,83 @@
+"""Whether the videos of a project are still the files that were labelled. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.contract.errors import PoseError
+from engine.media.fingerprint import Fingerprint, Likeness, compare, fingerprint
+from engine.media.video_index import content_key, index_folder
+from poseapp.jobs.job import Lane, Progress
+
+
+@dataclass(frozen=True)
+class VideoCheck:
+    """What was found of one video.
+
+    Attributes:
+        media: its number in the project.
+        path: the file that was looked at.
+        fits: frame i of the file is frame i of the labels.
+        text: what a person should know; "" when it is the very file.
+        fingerprint: of the file, as text; "" when it could not be read.
+    """
+
+    media: int
+    path: Path
+    fits: bool
+    text: str = ""
+    fingerprint: str = ""
+
+
+class CheckVideosJob:
+    """Compares files with the fingerprints kept with the labels. Yields one :class:`VideoCheck` a file.
+
+    A file that is byte for byte the same costs nothing to speak of; of another one some frames are read.
+
+    Args:
+        items: media, file, fingerprint that was kept.
+    """
+
+    lane = Lane.IO
+
+    def __init__(self, items: Sequence[tuple[int, Path, str]]) -> None:
+        self._items = list(items)
+        self.title = "Looking at " + (self._items[0][1].name if len(self._items) == 1 else f"{len(self._items)} videos")
+
+    def run(self) -> Iterator[Progress]:
+        yield Progress(0, len(self._items), self.title)
+        for number, item in enumerate(self._items, 1):
+            yield Progress(number, len(self._items), self.title, check_video(*item))
+
+
+def check_video(media: int, path: Path, kept: str) -> VideoCheck:
+    """Compare one file with the fingerprint that was kept; "" = none was, then any video fits."""
+    from engine.media.source import open_media
+
+    try:
+        before = Fingerprint.from_text(kept) if kept else None
+        if before is not None and content_key(path) == before.key:
+            return VideoCheck(media, path, True, fingerprint=kept)
+        with open_media(path, cache=index_folder()) as source:
+            now = fingerprint(source)
+    except (PoseError, ValueError) as error:
+        return VideoCheck(media, path, False, f"{error}. Its labels are safe.")
+    text = now.to_text()
+    if before is None:
+        return VideoCheck(media, path, True, f"{path.name} is taken; what was labelled is not known", text)
+    likeness = compare(before, now)
+    if likeness is Likeness.DIFFERENT:
+        why = f"{path.name} is not the video that was labelled: it shows something else"
+        return VideoCheck(media, path, False, why, text)
+    if now.frame_count != before.frame_count or now.size != before.size:
+        sizes = f"{before.frame_count} frames of {_size(before)}, now {now.frame_count} of {_size(now)}"
+        why = f"{path.name} was coded anew since it was labelled ({sizes}): labels may sit on other frames or places"
+        return VideoCheck(media, path, False, why, text)
+    why = f"{path.name} was coded anew since it was labelled; its frames agree in number and size"
+    return VideoCheck(media, path, True, why, text)
+
+
+def _size(value: Fingerprint) -> str:
+    return f"{value.size[0]} x {value.size[1]}"

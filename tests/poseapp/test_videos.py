@@ -1,0 +1,102 @@
+"""A project of a video: another file in its place is noticed, and a moved one found again."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from engine.media.fingerprint import Fingerprint
+from poseapp.commands.files import find_video, link_video
+from poseapp.main_window import MainWindow
+from poseapp.project.fingerprints import fingerprints, keep_fingerprint
+from poseapp.project.open import open_any
+from poseapp.project.store import ProjectStore
+from tests.engine.media.video_clips import X264, Clip, make, number_in
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """The project of a video of 90 frames."""
+    with open_any(make(Clip("film.mp4", "libx264", X264, frames=90), tmp_path)) as store:
+        return store.path
+
+
+def opened(window: MainWindow, project: Path, qtbot: QtBot) -> list[str]:
+    """Open a project; what the window then tells."""
+    window.open_paths([project])
+    qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=8000)
+    return window.toasts.messages()
+
+
+def test_the_labelled_file_is_opened_without_a_word(window: MainWindow, film: Path, qtbot: QtBot) -> None:
+    assert opened(window, film, qtbot) == []
+
+
+def test_a_video_coded_anew_is_told(window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot) -> None:
+    make(Clip("film.mp4", "mpeg4", {"g": "12"}, frames=90), tmp_path)
+    (text,) = opened(window, film, qtbot)
+    assert "film.mp4 was coded anew" in text
+    assert "agree in number" in text
+
+
+def test_another_number_of_frames_is_told(window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot) -> None:
+    with ProjectStore.open(film) as store:
+        ((media, text),) = fingerprints(store).items()
+        found = Fingerprint.from_text(text)
+        keep_fingerprint(store, media, replace(found, key="of another file", frame_count=91).to_text())
+    (told,) = opened(window, film, qtbot)
+    assert "91 frames of 160 x 96, now 90" in told
+
+
+def test_another_video_in_its_place_is_told(window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot) -> None:
+    make(Clip("film.mp4", "libx264", X264, frames=90, turn=90), tmp_path)
+    (text,) = opened(window, film, qtbot)
+    assert "is not the video that was labelled" in text
+
+
+def test_a_video_that_is_gone_is_told_and_found_again(
+    window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    moved = Path(shutil.move(tmp_path / "film.mp4", other / "renamed.mp4"))
+    assert "film.mp4: does not exist" in opened(window, film, qtbot)[0]
+    store = window.session.store
+    assert store is not None
+    (media,) = store.media()
+    wrong = make(Clip("wrong.mp4", "libx264", X264, frames=90, turn=90), other)
+    link_video(window.context, media.id, wrong)
+    qtbot.waitUntil(lambda: any("Not taken" in text for text in window.toasts.messages()), timeout=8000)
+    assert Path(store.media()[0].path) == tmp_path / "film.mp4"
+    shown: dict[int, int] = {}
+    window.loader.loaded.connect(lambda key, pixels: shown.update({key.index: number_in(pixels)}))
+    link_video(window.context, media.id, moved)
+    qtbot.waitUntil(lambda: Path(store.media()[0].path) == moved, timeout=8000)
+    qtbot.waitUntil(lambda: shown == {0: 0}, timeout=5000)
+    window.session.go_to(window.session.frames[44])
+    qtbot.waitUntil(lambda: shown.get(44) == 44, timeout=5000)
+    qtbot.waitUntil(lambda: not window.runner.active(), timeout=5000)
+
+
+def test_a_picture_has_no_video_to_be_found(window: MainWindow, project: Path, qtbot: QtBot) -> None:
+    opened(window, project, qtbot)
+    find_video(window.context)
+    assert "not of a video" in window.toasts.messages()[-1]
+
+
+def test_fingerprints_are_kept_with_the_project(film: Path) -> None:
+    with ProjectStore.open(film) as store:
+        (media,) = store.media()
+        assert list(fingerprints(store)) == [media.id]
+        keep_fingerprint(store, media.id, "another")
+    with ProjectStore.open(film, read_only=True) as store:
+        assert fingerprints(store) == {media.id: "another"}
+
+
+def test_a_project_without_any_has_none(project: Path) -> None:
+    with ProjectStore.open(project, read_only=True) as store:
+        assert fingerprints(store) == {}

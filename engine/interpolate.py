@@ -87,7 +87,8 @@ def _monotone_slopes(gaps: Floats, steep: Floats) -> Floats:
     weight_before, weight_after = 2 * gaps[1:] + gaps[:-1], gaps[1:] + 2 * gaps[:-1]
     same_way = np.sign(before) * np.sign(after) > 0
     safe_before, safe_after = np.where(same_way, before, 1.0), np.where(same_way, after, 1.0)
-    mean = (weight_before + weight_after) / (weight_before / safe_before + weight_after / safe_after)
+    with np.errstate(over="ignore"):  # slopes next to nothing give nothing
+        mean = (weight_before + weight_after) / (weight_before / safe_before + weight_after / safe_after)
     inner = np.where(same_way, mean, 0.0)
     first = _end_slope(gaps[0], gaps[1], steep[0], steep[1])
     last = _end_slope(gaps[-1], gaps[-2], steep[-1], steep[-2])

@@ -14,20 +14,28 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
+from engine.contract.predictions import Prediction
 from engine.interpolate import interpolate_pose
 from engine.propagate import propagate_points
-from poseapp.project.model import VISIBLE, Bytes, Edit, Flags, Floats, FrameEdit, FrameKey, Instance, State
+from poseapp.project.model import ABSENT, VISIBLE, Bytes, Edit, Flags, Floats, FrameEdit, FrameKey, Instance, State
+from poseapp.project.shapes import extent
 from poseapp.project.tracks import INTERPOLATED
 
 PROPAGATED = "optical flow"
 """``source`` of poses carried on from the picture before."""
+ESTIMATED = "propagated"
+"""``source`` of poses that a model found where one was carried on to."""
 
 Item = tuple[FrameKey, Instance]
 Image = npt.NDArray[np.uint8]
 NewIds = Callable[[int], Sequence[int]]
+Estimate = Callable[[Image, Floats], Prediction]
+"""A model: an RGB picture and a box x1 y1 x2 y2 to a pose."""
 
 # With fewer of its points followed a pose is lost.
 _LEAST_FOLLOWED = 0.5
+# Points, and poses, that a model scores less are not there.
+_LEAST_SCORE = 0.2
 
 
 def is_keyframe(instance: Instance) -> bool:
@@ -130,6 +138,7 @@ def propagate_forward(
     existing: Callable[[FrameKey], Sequence[Instance]],
     new_ids: NewIds,
     track: int | None = None,
+    estimate: Estimate | None = None,
 ) -> Iterator[Edit]:
     """Carry a pose on, picture after picture: an edit each, all of them one step of the history.
 
@@ -140,6 +149,8 @@ def propagate_forward(
         pictures: the pose's own first, then those that it is carried to, in order.
         existing: instances of a frame now (``store.instances``).
         track: the pose's track where it has none of its own; with neither nothing is replaced.
+        estimate: a model that looks where the optical flow has carried the pose's box, and says where its points are;
+            without it they are where the flow has carried them.
     """
     number = instance.track if instance.track is not None else track
     merge_key = f"propagate {instance.id} from {start.media}.{start.index}"
@@ -150,12 +161,42 @@ def propagate_forward(
     for key, picture in pictures:
         if before is not None:
             old = tuple(i for i in existing(key) if number is not None and i.track == number)
-            carried = propagate_pose(before, picture, pose, new_ids(1)[0], number)
+            identity = new_ids(1)[0]
+            carried = propagate_pose(before, picture, pose, identity, number)
+            if estimate is not None:
+                carried = _estimated(replace(pose, id=identity) if carried is None else carried, picture, estimate)
             if carried is None or any(is_keyframe(i) for i in old):
                 return
             pose = carried
             yield Edit("Propagate pose", (FrameEdit(key, old, (carried,)),), merge_key)
         before = picture
+
+
+def _estimated(pose: Instance, picture: Image, estimate: Estimate) -> Instance | None:
+    """What a model sees in the box of a pose; None when that is nothing much."""
+    box = extent(pose)
+    found = None if box is None else estimate(picture, _padded(box, pose.box is None))
+    if found is None or found.score < _LEAST_SCORE or len(found.keypoints) != pose.num_keypoints:
+        return None
+    keypoints = np.asarray(found.keypoints, np.float64)
+    good: Flags = np.asarray(np.isfinite(keypoints).all(axis=1))
+    scores = np.where(good, keypoints[:, 2], 0.0)
+    return replace(
+        pose,
+        keypoints=np.where(good[:, None], keypoints[:, :2], 0.0),
+        visibility=np.where(good & (scores >= _LEAST_SCORE), VISIBLE, ABSENT).astype(np.uint8),
+        by_human=np.zeros(pose.num_keypoints, np.bool_),
+        scores=scores,
+        score=float(found.score),
+        source=ESTIMATED,
+        state=State.PREDICTED,
+    )
+
+
+def _padded(box: Floats, is_tight: bool) -> Floats:
+    """A box around points alone is smaller than what they belong to."""
+    margin = 0.1 * (box[2:] - box[:2]) if is_tight else np.zeros(2)
+    return np.concatenate([box[:2] - margin, box[2:] + margin])
 
 
 def _keyframes(items: Sequence[Item]) -> list[Item]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.contract.errors import ProjectError
+from engine.contract.predictions import Prediction
 from poseapp.project.edits import delete_instances, move_keypoints
 from poseapp.project.keyframe_edits import (
     clear_interpolated,
@@ -139,3 +140,25 @@ def test_a_lost_pose_is_not_carried_on(store: ProjectStore) -> None:
     assert propagate_pose(picture(0), black, pose, 9) is None
     empty = replace(pose, visibility=np.zeros(4, np.uint8))
     assert propagate_pose(picture(0), picture(1), empty, 9) is None
+
+
+def test_a_model_looks_where_the_flow_has_carried_the_box(store: ProjectStore) -> None:
+    media = add_video(store, 12)
+    pose = put(store, FrameKey(media, 0), 60, 1, labelled=True)
+    boxes: list[list[float]] = []
+
+    def estimate(image: np.ndarray, box: np.ndarray) -> Prediction:
+        boxes.append(box.tolist())
+        points = np.array([[box[0], box[1], 0.9], [box[2], box[3], 0.8], [5, 5, 0.1], [np.nan, 5, 0.9]])
+        return Prediction(points, box, 0.8 if len(boxes) < 4 else 0.05)
+
+    pictures = ((FrameKey(media, n), picture(3 * n)) for n in range(8))
+    for edit in propagate_forward(FrameKey(media, 0), pose, pictures, store.instances, store.new_ids, None, estimate):
+        store.apply(edit)
+    assert [key.index for key, _ in track_instances(store, 1, media)] == [0, 1, 2, 3]  # then it sees nothing
+    assert boxes[0] == pytest.approx([61, 18, 73, 30], abs=0.5)
+    found = dict(track_instances(store, 1, media))[FrameKey(media, 1)]
+    assert found.visibility.tolist() == [2, 2, 0, 0]
+    assert (found.source, found.state, found.score) == ("propagated", State.PREDICTED, 0.8)
+    store.undo()
+    assert len(track_instances(store, 1, media)) == 1

@@ -14,11 +14,13 @@ from engine.contract.schema import Schema, load_schema
 from poseapp.dialogs.parts import button, label, set_role
 from poseapp.dialogs.schema_choice import Layout, SchemaPreview
 from poseapp.dialogs.schema_tables import LimbsTable, PointsTable
+from poseapp.project.importers.metainfo import read_metainfo
 from poseapp.project.model import Category
 from poseapp.project.schema_draft import SchemaDraft, write_schema
 from poseapp.widgets.line_edit import LineEdit
 
 FILES = "Keypoint schemas (*.toml)"
+OTHERS = "Keypoint schemas, MMPose data set configurations (*.toml *.py)"
 
 
 class SchemaEditorDialog(QDialog):
@@ -225,14 +227,14 @@ class SchemaEditorDialog(QDialog):
         self.points.table.setCurrentCell(point, PointsTable.NAME)
 
     def _choose_file(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Open points", "", FILES)
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open points", "", OTHERS)
         if chosen:
             self.open_file(Path(chosen))
 
     def open_file(self, path: Path) -> None:
         """A new kind of a schema file; what is wrong with it is told."""
         try:
-            schema = load_schema(path)
+            schema = read_metainfo(path) if path.suffix.lower() == ".py" else load_schema(path)
         except SchemaError as error:
             set_role(self.note, "error")
             self.note.setText(str(error))

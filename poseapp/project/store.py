@@ -156,8 +156,6 @@ class ProjectStore:
         """Set many sizes (key, width, height) at once."""
         self._frames.set_sizes(sizes)
 
-    # --- categories
-
     def categories(self) -> list[Category]:
         self._refresh()
         return list(self._categories.all().values())
@@ -227,8 +225,6 @@ class ProjectStore:
         first = self._next_id
         self._next_id += count
         return range(first, first + count)
-
-    # --- totals
 
     def counts(self) -> Counts:
         """Counts of every frame that holds instances; ``counts[key]`` is all zero for the others. Read each time."""
@@ -312,11 +308,9 @@ class ProjectStore:
 
     def record(self, text: str, touched: Sequence[Touched], states: Sequence[TouchedFrame]) -> Change:
         """Do what has been compared already, row by row, as one step; durable when this returns."""
-        if not touched and not states:
-            return Change()
         with self._db.write():
             write_instances(self._db, touched)
-            return self._kept(text, "", touched, states)
+            return self._kept(text, "", touched, states) if touched or states else Change()
 
     # --- within
 

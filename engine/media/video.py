@@ -165,17 +165,28 @@ class VideoReader:
                 frame = self._run_to(index)
                 if frame is not None:
                     return frame
-            group = int(self.index.start[index])
-            for back in _RETRIES:
-                if back > group and back:
-                    break
+            frame = self._decode_from_key(index)
+            if frame is None and not self._stream.careful:
+                # Several frames are decoded at once, and one that is damaged may take others with it.
+                self._stream.close()
+                self._stream = FrameStream(self.path, self.index.packets, self.index.stream, careful=True)
+                frame = self._decode_from_key(index)
+            if frame is not None:
+                return frame
+            self._lost.add(index)
+            self.problems.append(f"frame {index} (at {self.time(index):.2f} s) cannot be decoded")
+        raise MediaError(f"frame {index} is damaged and cannot be decoded", where=self.path)
+
+    def _decode_from_key(self, index: int) -> av.VideoFrame | None:
+        """From the key before the frame, or from earlier ones where it does not come out."""
+        group = int(self.index.start[index])
+        for back in _RETRIES:
+            if back <= group:
                 self._start(group - back)
                 frame = self._run_to(index)
                 if frame is not None:
                     return frame
-            self._lost.add(index)
-            self.problems.append(f"frame {index} (at {self.time(index):.2f} s) cannot be decoded")
-        raise MediaError(f"frame {index} is damaged and cannot be decoded", where=self.path)
+        return None
 
     def _can_go_on(self, index: int) -> bool:
         if self._stream.position < 0 or self._stream.ended or index <= self._latest:

@@ -166,7 +166,7 @@ class VideoIndex:
         pts = self.packets.pts[self.order]
         if not len(pts) or (pts == NO_TIME).any():
             return np.arange(len(pts)) / float(self.rate)
-        return (pts - pts[0]) * float(self.time_base)
+        return np.asarray((pts - pts[0]) * float(self.time_base), np.float64)
 
     def frame_at(self, seconds: float) -> int:
         """The frame that is on the screen at a time; the first or the last one outside the video."""

@@ -42,7 +42,7 @@ class PictureMaker:
             interpolation=Interpolation.BICUBIC,
             threads=1,
         )
-        return turned(shown.to_ndarray(), self._picture.turn)
+        return turned(np.asarray(shown.to_ndarray(), np.uint8), self._picture.turn)
 
 
 def turned(image: Image, turn: tuple[int, int, int, int]) -> Image:

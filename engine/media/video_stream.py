@@ -115,13 +115,14 @@ class FrameStream:
         careful: decode one frame at a time, so that one that is damaged takes no other with it.
 
     Attributes:
+        careful: see above.
         position: number of the packet that is decoded next; -1 before the first :meth:`start`.
         ended: all packets are decoded and all frames are out.
         faults: how many packets could not be decoded.
     """
 
     def __init__(self, path: Path, packets: Packets, stream: int, careful: bool = False) -> None:
-        self._path, self._packets, self._number, self._careful = path, packets, stream, careful
+        self._path, self._packets, self._number, self.careful = path, packets, stream, careful
         self._container: av.container.InputContainer | None = None
         self._coming: Iterator[av.Packet] = iter(())
         self._held: av.Packet | None = None
@@ -175,7 +176,7 @@ class FrameStream:
             if packet is not None:
                 frames = packet.decode()
             else:
-                frames = self._container.streams[self._number].decode(None)  # type: ignore[attr-defined]
+                frames = self._container.streams[self._number].decode(None)
         except FAULTS:
             self.faults += 1
             return []
@@ -272,7 +273,7 @@ class FrameStream:
         assert isinstance(stream, av.VideoStream)
         only(self._container, stream)
         context = stream.codec_context
-        context.thread_type = "SLICE" if self._careful else "AUTO"
-        context.thread_count = 1 if self._careful else min(_MAX_THREADS, os.cpu_count() or 1)
+        context.thread_type = "SLICE" if self.careful else "AUTO"
+        context.thread_count = 1 if self.careful else min(_MAX_THREADS, os.cpu_count() or 1)
         self._coming = self._container.demux(stream)
         self.position = 0

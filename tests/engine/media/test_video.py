@@ -15,10 +15,10 @@ from engine.contract.errors import MediaError
 from engine.media.source import FrameSource, open_media
 from engine.media.video import VideoReader
 from engine.media.video_picture import PictureMaker
-from tests.engine.media.video_clips import CLIPS, HEIGHT, WIDTH, Clip, make, number_in
+from tests.engine.media.video_clips import CLIPS, HEIGHT, WIDTH, X264, Clip, make, number_in, set_edits
 
 # What is burnt in survives these; AV1 at this size loses the lowest bit here and there, so its pixels speak alone.
-EXACT = [clip.name for clip in CLIPS if clip.name != "av1.mp4"]
+EXACT = [clip.name for clip in CLIPS if clip.name not in ("av1.mp4", "missing.ts", "refresh.mp4")]
 FIRST = {"cut.mp4": 45, "headless.ts": 48, "leading.mp4": 48}
 
 
@@ -62,6 +62,28 @@ def test_the_number_in_the_picture_is_that_of_the_frame(clips, name: str) -> Non
         assert reader.frame_count == 150 - first
         for i in [*range(0, reader.frame_count, 7), reader.frame_count - 1, 0]:
             assert number_in(upright(reader.read(i))) == first + i
+
+
+@pytest.mark.parametrize(
+    ("edits", "numbers"),
+    [
+        ([(60, 10), (45, 90)], [*range(10, 70), *range(90, 135)]),
+        ([(30, 30), (30, 30)], None),  # the library shows the second time what it has not shown yet, or nothing
+        ([(15, None), (60, 55)], [*range(55, 115)]),
+        ([(30, 100), (30, 20)], [*range(100, 130), *range(20, 50)]),
+    ],
+    ids=["two parts", "a part twice", "a pause first", "the later part first"],
+)
+def test_edit_lists_of_several_parts(tmp_path: Path, edits, numbers) -> None:
+    path = make(Clip("edited.mp4", "libx264", X264), tmp_path)
+    set_edits(path, edits)
+    with VideoReader(path) as reader:
+        truth, _ = plain(path, reader)
+        assert reader.frame_count == len(truth)
+        if numbers is not None:
+            assert [number_in(image) for image in truth] == numbers
+        for i in [*range(len(truth)), *np.random.default_rng(0).integers(0, len(truth), 40).tolist()]:
+            assert np.array_equal(reader.read(i), truth[i])
 
 
 def test_times_of_a_variable_rate_are_those_that_were_written(clips) -> None:

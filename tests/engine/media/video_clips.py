@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -104,6 +105,9 @@ def _vfr(count: int) -> list[int]:
 
 X264 = {"preset": "veryfast", "g": "48", "bf": "3", "x264-params": "b-pyramid=normal:threads=1:scenecut=0"}
 OPEN = {**X264, "g": "24", "x264-params": "open-gop=1:b-pyramid=normal:threads=1:scenecut=0:keyint=24"}
+# No key frames but the first: the picture is made anew column by column.
+REFRESH = {"preset": "veryfast", "x264-params": "intra-refresh=1:keyint=30:threads=1:bframes=0"}
+INTERLACED = {"preset": "veryfast", "x264-params": "interlaced=1:open-gop=1:keyint=24:threads=1"}
 X265 = {"preset": "ultrafast", "g": "32", "x265-params": "log-level=none:open-gop=1:bframes=3:keyint=32:pools=none"}
 VP = {"g": "40", "deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "16"}
 
@@ -134,5 +138,43 @@ CLIPS = [
     Clip("raw.h264", "libx264", X264, format="h264"),
     Clip("headless.ts", "libx264", OPEN, drop=lambda n, p: n < 30),
     Clip("leading.mp4", "libx264", OPEN, drop=lambda n, p: n < 24),
+    Clip("refresh.mp4", "libx264", REFRESH),
+    Clip("interlaced.ts", "libx264", INTERLACED),
+    Clip("hevc.ts", "libx265", X265),
+    Clip("raw.hevc", "libx265", X265, format="hevc"),
+    Clip("missing.ts", "libx264", X264, drop=lambda n, p: 60 <= n < 70),
     Clip("prores.mov", "prores_ks", pix_fmt="yuv422p10le"),
 ]  # fmt: skip
+
+
+def set_edits(path: Path, edits: Sequence[tuple[int, int | None]]) -> None:
+    """Give an MP4 of 30 frames a second another edit list.
+
+    Args:
+        edits: number of frames shown, and the first of them; None = a pause of that length.
+    """
+    data = bytearray(path.read_bytes())
+    track, movie = 15360, 1000  # units a second, as the muxer writes them
+    delay = 2 * track // 30  # of the first frame, for B-frames
+
+    def find(start: int, end: int, kind: bytes) -> tuple[int, int]:
+        while start < end:
+            size = int.from_bytes(data[start : start + 4], "big")
+            if data[start + 4 : start + 8] == kind:
+                return start, size
+            start += size
+        raise AssertionError(f"no {kind!r}")
+
+    moov, moov_size = find(0, len(data), b"moov")
+    trak, trak_size = find(moov + 8, moov + moov_size, b"trak")
+    old, old_size = find(trak + 8, trak + trak_size, b"edts")
+    body = b"".join(
+        struct.pack(">IiI", count * movie // 30, -1 if first is None else delay + first * track // 30, 1 << 16)
+        for count, first in edits
+    )
+    table = struct.pack(">I4sII", 16 + len(body), b"elst", 0, len(edits)) + body
+    data[old : old + old_size] = struct.pack(">I4s", 8 + len(table), b"edts") + table
+    grown = 8 + len(table) - old_size
+    for place, size in ((moov, moov_size), (trak, trak_size)):
+        data[place : place + 4] = (size + grown).to_bytes(4, "big")
+    path.write_bytes(data)

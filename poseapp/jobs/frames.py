@@ -27,11 +27,11 @@ from poseapp.project.model import FrameKey
 log = logging.getLogger(__name__)
 
 THUMBNAIL_SIDE = 192
-THUMBNAIL_BYTES = 64 * 1024 * 1024
+THUMBNAIL_BYTES = 24 * 1024 * 1024
 MAX_WAITING_THUMBNAILS = 400
 # Decoded frames of videos that each thread keeps, so that stepping back, and the next thumbnail, cost nothing.
 VIDEO_BYTES = 192 * 1024 * 1024
-VIDEO_THUMBNAIL_BYTES = 64 * 1024 * 1024
+VIDEO_THUMBNAIL_BYTES = 24 * 1024 * 1024
 
 Reader = Callable[[Path], Pixels]
 Place = tuple[FrameKey, Path]

@@ -17,7 +17,7 @@ from engine.contract.errors import CocoError, MediaError
 from engine.contract.schema import Schema
 from engine.geometry import box_is_usable, clip_box, xywh_to_xyxy
 from engine.media.images import is_image, list_images
-from engine.media.source import is_video, open_media
+from engine.media.source import frame_file_name, is_video, open_media
 from engine.media.video_index import index_folder
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def _frames(path: Path, name: str, first_id: int) -> list[Source]:
             log.warning("%s %s", path, problem)
     sources = []
     for index in range(count):
-        number, file_name = first_id + index, f"{Path(name).with_suffix('').as_posix()}/{index:06d}.png"
+        number, file_name = first_id + index, frame_file_name(name, index)
         record = {"id": number, "file_name": file_name, "width": width, "height": height}
         raw = msgspec.json.encode(record | {"video": name, "frame_index": index})
         sources.append(Source(CocoImage(number, file_name, width, height, raw), path, frame=index))

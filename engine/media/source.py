@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -112,6 +112,12 @@ def check_index(index: int, count: int) -> int:
     if not 0 <= index < count:
         raise IndexError(f"frame {index} of {count}")
     return int(index)
+
+
+def frame_file_name(video: str, index: int, suffix: str = ".png") -> str:
+    """Name of the image file that holds a frame of a video: folder/film.mp4, 12 -> folder/film/film_000012.png."""
+    stem = PurePosixPath(video).with_suffix("")
+    return f"{stem}/{stem.name}_{index:06d}{suffix}"
 
 
 def is_video(path: Path | str) -> bool:

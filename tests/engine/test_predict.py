@@ -234,7 +234,7 @@ def test_every_frame_of_a_video_gets_its_poses_and_tells_which_it_is(photographs
     assert [(i["video"], i["frame_index"], i["width"], i["height"]) for i in frames] == [
         ("film.ü.mp4", number, 640, 512) for number in range(7)
     ]
-    assert [image["file_name"] for image in frames][1] == "film.ü/000001.png"
+    assert [image["file_name"] for image in frames][1] == "film.ü/film.ü_000001.png"
     assert len({image["id"] for image in found["images"]}) == 8
     assert [image["file_name"] for image in found["images"] if "video" not in image] == ["astronaut.jpg"]
     for number, image in enumerate(frames):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from engine.media.fingerprint import Fingerprint
 from poseapp.commands.files import find_video, link_video
 from poseapp.main_window import MainWindow
+from poseapp.project.exporters.coco import export_coco
 from poseapp.project.fingerprints import fingerprints, keep_fingerprint
 from poseapp.project.open import open_any
 from poseapp.project.store import ProjectStore
@@ -100,3 +102,13 @@ def test_fingerprints_are_kept_with_the_project(film: Path) -> None:
 def test_a_project_without_any_has_none(project: Path) -> None:
     with ProjectStore.open(project, read_only=True) as store:
         assert fingerprints(store) == {}
+
+
+def test_frames_of_a_video_are_exported_with_their_number(film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "labels.json"
+    with ProjectStore.open(film, read_only=True) as store:
+        export_coco(store, out)
+    images = json.loads(out.read_text(encoding="utf-8"))["images"]
+    assert [(image["video"], image["frame_index"]) for image in images] == [("film.mp4", n) for n in range(90)]
+    assert images[12]["file_name"] == "film/film_000012.png"
+    assert (images[12]["width"], images[12]["height"]) == (160, 96)

@@ -7,6 +7,7 @@ become one; where their ids collide, those of the later file give way.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from engine.contract.coco import (
 from engine.contract.coco_parse import parse_annotations, parse_categories, parse_images
 from engine.contract.errors import MediaError
 from engine.media.images import image_size
+from engine.media.source import frame_file_name
 from poseapp.project.coco_archive import LAYOUT_BOXES, LAYOUT_PARTS, NOBODY, CocoArchive, CocoFile, Owners
 from poseapp.project.coco_points import in_parts
 from poseapp.project.exporters.coco_changes import BlockChanges
@@ -115,6 +117,7 @@ class _Export:
         self.written_images = self.written_annotations = 0
         self._categories_of_file: dict[int, list[CocoCategory]] = {}
         self._layouts = {number: layout for file in self.files for number, layout in self._archive.layouts(file.id)}
+        self._videos = video_names(store)
         self._settle_images()
         self._settle_categories()
 
@@ -140,8 +143,17 @@ class _Export:
         for frame in self._store.frames():
             if frame.key not in seen and self._is_wanted(frame.key):
                 self.written_images += 1
-                width, height = self._size(frame)
-                yield make_image(self._id_of_frame[frame.key], frame.name, width, height).encoded()
+                yield self._image(frame)
+
+    def _image(self, frame: Frame) -> bytes:
+        """The record of a frame that no file has: of a video also which, and the number in it."""
+        width, height = self._size(frame)
+        number = self._id_of_frame[frame.key]
+        video = self._videos.get(frame.key.media)
+        if video is None:
+            return make_image(number, frame.name, width, height).encoded()
+        record = make_image(number, frame_file_name(video, frame.key.index), width, height).encoded()
+        return patch_record(record, {"video": video, "frame_index": frame.key.index})
 
     def annotations(self) -> Iterator[bytes]:
         written: list[Owners] = []
@@ -264,6 +276,16 @@ class _Export:
             return image_size(self._store.frame_path(frame.key))
         except MediaError:
             return 0, 0
+
+
+def video_names(store: ProjectStore) -> dict[int, str]:
+    """What the videos of a project are called in files, by media; with the folder where two have one name."""
+    paths = {media.id: Path(media.path) for media in store.media() if media.kind == "video"}
+    count = Counter(path.name for path in paths.values())
+    return {
+        media: path.name if count[path.name] == 1 else f"{path.parent.name}/{path.name}"
+        for media, path in paths.items()
+    }
 
 
 def _renamed(raw: bytes, old: str, new: str) -> bytes:

@@ -45,22 +45,41 @@ class FrameReader:
         self._bytes = cache_bytes // self._keep
         self._videos: OrderedDict[Path, VideoReader] = OrderedDict()
 
-    def read(self, path: Path, index: int = 0, max_side: int | None = None) -> Image:
+    def read(
+        self, path: Path, index: int = 0, max_side: int | None = None, stop: Callable[[], bool] | None = None
+    ) -> Image:
         """An image, or a frame of a video: RGB uint8 (H, W, 3).
 
         Args:
             index: number of the frame in a video; of no meaning for an image.
             max_side: make a frame of a video small enough for it.
+            stop: once it says True, the way to a frame of a video is given up.
 
         Raises:
             MediaError: missing, damaged, or a video that has no such frame.
+            Cancelled: ``stop`` said so.
         """
         if not is_video(path):
             return self._read_image(path)
         video = self._video(path)
         if not 0 <= index < video.frame_count:
             raise MediaError(f"has {video.frame_count} frames, none of the number {index}", where=path)
-        return video.read(index, max_side)
+        return video.read(index, max_side, stop)
+
+    def preview(self, path: Path, index: int) -> Image | None:
+        """A frame near this one that is there at once, where this one takes longer: for scrubbing through a video.
+
+        None where the frame itself is quick to read, and for what cannot be read.
+        """
+        if not is_video(path):
+            return None
+        try:
+            video = self._video(path)
+            if not 0 <= index < video.frame_count or video.is_quick(index):
+                return None
+            return video.read_near(index)[1]
+        except MediaError:
+            return None
 
     def close(self) -> None:
         """Close the videos. The reader may be used again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.errors import MediaError
+from engine.contract.errors import Cancelled, MediaError
 from engine.media.source import check_index
 from engine.media.video_index import VideoIndex
 from engine.media.video_picture import PictureMaker
@@ -66,6 +67,7 @@ class VideoReader:
         self._latest, self._floor = -1, 0
         self._lost: set[int] = set()
         self._last_read = -2
+        self._stop: Callable[[], bool] | None = None
         self._lock = threading.Lock()
         self._ahead = _Ahead(self, ahead) if ahead > 0 else None
 
@@ -77,20 +79,24 @@ class VideoReader:
         """Seconds from the first frame to this one."""
         return float(self.exact_time(index))
 
-    def read(self, index: int, max_side: int | None = None) -> Image:
+    def read(self, index: int, max_side: int | None = None, stop: Callable[[], bool] | None = None) -> Image:
         """RGB uint8 (H, W, 3), upright, with square pixels, C-contiguous; the caller's own.
 
         Args:
             max_side: make the picture small enough for it.
+            stop: asked between packets; once it says True the way to the frame is given up. What was decoded is kept,
+                and the next call goes on from there.
 
         Raises:
             IndexError: there is no such frame.
             MediaError: the frame is damaged, or the file is gone.
+            Cancelled: ``stop`` said so.
         """
         check_index(index, self.frame_count)
         if self._ahead is not None:
             self._ahead.pause()
         with self._lock:
+            self._stop = stop
             frame = self._kept.get(index) or self._decode(index)
         if self._ahead is not None:
             self._ahead.go_on(index + 1 if index == self._last_read + 1 else None)
@@ -113,9 +119,20 @@ class VideoReader:
         if self._ahead is not None:
             self._ahead.pause()
         with self._lock:
+            self._stop = None
             shown, frame = self._near(index)
         self._last_read = -2
         return shown, self._picture.rgb(frame, max_side)
+
+    def is_quick(self, index: int) -> bool:
+        """Whether a frame is decoded already, or a few packets away."""
+        check_index(index, self.frame_count)
+        with self._lock:
+            if self._kept.get(index) is not None:
+                return True
+            packet, key = int(self.index.order[index]), int(self.index.keys[self.index.start[index]])
+            behind = self._stream.position if self._can_go_on(index) else key
+            return packet - behind <= _NEAR_PACKETS
 
     def key_frames(self) -> npt.NDArray[np.int32]:
         """Frames at which decoding can start, ascending."""
@@ -208,6 +225,8 @@ class VideoReader:
         """Decode until a frame comes out; None when it does not."""
         found = None
         while found is None and not self._stream.ended and self._latest <= index:
+            if self._stop is not None and self._stop():
+                raise Cancelled(f"frame {index} is not wanted any more", where=self.path)
             found = self._step(index)
         return found
 

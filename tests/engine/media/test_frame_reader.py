@@ -23,6 +23,20 @@ def test_images_and_frames_of_several_videos_are_read_in_turn(clips) -> None:
         assert number_in(reader.read(videos[1], 11)) == 11
 
 
+def test_a_preview_is_given_where_the_frame_takes_longer(clips) -> None:
+    path = clips["bframes.mp4"]
+    with FrameReader() as reader:
+        assert reader.preview(path, 3) is None
+        near = reader.preview(path, 140)
+        assert near is not None
+        assert number_in(near) == 96
+        assert number_in(reader.read(path, 140)) == 140
+        assert reader.preview(path, 139) is None
+        assert reader.preview(path, 1000) is None
+        assert reader.preview(Path("gone.mp4"), 0) is None
+        assert reader.preview(Path("picture.png"), 0) is None
+
+
 def test_a_frame_that_a_video_lacks_is_told(clips) -> None:
     with FrameReader() as reader:
         with pytest.raises(MediaError, match="has 105 frames"):

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from engine.contract.errors import MediaError
+from engine.contract.errors import Cancelled, MediaError
 from engine.media.source import FrameSource, open_media
 from engine.media.video import VideoReader
 from engine.media.video_picture import PictureMaker
@@ -278,3 +278,30 @@ def test_the_real_samples_have_the_frames_that_are_known_of_them(shared: Path) -
         with VideoReader(path, cache_bytes=1) as reader:
             for i in (150, 3, 199, 77):
                 assert np.array_equal(reader.read(i), sequence[i])
+
+
+def test_a_read_can_be_given_up_and_taken_up_again(clips) -> None:
+    with VideoReader(clips["bframes.mp4"]) as reader:
+        asked: list[int] = []
+
+        def stop() -> bool:
+            asked.append(1)
+            return len(asked) > 10
+
+        with pytest.raises(Cancelled):
+            reader.read(140, stop=stop)
+        assert len(asked) == 11
+        assert number_in(reader.read(140)) == 140
+        assert number_in(reader.read(96, stop=lambda: True)) == 96  # it is decoded already
+        assert reader.problems == []
+
+
+def test_what_is_quick_is_known_beforehand(clips) -> None:
+    with VideoReader(clips["bframes.mp4"]) as reader:
+        assert reader.is_quick(0)
+        assert reader.is_quick(100)
+        assert not reader.is_quick(140)
+        reader.read(130)
+        assert reader.is_quick(140)
+        assert reader.is_quick(97)
+        assert not reader.is_quick(90)

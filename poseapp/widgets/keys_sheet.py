@@ -36,15 +36,17 @@ class KeysSheet(QDialog):
         self.setWindowTitle("Keyboard shortcuts")
         self._filled = False
         self._keymap: Keymap = default_keymap()
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QScrollArea.Shape.NoFrame)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._area)
 
     def set_keys(self, keymap: Keymap) -> None:
         """Show these keys from now on."""
         self._keymap = keymap
-        if self._filled:
-            self._filled = False
-            old = self.layout()
-            if old is not None:
-                QWidget().setLayout(old)  # the only way to be rid of a layout and what is in it
+        self._filled = False
 
     def open(self) -> None:
         if not self._filled:
@@ -58,21 +60,16 @@ class KeysSheet(QDialog):
         row = QHBoxLayout(page)
         row.setContentsMargins(24, 20, 24, 20)
         row.setSpacing(36)
-        assert {name for names in COLUMNS for name in names} == {*MENUS, "Mouse"}
-        for names in COLUMNS:
+        placed = {name for names in COLUMNS for name in names}
+        rest = tuple(name for name in MENUS if name not in placed)
+        for names in (*COLUMNS[:-1], COLUMNS[-1] + rest):
             column = QVBoxLayout()
             column.setSpacing(16)
             for name in names:
                 column.addLayout(_table(name, _rows(name, self._keymap)))
             column.addStretch(1)
             row.addLayout(column)
-        area = QScrollArea()
-        area.setWidget(page)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        self._area.setWidget(page)  # the page before is deleted
         wanted = page.sizeHint()
         parent = self.parentWidget()
         room = wanted if parent is None else parent.size()

@@ -43,6 +43,7 @@ class CanvasLink(QObject):
         canvas.accept_requested.connect(self._on_accept)
         canvas.hovered.connect(self._on_hover)
         self._loader.loaded.connect(self._on_loaded)
+        self._loader.previewed.connect(self._on_previewed)
         self._loader.failed.connect(self._on_unreadable)
 
     # --- session to canvas
@@ -77,6 +78,13 @@ class CanvasLink(QObject):
         self._canvas.set_frame(key, (width, height))
         self._show_instances()
         self._canvas.set_image(pixels)
+
+    def _on_previewed(self, key: FrameKey, pixels: Any) -> None:
+        """A frame near the one on its way: to look at only, its poses are not there and nothing can be drawn on it."""
+        if key == self._session.frame:
+            self._canvas.set_frame(None, (pixels.shape[1], pixels.shape[0]))
+            self._canvas.set_instances((), {})
+            self._canvas.set_image(pixels)
 
     def _on_unreadable(self, key: FrameKey, why: str) -> None:
         if key != self._session.frame:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from engine.contract.errors import PoseError
+from engine.contract.errors import Cancelled, PoseError
 from engine.media.frame_reader import FrameReader
 from engine.media.images import is_image, read_image
 from poseapp.jobs.frame_cache import FrameCache, Pixels
@@ -31,6 +31,8 @@ THUMBNAIL_BYTES = 24 * 1024 * 1024
 MAX_WAITING_THUMBNAILS = 400
 # Decoded frames of videos that each thread keeps, so that stepping back, and the next thumbnail, cost nothing.
 VIDEO_BYTES = 192 * 1024 * 1024
+# Up to so many frames away is a step: then no other frame flashes up before the one that is wanted.
+STEP_FRAMES = 24
 VIDEO_THUMBNAIL_BYTES = 24 * 1024 * 1024
 
 Reader = Callable[[Path], Pixels]
@@ -56,6 +58,7 @@ class _FrameThread(threading.Thread):
         self._wake = threading.Condition()
         self._wanted: Place | None = None
         self._ahead: list[Place] = []
+        self._before: FrameKey | None = None
         self._closing = self._ending = False
 
     def want(self, wanted: Place | None, ahead: Sequence[Place]) -> None:
@@ -88,7 +91,17 @@ class _FrameThread(threading.Thread):
                 if closing:
                     reader.close()
                 if place is not None:
-                    self._loader._read(place, reader, asked=asked is not None)
+                    far = asked is not None and self._is_far(asked)
+                    self._loader._read(place, reader, self._is_outdated, asked=asked is not None, preview=far)
+
+    def _is_outdated(self) -> bool:
+        """Whether something newer is wanted than what is being read."""
+        return self._wanted is not None or self._closing or self._ending
+
+    def _is_far(self, asked: Place) -> bool:
+        """Whether a frame is no step from the one asked for before: the hand on the timeline, or a jump."""
+        before, self._before = self._before, asked[0]
+        return before is None or before.media != asked[0].media or abs(before.index - asked[0].index) > STEP_FRAMES
 
 
 class _ThumbnailThread(threading.Thread):
@@ -147,6 +160,7 @@ class FrameLoader(QObject):
     Signals:
         loaded(FrameKey, ndarray): (H,W,3) uint8 RGB, read-only; only for the newest request. Emitted before
             :meth:`request` returns when the frame is in the cache.
+        previewed(FrameKey, ndarray): a frame of the video near the newest request, which takes longer; for scrubbing.
         failed(FrameKey, str): the newest request cannot be read, and why.
         thumbnail_loaded(FrameKey, ndarray): (h,w,3) uint8 RGB, read-only.
 
@@ -157,9 +171,11 @@ class FrameLoader(QObject):
     """
 
     loaded = Signal(object, object)
+    previewed = Signal(object, object)
     failed = Signal(object, str)
     thumbnail_loaded = Signal(object, object)
     _arrived = Signal(object, object, object)
+    _previewed = Signal(object, object)
     _thumbnail_arrived = Signal(object, object)
 
     def __init__(
@@ -179,6 +195,7 @@ class FrameLoader(QObject):
         self._frames: _FrameThread | None = None
         self._thumbs: _ThumbnailThread | None = None
         self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
+        self._previewed.connect(self._on_previewed, Qt.ConnectionType.QueuedConnection)
         self._thumbnail_arrived.connect(self._on_thumbnail, Qt.ConnectionType.QueuedConnection)
 
     def request(self, key: FrameKey, path: Path, ahead: Sequence[Place] = ()) -> None:
@@ -249,13 +266,18 @@ class FrameLoader(QObject):
             self._thumbs.start()
         return self._thumbs
 
-    def _read(self, place: Place, reader: FrameReader, asked: bool) -> None:
+    def _read(self, place: Place, reader: FrameReader, stop: Callable[[], bool], *, asked: bool, preview: bool) -> None:
         """In the frame thread: read one frame into the cache, and bring it to the window when it was asked for."""
         pixels = self.cache.get(place)
         problem: PoseError | None = None
         if pixels is None:
             try:
-                pixels = self.cache.put(place, reader.read(place[1], place[0].index))
+                near = reader.preview(place[1], place[0].index) if preview else None
+                if near is not None:
+                    self._previewed.emit(place, near)
+                pixels = self.cache.put(place, reader.read(place[1], place[0].index, stop=stop))
+            except Cancelled:
+                return
             except Exception as error:
                 problem = self._told(error, place[1])
         if asked:
@@ -301,6 +323,11 @@ class FrameLoader(QObject):
             self.failed.emit(place[0], str(problem))
         else:
             self.loaded.emit(place[0], pixels)
+
+    @Slot(object, object)
+    def _on_previewed(self, place: Place, pixels: Pixels) -> None:
+        if place == self._wanted and place not in self.cache:
+            self.previewed.emit(place[0], pixels)
 
     @Slot(object, object)
     def _on_thumbnail(self, place: Place, small: Pixels) -> None:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -15,6 +16,7 @@ from poseapp.commands.files import find_video, link_video
 from poseapp.main_window import MainWindow
 from poseapp.project.exporters.coco import export_coco
 from poseapp.project.fingerprints import fingerprints, keep_fingerprint
+from poseapp.project.model import FrameKey
 from poseapp.project.open import open_any
 from poseapp.project.store import ProjectStore
 from tests.engine.media.video_clips import X264, Clip, make, number_in
@@ -112,3 +114,29 @@ def test_frames_of_a_video_are_exported_with_their_number(film: Path, tmp_path: 
     assert [(image["video"], image["frame_index"]) for image in images] == [("film.mp4", n) for n in range(90)]
     assert images[12]["file_name"] == "film/film_000012.png"
     assert (images[12]["width"], images[12]["height"]) == (160, 96)
+
+
+def test_scrubbing_shows_near_frames_without_poses_and_ends_on_the_exact_one(
+    window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    opened(window, film, qtbot)
+    shown: dict[int, int] = {}
+    near: list[int] = []
+    window.loader.loaded.connect(lambda key, pixels: shown.update({key.index: number_in(pixels)}))
+
+    def look(key: FrameKey, pixels: np.ndarray) -> None:
+        near.append(number_in(pixels))
+        assert window.canvas._host.frame is None
+
+    window.loader.previewed.connect(look)
+    frames = window.session.frames
+    for place in (80, 2, 45, 85, 3, 40):
+        count = len(near)
+        window.session.go_to(frames[place])
+        qtbot.waitUntil(lambda: len(near) > count or place in shown, timeout=5000)  # noqa: B023
+    window.session.go_to(frames[83])
+    qtbot.waitUntil(lambda: shown.get(83) == 83, timeout=5000)
+    assert all(index == number for index, number in shown.items())
+    assert set(near) <= {0, 48}
+    assert window.canvas._host.frame == frames[83]
+    assert window.toasts.messages() == []

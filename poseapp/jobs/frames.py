@@ -7,7 +7,9 @@ dropped. While nothing is asked for, the neighbours are read ahead.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from engine.contract.errors import Cancelled, PoseError
 from engine.media.frame_reader import FrameReader
 from engine.media.images import is_image, read_image
+from engine.media.source import is_video
 from poseapp.jobs.frame_cache import FrameCache, Pixels
 from poseapp.jobs.job import as_pose_error
 from poseapp.jobs.thumbnail_store import ThumbnailStore
@@ -33,6 +36,7 @@ MAX_WAITING_THUMBNAILS = 400
 VIDEO_BYTES = 192 * 1024 * 1024
 # Up to so many frames away is a step: then no other frame flashes up before the one that is wanted.
 STEP_FRAMES = 24
+QUIET_SECONDS = 0.3
 VIDEO_THUMBNAIL_BYTES = 24 * 1024 * 1024
 
 Reader = Callable[[Path], Pixels]
@@ -147,11 +151,24 @@ class _ThumbnailThread(threading.Thread):
                     if self._ending:
                         return
                     closing, self._closing = self._closing, False
-                    place = self._waiting.popitem(last=True)[0] if self._waiting else None
+                    place = None
+                    if self._waiting and not self._gives_way(next(reversed(self._waiting))):
+                        place = self._waiting.popitem(last=True)[0]
+                    elif not closing:
+                        self._wake.wait(QUIET_SECONDS)
                 if closing:
                     reader.close()
-                if place is not None:
-                    self._loader._read_thumbnail(place, reader)
+                if place is not None and not self._loader._read_thumbnail(place, reader, self._stop):
+                    with self._wake:
+                        if not (self._closing or self._ending):
+                            self._waiting[place] = None
+
+    def _gives_way(self, place: Place) -> bool:
+        """Thumbnails of a video cost as much as frames of it: they wait until the hand on the timeline rests."""
+        return is_video(place[1]) and time.monotonic() - self._loader._asked_at < QUIET_SECONDS
+
+    def _stop(self) -> bool:
+        return self._ending or self._closing or time.monotonic() - self._loader._asked_at < QUIET_SECONDS
 
 
 class FrameLoader(QObject):
@@ -192,6 +209,7 @@ class FrameLoader(QObject):
         self._read_file = read
         self._store = store
         self._wanted: Place | None = None
+        self._asked_at = -math.inf
         self._frames: _FrameThread | None = None
         self._thumbs: _ThumbnailThread | None = None
         self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
@@ -207,7 +225,7 @@ class FrameLoader(QObject):
             ahead: neighbours to read when there is time, most likely first.
         """
         place = (key, Path(path))
-        self._wanted = place
+        self._wanted, self._asked_at = place, time.monotonic()
         missing = [p for p in ahead if p not in self.cache]
         found = self.cache.get(place)
         if found is not None:
@@ -283,16 +301,22 @@ class FrameLoader(QObject):
         if asked:
             self._arrived.emit(place, pixels, problem)
 
-    def _read_thumbnail(self, place: Place, reader: FrameReader) -> None:
-        """In the thumbnail thread. A frame that cannot be read is told where it is shown, not in the list."""
+    def _read_thumbnail(self, place: Place, reader: FrameReader, stop: Callable[[], bool]) -> bool:
+        """In the thumbnail thread; False when it was given up, for later.
+
+        A frame that cannot be read is told where it is shown, not in the list.
+        """
         try:
-            small = self._small(place, reader)
+            small = self._small(place, reader, stop)
+        except Cancelled:
+            return False
         except Exception as error:
             self._told(error, place[1])
-            return
+            return True
         self._thumbnail_arrived.emit(place, self._thumbnails.put(place, small))
+        return True
 
-    def _small(self, place: Place, reader: FrameReader) -> Pixels:
+    def _small(self, place: Place, reader: FrameReader, stop: Callable[[], bool]) -> Pixels:
         """From the disk where it was kept, else made of the frame and kept there."""
         key, path = place
         mark = None
@@ -303,7 +327,7 @@ class FrameLoader(QObject):
                 return kept
         pixels = self.cache.get(place)
         if pixels is None:
-            pixels = reader.read(path, key.index, THUMBNAIL_SIDE)
+            pixels = reader.read(path, key.index, THUMBNAIL_SIDE, stop)
         small = make_thumbnail(pixels)
         if self._store is not None and mark is not None:
             self._store.put(mark, small)

@@ -34,14 +34,14 @@ Numbered = list[tuple[int, av.VideoFrame]]
 def open_container(path: Path) -> av.container.InputContainer:
     """Raises MediaError when the file is missing, empty or no video."""
     try:
-        return av.open(os.fspath(path), metadata_errors="replace")
+        return _open(os.path.abspath(path))
     except FileNotFoundError:
         raise MediaError("does not exist", where=path) from None
     except FAULTS as error:
         whole = _whole_boxes(path)
         if whole is not None:
             try:
-                return av.open(f"subfile,,start,0,end,{whole},,:{os.path.abspath(path)}", metadata_errors="replace")
+                return _open(f"subfile,,start,0,end,{whole},,:{os.path.abspath(path)}")
             except FAULTS:
                 pass
         if path.is_dir():
@@ -50,6 +50,11 @@ def open_container(path: Path) -> av.container.InputContainer:
             raise MediaError("is empty (0 bytes)", where=path) from None
         why = getattr(error, "strerror", None) or error
         raise MediaError(f"cannot be opened as a video, it is damaged or cut short ({why})", where=path) from None
+
+
+def _open(place: str) -> av.container.InputContainer:
+    """From an absolute path: a colon in a relative one would be read as a protocol. Nothing but files is followed."""
+    return av.open(place, metadata_errors="replace", options={"protocol_whitelist": "file,subfile"})
 
 
 def _whole_boxes(path: Path) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -305,3 +306,13 @@ def test_what_is_quick_is_known_beforehand(clips) -> None:
         assert reader.is_quick(140)
         assert reader.is_quick(97)
         assert not reader.is_quick(90)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names are not possible there")
+def test_any_file_name_will_do(clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("12:30 ü %03d.mp4", "-y.mp4", "a#b?c=[1].mp4", "http:film.mp4", "%d.mp4"):
+        path = Path(name)
+        path.write_bytes(clips["bframes.mp4"].read_bytes())
+        with VideoReader(path) as reader:
+            assert number_in(reader.read(77)) == 77

@@ -100,3 +100,10 @@ def test_a_file_that_changes_under_the_reader_is_an_error_not_another_picture(tm
     path.unlink()
     with VideoReader(path, index) as reader, pytest.raises(MediaError, match="does not exist"):
         reader.read(3)
+
+
+def test_a_list_of_addresses_is_not_followed(tmp_path: Path) -> None:
+    path = tmp_path / "list.mp4"
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(MediaError):
+        VideoReader(path)

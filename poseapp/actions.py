@@ -40,8 +40,8 @@ class Action:
 
 
 NEEDS = ("project", "frame", "selection", "points", "predictions", "undo", "redo")
-FILE, EDIT, POSE, VIEW, GO, MODELS, HELP = "File", "Edit", "Pose", "View", "Go", "Models", "Help"
-MENUS = (FILE, EDIT, POSE, VIEW, GO, MODELS, HELP)
+FILE, EDIT, POSE, TRACK, VIEW, GO, MODELS, HELP = "File", "Edit", "Pose", "Track", "View", "Go", "Models", "Help"
+MENUS = (FILE, EDIT, POSE, TRACK, VIEW, GO, MODELS, HELP)
 
 # A table reads better in its own columns than in those of the formatter.
 # fmt: off
@@ -57,6 +57,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("open_sample", "Open sample", FILE, (), "person", "Three photographs to try everything on"),
     Action("export_coco", "Export COCO...", FILE, ("Ctrl+E",), "export", "Write the labels as a COCO keypoint file",
            "project", group=1, toolbar=6),
+    Action("export_tracks", "Export table...", FILE, (), "export",
+           "All poses with their tracks and times: CSV, Parquet, or as DeepLabCut writes it", "frame", group=1),
+    Action("export_frames", "Export labelled frames...", FILE, (), "export",
+           "The labelled frames as pictures, with a COCO file: for training elsewhere", "project", group=1),
+    Action("export_video", "Export labelled video...", FILE, (), "export", "An mp4 with the poses drawn", "frame",
+           group=1),
     Action("snapshots", "Snapshots...", FILE, (), "history", "Named states of the project, to come back to", "project",
            group=1),
     Action("close_project", "Close project", FILE, ("Ctrl+W",), "close", "Back to the first page", "project", group=2),
@@ -108,6 +114,27 @@ ACTIONS: tuple[Action, ...] = (
            group=3),
     Action("mirror", "Mirror pose", POSE, ("Shift+X",), "mirror", "Mirror the selected pose about its middle",
            "selection", group=3),
+
+    Action("track_poses", "Track poses", TRACK, (), "person",
+           "Find who is who in all frames of this video or folder, as one step", "frame"),
+    Action("assign_track", "Assign track...", TRACK, ("T",), "person", "Say who the selected pose is", "selection"),
+    Action("swap_tracks", "Swap tracks from here on...", TRACK, ("Ctrl+T",), "swap",
+           "Two identities that were mixed up from this frame on", "selection", group=1),
+    Action("join_tracks", "Join with track...", TRACK, (), "", "Another track is this one too", "selection", group=1),
+    Action("split_track", "Split track here", TRACK, (), "", "From this frame on it is somebody else", "selection",
+           group=1),
+    Action("delete_track", "Delete track...", TRACK, (), "delete", "All of its poses, or those from here on",
+           "selection", group=1),
+    Action("keyframe", "Make it a keyframe", TRACK, ("I",), "accept",
+           "The selected poses are right as they are: interpolation goes through them", "selection", group=2),
+    Action("interpolate_track", "Interpolate", TRACK, ("Shift+I",), "",
+           "Fill the track between the poses that a person has made, along straight lines", "selection", group=2),
+    Action("interpolate_smooth", "Interpolate smoothly", TRACK, (), "",
+           "Fill the track between the poses that a person has made, along curves", "selection", group=2),
+    Action("propagate_pose", "Carry pose on", TRACK, ("Ctrl+P",), "next",
+           "Follow the picture through the next 30 frames", "selection", group=2),
+    Action("choose_frames", "Choose frames to label...", TRACK, (), "flag",
+           "Flags frames that are worth labelling: different, spread out, or uncertain", "frame", group=3),
 
     Action("nudge_left", "Nudge left, or previous frame", "", ("Left",), "",
            "Move the selected points 1 px; without any, the frame before", "frame"),
@@ -191,7 +218,7 @@ def writes(row: Action) -> bool:
 
     Left and right count as reading: without a selection they go to another frame.
     """
-    changes = row.menu in (EDIT, POSE) or row.id.startswith("nudge_") or row.id in _WRITING
+    changes = row.menu in (EDIT, POSE, TRACK) or row.id.startswith("nudge_") or row.id in _WRITING
     return changes and row.id not in _READING
 
 

@@ -1,0 +1,73 @@
+"""Verbs that write tracks, frames and videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtWidgets import QFileDialog
+
+from poseapp.commands.context import Context
+from poseapp.jobs.exports import StepsJob, frames_job, table_job, video_job
+from poseapp.project.exporters.files import FilesReport
+
+KINDS = {
+    "Table, a row a pose (*.csv)": ("csv", ".csv"),
+    "Table for large projects (*.parquet)": ("parquet", ".parquet"),
+    "DeepLabCut's table (*.csv)": ("dlc", ".csv"),
+}
+
+
+def export_tracks(context: Context) -> None:
+    """Ask where and as what, then write the poses of all frames as a table."""
+    session = context.session
+    if session.path is None or session.frame is None:
+        return
+    suggested = session.path.with_name(f"{session.path.stem}-tracks.csv")
+    chosen, kind = QFileDialog.getSaveFileName(
+        context.window.widget(), "Export poses as a table", str(suggested), ";;".join(KINDS)
+    )
+    if chosen:
+        name, suffix = KINDS.get(kind, ("csv", ".csv"))
+        target = Path(chosen)
+        target = target if target.suffix else target.with_suffix(suffix)
+        start_export(context, table_job(session.path, target, name, session.frame.media, True), "poses")
+
+
+def export_frames(context: Context) -> None:
+    """Ask for a folder, then write the labelled frames with a COCO file."""
+    session = context.session
+    if session.path is None:
+        return
+    chosen = QFileDialog.getExistingDirectory(
+        context.window.widget(), "A folder for the labelled frames", str(session.path.parent)
+    )
+    if chosen:
+        start_export(context, frames_job(session.path, Path(chosen), False, "png"), "frames")
+
+
+def export_video(context: Context) -> None:
+    """Ask where, then write the frames in sight as a video with the poses drawn."""
+    session = context.session
+    if session.path is None or session.frame is None:
+        return
+    suggested = session.path.with_name(f"{session.path.stem}-labelled.mp4")
+    chosen, _ = QFileDialog.getSaveFileName(
+        context.window.widget(), "Export a video with the poses drawn", str(suggested), "Videos (*.mp4)"
+    )
+    if chosen:
+        target = Path(chosen).with_suffix(".mp4")
+        start_export(context, video_job(session.path, target, session.frame.media, True), "frames")
+
+
+def start_export(context: Context, job: StepsJob, what: str) -> int:
+    """Run an export and say how it ended; the job's id."""
+
+    def take(results: list[Any]) -> None:
+        for report in results:
+            if isinstance(report, FilesReport):
+                odd = f". {report.problems[0]}" if report.problems else ""
+                kind = "warning" if report.problems else "good"
+                context.window.tell(f"{report.count:,} {what} written to {report.path.name}{odd}", kind)
+
+    return context.runner.submit(job, on_results=take)

@@ -1,0 +1,264 @@
+"""Verbs on identities: tracking, mending tracks, filling and carrying poses on, choosing frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from engine.contract.errors import PoseError
+from poseapp.commands.context import Context
+from poseapp.dialogs.ask import AskDialog
+from poseapp.jobs.tracks import PropagateJob, SelectFramesJob, Tracked, TrackJob
+from poseapp.project import edits, keyframe_edits, selection, track_edits
+from poseapp.project.model import Edit, FrameKey, Instance
+from poseapp.project.store import ProjectStore
+from poseapp.project.tracks import new_track_numbers, track_instances, tracks_of
+
+PROPAGATED_FRAMES = 30
+
+
+def track_poses(context: Context) -> int | None:
+    """Who is who in all frames of the media that is in sight; the job's id."""
+    session, store = context.session, context.session.store
+    if store is None or session.frame is None or session.path is None:
+        return None
+    media = session.frame.media
+    job = TrackJob(session.path, media, new_track_numbers(store)[0])
+
+    def take(results: list[Any]) -> None:
+        for found in results:
+            if context.session.store is store:
+                _apply_tracked(context, store, found)
+
+    return context.runner.submit(job, on_results=take)
+
+
+def _apply_tracked(context: Context, store: ProjectStore, found: Tracked) -> None:
+    # Frames that somebody worked on meanwhile are left as they are now.
+    same = [
+        n for n, (key, instances) in enumerate(found.frames)
+        if [i.id for i in store.instances(key)] == [i.id for i in instances]
+        and all(now.same_as(then) for now, then in zip(store.instances(key), instances, strict=True))
+    ]  # fmt: skip
+    frames = [found.frames[n] for n in same]
+    edit = track_edits.apply_tracks(frames, [found.numbers[n] for n in same])
+    tracks = {number for n in same for number in found.numbers[n] if number is not None}
+    poses = sum(len(instances) for _, instances in frames)
+    if not edit.frames:
+        context.window.tell("No pose got another track")
+    elif context.session.apply(edit):
+        many = "1 track" if len(tracks) == 1 else f"{len(tracks)} tracks"
+        context.window.tell(f"{many} over {poses:,} poses. Undo takes them away.", "good")
+
+
+def assign_track(context: Context) -> None:
+    """Say who the selected pose is."""
+    pose, key, store = _one(context)
+    if pose is None or key is None or store is None:
+        return
+    choices: list[tuple[str, object]] = [("A new track", -1)]
+    choices += [(f"Track {track.number}", track.number) for track in tracks_of(store, key.media)]
+    if pose.track is not None:
+        choices.append(("No track", None))
+
+    def take(dialog: AskDialog) -> None:
+        chosen = dialog.chosen()
+        number = new_track_numbers(store)[0] if chosen == -1 else chosen
+        now = [i for i in store.instances(key) if i.id == pose.id]
+        if now:
+            _apply(context, lambda: track_edits.assign_track(key, store.instances(key), now[0], _number(number)))
+
+    text = "In this frame. Whoever had that track here gets this pose's."
+    AskDialog("Who is this?", text, "Assign", context.window.widget(), choices=choices).ask(take)
+
+
+def swap_tracks(context: Context) -> None:
+    """Two identities that were mixed up from this frame on."""
+    _with_other(
+        context, "Swap tracks", "From this frame on, each takes the other's number.", "Swap",
+        lambda store, key, one, other: track_edits.swap_tracks(
+            [*track_instances(store, one, key.media), *track_instances(store, other, key.media)], one, other, key
+        ),
+    )  # fmt: skip
+
+
+def join_tracks(context: Context) -> None:
+    """Another track is this one too."""
+    _with_other(
+        context, "Join tracks", "The poses of the other track take the number of this one.", "Join",
+        lambda store, key, one, other: track_edits.join_tracks(
+            [*track_instances(store, one, key.media), *track_instances(store, other, key.media)], one, other
+        ),
+    )  # fmt: skip
+
+
+def split_track(context: Context) -> None:
+    """From this frame on the selected pose's track is another."""
+    pose, key, store = _tracked(context)
+    if pose is not None and key is not None and store is not None and pose.track is not None:
+        items, track = track_instances(store, pose.track, key.media), pose.track
+        _apply(context, lambda: track_edits.split_track(items, track, key, new_track_numbers(store)[0]))
+
+
+def delete_track(context: Context) -> None:
+    """All poses of the selected pose's track, or those from here on."""
+    pose, key, store = _tracked(context)
+    if pose is None or key is None or store is None or pose.track is None:
+        return
+    track = pose.track
+    choices = [("In all frames", "all"), ("From this frame on", "rest"), ("Up to this frame", "before")]
+
+    def take(dialog: AskDialog) -> None:
+        where = dialog.chosen()
+        first = key if where == "rest" else None
+        last = key if where == "before" else None
+        spared = dialog.switch is not None and dialog.switch.isChecked()
+        items = track_instances(store, track, key.media)
+        if where == "before":
+            first = FrameKey(key.media, 0)
+        if where == "rest":
+            last = FrameKey(key.media, max(k.index for k, _ in items))
+        _apply(context, lambda: track_edits.delete_track(items, track, first, last, only_predicted=spared))
+
+    dialog = AskDialog(
+        f"Delete track {track}", "One step: undo brings all of it back.", "Delete", context.window.widget(),
+        choices=choices, switch=("Keep what a person has labelled", True),
+    )  # fmt: skip
+    dialog.ask(take)
+
+
+def keyframe(context: Context) -> None:
+    """The selected poses are right as they are."""
+    key = context.session.frame
+    chosen = context.session.selected
+    if key is not None and chosen:
+        _apply(context, lambda: replace(edits.accept(key, chosen), text="Make it a keyframe"))
+
+
+def interpolate_track(context: Context) -> None:
+    """Fill the selected pose's track between the poses that people have made."""
+    _interpolate(context, smooth=False)
+
+
+def interpolate_smooth(context: Context) -> None:
+    """As :func:`interpolate_track`, along curves."""
+    _interpolate(context, smooth=True)
+
+
+def _interpolate(context: Context, *, smooth: bool) -> None:
+    pose, key, store = _tracked(context)
+    if pose is not None and key is not None and store is not None and pose.track is not None:
+        items = track_instances(store, pose.track, key.media)
+        _apply(context, lambda: keyframe_edits.interpolate_track(items, store.new_ids, smooth=smooth))
+
+
+def propagate_pose(context: Context) -> int | None:
+    """Carry the selected pose on through the next frames by optical flow; the job's id."""
+    pose, key, store = _one(context)
+    if pose is None or key is None or store is None or context.session.path is None:
+        return None
+    track = pose.track if pose.track is not None else new_track_numbers(store)[0]
+    job = PropagateJob(context.session.path, key, pose, store.new_ids(PROPAGATED_FRAMES), track)
+    done = 0
+
+    def take(results: list[Any]) -> None:
+        nonlocal done
+        for edit in results:
+            if context.session.store is store and isinstance(edit, Edit) and context.session.apply(edit):
+                done += 1
+
+    def end(_outcome: object) -> None:
+        frames = max(0, done - (pose.track is None))
+        context.window.tell(f"Carried on through {frames} frames" if frames else "The pose is lost in the next frame")
+
+    return context.runner.submit(job, on_results=take, on_finished=end)
+
+
+def choose_frames(context: Context) -> None:
+    """Find frames that are worth labelling and put them into the queue of flagged frames."""
+    session, store = context.session, context.session.store
+    if store is None or session.frame is None or session.path is None:
+        return
+    media, path = session.frame.media, session.path
+    choices = [
+        ("That look most different from each other", "diverse"),
+        ("At even distances", "uniform"),
+        ("One of each scene", "scenes"),
+        ("Where the model was least sure", "uncertain"),
+    ]
+
+    def take(dialog: AskDialog) -> None:
+        count = 20 if dialog.number is None else dialog.number.value()
+        job = SelectFramesJob(path, media, str(dialog.chosen()), count)
+        context.runner.submit(job, on_results=queue)
+
+    def queue(results: list[Any]) -> None:
+        for found in results:
+            if context.session.store is not store:
+                return
+            edit = selection.queue_frames(selection.frames_of(store, media, found))
+            if edit.frames:
+                context.session.apply(edit)
+            many = "1 frame is" if len(found) == 1 else f"{len(found)} frames are"
+            context.window.tell(f"{many} flagged. Choose Flagged above the list to go through them.", "good")
+
+    dialog = AskDialog(
+        "Choose frames to label", "Frames that are labelled, done or flagged already are left out.", "Flag them",
+        context.window.widget(), choices=choices, number=("How many", 1, 10_000, 20),
+    )  # fmt: skip
+    dialog.ask(take)
+
+
+def _with_other(
+    context: Context, title: str, text: str, do: str, make: Callable[[ProjectStore, FrameKey, int, int], Edit]
+) -> None:
+    """Ask for another track than the selected pose's, and apply an edit of the two."""
+    pose, key, store = _tracked(context)
+    if pose is None or key is None or store is None or pose.track is None:
+        return
+    one = pose.track
+    others = [track.number for track in tracks_of(store, key.media) if track.number != one]
+    if not others:
+        context.window.tell(f"Track {one} is the only one")
+        return
+    here = {i.track for i in store.instances(key)}
+    others.sort(key=lambda number: (number not in here, number))
+    dialog = AskDialog(
+        title, f"Track {one} and another. {text}", do, context.window.widget(),
+        choices=[(f"Track {number}", number) for number in others],
+    )  # fmt: skip
+    dialog.ask(lambda asked: _apply(context, lambda: make(store, key, one, _number(asked.chosen()) or 0)))
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _one(context: Context) -> tuple[Instance | None, FrameKey | None, ProjectStore | None]:
+    selected = context.session.selected
+    if len(selected) != 1:
+        context.window.tell("Select one pose first")
+        return None, None, None
+    return selected[0], context.session.frame, context.session.store
+
+
+def _tracked(context: Context) -> tuple[Instance | None, FrameKey | None, ProjectStore | None]:
+    found = _one(context)
+    if found[0] is not None and found[0].track is None:
+        context.window.tell("This pose has no track yet: Track > Track poses, or Assign track")
+        return None, None, None
+    return found
+
+
+def _apply(context: Context, make: Callable[[], Edit]) -> None:
+    context.canvas.cancel()
+    try:
+        edit = make()
+    except PoseError as error:
+        context.window.tell(error.message, "warning")
+        return
+    if edit.frames:
+        context.session.apply(edit)
+    else:
+        context.window.tell("Nothing to change")

@@ -1,0 +1,171 @@
+"""Tracks through the real window: tracking, mending, filling, carrying on, choosing frames, exporting."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtWidgets import QFileDialog
+from pytestqt.qtbot import QtBot
+
+from engine.media.source import open_media
+from poseapp.dialogs.ask import AskDialog
+from poseapp.main_window import MainWindow
+from poseapp.project import edits
+from poseapp.project.model import FrameKey, Instance, State
+from poseapp.project.open import open_any
+from poseapp.project.store import ProjectStore
+from tests.engine.media.video_clips import X264, Clip, make
+from tests.poseapp.conftest import POSE, SCHEMA
+
+FRAMES = 24
+
+
+@pytest.fixture
+def film(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> MainWindow:
+    """A window on a video in which two poses walk past each other, as a model has found them."""
+    with open_any(make(Clip("film.mp4", "libx264", X264, frames=FRAMES), tmp_path)) as store:
+        category = store.add_category("figure", SCHEMA)
+        media = store.media()[0].id
+        for index in range(FRAMES):
+            poses = []
+            for place, id in zip((index * 3.0, 110 - index * 3.0), store.new_ids(2), strict=True):
+                points = POSE / 4 + np.array([place, 5.0 if place < 55 else 0.0])
+                pose = edits.make_instance(id, category, points, box=[*(points.min(0) - 2), *(points.max(0) + 2)])
+                poses.append(_predicted(pose))
+            store.apply(edits.add_instance(FrameKey(media, index), *poses))
+        path = store.path
+    window.open_paths([path])
+    qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=8000)
+    return window
+
+
+def _predicted(pose: Instance) -> Instance:
+    from dataclasses import replace
+
+    return replace(pose, state=State.PREDICTED, source="model", score=0.9, scores=np.full(4, 0.9))
+
+
+def done(window: MainWindow, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: not window.runner.active(), timeout=15000)
+
+
+def answer(window: MainWindow, qtbot: QtBot, value: object = None) -> None:
+    qtbot.waitUntil(lambda: bool(window.findChildren(AskDialog)), timeout=2000)
+    dialog = window.findChildren(AskDialog)[-1]
+    if dialog.choice is not None and value is not None:
+        dialog.choice.setCurrentIndex(dialog.choice.findData(value))
+    dialog.do.click()
+    qtbot.waitUntil(lambda: not window.findChildren(AskDialog), timeout=2000)
+
+
+def store_of(window: MainWindow) -> ProjectStore:
+    assert window.session.store is not None
+    return window.session.store
+
+
+def tracks(window: MainWindow, index: int) -> list[int | None]:
+    return [i.track for i in store_of(window).instances(FrameKey(window.session.frames[0].media, index))]
+
+
+def test_tracking_is_one_step_and_tracks_can_be_swapped_split_and_deleted(film: MainWindow, qtbot: QtBot) -> None:
+    session, store = film.session, store_of(film)
+    before = len(store.history())
+    film.run("track_poses")
+    done(film, qtbot)
+    assert len(store.history()) == before + 1
+    assert all(None not in tracks(film, index) for index in range(FRAMES))
+    one, two = tracks(film, 0)
+    assert one is not None
+    assert two is not None
+    media = session.frames[0].media
+    session.go_to(FrameKey(media, 10))
+    session.select(instances=[next(i.id for i in session.instances if i.track == one)])
+    film.run("swap_tracks")
+    answer(film, qtbot, two)
+    assert tracks(film, 9) == [one, two]
+    assert sorted(tracks(film, 10), key=str) == sorted([one, two], key=str)
+    session.undo()
+    session.select(instances=[next(i.id for i in session.instances if i.track == one)])
+    film.run("split_track")
+    later = {number for index in range(10, FRAMES) for number in tracks(film, index)}
+    assert one not in later
+    assert len(later) == 2
+    session.select(instances=[next(i.id for i in session.instances if i.track == two)])
+    film.run("delete_track")
+    answer(film, qtbot, "rest")
+    assert two not in tracks(film, 12)
+    assert two in tracks(film, 3)
+    session.undo()
+    assert two in tracks(film, 12)
+
+
+def test_a_pose_is_given_a_new_track_and_filled_between_keyframes(film: MainWindow, qtbot: QtBot) -> None:
+    session, store = film.session, store_of(film)
+    media = session.frames[0].media
+    number = None
+    for index in (0, 8):
+        session.go_to(FrameKey(media, index))
+        session.select(instances=[session.instances[0].id])
+        film.run("assign_track")
+        answer(film, qtbot, -1 if number is None else number)
+        number = session.instances[0].track
+        assert number is not None
+        film.run("keyframe")
+        assert session.instances[0].state is State.LABELLED
+    session.select(instances=[session.instances[0].id])
+    film.run("interpolate_track")
+    filled = [i for i in store.instances(FrameKey(media, 4)) if i.track == number]
+    assert len(filled) == 1
+    ends = [next(i for i in store.instances(FrameKey(media, k)) if i.track == number) for k in (0, 8)]
+    assert np.allclose(filled[0].keypoints, (ends[0].keypoints + ends[1].keypoints) / 2)
+    assert filled[0].source == "interpolated"
+
+
+def test_a_pose_is_carried_on_as_one_step(film: MainWindow, qtbot: QtBot) -> None:
+    session, store = film.session, store_of(film)
+    steps = len(store.history())
+    session.select(instances=[session.instances[0].id])
+    film.run("propagate_pose")
+    done(film, qtbot)
+    assert len(store.history()) <= steps + 1
+    assert film.toasts.messages()
+
+
+def test_chosen_frames_are_flagged(film: MainWindow, qtbot: QtBot) -> None:
+    store = store_of(film)
+    film.run("choose_frames")
+    qtbot.waitUntil(lambda: bool(film.findChildren(AskDialog)), timeout=2000)
+    dialog = film.findChildren(AskDialog)[-1]
+    assert dialog.number is not None
+    dialog.number.setValue(4)
+    answer(film, qtbot, "uniform")
+    done(film, qtbot)
+    media = film.session.frames[0].media
+    flagged = [index for index in range(FRAMES) if store.frame(FrameKey(media, index)).state.flagged]
+    assert len(flagged) == 4
+
+
+def test_a_table_and_a_video_are_written(
+    film: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, video = tmp_path / "out" / "poses.csv", tmp_path / "out" / "drawn.mp4"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(table), "Table, a row a pose (*.csv)"))
+    film.run("export_tracks")
+    done(film, qtbot)
+    with table.open() as file:
+        assert len(list(csv.DictReader(file))) == 2 * FRAMES
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(video), ""))
+    film.run("export_video")
+    done(film, qtbot)
+    with open_media(video) as source:
+        assert source.frame_count == FRAMES
+    assert any("written to drawn.mp4" in text for text in film.toasts.messages())
+
+
+def test_verbs_of_tracks_say_what_is_missing(film: MainWindow) -> None:
+    film.session.select(instances=[film.session.instances[0].id])
+    film.run("split_track")
+    assert "no track yet" in film.toasts.messages()[-1]

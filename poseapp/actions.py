@@ -51,6 +51,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("open_coco", "Open COCO file...", FILE, (), "import", "Correct the keypoints of a COCO annotation file"),
     Action("open_deeplabcut", "Open DeepLabCut labels...", FILE, (), "import",
            "Read the CollectedData csv of a DeepLabCut project"),
+    Action("open_sleap", "Open SLEAP labels...", FILE, (), "import", "Read a .slp file with its video"),
     Action("open_project", "Open project...", FILE, (), "open-project", "Go on with a .pose file"),
     Action("find_video", "Find video...", FILE, (), "open-project",
            "Tell where the video of this frame lies now; it is compared with the one that was labelled", "frame"),

@@ -53,6 +53,10 @@ def open_deeplabcut(context: Context) -> None:
     _open_one(context, "Open DeepLabCut labels", "DeepLabCut labels (*.csv);;All files (*)")
 
 
+def open_sleap(context: Context) -> None:
+    _open_one(context, "Open SLEAP labels", "SLEAP labels (*.slp);;All files (*)")
+
+
 def open_project(context: Context) -> None:
     _open_one(context, "Open a project", "Projects (*.pose);;All files (*)")
 

@@ -1,4 +1,4 @@
-"""Opening whatever a person points at: a project, a folder, images, a video, a COCO file, DeepLabCut labels."""
+"""Opening whatever a person points at: a project, a folder, images, a video, a COCO file, DeepLabCut or SLEAP labels."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from poseapp.project.importers.datasets import import_dataset, is_dataset
 from poseapp.project.importers.dlc import import_dlc, is_dlc_folder
 from poseapp.project.importers.images import import_folder, import_images
 from poseapp.project.importers.report import ImportReport, ProgressCallback
+from poseapp.project.importers.sleap import import_sleap
 from poseapp.project.importers.videos import find_video, import_video
 from poseapp.project.store import ProjectStore
 
@@ -105,11 +106,15 @@ def _import_all(
         elif path.suffix.lower() == ".json":
             if labels:
                 _join(report, import_coco(store, path, progress=progress))
+        elif path.suffix.lower() == ".slp":
+            if labels:
+                _join(report, import_sleap(store, path, cache=index_folder(), progress=progress))
         elif is_video(path):
             _join(report, _import_video(store, path))
         else:
             raise ProjectError(
-                "cannot be opened: give images, a folder, a video, a COCO .json, a DeepLabCut .csv or a .pose project",
+                "cannot be opened: give images, a folder, a video, a COCO .json, a DeepLabCut .csv, a SLEAP .slp or a "
+                ".pose project",
                 where=path,
             )
     return report

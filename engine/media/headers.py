@@ -1,6 +1,6 @@
 """Size and orientation of an image from the first bytes of its file, without decoding it.
 
-Formats: JPEG, PNG, WebP, GIF, BMP, TIFF. Layouts follow ITU-T T.81, the PNG, WebP, GIF89a and TIFF 6.0 specifications
+Formats: JPEG, PNG, WebP, GIF, BMP, TIFF, and AVIF and HEIC by :mod:`engine.media.bmff`. Layouts follow ITU-T T.81, the PNG, WebP, GIF89a and TIFF 6.0 specifications
 and EXIF 2.3 (orientation = TIFF tag 0x0112, 1..8). Anything unexpected gives None: the caller then decodes the image.
 """
 
@@ -11,6 +11,8 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from engine.media import bmff
+
 ORIENTATION_TAG = 0x0112
 MAX_EXIF_BYTES = 1 << 20
 
@@ -20,7 +22,7 @@ class ImageHeader:
     """What a header says.
 
     Attributes:
-        format: "jpeg", "png", "webp", "gif", "bmp" or "tiff".
+        format: "jpeg", "png", "webp", "gif", "bmp", "tiff", "avif" or "heic".
         width, height: pixels as stored, before the orientation is applied.
         orientation: EXIF value 1..8; 1 where there is none.
     """
@@ -195,6 +197,11 @@ def exif_orientation(exif: bytes) -> int:
     return _valid_orientation(tags.get(ORIENTATION_TAG, 1))
 
 
+def _bmff(file: BinaryIO, start: bytes) -> ImageHeader:
+    width, height, orientation = bmff.read_properties(file)
+    return ImageHeader(bmff.kind_of(start) or "", width, height, orientation)
+
+
 def _valid_orientation(value: int) -> int:
     return value if 1 <= value <= 8 else 1
 
@@ -206,4 +213,5 @@ _READERS = (
     (lambda start: start[:6] in (b"GIF87a", b"GIF89a"), _gif),
     (lambda start: start[:2] == b"BM", _bmp),
     (lambda start: start[:4] in (b"II*\0", b"MM\0*"), _tiff),
+    (lambda start: bmff.kind_of(start) is not None, _bmff),
 )

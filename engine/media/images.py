@@ -1,35 +1,40 @@
 """Still images: always RGB, uint8, (H, W, 3), upright.
 
 The EXIF orientation is applied once, here; grey becomes three equal channels, 16 bits become 8, palettes and CMYK
-become RGB and an alpha channel is dropped. Of files with several pictures the first is taken. Paths may hold any
+become RGB and an alpha channel is dropped. HEIC needs the optional package pi-heif (or pillow-heif). Of files with several pictures the first is taken. Paths may hold any
 character: files are read by Python and decoded from memory.
 """
 
 from __future__ import annotations
 
 import heapq
+import importlib
 import io
 import os
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import MediaError
+from engine.media.bmff import kind_of
 from engine.media.headers import ImageHeader, png_is_intact, read_header
 
 Image = npt.NDArray[np.uint8]
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
-     ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
+     ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".heic", ".heif", ".hif"}
 )  # fmt: skip
 # 268 million pixels are 0.8 GB of RGB; a header that announces more is a mistake or a trap.
 MAX_PIXELS = 1 << 28
 
 _LOT = 8192
+_BRANDS = 64
 _DIGITS = re.compile(r"(\d+)")
 
 # Every fault becomes a MediaError with the file's name; the decoder's own lines on standard error would only repeat it.
@@ -62,6 +67,8 @@ def decode_image(data: bytes, *, where: object = None) -> Image:
         _check_size(header, where)
         if header.format == "png" and not png_is_intact(data):
             raise MediaError(_why_undecodable(data, header), where=where)
+    if kind_of(data[:_BRANDS]) == "heic":
+        return _decode_heic(data, where)
     try:
         # The orientation is ours to apply, so that it agrees with image_size whatever the decoder knows.
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -160,6 +167,39 @@ def _upright(image: Image, orientation: int) -> Image:
     return image
 
 
+def _decode_heic(data: bytes, where: object) -> Image:
+    """The decoder turns the picture upright itself."""
+    library = _heic_library()
+    if library is None:
+        raise MediaError(
+            "is a HEIC picture; to read these, install the package pi-heif (pip install pi-heif), "
+            "or convert it to JPEG or PNG",
+            where=where,
+        )
+    try:
+        found = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+        width, height = found.size
+        _check_size(ImageHeader("heic", width, height), where)
+        pixels = np.frombuffer(found.data, np.uint8).reshape(height, found.stride)
+    except (OSError, ValueError, EOFError, SyntaxError, RuntimeError):
+        raise MediaError("is a damaged HEIC image (cut short?); copy or export it again", where=where) from None
+    except MemoryError:
+        raise MediaError("is too large for the memory of this computer", where=where) from None
+    channels = len(found.mode)
+    pixels = pixels[:, : width * channels].reshape(height, width, channels)
+    return np.ascontiguousarray(pixels[..., :3] if channels >= 3 else np.repeat(pixels[..., :1], 3, axis=2))
+
+
+@cache
+def _heic_library() -> Any:
+    for name in ("pi_heif", "pillow_heif"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return None
+
+
 def _check_size(header: ImageHeader, where: object) -> None:
     if header.width * header.height > MAX_PIXELS:
         raise MediaError(
@@ -170,9 +210,11 @@ def _check_size(header: ImageHeader, where: object) -> None:
 
 def _why_undecodable(data: bytes, header: ImageHeader | None) -> str:
     if header is None:
-        if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
-            return "is a HEIC or AVIF picture, which is not supported; convert it to JPEG or PNG"
+        if kind_of(data[:_BRANDS]) is not None:
+            return "is a damaged AVIF image, or of a kind that is not supported; convert it to JPEG or PNG"
         return "is not an image of a known format, or its header is damaged"
+    if header.format == "avif":
+        return "is a damaged AVIF image (cut short?), or of a kind that is not supported; convert it to JPEG or PNG"
     if header.format == "tiff":
         return "is a damaged TIFF, or of a kind that is not supported (floating-point samples); convert it to PNG"
     return f"is a damaged {header.format.upper()} image (cut short?); copy or export it again"

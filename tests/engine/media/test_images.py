@@ -15,6 +15,7 @@ from engine.contract.errors import MediaError
 from engine.media.headers import read_header
 from engine.media.images import IMAGE_SUFFIXES, MAX_PIXELS, decode_image, image_size, list_images, read_image
 
+AVIF, HEIC = b"\0\0\0\x10ftypavif\0\0\0\0\0\0\1\0meta", b"\0\0\0\x10ftypheic\0\0\0\0\0\0\1\0meta"
 PIL = pytest.importorskip("PIL.Image")
 ImageOps = pytest.importorskip("PIL.ImageOps")
 
@@ -34,7 +35,7 @@ def encode(array: np.ndarray, kind: str, mode: str = "RGB", **options: object) -
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_orientation_is_applied_once_and_the_size_agrees(
     picture: np.ndarray, tmp_path: Path, kind: str, orientation: int, mode: str
@@ -60,7 +61,7 @@ def test_orientation_is_applied_once_and_the_size_agrees(
         ("PNG", "RGB", 0), ("PNG", "L", 0), ("PNG", "LA", 0), ("PNG", "RGBA", 0), ("PNG", "P", 0), ("PNG", "1", 0),
         ("GIF", "P", 0), ("BMP", "RGB", 0), ("BMP", "P", 0), ("BMP", "1", 0), ("TIFF", "CMYK", 1), ("TIFF", "P", 0),
         ("TIFF", "RGBA", 0), ("TIFF", "1", 0), ("PPM", "RGB", 0), ("PPM", "L", 0), ("JPEG", "CMYK", 3),
-        ("JPEG", "L", 2), ("WEBP", "RGBA", 6),
+        ("JPEG", "L", 2), ("WEBP", "RGBA", 6), ("AVIF", "RGB", 2), ("AVIF", "L", 2), ("AVIF", "RGBA", 2),
     ],
 )  # fmt: skip
 def test_every_pixel_format_becomes_rgb(
@@ -97,7 +98,7 @@ def test_paths_in_any_script_are_read(picture: np.ndarray, tmp_path: Path) -> No
     assert image_size(path) == (60, 40)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF"])
 @pytest.mark.parametrize("share", [0.3, 0.95])
 def test_a_file_cut_short_is_refused_by_name(
     picture: np.ndarray, tmp_path: Path, kind: str, share: float, capfd: pytest.CaptureFixture[str]
@@ -122,12 +123,14 @@ def test_files_that_are_no_images_say_why(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    (tmp_path / "photo.avif").write_bytes(b"\0\0\0\x18ftypavif" + bytes(20))
     for name, why in {
         "empty.jpg": "is empty",
         "text.png": "not an image",
         "folder.png": "is a folder",
         "missing.png": "does not exist",
         "photo.heic": "HEIC",
+        "photo.avif": "AVIF",
     }.items():
         with pytest.raises(MediaError, match=why) as caught:
             read_image(tmp_path / name)
@@ -152,7 +155,17 @@ def test_floating_point_tiff_names_the_way_out(picture: np.ndarray) -> None:
 
 def test_headers_of_noise_are_none_and_never_raise() -> None:
     rng = np.random.default_rng(1)
-    starts = [b"\xff\xd8\xff\xe1", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8X", b"GIF89a", b"BM", b"II*\0", b"MM\0*"]
+    starts = [
+        b"\xff\xd8\xff\xe1",
+        b"\x89PNG\r\n\x1a\n",
+        b"RIFF\0\0\0\0WEBPVP8X",
+        b"GIF89a",
+        b"BM",
+        b"II*\0",
+        b"MM\0*",
+        AVIF,
+        HEIC,
+    ]
     for start in [*starts, b""]:
         for length in (0, 1, 7, 30, 300):
             read_header(io.BytesIO(start + rng.bytes(length)))

@@ -1,8 +1,8 @@
 """Still images: always RGB, uint8, (H, W, 3), upright.
 
 The EXIF orientation is applied once, here; grey becomes three equal channels, 16 bits become 8, palettes and CMYK
-become RGB and an alpha channel is dropped. HEIC needs the optional package pi-heif (or pillow-heif). Of files with several pictures the first is taken. Paths may hold any
-character: files are read by Python and decoded from memory.
+become RGB and an alpha channel is dropped. HEIC needs the optional package pi-heif (or pillow-heif). Of files with
+several pictures the first is taken. Paths may hold any character: files are read by Python and decoded from memory.
 """
 
 from __future__ import annotations
@@ -180,13 +180,13 @@ def _decode_heic(data: bytes, where: object) -> Image:
         found = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
         width, height = found.size
         _check_size(ImageHeader("heic", width, height), where)
-        pixels = np.frombuffer(found.data, np.uint8).reshape(height, found.stride)
+        rows = np.frombuffer(found.data, np.uint8).reshape(height, found.stride)
     except (OSError, ValueError, EOFError, SyntaxError, RuntimeError):
         raise MediaError("is a damaged HEIC image (cut short?); copy or export it again", where=where) from None
     except MemoryError:
         raise MediaError("is too large for the memory of this computer", where=where) from None
     channels = len(found.mode)
-    pixels = pixels[:, : width * channels].reshape(height, width, channels)
+    pixels = rows[:, : width * channels].reshape(height, width, channels)
     return np.ascontiguousarray(pixels[..., :3] if channels >= 3 else np.repeat(pixels[..., :1], 3, axis=2))
 
 

@@ -20,10 +20,10 @@ class CanvasLink(QObject):
     """Between a session, its canvas and the loader of frames.
 
     Signals:
-        told(text, kind): a picture that cannot be read.
+        noticed(text): why the picture cannot be shown; "" when it can, or none is wanted.
     """
 
-    told = Signal(str, str)
+    noticed = Signal(str)
 
     def __init__(self, context: Context, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -54,6 +54,7 @@ class CanvasLink(QObject):
     def show_frame(self, key: FrameKey | None) -> None:
         """Ask for the picture; the poses appear at once where the picture must be read first."""
         store, info = self._session.store, self._session.frame_info(key)
+        self.noticed.emit("")
         if store is None or key is None or info is None:
             self._canvas.set_frame(None, None)
             self._canvas.set_instances((), {})
@@ -71,6 +72,7 @@ class CanvasLink(QObject):
         store = self._session.store
         if key != self._session.frame or store is None:
             return
+        self.noticed.emit("")
         height, width = pixels.shape[:2]
         info = self._session.frame_info()
         if info is not None and not info.width and not store.read_only:
@@ -94,7 +96,7 @@ class CanvasLink(QObject):
         self._canvas.set_image(None)
         self._canvas.set_frame(key, size)
         self._show_instances()
-        self.told.emit(f"{why}. Its labels are safe.", "warning")
+        self.noticed.emit(f"{why}. Its labels are safe.")
 
     def _on_change(self, change: Change) -> None:
         if change.structure or self._session.frame in change.frames:

@@ -38,6 +38,7 @@ from poseapp.panels.history import HistoryPanel
 from poseapp.panels.instances import InstancesPanel
 from poseapp.panels.job_tray import JobTray
 from poseapp.panels.media_list import MediaList
+from poseapp.panels.notice import CanvasNotice
 from poseapp.panels.review import ReviewPanel
 from poseapp.panels.status import StatusLine
 from poseapp.panels.timeline import Timeline
@@ -85,6 +86,7 @@ class MainWindow(QMainWindow):
         self._make_docks()
         self.tray = JobTray(self.runner, self)
         self.status = StatusLine(self.statusBar(), self.session, self.tray)
+        self.notice = CanvasNotice(self.canvas, self.colours)
         self.toasts = Toasts(self.middle, self.colours)
         self.palette_box = CommandPalette(self, self._palette_actions)
         self.keys_sheet = KeysSheet(self)
@@ -139,8 +141,10 @@ class MainWindow(QMainWindow):
         session.frame_changed.connect(lambda _key: self.refresh_actions())
         session.changed.connect(self._on_change)
         session.selection_changed.connect(self.refresh_actions)
-        for source in (session.message, self.opener.told, self.link.told):
+        for source in (session.message, self.opener.told):
             source.connect(self.tell)
+        self.link.noticed.connect(self.notice.tell)
+        self.notice.retry_requested.connect(lambda: self.link.show_frame(session.frame))
         self.opener.replacing.connect(self.loader.clear)
         self.banner.retry_requested.connect(self.opener.retry_writing)
         self.empty.path_chosen.connect(lambda path: self.open_paths([path]))
@@ -276,7 +280,15 @@ class MainWindow(QMainWindow):
         application = QApplication.instance()
         if isinstance(application, QApplication):
             theme.apply_theme(application, dark=self.dark)
-        for part in (self.actions_now, self.media, self.instances, self.history, self.timeline, self.empty):
+        for part in (
+            self.actions_now,
+            self.media,
+            self.instances,
+            self.history,
+            self.timeline,
+            self.empty,
+            self.notice,
+        ):
             part.set_colours(self.colours)
         self.toasts.colours = self.colours
         self.canvas.set_style(replace(self.canvas.style_now, dark=self.dark))

@@ -1,7 +1,8 @@
 """Size and orientation of an image from the first bytes of its file, without decoding it.
 
 Formats: JPEG, PNG, WebP, GIF, BMP, TIFF, and AVIF and HEIC by :mod:`engine.media.bmff`. Layouts follow ITU-T T.81, the
-PNG, WebP, GIF89a and TIFF 6.0 specifications and EXIF 2.3 (orientation = TIFF tag 0x0112, 1..8). Anything unexpected gives None: the caller then decodes the image.
+PNG, WebP, GIF89a and TIFF 6.0 specifications and EXIF 2.3 (orientation = TIFF tag 0x0112, 1..8). Anything unexpected
+gives None: the caller then decodes the image.
 """
 
 from __future__ import annotations

@@ -180,6 +180,7 @@ class FrameLoader(QObject):
         previewed(FrameKey, ndarray): a frame of the video near the newest request, which takes longer; for scrubbing.
         failed(FrameKey, str): the newest request cannot be read, and why.
         thumbnail_loaded(FrameKey, ndarray): (h,w,3) uint8 RGB, read-only.
+        health_changed(FrameKey): whether :meth:`problem` knows of one.
 
     Args:
         cache: decoded frames; may be shared with jobs.
@@ -191,9 +192,11 @@ class FrameLoader(QObject):
     previewed = Signal(object, object)
     failed = Signal(object, str)
     thumbnail_loaded = Signal(object, object)
+    health_changed = Signal(object)
     _arrived = Signal(object, object, object)
     _previewed = Signal(object, object)
     _thumbnail_arrived = Signal(object, object)
+    _thumbnail_failed = Signal(object, object, int)
 
     def __init__(
         self,
@@ -210,11 +213,14 @@ class FrameLoader(QObject):
         self._store = store
         self._wanted: Place | None = None
         self._asked_at = -math.inf
+        self._problems: dict[Place, str] = {}
+        self._epoch = 0
         self._frames: _FrameThread | None = None
         self._thumbs: _ThumbnailThread | None = None
         self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
         self._previewed.connect(self._on_previewed, Qt.ConnectionType.QueuedConnection)
         self._thumbnail_arrived.connect(self._on_thumbnail, Qt.ConnectionType.QueuedConnection)
+        self._thumbnail_failed.connect(self._on_thumbnail_failed, Qt.ConnectionType.QueuedConnection)
 
     def request(self, key: FrameKey, path: Path, ahead: Sequence[Place] = ()) -> None:
         """Ask for a frame; the request before, if still waiting, is dropped.
@@ -231,6 +237,7 @@ class FrameLoader(QObject):
         if found is not None:
             if missing:
                 self._frame_thread().want(None, missing)
+            self._note(place, None)
             self.loaded.emit(key, found)
             return
         self._frame_thread().want(place, missing)
@@ -240,12 +247,19 @@ class FrameLoader(QObject):
         return self.cache.get((key, Path(path)))
 
     def request_thumbnail(self, key: FrameKey, path: Path) -> Pixels | None:
-        """The thumbnail if it is there; else None, and ``thumbnail_loaded`` follows. An unreadable file has none."""
+        """The thumbnail if it is there; else None, and ``thumbnail_loaded`` or ``health_changed`` follows.
+
+        What could not be read is not read again for the list, only when the frame itself is asked for.
+        """
         place = (key, Path(path))
         found = self._thumbnails.get(place)
-        if found is None:
+        if found is None and place not in self._problems:
             self._thumbnail_thread().want(place)
         return found
+
+    def problem(self, key: FrameKey, path: Path) -> str | None:
+        """Why a frame could not be read when that was last tried."""
+        return self._problems.get((key, Path(path)))
 
     def forget_thumbnail_requests(self) -> None:
         """Drop thumbnails that were asked for and not begun: the list has been scrolled away."""
@@ -260,6 +274,8 @@ class FrameLoader(QObject):
                 thread.close_files()
         self.cache.clear()
         self._thumbnails.clear()
+        self._problems.clear()
+        self._epoch += 1
 
     def shutdown(self) -> None:
         """End both threads and wait for them. May be called twice."""
@@ -302,16 +318,14 @@ class FrameLoader(QObject):
             self._arrived.emit(place, pixels, problem)
 
     def _read_thumbnail(self, place: Place, reader: FrameReader, stop: Callable[[], bool]) -> bool:
-        """In the thumbnail thread; False when it was given up, for later.
-
-        A frame that cannot be read is told where it is shown, not in the list.
-        """
+        """In the thumbnail thread; False when it was given up, for later."""
+        epoch = self._epoch
         try:
             small = self._small(place, reader, stop)
         except Cancelled:
             return False
         except Exception as error:
-            self._told(error, place[1])
+            self._thumbnail_failed.emit(place, self._told(error, place[1]), epoch)
             return True
         self._thumbnail_arrived.emit(place, self._thumbnails.put(place, small))
         return True
@@ -343,6 +357,7 @@ class FrameLoader(QObject):
     def _on_arrived(self, place: Place, pixels: Pixels | None, problem: PoseError | None) -> None:
         if place != self._wanted:
             return
+        self._note(place, problem)
         if pixels is None:
             self.failed.emit(place[0], str(problem))
         else:
@@ -352,6 +367,19 @@ class FrameLoader(QObject):
     def _on_previewed(self, place: Place, pixels: Pixels) -> None:
         if place == self._wanted and place not in self.cache:
             self.previewed.emit(place[0], pixels)
+
+    @Slot(object, object, int)
+    def _on_thumbnail_failed(self, place: Place, problem: PoseError, epoch: int) -> None:
+        if epoch == self._epoch:  # else the project was closed meanwhile
+            self._note(place, problem)
+
+    def _note(self, place: Place, problem: PoseError | None) -> None:
+        """Remember why a frame cannot be read, or that it can be."""
+        before = self._problems.pop(place, None)
+        if problem is not None:
+            self._problems[place] = str(problem)
+        if before != self._problems.get(place):
+            self.health_changed.emit(place[0])
 
     @Slot(object, object)
     def _on_thumbnail(self, place: Place, small: Pixels) -> None:

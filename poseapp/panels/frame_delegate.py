@@ -6,7 +6,7 @@ from collections import OrderedDict
 from functools import cache
 
 import numpy as np
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
@@ -59,9 +59,10 @@ class FrameDelegate(QStyledItemDelegate):
         self._thumbnail(painter, place, frame)
         text = rect.adjusted(THUMB.width() + 22, 9, -10, -9)
         painter.setPen(QColor(colours.text))
+        why = self._problem(frame.key)
         name = option.fontMetrics.elidedText(frame.name, Qt.TextElideMode.ElideMiddle, text.width())
         painter.drawText(text, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop), name)
-        self._state(painter, text, index.data(COUNTS_ROLE), frame)
+        self._state(painter, text, index.data(COUNTS_ROLE), frame, "cannot be read" if why else "")
         painter.restore()
 
     def _thumbnail(self, painter: QPainter, place: QRect, frame: Frame) -> None:
@@ -77,6 +78,14 @@ class FrameDelegate(QStyledItemDelegate):
             painter.setClipPath(path)
             painter.drawPixmap(target, picture)
             painter.restore()
+        elif self._problem(frame.key):
+            ratio = painter.device().devicePixelRatioF()
+            corner = place.center() - QPoint(SIGN // 2, SIGN // 2)
+            painter.drawPixmap(corner, sign("warning", self.colours.warning, ratio))
+
+    def _problem(self, key: FrameKey) -> str | None:
+        store = self._session.store
+        return None if store is None else self._loader.problem(key, store.frame_path(key))
 
     def _picture(self, key: FrameKey) -> QPixmap | None:
         found = self._pictures.get(key)
@@ -90,7 +99,7 @@ class FrameDelegate(QStyledItemDelegate):
                 self._pictures.popitem(last=False)
         return found
 
-    def _state(self, painter: QPainter, text: QRect, counts: FrameCounts, frame: Frame) -> None:
+    def _state(self, painter: QPainter, text: QRect, counts: FrameCounts, frame: Frame, problem: str) -> None:
         labelled, predicted, _ = counts
         colours = self.colours
         line = QRect(text.left(), text.bottom() - 16, text.width(), 18)
@@ -106,7 +115,10 @@ class FrameDelegate(QStyledItemDelegate):
             words = f"{count}"
             painter.drawText(QRect(x + 14, line.top(), 60, line.height()), int(Qt.AlignmentFlag.AlignVCenter), words)
             x += 24 + painter.fontMetrics().horizontalAdvance(words)
-        if not labelled and not predicted:
+        if problem:
+            painter.setPen(QColor(colours.warning))
+            painter.drawText(line.adjusted(x - line.left(), 0, 0, 0), int(Qt.AlignmentFlag.AlignVCenter), problem)
+        elif not labelled and not predicted:
             painter.setPen(QColor(colours.text_faint))
             painter.drawText(
                 line, int(Qt.AlignmentFlag.AlignVCenter), "nothing here" if frame.state.negative else "no poses yet"

@@ -24,9 +24,9 @@ MANY = 64
 class FrameModel(QAbstractListModel):
     """Frames of the session that meet the query, in its order."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, loader: FrameLoader, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._loader = session, loader
         self._keys: FrameKeys = session.frames
         self.query = FrameQuery()
 
@@ -72,8 +72,9 @@ class FrameModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return frame.name
         if role == Qt.ItemDataRole.ToolTipRole:
-            size = f"\n{frame.width} x {frame.height}" if frame.width else ""
-            return f"{frame.name}{size}"
+            why = self._loader.problem(key, store.frame_path(key))
+            size = f"{frame.width} x {frame.height}" if frame.width else ""
+            return "\n".join(part for part in (frame.name, size, why) if part)
         return f"{frame.name}, {_summary(store.frame_counts(key))}"
 
 
@@ -128,7 +129,7 @@ class MediaList(QWidget):
         super().__init__(parent)
         self.setObjectName("mediaList")
         self._session = session
-        self.model = FrameModel(session, self)
+        self.model = FrameModel(session, loader, self)
         self.view = _rows_view()
         self.view.setModel(self.model)
         self.delegate = FrameDelegate(session, loader, colours, self.view)
@@ -160,6 +161,7 @@ class MediaList(QWidget):
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._on_frame)
         loader.thumbnail_loaded.connect(self._on_thumbnail)
+        loader.health_changed.connect(self._on_thumbnail)
 
     @property
     def search(self) -> QWidget:
@@ -210,7 +212,7 @@ class MediaList(QWidget):
         if index.isValid():
             self.frame_chosen.emit(self.model.key_at(index.row()))
 
-    def _on_thumbnail(self, key: FrameKey, _pixels: object) -> None:
+    def _on_thumbnail(self, key: FrameKey, _pixels: object = None) -> None:
         row = self.model.row_of(key)
         if row >= 0:
             self.view.update(self.model.index(row))

@@ -231,11 +231,26 @@ def test_the_keys_sheet_lists_every_key_of_the_menus(opened: MainWindow) -> None
 
 
 def test_an_unreadable_picture_is_told_and_its_labels_stay(opened: MainWindow, project: Path, qtbot: QtBot) -> None:
-    (project.parent / "b.png").write_bytes(b"no picture")
+    file, notice = project.parent / "b.png", opened.notice
+    whole = file.read_bytes()
+    file.write_bytes(b"no picture")
     opened.loader.clear()
     opened.session.step(1)
-    qtbot.waitUntil(lambda: any("b.png" in text for text in opened.toasts.messages()), timeout=5000)
+    qtbot.waitUntil(lambda: notice.isVisible(), timeout=5000)
+    assert "b.png" in notice.why.text()
+    assert "not an image" in notice.why.text()
+    assert opened.canvas.rect().contains(notice.geometry())
     assert len(opened.session.instances) == 1
+    row = opened.media.model.index(1)
+    assert "not an image" in opened.media.model.data(row, Qt.ItemDataRole.ToolTipRole)
+    opened.session.step(1)
+    assert not notice.isVisible()
+    opened.session.step(-1)
+    qtbot.waitUntil(lambda: notice.isVisible(), timeout=5000)
+    file.write_bytes(whole)
+    QTest.mouseClick(notice.retry, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "not an image" not in opened.media.model.data(row, Qt.ItemDataRole.ToolTipRole))
+    assert not notice.isVisible()
 
 
 def test_the_export_dialog_writes_a_file_that_reads_back(opened: MainWindow, tmp_path: Path, qtbot: QtBot) -> None:

@@ -186,3 +186,19 @@ def test_replacing_and_dropping_keeps_the_count_of_bytes() -> None:
 @pytest.mark.parametrize(("shape", "expected"), [((400, 800), (96, 192)), ((30, 20), (30, 20)), ((5000, 2), (192, 1))])
 def test_thumbnails_keep_the_shape_of_the_picture(shape: tuple[int, int], expected: tuple[int, int]) -> None:
     assert make_thumbnail(np.zeros((*shape, 3), np.uint8)).shape[:2] == expected
+
+
+def test_a_broken_file_is_known_as_such_and_not_read_for_every_repaint(
+    loader: FrameLoader, files: Files, qtbot: QtBot
+) -> None:
+    with qtbot.waitSignal(loader.health_changed) as told:
+        assert loader.request_thumbnail(*place(900)) is None
+    assert told.args == [FrameKey(1, 900)]
+    assert "is not an image" in (loader.problem(*place(900)) or "")
+    times = files.read.count(900)
+    assert loader.request_thumbnail(*place(900)) is None
+    with qtbot.waitSignal(loader.thumbnail_loaded):
+        loader.request_thumbnail(*place(1))
+    assert files.read.count(900) == times
+    loader.clear()
+    assert loader.problem(*place(900)) is None

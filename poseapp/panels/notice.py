@@ -1,0 +1,73 @@
+"""What stands on the canvas where a picture cannot be shown: why, and a button to try again."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from poseapp.theme import Tokens
+from poseapp.widgets.icons import pixmap
+
+WIDTH = 420
+MARGIN = 16
+
+
+class CanvasNotice(QFrame):
+    """A card in the middle of its host. It takes no keys until it is clicked, so that stepping goes on.
+
+    Signals:
+        retry_requested(): the file may have been repaired or copied again.
+    """
+
+    retry_requested = Signal()
+
+    def __init__(self, host: QWidget, colours: Tokens) -> None:
+        super().__init__(host)
+        self.setObjectName("canvasNotice")
+        self.setProperty("role", "toast")
+        self.sign, self.title, self.why = QLabel(), QLabel("This picture cannot be shown"), QLabel()
+        self.title.setProperty("role", "heading")
+        self.why.setProperty("role", "hint")
+        self.why.setWordWrap(True)
+        self.why.setTextFormat(Qt.TextFormat.PlainText)
+        self.why.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.why.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.retry = QPushButton("Try again")
+        self.retry.setAutoDefault(False)
+        self.retry.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.retry.clicked.connect(self.retry_requested)
+        for label in (self.sign, self.title, self.why):
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        column.setSpacing(8)
+        for part in (self.sign, self.title, self.why):
+            column.addWidget(part)
+        column.addWidget(self.retry, 0, Qt.AlignmentFlag.AlignHCenter)
+        self._host = host
+        host.installEventFilter(self)
+        self.set_colours(colours)
+        self.hide()
+
+    def set_colours(self, colours: Tokens) -> None:
+        self.sign.setPixmap(pixmap("warning", colours.warning, 28, 2.0))
+
+    def tell(self, why: str) -> None:
+        """Show a reason, or with "" nothing."""
+        self.why.setText(why)
+        self.setAccessibleName(f"{self.title.text()}: {why}")
+        self.setVisible(bool(why))
+        self._place()
+
+    def _place(self) -> None:
+        if self.isHidden():
+            return
+        width = max(120, min(WIDTH, self._host.width() - 2 * MARGIN))
+        height = self.layout().totalHeightForWidth(width)
+        self.setGeometry((self._host.width() - width) // 2, (self._host.height() - height) // 2, width, height)
+        self.raise_()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self._host and event.type() == QEvent.Type.Resize:
+            self._place()
+        return False

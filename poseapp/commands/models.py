@@ -16,6 +16,8 @@ from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
 from poseapp.commands.labels import template_in_box
 from poseapp.dialogs.fine_tune import FineTuneDialog
+from poseapp.dialogs.models import ModelsDialog
+from poseapp.jobs.downloads import DownloadJob
 from poseapp.jobs.inference import BoxPredictJob, FrameResult, ModelChoice, PredictJob
 from poseapp.jobs.job import Ending, Outcome
 from poseapp.jobs.training import TrainingRun
@@ -225,11 +227,27 @@ def cancel_jobs(context: Context) -> None:
 
 
 def models(context: Context) -> None:
-    from poseapp.dialogs.models import ModelsDialog
-
     dialog = ModelsDialog(context.settings.model, context.window.widget())
     dialog.model_chosen.connect(lambda model: use_model(context, model))
+    dialog.download_wanted.connect(lambda entry: download_model(context, entry, dialog))
     dialog.show()
+
+
+def download_model(context: Context, entry: ModelEntry, dialog: ModelsDialog | None = None) -> int:
+    """Fetch the weights of a published model; the job's id. The dialog's list is read again when they are there."""
+    gone: list[bool] = []
+    if dialog is not None:
+        dialog.destroyed.connect(lambda: gone.append(True))
+
+    def take(results: list[Any]) -> None:
+        for path in results:
+            context.window.tell(f"{entry.title} is on this computer now ({Path(path).name})", "good")
+
+    def end(_outcome: Outcome) -> None:
+        if dialog is not None and not gone:
+            dialog.refresh(entry.id)
+
+    return context.runner.submit(DownloadJob(entry), on_results=take, on_finished=end)
 
 
 def use_model(context: Context, model: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QSize, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
+    QComboBox,
     QDialog,
     QFileDialog,
     QFormLayout,
@@ -39,12 +40,14 @@ class ModelsDialog(QDialog):
 
     Signals:
         model_chosen(str): id of the pose model that Run is to use.
+        download_wanted(ModelEntry): the weights of a published model are to be fetched.
 
     Args:
         current: id of the model in use; it is set in bold.
     """
 
     model_chosen = Signal(str)
+    download_wanted = Signal(object)
 
     def __init__(self, current: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,7 +65,16 @@ class ModelsDialog(QDialog):
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(12)
-        column.addWidget(label("Models", "heading"))
+        top = QHBoxLayout()
+        top.addWidget(label("Models", "heading"))
+        top.addStretch(1)
+        self.which = QComboBox()
+        self.which.setAccessibleName("Which models")
+        self.which.addItem("On this computer", True)
+        self.which.addItem("All, also those to download", False)
+        self.which.currentIndexChanged.connect(lambda: self.refresh())
+        top.addWidget(self.which)
+        column.addLayout(top)
         self.list = self._make_list()
         column.addWidget(self.list, 1)
         column.addWidget(self._make_details())
@@ -106,6 +118,8 @@ class ModelsDialog(QDialog):
         row = QHBoxLayout()
         row.setSpacing(8)
         self.import_button = button("Import file...", tip="Add a model that was trained elsewhere with this program")
+        self.download_button = button("Download", tip="Fetch the published weights of the selected model")
+        self.download_button.clicked.connect(self._download)
         self.folder_button = button("Open folder", tip="The folder of your own models")
         self.remove_button = button("Remove", tip="Take one of your own models out of the list; its files are kept")
         self.close_button = button("Close")
@@ -115,7 +129,7 @@ class ModelsDialog(QDialog):
         self.remove_button.clicked.connect(self._remove)
         self.close_button.clicked.connect(self.close)
         self.use_button.clicked.connect(self._use)
-        for made in (self.import_button, self.folder_button, self.remove_button):
+        for made in (self.import_button, self.folder_button, self.remove_button, self.download_button):
             row.addWidget(made)
         row.addStretch(1)
         row.addWidget(self.close_button)
@@ -126,7 +140,7 @@ class ModelsDialog(QDialog):
     def refresh(self, select: str | None = None) -> None:
         """Read the list again, and show ``select`` (the model in use by default)."""
         wanted = select or self._current
-        self._entries = list_models(available=True)
+        self._entries = list_models(available=bool(self.which.currentData()))
         self.list.clear()
         for entry in self._entries:
             item = QTreeWidgetItem(_row(entry))
@@ -159,16 +173,26 @@ class ModelsDialog(QDialog):
             text = values.get(name, "")
             value.setText(text or "-")
             value.setToolTip(text)
-        self.use_button.setEnabled(entry is not None and entry.task == "pose")
+        here = entry is not None and entry.file is not None
+        self.use_button.setEnabled(here and entry is not None and entry.task == "pose")
+        self.download_button.setVisible(entry is not None and entry.file is None)
+        self.download_button.setEnabled(entry is not None and bool(entry.url))
         self.remove_button.setEnabled(entry is not None and entry.source == "user")
 
     @Slot()
     def _use(self) -> None:
         entry = self.entry()
-        if entry is not None and entry.task == "pose":
+        if entry is not None and entry.task == "pose" and entry.file is not None:
             self._current = entry.id
             self.model_chosen.emit(entry.id)
             self.close()
+
+    @Slot()
+    def _download(self) -> None:
+        entry = self.entry()
+        if entry is not None and entry.url:
+            self.download_button.setEnabled(False)
+            self.download_wanted.emit(entry)
 
     @Slot()
     def _choose_import(self) -> None:
@@ -212,7 +236,7 @@ class ModelsDialog(QDialog):
 
 def _row(entry: ModelEntry) -> list[str]:
     width, height = entry.input_size
-    origin = "built in" if entry.source == "embedded" else "yours"
+    origin = {"embedded": "built in", "user": "yours"}.get(entry.source, "published" if entry.file else "to download")
     return [
         entry.title,
         TASKS.get(entry.task, entry.task),
@@ -226,11 +250,11 @@ def _row(entry: ModelEntry) -> list[str]:
 
 def _details(entry: ModelEntry) -> dict[str, str]:
     figures = say_figures(entry.metrics)
-    on = f"  ({entry.metrics_on})" if figures and entry.metrics_on and entry.source == "embedded" else ""
+    on = f"  ({entry.metrics_on})" if figures and entry.metrics_on and entry.source != "user" else ""
     return {
-        "For": entry.use or f"Trained on labels of your own ({entry.architecture}).",
+        "For": " ".join([entry.use, *entry.problems]) or f"Trained on labels of your own ({entry.architecture}).",
         "Figures": f"{figures}{on}",
-        "File": f"{entry.id}    {_short(entry.file)}",
+        "File": f"{entry.id}    {_short(entry.file) or entry.url}",
         "Licence": entry.licence,
     }
 

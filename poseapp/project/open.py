@@ -1,4 +1,4 @@
-"""Opening whatever a person points at: a project, a folder, images, a video, a COCO file, DeepLabCut or SLEAP labels."""
+"""Opening whatever a person points at: a project, a folder, images, a video, COCO, DeepLabCut or SLEAP labels."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import io
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -278,6 +279,9 @@ def load_index(path: Path, key: str) -> VideoIndex | None:
         EOFError,
         ZeroDivisionError,
         TypeError,
+        NotImplementedError,  # a compression that the damaged header names
+        MemoryError,
+        zlib.error,
         zipfile.BadZipFile,
         msgspec.MsgspecError,
     ):

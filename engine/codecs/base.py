@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.contract.errors import ModelError, TrainingError
 
 Array = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 Outputs: TypeAlias = Tensor | Mapping[str, Tensor]
 
 

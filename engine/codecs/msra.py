@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.codecs.base import Array, Codec, Outputs, heatmaps_of, peak_cells, take_cells
+from engine.codecs.base import Array, Codec, Floats, Outputs, heatmaps_of, peak_cells, take_cells
 
 LOG_FLOOR = 1e-10
 
@@ -46,6 +46,11 @@ class MSRACodec(Codec):
 
     def encode(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Array, Array]:
         """As the base; where ``visible`` is below 0.5 the map is empty and the weight keeps that value."""
+        columns, rows, weights = self.encode_factors(keypoints, visible)
+        return (columns[:, :, None] * rows[:, None, :]).astype(np.float32), weights
+
+    def encode_factors(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Floats, Floats, Array]:
+        """The target as its factors: a map is the product of a column (K, h) and a row (K, w); and weights (K,)."""
         width, height = self.heatmap_size
         weights = np.array(visible, np.float32)
         skipped = weights < 0.5
@@ -60,9 +65,8 @@ class MSRACodec(Codec):
         row, column = np.exp(-(x**2) / (2 * self.sigma**2)), np.exp(-(y**2) / (2 * self.sigma**2))
         if not self.unbiased:
             row, column = row * (np.abs(x) <= reach), column * (np.abs(y) <= reach)
-        maps = (column[:, :, None] * row[:, None, :]).astype(np.float32)
-        maps[skipped | outside] = 0
-        return maps, weights
+        column[skipped | outside] = 0
+        return column, row, weights
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         maps = heatmaps_of(outputs).float()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ POSE_STEPS = 400  # enough for a pretrained network on a handful of frames
 POSE_PASSES = 8  # and for many frames, this often through all of them
 DETECTOR_STEPS = 120
 DETECTOR_PASSES = 4
+AUTO_BATCH = -1
+SELECTABLE = ("", "AP", "PCK@0.2", "AUC", "EPE")
 STEPS_PER_EPOCH = 20  # fewer would spend more time on validation than on training
 
 
@@ -48,21 +51,65 @@ class AugmentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     colour: float = 0.1
 
 
-class OptimiserConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """AdamW with a linear warm-up and a cosine down to ``final_lr`` times the rate.
+class TopDownConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Random changes of a crop as the published top-down models were trained with; see ``engine.train.topdown_view``.
 
     Attributes:
-        lr: peak learning rate; 0 = by architecture.
-        weight_decay: of weights, not of biases and norms.
-        warmup_steps: cut to a tenth of the steps in short runs.
-        grad_norm: gradients are scaled down to this norm.
+        enabled: use these and not ``AugmentConfig``, on crops as the published models see them.
+        flip: probability of a mirror of the whole image.
+        half_body: probability that an instance with ``half_body_points`` labelled points or more is cut to its upper or
+            lower half; 0 = never.
+        half_body_upper: probability of the upper half where both have enough points.
+        half_body_least: labelled points that the upper and the lower half must have.
+        half_body_padding: the extent of the chosen points is enlarged by this.
+        shift, shift_chance: largest shift as a share of the padded box, and how often.
+        scale, scale_chance: largest change of the factor from 1, and how often.
+        rotation, rotation_chance: largest angle in degrees, and how often. Shift, scale and angle are standard normal
+            draws cut off at 1, times the largest.
     """
 
+    enabled: bool = False
+    flip: float = 0.5
+    half_body: float = 0.0
+    half_body_points: int = 9
+    half_body_upper: float = 0.7
+    half_body_least: tuple[int, int] = (2, 3)
+    half_body_padding: float = 1.5
+    shift: float = 0.16
+    shift_chance: float = 0.3
+    scale: float = 0.5
+    scale_chance: float = 1.0
+    rotation: float = 80.0
+    rotation_chance: float = 0.6
+
+
+class OptimiserConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The optimiser, and the learning rate from step to step.
+
+    Attributes:
+        kind: adamw, or adam (weight decay then is part of the gradient).
+        lr: peak learning rate; 0 = by architecture.
+        weight_decay: of weights, not of biases and norms.
+        schedule: "cosine" down to ``final_lr`` times the rate, or "steps": times ``gamma`` from each of ``milestones``
+            on.
+        warmup_steps: linear from ``warmup_factor`` times the rate; under "cosine" cut to a tenth of the steps in short
+            runs.
+        milestones: epochs.
+        grad_norm: gradients are scaled down to this norm; 0 = left alone.
+        scale_base: instances a step that ``lr`` is meant for: it is scaled in proportion to the real number; 0 = not.
+    """
+
+    kind: Literal["adamw", "adam"] = "adamw"
     lr: float = 0.0
     weight_decay: float = 0.01
+    schedule: Literal["cosine", "steps"] = "cosine"
     warmup_steps: int = 40
+    warmup_factor: float = 0.0
     grad_norm: float = 1.0
     final_lr: float = 0.01
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    scale_base: int = 0
 
 
 class PhaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -71,18 +118,48 @@ class PhaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         epochs: 0 = from the number of instances, such that ten frames and a thousand both end well.
         steps_per_epoch: 0 = once through the data, or 20 steps where that is more.
-        batch: instances (pose) or images (detector) a step.
+        batch: instances (pose) or images (detector) that go through the network at once, in each process; -1 = as
+            many as fit into memory.
+        accumulate: batches a step in each process; 0 = as ``total_batch`` asks, else one.
+        total_batch: instances or images a step of all processes together; 0 = batch * accumulate * processes.
         patience: epochs without improvement after which the run ends; 0 = never.
-        foreground_weight: extra weight of heatmap cells under a point (pose only).
+        validate_every: epochs; the last one is always validated.
+        select: figure that decides which epoch is best ("AP", "PCK@0.2", "AUC", "EPE"); "" = the mean distance.
+        foreground_weight: extra weight of heatmap cells under a point (pose only; not with ``topdown``).
+        visibility_weight: of the loss of a visibility head.
+        precision: of the forward pass: "auto" = fp16 on CUDA, else float32.
+        channels_last: memory layout; usually the faster one.
+        compile: let torch.compile make the network faster; takes a minute or more at the start.
+        ema: what validation and checkpoints see is a mean of the weights that keeps this share of itself each step
+            (such as 0.9998); 0 = the weights themselves.
+        freeze_norms: batch normalisation uses and keeps the statistics it started with.
+        flip_test: validate with the mirrored crops too (only with ``topdown``).
     """
 
     epochs: int = 0
     steps_per_epoch: int = 0
     batch: int = 16
+    accumulate: int = 0
+    total_batch: int = 0
     patience: int = 20
+    validate_every: int = 1
+    select: str = ""
     foreground_weight: float = 10.0
+    visibility_weight: float = 1e-3
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    ema: float = 0.0
+    freeze_norms: bool = False
+    flip_test: bool = True
     optimiser: OptimiserConfig = msgspec.field(default_factory=OptimiserConfig)
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
+    topdown: TopDownConfig = msgspec.field(default_factory=TopDownConfig)
+
+    @property
+    def step_size(self) -> int:
+        """Instances or images a step, of all processes."""
+        return self.total_batch or max(1, self.batch)
 
 
 def _pose() -> PhaseConfig:
@@ -97,8 +174,11 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A whole run.
 
     Attributes:
+        recipe: id of the published model whose recipe this is, "" for none.
         train, images: COCO file and the folder its file names are relative to ("" = the file's folder).
+        extra, extra_images: a second data set to train on; AI Challenger beside COCO.
         val, val_images: the same for validation; without, ``val_fraction`` of the images is set aside.
+        val_boxes: COCO results list of detected boxes to validate in; "" = the labelled ones (recipes only).
         model: id of the model table or file to start the pose network from.
         weights: weights for an architecture given by id; "random" = none.
         detector: id or file to start the detector from.
@@ -108,15 +188,22 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         device: auto, cpu, cuda or mps.
         seed: of the split, the order and every random change.
         threads: CPU threads of the networks; 0 = as many as cores.
-        workers: threads that prepare batches ahead; -1 = none on the CPU, 4 beside a GPU.
+        workers: threads that prepare batches ahead; -1 = none on the CPU, up to 8 beside a GPU.
+        deterministic: only algorithms that give the same digits each time; matters on graphics cards alone.
+        tensorboard: also write curves for TensorBoard to OUT/tensorboard.
+        silence: seconds after which a process of a distributed run that gives no sign of life is given up.
         cache_mb: decoded images kept in memory.
         box_margin: added around the points where an annotation has no box, pixels.
     """
 
+    recipe: str = ""
     train: str = ""
     images: str = ""
+    extra: str = ""
+    extra_images: str = ""
     val: str = ""
     val_images: str = ""
+    val_boxes: str = ""
     model: str = "movenet_lightning"
     weights: str = ""
     detector: str = "efficientdet_lite0"
@@ -127,6 +214,9 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     seed: int = 0
     threads: int = 0
     workers: int = -1
+    deterministic: bool = False
+    tensorboard: bool = False
+    silence: float = 60.0
     cache_mb: int = 1024
     val_fraction: float = 0.1
     box_margin: float = 20.0
@@ -134,8 +224,8 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     detect: PhaseConfig = msgspec.field(default_factory=_detector)
 
 
-def read_config(path: Path | str) -> TrainConfig:
-    """Read a configuration file; entries left out keep their defaults.
+def read_config(path: Path | str, base: TrainConfig | None = None) -> TrainConfig:
+    """Read a configuration file; entries left out are as in ``base``, else their defaults.
 
     Raises:
         TrainingError: missing, not TOML, an unknown entry or one out of range.
@@ -148,7 +238,28 @@ def read_config(path: Path | str) -> TrainConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TrainingError(f"is not valid TOML: {error}", where=path) from None
     # Merged over the defaults: the two phases differ in theirs, which a bare conversion would not know.
-    return config_from_dict(_merged(msgspec.to_builtins(TrainConfig()), data), where=path)
+    return config_from_dict(merged(msgspec.to_builtins(base or TrainConfig()), data), where=path)
+
+
+def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
+    """A copy with single entries changed, each given as ``pose.optimiser.lr=1e-3``; the value as TOML, or text.
+
+    Raises:
+        TrainingError: no such entry, or a value of the wrong kind.
+    """
+    data = msgspec.to_builtins(config)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name.strip():
+            raise TrainingError(f"--set wants NAME=VALUE, not {setting!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        for part in reversed(name.strip().split(".")):
+            value = {part: value}
+        data = merged(data, value)
+    return config_from_dict(data, where="--set" if settings else None)
 
 
 def config_from_dict(data: dict[str, Any], *, where: object = None) -> TrainConfig:
@@ -167,19 +278,30 @@ def check(config: TrainConfig, *, where: object = None) -> None:
         rules = {
             "epochs": phase.epochs >= 0,
             "steps_per_epoch": phase.steps_per_epoch >= 0,
-            "batch": phase.batch >= 1,
+            "batch": phase.batch >= 1 or phase.batch == AUTO_BATCH,
+            "accumulate": phase.accumulate >= 0,
+            "total_batch": phase.total_batch >= 0,
+            "validate_every": phase.validate_every >= 1,
+            "select": phase.select in SELECTABLE,
+            "ema": 0 <= phase.ema < 1,
             "patience": phase.patience >= 0,
             "optimiser.lr": 0 <= phase.optimiser.lr < 10,
-            "optimiser.grad_norm": phase.optimiser.grad_norm > 0,
+            "optimiser.grad_norm": phase.optimiser.grad_norm >= 0,
+            "optimiser.warmup_steps": phase.optimiser.warmup_steps >= 0,
+            "optimiser.scale_base": phase.optimiser.scale_base >= 0,
             "augment.flip": 0 <= phase.augment.flip <= 1,
             "augment.rotation": -1 <= phase.augment.rotation <= 180,
             "augment.scale": 0 < phase.augment.scale[0] <= phase.augment.scale[1],
+            "topdown.scale": 0 <= phase.topdown.scale < 1,
+            "topdown.half_body_padding": phase.topdown.half_body_padding > 0,
         }
         for entry, fine in rules.items():
             if not fine:
                 raise TrainingError(f"{name}.{entry} is out of range", where=where)
     if not 0 <= config.val_fraction < 0.9:
         raise TrainingError("val_fraction must be at least 0 and below 0.9", where=where)
+    if not config.silence > 0:
+        raise TrainingError("silence must be above 0", where=where)
     if config.seed < 0:
         raise TrainingError("seed must not be negative", where=where)
 
@@ -211,9 +333,10 @@ def _value(value: object) -> str:
     return str(value)
 
 
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the entries of ``over`` in their places, table by table."""
     out = dict(base)
     for key, value in over.items():
         known = out.get(key)
-        out[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+        out[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
     return out

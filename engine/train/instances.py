@@ -18,9 +18,12 @@ from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, uniq
 from engine.contract.errors import TrainingError
 from engine.contract.schema import Schema
 from engine.contract.schemas import find_schema, schema_with_names
-from engine.datasets import read_as_coco
+from engine.datasets import AIC_INTO_COCO17, aic_into_coco17, open_dataset, read_as_coco, sniff, to_coco
+from engine.datasets.read import plain_coco
 
 Floats = npt.NDArray[np.float32]
+
+COCO_POINTS = 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,7 @@ class Instance:
         keypoints: (K, 2) float32 image pixels; labelled: (K,) bool.
         box: (4,) float32 xyxy; area: square pixels, for OKS.
         category: name.
+        covered: (K,) bool, False for points that its data set never labels; None: all are covered.
     """
 
     id: int | str
@@ -42,17 +46,20 @@ class Instance:
     box: Floats
     area: float
     category: str
+    covered: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledImage:
-    """One image with all boxes of the categories that are trained; ``crowds`` are regions to leave alone."""
+    """One image with all boxes of the categories that are trained; ``crowds`` are regions to leave alone. ``size`` is
+    its width and height as the file says, 0 where it does not."""
 
     id: int | str
     path: Path
     boxes: Floats
     labels: npt.NDArray[np.int64]
     crowds: Floats
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class TrainingSet:
 
 
 def read_training_set(
-    file: Path | str, images: Path | str = "", schema: str | Schema = "", margin: float = 20.0
+    file: Path | str, images: Path | str = "", schema: str | Schema = "", margin: float = 20.0, kind: str = ""
 ) -> TrainingSet:
     """Read a COCO keypoint file, or any data set that ``engine.datasets`` knows.
 
@@ -94,20 +101,60 @@ def read_training_set(
         images: folder of the images; "" = the folder of the file.
         schema: name or file of a schema, or the schema itself; "" = that of the category with most labelled poses.
         margin: pixels around the points of an annotation without a box.
+        kind: of a data set of which ``schema`` is one category's own range of points.
 
     Raises:
         CocoError: the file cannot be read. TrainingError: no category fits the schema, nothing labelled.
     """
     file = Path(file)
     wanted = schema if isinstance(schema, Schema) else find_schema(schema) if schema else None
-    dataset = read_as_coco(file, images, names=() if wanted is None else wanted.names)
+    if kind and wanted is not None:
+        dataset = plain_coco(file, wanted.names) or to_coco(open_dataset(kind, file, images), own_points=True)
+    else:
+        dataset = read_as_coco(file, images, names=() if wanted is None else wanted.names)
     found = schema_of(dataset, file) if wanted is None else wanted
+    return training_set_of(dataset, found, file, Path(images) if str(images) else file.parent, margin)
+
+
+def read_extra_set(file: Path | str, images: Path | str, data: TrainingSet, margin: float = 20.0) -> TrainingSet:
+    """A second data set of the same points; AI Challenger's people are brought to the 17 points of COCO.
+
+    Raises:
+        CocoError, TrainingError: as :func:`read_training_set`.
+    """
+    file = Path(file)
+    if data.schema.num_keypoints != COCO_POINTS or sniff(file) != "aic":
+        return read_training_set(file, images, data.schema, margin)
+    people = open_dataset("aic", file, images)
+    folder = Path(images) if str(images) else file.parent
+    found = training_set_of(to_coco(aic_into_coco17(people)), data.schema, file, folder, margin)
+    covered = np.isin(np.arange(COCO_POINTS), list(AIC_INTO_COCO17.values()))
+    return replace(found, instances=tuple(replace(item, covered=covered) for item in found.instances))
+
+
+def joined(first: TrainingSet, second: TrainingSet) -> TrainingSet:
+    """Both sets as one; file, schema and categories are the first's."""
+    moved = tuple(replace(item, image=item.image + len(first.images)) for item in second.instances)
+    return replace(
+        first,
+        images=first.images + second.images,
+        instances=first.instances + moved,
+        unlabelled=first.unlabelled + second.unlabelled,
+        skipped=first.skipped + second.skipped,
+    )
+
+
+def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Path, margin: float = 20.0) -> TrainingSet:
+    """What can be trained on of labels in memory; the arguments as of :func:`read_training_set`.
+
+    Raises:
+        TrainingError: no category fits the schema.
+    """
     fitting = _fitting_categories(dataset, found, file)
     names = tuple(dict.fromkeys(category.name for category in fitting))
     if found.category not in names:  # predictions are to be called as the labels are
         found = msgspec.structs.replace(found, category=names[0])
     label = {category.id: names.index(category.name) for category in fitting}
-    folder = Path(images) if str(images) else file.parent
     grouped: dict[int | str, list[CocoAnnotation]] = {}
     for annotation in dataset.annotations:
         if annotation.category_id in label:
@@ -137,7 +184,12 @@ def read_training_set(
                 labels.append(label[annotation.category_id])
         kept.append(
             LabelledImage(
-                image.id, image_path(folder, image.file_name), _rows(boxes), np.asarray(labels, np.int64), _rows(crowds)
+                image.id,
+                image_path(folder, image.file_name),
+                _rows(boxes),
+                np.asarray(labels, np.int64),
+                _rows(crowds),
+                (int(image.width or 0), int(image.height or 0)),
             )
         )
     return TrainingSet(

@@ -26,12 +26,31 @@ def sample_rng(seed: int, epoch: int, place: int) -> np.random.Generator:
 
 
 def batches(
-    count: int, steps: int, batch: int, seed: int, epoch: int, first_step: int = 0
+    count: int,
+    steps: int,
+    total: int,
+    seed: int,
+    epoch: int,
+    first_step: int = 0,
+    *,
+    batch: int = 0,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Iterator[list[tuple[int, np.random.Generator]]]:
-    """The batches of an epoch from ``first_step`` on: (position, generator) of each sample."""
-    order = epoch_order(count, steps, batch, seed, epoch)
+    """The batches of an epoch from ``first_step`` on that fall to one process: (position, generator) of each sample.
+
+    A step has ``total`` samples. Its batches go round the processes, so that which samples a step has, and how each is
+    changed, does not depend on the number of processes.
+
+    Args:
+        batch: samples of one batch, a divisor of ``total / processes``; 0 = all that fall to the process.
+    """
+    order = epoch_order(count, steps, total, seed, epoch)
+    batch = batch or total // processes
     for step in range(first_step, steps):
-        yield [(int(i), sample_rng(seed, epoch, step * batch + j)) for j, i in enumerate(order[step])]
+        for start in range(rank * batch, total, processes * batch):
+            places = range(start, start + batch)
+            yield [(int(order[step, j]), sample_rng(seed, epoch, step * total + j)) for j in places]
 
 
 def evaluation_batches(count: int, batch: int) -> Iterator[list[int]]:

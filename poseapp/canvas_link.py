@@ -34,6 +34,7 @@ class CanvasLink(QObject):
         session.frame_changed.connect(self.show_frame)
         session.changed.connect(self._on_change)
         session.selection_changed.connect(self._show_selection)
+        session.withheld_changed.connect(lambda: canvas.set_withheld(session.hidden, session.locked))
         canvas.edit_requested.connect(session.apply)
         canvas.selection_requested.connect(lambda instances, points: session.select(instances, points))
         # After the gesture has ended: what follows may change the tool.

@@ -25,6 +25,7 @@ from poseapp.canvas.view import CanvasView
 from poseapp.canvas_link import CanvasLink
 from poseapp.commands import COMMANDS, labels, models
 from poseapp.commands.context import Context
+from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
 from poseapp.jobs.inference import ModelHost
 from poseapp.jobs.runner import JobRunner
@@ -200,7 +201,7 @@ class MainWindow(QMainWindow):
             return style.color_mode.value == value
         if kind == "theme":
             return self.settings.theme == value
-        if kind in ("flagged", "reviewed"):
+        if kind in ("flagged", "reviewed", "negative"):
             info = self.session.frame_info()
             return info is not None and bool(getattr(info.state, kind))
         return bool(getattr(style, kind))
@@ -351,7 +352,7 @@ class MainWindow(QMainWindow):
 
 def _dock(title: str, panel: QWidget, window: QMainWindow) -> QDockWidget:
     """A tab at the right that can be torn off. In the window the tab is its title; on its own it has a frame."""
-    dock = QDockWidget(title, window)
+    dock = QDockWidget(tr(title), window)
     dock.setObjectName(f"dock{title}")
     dock.setWidget(panel)
     panel.setMinimumWidth(290)

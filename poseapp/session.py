@@ -28,6 +28,7 @@ class Session(QObject):
         changed(Change): an edit, an undo, an import touched these frames and instances.
         frame_changed(FrameKey | None): another frame is shown.
         selection_changed(): other instances or points are selected.
+        withheld_changed(): other instances are hidden or locked.
         message(text, kind): something to tell; kind is "info", "good", "warning" or "error".
     """
 
@@ -35,6 +36,7 @@ class Session(QObject):
     changed = Signal(object)
     frame_changed = Signal(object)
     selection_changed = Signal()
+    withheld_changed = Signal()
     message = Signal(str, str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -48,6 +50,8 @@ class Session(QObject):
         self._categories: list[Category] = []
         self._schemas: dict[int, Schema] = {}
         self._category: int | None = None
+        self.hidden: frozenset[int] = frozenset()
+        self.locked: frozenset[int] = frozenset()
 
     # --- project
 
@@ -59,10 +63,12 @@ class Session(QObject):
         self.store = store
         self._category = None
         self._selected, self._points = frozenset(), frozenset()
+        self.hidden, self.locked = frozenset(), frozenset()
         self._read_structure()
         self._frame = self._keys[0] if self._keys else None
         self._read_instances()
         self.project_changed.emit()
+        self.withheld_changed.emit()
         self.frame_changed.emit(self._frame)
         self.selection_changed.emit()
 
@@ -223,6 +229,14 @@ class Session(QObject):
         if (chosen, marked) != (self._selected, self._points):
             self._selected, self._points = chosen, marked
             self.selection_changed.emit()
+
+    def withhold(self, hidden: Collection[int], locked: Collection[int]) -> None:
+        """Which instances are not drawn, and which are drawn but left alone by the pointer. Of the window, not of the
+        project: nothing is written. What is withheld is not selected."""
+        self.hidden, self.locked = frozenset(hidden), frozenset(locked)
+        gone = self.hidden | self.locked
+        self.withheld_changed.emit()
+        self.select(self._selected - gone, [(i, k) for i, k in self._points if i not in gone])
 
     # --- edits
 

@@ -38,6 +38,8 @@ class CanvasState:
         self.preview: Mapping[int, Instance] = {}
         self.handles = False
         self.ghosts = build_batch((), {})
+        self.hidden: frozenset[int] = frozenset()
+        self.locked: frozenset[int] = frozenset()
         self._live: PoseBatch | None = None
         self._rows: dict[int, int] = {}
 
@@ -81,10 +83,17 @@ class CanvasState:
         return self.drawable_rows() & ~np.isin(self.batch.ids, np.array(sorted(above), dtype=np.int64))
 
     def drawable_rows(self) -> Flags:
-        """(N,) instances that are drawn, and so can be hit."""
+        """(N,) instances that are drawn."""
         if self.style.hide_others and self.selected:
             return np.isin(self.batch.ids, np.array(sorted(self.selected), dtype=np.int64))
+        if self.hidden:
+            return ~np.isin(self.batch.ids, np.array(sorted(self.hidden), dtype=np.int64))
         return np.ones(len(self.batch), dtype=np.bool_)
+
+    def pickable_rows(self) -> Flags:
+        """(N,) instances that the pointer can take hold of."""
+        rows = self.drawable_rows()
+        return rows & ~np.isin(self.batch.ids, np.array(sorted(self.locked), dtype=np.int64)) if self.locked else rows
 
     def hit(self, x: float, y: float, scale: float) -> HitTarget | None:
         return hit_test(
@@ -93,7 +102,7 @@ class CanvasState:
             y,
             scale,
             selected=self.selected,
-            pickable=self.drawable_rows(),
+            pickable=self.pickable_rows(),
             parts=self.style.parts,
             bones=self.style.show_bones,
             boxes=self.style.show_boxes,
@@ -101,7 +110,7 @@ class CanvasState:
 
     def points_inside(self, first: PointerEvent, last: PointerEvent) -> frozenset[PointRef]:
         return points_inside(
-            self.batch, first.x, first.y, last.x, last.y, last.scale, self.drawable_rows(), self.style.parts
+            self.batch, first.x, first.y, last.x, last.y, last.scale, self.pickable_rows(), self.style.parts
         )
 
     def handle_owner(self) -> Instance | None:

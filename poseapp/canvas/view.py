@@ -111,6 +111,12 @@ class CanvasView(NavigationView):
         self._state.refresh()
         self.viewport().update()
 
+    def set_withheld(self, hidden: Collection[int], locked: Collection[int]) -> None:
+        """Instances that are not drawn, and those that are drawn but cannot be taken hold of."""
+        self._state.hidden, self._state.locked = frozenset(hidden), frozenset(locked)
+        self._state.refresh()
+        self.repaint_ground()
+
     def set_ghosts(self, instances: Sequence[Instance]) -> None:
         """Poses of another frame or a proposal, drawn faintly and never hit; empty for none."""
         self._state.set_ghosts(instances)

@@ -138,7 +138,7 @@ def predict_for_evaluation(
     roots = [images if str(images) else Path(annotations).parent]
     sources = find_annotated_images(CocoDataset(wanted), roots, annotations)
     step(len(sources))
-    found.add(_predictions(model, sources, boxes, category, conditions, step))
+    found.add(predictions(model, sources, boxes, category, conditions, step))
     protocol = protocol_of(entry, model.schema)
     notes = _notes(entry, protocol, conditions)
     return Measured(entry, protocol, model.schema, category, labels, boxes, found.results(), notes)
@@ -235,10 +235,11 @@ def _limited(
     return CocoDataset(images, annotations, labels.categories), {image.id: boxes[image.id] for image in images}
 
 
-def _predictions(
+def predictions(
     model: PoseModel, sources: Sequence[Source], boxes: dict[Id, list[Box]], category: Id, conditions: Conditions,
     step: Callable[[int], None],
 ) -> Iterator[PoseResult]:  # fmt: skip
+    """One prediction for each box of these images; ``step`` is called with their number after each image."""
     from engine.pipeline import Item
 
     def items() -> Iterator[Item[CocoImage]]:

@@ -42,3 +42,26 @@ def box_loss(predicted: Tensor, target: Tensor, positive: Tensor, delta: float =
         predicted, target: (B, A, 4) ty tx th tw. positive: (B, A) bool.
     """
     return F.huber_loss(predicted[positive], target[positive], reduction="sum", delta=delta) / 4
+
+
+def keypoint_mse(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Mean squared error over all cells of all maps; maps without weight count as maps without error.
+
+    That is MMPose's KeypointMSELoss with target weights: the more points are labelled, the larger the loss.
+
+    Args:
+        predicted, target: (B, K, h, w). weight: (B, K).
+    """
+    return ((predicted - target) ** 2 * weight[..., None, None]).mean()
+
+
+def visibility_loss(probability: Tensor, label: Tensor, covered: Tensor) -> Tensor:
+    """Binary cross entropy of probabilities (not logits), mean over all points, those that are not covered as zeros.
+
+    Args:
+        probability, label, covered: (B, K); ``label`` 1 where the point is labelled and in the crop, ``covered`` 0
+            where the data set says nothing about the point.
+    """
+    with torch.autocast(probability.device.type, enabled=False):  # fp16 cannot hold the logarithm of small numbers
+        entropy = F.binary_cross_entropy(probability.float(), label.float(), reduction="none")
+    return (entropy * covered).mean()

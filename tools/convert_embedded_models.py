@@ -1,27 +1,31 @@
-"""Turn the order-named tensors of the upstream graphs into the checkpoints that the program ships.
+"""Turn the weights of the upstream graphs into the checkpoints that the program ships.
 
-    python tools/convert_embedded_models.py SOURCE_FOLDER [--out resources/models]
+    python tools/convert_embedded_models.py [--pose FOLDER] [--detector FILE] [--out resources/models]
 
-SOURCE_FOLDER holds NAME.fp16.safetensors, tensors named by the order of the graph's convolutions (conv000.weight, ...).
-The result is the same for the same source.
+FOLDER holds movenet_thunder.fp16.safetensors and movenet_lightning.fp16.safetensors, tensors named by the order of the
+graph's convolutions (conv000.weight, ...). FILE is object_detector.tflite as published (int8): its kernels are kept
+number for number (but for channels that are all but zero), its scales and biases as float32.
+The result is the same for the same source; what is not given is not made.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
 import safetensors.torch
 import torch
+from tflite_convolutions import read_convolutions
 from torch import Tensor
 
 from engine.checkpoint import CheckpointInfo, network_from, save_checkpoint
 from engine.contract.schema import Schema, load_schema
-from engine.networks.efficientdet import HEAD_LAYERS, LEVELS
+from engine.networks.efficientdet import CELLS, HEAD_LAYERS, LEVELS
 from resources import resource_path, schema_path
+
+Storage = Literal["float32", "float16", "int8"]
 
 LICENCE = "Apache-2.0"
 MOVENET_STD = 1 / 0.00784302  # the graph computes value * 0.00784302 - 1
@@ -60,52 +64,47 @@ def movenet_order() -> list[str]:
 
 
 def efficientdet_order() -> list[str]:
-    """As :func:`movenet_order`; heads carry ``@LEVEL`` because the graph repeats them, coarsest level first."""
-    names = ["backbone.stem", "backbone.block0.depthwise", "backbone.block0.project", *blocks(4), "neck.lateral3"]
-    names += [*blocks(6, 5), "neck.lateral4_up", "neck.lateral4_down", *blocks(5, 11), "neck.lateral6"]
-    for cell in range(3):
+    """As :func:`movenet_order`; heads carry ``@LEVEL`` because the graph repeats them, finest level first."""
+    names = ["backbone.stem", "backbone.block0.depthwise", "backbone.block0.project", *blocks(15)]
+    names += [f"neck.lateral{name}" for name in ("5_down", "5_up", "4_down", "4_up", "3", "6")]
+    for cell in range(CELLS):
         for fusion in ("down6", "down5", "down4", "down3", "up4", "up5", "up6", "up7"):
-            if (cell, fusion) == (0, "down5"):
-                names += ["neck.lateral5_up", "neck.lateral5_down"]
+            if cell == CELLS - 1 and fusion in ("up4", "up5", "up6", "up7"):
+                names += level_heads(int(fusion[2:]) - 4)  # the level below is complete
             names += separable(f"neck.cell{cell}.{fusion}.conv")
-    for level in reversed(range(LEVELS)):
-        for head in ("class_head", "box_head"):
-            for layer in range(HEAD_LAYERS):
-                names += [f"{head}.depthwise{layer}@{level}", f"{head}.pointwise{layer}@{level}"]
-            names += [f"{name}@{level}" for name in separable(f"{head}.output")]
-    return names
+    return names + level_heads(LEVELS - 1)
 
 
-def renamed(source: Mapping[str, Tensor], order: list[str]) -> dict[str, Tensor]:
-    """Source tensors under our names; a bias that is zero everywhere belongs to a convolution without one."""
-    count = 1 + max(int(name[4:7]) for name in source)
-    if count != len(order):
-        raise SystemExit(f"the source has {count} convolutions, the table {len(order)}")
+def level_heads(level: int) -> list[str]:
+    names: list[str] = []
+    for head in ("box_head", "class_head"):
+        for layer in range(HEAD_LAYERS):
+            names += [f"{head}.depthwise{layer}", f"{head}.pointwise{layer}"]
+        names += separable(f"{head}.output")
+    return [f"{name}@{level}" for name in names]
+
+
+def renamed(source: Sequence[tuple[Tensor, Tensor | None]], order: list[str]) -> dict[str, Tensor]:
+    """Kernels and biases under our names; a bias that is zero everywhere belongs to a convolution without one."""
+    if len(source) != len(order):
+        raise SystemExit(f"the source has {len(source)} convolutions, the table {len(order)}")
     state = {}
-    for index, name in enumerate(order):
-        state[f"{name}.weight"] = source[f"conv{index:03d}.weight"].float()
-        bias = source.get(f"conv{index:03d}.bias")
+    for name, (weight, bias) in zip(order, source, strict=True):
+        state[f"{name}.weight"] = weight.float()
         if bias is not None and (name.split("@")[0].endswith("project") or bool(bias.any())):
             state[f"{name}.bias"] = bias.float()
     return state
 
 
-def unrounded(tensor: Tensor) -> Tensor:
-    """Kernels that were int8 before they were rounded to float16, without that second rounding.
+def ordered_convolutions(path: Path) -> list[tuple[Tensor, Tensor | None]]:
+    tensors = safetensors.torch.load_file(path)
+    count = 1 + max(int(name[4:7]) for name in tensors)
+    return [(tensors[f"conv{index:03d}.weight"], tensors.get(f"conv{index:03d}.bias")) for index in range(count)]
 
-    An int8 kernel is, for each output channel, whole numbers up to 127 times one scale; many entries tell that scale
-    far more exactly than float16 holds any one of them.
-    """
-    if tensor.dim() < 3:
-        return tensor
-    rows = tensor.double().flatten(1)
-    scale = (rows.abs().amax(1, keepdim=True) / 127).clamp(min=1e-30)
-    whole = (rows / scale).round()
-    scale = ((rows * whole).sum(1, keepdim=True) / (whole * whole).sum(1, keepdim=True).clamp(min=1)).clamp(min=1e-30)
-    # float16 keeps 11 bits, and steps of 6e-8 below 6e-5 (dead channels).
-    if bool(((rows - whole * scale).abs().amax(1) > 1e-3 * rows.abs().amax(1) + 6e-8).any()):
-        raise SystemExit("a kernel of the source was not int8")
-    return (whole * scale).reshape(tensor.shape).float()
+
+def published_convolutions(path: Path) -> list[tuple[Tensor, Tensor | None]]:
+    convolutions = read_convolutions(path)
+    return [(torch.from_numpy(found.weight), torch.from_numpy(found.bias)) for found in convolutions]
 
 
 def share_levels(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -114,29 +113,30 @@ def share_levels(state: dict[str, Tensor]) -> dict[str, Tensor]:
     repeated = sorted({name.split("@")[0] for name in state if "@" in name})
     for name in repeated:
         weights = [state[f"{name}@{level}.weight"] for level in range(LEVELS)]
-        biases = [state.get(f"{name}@{level}.bias") for level in range(LEVELS)]
+        biases = [state[key] for level in range(LEVELS) if (key := f"{name}@{level}.bias") in state]
         if "pointwise" in name and ".output" not in name:
             weight, scale = factor(weights)
-            shared |= {f"{name}.weight": weight, f"{name}.scale": scale, f"{name}.bias": torch.stack(biases)}  # type: ignore[arg-type]
+            shared |= {f"{name}.weight": weight, f"{name}.scale": scale, f"{name}.bias": torch.stack(biases)}
             continue
-        if any(not torch.allclose(weight, weights[0], rtol=1e-3, atol=1e-6) for weight in weights):
+        if any(not torch.equal(weight, weights[0]) for weight in weights):
             raise SystemExit(f"{name}: levels differ, though they should share this layer")
-        shared[f"{name}.weight"] = torch.stack(weights).mean(0)
-        if biases[0] is not None:
-            # Equal but for float16 rounding in the last place.
-            shared[f"{name}.bias"] = torch.stack(biases).mean(0)  # type: ignore[arg-type]
+        shared[f"{name}.weight"] = weights[0]
+        if biases:
+            # One bias before it was quantised: the step depends on the scale of each level's input (the copies differ
+            # by at most 4e-4, and the mean of five roundings lies nearer to that one bias than any of them).
+            shared[f"{name}.bias"] = torch.stack(biases).mean(0)
     return shared
 
 
 def factor(weights: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Split W_l[o, i] = scale[l, o] * W[o, i], each row of W with its largest entry over the levels at scale 1."""
     stacked = torch.stack(weights).flatten(2).double()
-    # The level with the largest row keeps the most of float16's precision for that row.
+    # The int8 numbers are those of every level; only their scales differ.
     best = stacked.abs().amax(2).argmax(0)
     base = stacked[best, torch.arange(stacked.shape[1])]
     scale = (stacked * base).sum(2) / (base * base).sum(1)
     error = (stacked - scale[..., None] * base).abs().amax() / stacked.abs().amax()
-    if error > 1e-3:
+    if error > 1e-6:
         raise SystemExit(f"levels are not multiples of one another (relative error {error:.1e})")
     return base.float().reshape(weights[0].shape), scale.float()
 
@@ -184,31 +184,41 @@ def detector_info() -> CheckpointInfo:
     )
 
 
-def convert(source: Path, out: Path) -> None:
+def convert_pose(folder: Path, out: Path) -> None:
     schema = load_schema(schema_path("coco"))
-    jobs: list[tuple[str, CheckpointInfo, Any]] = [
-        ("movenet_thunder", pose_info("thunder", 256, schema), movenet_order()),
-        ("movenet_lightning", pose_info("lightning", 192, schema), movenet_order()),
-        ("efficientdet_lite0", detector_info(), efficientdet_order()),
-    ]
-    for name, info, order in jobs:
-        state = renamed(safetensors.torch.load_file(source / f"{name}.fp16.safetensors"), order)
-        if info.task == "detector":
-            state = share_levels({key: unrounded(tensor) for key, tensor in state.items()})
-        network = network_from(info, state, where=name)
-        path = out / f"{name}.safetensors"
-        # The detector was published in int8, the pose networks in float16: neither loses anything here.
-        save_checkpoint(path, network.state_dict(), info, storage="int8" if info.task == "detector" else "float16")
-        count = sum(np.prod(p.shape) for p in network.parameters())
-        print(f"{path}: {len(state)} tensors, {count / 1e6:.2f} M parameters, {path.stat().st_size / 1e6:.2f} MB")
+    for width, size in (("thunder", 256), ("lightning", 192)):
+        name = f"movenet_{width}"
+        state = renamed(ordered_convolutions(folder / f"{name}.fp16.safetensors"), movenet_order())
+        # Published in float16: nothing is lost.
+        save(name, state, pose_info(width, size, schema), out, "float16")
+
+
+def convert_detector(path: Path, out: Path) -> None:
+    state = share_levels(renamed(published_convolutions(path), efficientdet_order()))
+    # Published in int8: nothing is lost, biases and scales stay float32.
+    save("efficientdet_lite0", state, detector_info(), out, "int8")
+
+
+def save(name: str, state: Mapping[str, Tensor], info: CheckpointInfo, out: Path, storage: Storage) -> None:
+    network = network_from(info, state, where=name)
+    path = out / f"{name}.safetensors"
+    save_checkpoint(path, network.state_dict(), info, storage=storage)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    print(f"{path}: {len(state)} tensors, {count / 1e6:.2f} M parameters, {path.stat().st_size / 1e6:.2f} MB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path)
+    parser.add_argument("--pose", type=Path, metavar="FOLDER")
+    parser.add_argument("--detector", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, default=resource_path("models"))
     options = parser.parse_args()
-    convert(options.source, options.out)
+    if not (options.pose or options.detector):
+        parser.error("give --pose, --detector or both")
+    if options.pose:
+        convert_pose(options.pose, options.out)
+    if options.detector:
+        convert_detector(options.detector, options.out)
 
 
 if __name__ == "__main__":

@@ -29,11 +29,7 @@ def test_scores_and_boxes_equal_those_of_the_published_graph(pretrained: Efficie
         boxes, logits = pretrained((images - 127) / 128)
     scores = reference["person_score"][..., 0]
     np.testing.assert_allclose(logits[..., 0].sigmoid().numpy(), scores, atol=TOLERANCE, rtol=0)
-    error = np.abs(boxes.numpy() - reference["boxes_tyxhw"])
-    # The stored biases are rounded to float16: anchors that see nothing drift a little further than those that count.
-    assert error[scores >= 0.1].max() < TOLERANCE
-    assert error.mean() < 5e-4
-    assert error.max() < 2e-2
+    np.testing.assert_allclose(boxes.numpy(), reference["boxes_tyxhw"], atol=TOLERANCE, rtol=0)
 
 
 def test_anchors_follow_the_published_layout() -> None:

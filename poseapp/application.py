@@ -11,7 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import QSettings, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
-from poseapp import __version__, theme
+from poseapp import __version__, language, theme
 from poseapp.main_window import MainWindow
 from poseapp.settings import APPLICATION, ORGANISATION, Settings
 
@@ -29,8 +29,9 @@ def make_application(arguments: Sequence[str] = ()) -> QApplication:
     application.setApplicationDisplayName("poseapp")
     application.setApplicationVersion(__version__)
     QSettings.setDefaultFormat(QSettings.Format.IniFormat)
-    theme.load_font(application)
-    theme.apply_theme(application, dark=theme.is_dark(Settings().theme))
+    settings = Settings()
+    theme.load_font(application, language.apply_language(application, settings.language))
+    theme.apply_theme(application, dark=theme.is_dark(settings.theme))
     return application
 
 
@@ -40,6 +41,9 @@ def run(paths: Sequence[Path], *, sample: bool = False) -> int:
     application = make_application()
     window = MainWindow()
     window.show()
+    hint = language.font_hint(window.settings.language)
+    if hint:
+        window.tell(hint, "error")
     if paths:
         QTimer.singleShot(0, lambda: window.open_paths(paths))
     elif sample:

@@ -207,7 +207,7 @@ class MainWindow(QMainWindow):
         return bool(getattr(style, kind))
 
     def _palette_actions(self) -> list[tuple[str, QAction]]:
-        return [(row.menu, self.actions_by_id[row.id]) for row in ACTIONS if row.menu and row.id != "palette"]
+        return [(tr(row.menu), self.actions_by_id[row.id]) for row in ACTIONS if row.menu and row.id != "palette"]
 
     # --- what commands ask of the window
 

@@ -12,10 +12,12 @@ from PySide6.QtCore import QByteArray, QSettings
 
 from poseapp.canvas.palette import OWN_COLORS, ColorMode
 from poseapp.canvas.style import CanvasStyle
+from poseapp.i18n import LANGUAGES
 
 ORGANISATION = "poseapp"
 APPLICATION = "poseapp"
 DEFAULT_MODEL = "movenet_thunder"
+SYSTEM_LANGUAGE = "system"
 THEMES = ("system", "dark", "light")
 _STYLE_KEYS = ("point_size", "line_width", "color_mode", "show_labels", "show_bones", "show_boxes", "font_size")
 
@@ -49,6 +51,16 @@ class Settings:
     @last_folder.setter
     def last_folder(self, value: Path) -> None:
         self._store.setValue("last_folder", str(value))
+
+    @property
+    def language(self) -> str:
+        """A key of LANGUAGES, or "system". The window speaks it from its next start on."""
+        value = str(self._store.value("language", SYSTEM_LANGUAGE))
+        return value if value in LANGUAGES else SYSTEM_LANGUAGE
+
+    @language.setter
+    def language(self, value: str) -> None:
+        self._store.setValue("language", value)
 
     @property
     def model(self) -> str:

@@ -100,11 +100,12 @@ def is_dark(theme: str) -> bool:
     return system_is_dark() if theme == "system" else theme == "dark"
 
 
-def load_font(application: QApplication) -> None:
-    """The bundled font, so that every machine shows the same metrics; the system's serves scripts it lacks."""
+def load_font(application: QApplication, beside: str = "") -> None:
+    """The bundled font, so that every machine shows the same metrics; ``beside``, else the system's choice, serves
+    scripts it lacks."""
     for name in FONT_FILES:
         QFontDatabase.addApplicationFont(str(resource_path(f"fonts/{name}")))
-    font = QFont(FONT_FAMILY)
+    font = QFont([FONT_FAMILY, beside] if beside else [FONT_FAMILY])
     font.setPointSizeF(FONT_POINTS)
     font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     application.setFont(font)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMainWindow, QMenu, QToolBar, QToolButton
 
 from poseapp import theme
 from poseapp.actions import ACTIONS, BY_ID, MENUS, Action, writes
+from poseapp.i18n import tr
 from poseapp.keymap import Keymap
 from poseapp.session import Session
 from poseapp.widgets.icons import icon
@@ -59,7 +60,7 @@ class WindowActions:
     def fill_menus(self, window: QMainWindow) -> None:
         bar = window.menuBar()
         for name in MENUS:
-            menu = QMenu(name, window)
+            menu = QMenu(tr(name), window)
             bar.addMenu(menu)
             group = 0
             for row in ACTIONS:
@@ -71,7 +72,7 @@ class WindowActions:
                 menu.addAction(self.by_id[row.id])
 
     def make_toolbar(self) -> QToolBar:
-        bar = QToolBar("Tools")
+        bar = QToolBar(tr("Tools"))
         bar.setObjectName("tools")
         bar.setMovable(False)
         bar.setIconSize(theme.ICON_SIZE)
@@ -85,7 +86,7 @@ class WindowActions:
             bar.addAction(action)
             button = bar.widgetForAction(action)
             if isinstance(button, QToolButton):
-                button.setAccessibleName(row.name)
+                button.setAccessibleName(tr(row.name))
                 button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         return bar
 
@@ -126,22 +127,24 @@ def satisfied(session: Session) -> set[str]:
 
 
 def _make(row: Action, window: QMainWindow) -> QAction:
-    made = QAction(row.text, window)
+    made = QAction(tr(row.text), window)
     made.setObjectName(row.id)
+    made.setProperty("english", row.name)  # found in the palette by both names
     made.setShortcuts([QKeySequence(key) for key in row.keys])
     made.setToolTip(_tip(row, row.keys))
-    made.setStatusTip(row.tip)
+    made.setStatusTip(tr(row.tip))
     made.setCheckable(bool(row.check))
     return made
 
 
 def _tip(row: Action, keys: tuple[str, ...]) -> str:
     shown = f"  ({native(keys[0])})" if keys else ""
-    return f"{row.name}{shown}\n{row.tip}".strip()
+    return f"{tr(row.text).removesuffix('...')}{shown}\n{tr(row.tip)}".strip()
 
 
 def _set_text(action: QAction, verb: str, step: str | None) -> None:
-    action.setText(f"{verb} {step[0].lower()}{step[1:]}" if step else verb)
+    said = tr(step) if step else ""
+    action.setText(f"{tr(verb)} {said[0].lower()}{said[1:]}" if said else tr(verb))
 
 
 def native(key: str) -> str:

@@ -19,6 +19,7 @@ from poseapp.canvas.primitives import draw_lines
 from poseapp.canvas.sprites import color_of
 from poseapp.canvas.state import CanvasState
 from poseapp.canvas.viewport import ViewPort
+from poseapp.i18n import tr
 from poseapp.project.model import ABSENT, OCCLUDED, Instance, State
 
 Floats = npt.NDArray[np.float64]
@@ -214,7 +215,7 @@ class OverlayPainter:
         painter.setBrush(color_of(self.palette.plate, 0.86))
         painter.drawRoundedRect(rect, 4.0, 4.0)
         painter.setPen(color_of(self.palette.plate_faint if faint else self.palette.plate_text))
-        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
+        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, tr(text))
 
     def _next_point(
         self, painter: QPainter, ghost: Ghost | None, view: ViewPort

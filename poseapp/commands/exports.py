@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtWidgets import QFileDialog
 
 from poseapp.commands.context import Context
+from poseapp.i18n import tr
 from poseapp.jobs.exports import StepsJob, frames_job, table_job, video_job
 from poseapp.project.exporters.files import FilesReport
 
@@ -24,11 +25,12 @@ def export_tracks(context: Context) -> None:
     if session.path is None or session.frame is None:
         return
     suggested = session.path.with_name(f"{session.path.stem}-tracks.csv")
+    kinds = {tr(name): how for name, how in KINDS.items()}
     chosen, kind = QFileDialog.getSaveFileName(
-        context.window.widget(), "Export poses as a table", str(suggested), ";;".join(KINDS)
+        context.window.widget(), tr("Export poses as a table"), str(suggested), ";;".join(kinds)
     )
     if chosen:
-        name, suffix = KINDS.get(kind, ("csv", ".csv"))
+        name, suffix = kinds.get(kind, ("csv", ".csv"))
         target = Path(chosen)
         target = target if target.suffix else target.with_suffix(suffix)
         start_export(context, table_job(session.path, target, name, session.frame.media, True), "poses")
@@ -40,7 +42,7 @@ def export_frames(context: Context) -> None:
     if session.path is None:
         return
     chosen = QFileDialog.getExistingDirectory(
-        context.window.widget(), "A folder for the labelled frames", str(session.path.parent)
+        context.window.widget(), tr("A folder for the labelled frames"), str(session.path.parent)
     )
     if chosen:
         start_export(context, frames_job(session.path, Path(chosen), False, "png"), "frames")
@@ -53,7 +55,7 @@ def export_video(context: Context) -> None:
         return
     suggested = session.path.with_name(f"{session.path.stem}-labelled.mp4")
     chosen, _ = QFileDialog.getSaveFileName(
-        context.window.widget(), "Export a video with the poses drawn", str(suggested), "Videos (*.mp4)"
+        context.window.widget(), tr("Export a video with the poses drawn"), str(suggested), tr("Videos (*.mp4)")
     )
     if chosen:
         target = Path(chosen).with_suffix(".mp4")

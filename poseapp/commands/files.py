@@ -14,6 +14,7 @@ from engine.media.images import IMAGE_SUFFIXES
 from engine.media.source import VIDEO_SUFFIXES
 from poseapp.commands.context import Context
 from poseapp.dialogs.export_coco import ExportCocoDialog, ExportWish
+from poseapp.i18n import tr
 from poseapp.jobs.check_videos import CheckVideosJob
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.project_files import ExportCocoJob
@@ -25,7 +26,7 @@ SAMPLE_FILES = ("astronaut.jpg", "camera.png", "grace_hopper.jpg")
 
 def open_folder(context: Context) -> None:
     chosen = QFileDialog.getExistingDirectory(
-        context.window.widget(), "Open a folder of pictures", str(context.settings.last_folder)
+        context.window.widget(), tr("Open a folder of pictures"), str(context.settings.last_folder)
     )
     if chosen:
         _open(context, [Path(chosen)])
@@ -37,9 +38,9 @@ def open_images(context: Context) -> None:
     )
     chosen, _ = QFileDialog.getOpenFileNames(
         context.window.widget(),
-        "Open pictures or a video",
+        tr("Open pictures or a video"),
         str(context.settings.last_folder),
-        f"Pictures and videos ({pictures} {videos});;Pictures ({pictures});;Videos ({videos});;All files (*)",
+        tr(f"Pictures and videos ({pictures} {videos});;Pictures ({pictures});;Videos ({videos});;All files (*)"),
     )
     if chosen:
         _open(context, [Path(path) for path in chosen])
@@ -62,7 +63,9 @@ def open_project(context: Context) -> None:
 
 
 def _open_one(context: Context, title: str, kinds: str) -> None:
-    chosen, _ = QFileDialog.getOpenFileName(context.window.widget(), title, str(context.settings.last_folder), kinds)
+    chosen, _ = QFileDialog.getOpenFileName(
+        context.window.widget(), tr(title), str(context.settings.last_folder), tr(kinds)
+    )
     if chosen:
         _open(context, [Path(chosen)])
 
@@ -82,7 +85,7 @@ def find_video(context: Context) -> None:
         return
     kinds = f"Videos ({' '.join(f'*{suffix} *{suffix.upper()}' for suffix in sorted(VIDEO_SUFFIXES))});;All files (*)"
     title = f"Where is {Path(media.path).name} now?"
-    chosen, _ = QFileDialog.getOpenFileName(context.window.widget(), title, str(Path(media.path).parent), kinds)
+    chosen, _ = QFileDialog.getOpenFileName(context.window.widget(), tr(title), str(Path(media.path).parent), tr(kinds))
     if chosen:
         link_video(context, media.id, Path(chosen))
 

@@ -156,12 +156,25 @@ def settings(context: Context) -> None:
         "model": theirs.model,
     }
     dialog = SettingsDialog(
-        with_changes(kept.key_changes()), kept.theme, look, colours, places, thumbnails, context.window.widget()
+        with_changes(kept.key_changes()),
+        kept.theme,
+        look,
+        colours,
+        places,
+        thumbnails,
+        context.window.widget(),
+        kept.language,
     )
     dialog.keymap_changed.connect(context.window.set_keys)
     dialog.theme_changed.connect(context.window.set_theme)
+    dialog.language_changed.connect(lambda name: _set_language(context, name))
     dialog.look_changed.connect(lambda look: _set_look(context, look))
     dialog.show()
+
+
+def _set_language(context: Context, name: str) -> None:
+    context.settings.language = name
+    context.window.tell("The window speaks the new language when the program is started again")
 
 
 def _set_look(context: Context, look: Look) -> None:

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QHBoxLayout, QSpinBox, QVBoxLayout, QWidget
 
 from poseapp.dialogs.parts import button, label
+from poseapp.i18n import tr
 
 
 class AskDialog(QDialog):
@@ -30,7 +31,7 @@ class AskDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("askDialog")
-        self.setWindowTitle(title)
+        self.setWindowTitle(tr(title))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(440)
         column = QVBoxLayout(self)
@@ -43,14 +44,14 @@ class AskDialog(QDialog):
         self.switch: QCheckBox | None = None
         if choices:
             self.choice = QComboBox()
-            self.choice.setAccessibleName(title)
+            self.choice.setAccessibleName(tr(title))
             for name, value in choices:
-                self.choice.addItem(name, value)
+                self.choice.addItem(tr(name), value)
             column.addWidget(self.choice)
         if number is not None:
             name, least, most, given = number
             self.number = QSpinBox()
-            self.number.setAccessibleName(name)
+            self.number.setAccessibleName(tr(name))
             self.number.setRange(least, most)
             self.number.setValue(given)
             row = QHBoxLayout()
@@ -59,7 +60,7 @@ class AskDialog(QDialog):
             row.addStretch(1)
             column.addLayout(row)
         if switch is not None:
-            self.switch = QCheckBox(switch[0])
+            self.switch = QCheckBox(tr(switch[0]))
             self.switch.setChecked(switch[1])
             column.addWidget(self.switch)
         column.addStretch(1)

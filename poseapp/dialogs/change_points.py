@@ -11,6 +11,7 @@ from engine.contract.schema import Schema
 from engine.contract.schemas import builtin_schemas, find_schema
 from poseapp.dialogs.parts import button, label
 from poseapp.dialogs.schema_tables import NONE, ChoiceDelegate, put, table_of
+from poseapp.i18n import tr
 from poseapp.project.migrate import Sources, lost_points, match_points
 from poseapp.project.model import Category
 
@@ -32,21 +33,21 @@ class ChangePointsDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("changePointsDialog")
-        self.setWindowTitle("Change points of poses")
+        self.setWindowTitle(tr("Change points of poses"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(560, 600)
         self.kind, self.target = QComboBox(), QComboBox()
-        self.kind.setAccessibleName("Poses of")
-        self.target.setAccessibleName("New points")
+        self.kind.setAccessibleName(tr("Poses of"))
+        self.target.setAccessibleName(tr("New points"))
         for category in categories:
-            self.kind.addItem(f"{category.name}, {category.schema.num_keypoints} points", category)
+            self.kind.addItem(tr(f"{category.name}, {category.schema.num_keypoints} points"), category)
         own = {c.schema.name for c in categories}
         for category in categories:
-            self.target.addItem(f"{category.name}, in this project", category.schema)
+            self.target.addItem(tr(f"{category.name}, in this project"), category.schema)
         for name in builtin_schemas():
             schema = find_schema(name)
             if name not in own:
-                self.target.addItem(schema.title or name, schema)
+                self.target.addItem(tr(schema.title or name), schema)
         self.sources: list[int | None] = []
         self.table = table_of(("New point", "Comes from"), "Mapping")
         self.table.horizontalHeader().resizeSection(1, 220)
@@ -111,7 +112,7 @@ class ChangePointsDialog(QDialog):
         if lost:
             more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
             words += f" Left out: {', '.join(lost[:SHOWN])}{more}."
-        self.facts.setText(f"{words} One step, which Undo takes back.")
+        self.facts.setText(tr(f"{words} One step, which Undo takes back."))
         self.change_button.setEnabled(kept > 0 and self.schema.names != self.source.schema.names)
 
     def _on_cell(self, row: int, column: int) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QDialog, QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from poseapp.dialogs.parts import button, label
+from poseapp.i18n import tr
 from poseapp.project.model import Summary
 
 
@@ -33,7 +34,7 @@ class ExportCocoDialog(QDialog):
     def __init__(self, summary: Summary, suggested: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("exportCocoDialog")
-        self.setWindowTitle("Export COCO")
+        self.setWindowTitle(tr("Export COCO"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(520)
         column = QVBoxLayout(self)
@@ -49,7 +50,7 @@ class ExportCocoDialog(QDialog):
             )
         )
         self.path = QLineEdit(str(suggested))
-        self.path.setAccessibleName("File to write")
+        self.path.setAccessibleName(tr("File to write"))
         choose = button("Choose...")
         choose.clicked.connect(self._choose)
         row = QHBoxLayout()
@@ -58,9 +59,11 @@ class ExportCocoDialog(QDialog):
         row.addWidget(choose)
         column.addWidget(label("File"))
         column.addLayout(row)
-        self.predicted = QCheckBox(f"Also predictions nobody has accepted ({summary.predicted:,}), with their scores")
+        self.predicted = QCheckBox(
+            tr(f"Also predictions nobody has accepted ({summary.predicted:,}), with their scores")
+        )
         self.predicted.setVisible(summary.predicted > 0)
-        self.only_labelled = QCheckBox("Leave out images without labels")
+        self.only_labelled = QCheckBox(tr("Leave out images without labels"))
         column.addWidget(self.predicted)
         column.addWidget(self.only_labelled)
         self.note = label("", "warning", wrap=True)
@@ -86,7 +89,9 @@ class ExportCocoDialog(QDialog):
         return ExportWish(path, self.predicted.isChecked(), self.only_labelled.isChecked())
 
     def _choose(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Export COCO", self.path.text(), "COCO annotations (*.json)")
+        chosen, _ = QFileDialog.getSaveFileName(
+            self, tr("Export COCO"), self.path.text(), tr("COCO annotations (*.json)")
+        )
         if chosen:
             self.path.setText(chosen)
 
@@ -100,7 +105,7 @@ class ExportCocoDialog(QDialog):
             trouble = f"There is no folder {path.parent}."
         elif path.exists():
             trouble = "A file of this name is there; it will be replaced."
-        self.note.setText(trouble)
+        self.note.setText(tr(trouble))
         self.note.setVisible(bool(trouble))
         self.export_button.setEnabled(not trouble or path.is_file())
 

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 
 from engine.zoo import ModelEntry, list_models
 from poseapp.dialogs.parts import Findings, button, device_combo, fill_models, label, set_role
+from poseapp.i18n import tr
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.runner import JobRunner
 from poseapp.jobs.training_files import (
@@ -69,7 +70,7 @@ class FineTuneDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("fineTuneDialog")
-        self.setWindowTitle("Fine-tune a model")
+        self.setWindowTitle(tr("Fine-tune a model"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._runner = runner
         self._project_name = project_name
@@ -110,7 +111,7 @@ class FineTuneDialog(QDialog):
     def _category_table(self) -> QTreeWidget:
         table = QTreeWidget(self)
         table.setColumnCount(4)
-        table.setHeaderLabels(["Category", "Keypoints", "Images", "Labelled poses"])
+        table.setHeaderLabels([tr(head) for head in ["Category", "Keypoints", "Images", "Labelled poses"]])
         table.setRootIsDecorated(False)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setUniformRowHeights(True)
@@ -142,13 +143,13 @@ class FineTuneDialog(QDialog):
         self.aside.setRange(0, 50)
         self.aside.setSingleStep(5)
         self.aside.setValue(15)
-        self.aside.setSuffix(" %")
+        self.aside.setSuffix(tr(" %"))
         self.aside.valueChanged.connect(self._check)
         self.aside_hint = label("", "hint")
         self.epochs = QSpinBox()
         self.epochs.setRange(0, MAX_EPOCHS)
-        self.epochs.setSpecialValueText("Automatic")
-        self.epochs.setToolTip("How often the labels are gone through. Automatic: by their number, ending early.")
+        self.epochs.setSpecialValueText(tr("Automatic"))
+        self.epochs.setToolTip(tr("How often the labels are gone through. Automatic: by their number, ending early."))
         self.device = device_combo()
         self.name = QLineEdit()
         self.name.setMaxLength(60)
@@ -156,11 +157,11 @@ class FineTuneDialog(QDialog):
         self.name.textChanged.connect(self._check)
         self.name_hint = label("", "error", wrap=True)
         self.name_hint.hide()
-        form.addRow("Start from", _stack(self.start_model, self.start_hint))
-        form.addRow("Set aside to measure", _beside(self.aside, self.aside_hint))
-        form.addRow("Epochs", _beside(self.epochs))
-        form.addRow("Run on", _beside(self.device))
-        form.addRow("Name of the new model", _stack(self.name, self.name_hint))
+        form.addRow(tr("Start from"), _stack(self.start_model, self.start_hint))
+        form.addRow(tr("Set aside to measure"), _beside(self.aside, self.aside_hint))
+        form.addRow(tr("Epochs"), _beside(self.epochs))
+        form.addRow(tr("Run on"), _beside(self.device))
+        form.addRow(tr("Name of the new model"), _stack(self.name, self.name_hint))
         return form
 
     def _buttons(self) -> QHBoxLayout:
@@ -240,10 +241,10 @@ class FineTuneDialog(QDialog):
         """Say what speaks against starting, and allow it when nothing does."""
         survey = self._survey()
         entry = next((m for m in self._models if m.id == self.start_model.currentData()), None)
-        self.start_hint.setText(entry.use if entry is not None else "")
-        self.aside_hint.setText(_aside_text(survey, self.aside.value()))
+        self.start_hint.setText(tr(entry.use if entry is not None else ""))
+        self.aside_hint.setText(tr(_aside_text(survey, self.aside.value())))
         trouble = name_problem(self.name.text()) if survey is not None else ""
-        self.name_hint.setText(trouble)
+        self.name_hint.setText(tr(trouble))
         self.name_hint.setVisible(bool(trouble))
         if survey is None:
             self.findings.show_findings(*self._nothing_chosen())

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from poseapp.actions import ACTIONS, BY_ID
 from poseapp.dialogs.parts import button, label, set_role
+from poseapp.i18n import tr
 from poseapp.keymap import (
     PRESETS,
     Keymap,
@@ -51,16 +52,16 @@ class KeySettings(QWidget):
         self.keymap: dict[str, tuple[str, ...]] = {**default_keymap(), **keymap}
         self._wanted = ""
         self.presets = QComboBox()
-        self.presets.setAccessibleName("Preset")
+        self.presets.setAccessibleName(tr("Preset"))
         self.presets.addItems([*PRESETS, OWN])
         self.search = LineEdit()
-        self.search.setPlaceholderText("Find a verb or a key")
-        self.search.setAccessibleName("Find a verb or a key")
+        self.search.setPlaceholderText(tr("Find a verb or a key"))
+        self.search.setAccessibleName(tr("Find a verb or a key"))
         self.search.setClearButtonEnabled(True)
         self.table = _table()
         self.press = QKeySequenceEdit()
         self.press.setMaximumSequenceLength(1)
-        self.press.setAccessibleName("Press a key")
+        self.press.setAccessibleName(tr("Press a key"))
         self.add_button = button("Add key")
         self.take_button = button("Take it over")
         self.clear_button = button("No key")
@@ -121,7 +122,7 @@ class KeySettings(QWidget):
         self.table.setRowCount(len(ACTIONS))
         for place, row in enumerate(ACTIONS):
             for column, text in enumerate((row.name, row.menu, "")):
-                item = QTableWidgetItem(text)
+                item = QTableWidgetItem(tr(text))
                 item.setData(_ROW_ID, row.id)
                 self.table.setItem(place, column, item)
         self.table.selectRow(0)
@@ -198,12 +199,12 @@ class KeySettings(QWidget):
     # --- files
 
     def _choose_import(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Import keys", "", FILES)
+        chosen, _ = QFileDialog.getOpenFileName(self, tr("Import keys"), "", tr(FILES))
         if chosen:
             self.import_file(Path(chosen))
 
     def _choose_export(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Export keys", "poseapp-keys.toml", FILES)
+        chosen, _ = QFileDialog.getSaveFileName(self, tr("Export keys"), "poseapp-keys.toml", tr(FILES))
         if chosen:
             self.export_file(Path(chosen))
 
@@ -226,7 +227,7 @@ class KeySettings(QWidget):
         self._tell(f"Keys written to {path.name}.")
 
     def _tell(self, text: str, role: str = "hint") -> None:
-        self.note.setText(text)
+        self.note.setText(tr(text))
         set_role(self.note, role)
 
 
@@ -237,8 +238,8 @@ def shown(keys: tuple[str, ...]) -> str:
 
 def _table() -> QTableWidget:
     table = QTableWidget(0, 3)
-    table.setAccessibleName("Verbs and keys")
-    table.setHorizontalHeaderLabels(["Verb", "Menu", "Keys"])
+    table.setAccessibleName(tr("Verbs and keys"))
+    table.setHorizontalHeaderLabels([tr(head) for head in ["Verb", "Menu", "Keys"]])
     table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
     table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
     table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)

@@ -28,6 +28,7 @@ from engine.contract.errors import ModelError, PoseError
 from engine.zoo import RUN_FILES, ModelEntry, list_models, user_models_dir
 from poseapp.dialogs.figures import say_figures
 from poseapp.dialogs.parts import button, label
+from poseapp.i18n import tr
 
 TASKS = {"pose": "keypoints", "detector": "boxes"}
 COLUMNS = ("Model", "Finds", "Schema", "Input", "Size", "Figures", "From")
@@ -52,7 +53,7 @@ class ModelsDialog(QDialog):
     def __init__(self, current: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("modelsDialog")
-        self.setWindowTitle("Models")
+        self.setWindowTitle(tr("Models"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._current = current
         self._entries: list[ModelEntry] = []
@@ -69,9 +70,9 @@ class ModelsDialog(QDialog):
         top.addWidget(label("Models", "heading"))
         top.addStretch(1)
         self.which = QComboBox()
-        self.which.setAccessibleName("Which models")
-        self.which.addItem("On this computer", True)
-        self.which.addItem("All, also those to download", False)
+        self.which.setAccessibleName(tr("Which models"))
+        self.which.addItem(tr("On this computer"), True)
+        self.which.addItem(tr("All, also those to download"), False)
         self.which.currentIndexChanged.connect(lambda: self.refresh())
         top.addWidget(self.which)
         column.addLayout(top)
@@ -85,10 +86,10 @@ class ModelsDialog(QDialog):
 
     def _make_list(self) -> QTreeWidget:
         made = QTreeWidget()
-        made.setHeaderLabels(list(COLUMNS))
+        made.setHeaderLabels([tr(head) for head in list(COLUMNS)])
         made.setRootIsDecorated(False)
         made.setUniformRowHeights(True)
-        made.setAccessibleName("Models")
+        made.setAccessibleName(tr("Models"))
         header = made.header()
         header.setStretchLastSection(False)
         for section in range(len(COLUMNS)):
@@ -143,7 +144,7 @@ class ModelsDialog(QDialog):
         self._entries = list_models(available=bool(self.which.currentData()))
         self.list.clear()
         for entry in self._entries:
-            item = QTreeWidgetItem(_row(entry))
+            item = QTreeWidgetItem([tr(cell) for cell in _row(entry)])
             item.setData(0, Qt.ItemDataRole.UserRole, entry.id)
             item.setSizeHint(len(COLUMNS) - 1, QSize(76, ROW_HEIGHT))
             if entry.id == self._current:
@@ -171,8 +172,8 @@ class ModelsDialog(QDialog):
         values = {} if entry is None else _details(entry)
         for name, value in self.details.items():
             text = values.get(name, "")
-            value.setText(text or "-")
-            value.setToolTip(text)
+            value.setText(tr(text or "-"))
+            value.setToolTip(tr(text))
         here = entry is not None and entry.file is not None
         self.use_button.setEnabled(here and entry is not None and entry.task == "pose")
         self.download_button.setVisible(entry is not None and entry.file is None)
@@ -196,7 +197,7 @@ class ModelsDialog(QDialog):
 
     @Slot()
     def _choose_import(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Import a model", "", "Models (*.safetensors)")
+        chosen, _ = QFileDialog.getOpenFileName(self, tr("Import a model"), "", tr("Models (*.safetensors)"))
         if chosen:
             self.import_file(Path(chosen))
 
@@ -230,7 +231,7 @@ class ModelsDialog(QDialog):
         self.refresh()
 
     def _say(self, text: str) -> None:
-        self.note.setText(text)
+        self.note.setText(tr(text))
         self.note.show()
 
 

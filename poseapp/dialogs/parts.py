@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.zoo import ModelEntry
+from poseapp.i18n import tr
 
 DEVICES = (
     ("auto", "Automatic"),
@@ -42,7 +43,7 @@ def set_role(widget: QWidget, role: str) -> None:
 
 
 def label(text: str, role: str = "", *, wrap: bool = False) -> QLabel:
-    made = QLabel(text)
+    made = QLabel(tr(text))
     made.setTextFormat(Qt.TextFormat.PlainText)
     if role:
         made.setProperty("role", role)
@@ -61,9 +62,9 @@ def label(text: str, role: str = "", *, wrap: bool = False) -> QLabel:
 
 
 def button(text: str, *, primary: bool = False, tip: str = "") -> QPushButton:
-    made = QPushButton(text)
+    made = QPushButton(tr(text))
     made.setAutoDefault(False)
-    made.setToolTip(tip)
+    made.setToolTip(tr(tip))
     if primary:
         made.setProperty("role", "primary")
         made.setDefault(True)
@@ -74,7 +75,7 @@ def device_combo() -> QComboBox:
     """All devices; whether one is there is only known to the worker, which says so plainly when it is not."""
     combo = QComboBox()
     for device, title in DEVICES:
-        combo.addItem(title, device)
+        combo.addItem(tr(title), device)
     return combo
 
 
@@ -83,8 +84,8 @@ def fill_models(combo: QComboBox, entries: Iterable[ModelEntry], chosen: str | N
     combo.clear()
     for entry in entries:
         own = "  (yours)" if entry.source == "user" else ""
-        combo.addItem(f"{entry.title}{own}", entry.id)
-        combo.setItemData(combo.count() - 1, entry.use or entry.title, Qt.ItemDataRole.ToolTipRole)
+        combo.addItem(tr(f"{entry.title}{own}"), entry.id)
+        combo.setItemData(combo.count() - 1, tr(entry.use or entry.title), Qt.ItemDataRole.ToolTipRole)
     place = combo.findData(chosen)
     if place >= 0:
         combo.setCurrentIndex(place)

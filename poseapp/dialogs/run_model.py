@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from engine.zoo import list_models
 from poseapp.dialogs.parts import button, device_combo, fill_models, label
+from poseapp.i18n import tr
 from poseapp.jobs.inference import ModelChoice
 from poseapp.project.model import FrameKey
 from poseapp.session import Session
@@ -56,7 +57,7 @@ class RunModelDialog(QDialog):
     def __init__(self, session: Session, model: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("runModelDialog")
-        self.setWindowTitle("Run a model")
+        self.setWindowTitle(tr("Run a model"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(480)
         self._session = session
@@ -68,9 +69,9 @@ class RunModelDialog(QDialog):
         self.threshold.setRange(0.0, 1.0)
         self.threshold.setSingleStep(0.05)
         self.threshold.setValue(0.2)
-        self.replace = QCheckBox("Replace earlier predictions (labels always stay)")
+        self.replace = QCheckBox(tr("Replace earlier predictions (labels always stay)"))
         self.replace.setChecked(True)
-        self.flip = QCheckBox("Look twice, mirrored: slower, a little more exact")
+        self.flip = QCheckBox(tr("Look twice, mirrored: slower, a little more exact"))
         self.first, self.last = QSpinBox(), QSpinBox()
         count = len(session.frames)
         for box, value in ((self.first, max(session.position(), 0) + 1), (self.last, count)):
@@ -99,11 +100,11 @@ class RunModelDialog(QDialog):
         row.addWidget(label("to", "hint"))
         row.addWidget(self.last)
         row.addStretch(1)
-        form.addRow("Model", self.model)
-        form.addRow("Images", self.which)
+        form.addRow(tr("Model"), self.model)
+        form.addRow(tr("Images"), self.which)
         form.addRow("", self.range_row)
-        form.addRow("Lowest score", self.threshold)
-        form.addRow("Device", self.device)
+        form.addRow(tr("Lowest score"), self.threshold)
+        form.addRow(tr("Device"), self.device)
         column.addLayout(form)
         column.addWidget(self.replace)
         column.addWidget(self.flip)
@@ -124,7 +125,7 @@ class RunModelDialog(QDialog):
     def _fill_which(self) -> None:
         titles = {ALL: "All images", EMPTY: "Images without labels", CURRENT: "This image", RANGE: "From ... to"}
         for which, title in titles.items():
-            self.which.addItem(title, which)
+            self.which.addItem(tr(title), which)
 
     def frames(self) -> tuple[FrameKey, ...]:
         session, which = self._session, self.which.currentData()
@@ -147,7 +148,7 @@ class RunModelDialog(QDialog):
     def _check(self) -> None:
         self.range_row.setVisible(self.which.currentData() == RANGE)
         count = len(self.frames())
-        self.note.setText(f"{count:,} {'image' if count == 1 else 'images'}")
+        self.note.setText(tr(f"{count:,} {'image' if count == 1 else 'images'}"))
         self.run_button.setEnabled(count > 0 and self.model.count() > 0)
 
     def _run(self) -> None:

@@ -24,6 +24,7 @@ from engine.contract.errors import SchemaError
 from engine.contract.schema import Schema, load_schema
 from engine.contract.schemas import builtin_schemas, find_schema
 from poseapp.dialogs.parts import button, label
+from poseapp.i18n import tr
 from poseapp.project.model import Category
 from poseapp.widgets.line_edit import LineEdit
 
@@ -66,16 +67,16 @@ class SchemaChoiceDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("schemaChoiceDialog")
-        self.setWindowTitle("Kind of new poses")
+        self.setWindowTitle(tr("Kind of new poses"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(720, 520)
         self.search = LineEdit()
-        self.search.setPlaceholderText("Find a kind: person, hand, face ...")
-        self.search.setAccessibleName("Find a kind")
+        self.search.setPlaceholderText(tr("Find a kind: person, hand, face ..."))
+        self.search.setAccessibleName(tr("Find a kind"))
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(self._filter)
         self.list = QListWidget()
-        self.list.setAccessibleName("Kinds")
+        self.list.setAccessibleName(tr("Kinds"))
         self.list.setUniformItemSizes(True)
         self.list.currentItemChanged.connect(self._show)
         self.list.itemDoubleClicked.connect(lambda _item: self._finish())
@@ -131,7 +132,7 @@ class SchemaChoiceDialog(QDialog):
         self.list.setCurrentRow(place)
 
     def _add(self, choice: KindChoice, text: str) -> QListWidgetItem:
-        item = QListWidgetItem(text)
+        item = QListWidgetItem(tr(text))
         item.setData(CHOICE_ROLE, choice)
         self.list.addItem(item)
         return item
@@ -158,14 +159,14 @@ class SchemaChoiceDialog(QDialog):
         self.use_button.setEnabled(choice is not None)
         self.preview.set_schema(None if choice is None else choice.schema)
         if choice is None:
-            self.facts.setText("No kind has this name. Describe your own in a TOML file.")
+            self.facts.setText(tr("No kind has this name. Describe your own in a TOML file."))
             return
         schema = choice.schema
         parts = ", ".join(f"{part.replace('_', ' ')} {len(points)}" for part, points in schema.parts.items())
-        self.facts.setText(f"{choice.name}: {schema.num_keypoints} points, {len(schema.limbs)} limbs ({parts})")
+        self.facts.setText(tr(f"{choice.name}: {schema.num_keypoints} points, {len(schema.limbs)} limbs ({parts})"))
 
     def _choose_file(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Own schema", "", "Keypoint schemas (*.toml)")
+        chosen, _ = QFileDialog.getOpenFileName(self, tr("Own schema"), "", tr("Keypoint schemas (*.toml)"))
         if chosen:
             self.take_file(Path(chosen))
 
@@ -174,7 +175,7 @@ class SchemaChoiceDialog(QDialog):
         try:
             schema = load_schema(path)
         except SchemaError as error:
-            self.note.setText(str(error))
+            self.note.setText(tr(str(error)))
             self.note.show()
             return
         self.note.hide()
@@ -217,7 +218,7 @@ class SchemaPreview(QWidget):
     def set_schema(self, schema: Schema | None) -> None:
         self._schema = schema
         self._points = np.zeros((0, 2)) if schema is None else self._layout(schema)
-        self.setAccessibleName("" if schema is None else f"Points of {schema.title}")
+        self.setAccessibleName(tr("" if schema is None else f"Points of {schema.title}"))
         self.update()
 
     def mark(self, point: int) -> None:

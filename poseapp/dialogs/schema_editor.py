@@ -14,6 +14,7 @@ from engine.contract.schema import Schema, load_schema
 from poseapp.dialogs.parts import button, label, set_role
 from poseapp.dialogs.schema_choice import Layout, SchemaPreview
 from poseapp.dialogs.schema_tables import LimbsTable, PointsTable
+from poseapp.i18n import tr
 from poseapp.project.importers.metainfo import read_metainfo
 from poseapp.project.model import Category
 from poseapp.project.schema_draft import SchemaDraft, write_schema
@@ -47,18 +48,18 @@ class SchemaEditorDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("schemaEditorDialog")
-        self.setWindowTitle("Points of a kind")
+        self.setWindowTitle(tr("Points of a kind"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(980, 620)
         self.base: Category | None = None
         self.draft = SchemaDraft()
         self.kind = QComboBox()
-        self.kind.setAccessibleName("Kind")
+        self.kind.setAccessibleName(tr("Kind"))
         for category in categories:
             self.kind.addItem(category.name, category)
-        self.kind.addItem("New kind", None)
+        self.kind.addItem(tr("New kind"), None)
         self.name = LineEdit()
-        self.name.setAccessibleName("Name of the kind")
+        self.name.setAccessibleName(tr("Name of the kind"))
         self.points, self.limbs = PointsTable(self.draft, self), LimbsTable(self.draft, self)
         self.preview = SchemaPreview(layout)
         self.preview.own_colours = True
@@ -86,8 +87,8 @@ class SchemaEditorDialog(QDialog):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         many = (self.add_button, self.remove_button, self.up_button, self.down_button, self.pairs_button)
-        self.tabs.addTab(_page(self.points.table, many), "Points")
-        self.tabs.addTab(_page(self.limbs.table, (self.add_limb, self.remove_limb)), "Limbs")
+        self.tabs.addTab(_page(self.points.table, many), tr("Points"))
+        self.tabs.addTab(_page(self.limbs.table, (self.add_limb, self.remove_limb)), tr("Limbs"))
         middle = QHBoxLayout()
         middle.setSpacing(16)
         middle.addWidget(self.tabs, 5)
@@ -149,7 +150,7 @@ class SchemaEditorDialog(QDialog):
 
     def _on_refused(self, text: str) -> None:
         set_role(self.note, "warning")
-        self.note.setText(text)
+        self.note.setText(tr(text))
 
     def schema(self) -> Schema | None:
         """What the draft gives, None while it is wrong."""
@@ -177,7 +178,7 @@ class SchemaEditorDialog(QDialog):
         self.use_button.setEnabled(not problem)
         self.save_button.setEnabled(schema is not None)
         set_role(self.note, "warning" if problem else "hint")
-        self.note.setText(problem or self._facts())
+        self.note.setText(tr(problem or self._facts()))
 
     def _facts(self) -> str:
         pairs = sum(bool(row.point.swap) for row in self.draft.points) // 2
@@ -220,14 +221,14 @@ class SchemaEditorDialog(QDialog):
         self.points.fill()
         self._on_edited()
         if not made:
-            self.note.setText("No further left and right pairs follow from the names.")
+            self.note.setText(tr("No further left and right pairs follow from the names."))
 
     def _on_point(self, point: int) -> None:
         self.tabs.setCurrentIndex(0)
         self.points.table.setCurrentCell(point, PointsTable.NAME)
 
     def _choose_file(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Open points", "", OTHERS)
+        chosen, _ = QFileDialog.getOpenFileName(self, tr("Open points"), "", tr(OTHERS))
         if chosen:
             self.open_file(Path(chosen))
 
@@ -237,14 +238,14 @@ class SchemaEditorDialog(QDialog):
             schema = read_metainfo(path) if path.suffix.lower() == ".py" else load_schema(path)
         except SchemaError as error:
             set_role(self.note, "error")
-            self.note.setText(str(error))
+            self.note.setText(tr(str(error)))
             return
         self.kind.setCurrentIndex(self.kind.count() - 1)
         draft = SchemaDraft.of(schema)
         self.show_draft(draft, schema.category or schema.name)
 
     def _choose_target(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save points", f"{self.draft.name}.toml", FILES)
+        chosen, _ = QFileDialog.getSaveFileName(self, tr("Save points"), f"{self.draft.name}.toml", tr(FILES))
         if chosen:
             self.save_file(Path(chosen))
 
@@ -256,10 +257,10 @@ class SchemaEditorDialog(QDialog):
             write_schema(path, schema)
         except SchemaError as error:
             set_role(self.note, "error")
-            self.note.setText(str(error))
+            self.note.setText(tr(str(error)))
             return
         set_role(self.note, "hint")
-        self.note.setText(f"Written to {path.name}.")
+        self.note.setText(tr(f"Written to {path.name}."))
 
     def _use(self) -> None:
         if self.schema() is not None:

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.contract.schema import Limb
+from poseapp.i18n import tr
 from poseapp.project.schema_draft import SchemaDraft
 
 Index = QModelIndex | QPersistentModelIndex
@@ -47,8 +48,8 @@ class ChoiceDelegate(QStyledItemDelegate):
 
 def table_of(heads: Sequence[str], name: str) -> QTableWidget:
     table = QTableWidget(0, len(heads))
-    table.setAccessibleName(name)
-    table.setHorizontalHeaderLabels(list(heads))
+    table.setAccessibleName(tr(name))
+    table.setHorizontalHeaderLabels([tr(head) for head in list(heads)])
     table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
     table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
     table.setShowGrid(False)

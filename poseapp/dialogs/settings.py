@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 
 from poseapp.dialogs.key_settings import KeySettings
 from poseapp.dialogs.parts import button, label
+from poseapp.i18n import LANGUAGES, tr
 from poseapp.jobs.thumbnail_store import ThumbnailStore
 from poseapp.keymap import Keymap
 
@@ -75,6 +76,7 @@ class SettingsDialog(QDialog):
         keymap_changed(dict): verb to keys.
         theme_changed(str): "system", "dark" or "light".
         look_changed(Look): sizes, names, colours.
+        language_changed(str): "system" or a key of LANGUAGES.
 
     Args:
         palette: colours (0xRRGGBB) that hold where a person has chosen none.
@@ -83,6 +85,7 @@ class SettingsDialog(QDialog):
     keymap_changed = Signal(object)
     theme_changed = Signal(str)
     look_changed = Signal(object)
+    language_changed = Signal(str)
 
     def __init__(
         self,
@@ -93,10 +96,11 @@ class SettingsDialog(QDialog):
         places: list[Place],
         thumbnails: ThumbnailStore | None = None,
         parent: QWidget | None = None,
+        language: str = "system",
     ) -> None:
         super().__init__(parent)
         self.setObjectName("settingsDialog")
-        self.setWindowTitle("Settings")
+        self.setWindowTitle(tr("Settings"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(680, 560)
         self._style, self._palette, self._thumbnails = look, dict(palette), thumbnails
@@ -104,9 +108,9 @@ class SettingsDialog(QDialog):
         self.keys.keymap_changed.connect(self.keymap_changed)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(self.keys, "Keys")
-        self.tabs.addTab(self._look(theme), "Look")
-        self.tabs.addTab(self._data(places), "Data")
+        self.tabs.addTab(self.keys, tr("Keys"))
+        self.tabs.addTab(self._look(theme, language), tr("Look"))
+        self.tabs.addTab(self._data(places), tr("Data"))
         close = button("Close", primary=True)
         close.clicked.connect(self.close)
         column = QVBoxLayout(self)
@@ -120,28 +124,35 @@ class SettingsDialog(QDialog):
 
     # --- look
 
-    def _look(self, theme: str) -> QWidget:
+    def _look(self, theme: str, language: str) -> QWidget:
         page = QWidget()
         form = QFormLayout(page)
         form.setVerticalSpacing(10)
         form.setHorizontalSpacing(16)
         self.theme = QComboBox()
         for value, text in THEMES.items():
-            self.theme.addItem(text, value)
+            self.theme.addItem(tr(text), value)
         self.theme.setCurrentIndex(self.theme.findData(theme))
         self.theme.currentIndexChanged.connect(lambda: self.theme_changed.emit(self.theme.currentData()))
-        form.addRow("Theme", self.theme)
+        form.addRow(tr("Theme"), self.theme)
+        self.language = QComboBox()
+        self.language.addItem(tr("As the system"), "system")
+        for value, text in LANGUAGES.items():
+            self.language.addItem(text, value)
+        self.language.setCurrentIndex(max(self.language.findData(language), 0))
+        self.language.currentIndexChanged.connect(lambda: self.language_changed.emit(self.language.currentData()))
+        form.addRow(tr("Language"), self.language)
         self.point_size = self._size(form, "Size of points", "point_size", 3.0, 30.0)
         self.line_width = self._size(form, "Width of limbs", "line_width", 0.5, 12.0)
         self.font_size = self._size(form, "Size of names", "font_size", 6.0, 24.0)
         self.mode = QComboBox()
         for mode, text in MODES.items():
-            self.mode.addItem(text, mode)
+            self.mode.addItem(tr(text), mode)
         self.mode.setCurrentIndex(self.mode.findData(self._style.color_mode))
         self.mode.currentIndexChanged.connect(lambda: self._set(color_mode=self.mode.currentData()))
-        form.addRow("Colours tell", self.mode)
+        form.addRow(tr("Colours tell"), self.mode)
         for name, text in (("show_labels", "Names of points"), ("show_bones", "Limbs"), ("show_boxes", "Boxes")):
-            box = QCheckBox(text)
+            box = QCheckBox(tr(text))
             box.setChecked(bool(getattr(self._style, name)))
             box.toggled.connect(lambda on, field=name: self._set(**{field: on}))
             form.addRow("", box)
@@ -155,7 +166,7 @@ class SettingsDialog(QDialog):
         reset = button("Colours as at first")
         reset.clicked.connect(lambda: self._set(colors=()))
         grid.addWidget(reset, len(COLOR_NAMES) // 3, len(COLOR_NAMES) % 3)
-        form.addRow("Colours", grid)  # type: ignore[arg-type]
+        form.addRow(tr("Colours"), grid)  # type: ignore[arg-type]
         self._paint_chips()
         return page
 
@@ -164,15 +175,15 @@ class SettingsDialog(QDialog):
         box.setRange(low, high)
         box.setSingleStep(0.5)
         box.setDecimals(1)
-        box.setSuffix(" px" if field != "font_size" else " pt")
+        box.setSuffix(tr(" px" if field != "font_size" else " pt"))
         box.setValue(getattr(self._style, field))
-        box.setAccessibleName(text)
+        box.setAccessibleName(tr(text))
         box.valueChanged.connect(lambda value: self._set(**{field: value}))
-        form.addRow(text, box)
+        form.addRow(tr(text), box)
         return box
 
     def _choose_colour(self, name: str) -> None:
-        chosen = QColorDialog.getColor(QColor.fromRgb(self._colour(name)), self, COLOR_NAMES[name])
+        chosen = QColorDialog.getColor(QColor.fromRgb(self._colour(name)), self, tr(COLOR_NAMES[name]))
         if chosen.isValid():
             self.set_colour(name, chosen.rgb() & 0xFFFFFF)
 
@@ -210,9 +221,9 @@ class SettingsDialog(QDialog):
         for row, place in enumerate(places):
             path = label(str(place.path), "soft", wrap=True)
             path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            path.setToolTip(place.hint)
+            path.setToolTip(tr(place.hint))
             show = button("Show")
-            show.setAccessibleName(f"Show the folder of {place.name}")
+            show.setAccessibleName(tr(f"Show the folder of {place.name}"))
             show.setEnabled(_nearest(place.path) is not None)
             show.clicked.connect(lambda _checked=False, where=place.path: _open_folder(where))
             for at, widget in enumerate((label(place.name), path, show)):
@@ -232,7 +243,7 @@ class SettingsDialog(QDialog):
 
     def _show_cache(self) -> None:
         if self._thumbnails is not None:
-            self.cache_size.setText(f"Thumbnails take {self._thumbnails.num_bytes() / 1e6:,.1f} MB.")
+            self.cache_size.setText(tr(f"Thumbnails take {self._thumbnails.num_bytes() / 1e6:,.1f} MB."))
 
     def _clear_thumbnails(self) -> None:
         if self._thumbnails is not None:

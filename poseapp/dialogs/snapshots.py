@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from poseapp.dialogs.parts import button, label
+from poseapp.i18n import tr
 from poseapp.project.snapshots import Snapshot, list_snapshots
 from poseapp.widgets.line_edit import LineEdit
 
@@ -29,18 +30,18 @@ class SnapshotsDialog(QDialog):
     def __init__(self, project: Path, read_only: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("snapshotsDialog")
-        self.setWindowTitle("Snapshots")
+        self.setWindowTitle(tr("Snapshots"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(560, 420)
         self._project, self._read_only = project, read_only
         self._snapshots: list[Snapshot] = []
         self.name = LineEdit()
-        self.name.setPlaceholderText("Name, such as: before the second round")
-        self.name.setAccessibleName("Name of the snapshot")
+        self.name.setPlaceholderText(tr("Name, such as: before the second round"))
+        self.name.setAccessibleName(tr("Name of the snapshot"))
         self.take_button = button("Take snapshot", primary=True)
         self.table = QTableWidget(0, 3)
-        self.table.setAccessibleName("Snapshots")
-        self.table.setHorizontalHeaderLabels(["Name", "Taken", "Size"])
+        self.table.setAccessibleName(tr("Snapshots"))
+        self.table.setHorizontalHeaderLabels([tr(head) for head in ["Name", "Taken", "Size"]])
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)

@@ -12,6 +12,7 @@ from engine.contract.errors import PoseError
 from engine.zoo import find_model
 from poseapp.dialogs.parts import button, label, sign_pixmap
 from poseapp.dialogs.training_series import TrainingSeries
+from poseapp.i18n import tr
 from poseapp.jobs.training import RunState, TrainingRun
 
 REDRAW_MS = 250
@@ -36,7 +37,7 @@ class TrainingMonitor(QDialog):
     def __init__(self, run: TrainingRun, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("trainingMonitor")
-        self.setWindowTitle(f"Training {run.plan.name}")
+        self.setWindowTitle(tr(f"Training {run.plan.name}"))
         self.run = run
         self.series = TrainingSeries()
         self._start_title = _title_of(run.plan.model)
@@ -129,8 +130,8 @@ class TrainingMonitor(QDialog):
         busy = fraction is None and not run.is_over
         self.bar.setRange(0, 0 if busy else 1000)
         self.bar.setValue(0 if fraction is None else round(fraction * 1000))
-        self.progress.setText(STATE_TEXTS.get(run.state) or self._progress_text())
-        self.about.setText(self._about_text())
+        self.progress.setText(tr(STATE_TEXTS.get(run.state) or self._progress_text()))
+        self.about.setText(tr(self._about_text()))
         for card, values in zip(self.cards, [*self.series.cards(), None, None, None], strict=False):
             card.show_values(values)
         self.plots.show_phase(phase)
@@ -173,7 +174,7 @@ class TrainingMonitor(QDialog):
         if over:
             kind = {RunState.DONE: "ok", RunState.CANCELLED: "warning"}.get(state, "error")
             self.outcome_sign.setPixmap(sign_pixmap(kind, self.palette(), self.devicePixelRatioF()))
-            self.outcome_text.setText(self.run.message)
+            self.outcome_text.setText(tr(self.run.message))
 
     @Slot(dict)
     def _on_event(self, event: dict[str, Any]) -> None:
@@ -236,5 +237,5 @@ class _Card(QFrame):
         self.setVisible(values is not None)
         if values is not None:
             for widget, text in zip((self.title, self.value, self.small), values, strict=True):
-                widget.setText(text)
+                widget.setText(tr(text))
             self.small.setVisible(bool(values[2]))

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from poseapp.dialogs.figures import card_words
 from poseapp.dialogs.parts import is_dark
 from poseapp.dialogs.training_series import Phase
+from poseapp.i18n import tr
 
 TRAIN_COLOURS = ("#1f6feb", "#6cb6ff")
 VAL_COLOURS = ("#b35900", "#ffb454")
@@ -40,7 +41,7 @@ class CurvePlot(QWidget):
         super().__init__(parent)
         self._curves: list[pg.PlotDataItem] = []
         self._keys: list[QLabel] = []
-        self.title = QLabel(title, self)
+        self.title = QLabel(tr(title), self)
         self.plot = pg.PlotWidget(self, axisItems={"bottom": CountAxis("bottom")})
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
@@ -54,7 +55,7 @@ class CurvePlot(QWidget):
         row.addWidget(self.title)
         row.addStretch(1)
         for text in curves:
-            key = QLabel(text, self)
+            key = QLabel(tr(text), self)
             row.addWidget(key)
             self._keys.append(key)
             self._curves.append(self.plot.plot([], [], antialias=True))
@@ -71,7 +72,7 @@ class CurvePlot(QWidget):
         self._keys[number].setVisible(len(x) > 0 and len(self._keys) > 1)
 
     def set_title(self, title: str) -> None:
-        self.title.setText(title)
+        self.title.setText(tr(title))
 
     def points(self, number: int) -> int:
         """How many points a curve has."""
@@ -96,7 +97,7 @@ class CurvePlot(QWidget):
             axis.setTextPen(faint)
             axis.setStyle(tickLength=-4, tickFont=self.font(), maxTickLevel=0)
         self.plot.setLabel(
-            "bottom", self._bottom, color=faint.name(), **{"font-size": f"{self.font().pointSizeF():.0f}pt"}
+            "bottom", tr(self._bottom), color=faint.name(), **{"font-size": f"{self.font().pointSizeF():.0f}pt"}
         )
         self.plot.showGrid(x=False, y=True, alpha=0.18)
         for number, (curve, key) in enumerate(zip(self._curves, self._keys, strict=True)):
@@ -142,4 +143,4 @@ class TrainingPlots(QWidget):
             self.figure.set_title(f"{title} (px)" if value.endswith("px") else title)
             self.figure.set_curve(0, *phase.figure_curve(name))
         else:
-            self.note.setText("The error will be drawn here after the first epoch.")
+            self.note.setText(tr("The error will be drawn here after the first epoch."))

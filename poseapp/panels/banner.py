@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from poseapp.i18n import tr
 from poseapp.session import Session
 
 
@@ -22,10 +23,10 @@ class ReadOnlyBanner(QFrame):
         self.setObjectName("readOnlyBanner")
         self.setProperty("role", "banner")
         self._session = session
-        self.words = QLabel("Read-only: this project is open in another window, or its folder cannot be written.")
+        self.words = QLabel(tr("Read-only: this project is open in another window, or its folder cannot be written."))
         self.words.setProperty("role", "warning")
         self.words.setWordWrap(True)
-        self.retry = QPushButton("Try to edit here")
+        self.retry = QPushButton(tr("Try to edit here"))
         self.retry.setAutoDefault(False)
         self.retry.clicked.connect(self.retry_requested)
         row = QHBoxLayout(self)

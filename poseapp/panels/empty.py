@@ -10,6 +10,7 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from poseapp.actions import BY_ID
+from poseapp.i18n import tr
 from poseapp.theme import Tokens
 from poseapp.widgets.icons import pixmap
 from resources import resource_path
@@ -29,9 +30,9 @@ class ChoiceButton(QPushButton):
     def __init__(self, text: str, tip: str) -> None:
         super().__init__()
         self.setProperty("role", "choice")
-        self.setAccessibleName(text)
-        self.setAccessibleDescription(tip)
-        self.sign, title, hint = QLabel(), QLabel(text), QLabel(tip)
+        self.setAccessibleName(tr(text))
+        self.setAccessibleDescription(tr(tip))
+        self.sign, title, hint = QLabel(), QLabel(tr(text)), QLabel(tr(tip))
         title.setProperty("role", "heading")
         hint.setProperty("role", "hint")
         words = QVBoxLayout()
@@ -74,10 +75,10 @@ class EmptyPage(QFrame):
         image.setDevicePixelRatio(2.0)
         picture.setPixmap(image)
         picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        title = QLabel("What shall we label?")
+        title = QLabel(tr("What shall we label?"))
         title.setProperty("role", "title")
         title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        hint = QLabel("Or drop pictures, a folder, a COCO file or a project anywhere in this window.")
+        hint = QLabel(tr("Or drop pictures, a folder, a COCO file or a project anywhere in this window."))
         hint.setProperty("role", "hint")
         hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         grid = QGridLayout()
@@ -117,7 +118,7 @@ class EmptyPage(QFrame):
             if line is not None:
                 line.deleteLater()
         if paths:
-            head = QLabel("Opened last")
+            head = QLabel(tr("Opened last"))
             head.setProperty("role", "hint")
             head.setContentsMargins(8, 0, 0, 4)
             self._recent.addWidget(head)
@@ -129,7 +130,7 @@ class EmptyPage(QFrame):
             )
             line.setText(words)
             line.setProperty("role", "flat")
-            line.setAccessibleName(f"Open {place.stem}")
+            line.setAccessibleName(tr(f"Open {place.stem}"))
             line.setToolTip(path)
             line.clicked.connect(lambda _checked=False, chosen=place: self.path_chosen.emit(chosen))
             self._recent.addWidget(line)

@@ -9,6 +9,7 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from poseapp.i18n import tr
 from poseapp.panels.filter_choices import LABELS, POINTS, STATES, WHEN, FilterChoices, Names
 from poseapp.project.query import FrameQuery, Sort
 from poseapp.session import Session
@@ -41,9 +42,9 @@ class FilterBar(QWidget):
         self.query = FrameQuery()
         self._names = Names({}, {}, ())
         self.search = LineEdit()
-        self.search.setPlaceholderText("Find by name")
+        self.search.setPlaceholderText(tr("Find by name"))
         self.search.setClearButtonEnabled(True)
-        self.search.setAccessibleName("Find images by name")
+        self.search.setAccessibleName(tr("Find images by name"))
         self.more = _button("Choose which images are listed")
         self.order = _button("Order of the images")
         self.order.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -85,14 +86,14 @@ class FilterBar(QWidget):
         group = QActionGroup(menu)
         self.orders: dict[Sort, QAction] = {}
         for sort, text in SORTS.items():
-            action = menu.addAction(text)
+            action = menu.addAction(tr(text))
             action.setCheckable(True)
             group.addAction(action)
             action.triggered.connect(lambda _checked=False, chosen=sort: self._sort(chosen))
             self.orders[sort] = action
         self.orders[Sort.NUMBER].setChecked(True)
         menu.addSeparator()
-        self.backwards = menu.addAction("Backwards")
+        self.backwards = menu.addAction(tr("Backwards"))
         self.backwards.setCheckable(True)
         self.backwards.triggered.connect(lambda: self._sort(self.query.sort))
         return menu
@@ -116,7 +117,7 @@ class FilterBar(QWidget):
 
     def set_count(self, shown: int, of: int) -> None:
         """How many images are listed; told only where some are left out."""
-        self.count.setText(f"{shown:,} of {of:,}")
+        self.count.setText(tr(f"{shown:,} of {of:,}"))
 
     def clear(self) -> None:
         """No conditions, no words; the order stays."""
@@ -169,9 +170,9 @@ class FilterBar(QWidget):
     def _chip(self, text: str, without: FrameQuery) -> QToolButton:
         chip = QToolButton(self.strip)
         chip.setProperty("role", "chip")
-        chip.setText(f"{text}  ×")
-        chip.setAccessibleName(f"Remove condition: {text}")
-        chip.setToolTip("Remove this condition")
+        chip.setText(tr(f"{text}  ×"))
+        chip.setAccessibleName(tr(f"Remove condition: {text}"))
+        chip.setToolTip(tr("Remove this condition"))
         chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         chip.clicked.connect(lambda: self.set_query(without))
         return chip
@@ -207,8 +208,8 @@ def chips_of(query: FrameQuery, names: Names) -> Iterator[tuple[str, FrameQuery]
 
 def _button(tip: str) -> QToolButton:
     made = QToolButton()
-    made.setToolTip(tip)
-    made.setAccessibleName(tip)
+    made.setToolTip(tr(tip))
+    made.setAccessibleName(tr(tip))
     made.setIconSize(QSize(18, 18))
     made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return made

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from poseapp.i18n import tr
 from poseapp.project.query import FrameQuery, Labels, Points
 from poseapp.project.store import ProjectStore
 
@@ -85,13 +86,13 @@ class FilterChoices(QFrame):
         form.setVerticalSpacing(8)
         for name, title in (("labels", "Poses"), ("category", "Kind"), ("media", "Folder")):
             self._add(form, name, title)
-        form.addRow("Lowest score", self._score_row())
+        form.addRow(tr("Lowest score"), self._score_row())
         for name, title in (("points", "Points"), ("track", "Track")):
             self._add(form, name, title)
         for name, (title, _, _) in STATES.items():
             self._add(form, name, title)
         self._add(form, "changed_since", "Changed")
-        self.clear_button = QPushButton("Clear all")
+        self.clear_button = QPushButton(tr("Clear all"))
         self.clear_button.setAutoDefault(False)
         self.clear_button.clicked.connect(self.clear)
         form.addRow("", self.clear_button)
@@ -101,11 +102,11 @@ class FilterChoices(QFrame):
 
     def _add(self, form: QFormLayout, name: str, title: str) -> None:
         combo = QComboBox()
-        combo.setAccessibleName(title)
+        combo.setAccessibleName(tr(title))
         combo.setMinimumWidth(190)
         combo.currentIndexChanged.connect(self._tell)
         self.combos[name] = combo
-        form.addRow(title, combo)
+        form.addRow(tr(title), combo)
 
     def _score_row(self) -> QWidget:
         self.low, self.high = QDoubleSpinBox(), QDoubleSpinBox()
@@ -116,10 +117,10 @@ class FilterChoices(QFrame):
             box.setRange(0.0, 1.0)
             box.setSingleStep(0.05)
             box.setValue(value)
-            box.setAccessibleName(name)
+            box.setAccessibleName(tr(name))
             box.valueChanged.connect(self._tell)
         line.addWidget(self.low)
-        line.addWidget(QLabel("to"))
+        line.addWidget(QLabel(tr("to")))
         line.addWidget(self.high)
         return row
 
@@ -225,8 +226,8 @@ class FilterChoices(QFrame):
 
 def _offer(combo: QComboBox, offer: dict[Any, str], chosen: Any) -> None:
     combo.clear()
-    combo.addItem(ANY, None)
+    combo.addItem(tr(ANY), None)
     for value, text in offer.items():
-        combo.addItem(text, value)
+        combo.addItem(tr(text), value)
         if value == chosen and type(value) is type(chosen):
             combo.setCurrentIndex(combo.count() - 1)

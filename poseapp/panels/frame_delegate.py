@@ -10,6 +10,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QS
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
 from poseapp.project.model import Frame, FrameCounts, FrameKey
 from poseapp.session import Session
@@ -117,11 +118,11 @@ class FrameDelegate(QStyledItemDelegate):
             x += 24 + painter.fontMetrics().horizontalAdvance(words)
         if problem:
             painter.setPen(QColor(colours.warning))
-            painter.drawText(line.adjusted(x - line.left(), 0, 0, 0), int(Qt.AlignmentFlag.AlignVCenter), problem)
+            painter.drawText(line.adjusted(x - line.left(), 0, 0, 0), int(Qt.AlignmentFlag.AlignVCenter), tr(problem))
         elif not labelled and not predicted:
             painter.setPen(QColor(colours.text_faint))
             painter.drawText(
-                line, int(Qt.AlignmentFlag.AlignVCenter), "nothing here" if frame.state.negative else "no poses yet"
+                line, int(Qt.AlignmentFlag.AlignVCenter), tr("nothing here" if frame.state.negative else "no poses yet")
             )
         right = line.right()
         ratio = painter.device().devicePixelRatioF()

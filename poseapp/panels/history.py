@@ -10,6 +10,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QColor, QShowEvent
 from PySide6.QtWidgets import QHeaderView, QTableView, QVBoxLayout, QWidget
 
+from poseapp.i18n import tr
 from poseapp.project.model import Step
 from poseapp.session import Session
 from poseapp.theme import Tokens
@@ -59,14 +60,14 @@ class HistoryModel(QAbstractListModel):
         if role not in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
             return None
         if row == 0:
-            return "As opened first" if role == Qt.ItemDataRole.DisplayRole else None
+            return tr("As opened first") if role == Qt.ItemDataRole.DisplayRole else None
         step = self.step(row)
         if step is None:
             return None
         when = datetime.fromtimestamp(step.time)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{when:%Y-%m-%d %H:%M:%S}   {step.text}"
-        return f"{when:%H:%M}   {step.text}"
+            return f"{when:%Y-%m-%d %H:%M:%S}   {tr(step.text)}"
+        return f"{when:%H:%M}   {tr(step.text)}"
 
 
 class HistoryPanel(QWidget):
@@ -127,7 +128,7 @@ class HistoryPanel(QWidget):
 def _steps_view() -> QTableView:
     """A table of one column: unlike a list view it asks nothing of rows out of sight."""
     view = QTableView()
-    view.setAccessibleName("History")
+    view.setAccessibleName(tr("History"))
     view.setShowGrid(False)
     view.setTabKeyNavigation(False)
     view.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)

@@ -17,6 +17,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QIcon, QMouseEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QMenu, QStackedLayout, QTreeView, QVBoxLayout, QWidget
 
+from poseapp.i18n import tr
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Instance, State
 from poseapp.session import PointRef, Session
 from poseapp.theme import Tokens
@@ -115,7 +116,7 @@ class InstanceModel(QAbstractItemModel):
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return ("Pose", "Visibility", "Score")[section]
+            return tr(("Pose", "Visibility", "Score")[section])
         if role == Qt.ItemDataRole.TextAlignmentRole and section == 2:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -165,18 +166,18 @@ class InstanceModel(QAbstractItemModel):
         if node.point >= 0:
             return self._session.schema_of(node.instance).names[node.point].replace("_", " ")
         if node.part:
-            return node.part.replace("_", " ").capitalize()
+            return tr(node.part.replace("_", " ").capitalize())
         category = next((c.name for c in self._session.categories() if c.id == node.instance.category), "pose")
         return f"{node.row + 1}  {category}"
 
     def _visibility(self, node: Node) -> str:
         if node.point >= 0:
-            return VISIBILITY_NAMES[int(node.instance.visibility[node.point])]
+            return tr(VISIBILITY_NAMES[int(node.instance.visibility[node.point])])
         points = [n.point for n in _points(node)]
         seen = sum(int(node.instance.visibility[p] > 0) for p in points)
         if seen == 0 and node.parent is None and node.instance.box is not None:
-            return "box only"
-        return f"{seen} of {len(points)}"
+            return tr("box only")
+        return tr(f"{seen} of {len(points)}")
 
     @staticmethod
     def _score(node: Node) -> str:
@@ -232,7 +233,7 @@ class InstancesPanel(QWidget):
         self.model = InstanceModel(session, colours, self)
         self.tree = PoseTree()
         self.tree.setModel(self.model)
-        self.tree.setAccessibleName("Poses of this image")
+        self.tree.setAccessibleName(tr("Poses of this image"))
         self.tree.setSelectionMode(QTreeView.SelectionMode.ExtendedSelection)
         self.tree.setUniformRowHeights(True)
         self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -246,7 +247,7 @@ class InstancesPanel(QWidget):
         header.resizeSection(1, 104)
         header.resizeSection(2, 54)
         self.hint = QLabel(
-            "No poses in this image.\n\nCtrl+R lets the model find them,\nN draws a box, P places points."
+            tr("No poses in this image.\n\nCtrl+R lets the model find them,\nN draws a box, P places points.")
         )
         self.hint.setProperty("role", "hint")
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -330,6 +331,6 @@ class InstancesPanel(QWidget):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for value, name in VISIBILITY_NAMES.items():
-            action = menu.addAction(self.model.sign(value), name.capitalize())
+            action = menu.addAction(self.model.sign(value), tr(name.capitalize()))
             action.triggered.connect(lambda _checked=False, v=value: self.visibility_requested.emit(points, v))
         menu.popup(self.tree.viewport().mapToGlobal(place))

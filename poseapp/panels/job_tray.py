@@ -9,6 +9,7 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QWidget
 
+from poseapp.i18n import tr
 from poseapp.jobs.job import Progress, say_duration, say_rate
 from poseapp.jobs.runner import JobRunner
 from poseapp.jobs.training import RunState, TrainingRun
@@ -66,8 +67,8 @@ class JobTray(QWidget):
         self.detail = QLabel(self)
         self.detail.setProperty("role", "hint")
         self.button = QToolButton(self)
-        self.button.setText("Cancel")
-        self.button.setToolTip("Stop this; what is done so far is kept")
+        self.button.setText(tr("Cancel"))
+        self.button.setToolTip(tr("Stop this; what is done so far is kept"))
         self.button.setAutoRaise(True)
         self.button.clicked.connect(self._cancel)
         self.text.clicked.connect(self._open)
@@ -99,9 +100,9 @@ class JobTray(QWidget):
         self.bar.setRange(0, 0 if first.fraction is None else 1000)
         if first.fraction is not None:
             self.bar.setValue(round(first.fraction * 1000))
-        self.detail.setText("stopping …" if first.stopping else first.detail)
+        self.detail.setText(tr("stopping …" if first.stopping else first.detail))
         self.button.setEnabled(not first.stopping)
-        self.setToolTip("\n".join(f"{e.text}: {e.detail}" if e.detail else e.text for e in entries))
+        self.setToolTip(tr("\n".join(f"{e.text}: {e.detail}" if e.detail else e.text for e in entries)))
         self.show()
         if not self._clock.isActive():
             self._clock.start()
@@ -202,7 +203,7 @@ class _ElidedLabel(QLabel):
         self.setMinimumWidth(60)
 
     def set_text(self, text: str, *, clickable: bool) -> None:
-        self._full, self._clickable = text, clickable
+        self._full, self._clickable = tr(text), clickable
         self.setCursor(Qt.CursorShape.PointingHandCursor if clickable else Qt.CursorShape.ArrowCursor)
         self.updateGeometry()
         self._elide()

@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QStackedLayout, QTableView, QVBoxLayout, QWidget
 
+from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
 from poseapp.panels.filter_bar import FilterBar
 from poseapp.panels.frame_delegate import COUNTS_ROLE, FRAME_ROLE, ROW_HEIGHT, FrameDelegate
@@ -74,8 +75,8 @@ class FrameModel(QAbstractListModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             why = self._loader.problem(key, store.frame_path(key))
             size = f"{frame.width} x {frame.height}" if frame.width else ""
-            return "\n".join(part for part in (frame.name, size, why) if part)
-        return f"{frame.name}, {_summary(store.frame_counts(key))}"
+            return "\n".join(part for part in (frame.name, size, tr(why or "")) if part)
+        return f"{frame.name}, {tr(_summary(store.frame_counts(key)))}"
 
 
 _ROLES = (
@@ -98,7 +99,7 @@ def _summary(counts: FrameCounts) -> str:
 def _rows_view() -> QTableView:
     """A table of one column: unlike a list view it asks nothing of rows out of sight, however many there are."""
     view = QTableView()
-    view.setAccessibleName("Images")
+    view.setAccessibleName(tr("Images"))
     view.setMouseTracking(True)
     view.setShowGrid(False)
     view.setTabKeyNavigation(False)
@@ -136,10 +137,10 @@ class MediaList(QWidget):
         self.view.setItemDelegate(self.delegate)
         # Before this panel's own connections: of a new project the bar forgets the old conditions first.
         self.filter = FilterBar(session, colours)
-        self.hint = QLabel("No image fits these conditions.")
+        self.hint = QLabel(tr("No image fits these conditions."))
         self.hint.setProperty("role", "hint")
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.show_all = QPushButton("Show all images")
+        self.show_all = QPushButton(tr("Show all images"))
         nothing = QWidget()
         words = QVBoxLayout(nothing)
         words.addStretch(1)

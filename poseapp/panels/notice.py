@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from poseapp.i18n import tr
 from poseapp.theme import Tokens
 from poseapp.widgets.icons import pixmap
 
@@ -25,14 +26,14 @@ class CanvasNotice(QFrame):
         super().__init__(host)
         self.setObjectName("canvasNotice")
         self.setProperty("role", "toast")
-        self.sign, self.title, self.why = QLabel(), QLabel("This picture cannot be shown"), QLabel()
+        self.sign, self.title, self.why = QLabel(), QLabel(tr("This picture cannot be shown")), QLabel()
         self.title.setProperty("role", "heading")
         self.why.setProperty("role", "hint")
         self.why.setWordWrap(True)
         self.why.setTextFormat(Qt.TextFormat.PlainText)
         self.why.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.why.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.retry = QPushButton("Try again")
+        self.retry = QPushButton(tr("Try again"))
         self.retry.setAutoDefault(False)
         self.retry.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.retry.clicked.connect(self.retry_requested)
@@ -54,8 +55,8 @@ class CanvasNotice(QFrame):
 
     def tell(self, why: str) -> None:
         """Show a reason, or with "" nothing."""
-        self.why.setText(why)
-        self.setAccessibleName(f"{self.title.text()}: {why}")
+        self.why.setText(tr(why))
+        self.setAccessibleName(tr(f"{self.title.text()}: {why}"))
         self.setVisible(bool(why))
         self._place()
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QStackedLayout, QTableView, QVBoxLayout, QWidget
 
+from poseapp.i18n import tr
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.model import FrameKey
 from poseapp.session import Session
@@ -43,7 +44,7 @@ class QueueModel(QAbstractTableModel):
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return self.HEAD[section]
+            return tr(self.HEAD[section])
         if role == Qt.ItemDataRole.TextAlignmentRole and section:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -79,7 +80,7 @@ class ReviewPanel(QWidget):
         self.model = QueueModel(session, self)
         self.view = QTableView()
         self.view.setModel(self.model)
-        self.view.setAccessibleName("Review queue")
+        self.view.setAccessibleName(tr("Review queue"))
         self.view.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
         self.view.setSelectionMode(QTableView.SelectionMode.SingleSelection)
         self.view.setShowGrid(False)
@@ -94,7 +95,7 @@ class ReviewPanel(QWidget):
         header.resizeSection(2, 64)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.hint = QLabel(
-            "Nothing to review.\n\nPredictions wait here,\nthe least certain first.\nSpace goes to the next one."
+            tr("Nothing to review.\n\nPredictions wait here,\nthe least certain first.\nSpace goes to the next one.")
         )
         self.hint.setProperty("role", "hint")
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)

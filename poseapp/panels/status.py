@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QLabel, QStatusBar, QToolButton
 
 from engine.contract.errors import PoseError
 from engine.zoo import find_model
+from poseapp.i18n import tr
 from poseapp.panels.job_tray import JobTray
 from poseapp.session import Session
 
@@ -27,8 +28,8 @@ class StatusLine(QObject):
         self.place.setTextFormat(Qt.TextFormat.PlainText)
         self.model = QToolButton()
         self.model.setProperty("role", "status")
-        self.model.setAccessibleName("Model in use")
-        self.model.setToolTip("The model that Run uses. Click to choose another.")
+        self.model.setAccessibleName(tr("Model in use"))
+        self.model.setToolTip(tr("The model that Run uses. Click to choose another."))
         bar.addWidget(self.place)
         bar.addPermanentWidget(tray)
         bar.addPermanentWidget(self.model)
@@ -44,13 +45,13 @@ class StatusLine(QObject):
             return
         size = f"   {info.width} × {info.height}" if info.width else ""
         count = len(self._session.frames)
-        self.place.setText(f"{info.name}{size}   {self._session.position() + 1:,} of {count:,}")
+        self.place.setText(tr(f"{info.name}{size}   {self._session.position() + 1:,} of {count:,}"))
 
     def show_saved(self) -> None:
         if self._session.store is None:
             self.saved.setText("")
         else:
-            self.saved.setText("Read only" if self._session.read_only else "All changes saved")
+            self.saved.setText(tr("Read only" if self._session.read_only else "All changes saved"))
 
     def show_model(self, model: str, device: str) -> None:
         """``device`` is "" until a model has been loaded."""
@@ -60,4 +61,4 @@ class StatusLine(QObject):
                 self._title = find_model(model).title
             except PoseError:
                 self._title = f"{model} (not found)"
-        self.model.setText(f"{self._title}  ·  {device}" if device else self._title)
+        self.model.setText(tr(f"{self._title}  ·  {device}" if device else self._title))

@@ -7,6 +7,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPixmap, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from poseapp.i18n import tr
 from poseapp.project.model import Change
 from poseapp.session import Session
 from poseapp.theme import Tokens
@@ -29,7 +30,7 @@ class Timeline(QWidget):
     def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("timeline")
-        self.setAccessibleName("Timeline")
+        self.setAccessibleName(tr("Timeline"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(2 * TOP + len(ROWS) * ROW)
         self.setMouseTracking(True)
@@ -131,7 +132,7 @@ class Timeline(QWidget):
         painter.setPen(QColor(self._colours.text_soft))
         text = QRectF(span.right() + 8, TOP, RIGHT - 12, len(ROWS) * ROW)
         painter.drawText(
-            text, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), f"{place + 1:,}\nof {count:,}"
+            text, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), tr(f"{place + 1:,}\nof {count:,}")
         )
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -144,7 +145,7 @@ class Timeline(QWidget):
         place = self._place(event.position().x())
         if place is not None and self._session.store is not None:
             name = self._session.store.frame(self._session.frames[place]).name
-            QToolTip.showText(event.globalPosition().toPoint(), f"{place + 1}  {name}", self)
+            QToolTip.showText(event.globalPosition().toPoint(), tr(f"{place + 1}  {name}"), self)
 
     def _go(self, x: float) -> None:
         place = self._place(x)

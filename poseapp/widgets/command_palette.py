@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from poseapp.i18n import tr
 from poseapp.widgets.line_edit import LineEdit
 
 WIDTH, ROWS, ROW_HEIGHT = 560, 10, 34
@@ -88,10 +89,10 @@ class CommandPalette(QFrame):
         self.setProperty("role", "palette")
         self._host, self._actions = host, actions
         self.line = LineEdit()
-        self.line.setPlaceholderText("Find a command")
-        self.line.setAccessibleName("Find a command")
+        self.line.setPlaceholderText(tr("Find a command"))
+        self.line.setAccessibleName(tr("Find a command"))
         self.list = QListWidget()
-        self.list.setAccessibleName("Commands")
+        self.list.setAccessibleName(tr("Commands"))
         self.list.setItemDelegate(CommandDelegate(self.list))
         self.list.setUniformItemSizes(True)
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -123,6 +124,8 @@ class CommandPalette(QFrame):
         for place, (menu, action) in enumerate(self._actions()):
             text = action.text().replace("&", "")
             fit = rank(query, text)
+            if fit is None and action.property("english"):
+                fit = rank(query, str(action.property("english")))
             if fit is None and menu:
                 fit = None if rank(query, f"{menu} {text}") is None else 5
             if fit is not None:

@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from poseapp.actions import ACTIONS, MENUS
+from poseapp.i18n import tr
 from poseapp.keymap import Keymap, default_keymap
 
 MOUSE = (
@@ -33,7 +34,7 @@ class KeysSheet(QDialog):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setObjectName("keysSheet")
-        self.setWindowTitle("Keyboard shortcuts")
+        self.setWindowTitle(tr("Keyboard shortcuts"))
         self._filled = False
         self._keymap: Keymap = default_keymap()
         self._area = QScrollArea()
@@ -98,11 +99,11 @@ def _table(title: str, rows: list[tuple[str, str]]) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(16)
     grid.setVerticalSpacing(4)
-    head = QLabel(title)
+    head = QLabel(tr(title))
     head.setProperty("role", "heading")
     grid.addWidget(head, 0, 0, 1, 2)
     for place, (text, keys) in enumerate(rows, 1):
-        words, sign = QLabel(text), QLabel(keys)
+        words, sign = QLabel(tr(text)), QLabel(keys)
         words.setProperty("role", "soft")
         sign.setProperty("role", "value")
         sign.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

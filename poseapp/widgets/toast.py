@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
+from poseapp.i18n import tr
 from poseapp.theme import Tokens
 from poseapp.widgets.icons import icon, pixmap
 
@@ -24,7 +25,7 @@ class Toast(QFrame):
         super().__init__(parent)
         self.text, self.kind = text, kind
         self.setProperty("role", "toast")
-        self.setAccessibleName(text)
+        self.setAccessibleName(tr(text))
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 10, 8, 10)
         row.setSpacing(10)
@@ -32,13 +33,13 @@ class Toast(QFrame):
         sign_name = {"good": "check"}.get(kind, kind)
         colour = {"good": colours.good, "warning": colours.warning, "error": colours.error}.get(kind, colours.accent)
         sign.setPixmap(pixmap(sign_name, colour, 18, self.devicePixelRatioF()))
-        words = QLabel(text)
+        words = QLabel(tr(text))
         words.setWordWrap(True)
         words.setTextFormat(Qt.TextFormat.PlainText)
         words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         close = QToolButton()
         close.setIcon(icon("close", colours))
-        close.setAccessibleName("Close message")
+        close.setAccessibleName(tr("Close message"))
         close.clicked.connect(lambda: parent.remove(self))
         row.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(words, 1)

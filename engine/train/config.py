@@ -308,8 +308,13 @@ def check(config: TrainConfig, *, where: object = None) -> None:
 
 def write_config(config: TrainConfig, path: Path) -> None:
     """Write all entries as TOML, atomically."""
+    write_atomically(path, config_text(config).encode("utf-8"))
+
+
+def config_text(config: TrainConfig) -> str:
+    """All entries as TOML."""
     lines = ["# Everything this run was told or chose; run it again with --config THIS_FILE.", ""]
-    write_atomically(path, "\n".join(lines + _toml(msgspec.to_builtins(config))).encode("utf-8"))
+    return "\n".join(lines + _toml(msgspec.to_builtins(config)))
 
 
 def _toml(data: dict[str, Any], prefix: str = "") -> list[str]:

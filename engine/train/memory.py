@@ -23,7 +23,7 @@ LARGEST_BATCH = 512
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of a training step: ``fixed`` for weights, gradients and the optimiser, ``sample`` for each of the batch."""
+    """Bytes of a training step: ``fixed`` for weights, gradients and the optimiser, ``sample`` for each sample."""
 
     fixed: int
     sample: int
@@ -54,7 +54,8 @@ def step_memory(
 
 
 def _kept(network: nn.Module, input_size: tuple[int, int], batch: int) -> int:
-    shadow = copy.deepcopy(network).to("meta").train()
+    on_meta = all(p.is_meta for p in network.parameters())
+    shadow = (network if on_meta else copy.deepcopy(network).to("meta")).train()
     # Tensors on the meta device have no address to know them by: they are told apart as objects.
     seen: dict[int, Tensor] = {}
     own = {id(p) for p in shadow.parameters()}

@@ -10,7 +10,8 @@ import numpy as np
 from engine.contract.errors import PoseError, TrainingError
 from engine.contract.schema import Schema
 from engine.train.config import TrainConfig, check
-from engine.train.instances import TrainingSet, read_training_set, split
+from engine.train.instances import TrainingSet, joined, read_extra_set, read_training_set, split
+from engine.train.recipe import is_missing_extra, points_of
 from engine.zoo import find_model
 
 FEW, ADVISED = 5, 20
@@ -54,8 +55,11 @@ def preflight(config: TrainConfig, fresh_models: tuple[str, ...] = ("resnet50", 
             raise TrainingError(f"{config.detector!r} is a pose model; choose a detector to start from")
         if not config.train:
             raise TrainingError("there is nothing to train on: name a COCO file with --train")
-        data = read_training_set(config.train, config.images, config.schema, config.box_margin)
-        train, val = _sets(config, data)
+        schema, kind = points_of(config)
+        data = read_training_set(config.train, config.images, schema, config.box_margin, kind)
+        train, val = _sets(config, data, kind)
+        if config.extra:
+            train = joined(train, read_extra_set(config.extra, config.extra_images, data, config.box_margin))
     except PoseError as error:
         found.errors.append(str(error))
         return found
@@ -67,13 +71,15 @@ def preflight(config: TrainConfig, fresh_models: tuple[str, ...] = ("resnet50", 
     found.errors += _missing_images(train, "train") + ([] if val is None else _missing_images(val, "val"))
     found.errors += _nothing_labelled(train)
     found.warnings += _thin_data(train, val, found.labelled)
+    if is_missing_extra(config):
+        found.warnings.append("This recipe trains on AI Challenger beside COCO; give its annotations with --extra.")
     return found
 
 
-def _sets(config: TrainConfig, data: TrainingSet) -> tuple[TrainingSet, TrainingSet | None]:
+def _sets(config: TrainConfig, data: TrainingSet, kind: str) -> tuple[TrainingSet, TrainingSet | None]:
     if not config.val:
         return split(data, config.val_fraction, config.seed)
-    val = read_training_set(config.val, config.val_images or config.images, data.schema, config.box_margin)
+    val = read_training_set(config.val, config.val_images or config.images, data.schema, config.box_margin, kind)
     if not val.instances:
         raise TrainingError("no annotation has a labelled point", where=config.val)
     if val.categories != data.categories:

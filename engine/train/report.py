@@ -6,12 +6,21 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 Progress = Literal["bar", "json", "none"]
+
+
+class Listener(Protocol):
+    """Takes events, until it is closed."""
+
+    def __call__(self, record: Mapping[str, Any], /) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Reporter:
@@ -24,7 +33,7 @@ class Reporter:
         self._progress = progress
         self._log = log
         self._bar: tqdm | None = None
-        self._started = time.time()
+        self._board: Listener | None = None
 
     def __call__(self, event: str, **values: Any) -> None:
         record = {"event": event, **{key: _plain(value) for key, value in values.items()}}
@@ -33,6 +42,8 @@ class Reporter:
             sys.stdout.flush()
         elif self._progress == "bar":
             self._draw(record)
+        if self._board is not None:
+            self._board(record)
         if event != "step" and self._log is not None:
             record["time"] = round(time.time(), 3)
             with self._log.open("a", encoding="utf-8") as file:
@@ -42,8 +53,18 @@ class Reporter:
         """From now on every event but the single steps is also appended to this file."""
         self._log = log
 
+    def show_on(self, board: Listener) -> None:
+        """From now on this is given every event too; it is closed with the reporter."""
+        self._board = board
+
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bar away, and close what listens."""
+        if self._board is not None:
+            self._board.close()
+            self._board = None
+        self._close_bar()
+
+    def _close_bar(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -51,7 +72,7 @@ class Reporter:
     def _draw(self, record: dict[str, Any]) -> None:
         event = record["event"]
         if event == "start":
-            self.close()
+            self._close_bar()
             total = record["epochs"] * record["steps_per_epoch"]
             self._bar = tqdm(total=total, desc=record["what"], unit="step", dynamic_ncols=True, file=sys.stderr)
         elif event == "step" and self._bar is not None:
@@ -66,7 +87,7 @@ class Reporter:
                 file=sys.stderr,
             )
         elif event in ("done", "error"):
-            self.close()
+            self._close_bar()
             sys.stderr.write(_last_words(record) + "\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +15,52 @@ from torch import nn
 
 from engine.checkpoint import load_checkpoint, save_checkpoint
 from engine.checkpoint_info import CheckpointInfo
-from engine.contract.errors import TrainingError
+from engine.cli import BAD_INPUT
+from engine.contract.errors import PoseError, TrainingError
+from engine.contract.schema import Schema
 from engine.detector import Detector
 from engine.device import pick_device
+from engine.evaluate_model import LABELLED_BOXES, Conditions
+from engine.networks import build
 from engine.train import config as defaults
 from engine.train import detector as boxes
 from engine.train import pose as poses
 from engine.train.augment import rotation_for
-from engine.train.config import CONFIG_FILE, PhaseConfig, TrainConfig, write_config
+from engine.train.board import Board
+from engine.train.config import AUTO_BATCH, CONFIG_FILE, PhaseConfig, TrainConfig, write_config
 from engine.train.dataset import ImageCache
+from engine.train.distributed import World
 from engine.train.files import write_atomically
 from engine.train.instances import TrainingSet
-from engine.train.loop import Outcome, Trainer
+from engine.train.loop import Outcome, Trainer, autocast_type
+from engine.train.memory import StepMemory, free_memory, step_memory
 from engine.train.order import choose_epochs
 from engine.train.phase import Phase
 from engine.train.preflight import preflight
+from engine.train.recipe import find_recipe
 from engine.train.report import Reporter
-from engine.train.start import DEFAULT_LEARNING_RATE, LEARNING_RATES, detector_start, knows_category, pose_start
+from engine.train.sizes import with_sizes
+from engine.train.start import (
+    DEFAULT_LEARNING_RATE,
+    LEARNING_RATES,
+    detector_start,
+    knows_category,
+    pose_start,
+    recipe_start,
+)
 from engine.train.stop import StopRequest
-from engine.zoo import find_model
+from engine.train.topdown import TopDownPhase
+from engine.train.topdown_dataset import as_published
+from engine.train.topdown_validation import Protocol, for_other_points
+from engine.zoo import ModelEntry, find_model
 
 log = logging.getLogger(__name__)
 
 LOG_FILE = "log.jsonl"
-GPU_WORKERS = 4
+BOARD_FOLDER = "tensorboard"
+GPU_WORKERS = 8
+VALIDATION_BATCH = 32
+PATHS = ("train", "images", "extra", "extra_images", "val", "val_images", "val_boxes", "out")
 PERSON = ("person",)
 
 
@@ -54,11 +77,13 @@ class _Run:
     report: Reporter
     stop: StopRequest
     resume: bool
+    world: World
 
     def trainer(self, phase: Phase, start: str) -> Trainer:
         workers = self.config.workers
         if workers < 0:
-            workers = 0 if self.device.type == "cpu" else GPU_WORKERS
+            cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+            workers = 0 if self.device.type == "cpu" else max(1, min(GPU_WORKERS, cores))
         return Trainer(
             phase,
             seed=self.config.seed,
@@ -67,37 +92,102 @@ class _Run:
             report=self.report,
             stop=self.stop,
             provenance=_provenance(self.config, phase, start),
+            world=self.world,
         )
 
+    def record(self) -> None:
+        """Write the configuration with what was chosen so far."""
+        if self.world.is_main:
+            write_config(self.config, self.out / CONFIG_FILE)
 
-def run_training(config: TrainConfig, report: Reporter, *, resume: bool = False) -> Outcome:
+
+def run_training(config: TrainConfig, report: Reporter, *, resume: bool = False, world: World | None = None) -> Outcome:
     """Train what ``config`` asks for into ``config.out``; see ``python -m engine.train --help``.
 
+    Args:
+        world: the processes that train together, as yet unconnected; None = this one alone. All have the same
+            ``config`` and see the same folders.
+
     Raises:
-        PoseError: bad input; the message names the file and the record.
+        PoseError: bad input; the message names the file and the record. Or another process is gone.
+        SystemExit: as the first process tells the reason already.
     """
+    world = world or World()
+    device = _device(config, world)
+    world.start(device, config.silence)
+    try:
+        return _run(config, report, resume, world, device)
+    except PoseError as error:
+        world.tell_failure(error)
+        if world.is_told_by_main():
+            raise SystemExit(BAD_INPUT) from None
+        raise
+    finally:
+        world.stop()
+
+
+def _device(config: TrainConfig, world: World) -> torch.device:
+    """Where this process trains: each has a graphics card of its own."""
     device = pick_device(config.device)
+    if device.type != "cuda":
+        return device
+    if world.size > 1:
+        device = pick_device(f"cuda:{world.local_rank}")
+    torch.cuda.set_device(device)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = not config.deterministic  # all batches have one size
+    return device
+
+
+def _run(config: TrainConfig, report: Reporter, resume: bool, world: World, device: torch.device) -> Outcome:
     found = preflight(config)
     if found.errors or found.train is None:
         raise TrainingError(found.errors[0])
-    for warning in found.warnings:
-        log.warning("%s", warning)
+    if world.is_main:
+        for warning in found.warnings:
+            log.warning("%s", warning)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     config = _resolved(config)
     # Whatever can be wrong with the start is found before anything of an earlier run is taken away.
-    start = None if config.what == "detector" else pose_start(config.model, config.weights, found.train.schema)
+    start = None
+    if config.what != "detector":
+        start = _pose_start(config, found.train.schema)
+        config.pose = with_sizes(config.pose, world.size, *_memory(config, start[1], device))
+    config.detect = with_sizes(config.detect, world.size, None, None)
     out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        _clear(out)
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True  # all batches have one size
-    report.log_to(out / LOG_FILE)
+    if world.is_main:
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            _clear(out)
+        report.log_to(out / LOG_FILE)
+        if config.tensorboard:
+            report.show_on(Board(out / BOARD_FOLDER))
+    world.barrier()
     with StopRequest(out) as stop:
-        run = _Run(config, start, found.train, found.val, out, device, report, stop, resume)
-        return _train(run)
+        return _train(_Run(config, start, found.train, found.val, out, device, report, stop, resume, world))
+
+
+def _pose_start(config: TrainConfig, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+    if config.recipe and config.model == config.recipe:
+        return recipe_start(find_recipe(config.recipe), config.weights, schema)
+    return pose_start(config.model, config.weights, schema)
+
+
+def _memory(
+    config: TrainConfig, info: CheckpointInfo, device: torch.device
+) -> tuple[StepMemory | None, int | None]:  # fmt: skip
+    """What a step of the pose network needs, where that is asked for or may be much; and what there is."""
+    phase = config.pose
+    if phase.batch != AUTO_BATCH and not phase.topdown.enabled:
+        return None, None
+    with torch.device("meta"):
+        network = build(info.architecture, info.arguments)
+    half = autocast_type(phase.precision, device) != torch.float32
+    return step_memory(network, info.input_size, half=half, mean=bool(phase.ema)), free_memory(device)
 
 
 def _train(run: _Run) -> Outcome:
@@ -106,13 +196,13 @@ def _train(run: _Run) -> Outcome:
     if not what:
         what = "both" if _needs_detector(run) else "pose"
         config.what = what  # recorded, so that a resumed run does the same
-    write_config(config, run.out / CONFIG_FILE)
+    run.record()
     outcome: Outcome = "finished"
     if what != "detector":
         outcome, best["pose"] = _train_pose(run)
     if what != "pose" and (outcome != "interrupted" or what == "detector"):
         outcome, best["detector"] = _train_detector(run)
-    if what == "both" and (run.out / boxes.BEST).is_file():
+    if run.world.is_main and what == "both" and (run.out / boxes.BEST).is_file():
         for name in (poses.BEST, poses.LAST):
             _name_detector(run.out / name, boxes.BEST)
     main = best.get("pose") or best.get("detector") or {}
@@ -123,21 +213,50 @@ def _train(run: _Run) -> Outcome:
 def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     assert run.pose_start is not None
     network, info = run.pose_start
+    exact = run.config.pose.topdown.enabled
     phase_config = _filled(
         run.config.pose,
         info.architecture,
-        len(run.train.instances),
+        len(as_published(run.train).instances if exact else run.train.instances),
         steps=defaults.POSE_STEPS,
         passes=defaults.POSE_PASSES,
         turns=rotation_for(run.train.categories[0]),
     )
     run.config.pose = phase_config
-    write_config(run.config, run.out / CONFIG_FILE)
+    run.record()
     detector = _known_detector(run) if run.config.what == "pose" else None
     info = info.replace(categories=list(run.train.categories), detector=detector)
     cache = ImageCache(run.config.cache_mb << 20)
-    phase = poses.PosePhase(network, info, phase_config, run.train, run.val, cache, run.out)
+    phase: Phase
+    if exact:
+        phase = TopDownPhase(network, info, phase_config, run.train, _protocol(run, info), cache, run.out)
+    else:
+        phase = poses.PosePhase(network, info, phase_config, run.train, run.val, cache, run.out)
     return _go(run, phase, run.config.model)
+
+
+def _protocol(run: _Run, info: CheckpointInfo) -> Protocol:
+    """How a top-down model is measured: as the row of its recipe, on the validation set or else on training images."""
+    config, schema = run.config, run.train.schema
+    entry = ModelEntry(config.model, "", "pose", info.architecture, None, info.input_size, schema.name)
+    if config.recipe:
+        entry = for_other_points(find_recipe(config.recipe), schema)
+    data = run.val or run.train
+    folder = config.val_images if config.val and config.val_images else config.images
+    conditions = Conditions(
+        boxes=config.val_boxes if config.val_boxes and run.val is not None else LABELLED_BOXES,
+        flip_test=config.pose.flip_test,
+        batch=min(config.pose.batch, VALIDATION_BATCH),
+    )
+    return Protocol.of(
+        entry,
+        data,
+        Path(folder) if folder else data.file.parent,
+        held_out=run.val is not None,
+        conditions=conditions,
+        select=config.pose.select,
+        world=run.world,
+    )
 
 
 def _train_detector(run: _Run) -> tuple[Outcome, dict[str, Any]]:
@@ -151,15 +270,19 @@ def _train_detector(run: _Run) -> tuple[Outcome, dict[str, Any]]:
         turns=rotation_for(run.train.categories[0]),
     )
     run.config.detect = phase_config
-    write_config(run.config, run.out / CONFIG_FILE)
+    run.record()
     phase = boxes.DetectorPhase(network, info, phase_config, run.train, run.val, run.config.cache_mb << 20, run.out)
     return _go(run, phase, run.config.detector)
 
 
 def _go(run: _Run, phase: Phase, start: str) -> tuple[Outcome, dict[str, Any]]:
     trainer = run.trainer(phase, start)
-    if run.resume and phase.state_file.is_file():
-        trainer.resume()
+    if run.resume:
+        there = run.world.gathered(phase.state_file.is_file())
+        if all(there):
+            trainer.resume()
+        elif any(there):
+            raise TrainingError("only some of the processes find the state of the run", where=phase.state_file)
     outcome = trainer.run()
     return outcome, trainer.place.best
 
@@ -179,8 +302,8 @@ def _filled(given: PhaseConfig, architecture: str, count: int, *, steps: int, pa
     if count == 0:
         raise TrainingError("no annotation has a box to learn from")
     epochs, per_epoch = choose_epochs(
-        given.epochs, given.steps_per_epoch, given.batch, count, steps=steps, passes=passes,
-        least=defaults.STEPS_PER_EPOCH,
+        given.epochs, given.steps_per_epoch, given.step_size, count, steps=steps, passes=passes,
+        least=1 if given.topdown.enabled else defaults.STEPS_PER_EPOCH,
     )  # fmt: skip
     optimiser, augment = given.optimiser, given.augment
     rate = optimiser.lr or LEARNING_RATES.get(architecture, DEFAULT_LEARNING_RATE)
@@ -193,18 +316,22 @@ def _filled(given: PhaseConfig, architecture: str, count: int, *, steps: int, pa
     )
 
 
-def _known_detector(run: _Run) -> str:
+def _known_detector(run: _Run) -> str | None:
     """What the pose checkpoint calls its detector; a file of the user's own is copied beside it."""
+    if not run.config.detector:
+        return None
     entry = find_model(run.config.detector)
     if entry.source == "embedded" or entry.file is None:
         return entry.id
+    if not run.world.is_main:
+        return boxes.BEST
     write_atomically(run.out / boxes.BEST, entry.file.read_bytes())
     return boxes.BEST
 
 
 def _resolved(config: TrainConfig) -> TrainConfig:
     """A copy with paths that hold wherever it is read from."""
-    paths = {name: str(Path(value).absolute()) for name in ("train", "images", "val", "val_images", "out")
+    paths = {name: str(Path(value).absolute()) for name in PATHS
              if (value := getattr(config, name))}  # fmt: skip
     files = {name: str(Path(value).absolute()) for name in ("model", "detector", "schema", "weights")
              if (value := getattr(config, name)) and Path(value).exists()}  # fmt: skip
@@ -232,6 +359,7 @@ def _provenance(config: TrainConfig, phase: Phase, start: str) -> dict[str, Any]
         "trained_on": Path(config.train).name,
         "train_instances": phase.train_count,
         "val_instances": phase.val_count,
+        **({"recipe": config.recipe} if config.recipe else {}),
         "metrics_on": "validation images" if phase.val_count else "training images",
         "seed": config.seed,
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
@@ -12,16 +13,21 @@ from engine.checkpoint_info import CheckpointInfo
 from engine.codec import GaussianCodec, MSRACodec
 from engine.contract.errors import ModelError
 from engine.contract.schema import Schema
+from engine.download import Download, fetch
 from engine.networks import build
-from engine.zoo import find_model
+from engine.published import missing_weights, own_names, published_info
+from engine.train.recipe import BACKBONES
+from engine.zoo import ModelEntry, find_model, user_models_dir
 
-RANDOM = "random"
+log = logging.getLogger(__name__)
+
+RANDOM, PUBLISHED = "random", "published"
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 # Networks that can be trained from their first layer or from the weights of a classifier (``--weights``).
 FRESH = {f"resnet{depth}": ("resnet_pose", {"depth": depth}) for depth in (50, 101, 152)}
 
 # Peak rates of AdamW. MoveNet's is measured; the larger networks with batch normalisation want less.
-LEARNING_RATES = {"movenet_heatmap": 1e-3, "resnet_pose": 5e-4, "efficientdet": 5e-4}
+LEARNING_RATES = {"movenet_heatmap": 1e-3, "resnet_pose": 5e-4, "hrnet_pose": 5e-4, "efficientdet": 5e-4}
 DEFAULT_LEARNING_RATE = 5e-4
 
 
@@ -40,7 +46,10 @@ def pose_start(model: str, weights: str, schema: Schema) -> tuple[nn.Module, Che
     """
     if model in FRESH:
         return _fresh(model, weights, schema)
-    file = find_model(model).file
+    entry = find_model(model)
+    file = entry.file
+    if entry.source == "published":
+        return _published(entry, weights, schema)
     if file is None:
         raise ModelError(f"model {model!r} has no file on this computer")
     info, state = load_checkpoint(file)
@@ -85,6 +94,71 @@ def _fresh(model: str, weights: str, schema: Schema) -> tuple[nn.Module, Checkpo
     network = build(architecture, info.arguments)
     if weights != RANDOM:
         _load_trunk(network, read_weights(weights), weights)
+    return network, info
+
+
+def recipe_start(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+    """The network of a published row as its recipe starts it: fresh, the backbone from a classifier.
+
+    Args:
+        weights: a file with the backbone, or with the whole network of which all but the last layer is taken; "random";
+            "published" = the row's own weights; "" = those that the publication started from, fetched if need be.
+
+    Raises:
+        ModelError: weights that cannot be had or do not fit.
+    """
+    if weights == PUBLISHED:
+        return _published(entry, "", schema)
+    info = _described(entry, schema)
+    network = build(info.architecture, info.arguments)
+    if weights != RANDOM:
+        file = weights or str(backbone_weights(info))
+        _load_trunk(network, read_weights(file), file)
+    return network, info
+
+
+def backbone_weights(info: CheckpointInfo) -> Path:
+    """The file of classifier weights for a network, in the models folder; fetched where it is not there.
+
+    Raises:
+        ModelError: it cannot be fetched (the message tells how to get it by hand), or none is known.
+    """
+    size = info.arguments.get("depth", info.arguments.get("width"))
+    known = BACKBONES.get((info.architecture, size)) if isinstance(size, int) else None
+    if known is None:
+        raise ModelError(f"no weights to start {info.architecture} from are known; give --weights FILE or random")
+    target = user_models_dir() / "backbones" / known.url.rsplit("/", 1)[-1]
+    return fetch(Download(known.id, known.url, known.digest, target), notice=lambda text: log.warning("%s", text))
+
+
+def _described(entry: ModelEntry, schema: Schema) -> CheckpointInfo:
+    """A row's description, for these points."""
+    info = published_info(entry).replace(metrics={}, provenance={})
+    if info.schema is not None and tuple(point["name"] for point in info.schema["keypoints"]) == schema.names:
+        return info.replace(categories=[schema.category])
+    conventions = {name: value for name, value in info.conventions.items() if name != "channels"}
+    return info.replace(
+        schema=schema.to_dict(),
+        arguments={**info.arguments, "num_keypoints": schema.num_keypoints},
+        categories=[schema.category],
+        conventions=conventions,
+    )
+
+
+def _published(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+    """A published model with its own weights, with a new head where the points are others."""
+    if weights == RANDOM:
+        return recipe_start(entry, RANDOM, schema)
+    if entry.task != "pose":
+        raise ModelError("is a detector; --model wants a pose model", where=entry.id)
+    file = Path(weights) if weights else entry.file
+    if file is None:
+        raise missing_weights(entry)
+    state, info = read_weights(file), _described(entry, schema)
+    if info.arguments == entry.arguments:
+        return network_from(info, state, where=file), info
+    network = build(info.architecture, info.arguments)
+    _load_trunk(network, own_names(state, network), str(file))
     return network, info
 
 

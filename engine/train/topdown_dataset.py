@@ -63,13 +63,16 @@ class TopDownDataset:
         image, _ = self._cache.get(self.data.images[item.image].path)
         width = image.shape[1]
         start = padded_box(item.box, self._padding)
-        placed = random_placement(start, item.keypoints, item.labelled, self._halves, width, self.config, rng)
+        placed = random_placement(
+            start, item.keypoints.astype(np.float64), item.labelled, self._halves, width, self.config, rng
+        )
         affine = placement_affine(placed, width, self.size, udp=self._udp)
         crop = warp(image, affine, self.size)
-        keypoints, labelled = apply_affine(item.keypoints, affine), item.labelled
+        keypoints, labelled = apply_affine(points, affine), item.labelled
         covered = self._all if item.covered is None else item.covered
         if placed.flip:
-            keypoints, labelled, covered = (values[self._swaps] for values in (keypoints, labelled, covered))
+            swaps = self._swaps
+            keypoints, labelled, covered = keypoints[swaps], labelled[swaps], covered[swaps]
         return TopDownSample(crop, keypoints, labelled, covered)
 
 

@@ -1,9 +1,9 @@
-"""A pose seen again with the points that a person has set: the network looks once more, and these decide what it saw.
+"""A pose estimated again with the points that a person has set: the network looks once more, they decide what it saw.
 
-The crop is cut around the corrected points. Where the network tells persons apart (MoveNet's centres), the person is the
-one that agrees with the fixed points; each other point is chosen among the peaks of its heatmap by height, by nearness
-to where the fixed points let it be expected, and away from fixed partners (a left ankle is not where a person has put
-the right one). Nothing is remembered between calls.
+The crop is cut around the corrected points. Each point that nobody has set is chosen among the highest peaks of its
+heatmap: by their height, by how near they are to where the corrections let the point be expected, and away from a
+partner that a person has set (the left ankle is not where somebody has put the right one). A point that the network
+does not see goes with the corrections around it. Nothing is remembered between calls.
 """
 
 from __future__ import annotations
@@ -22,41 +22,17 @@ Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-PEAKS = 6
-"""Candidates of a point: the highest peaks of its heatmap."""
+CANDIDATES = 3
+"""Places that are considered of each point: what the network says, and the next peaks of its heatmap."""
 MARGIN = 0.1
-"""Air around the points in the box of the crop, as a part of its longer side."""
+"""Air around the points in the box to look at, as a part of its longer side."""
 NEAR = 0.1
-"""Distances from the expected place count from this part of the crop's side on, so that near peaks differ by height."""
-CARRY = 0.5
-"""Part of a fixed point's correction that a neighbour along a limb takes over; of the next, the square of it."""
-PARTNER = 0.06
-"""A peak nearer than this part of the crop's side to a fixed partner counts for little ..."""
+"""Distances from the expected place count from this part of the box' longer side on: nearer ones differ by height."""
+PARTNER = 0.05
+"""A candidate nearer than this part of the box' longer side to a fixed partner counts for little, namely SHARED."""
 SHARED = 0.25
-"""... namely so much."""
-MIN_SCORE = 0.15
-"""Below this a peak is noise: the point stays as it was."""
-LIMB_LIMIT = 0.75
-"""No limb is longer than this part of the diagonal of the box; a point that would make one stays as it was."""
-
-
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """A pose seen again.
-
-    Attributes:
-        keypoints: (K, 2) image pixels; fixed points and those that found no better place are as given.
-        scores: (K,) of the network at these places; 0 for points that stayed.
-        changed: (K,) bool, the points that have a new place.
-        visibility: (K,) probability of being visible, for networks that tell, else None.
-        box: (4,) x1 y1 x2 y2, what was looked at.
-    """
-
-    keypoints: Floats
-    scores: Floats
-    changed: Flags
-    visibility: Floats | None
-    box: Floats
+SEEN = 0.1
+"""Scores from which on a point counts as seen."""
 
 
 def reestimate(
@@ -64,55 +40,72 @@ def reestimate(
     image: Image,
     keypoints: npt.ArrayLike,
     fixed: npt.ArrayLike,
-    present: npt.ArrayLike | None = None,
+    present: npt.ArrayLike,
+    *,
+    before: npt.ArrayLike | None = None,
     box: npt.ArrayLike | None = None,
-) -> Estimate:
-    """Estimate the points of a pose that no person has set, given those that one has.
+) -> tuple[Floats, Floats]:
+    """Estimate the points of a pose that nobody has set.
 
     Args:
-        predictor: a pose network with K points.
+        predictor: a network for these K points.
         image: RGB uint8 (H, W, 3).
         keypoints: (K, 2) image pixels, the pose as it is now.
-        fixed: (K,) bool, points that a person has set; they come back unchanged.
-        present: (K,) bool, points that have a place now; all finite ones when left out.
-        box: (4,) x1 y1 x2 y2 the object's box, if one is known.
+        fixed: (K,) bool, set by a person: they come back as they are.
+        present: (K,) bool, points that have a place at all.
+        before: (K, 2) the pose before the last correction; shows where the corrections lead.
+        box: (4,) x1 y1 x2 y2 of the object, if it is known.
 
     Returns:
-        As :class:`Estimate` says; the given pose where nothing can be estimated (no place known at all).
+        (K, 2) image pixels and (K,) scores: 1 for the fixed points; of unseen ones, which only follow, below SEEN.
 
     Raises:
-        ValueError: the pose has another number of points than the network.
+        ValueError: without points and box there is nowhere to look; or the shapes are not the network's.
     """
     points = np.array(keypoints, np.float64)
-    held = np.array(fixed, np.bool_)
-    there = np.isfinite(points).all(1) if present is None else np.asarray(present, np.bool_) & np.isfinite(points).all(1)
-    count = predictor.schema.num_keypoints
-    if points.shape != (count, 2) or held.shape != (count,):
-        raise ValueError(f"the model has {count} points, the pose {len(points)}")
-    held &= there
+    schema = predictor.schema
+    there = np.asarray(present, np.bool_) & np.isfinite(points).all(1)
+    held = np.asarray(fixed, np.bool_) & there
+    if points.shape != (schema.num_keypoints, 2):
+        raise ValueError(f"the model has {schema.num_keypoints} points, the pose {len(points)}")
     region = looked_at(points, there, held, box)
-    if region is None or held.all():
-        nowhere = np.zeros(4) if region is None else region
-        return Estimate(points, np.zeros(count), np.zeros(count, np.bool_), None, nowhere)
-    view = predictor.look(image, region)
-    found = _Found.of(predictor, view, points, held)
-    chosen, scores = _choose(found, predictor.schema, points, held, view.size)
-    places = apply_affine(chosen, view.back)
-    good = ~held & (scores >= MIN_SCORE) & _within(places, image)
-    good &= _limbs_hold(predictor.schema, np.where(good[:, None], places, points), good | there, good, region)
-    result = np.where(good[:, None], places, points)
-    return Estimate(result, np.where(good, scores, 0.0), good, view.visibility, region)
+    if region is None:
+        raise ValueError("a pose without points and without a box cannot be estimated")
+    side = float((region[2:] - region[:2]).max())
+    seen = _look(predictor, image, region, points, held, CANDIDATES)
+    expected = _expected(schema, points, held, there, points if before is None else np.asarray(before, np.float64))
+    anchor = np.where(there[:, None], expected, seen.places[0] if seen.expected is None else seen.expected)
+    if seen.expected is not None and held.any():
+        # The network's own picture of this person, shifted by what it is off at the fixed points around.
+        anchor = _expected(schema, points, held, np.ones_like(there), np.where(there[:, None], seen.expected, anchor))
+    value = seen.scores / (np.linalg.norm(seen.places - anchor, axis=2) + NEAR * side)
+    value = np.where(_on_a_partner(schema, seen.places, points, held, PARTNER * side), SHARED * value, value)
+    best = value.argmax(0)
+    rows = np.arange(len(points))
+    found, scores = seen.places[best, rows], seen.scores[best, rows]
+    unseen = (scores < SEEN) & there
+    found = np.where(unseen[:, None], expected, found)
+    return np.where(held[:, None], points, found), np.where(held, 1.0, scores)
+
+
+def candidates(
+    predictor: Predictor, image: Image, box: npt.ArrayLike, count: int = CANDIDATES
+) -> tuple[Floats, Floats]:
+    """Where each point may be: (count, K, 2) image pixels and (count, K) scores; the first is the network's answer."""
+    nothing = np.zeros(predictor.schema.num_keypoints, np.bool_)
+    found = _look(predictor, image, np.asarray(box, np.float64), np.zeros((len(nothing), 2)), nothing, count)
+    return found.places, found.scores
 
 
 def looked_at(points: Floats, present: Flags, fixed: Flags, box: npt.ArrayLike | None) -> Floats | None:
-    """(4,) the box to look at: around all points, and the object's box where it holds the fixed ones."""
-    around = box_from_keypoints(points, present)
-    known = None if box is None or not box_is_usable(box) else np.asarray(box, np.float64)
+    """(4,) the box to look at: the object's, widened to hold the fixed points; else the one around all points."""
     held = box_from_keypoints(points, fixed)
-    if known is not None:
+    if box is not None and box_is_usable(box):
+        known = np.asarray(box, np.float64)
         if held is None:
             return known
         return np.concatenate([np.minimum(known[:2], held[:2]), np.maximum(known[2:], held[2:])])
+    around = box_from_keypoints(points, present)
     if around is None:
         return None
     air = MARGIN * float((around[2:] - around[:2]).max())
@@ -120,18 +113,70 @@ def looked_at(points: Floats, present: Flags, fixed: Flags, box: npt.ArrayLike |
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
-    """What the network saw, in crop pixels: (K, C, 2) peaks with (K, C) heights, and (K, 2) where points are expected."""
+class _Seen:
+    """(C, K, 2) places and (C, K) scores; (K, 2) where the network expects the points of the person with the fixed
+    ones, for networks that tell persons apart. Image pixels."""
 
-    peaks: Floats
-    heights: Floats
-    expected: Floats
-    fixed: Floats
-
-    @classmethod
-    def of(cls, predictor: Predictor, view: object, points: Floats, held: Flags) -> _Found:
-        raise NotImplementedError
+    places: Floats
+    scores: Floats
+    expected: Floats | None
 
 
-def _choose(found, schema: Schema, points, held, size):
-    raise NotImplementedError
+def _look(predictor: Predictor, image: Image, box: Floats, points: Floats, fixed: Flags, count: int) -> _Seen:
+    with torch.inference_mode():
+        outputs, back = predictor.outputs(image, box)
+        first, score = predictor.decode(outputs)
+        others, heights = predictor.codec.candidates(outputs, count)
+        known = torch.from_numpy(apply_affine(points, invert_affine(back))).float().to(first.device)
+        expected = predictor.codec.expected(outputs, known[None], torch.from_numpy(fixed).to(first.device)[None])
+    main, top = first[0].cpu().numpy(), score[0].cpu().numpy()
+    places, scores = _without(others[0].cpu().numpy(), heights[0].cpu().numpy(), main, predictor.codec.stride, count)
+    return _Seen(
+        apply_affine(np.concatenate([main[None], places]), back),
+        np.concatenate([top[None], scores]).astype(np.float64),
+        None if expected is None else apply_affine(expected[0].cpu().numpy(), back),
+    )
+
+
+def _without(places: Floats, heights: Floats, main: Floats, stride: int, count: int) -> tuple[Floats, Floats]:
+    """(K, C, 2), (K, C) peaks -> (count - 1, K, 2), (count - 1, K) the highest of those that are not the main one."""
+    same = np.linalg.norm(places - main[:, None], axis=2) < 2.5 * stride
+    order = np.argsort(np.where(same, -1.0, heights), axis=1, kind="stable")[:, ::-1][:, : count - 1]
+    kept = np.take_along_axis(np.where(same, 0.0, heights), order, 1)
+    return np.take_along_axis(places, order[:, :, None], 1).swapaxes(0, 1), kept.T
+
+
+def _expected(schema: Schema, points: Floats, fixed: Flags, present: Flags, before: Floats) -> Floats:
+    """(K, 2) where the points would be if corrections carried on along the limbs: the nearer, the more of them.
+
+    Args:
+        points: (K, 2) now; ``fixed`` (K,) of them are right.
+        before: (K, 2) where all points were.
+    """
+    anchors = np.flatnonzero(fixed & present)
+    if not len(anchors):
+        return before.copy()
+    weight = 1.0 / (0.25 + _steps(schema)[:, anchors]) ** 2
+    shift = points[anchors] - before[anchors]
+    carried: Floats = before + (weight @ shift) / weight.sum(1, keepdims=True)
+    return carried
+
+
+def _steps(schema: Schema) -> Floats:
+    """(K, K) limbs between two points; points that no chain of limbs joins are as far as there are points."""
+    count = schema.num_keypoints
+    steps = np.full((count, count), float(count))
+    np.fill_diagonal(steps, 0.0)
+    a, b = schema.limb_indices.reshape(-1, 2).T
+    steps[a, b] = steps[b, a] = 1.0
+    for middle in range(count):
+        steps = np.minimum(steps, steps[:, middle, None] + steps[None, middle])
+    return np.minimum(steps, float(count))
+
+
+def _on_a_partner(schema: Schema, places: Floats, points: Floats, fixed: Flags, reach: float) -> Flags:
+    """(C, K) bool, candidates that lie where a person has set the point's left or right partner."""
+    partner = schema.flip_indices
+    has = fixed[partner] & (partner != np.arange(len(partner)))
+    near: Flags = (np.linalg.norm(places - points[partner], axis=2) < reach) & has
+    return near

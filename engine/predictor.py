@@ -57,6 +57,7 @@ class Predictor:
         schema: the keypoints it finds.
         device: where the network runs.
         backend: what runs it: "torch", "onnxruntime", ... (``engine.backends``).
+        codec: how its outputs are read.
         detector_id: the detector that goes with it, as the checkpoint names it; None when there is none.
     """
 
@@ -68,7 +69,7 @@ class Predictor:
         self.schema: Schema = schema_from_dict(info.schema, where="the model's schema")
         self.detector_id = info.detector
         self.category = self.schema.category or (info.categories[0] if info.categories else "person")
-        self._codec = codec_from_dict(info.codec, info.input_size)
+        self.codec = codec_from_dict(info.codec, info.input_size)
         self._network = network.to(self.device).eval()
         self._run_network: Callable[[Tensor], Outputs] = self._network
         self.backend = "torch"
@@ -171,7 +172,7 @@ class Predictor:
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in crop pixels and scores (B, K), as the model's codec reads them."""
-        return self._codec.decode(outputs)
+        return self.codec.decode(outputs)
 
     def _predict_on_device(
         self,
@@ -247,10 +248,10 @@ class Predictor:
         outputs, visible = self._forward(x)
         if flip_test:
             mirrored, mirrored_visible = self._forward(x.flip(-1))
-            outputs = self._codec.combine(outputs, mirrored, self._flip)
+            outputs = self.codec.combine(outputs, mirrored, self._flip)
             if visible is not None and mirrored_visible is not None:
                 visible = (visible + mirrored_visible[:, self._flip]) / 2
-        points, scores = self._codec.decode(outputs)
+        points, scores = self.codec.decode(outputs)
         return points, scores, visible
 
     def _forward(self, x: Tensor) -> tuple[Outputs, Tensor | None]:

@@ -63,6 +63,33 @@ class Codec:
         """Network outputs of a batch -> keypoints (B, K, 2) float32 and scores (B, K) in 0..1."""
         raise NotImplementedError
 
+    def candidates(self, outputs: Outputs, count: int) -> tuple[Tensor, Tensor]:
+        """The highest peaks of each heatmap, best first: places (B, K, C, 2) and heights (B, K, C) in 0..1.
+
+        C is ``count`` or, on small maps, fewer; where a map has fewer peaks than C, the height is 0. Places are exact
+        to about a quarter of a cell, those of :meth:`decode` are finer.
+        """
+        maps = heatmaps_of(outputs).float().clamp(0, 1)
+        heights, cells = peaks(maps, count)
+        columns = maps.shape[-1]
+        whole = torch.stack([cells % columns, cells // columns], -1)
+        return self.place_of(whole + _lean(maps, cells)), heights
+
+    def place_of(self, cells: Tensor) -> Tensor:
+        """Cells (..., 2), as fractions of them, -> crop pixels."""
+        return cells * self.stride
+
+    def expected(self, outputs: Outputs, points: Tensor, fixed: Tensor) -> Tensor | None:
+        """Where a network that tells persons apart expects the points of the person that has the fixed ones.
+
+        Args:
+            points: (B, K, 2) crop pixels; only those that ``fixed`` (B, K) marks are read.
+
+        Returns:
+            (B, K, 2) crop pixels; None for networks that have one person a crop.
+        """
+        return None
+
     def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
         """What the network gave for mirrored crops, as if the crops had not been mirrored.
 
@@ -101,3 +128,27 @@ def peak_cells(maps: Tensor) -> tuple[Tensor, Tensor]:
     # torch.max does not promise which of equal cells it names; the first is what the field's decoders take.
     cells = torch.where(flat == values[..., None], torch.arange(flat.shape[2], device=flat.device), flat.shape[2])
     return values, cells.amin(2).clamp(max=flat.shape[2] - 1)
+
+
+def peaks(maps: Tensor, count: int, reach: int = 2) -> tuple[Tensor, Tensor]:
+    """The ``count`` highest cells of each map (B, K, h, w) that nothing within ``reach`` cells is above.
+
+    Returns:
+        heights and flat cells, both (B, K, C), best first; C is ``count`` or the number of cells; 0 past the last peak.
+    """
+    around = torch.nn.functional.max_pool2d(maps, 2 * reach + 1, stride=1, padding=reach)
+    lone = torch.where(maps == around, maps, torch.zeros_like(maps)).flatten(2)
+    heights, cells = lone.topk(min(count, lone.shape[2]), dim=2)
+    return heights, cells
+
+
+def _lean(maps: Tensor, cells: Tensor) -> Tensor:
+    """(B, K, C, 2) the quarter of a cell by which a peak lies towards its higher neighbour, along x and y."""
+    rows, columns = maps.shape[-2:]
+    x, y = cells % columns, cells // columns
+    flat = maps.flatten(2)
+
+    def at(dx: int, dy: int) -> Tensor:
+        return flat.gather(2, (y + dy).clamp(0, rows - 1) * columns + (x + dx).clamp(0, columns - 1))
+
+    return torch.stack([torch.sign(at(1, 0) - at(-1, 0)), torch.sign(at(0, 1) - at(0, -1))], -1) * 0.25

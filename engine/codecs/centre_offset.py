@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from engine.codecs.base import Codec, Outputs, peak_cells, take_cells
+from engine.codecs.base import Codec, Outputs, peak_cells, peaks, take_cells
 
 # Cells added to the distance from the regressed keypoint, so that nearby peaks are judged by their height. The
 # published graph has 1.8, for crops that follow a person through a video. A detector's boxes are less exact, and the
@@ -22,6 +22,8 @@ from engine.codecs.base import Codec, Outputs, peak_cells, take_cells
 DISTANCE_FLOOR = 2.5
 # Standard deviation of the weight that prefers a person in the middle of the crop, as a part of its side.
 CENTRE_SIGMA = 1 / 6
+# Cells that the regression of a person's points is usually off: disagreement with points known is measured in it.
+AGREEMENT = 3.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,36 @@ class CentreOffsetCodec(Codec):
 
         found = self._pairs(outputs["offset"], cells) + torch.stack([cells % columns, cells // columns], -1)
         return found * self.stride - 0.5, take_cells(scores, cells)
+
+    def candidates(self, outputs: Outputs, count: int) -> tuple[Tensor, Tensor]:
+        assert isinstance(outputs, Mapping)
+        scores = torch.sigmoid(outputs["heatmap"].float())
+        heights, cells = peaks(scores, count)
+        columns = scores.shape[-1]
+        pairs = [self._pairs(outputs["offset"], cells[..., i]) for i in range(cells.shape[2])]
+        places = torch.stack(pairs, 2) + torch.stack([cells % columns, cells // columns], -1)
+        return places * self.stride - 0.5, heights
+
+    def expected(self, outputs: Outputs, points: Tensor, fixed: Tensor) -> Tensor | None:
+        """The regression of the person whose own agrees best with the fixed points."""
+        assert isinstance(outputs, Mapping)
+        regress = outputs["regress"].float().unflatten(1, (-1, 2)).flip(2)  # (B, K, 2, h, w) as x, y
+        rows, columns = regress.shape[-2:]
+        y, x = self._axes(rows, columns, regress)
+        grid = torch.stack([x.expand(rows, -1), y[:, None].expand(-1, columns)])
+        known = (points + 0.5) / self.stride
+        off = (regress + grid - known[..., None, None]).norm(dim=2)  # (B, K, h, w)
+        worth = fixed.float()[..., None, None]
+        # A point that one person has elsewhere is no reason to think of the next person but one: cut off.
+        penalty = (worth * (off / AGREEMENT).clamp(max=4) ** 2).sum(1) / worth.sum(1).clamp(min=1)
+        logits = outputs["center"].float()
+        down, right = y + 0.5 - rows / 2, x + 0.5 - columns / 2
+        sigma = rows * CENTRE_SIGMA
+        middle = torch.exp(-(down[:, None] ** 2 + right**2) / (2 * sigma**2))
+        likely = torch.sigmoid(logits) * middle * torch.exp(-penalty / 2)[:, None]
+        centre = peak_cells(likely)[1].expand(-1, regress.shape[1])
+        cells = self._pairs(outputs["regress"], centre) + torch.stack([centre % columns, centre // columns], -1)
+        return cells * self.stride - 0.5
 
     def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
         assert isinstance(outputs, Mapping)

@@ -68,6 +68,9 @@ class GaussianCodec(Codec):
         position = torch.stack([x + dx, y + dy], -1)
         return position * self.stride + (self.stride - 1) / 2, take_cells(maps, cells).clamp(0, 1)
 
+    def place_of(self, cells: Tensor) -> Tensor:
+        return cells * self.stride + (self.stride - 1) / 2
+
     def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
         # The cells lie symmetrically in the crop: no shift is needed.
         return heatmaps_of(outputs).flip(-1)[:, flip_indices]

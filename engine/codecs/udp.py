@@ -86,6 +86,11 @@ class UDPCodec(Codec):
         cells_wide = torch.tensor([columns - 1, rows - 1], dtype=found.dtype, device=found.device)
         return found / cells_wide * size, scores
 
+    def place_of(self, cells: Tensor) -> Tensor:
+        size = torch.tensor(self.input_size, dtype=torch.float32, device=cells.device)
+        columns, rows = self.heatmap_size
+        return cells / torch.tensor([columns - 1, rows - 1], dtype=torch.float32, device=cells.device) * size
+
     def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
         back = heatmaps_of(outputs).flip(-1)[:, flip_indices]
         if self.shift_heatmap:

@@ -63,9 +63,8 @@ class TopDownDataset:
         image, _ = self._cache.get(self.data.images[item.image].path)
         width = image.shape[1]
         start = padded_box(item.box, self._padding)
-        placed = random_placement(
-            start, item.keypoints.astype(np.float64), item.labelled, self._halves, width, self.config, rng
-        )
+        points = item.keypoints.astype(np.float64)
+        placed = random_placement(start, points, item.labelled, self._halves, width, self.config, rng)
         affine = placement_affine(placed, width, self.size, udp=self._udp)
         crop = warp(image, affine, self.size)
         keypoints, labelled = apply_affine(points, affine), item.labelled

@@ -105,6 +105,9 @@ ACTIONS: tuple[Action, ...] = (
            "All predictions of the project become labels, as one step", "project", group=1),
     Action("reject", "Reject prediction", POSE, ("Backspace",), "reject", "The selected predictions go away",
            "predictions", group=1, toolbar=4),
+    Action("assist", "Assist", POSE, ("Shift+A",), "run",
+           "After you drag a joint the model shows where the others would be: Enter takes it, Esc drops it",
+           check="assist", group=1),
     Action("visible", "Visible", POSE, ("Shift+Q",), "visible", "The hovered or selected points are seen", "frame",
            group=2),
     Action("occluded", "Occluded", POSE, ("Q",), "occluded", "The hovered or selected points are hidden but known",
@@ -230,7 +233,7 @@ ACTIONS: tuple[Action, ...] = (
 )
 # fmt: on
 
-_READING = frozenset({"copy", "select_all", "tool_edit", "nudge_left", "nudge_right", "settings"})
+_READING = frozenset({"copy", "select_all", "tool_edit", "nudge_left", "nudge_right", "settings", "assist"})
 _WRITING = frozenset({"find_video", "flag", "reviewed", "run_frame", "run_range"})
 
 

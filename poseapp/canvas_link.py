@@ -6,6 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
 
+from poseapp.assist import Assist
 from poseapp.canvas.hit_test import HitKind, HitTarget
 from poseapp.commands import labels, models
 from poseapp.commands.context import Context
@@ -34,6 +35,7 @@ class CanvasLink(QObject):
         session.frame_changed.connect(self.show_frame)
         session.changed.connect(self._on_change)
         session.selection_changed.connect(self._show_selection)
+        session.proposal_changed.connect(self._show_proposal)
         session.withheld_changed.connect(lambda: canvas.set_withheld(session.hidden, session.locked))
         canvas.edit_requested.connect(session.apply)
         canvas.selection_requested.connect(lambda instances, points: session.select(instances, points))
@@ -43,6 +45,7 @@ class CanvasLink(QObject):
         canvas.visibility_requested.connect(lambda points, value: labels.set_visibility(context, points, value))
         canvas.accept_requested.connect(self._on_accept)
         canvas.hovered.connect(self._on_hover)
+        self.assist = Assist(context, self)
         self._loader.loaded.connect(self._on_loaded)
         self._loader.previewed.connect(self._on_previewed)
         self._loader.failed.connect(self._on_unreadable)
@@ -106,6 +109,10 @@ class CanvasLink(QObject):
     def _show_instances(self) -> None:
         self._canvas.set_instances(self._session.instances, self._session.schemas)
         self._show_selection()
+
+    def _show_proposal(self) -> None:
+        proposal = self._session.proposal
+        self._canvas.set_ghosts(() if proposal is None else proposal.frames[0].after)
 
     def _show_selection(self) -> None:
         self._canvas.set_selection(self._session.selected_instances, self._session.selected_points)

@@ -201,6 +201,8 @@ class MainWindow(QMainWindow):
             return style.color_mode.value == value
         if kind == "theme":
             return self.settings.theme == value
+        if kind == "assist":
+            return self.settings.assist
         if kind in ("flagged", "reviewed", "negative"):
             info = self.session.frame_info()
             return info is not None and bool(getattr(info.state, kind))

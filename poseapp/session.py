@@ -29,6 +29,7 @@ class Session(QObject):
         frame_changed(FrameKey | None): another frame is shown.
         selection_changed(): other instances or points are selected.
         withheld_changed(): other instances are hidden or locked.
+        proposal_changed(): something else, or nothing, waits to be taken.
         message(text, kind): something to tell; kind is "info", "good", "warning" or "error".
     """
 
@@ -37,6 +38,7 @@ class Session(QObject):
     frame_changed = Signal(object)
     selection_changed = Signal()
     withheld_changed = Signal()
+    proposal_changed = Signal()
     message = Signal(str, str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -52,6 +54,7 @@ class Session(QObject):
         self._category: int | None = None
         self.hidden: frozenset[int] = frozenset()
         self.locked: frozenset[int] = frozenset()
+        self.proposal: Edit | None = None
 
     # --- project
 
@@ -239,6 +242,18 @@ class Session(QObject):
         self.select(self._selected - gone, [(i, k) for i, k in self._points if i not in gone])
 
     # --- edits
+
+    def propose(self, edit: Edit | None) -> None:
+        """Something that a person may take (:meth:`take_proposal`) or leave; None for nothing."""
+        if edit is not self.proposal:
+            self.proposal = edit
+            self.proposal_changed.emit()
+
+    def take_proposal(self) -> bool:
+        """Do what is proposed; False when nothing is."""
+        edit = self.proposal
+        self.propose(None)
+        return edit is not None and self.apply(edit)
 
     def apply(self, edit: Edit) -> bool:
         """Do an edit; a refusal is told and nothing changes. True when it was done."""

@@ -72,6 +72,15 @@ class Settings:
         self._store.setValue("model", value)
 
     @property
+    def assist(self) -> bool:
+        """Whether the model follows corrections."""
+        return str(self._store.value("assist", "true")).lower() == "true"
+
+    @assist.setter
+    def assist(self, value: bool) -> None:
+        self._store.setValue("assist", "true" if value else "false")
+
+    @property
     def recent(self) -> list[str]:
         """Projects opened before, newest first, that still exist."""
         value: Any = self._store.value("recent", [])

@@ -99,7 +99,9 @@ def delete(context: Context) -> None:
 
 
 def accept(context: Context) -> None:
-    """The selected predictions; with nothing selected and a single prediction, that one."""
+    """What is proposed, else the selected predictions; with nothing selected and a single prediction, that one."""
+    if context.session.take_proposal():
+        return
     session, chosen = context.session, _chosen_predictions(context)
     if session.frame is not None and chosen:
         session.apply(edits.accept(session.frame, chosen))

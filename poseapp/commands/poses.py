@@ -7,6 +7,7 @@ from dataclasses import replace
 from engine.contract.errors import PoseError
 from poseapp.commands.context import Context
 from poseapp.dialogs.ask import AskDialog
+from poseapp.jobs.inference import WarmUpJob
 from poseapp.project import edits, edits_groups
 from poseapp.project.model import Edit, State
 
@@ -98,6 +99,18 @@ def nothing_here(context: Context) -> None:
         context.window.tell("There are labelled poses here: delete them first, or leave the frame as it is")
         return
     session.apply(edits.set_frame_state(info.key, info.state, negative=not info.state.negative))
+
+
+def assist(context: Context) -> None:
+    """Whether the model follows corrections."""
+    context.settings.assist = not context.settings.assist
+    if not context.settings.assist:
+        context.session.propose(None)
+    elif not context.host.holds(context.choice):
+        context.runner.submit(WarmUpJob(context.host, context.choice))
+    state = "on: after a drag, Enter takes what the model proposes" if context.settings.assist else "off"
+    context.window.tell(f"Assist is {state}")
+    context.window.refresh_actions()
 
 
 def hide_poses(context: Context) -> None:

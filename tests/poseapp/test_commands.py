@@ -15,8 +15,8 @@ from poseapp.project.model import OCCLUDED
 from poseapp.window_actions import satisfied
 
 ENDS = {"quit", "close_project"}
-TAKES_LONG = {"run_frame"}
-"""Loads a network; tested with the jobs."""
+TAKES_LONG = {"run_frame", "assist"}
+"""Load a network; tested with the jobs."""
 VERBS = [row.id for row in ACTIONS if row.id not in ENDS | TAKES_LONG]
 
 

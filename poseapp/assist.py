@@ -1,0 +1,142 @@
+"""Assist: after a joint is dragged the model says where the rest of the pose would be; Enter takes it, Esc drops it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QKeyEvent
+
+from engine.zoo import find_model
+from poseapp.commands.context import Context
+from poseapp.jobs.assist import AssistJob
+from poseapp.project.model import ABSENT, Edit, FrameEdit, FrameKey, Instance, State
+
+PAUSE = 120
+"""Milliseconds without another edit before the model is asked."""
+LEAST_SHIFT = 2.0
+"""Image pixels; a proposal that moves no point further is not worth a person's look."""
+
+
+class Assist(QObject):
+    """Watches the edits of the canvas. The newest edit wins: what an older one asked for is dropped when it comes."""
+
+    def __init__(self, context: Context, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._context = context
+        self._asked = 0
+        self._wanted: tuple[FrameKey, Instance | None, Instance] | None = None
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE)
+        self._pause.timeout.connect(self._ask)
+        context.canvas.edit_requested.connect(self._on_edit)
+        context.session.frame_changed.connect(self.drop)
+        context.session.changed.connect(self._on_change)
+        context.canvas.installEventFilter(self)
+
+    def _on_edit(self, edit: Edit) -> None:
+        """An edit of one pose that moved points by hand."""
+        self.drop()
+        if not self._context.settings.assist or len(edit.frames) != 1:
+            return
+        touched = edit.frames[0]
+        if len(touched.after) != 1 or len(touched.before) != 1:
+            return
+        before, after = touched.before[0], touched.after[0]
+        if before.keypoints.shape != after.keypoints.shape:
+            return
+        moved = (before.keypoints != after.keypoints).any(axis=1) & after.by_human & (after.visibility != ABSENT)
+        if 0 < moved.sum() < (after.visibility != ABSENT).sum():
+            self._wanted = touched.frame, before, after
+            self._pause.start()
+
+    def _on_change(self, change: Any) -> None:
+        proposal = self._context.session.proposal
+        if proposal is not None and proposal.frames[0].before[0].id in change.instances:
+            self.drop()
+
+    def _ask(self) -> None:
+        context, wanted = self._context, self._wanted
+        session, store = context.session, context.session.store
+        if wanted is None or store is None or session.frame != wanted[0]:
+            return
+        frame, before, after = wanted
+        now = next((i for i in session.instances if i.id == after.id), None)
+        if now is None or not now.same_as(after) or not self._model_knows(after):
+            return
+        if not context.host.holds(context.choice):  # a drag is no reason to load a network
+            return
+        path = store.frame_path(frame)
+        pixels = context.loader.cached(frame, path)
+        self._asked += 1
+        number = self._asked
+        job = AssistJob(context.host, context.choice, path if pixels is None else pixels, frame.index, before, after)
+
+        def take(results: list[Any]) -> None:
+            for points, scores in results:
+                if number == self._asked and session.store is store and session.frame == frame:
+                    self._propose(frame, after, points, scores)
+
+        context.runner.submit(job, urgent=True, on_results=take)
+
+    def _model_knows(self, pose: Instance) -> bool:
+        """Whether the chosen model has the pose's points, by their names."""
+        from engine.contract.errors import PoseError
+        from engine.contract.schemas import find_schema
+
+        session = self._context.session
+        try:
+            entry = find_model(self._context.settings.model)
+            if entry.source == "user" and entry.file is not None:
+                from engine.checkpoint_info import read_info
+
+                schema = read_info(entry.file).schema
+                names = tuple(point["name"] for point in schema["keypoints"]) if schema else ()
+            else:
+                names = find_schema(entry.schema).names
+        except PoseError:
+            return False
+        return names == session.schema_of(pose).names
+
+    def _propose(self, frame: FrameKey, pose: Instance, points: np.ndarray, scores: np.ndarray) -> None:
+        now = next((i for i in self._context.session.instances if i.id == pose.id), None)
+        if now is None or not now.same_as(pose):
+            return
+        proposed = proposal_of(pose, points, scores)
+        if proposed is not None:
+            edit = Edit("Take the model's suggestion", (FrameEdit(frame, (pose,), (proposed,)),))
+            self._context.session.propose(edit)
+
+    def drop(self, *_: object) -> None:
+        """Forget what is proposed or asked for."""
+        self._pause.stop()
+        self._asked += 1
+        self._context.session.propose(None)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        is_escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
+        if is_escape and event.type() == QEvent.Type.KeyPress and self._context.session.proposal is not None:
+            self.drop()
+            return True
+        return super().eventFilter(watched, event)
+
+
+def proposal_of(pose: Instance, points: np.ndarray, scores: np.ndarray) -> Instance | None:
+    """The pose with the model's places for the points that nobody has set; None when it says nothing new.
+
+    Args:
+        points: (K, 2) image pixels.
+        scores: (K,).
+    """
+    free = ~pose.by_human
+    there = pose.visibility != ABSENT
+    moves = free & there & (np.linalg.norm(points - pose.keypoints, axis=1) > LEAST_SHIFT)
+    if not moves.any():
+        return None
+    keypoints = pose.keypoints.copy()
+    keypoints[moves] = points[moves]
+    known = None if pose.scores is None else np.where(moves, scores, pose.scores)
+    return replace(pose, keypoints=keypoints, scores=known, state=State.LABELLED)

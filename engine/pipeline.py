@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +17,26 @@ from engine.contract.predictions import Prediction
 from engine.contract.schema import Schema
 from engine.detector import Detector
 from engine.device import pick_device
+from engine.pipeline_stages import Stage, run_stages
+from engine.pipeline_steps import Item, Settings, estimate, find_boxes, read_images, weigh
 from engine.predictor import DEFAULT_MODEL, Predictor
 from engine.zoo import find_model
 
 Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.floating]
 Key = TypeVar("Key")
+
+__all__ = ["NO_DETECTOR", "Item", "PoseModel", "without_doubles"]
 
 NO_DETECTOR = "none"
 # Two detections of one person give nearly the same pose; from this similarity (OKS) on, the weaker is dropped.
 SAME_POSE = 0.7
-READ_AHEAD = 8
+# What a stream takes at once, where nobody says otherwise. On a processor a picture alone is as quick as among many,
+# for the working set of a batch does not fit the caches; it gives the same digits whatever comes beside it, and a run
+# that is cancelled need not wait for long.
+CROPS_ON_PROCESSOR, IMAGES_ON_PROCESSOR = 1, 1
+CROPS, IMAGES = 64, 8
+BYTES_AHEAD = 128 << 20
 
 
 class PoseModel:
@@ -150,53 +159,96 @@ class PoseModel:
         return [without_doubles(group, self.schema.sigmas) for group in poses]
 
     def stream(
-        self, items: Iterable[Item[Key]], flip_test: bool = False, *, images_at_once: int = 8, **options: Any
-    ) -> Iterator[tuple[Item[Key], Image, list[Prediction]]]:
-        """As :meth:`run` over any number of images, which are read ahead in another thread.
+        self,
+        items: Iterable[Item[Key]],
+        flip_test: bool = False,
+        *,
+        batch: int | None = None,
+        box_threshold: float | None = None,
+        detect_every: int = 1,
+        detector_batch: int | None = None,
+        readers: int = 1,
+        bytes_ahead: int = BYTES_AHEAD,
+    ) -> Generator[tuple[Item[Key], Image, list[Prediction]]]:
+        """As :meth:`run` over any number of images: reading, detector and pose network work at the same time.
+
+        Batches go across images. Close the iterator to stop early: it comes back after the step at hand.
 
         Args:
             items: what to read; those with boxes and those without may be mixed.
-            images_at_once: images that share batches.
-            options: of :meth:`run`.
+            flip_test: average with the mirrored crops.
+            batch: crops in one pass of the pose network, detector_batch: images in one pass of the detector; None =
+                what suits the device (a processor is as quick with single ones, and sooner done with each).
+            box_threshold: detections below it are dropped; None = the detector's.
+            detect_every: the detector looks at every so many frames of a sequence, and at its last; boxes between are
+                carried over.
+            readers: threads that read items which may be read anywhere.
+            bytes_ahead: of pictures that wait before each stage, and of those in one batch.
 
         Yields:
             item, image and predictions, in the order of the items.
+
+        Raises:
+            PoseError: what reading an item raised, after the results of the items before it; or as :meth:`run`.
         """
-        for part in _chunks(_read_ahead(items), images_at_once):
-            results: list[list[Prediction]] = [[] for _ in part]
-            for given in (True, False):
-                chosen = [i for i, (item, _) in enumerate(part) if (item.boxes is not None) == given]
-                images = [part[i][1] for i in chosen]
-                if not images:
-                    continue
-                boxes = [part[i][0].boxes for i in chosen] if given else None
-                scores = [part[i][0].scores_or_ones() for i in chosen] if given else None
-                poses = self.run(images, boxes, flip_test, box_scores=scores, **options)  # type: ignore[arg-type]
-                for i, group in zip(chosen, poses, strict=True):
-                    results[i] = group
-            for (item, image), group in zip(part, results, strict=True):
-                yield item, image, group
+        on_processor = self.device.type == "cpu"
+        crops, images = (CROPS_ON_PROCESSOR, IMAGES_ON_PROCESSOR) if on_processor else (CROPS, IMAGES)
+        everything = iter(items)
+        first = next(everything, None)
+        if first is None:
+            return
+        detects = first.boxes is None and not self.takes_whole_image
+        before = torch.get_num_threads()
+        settings = Settings(
+            flip_test=flip_test,
+            box_threshold=box_threshold,
+            batch=batch or crops,
+            detector_batch=detector_batch or images,
+            detect_every=max(1, detect_every),
+            bytes_at_once=bytes_ahead,
+            # Two networks on one processor: each with half of it is quicker than both on all of it in turn.
+            threads=max(1, before // 2) if on_processor and detects else before if on_processor else 0,
+        )
+        stages = [
+            Stage("read-images", partial(read_images, readers=readers), size=bytes_ahead),
+            Stage("find-boxes", partial(find_boxes, models=self, settings=settings), size=bytes_ahead),
+            Stage("estimate-poses", partial(estimate, models=self, settings=settings), size=bytes_ahead),
+        ]
+        running = run_stages(chain([first], everything), stages, weigh)
+        try:
+            for work in running:
+                yield work.item, work.image, work.found
+                del work
+        finally:
+            running.close()
+            if settings.threads:  # threads made from now on have as many workers as before
+                torch.set_num_threads(before)
 
+    def find_boxes(self, images: Sequence[Image], threshold: float | None = None) -> list[tuple[Floats, Floats]]:
+        """For each image boxes (N, 4) x1 y1 x2 y2 and scores (N,), in one pass of the detector.
 
-@dataclass(frozen=True, eq=False)
-class Item(Generic[Key]):
-    """One image to be read.
+        Raises:
+            ModelError: the detector is missing, broken, or does not know the category.
+        """
+        if self.takes_whole_image:
+            return [
+                (np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32), np.ones(1, np.float32))
+                for image in images
+            ]
+        found = self.detector.detect(
+            images, score_threshold=threshold, categories=self.detector_categories(), batch=len(images)
+        )
+        return [(each.boxes, each.scores) for each in found]
 
-    Attributes:
-        key: whatever the caller knows it by.
-        read: gives RGB uint8 (H, W, 3); called in another thread.
-        boxes: (N, 4) x1 y1 x2 y2; None = detect.
-        box_scores: (N,); None = 1.
-    """
+    def poses(
+        self, images: Sequence[Image], boxes: Sequence[Floats], scores: Sequence[Floats], flip_test: bool, batch: int
+    ) -> list[list[Prediction]]:
+        """As :meth:`run` with boxes."""
+        return self.predictor.predict(images, boxes, scores, flip_test=flip_test, batch=batch)
 
-    key: Key
-    read: Callable[[], Image] = field(repr=False)
-    boxes: npt.NDArray[np.floating] | None = None
-    box_scores: npt.NDArray[np.floating] | None = None
-
-    def scores_or_ones(self) -> npt.NDArray[np.floating]:
-        assert self.boxes is not None
-        return np.ones(len(self.boxes)) if self.box_scores is None else self.box_scores
+    def best_of(self, found: Sequence[Prediction]) -> list[Prediction]:
+        """Predictions in detected boxes, best first, without doubles."""
+        return without_doubles(found, self.schema.sigmas)
 
 
 def without_doubles(
@@ -221,31 +273,3 @@ def without_doubles(
         if not (likeness > threshold).any():
             kept.append(i)
     return [best_first[i] for i in kept]
-
-
-def _read_ahead(items: Iterable[Item[Key]]) -> Iterator[tuple[Item[Key], Image]]:
-    """Items with their images, in order; some are read while the networks work on those before."""
-    waiting: deque[tuple[Item[Key], Future[Image]]] = deque()
-    pool = ThreadPoolExecutor(1, thread_name_prefix="read-images")
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(item.read)))
-            if len(waiting) > READ_AHEAD:
-                ready, image = waiting.popleft()
-                yield ready, image.result()
-        while waiting:
-            ready, image = waiting.popleft()
-            yield ready, image.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _chunks(pairs: Iterator[tuple[Item[Key], Image]], size: int) -> Iterator[list[tuple[Item[Key], Image]]]:
-    part: list[tuple[Item[Key], Image]] = []
-    for pair in pairs:
-        part.append(pair)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
-        yield part

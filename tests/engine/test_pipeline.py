@@ -87,7 +87,7 @@ def test_a_stream_gives_what_single_runs_give(model: PoseModel, photographs: lis
     boxes = np.array([[10, 8, 365, 511]], float)
     items = [Item(i, lambda image=image: image) for i, image in enumerate(photographs)]
     items.insert(1, Item(9, lambda: photographs[0], boxes, np.array([0.5])))
-    streamed = list(model.stream(items, images_at_once=3))
+    streamed = list(model.stream(items, batch=3, detector_batch=3))
     assert [item.key for item, _, _ in streamed] == [0, 9, 1, 2]
     assert streamed[1][2][0].box_score == 0.5
     singles = model.run(photographs)
@@ -105,9 +105,9 @@ def test_a_broken_image_ends_the_stream_with_its_error_and_no_thread(model: Pose
 
 
 def test_leaving_a_stream_early_leaves_no_thread(model: PoseModel, photographs: list[np.ndarray]) -> None:
-    stream = model.stream([Item(i, lambda: photographs[0]) for i in range(20)], images_at_once=1)
+    stream = model.stream([Item(i, lambda: photographs[0]) for i in range(20)])
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("read-images")]
 
 

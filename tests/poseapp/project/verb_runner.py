@@ -1,0 +1,167 @@
+"""Random verbs on a project, one after the other, until killed; ``test_random_verbs`` runs it in a process of its own."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.contract.errors import ProjectError
+from poseapp.project import edits, edits_groups, keyframe_edits, track_edits
+from poseapp.project.migrate import match_points, migrated
+from poseapp.project.model import Edit, FrameEdit, FrameKey, Instance, State
+from poseapp.project.store import ProjectStore
+from poseapp.project.tracks import new_track_numbers, track_instances
+
+
+class Verbs:
+    """One random edit at a time."""
+
+    def __init__(self, store: ProjectStore, chance: random.Random) -> None:
+        self.store, self.chance = store, chance
+        self.frames = list(store.frame_keys())
+        self.categories = {category.id: category for category in store.categories()}
+        self.verbs: list[Callable[[FrameKey, list[Instance], Instance], Edit | None]] = [
+            self._new, self._move, self._visibility, self._whole, self._swap, self._delete, self._paste, self._box,
+            self._review, self._state, self._category, self._group, self._track, self._fill, self._predict,
+        ]  # fmt: skip
+
+    def step(self, number: int) -> None:
+        """Do something, and now and then take something back."""
+        roll = self.chance.random()
+        if roll < 0.08:
+            self.store.undo()
+            return
+        if roll < 0.1:
+            self.store.redo()
+            return
+        frame = self.chance.choice(self.frames)
+        here = list(self.store.instances(frame))
+        one = self.chance.choice(here) if here else None
+        try:
+            verb = self.chance.choice(self.verbs) if one is not None else self._new
+            edit = verb(frame, here, one)  # type: ignore[arg-type]
+        except ProjectError:
+            return  # a verb may refuse; nothing has changed then
+        if edit is not None and edit.frames:
+            self.store.apply(edit)
+
+    def _points(self, count: int) -> np.ndarray:
+        return np.array([[self.chance.uniform(-5, 105) for _ in "xy"] for _ in range(count)])
+
+    def _new(self, frame: FrameKey, *_: object) -> Edit:
+        category = self.chance.choice(list(self.categories.values()))
+        count = category.schema.num_keypoints
+        seen = [self.chance.choice([0, 1, 2, 2]) for _ in range(count)]
+        box = self.chance.choice([None, (0, 0, 50, 60)])
+        made = edits.make_instance(self.store.new_ids(1)[0], category, self._points(count), seen, box=box)
+        return edits.add_instance(frame, made)
+
+    def _some(self, one: Instance) -> list[int]:
+        return sorted(self.chance.sample(range(one.num_keypoints), self.chance.randint(1, one.num_keypoints)))
+
+    def _move(self, frame: FrameKey, _: object, one: Instance) -> Edit:
+        return edits.move_keypoints(frame, one, {k: tuple(self._points(1)[0]) for k in self._some(one)})
+
+    def _visibility(self, frame: FrameKey, _: object, one: Instance) -> Edit:
+        if self.chance.random() < 0.5:
+            return edits.cycle_visibility(frame, one, self._some(one))
+        return edits.set_visibility(frame, one, self._some(one), self.chance.choice([0, 1, 2]))
+
+    def _whole(self, frame: FrameKey, _: object, one: Instance) -> Edit:
+        angle, scale = self.chance.uniform(-3, 3), self.chance.uniform(0.5, 2)
+        cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+        return edits.transform_pose(frame, one, [[cos, -sin, 3.5], [sin, cos, -2.25]])
+
+    def _swap(self, frame: FrameKey, _: object, one: Instance) -> Edit:
+        schema = self.categories[one.category].schema
+        return (edits.swap_sides if self.chance.random() < 0.5 else edits.mirror)(frame, one, schema)
+
+    def _delete(self, frame: FrameKey, here: list[Instance], one: Instance) -> Edit:
+        return edits.delete_instances(frame, here if self.chance.random() < 0.1 else [one])
+
+    def _paste(self, frame: FrameKey, here: list[Instance], _: object) -> Edit:
+        target = self.chance.choice(self.frames)
+        return edits.paste(target, here[:2], self.store.new_ids(len(here[:2])), offset=(3, 4))
+
+    def _box(self, frame: FrameKey, _: object, one: Instance) -> Edit:
+        return edits.move_box(frame, one, self.chance.choice([None, (1, 2, 30, 40), (40, 30, 2, 1)]))
+
+    def _review(self, frame: FrameKey, here: list[Instance], _: object) -> Edit:
+        if self.chance.random() < 0.3:
+            return edits_groups.delete_below_score([(frame, here)], self.chance.random())
+        return (edits.accept if self.chance.random() < 0.7 else edits.reject)(frame, here)
+
+    def _state(self, frame: FrameKey, *_: object) -> Edit:
+        what = self.chance.choice(["reviewed", "flagged", "negative"])
+        return edits.set_frame_state(frame, self.store.frame(frame).state, **{what: self.chance.random() < 0.5})
+
+    def _category(self, frame: FrameKey, _: object, one: Instance) -> Edit:
+        category = self.chance.choice(list(self.categories.values()))
+        if self.chance.random() < 0.5:
+            return edits.set_category(frame, [one], category, self.categories)
+        sources = match_points(self.categories[one.category].schema, category.schema)
+        return Edit("Migrate", (FrameEdit(frame, (one,), (migrated(one, category, sources),)),))
+
+    def _group(self, frame: FrameKey, here: list[Instance], one: Instance) -> Edit:
+        if self.chance.random() < 0.5:
+            return edits_groups.merge_instances(frame, [i for i in here if i.category == one.category])
+        return edits_groups.split_instance(frame, one, self._some(one)[:1], self.store.new_ids(1)[0])
+
+    def _track(self, frame: FrameKey, here: list[Instance], one: Instance) -> Edit:
+        known = [i.track for key in self.frames for i in self.store.instances(key) if i.track is not None]
+        if not known or self.chance.random() < 0.5:
+            number = self.chance.choice(known) if known and self.chance.random() < 0.7 else None
+            return track_edits.assign_track(frame, here, one, number or new_track_numbers(self.store)[0])
+        a, b = self.chance.choice(known), self.chance.choice(known)
+        items = [item for n in {a, b} for item in track_instances(self.store, n, frame.media)]
+        roll = self.chance.random()
+        if roll < 0.3:
+            return track_edits.swap_tracks(items, a, b, frame)
+        if roll < 0.5:
+            return track_edits.join_tracks(items, a, b, drop_overlap=True)
+        if roll < 0.7:
+            return track_edits.split_track(items, a, frame, new_track_numbers(self.store)[0])
+        return track_edits.delete_track(items, a, only_predicted=roll < 0.9)
+
+    def _fill(self, frame: FrameKey, _: object, one: Instance) -> Edit | None:
+        if one.track is None:
+            return None
+        items = track_instances(self.store, one.track, frame.media)
+        if self.chance.random() < 0.3:
+            return keyframe_edits.clear_interpolated(items)
+        return keyframe_edits.interpolate_track(items, self.store.new_ids, smooth=self.chance.random() < 0.5)
+
+    def _predict(self, frame: FrameKey, _: object, one: Instance) -> Edit:
+        from dataclasses import replace
+
+        guess = replace(
+            one,
+            id=self.store.new_ids(1)[0],
+            keypoints=self._points(one.num_keypoints),
+            by_human=np.zeros(one.num_keypoints, np.bool_),
+            scores=np.full(one.num_keypoints, 0.5),
+            score=self.chance.random(),
+            track=None,
+            source="model",
+            state=State.PREDICTED,
+        )
+        return edits.add_instance(frame, guess)
+
+
+def main() -> None:
+    path, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    with ProjectStore.open(path) as store:
+        verbs = Verbs(store, random.Random(seed))
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        for number in range(count):
+            verbs.step(number)
+            sys.stdout.write(f"{number}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

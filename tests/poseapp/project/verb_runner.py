@@ -1,4 +1,4 @@
-"""Random verbs on a project, one after the other, until killed; ``test_random_verbs`` runs it in a process of its own."""
+"""Random verbs on a project, one after the other, until killed; run by ``test_random_verbs`` in its own process."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ come; who ends with an error leaves its words there.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import socket
@@ -19,8 +20,9 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 from engine.contract.errors import TrainingError
 
@@ -240,6 +242,16 @@ class _Life:
             if self._store.check([key]):
                 return str(self._store.get(key).decode("utf-8", "replace"))
         return ""
+
+
+def data_parallel(module: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """A module whose gradients are exchanged between the processes; its buffers are each process' own."""
+    known = inspect.signature(DistributedDataParallel).parameters
+    # Renamed in torch 2.15.
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    cards = [device] if device.type == "cuda" else None
+    options: dict[str, Any] = {buffers: False, "device_ids": cards, "gradient_as_bucket_view": True}
+    return DistributedDataParallel(module, **options)
 
 
 def _first_line(error: BaseException) -> str:

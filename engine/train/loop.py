@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from engine.checkpoint import save_checkpoint
 from engine.contract.errors import TrainingError
-from engine.train.distributed import World
+from engine.train.distributed import World, data_parallel
 from engine.train.ema import WeightMean
 from engine.train.files import write_atomically
 from engine.train.loader import prepared
@@ -98,12 +98,7 @@ class Trainer:
             phase.network.compile()
         self._objective: nn.Module = Objective(phase)
         if self._world.size > 1:
-            self._objective = DistributedDataParallel(
-                self._objective,
-                device_ids=[device] if device.type == "cuda" else None,
-                broadcast_buffers=False,
-                gradient_as_bucket_view=True,
-            )
+            self._objective = data_parallel(self._objective, device)
         self._others_stop = False
 
     def run(self) -> Outcome:

@@ -10,9 +10,10 @@ A catalogue is ``resources/languages/LANGUAGE.toml``::
 
     [texts]
     "Open folder..." = "打开文件夹..."
-    "{count} of {total}" = "{total} 中的第 {count} 个"
+    "{count:d} of {total:d}" = "{count} / {total}"     # :d stands for a number
+    "Delete {what}" = "删除{what}"
 
-    [plurals.PLACEHOLDER."{n} tracks"]     # only in languages that tell numbers apart
+    [plurals.count."{count:d} tracks"]     # where a language tells numbers apart: forms by this part
     one = "..."
     other = "..."
 """
@@ -36,7 +37,8 @@ LANGUAGES = {ENGLISH: "English", "zh_CN": "简体中文"}
 PLURAL_RULES: Mapping[str, Callable[[int], str]] = {"zh_CN": lambda _count: "other"}
 """Per language the form that a count asks for, by the names of the Unicode CLDR ("one", "few", "many", "other")."""
 
-_FIELD = re.compile(r"\{(\w+)\}")
+_FIELD = re.compile(r"\{(\w+)(?::d)?\}")
+_PART = re.compile(r"\{(\w+(?::d)?)\}")
 _LETTER = re.compile(r"[A-Za-z]")
 _LISTS = tuple(
     (re.compile(between), joined)
@@ -69,16 +71,16 @@ class Template:
 
     @staticmethod
     def of(source: str, target: str | Mapping[str, str], counted: str = "") -> Template:
-        parts = _FIELD.split(source)
+        parts = _PART.split(source)
         written, seen = "", set()
         for place, part in enumerate(parts):
             if place % 2 == 0:
                 written += re.escape(part)
-            elif part in seen:
-                written += f"(?P={part})"
             else:
-                seen.add(part)
-                written += f"(?P<{part}>.+?)"
+                name, _, number = part.partition(":")
+                wanted = r"[\d.,]+" if number else ".+?"
+                written += f"(?P={name})" if name in seen else f"(?P<{name}>{wanted})"
+                seen.add(name)
         return Template(re.compile(written, re.DOTALL), tuple(p for p in parts[::2] if p), target, counted)
 
 
@@ -110,6 +112,8 @@ class Catalogue:
         found = self.exact.get(f"{text}...")  # the verb whose button announces a dialog
         if found is not None:
             return found.removesuffix("...")
+        if ";;" in text:  # kinds of files, which a template would take for one
+            return ";;".join(self.find(part) or part for part in text.split(";;"))
         for template in self.templates:
             if not all(piece in text for piece in template.pieces):
                 continue

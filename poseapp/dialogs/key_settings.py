@@ -53,7 +53,7 @@ class KeySettings(QWidget):
         self._wanted = ""
         self.presets = QComboBox()
         self.presets.setAccessibleName(tr("Preset"))
-        self.presets.addItems([*PRESETS, OWN])
+        self.presets.addItems([*PRESETS, tr(OWN)])
         self.search = LineEdit()
         self.search.setPlaceholderText(tr("Find a verb or a key"))
         self.search.setAccessibleName(tr("Find a verb or a key"))
@@ -130,7 +130,7 @@ class KeySettings(QWidget):
     def _show(self) -> None:
         for place, row in enumerate(ACTIONS):
             self.table.item(place, 2).setText(shown(self.keymap[row.id]))
-        same = next((name for name in PRESETS if preset(name) == self.keymap), OWN)
+        same = next((name for name in PRESETS if preset(name) == self.keymap), tr(OWN))
         self.presets.setCurrentText(same)
 
     def _filter(self, text: str) -> None:

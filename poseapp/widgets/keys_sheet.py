@@ -103,7 +103,7 @@ def _table(title: str, rows: list[tuple[str, str]]) -> QGridLayout:
     head.setProperty("role", "heading")
     grid.addWidget(head, 0, 0, 1, 2)
     for place, (text, keys) in enumerate(rows, 1):
-        words, sign = QLabel(tr(text)), QLabel(keys)
+        words, sign = QLabel(tr(text)), QLabel(tr(keys))
         words.setProperty("role", "soft")
         sign.setProperty("role", "value")
         sign.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

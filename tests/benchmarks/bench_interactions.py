@@ -1,0 +1,345 @@
+"""What a person costs in clicks, drags and keys: `python tests/benchmarks/bench_interactions.py [people]`.
+
+Prints Markdown. Real photographs with people's labels (COCO) stand for what the annotator wants. A hand of its own
+works in the real window by mouse and key events and counts them; a joint is wrong while it is farther off than the
+distance at which its object keypoint similarity is 0.5. Counted: keys, clicks, drags, of the pose. Not counted: looking
+(zoom, next image, hiding other poses) and the run of the model, which is one command for all images.
+
+    from scratch        P, a click for every labelled point, Tab for the others
+    from predictions    the worst wrong joint is dragged to its label until none is wrong; Enter where none was; a
+                        person that was not found gets a box (N, drag)
+    with assist         the same; what the model proposes after a drag is taken (Enter) where it mends two or more
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QEventLoop, QPoint, QSettings, Qt, QTimer
+from PySide6.QtTest import QTest
+
+from engine.contract.schemas import find_schema
+from poseapp.application import make_application
+from poseapp.main_window import MainWindow
+from poseapp.project.model import ABSENT, FrameKey, Instance, State
+from poseapp.project.store import ProjectStore
+from poseapp.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("POSEAPP_TEST_DATA", ROOT.parent / "shared")) / "data" / "coco-mini"
+SCHEMA = find_schema("coco")
+LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
+NO_KEYS = Qt.KeyboardModifier.NoModifier
+FOUND = 0.1
+"""Mean object keypoint similarity from which on a prediction is this person's."""
+MOST = 60
+"""Interactions after which a person counts as not done."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A labelled person: the frame's file, (17, 2) points, (17,) visibility, xyxy box, area in pixels."""
+
+    file: str
+    points: npt.NDArray[np.float64]
+    seen: npt.NDArray[np.int64]
+    box: tuple[float, float, float, float]
+    area: float
+
+    def wrong(self, pose: Instance | None) -> npt.NDArray[np.bool_]:
+        """(17,) labelled points that are absent or farther off than a similarity of 0.5."""
+        labelled = self.seen > 0
+        if pose is None:
+            return labelled
+        square = ((pose.keypoints - self.points) ** 2).sum(1)
+        near = square <= 2 * np.log(2) * self.area * (2 * SCHEMA.sigmas) ** 2
+        return labelled & ~(near & (pose.visibility != ABSENT))
+
+    def similarity(self, pose: Instance) -> float:
+        labelled = self.seen > 0
+        square = ((pose.keypoints - self.points) ** 2).sum(1)
+        likeness = np.exp(-square / (2 * self.area * (2 * SCHEMA.sigmas) ** 2)) * (pose.visibility != ABSENT)
+        return float(likeness[labelled].mean())
+
+
+def read_people() -> list[Person]:
+    data = json.loads((DATA / "person_keypoints.json").read_text("utf-8"))
+    files = {image["id"]: image["file_name"] for image in data["images"]}
+    people = []
+    for row in data["annotations"]:
+        points = np.array(row.get("keypoints", ()), dtype=np.float64).reshape(-1, 3)
+        if row.get("num_keypoints") and len(points) == SCHEMA.num_keypoints:
+            x, y, w, h = row["bbox"]
+            seen = points[:, 2].astype(np.int64)
+            people.append(Person(files[row["image_id"]], points[:, :2], seen, (x, y, x + w, y + h), row["area"]))
+    return people
+
+
+@dataclass
+class Count:
+    """Interactions of one person in one way of working."""
+
+    clicks: int = 0
+    drags: int = 0
+    keys: int = 0
+    done: bool = False
+    right: list[int] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return self.clicks + self.drags + self.keys
+
+
+class Hand:
+    """Mouse and keys on the window's canvas, in image pixels; what it does is counted in ``count``."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self.window, self.count = window, Count()
+
+    def at(self, place: npt.NDArray[np.float64]) -> QPoint:
+        return self.window.canvas.to_view(float(place[0]), float(place[1])).toPoint()
+
+    def click(self, place: npt.NDArray[np.float64], button: Qt.MouseButton = LEFT) -> None:
+        view = self.window.canvas.viewport()
+        QTest.mouseMove(view, self.at(place))
+        QTest.mouseClick(view, button, NO_KEYS, self.at(place))
+        self.count.clicks += 1
+
+    def drag(self, start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]) -> None:
+        view = self.window.canvas.viewport()
+        a, b = self.at(start), self.at(end)
+        QTest.mouseMove(view, a)
+        QTest.mousePress(view, LEFT, NO_KEYS, a)
+        for share in (0.3, 0.6, 1.0):
+            QTest.mouseMove(view, a + (b - a) * share)
+        QTest.mouseRelease(view, LEFT, NO_KEYS, b)
+        self.count.drags += 1
+
+    def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = NO_KEYS) -> None:
+        QTest.keyClick(self.window.canvas, key, modifier)
+        self.count.keys += 1
+
+
+def wait_until(there: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """Run the event loop until something is so; False when it is not so in time."""
+    loop, clock, end = QEventLoop(), QTimer(), QTimer(singleShot=True)
+    clock.timeout.connect(lambda: loop.quit() if there() else None)
+    end.timeout.connect(loop.quit)
+    clock.start(5)
+    end.start(round(1000 * seconds))
+    if not there():
+        loop.exec()
+    clock.stop()
+    end.stop()
+    return there()
+
+
+class Worker:
+    """The annotator."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self.window, self.session, self.hand = window, window.session, Hand(window)
+        store = window.session.store
+        assert store is not None
+        self.frames = {store.frame(key).name: key for key in store.frame_keys()}  # type: ignore[union-attr]
+
+    def look_at(self, person: Person) -> FrameKey:
+        """The person's picture, with the person and some ground around it in view. Not counted."""
+        key = self.frames[person.file]
+        self.session.go_to(key)
+        canvas = self.window.canvas
+        wait_until(lambda: canvas._host.frame == key and canvas._rgb is not None)
+        x1, y1, x2, y2 = person.box
+        known = person.points[person.seen > 0]
+        low, high = np.minimum(known.min(0), (x1, y1)), np.maximum(known.max(0), (x2, y2))
+        self.frame_box(low, high)
+        return key
+
+    def frame_box(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> None:
+        self.window.canvas.zoom_to((float(low[0]), float(low[1]), float(high[0]), float(high[1])))
+
+    def pose(self, number: int) -> Instance | None:
+        return next((i for i in self.session.instances if i.id == number), None)
+
+    def from_scratch(self, person: Person) -> Count:
+        """P, then every point in the schema's order."""
+        self.look_at(person)
+        self.session.select()
+        hand = self.hand
+        hand.count = count = Count()
+        before = {i.id for i in self.session.instances}
+        hand.key(Qt.Key.Key_P)
+        last = int(np.flatnonzero(person.seen).max())
+        for index in range(last + 1):
+            if person.seen[index]:
+                hand.click(person.points[index], RIGHT if person.seen[index] == 1 else LEFT)
+            else:
+                hand.key(Qt.Key.Key_Tab)
+        if last + 1 < SCHEMA.num_keypoints:
+            hand.key(Qt.Key.Key_Return)
+        new = [i for i in self.session.instances if i.id not in before]
+        count.done = len(new) == 1 and not person.wrong(new[0]).any()
+        if new:
+            self.window.run("undo")
+        self.window.run("tool_edit")
+        return count
+
+    def from_prediction(self, person: Person, *, assist: bool) -> Count:
+        """The pose that the model has found is put right; everything is taken back at the end."""
+        self.look_at(person)
+        store = self.session.store
+        assert store is not None
+        steps = sum(step.done for step in store.history())
+        self.hand.count = count = Count()
+        number = self._begin(person)
+        if number is not None:
+            self._correct(person, number, assist=assist)
+            pose = self.pose(number)
+            count.done = pose is not None and not person.wrong(pose).any() and pose.state is State.LABELLED
+        while sum(step.done for step in store.history()) > steps:
+            self.session.undo()
+        return count
+
+    def _begin(self, person: Person) -> int | None:
+        """The pose to correct: the one found, else one in a box drawn around the person."""
+        found = max(self.session.instances, key=person.similarity, default=None)
+        if found is not None and person.similarity(found) >= FOUND:
+            self.session.select([found.id])
+            return found.id
+        before = {i.id for i in self.session.instances}
+        self.hand.key(Qt.Key.Key_N)
+        self.hand.drag(np.array(person.box[:2]), np.array(person.box[2:]))
+        wait_until(lambda: {i.id for i in self.session.instances} > before)
+        new = [i.id for i in self.session.instances if i.id not in before]
+        if new:
+            self.session.select(new)
+        return new[0] if new else None
+
+    def _correct(self, person: Person, number: int, *, assist: bool) -> None:
+        hand, moved = self.hand, False
+        while hand.count.total < MOST:
+            pose = self.pose(number)
+            if pose is None:
+                return
+            wrong = person.wrong(pose)
+            if not wrong.any():
+                if not moved:
+                    hand.key(Qt.Key.Key_Return)
+                return
+            moved = True
+            self._put_right(person, pose, wrong)
+            if assist:
+                self._consider(person, number)
+
+    def _put_right(self, person: Person, pose: Instance, wrong: npt.NDArray[np.bool_]) -> None:
+        """The worst joint to its label."""
+        present = wrong & (pose.visibility != ABSENT)
+        if not present.any():
+            self._bring_back(pose, int(np.flatnonzero(wrong)[0]))
+            return
+        distance = np.linalg.norm(pose.keypoints - person.points, axis=1)
+        joint = int(np.argmax(np.where(present, distance, -1.0)))
+        start, end = pose.keypoints[joint], person.points[joint]
+        self.frame_box(
+            np.minimum(np.minimum(start, end), person.box[:2]), np.maximum(np.maximum(start, end), person.box[2:])
+        )
+        self.hand.drag(start, end)
+        now = self.pose(pose.id)
+        if now is not None and not np.array_equal(now.keypoints[joint], start):
+            return
+        # Another joint lies on it and came along instead: back, and by its name in the list of points.
+        self.hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        self._by_name(pose.id, joint, end)
+
+    def _by_name(self, number: int, joint: int, end: npt.NDArray[np.float64]) -> None:
+        """Choose a point in the list of points (one click) and drag it."""
+        self.hand.count.clicks += 1
+        pose = self.pose(number)
+        if pose is not None:
+            self.session.select([number], [(number, joint)])
+            self.hand.drag(pose.keypoints[joint], end)
+
+    def _bring_back(self, pose: Instance, joint: int) -> None:
+        """A point that the model has left out: its sign in the list of points (one click); then it can be dragged."""
+        self.hand.count.clicks += 1
+        self.window.instances.visibility_requested.emit({(pose.id, joint)}, 2)
+
+    def _consider(self, person: Person, number: int) -> None:
+        """Wait for what the model says, and take it where that saves work."""
+        runner = self.window.runner
+        pause = self.window.link.assist._pause
+        wait_until(lambda: not pause.isActive() and not runner.active(), 20)
+        proposal, pose = self.session.proposal, self.pose(number)
+        if proposal is None or pose is None:
+            return
+        after = proposal.frames[0].after[0]
+        if person.wrong(pose).sum() - person.wrong(after).sum() >= 2:
+            self.hand.key(Qt.Key.Key_Return)
+
+
+def main() -> None:
+    people = read_people()[: int(sys.argv[1]) if len(sys.argv) > 1 else None]
+    application = make_application()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+        QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, name)
+        for variable in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+            os.environ[variable] = name
+        with ProjectStore.create(folder / "people.pose") as store:
+            media = store.add_media("images", DATA / "images")
+            store.add_frames(media.id, [(file, 0, 0) for file in sorted({p.file for p in people})])
+            store.add_category("person", SCHEMA)
+        window = MainWindow(Settings())
+        window.resize(1600, 1000)
+        window.show()
+        window.session.set_store(ProjectStore.open(folder / "people.pose"))
+        application.processEvents()
+        worker = Worker(window)
+        scratch = [worker.from_scratch(person) for person in people]
+        predict(window)
+        window.run("hide_others")
+        plain, helped = [], []
+        for rows, assist in ((plain, False), (helped, True)):
+            if window.settings.assist is not assist:
+                window.run("assist")
+            rows += [worker.from_prediction(person, assist=assist) for person in people]
+        window.close()
+    report(len(people), {"from scratch": scratch, "from predictions": plain, "from predictions, assist": helped})
+
+
+def predict(window: MainWindow) -> None:
+    """The model on all pictures, one command."""
+    from poseapp.commands.models import run_on
+
+    run_on(window.context, list(window.session.frames), window.context.choice, 0.2)
+    wait_until(lambda: not window.runner.active(), 600)
+
+
+def report(people: int, ways: dict[str, list[Count]]) -> None:
+    print(f"{people} labelled people, {ways['from scratch'] and SCHEMA.num_keypoints} points each\n")
+    print("| way | median | mean | 90 % | most | keys | clicks | drags | right at the end |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, counts in ways.items():
+        totals = sorted(count.total for count in counts)
+        parts = " | ".join(f"{sum(getattr(c, k) for c in counts)}" for k in ("keys", "clicks", "drags"))
+        print(
+            f"| {name} | {statistics.median(totals):g} | {statistics.mean(totals):.2f} | "
+            f"{totals[int(0.9 * len(totals)) - 1]} | {totals[-1]} | {parts} | {sum(c.done for c in counts)} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

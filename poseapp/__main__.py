@@ -15,6 +15,8 @@ ENGINE_COMMANDS = {
     "--engine-predict": "engine.predict",
     "--engine-evaluate": "engine.evaluate",
     "--engine-zoo": "engine.zoo",
+    "--engine-export": "engine.export",
+    "--engine-datasets": "engine.datasets.__main__",
 }
 
 

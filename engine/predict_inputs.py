@@ -56,6 +56,11 @@ class Source:
     boxes: GivenBoxes | None = None
     frame: int = 0
 
+    @property
+    def is_frame(self) -> bool:
+        """Whether it is a frame of a video."""
+        return is_video(self.path)
+
 
 def find_images(inputs: Sequence[str | Path]) -> list[Source]:
     """Images and videos named on the command line, folders read through, each file once; ids count from 1.

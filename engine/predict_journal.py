@@ -298,7 +298,7 @@ def journals(out: Path) -> list[Path]:
 
 def options_text(options: Mapping[str, object]) -> dict[str, str]:
     """Options as a header holds them."""
-    return {name: "none" if value is None else str(value) for name, value in options.items()}
+    return {name: "not given" if value is None else str(value) for name, value in options.items()}
 
 
 def _open_locked(path: Path) -> int:

@@ -76,7 +76,7 @@ class FineTuneDialog(QDialog):
         self._project_name = project_name
         self.advanced = dict(advanced or {})
         self._name_typed = False
-        self._closed = False
+        self._closed = self._filling = False
         self._surveys: list[CategorySurvey] | None = None
         self._models: list[ModelEntry] = list_models("pose", available=True)
         self._build()
@@ -201,6 +201,7 @@ class FineTuneDialog(QDialog):
         if self._closed:  # what was counted until the cancel is still delivered
             return
         self._surveys = results[-1]
+        self._filling = True  # every check reads the list of models: one at the end does
         for place, survey in enumerate(self._surveys):
             schema = survey.category.schema
             item = QTreeWidgetItem(
@@ -216,6 +217,7 @@ class FineTuneDialog(QDialog):
         if self._surveys:
             counts = [survey.instances for survey in self._surveys]
             self.categories.setCurrentItem(self.categories.topLevelItem(counts.index(max(counts))))
+        self._filling = False
         self._check()
 
     def _on_survey_ended(self, outcome: Outcome) -> None:
@@ -239,6 +241,8 @@ class FineTuneDialog(QDialog):
     @Slot()
     def _check(self) -> None:
         """Say what speaks against starting, and allow it when nothing does."""
+        if self._filling:
+            return
         survey = self._survey()
         entry = next((m for m in self._models if m.id == self.start_model.currentData()), None)
         self.start_hint.setText(tr(entry.use if entry is not None else ""))

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ from engine.zoo import find_model
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
 Key = TypeVar("Key")
+
+Result = tuple[Item[Key], Image, list[Prediction]]
 
 __all__ = ["NO_DETECTOR", "Item", "PoseModel", "without_doubles"]
 
@@ -158,9 +160,35 @@ class PoseModel:
         )
         return [without_doubles(group, self.schema.sigmas) for group in poses]
 
-    def stream(
+    def stream(self, items: Iterable[Item[Key]], flip_test: bool = False, **options: Any) -> Generator[Result[Key]]:
+        """As :meth:`run` over any number of images: reading, detector and pose network work at the same time.
+
+        Batches go across images. Close the iterator to stop early: it comes back after the step at hand.
+
+        Args:
+            items: what to read; those with boxes and those without may be mixed.
+            flip_test: average with the mirrored crops.
+            options: the others of :meth:`stream_ticking`.
+
+        Yields:
+            item, image and predictions, in the order of the items.
+
+        Raises:
+            PoseError: what reading an item raised, after the results of the items before it; or as :meth:`run`.
+        """
+        running = self.stream_ticking(items, None, flip_test, **options)
+        try:
+            for found in running:
+                assert found is not None
+                yield found
+                del found
+        finally:
+            running.close()
+
+    def stream_ticking(
         self,
         items: Iterable[Item[Key]],
+        tick: float | None,
         flip_test: bool = False,
         *,
         batch: int | None = None,
@@ -169,14 +197,10 @@ class PoseModel:
         detector_batch: int | None = None,
         readers: int = 1,
         bytes_ahead: int = BYTES_AHEAD,
-    ) -> Generator[tuple[Item[Key], Image, list[Prediction]]]:
-        """As :meth:`run` over any number of images: reading, detector and pose network work at the same time.
-
-        Batches go across images. Close the iterator to stop early: it comes back after the step at hand.
+    ) -> Generator[Result[Key] | None]:
+        """As :meth:`stream`, with a None whenever nothing has come for ``tick`` seconds: time to hear a cancel.
 
         Args:
-            items: what to read; those with boxes and those without may be mixed.
-            flip_test: average with the mirrored crops.
             batch: crops in one pass of the pose network, detector_batch: images in one pass of the detector; None =
                 what suits the device (a processor is as quick with single ones, and sooner done with each).
             box_threshold: detections below it are dropped; None = the detector's.
@@ -184,12 +208,6 @@ class PoseModel:
                 carried over.
             readers: threads that read items which may be read anywhere.
             bytes_ahead: of pictures that wait before each stage, and of those in one batch.
-
-        Yields:
-            item, image and predictions, in the order of the items.
-
-        Raises:
-            PoseError: what reading an item raised, after the results of the items before it; or as :meth:`run`.
         """
         on_processor = self.device.type == "cpu"
         crops, images = (CROPS_ON_PROCESSOR, IMAGES_ON_PROCESSOR) if on_processor else (CROPS, IMAGES)
@@ -214,10 +232,10 @@ class PoseModel:
             Stage("find-boxes", partial(find_boxes, models=self, settings=settings), size=bytes_ahead),
             Stage("estimate-poses", partial(estimate, models=self, settings=settings), size=bytes_ahead),
         ]
-        running = run_stages(chain([first], everything), stages, weigh)
+        running = run_stages(chain([first], everything), stages, weigh, tick)
         try:
             for work in running:
-                yield work.item, work.image, work.found
+                yield None if work is None else (work.item, work.image, work.found)
                 del work
         finally:
             running.close()

@@ -43,12 +43,16 @@ class Stage:
 
 
 def run_stages(
-    source: Iterable[Any], stages: Sequence[Stage], weigh: Callable[[Any], int] = lambda thing: 0
+    source: Iterable[Any],
+    stages: Sequence[Stage],
+    weigh: Callable[[Any], int] = lambda thing: 0,
+    tick: float | None = None,
 ) -> Generator[Any]:
     """What the last stage gives, in the order of the source, which the first stage's thread goes through.
 
     Args:
         weigh: bytes of what lies in the queues.
+        tick: seconds after which None is given, when nothing has come; None = wait for as long as it takes.
 
     Raises:
         Exception: whatever the source or a stage raised, once, after what came before it.
@@ -56,15 +60,16 @@ def run_stages(
     line = _Line()
     threads: list[threading.Thread] = []
     incoming: Iterator[Any] = iter(source)
+    queue = _Queue(line, 1, 0, weigh)
     for stage in stages:
         queue = _Queue(line, stage.count, stage.size, weigh)
         thread = threading.Thread(target=_run, args=(stage, incoming, queue, line), name=stage.name, daemon=True)
         threads.append(thread)
-        incoming = iter(queue)
+        incoming = queue.take()
     try:
         for thread in threads:
             thread.start()
-        yield from incoming
+        yield from queue.take(tick)
     finally:
         line.stop()
         for thread in threads:
@@ -141,22 +146,27 @@ class _Queue:
             self._ended, self._error = True, error
             self._line.changed.notify_all()
 
-    def __iter__(self) -> Iterator[Any]:
+    def take(self, tick: float | None = None) -> Iterator[Any]:
+        """What was put, until the end; None whenever nothing has come for ``tick`` seconds."""
         while True:
+            thing = None
             with self._line.changed:
-                while not (self._line.stopped or self._things or self._ended):
-                    self._line.changed.wait()
+                come = self._line.changed.wait_for(self._is_ready, tick)
                 self._line.check()
-                if not self._things:
+                if come and not self._things:
                     break
-                thing, weight = self._things.popleft()
-                self._bytes -= weight
-                self._line.changed.notify_all()
+                if come:
+                    thing, weight = self._things.popleft()
+                    self._bytes -= weight
+                    self._line.changed.notify_all()
             yield thing
             del thing
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+
+    def _is_ready(self) -> bool:
+        return self._line.stopped or bool(self._things) or self._ended
 
     def _is_full(self, weight: int) -> bool:
         if not self._things:

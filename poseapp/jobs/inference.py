@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.errors import ModelError, PoseError
+from engine.contract.errors import Cancelled, ModelError, PoseError
 from engine.contract.predictions import Prediction
 from engine.media.frame_reader import FrameReader
+from engine.media.source import is_video
 from poseapp.jobs.frame_cache import FrameCache, Pixels
 from poseapp.jobs.job import Lane, Progress
 from poseapp.project.model import FrameKey
 
 if TYPE_CHECKING:  # at run time only inside the worker
-    from engine.pipeline import PoseModel
+    from engine.pipeline import Item, PoseModel
 
 log = logging.getLogger(__name__)
 
 Boxes = npt.NDArray[np.floating[Any]]
 Place = tuple[FrameKey, Path]
 
-STEP_SECONDS = 0.25
-"""A step of a long job aims at this time, so that cancel and a drawn box are heard soon."""
-MAX_STEP_IMAGES = 32
+TICK_SECONDS = 0.1
+"""A cancel, or a drawn box that wants its pose at once, is heard that often, however long a frame takes."""
+REPORT_SECONDS = 0.1
+"""Results come together that often: whoever shows them need not keep up with each."""
 READ_AHEAD = 6
+IMAGE_READERS = 4
 # Frames are read in their order: few of those that are decoded are wanted twice.
 VIDEO_BYTES = 32 * 1024 * 1024
 KEPT_MODELS = 2
@@ -179,38 +184,72 @@ class PredictJob:
             yield Progress(0, total, f"Loading {self.choice.name}")
         model = self._host.get(self.choice)
         yield Progress(0, total, f"Running {self.choice.name}")
-        done, step = 0, 1
-        pool = ThreadPoolExecutor(1, thread_name_prefix="poseapp-read")
-        reader = FrameReader(cache_bytes=VIDEO_BYTES)
-        try:
-            images = _read_ahead(self._items, pool, self._cache, reader)
-            while done < total:
-                start = time.monotonic()
-                batch = [next(images) for _ in range(min(step, total - done))]
-                results = self._estimate(model, batch)
-                seconds = max((time.monotonic() - start) / len(batch), 1e-6)
-                step = int(np.clip(STEP_SECONDS / seconds, 1, min(2 * step, MAX_STEP_IMAGES)))
-                for result in results:
+        done = 0
+        ready: list[FrameResult] = []
+        due = 0.0
+        with closing(self._results(model)) as results:
+            for result in results:
+                if result is not None:
+                    ready.append(result)
+                if time.monotonic() < due and done + len(ready) < total:
+                    if result is None:
+                        yield Progress(done, total)
+                    continue
+                # Together, so that they are taken up together.
+                for each in ready:
                     done += 1
-                    yield Progress(done, total, result=result)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            reader.close()
+                    yield Progress(done, total, result=each)
+                if not ready:
+                    yield Progress(done, total)
+                ready, due = [], time.monotonic() + REPORT_SECONDS
 
-    def _estimate(self, model: PoseModel, batch: Sequence[_Read]) -> list[FrameResult]:
-        found: dict[FrameKey, FrameResult] = {}
-        for with_boxes in (False, True):
-            part = [r for r in batch if r.image is not None and (r.key in self._boxes) == with_boxes]
-            if not part:
-                continue
-            images = [r.image for r in part if r.image is not None]
-            boxes = [np.asarray(self._boxes[r.key], np.float32).reshape(-1, 4) for r in part] if with_boxes else None
-            for read, image, poses in zip(
-                part, images, model.run(images, boxes=boxes, flip_test=self._flip_test), strict=True
-            ):
-                kept = tuple(p for p in poses if with_boxes or p.score >= self._threshold)
-                found[read.key] = FrameResult(read.key, kept, (image.shape[1], image.shape[0]))
-        return [found.get(r.key) or FrameResult(r.key, problem=r.problem) for r in batch]
+    def _results(self, model: PoseModel) -> Generator[FrameResult | None]:
+        """One for each frame, in order, and None now and then: time to hear that the job is cancelled."""
+        problems: dict[FrameKey, str] = {}
+        left = threading.Event()
+        with FrameReader(cache_bytes=VIDEO_BYTES, ahead=READ_AHEAD) as reader:
+            items = self._stream_items(reader, problems, left)
+            if len(self._items) == 1:  # all of the processor for each network in turn
+                yield self._alone(model, next(items), problems)
+                return
+            readers = 1 if model.device.type == "cpu" else IMAGE_READERS
+            with closing(model.stream_ticking(items, TICK_SECONDS, self._flip_test, readers=readers)) as stream:
+                try:
+                    for found in stream:
+                        yield None if found is None else self._result(*found, problems)
+                finally:
+                    left.set()
+
+    def _alone(self, model: PoseModel, item: Item[FrameKey], problems: dict[FrameKey, str]) -> FrameResult:
+        image = item.read()
+        boxes = None if item.boxes is None else [item.boxes]
+        (poses,) = model.run([image], boxes, self._flip_test)
+        return self._result(item, image, poses, problems)
+
+    def _result(
+        self, item: Item[FrameKey], image: Pixels, poses: Sequence[Prediction], problems: dict[FrameKey, str]
+    ) -> FrameResult:
+        if item.key in problems:
+            return FrameResult(item.key, problem=problems.pop(item.key))
+        kept = tuple(p for p in poses if item.boxes is not None or p.score >= self._threshold)
+        return FrameResult(item.key, kept, (image.shape[1], image.shape[0]))
+
+    def _stream_items(
+        self, reader: FrameReader, problems: dict[FrameKey, str], left: threading.Event
+    ) -> Iterator[Item[FrameKey]]:
+        from engine.pipeline import Item
+
+        for place in self._items:
+            key, path = place
+            given = self._boxes.get(key)
+            yield Item(
+                key,
+                partial(_read, place, self._cache, reader, problems, left.is_set),
+                None if given is None else np.asarray(given, np.float32).reshape(-1, 4),
+                sequence=path if is_video(path) else None,
+                frame=key.index,
+                anywhere=not is_video(path),
+            )
 
 
 class BoxPredictJob:
@@ -273,34 +312,20 @@ class WarmUpJob:
         yield Progress(1, 1)
 
 
-@dataclass(frozen=True, eq=False)
-class _Read:
-    key: FrameKey
-    image: Pixels | None
-    problem: str | None = None
-
-
-def _read_ahead(
-    items: Sequence[Place], pool: ThreadPoolExecutor, cache: FrameCache | None, reader: FrameReader
-) -> Iterator[_Read]:
-    """The images in order, some read while the model works on those before."""
-    waiting: deque[Future[_Read]] = deque()
-    for place in items:
-        waiting.append(pool.submit(_read, place, cache, reader))
-        if len(waiting) > READ_AHEAD:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _read(place: Place, cache: FrameCache | None, reader: FrameReader) -> _Read:
+def _read(
+    place: Place, cache: FrameCache | None, reader: FrameReader, problems: dict[FrameKey, str], stop: Callable[[], bool]
+) -> Pixels:
+    """The picture. Why one cannot be read is noted by its key, and it is read as a black point."""
     key, path = place
     pixels = None if cache is None else cache.get(place)
     if pixels is not None:
-        return _Read(key, pixels)
+        return pixels
     try:
-        return _Read(key, reader.read(path, key.index))
+        return reader.read(path, key.index, stop=stop)
+    except Cancelled:
+        raise
     except PoseError as error:
-        return _Read(key, None, str(error))
+        problems[key] = str(error)
     except OSError as error:
-        return _Read(key, None, f"{path}: {error.strerror or error}")
+        problems[key] = f"{path}: {error.strerror or error}"
+    return np.zeros((1, 1, 3), np.uint8)

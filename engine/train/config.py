@@ -192,7 +192,7 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         deterministic: only algorithms that give the same digits each time; matters on graphics cards alone.
         tensorboard: also write curves for TensorBoard to OUT/tensorboard.
         silence: seconds after which a process of a distributed run that gives no sign of life is given up.
-        cache_mb: decoded images kept in memory.
+        cache_mb: decoded images kept in memory; -1 = up to half of the memory that is free.
         box_margin: added around the points where an annotation has no box, pixels.
     """
 
@@ -300,6 +300,8 @@ def check(config: TrainConfig, *, where: object = None) -> None:
                 raise TrainingError(f"{name}.{entry} is out of range", where=where)
     if not 0 <= config.val_fraction < 0.9:
         raise TrainingError("val_fraction must be at least 0 and below 0.9", where=where)
+    if config.cache_mb < -1:
+        raise TrainingError("cache_mb must be at least -1", where=where)
     if not config.silence > 0:
         raise TrainingError("silence must be above 0", where=where)
     if config.seed < 0:

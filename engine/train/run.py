@@ -60,6 +60,7 @@ LOG_FILE = "log.jsonl"
 BOARD_FOLDER = "tensorboard"
 GPU_WORKERS = 8
 VALIDATION_BATCH = 32
+DEFAULT_CACHE_MB = 1024
 PATHS = ("train", "images", "extra", "extra_images", "val", "val_images", "val_boxes", "out")
 PERSON = ("person",)
 
@@ -78,6 +79,7 @@ class _Run:
     stop: StopRequest
     resume: bool
     world: World
+    step_bytes: int
 
     def trainer(self, phase: Phase, start: str) -> Trainer:
         workers = self.config.workers
@@ -153,10 +155,12 @@ def _run(config: TrainConfig, report: Reporter, resume: bool, world: World, devi
     torch.manual_seed(config.seed)
     config = _resolved(config)
     # Whatever can be wrong with the start is found before anything of an earlier run is taken away.
-    start = None
+    start, step_bytes = None, 0
     if config.what != "detector":
         start = _pose_start(config, found.train.schema)
-        config.pose = with_sizes(config.pose, world.size, *_memory(config, start[1], device))
+        need, free = _memory(config, start[1], device)
+        config.pose = with_sizes(config.pose, world.size, need, free)
+        step_bytes = 0 if need is None else need.of(config.pose.batch)
     config.detect = with_sizes(config.detect, world.size, None, None)
     out = Path(config.out)
     if world.is_main:
@@ -168,7 +172,7 @@ def _run(config: TrainConfig, report: Reporter, resume: bool, world: World, devi
             report.show_on(Board(out / BOARD_FOLDER))
     world.barrier()
     with StopRequest(out) as stop:
-        return _train(_Run(config, start, found.train, found.val, out, device, report, stop, resume, world))
+        return _train(_Run(config, start, found.train, found.val, out, device, report, stop, resume, world, step_bytes))
 
 
 def _pose_start(config: TrainConfig, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
@@ -226,13 +230,23 @@ def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     run.record()
     detector = _known_detector(run) if run.config.what == "pose" else None
     info = info.replace(categories=list(run.train.categories), detector=detector)
-    cache = ImageCache(run.config.cache_mb << 20)
+    cache = ImageCache(_cache_bytes(run))
     phase: Phase
     if exact:
         phase = TopDownPhase(network, info, phase_config, run.train, _protocol(run, info), cache, run.out)
     else:
         phase = poses.PosePhase(network, info, phase_config, run.train, run.val, cache, run.out)
     return _go(run, phase, run.config.model)
+
+
+def _cache_bytes(run: _Run) -> int:
+    """For decoded images: as configured, else half of this process' share of the memory that is free."""
+    if run.config.cache_mb >= 0:
+        return run.config.cache_mb << 20
+    free = free_memory(torch.device("cpu")) or (2 * DEFAULT_CACHE_MB << 20)
+    if run.device.type == "cpu":
+        free -= run.step_bytes
+    return max(0, free) // 2 // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def _protocol(run: _Run, info: CheckpointInfo) -> Protocol:
@@ -271,7 +285,7 @@ def _train_detector(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     )
     run.config.detect = phase_config
     run.record()
-    phase = boxes.DetectorPhase(network, info, phase_config, run.train, run.val, run.config.cache_mb << 20, run.out)
+    phase = boxes.DetectorPhase(network, info, phase_config, run.train, run.val, _cache_bytes(run), run.out)
     return _go(run, phase, run.config.detector)
 
 

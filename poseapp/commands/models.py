@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from engine.zoo import ModelEntry, find_model
 from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
 from poseapp.commands.labels import template_in_box
+from poseapp.commands.run_results import RunResults
 from poseapp.dialogs.fine_tune import FineTuneDialog
 from poseapp.dialogs.models import ModelsDialog
 from poseapp.jobs.downloads import DownloadJob
@@ -87,7 +88,7 @@ def run_on(
     merge_key = f"run {next(_runs)} {store.path}"
     tally = {"poses": 0, "frames": 0}
 
-    def take(results: list[FrameResult]) -> None:
+    def write(results: Sequence[FrameResult]) -> None:
         if session.store is not store:  # another project has been opened meanwhile
             return
         made: list[Edit] = []
@@ -114,7 +115,13 @@ def run_on(
         if made:
             session.apply(edits.combined(f"Run {entry.title}", made, merge_key))
 
-    return context.runner.submit(job, on_results=take, on_finished=lambda outcome: _told(context, outcome, tally))
+    found = RunResults(write)
+
+    def end(outcome: Outcome) -> None:
+        found.flush()
+        _told(context, outcome, tally)
+
+    return context.runner.submit(job, on_results=found.take, on_finished=end)
 
 
 def _told(context: Context, outcome: Outcome, tally: dict[str, int]) -> None:

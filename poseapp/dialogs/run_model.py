@@ -22,9 +22,10 @@ from poseapp.dialogs.parts import button, device_combo, fill_models, label
 from poseapp.i18n import tr
 from poseapp.jobs.inference import ModelChoice
 from poseapp.project.model import FrameKey
+from poseapp.project.sources import frames_of_model
 from poseapp.session import Session
 
-CURRENT, ALL, EMPTY, RANGE = "current", "all", "empty", "range"
+CURRENT, ALL, EMPTY, RANGE, GO_ON = "current", "all", "empty", "range", "go on"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class RunModelDialog(QDialog):
         self._build()
         self._fill_which()
         self.which.currentIndexChanged.connect(self._check)
+        self.model.currentIndexChanged.connect(self._check)
         self.first.valueChanged.connect(self._check)
         self.last.valueChanged.connect(self._check)
         self._check()
@@ -123,7 +125,13 @@ class RunModelDialog(QDialog):
         column.addLayout(buttons)
 
     def _fill_which(self) -> None:
-        titles = {ALL: "All images", EMPTY: "Images without labels", CURRENT: "This image", RANGE: "From ... to"}
+        titles = {
+            ALL: "All images",
+            EMPTY: "Images without labels",
+            GO_ON: "Images without poses of this model",
+            CURRENT: "This image",
+            RANGE: "From ... to",
+        }
         for which, title in titles.items():
             self.which.addItem(tr(title), which)
 
@@ -139,6 +147,9 @@ class RunModelDialog(QDialog):
         if which == EMPTY:
             counts = session.store.counts()
             return tuple(key for key in session.frames if not counts[key].labelled)
+        if which == GO_ON:  # an interrupted run goes on where it was
+            done = frames_of_model(session.store, self.model.currentData() or "")
+            return tuple(key for key in session.frames if key not in done)
         return tuple(session.frames)
 
     def plan(self) -> RunPlan:

@@ -16,7 +16,7 @@ from engine.zoo import list_models, user_models_dir
 from poseapp.application import make_application
 from poseapp.dialogs.fine_tune import FineTuneDialog
 from poseapp.dialogs.models import ModelsDialog
-from poseapp.dialogs.run_model import ALL, CURRENT, EMPTY, RANGE, RunModelDialog, RunPlan
+from poseapp.dialogs.run_model import ALL, CURRENT, EMPTY, GO_ON, RANGE, RunModelDialog, RunPlan
 from poseapp.dialogs.training_monitor import TrainingMonitor
 from poseapp.jobs.runner import JobRunner
 from poseapp.jobs.training import RunState, TrainingRun
@@ -268,7 +268,10 @@ def session(project: Path, qtbot: QtBot) -> Iterator[Session]:
     made.close()
 
 
-@pytest.mark.parametrize(("which", "indices"), [(ALL, [0, 1, 2]), (EMPTY, [1, 2]), (CURRENT, [0]), (RANGE, [1, 2])])
+@pytest.mark.parametrize(
+    ("which", "indices"),
+    [(ALL, [0, 1, 2]), (EMPTY, [1, 2]), (CURRENT, [0]), (RANGE, [1, 2]), (GO_ON, [0, 1, 2])],
+)
 def test_the_chosen_images_are_run(
     session: Session, which: str, indices: list[int], shown: Shown, qtbot: QtBot
 ) -> None:

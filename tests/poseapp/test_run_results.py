@@ -1,0 +1,99 @@
+"""What a run finds goes into the project in few transactions, and an interrupted run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from poseapp.commands import run_results
+from poseapp.commands.models import run_on
+from poseapp.commands.run_results import RunResults
+from poseapp.dialogs.run_model import GO_ON, RunModelDialog
+from poseapp.jobs.inference import FrameResult, ModelChoice
+from poseapp.main_window import MainWindow
+from poseapp.project.model import FrameKey
+from poseapp.project.sources import frames_of_model
+from poseapp.project.store import ProjectStore
+
+CHOICE = ModelChoice("movenet_lightning", device="cpu")
+FRAMES = 6
+
+
+def result(index: int) -> FrameResult:
+    return FrameResult(FrameKey(1, index))
+
+
+@pytest.fixture
+def written() -> list[list[int]]:
+    return []
+
+
+@pytest.fixture
+def results(written: list[list[int]], qtbot: QtBot) -> RunResults:
+    def write(found: Sequence[FrameResult]) -> None:
+        written.append([each.key.index for each in found])
+
+    return RunResults(write)
+
+
+def test_the_first_results_go_in_at_once_and_the_next_together(results: RunResults, written: list[list[int]]) -> None:
+    results.take([result(0)])
+    assert written == [[0]]
+    results.take([result(1)])
+    results.take([result(2), result(3)])
+    assert written == [[0]]
+    results.flush()
+    results.flush()
+    assert written == [[0], [1, 2, 3]]
+
+
+def test_results_do_not_wait_for_others_to_come(
+    results: RunResults, written: list[list[int]], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_results, "SECONDS", 0.05)
+    results.take([result(0)])
+    results.take([result(1)])
+    qtbot.waitUntil(lambda: written == [[0], [1]], timeout=5000)
+
+
+@pytest.fixture
+def film(resources_dir: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    picture = cv2.cvtColor(cv2.imread(str(resources_dir / "sample/astronaut.jpg")), cv2.COLOR_BGR2RGB)
+    picture = cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
+        for number in range(FRAMES):
+            frame = av.VideoFrame.from_ndarray(np.roll(picture, 4 * number, axis=1), format="rgb24")
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    return path
+
+
+def test_a_run_goes_on_with_the_frames_that_it_has_not_done(film: Path, window: MainWindow, qtbot: QtBot) -> None:
+    window.open_paths([film])
+    qtbot.waitUntil(lambda: len(window.session.frames) == FRAMES and not window.runner.active(), timeout=10_000)
+    context = window.context
+    path = window.session.path
+    assert path is not None
+    assert run_on(context, list(window.session.frames)[:4], CHOICE, 0.1) is not None
+    qtbot.waitUntil(lambda: not window.runner.active(), timeout=60_000)
+    store = window.session.store
+    assert store is not None
+    with ProjectStore.open(path, read_only=True) as on_disk:
+        assert {key.index for key in frames_of_model(on_disk, CHOICE.model)} == set(range(4))
+    assert len(store.history()) == 1  # the whole run is one step
+    dialog = RunModelDialog(window.session, CHOICE.model, window)
+    qtbot.addWidget(dialog)
+    dialog.which.setCurrentIndex(dialog.which.findData(GO_ON))
+    assert [key.index for key in dialog.plan().frames] == [4, 5]
+    dialog.close()

@@ -26,8 +26,9 @@ CANDIDATES = 3
 """Places that are considered of each point: what the network says, and the next peaks of its heatmap."""
 MARGIN = 0.1
 """Air around the points in the box to look at, as a part of its longer side."""
-NEAR = 0.1
-"""Distances from the expected place count from this part of the box' longer side on: nearer ones differ by height."""
+NEAR = 0.03
+"""Distances from the expected place count from this part of the box' longer side on: nearer ones differ by height.
+(A person's work on 86 people of COCO, all in all: 4.49 interactions with 0.03, 4.50 with 0.05, 4.59 with 0.1.)"""
 PARTNER = 0.05
 """A candidate nearer than this part of the box' longer side to a fixed partner counts for little, namely SHARED."""
 SHARED = 0.25
@@ -98,9 +99,10 @@ def candidates(
 
 
 def looked_at(points: Floats, present: Flags, fixed: Flags, box: npt.ArrayLike | None) -> Floats | None:
-    """(4,) the box to look at: the object's, widened to hold the fixed points; else the one around all points."""
+    """(4,) the box to look at: around the points, corrected as they are; where most of them have no place yet, the
+    object's box, widened to hold the fixed points."""
     held = box_from_keypoints(points, fixed)
-    if box is not None and box_is_usable(box):
+    if box is not None and box_is_usable(box) and 2 * present.sum() < len(present):
         known = np.asarray(box, np.float64)
         if held is None:
             return known

@@ -12,10 +12,12 @@ from PySide6.QtGui import QKeyEvent
 from engine.zoo import find_model
 from poseapp.commands.context import Context
 from poseapp.jobs.assist import AssistJob
-from poseapp.project.model import ABSENT, Edit, FrameEdit, FrameKey, Instance, State
+from poseapp.project.model import ABSENT, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
 
 PAUSE = 120
 """Milliseconds without another edit before the model is asked."""
+LEAST_SCORE = 0.1
+"""Absent points are proposed from this score on: less than in a prediction, for here somebody looks."""
 LEAST_SHIFT = 2.0
 """Image pixels; a proposal that moves no point further is not worth a person's look."""
 
@@ -125,7 +127,8 @@ class Assist(QObject):
 
 
 def proposal_of(pose: Instance, points: np.ndarray, scores: np.ndarray) -> Instance | None:
-    """The pose with the model's places for the points that nobody has set; None when it says nothing new.
+    """The pose with the model's places for the points that nobody has set, absent ones too; None when it says nothing
+    new. Points that a person has made absent stay so.
 
     Args:
         points: (K, 2) image pixels.
@@ -133,10 +136,12 @@ def proposal_of(pose: Instance, points: np.ndarray, scores: np.ndarray) -> Insta
     """
     free = ~pose.by_human
     there = pose.visibility != ABSENT
-    moves = free & there & (np.linalg.norm(points - pose.keypoints, axis=1) > LEAST_SHIFT)
+    new = free & ~there & (scores >= LEAST_SCORE)
+    moves = free & there & (np.linalg.norm(points - pose.keypoints, axis=1) > LEAST_SHIFT) | new
     if not moves.any():
         return None
     keypoints = pose.keypoints.copy()
     keypoints[moves] = points[moves]
     known = None if pose.scores is None else np.where(moves, scores, pose.scores)
-    return replace(pose, keypoints=keypoints, scores=known, state=State.LABELLED)
+    seen = np.where(new, VISIBLE, pose.visibility).astype(np.uint8)
+    return replace(pose, keypoints=keypoints, visibility=seen, scores=known, state=State.LABELLED)

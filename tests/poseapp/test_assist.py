@@ -109,8 +109,23 @@ def test_points_that_a_person_set_are_never_moved_by_a_proposal() -> None:
     found = proposal_of(pose, points + 50, np.full(4, 0.9))
     assert found is not None
     assert np.array_equal(found.keypoints[0], points[0])
-    assert np.array_equal(found.keypoints[2], points[2])
-    assert np.array_equal(found.keypoints[[1, 3]], points[[1, 3]] + 50)
+    assert np.array_equal(found.keypoints[1:], points[1:] + 50)
+
+
+def test_absent_points_are_proposed_where_the_model_sees_them_and_nobody_has_taken_them_away() -> None:
+    points = np.arange(8.0).reshape(4, 2)
+    by_human = np.array([True, True, False, False])
+    pose = Instance(1, 1, points, np.array([2, 0, 0, 0], np.uint8), by_human)
+    found = proposal_of(pose, points + 50, np.array([0.9, 0.9, 0.9, 0.01]))
+    assert found is not None
+    assert found.visibility.tolist() == [2, 0, 2, 0]
+    assert np.array_equal(found.keypoints[2], points[2] + 50)
+    assert np.array_equal(found.by_human, by_human)
+
+
+def test_what_lies_where_it_lay_is_no_proposal() -> None:
+    points = np.arange(8.0).reshape(4, 2)
+    pose = Instance(1, 1, points, np.full(4, 2, np.uint8), np.array([True, False, False, False]))
     assert proposal_of(pose, points, np.full(4, 0.9)) is None
 
 

@@ -173,7 +173,8 @@ def _steps(schema: Schema) -> Floats:
     steps[a, b] = steps[b, a] = 1.0
     for middle in range(count):
         steps = np.minimum(steps, steps[:, middle, None] + steps[None, middle])
-    return np.minimum(steps, float(count))
+    reachable: Floats = np.minimum(steps, float(count))
+    return reachable
 
 
 def _on_a_partner(schema: Schema, places: Floats, points: Floats, fixed: Flags, reach: float) -> Flags:

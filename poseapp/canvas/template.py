@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +28,7 @@ _LEFT_HALF = {
     "elbow": (0.14, 0.33),
     "wrist": (0.16, 0.46),
     "hand": (0.165, 0.49),
+    "hand_root": (0.16, 0.46),
     "hip": (0.06, 0.5),
     "pelvis": (0.0, 0.49),
     "knee": (0.068, 0.72),
@@ -36,6 +40,34 @@ _LEFT_HALF = {
 }
 
 
+# The 68 points of a face in the order of 300-W, the subject's right side first: x in half widths of the face, y from
+# its middle to the chin.
+_EYE = ((-1.0, 0.0), (-0.4, -0.8), (0.4, -0.8), (1.0, 0.0), (0.4, 0.7), (-0.4, 0.7))
+_BROW = ((-0.82, -0.48), (-0.68, -0.6), (-0.52, -0.64), (-0.35, -0.61), (-0.2, -0.54))
+_LIPS = (
+    (-0.35, 0.55), (-0.22, 0.47), (-0.08, 0.43), (0.0, 0.45), (0.08, 0.43), (0.22, 0.47),
+    (0.35, 0.55), (0.22, 0.65), (0.08, 0.7), (0.0, 0.71), (-0.08, 0.7), (-0.22, 0.65),
+    (-0.28, 0.55), (-0.1, 0.52), (0.0, 0.53), (0.1, 0.52), (0.28, 0.55), (0.1, 0.58), (0.0, 0.59), (-0.1, 0.58),
+)  # fmt: skip
+_FACE = (
+    *((-math.cos(math.pi * i / 16), -0.25 + 1.25 * math.sin(math.pi * i / 16)) for i in range(17)),
+    *_BROW,
+    *((-x, y) for x, y in reversed(_BROW)),
+    *((0.0, y) for y in (-0.35, -0.18, -0.02, 0.14)),
+    *((x, 0.31 - 0.3 * abs(x)) for x in (-0.2, -0.1, 0.0, 0.1, 0.2)),
+    *((-0.45 + 0.17 * x, -0.3 + 0.1 * y) for x, y in _EYE),
+    *((0.45 + 0.17 * x, -0.3 + 0.1 * y) for x, y in _EYE),
+    *_LIPS,
+)
+_FACE_POINT = re.compile(r"(?:face|kpt)[-_]?(\d+)")
+_FACE_PLACE, _FACE_SIZE = (0.0, 0.072), (0.045, 0.055)
+# Fingers of a hanging left hand, the thumb towards the body: angle from straight down in degrees, length as a share.
+_FINGERS = {"thumb": (-42, 0.7), "forefinger": (-14, 0.95), "middle_finger": (0, 1.0), "ring_finger": (12, 0.95),
+            "pinky_finger": (25, 0.8)}  # fmt: skip
+_FINGER_POINT = re.compile(rf"({'|'.join(_FINGERS)})([1-4])")
+_JOINTS = (0.045, 0.061, 0.074, 0.086)
+
+
 def template_pose(schema: Schema) -> Floats:
     """(K, 2) points of a figure about 1 high, y downwards.
 
@@ -43,6 +75,7 @@ def template_pose(schema: Schema) -> Floats:
     points lie near each other and left and right mirror.
     """
     known = {i: place for i, name in enumerate(schema.names) if (place := _place(name, schema.sides[i])) is not None}
+    known.update(_face(schema))
     points = _circle(schema)
     for i, place in known.items():
         points[i] = place
@@ -54,10 +87,26 @@ def _place(name: str, side: str) -> tuple[float, float] | None:
     plain = name.lower().replace(" ", "_").replace("-", "_")
     for word in ("left_", "right_", "_left", "_right"):
         plain = plain.replace(word, "")
-    found = _LEFT_HALF.get(plain)
+    finger = _FINGER_POINT.fullmatch(plain)
+    found = _finger(finger[1], int(finger[2])) if finger else _LEFT_HALF.get(plain)
     if found is None:
         return None
     return (-found[0] if side == "right" else found[0]), found[1]
+
+
+def _finger(name: str, joint: int) -> tuple[float, float]:
+    angle, length = math.radians(_FINGERS[name][0]), _FINGERS[name][1] * _JOINTS[joint - 1]
+    x, y = _LEFT_HALF["wrist"]
+    return x + length * math.sin(angle), y + length * math.cos(angle)
+
+
+def _face(schema: Schema) -> dict[int, tuple[float, float]]:
+    """Places of a face's 68 numbered points, where the schema has them; numbers of other faces mean other places."""
+    found = {i: int(match[1]) for i, name in enumerate(schema.names) if (match := _FACE_POINT.fullmatch(name.lower()))}
+    if sorted(found.values()) != list(range(len(_FACE))):
+        return {}
+    (x, y), (width, height) = _FACE_PLACE, _FACE_SIZE
+    return {i: (x + width * _FACE[n][0], y + height * _FACE[n][1]) for i, n in found.items()}
 
 
 def _circle(schema: Schema) -> Floats:

@@ -21,8 +21,8 @@ ONE = ("empty-dark", "empty-light", "people-dark", "people-light", "dense-dark",
        "crowded_dense-dark", "placement-light", "ghosts-dark")  # fmt: skip
 TWO = ("empty-light-2x", "people-light-2x", "dense_close-dark-2x")
 SIZES = {1: (1280, 800), 2: (2560, 1440)}
-WIDTH = 640
-COLOURS = 40
+WIDTH = 480
+COLOURS = 200
 COMPARED = 320
 """Width in pixels at which pictures are compared: what machines draw differently is finer."""
 MOST_MEAN, MOST_TILE = 4.0, 22.0
@@ -86,7 +86,7 @@ def test_a_missing_panel_or_pose_would_be_noticed() -> None:
 
 
 def store(picture: np.ndarray, target: Path) -> None:
-    """Small enough for a repository: 640 px wide, few colours."""
+    """Small enough for a repository: WIDTH wide, few colours."""
     from PIL import Image
 
     height = round(WIDTH * picture.shape[0] / picture.shape[1])

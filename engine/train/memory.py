@@ -74,7 +74,7 @@ def _kept(network: nn.Module, input_size: tuple[int, int], batch: int) -> int:
     for tensor in seen.values():
         storages[tensor.untyped_storage()._cdata] = tensor.numel() * tensor.element_size()
     # The loss holds the prediction, the target and their difference.
-    return sum(storages.values()) + 3 * last.numel() * last.element_size()
+    return sum(storages.values()) + 3 * int(last.numel() * last.element_size())
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -80,6 +80,7 @@ class _Run:
     resume: bool
     world: World
     step_bytes: int
+    protocol: Protocol | None
 
     def trainer(self, phase: Phase, start: str) -> Trainer:
         workers = self.config.workers
@@ -155,12 +156,14 @@ def _run(config: TrainConfig, report: Reporter, resume: bool, world: World, devi
     torch.manual_seed(config.seed)
     config = _resolved(config)
     # Whatever can be wrong with the start is found before anything of an earlier run is taken away.
-    start, step_bytes = None, 0
+    start, protocol, step_bytes = None, None, 0
     if config.what != "detector":
         start = _pose_start(config, found.train.schema)
         need, free = _memory(config, start[1], device)
         config.pose = with_sizes(config.pose, world.size, need, free)
         step_bytes = 0 if need is None else need.of(config.pose.batch)
+        if config.pose.topdown.enabled:
+            protocol = _protocol(config, start[1], found.val or found.train, found.val is not None, world)
     config.detect = with_sizes(config.detect, world.size, None, None)
     out = Path(config.out)
     if world.is_main:
@@ -172,7 +175,8 @@ def _run(config: TrainConfig, report: Reporter, resume: bool, world: World, devi
             report.show_on(Board(out / BOARD_FOLDER))
     world.barrier()
     with StopRequest(out) as stop:
-        return _train(_Run(config, start, found.train, found.val, out, device, report, stop, resume, world, step_bytes))
+        shared = out, device, report, stop, resume, world, step_bytes, protocol
+        return _train(_Run(config, start, found.train, found.val, *shared))
 
 
 def _pose_start(config: TrainConfig, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
@@ -217,11 +221,10 @@ def _train(run: _Run) -> Outcome:
 def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     assert run.pose_start is not None
     network, info = run.pose_start
-    exact = run.config.pose.topdown.enabled
     phase_config = _filled(
         run.config.pose,
         info.architecture,
-        len(as_published(run.train).instances if exact else run.train.instances),
+        len(run.train.instances if run.protocol is None else as_published(run.train).instances),
         steps=defaults.POSE_STEPS,
         passes=defaults.POSE_PASSES,
         turns=rotation_for(run.train.categories[0]),
@@ -232,8 +235,8 @@ def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     info = info.replace(categories=list(run.train.categories), detector=detector)
     cache = ImageCache(_cache_bytes(run))
     phase: Phase
-    if exact:
-        phase = TopDownPhase(network, info, phase_config, run.train, _protocol(run, info), cache, run.out)
+    if run.protocol is not None:
+        phase = TopDownPhase(network, info, phase_config, run.train, run.protocol, cache, run.out)
     else:
         phase = poses.PosePhase(network, info, phase_config, run.train, run.val, cache, run.out)
     return _go(run, phase, run.config.model)
@@ -249,16 +252,16 @@ def _cache_bytes(run: _Run) -> int:
     return max(0, free) // 2 // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def _protocol(run: _Run, info: CheckpointInfo) -> Protocol:
+def _protocol(
+    config: TrainConfig, info: CheckpointInfo, data: TrainingSet, held_out: bool, world: World
+) -> Protocol:  # fmt: skip
     """How a top-down model is measured: as the row of its recipe, on the validation set or else on training images."""
-    config, schema = run.config, run.train.schema
-    entry = ModelEntry(config.model, "", "pose", info.architecture, None, info.input_size, schema.name)
+    entry = ModelEntry(config.model, "", "pose", info.architecture, None, info.input_size, data.schema.name)
     if config.recipe:
-        entry = for_other_points(find_recipe(config.recipe), schema)
-    data = run.val or run.train
+        entry = for_other_points(find_recipe(config.recipe), data.schema)
     folder = config.val_images if config.val and config.val_images else config.images
     conditions = Conditions(
-        boxes=config.val_boxes if config.val_boxes and run.val is not None else LABELLED_BOXES,
+        boxes=config.val_boxes if config.val_boxes and held_out else LABELLED_BOXES,
         flip_test=config.pose.flip_test,
         batch=min(config.pose.batch, VALIDATION_BATCH),
     )
@@ -266,10 +269,10 @@ def _protocol(run: _Run, info: CheckpointInfo) -> Protocol:
         entry,
         data,
         Path(folder) if folder else data.file.parent,
-        held_out=run.val is not None,
+        held_out=held_out,
         conditions=conditions,
         select=config.pose.select,
-        world=run.world,
+        world=world,
     )
 
 

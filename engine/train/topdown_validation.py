@@ -20,7 +20,9 @@ from engine.contract.coco import CocoDataset, Id
 from engine.contract.schema import Schema
 from engine.evaluate import evaluate_model
 from engine.evaluate_model import (
+    COCO,
     LABELLED_BOXES,
+    WHOLEBODY,
     Box,
     Conditions,
     Measured,
@@ -53,7 +55,7 @@ class Protocol:
     Attributes:
         entry: the row; its protocol and points say what is measured.
         held_out: whether these images are not among those trained on.
-        select: figure that decides; "" = the first of :data:`DECIDING`.
+        select: figure that decides; where it was not measured, the first of :data:`DECIDING`.
     """
 
     entry: ModelEntry
@@ -130,7 +132,8 @@ class Protocol:
 
     def _validation(self, figures: Mapping[str, Any]) -> Validation:
         numbers = {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
-        name = self.select or next((name for name in DECIDING if name in numbers), "")
+        names = (self.select, *DECIDING)
+        name = next((name for name in names if name in numbers), "")
         value = numbers.get(name, math.nan)
         error = value if name in LOWER_IS_BETTER else 1 - value
         if not self.held_out:
@@ -149,7 +152,8 @@ def _only(images: set[Id], labels: CocoDataset) -> CocoDataset:
 
 
 def for_other_points(entry: ModelEntry, schema: Schema) -> ModelEntry:
-    """The row as it is used for points that are not its own: measured by OKS, read as any COCO file."""
+    """The row as it is used for points that are not its own: read as any COCO file, no parts of the body."""
     if schema.name in (entry.schema, f"{entry.schema}_{entry.subset}"):
         return entry
-    return replace(entry, schema=schema.name, subset="", protocol="coco")
+    protocol = COCO if entry.protocol == WHOLEBODY else entry.protocol
+    return replace(entry, schema=schema.name, subset="", protocol=protocol)

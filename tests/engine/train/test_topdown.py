@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine import cli
 from engine.checkpoint import load_checkpoint
-from engine.checkpoint_info import CheckpointInfo
+from engine.checkpoint_info import CheckpointInfo, read_info
 from engine.codec import codec_from_dict
 from engine.contract.coco import CocoDataset, make_annotation
 from engine.contract.errors import TrainingError
@@ -278,3 +278,20 @@ def test_curves_want_tensorboard(bars: Path, tmp_path: Path) -> None:
     else:
         assert main(arguments(bars, out, "--tensorboard")) == 0
         assert list((out / "tensorboard").glob("events*"))
+
+
+def test_boxes_that_cannot_be_read_leave_an_earlier_run_alone(bars: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    main(arguments(bars, out, "--epochs", "1"))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert cli.run(main, arguments(bars, out, "--val-boxes", "none.json")) == 2
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_points_of_ones_own_are_measured_as_the_rows_are(bars: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    main(arguments(bars, out, "--recipe", "deepfashion_upper_res50_256x192", "--set", "pose.flip_test=false"))
+    found = epochs(out)
+    assert {"PCK@0.2", "AUC", "EPE"} <= set(found[-1]["metrics"])
+    assert found[-1]["best"] or found[-2]["best"]
+    assert not read_info(out / "best.safetensors").conventions.get("channels")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engine.contract.errors import MediaError, ModelError
 from engine.contract.predictions import Prediction
@@ -124,3 +125,43 @@ def test_of_poses_alike_the_best_stays() -> None:
     kept = without_doubles(poses, np.full(17, 0.07))
     assert [pose.score for pose in kept] == [0.9, 0.6]
     assert without_doubles([], np.full(17, 0.07)) == []
+
+
+def test_boxes_are_carried_over_in_a_sequence(model: PoseModel, photographs: list[np.ndarray]) -> None:
+    calls: list[int] = []
+    original = model.find_boxes
+
+    def counted(images: list[np.ndarray], threshold: float | None) -> list:
+        calls.append(len(images))
+        return original(images, threshold)
+
+    items = [Item(i, lambda: photographs[0], sequence="film", frame=i) for i in range(5)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "find_boxes", counted)
+        streamed = list(model.stream(items, detect_every=4))
+    assert sum(calls) == 2
+    assert all(np.allclose(found[0].keypoints, streamed[0][2][0].keypoints, atol=0.01) for _, _, found in streamed)
+
+
+def test_a_stream_tells_when_nothing_has_come(model: PoseModel, photographs: list[np.ndarray]) -> None:
+    heard = threading.Event()
+
+    def read() -> np.ndarray:
+        heard.wait(30)
+        return photographs[0]
+
+    stream = model.stream_ticking([Item(0, read)], 0.01)
+    assert next(stream) is None
+    heard.set()
+    assert [found[0].key for found in stream if found is not None] == [0]
+
+
+def test_the_number_of_workers_is_afterwards_what_it_was(model: PoseModel, photographs: list[np.ndarray]) -> None:
+    before = torch.get_num_threads()
+    assert len(list(model.stream([Item(0, lambda: photographs[0])]))) == 1
+    assert torch.get_num_threads() == before
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert found == [before]

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from poseapp.jobs.job import Ending, Outcome, Progress
 from poseapp.jobs.runner import JobRunner
 from poseapp.project.model import FrameKey
 from resources import resource_path
+from tests.engine.media.video_clips import X264, Clip, make
 
 CHOICE = ModelChoice("movenet_lightning", device="cpu", title="MoveNet Lightning")
 PHOTO = resource_path("sample/astronaut.jpg")
@@ -166,3 +168,31 @@ def test_importing_the_jobs_loads_no_torch() -> None:
     code += "print([m for m in ('torch', 'pyqtgraph') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_slow_model_lets_a_cancel_be_heard_while_it_works(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = host.get(CHOICE)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: object) -> list[object]:
+        begun.set()
+        go_on.wait(30)
+        return [[]]
+
+    monkeypatch.setattr(model, "poses", slow)
+    steps = PredictJob(host, PHOTOS, CHOICE).run()
+    assert next(steps).done == 0
+    assert next(steps).result is None  # nothing is ready, and yet the job comes back
+    begun.wait(30)
+    assert next(steps).result is None
+    go_on.set()
+    steps.close()  # type: ignore[attr-defined]
+
+
+def test_frames_of_a_video_are_read_by_their_number(host: ModelHost, tmp_path: Path) -> None:
+    path = make(Clip("film.mp4", "libx264", X264, frames=6), tmp_path)
+    items = [(FrameKey(2, index), path) for index in (0, 1, 4, 99)]
+    found = results(PredictJob(host, items, CHOICE))
+    assert [each.key.index for each in found] == [0, 1, 4, 99]
+    assert [each.problem is None for each in found] == [True, True, True, False]
+    assert "has 6 frames" in str(found[3].problem)

@@ -297,6 +297,8 @@ class CanvasView(NavigationView):
         name = KEY_NAMES.get(Qt.Key(event.key()))
         if name and self._active.key(name):
             event.accept()
+        elif name == "escape" and self._tool_name != "edit":
+            self.set_tool("edit")
         elif event.key() == Qt.Key.Key_Space:
             if not event.isAutoRepeat():
                 self._space, self._space_used = True, False

@@ -10,6 +10,7 @@ from poseapp.canvas.view import CanvasView
 from poseapp.jobs.frames import FrameLoader
 from poseapp.jobs.inference import ModelChoice, ModelHost
 from poseapp.jobs.runner import JobRunner
+from poseapp.playback import Playback
 from poseapp.project.model import Instance
 from poseapp.session import Session
 from poseapp.settings import Settings
@@ -49,6 +50,7 @@ class Context:
     clipboard: list[Instance] = field(default_factory=list)
     hovered: frozenset[tuple[int, int]] = frozenset()
     """(instance id, keypoint) under the pointer, at most one."""
+    playback: Playback | None = None
 
     @property
     def choice(self) -> ModelChoice:

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from engine.contract.errors import PoseError
 from poseapp import theme
 from poseapp.actions import ACTIONS, BY_ID, writes
+from poseapp.canvas.minimap import Minimap
 from poseapp.canvas.view import CanvasView
 from poseapp.canvas_link import CanvasLink
 from poseapp.commands import COMMANDS, labels, models
@@ -90,6 +91,7 @@ class MainWindow(QMainWindow):
         self._make_docks()
         self.tray = JobTray(self.runner, self)
         self.status = StatusLine(self.statusBar(), self.session, self.tray)
+        self.minimap = Minimap(self.canvas)
         self.notice = CanvasNotice(self.canvas, self.colours)
         self.toasts = Toasts(self.middle, self.colours)
         self.palette_box = CommandPalette(self, self._palette_actions)

@@ -19,7 +19,9 @@ APPLICATION = "poseapp"
 DEFAULT_MODEL = "movenet_thunder"
 SYSTEM_LANGUAGE = "system"
 THEMES = ("system", "dark", "light")
-_STYLE_KEYS = ("point_size", "line_width", "color_mode", "show_labels", "show_bones", "show_boxes", "font_size")
+_STYLE_KEYS = (
+    "point_size", "line_width", "font_size", "color_mode", "show_labels", "show_bones", "show_boxes", "show_minimap",
+)  # fmt: skip
 
 
 class Settings:

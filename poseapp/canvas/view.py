@@ -20,7 +20,7 @@ from poseapp.canvas.image_item import Picture, rgb_of
 from poseapp.canvas.navigation import WHEEL_FACTOR, NavigationView
 from poseapp.canvas.overlays import Marks, OverlayPainter
 from poseapp.canvas.palette import palette_for
-from poseapp.canvas.pointer import Button, EventKind, PointerEvent, PointRef
+from poseapp.canvas.pointer import Button, EventKind, Placement, PointerEvent, PointRef
 from poseapp.canvas.qt_events import KEY_NAMES, button_of, modifiers_of
 from poseapp.canvas.skeleton_item import PosePainter, PosesItem, viewports
 from poseapp.canvas.sprites import color_of
@@ -60,6 +60,7 @@ class CanvasView(NavigationView):
     hovered = Signal(object)
     """HitTarget or None."""
     tool_changed = Signal(str)
+    style_changed = Signal()
     space_tapped = Signal(bool)
     """Space was pressed and released without a drag; True with Shift. While it is down, a drag pans."""
 
@@ -91,10 +92,17 @@ class CanvasView(NavigationView):
             self.set_image_size((self._picture.width, self._picture.height))
         self.repaint_ground()
 
+    @property
+    def pixels(self) -> Pixels | None:
+        """The picture that is shown, (h, w, 3) uint8 RGB."""
+        return self._rgb
+
     def set_frame(self, key: FrameKey | None, size: tuple[int, int] | None) -> None:
         """The frame that edits are about, and its width and height. The view stays put if the size is the same."""
         if key != self._host.frame:
             self.cancel()
+            if self._host.placement is not None and self._host.placement.pose is not None:
+                self.set_placement(self._host.placement.schema)  # that pose stays behind
         self._host.frame = key
         self.set_image_size(size)
 
@@ -133,6 +141,7 @@ class CanvasView(NavigationView):
         if new_tones:
             self._make_picture()
         self.repaint_ground()
+        self.style_changed.emit()
 
     @property
     def style_now(self) -> CanvasStyle:
@@ -160,13 +169,13 @@ class CanvasView(NavigationView):
         self.viewport().setCursor(Qt.CursorShape.ArrowCursor if name == "edit" else Qt.CursorShape.CrossCursor)
         self.tool_changed.emit(name)
 
-    def set_placement(self, schema: Schema | None, template: npt.NDArray[np.float64] | None = None) -> None:
-        """What the placement tool places: a schema, and a pose (K, 2) of any size and place for the ghost."""
+    def set_placement(self, schema: Schema | None, pose: Instance | None = None) -> None:
+        """What the placement tool places: a new pose of a schema, or the points that a pose has not."""
         self._active.cancel()
         if schema is None:
             self._host.placement = None
             return
-        self._host.placement = schema, template_pose(schema) if template is None else np.asarray(template, float)
+        self._host.placement = Placement(schema, template_pose(schema), pose)
 
     def cancel(self) -> bool:
         """Give up the gesture under way; False when there was none."""

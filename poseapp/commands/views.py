@@ -63,6 +63,10 @@ def show_boxes(context: Context) -> None:
     _switch(context, "show_boxes")
 
 
+def show_minimap(context: Context) -> None:
+    _switch(context, "show_minimap")
+
+
 def _switch(context: Context, name: str) -> None:
     style = context.canvas.style_now
     _set(context, **{name: not getattr(style, name)})
@@ -134,6 +138,23 @@ def tool_place(context: Context) -> None:
     context.window.tell(
         f"Click {first}, then the other points of {category.name} in order. Tab skips, Enter ends, Esc gives up."
     )
+
+
+def place_missing(context: Context) -> None:
+    """The points that the selected pose has not, in order."""
+    session = context.session
+    if len(session.selected) != 1:
+        context.window.tell("Select one pose first")
+        return
+    pose = session.selected[0]
+    missing = [n for n, seen in zip(session.schema_of(pose).names, pose.visibility) if not seen]
+    if not missing:
+        context.window.tell("This pose has all its points")
+        return
+    context.canvas.set_placement(session.schema_of(pose), pose)
+    context.canvas.set_tool("place")
+    context.canvas.setFocus()
+    context.window.tell(f"Click {missing[0].replace('_', ' ')}. Tab skips, Enter ends, Esc gives up.")
 
 
 def settings(context: Context) -> None:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 
 from poseapp.assist import Assist
 from poseapp.canvas.hit_test import HitKind, HitTarget
+from poseapp.canvas.pointer import PlacedPose
 from poseapp.commands import labels, models
 from poseapp.commands.context import Context
 from poseapp.project.model import Change, FrameKey
@@ -42,6 +43,7 @@ class CanvasLink(QObject):
         # After the gesture has ended: what follows may change the tool.
         canvas.box_drawn.connect(self._on_box, Qt.ConnectionType.QueuedConnection)
         canvas.pose_placed.connect(lambda placed: labels.new_pose(context, placed))
+        canvas.pose_placed.connect(self._after_placed, Qt.ConnectionType.QueuedConnection)
         canvas.visibility_requested.connect(lambda points, value: labels.set_visibility(context, points, value))
         canvas.accept_requested.connect(self._on_accept)
         canvas.hovered.connect(self._on_hover)
@@ -122,6 +124,10 @@ class CanvasLink(QObject):
     def _on_box(self, x1: float, y1: float, x2: float, y2: float) -> None:
         self._canvas.set_tool("edit")
         models.fill_box(self._context, (x1, y1, x2, y2))
+
+    def _after_placed(self, placed: PlacedPose) -> None:
+        if placed.instance is not None and self._canvas.tool == "place":
+            self._canvas.set_tool("edit")
 
     def _on_accept(self, instance: int) -> None:
         self._session.select(instances=[instance])

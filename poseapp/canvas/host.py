@@ -10,7 +10,7 @@ import shiboken6
 from engine.contract.schema import Schema
 from poseapp.canvas.hit_test import HitTarget
 from poseapp.canvas.overlays import Marks
-from poseapp.canvas.pointer import CursorRole, Floats, Ghost, PlacedPose, PointerEvent, PointRef
+from poseapp.canvas.pointer import CursorRole, Ghost, PlacedPose, Placement, PointerEvent, PointRef
 from poseapp.canvas.qt_events import cursor_of
 from poseapp.canvas.state import CanvasState
 from poseapp.project.model import Edit, FrameKey, Instance
@@ -27,7 +27,7 @@ class ViewHost:
         self._state = state
         self._marks = marks
         self.frame: FrameKey | None = None
-        self.placement: tuple[Schema, Floats] | None = None
+        self.placement: Placement | None = None
 
     @property
     def size(self) -> tuple[int, int] | None:

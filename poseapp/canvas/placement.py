@@ -1,4 +1,4 @@
-"""Placing a pose point by point, in the order of the schema. No Qt.
+"""Placing a pose point by point, in the order of the schema; of a pose that is there already, those it has not. No Qt.
 
 Left button places visible, right button occluded; until the button comes up the point can be dragged. Tab skips,
 Backspace takes the last one back, Enter ends, Esc gives up. The points to come are shown as a ghost, fitted to those
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from engine.contract.schema import Schema
 from poseapp.canvas.anatomy import apply_matrix, fit_similarity
-from poseapp.canvas.pointer import Button, CursorRole, EventKind, Ghost, Host, PlacedPose, PointerEvent
+from poseapp.canvas.pointer import Button, CursorRole, EventKind, Ghost, Host, PlacedPose, Placement, PointerEvent
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE
 
 Floats = npt.NDArray[np.float64]
@@ -22,29 +22,37 @@ _GHOST_SHARE = 0.5
 
 
 class PlacementTool:
-    """See the module's docstring. The host says which schema (``host.placement``)."""
+    """See the module's docstring. The host says what (``host.placement``)."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self._schema: Schema | None = None
-        self._template: Floats = np.zeros((0, 2))
+        self._placement: Placement | None = None
         self._holding: int | None = None
         self._pointer: Floats | None = None
         self._restart()
 
     @property
     def busy(self) -> bool:
-        return self._next > 0 or self._holding is not None
+        return self._at > 0 or self._holding is not None
+
+    @property
+    def _schema(self) -> Schema | None:
+        return None if self._placement is None else self._placement.schema
+
+    @property
+    def _next(self) -> int:
+        """The keypoint that comes next; their number when there is none."""
+        return self._order[self._at] if self._at < len(self._order) else len(self._points)
 
     @property
     def next_point(self) -> int | None:
         """The keypoint that the next press places, or None when there is no schema."""
-        return None if self._schema is None or self._next >= self._schema.num_keypoints else self._next
+        return self._next if self._at < len(self._order) else None
 
     def handle(self, event: PointerEvent) -> None:
         self.host.show_cursor(CursorRole.CROSS)
         self._follow_schema()
-        if self._schema is None:
+        if self.next_point is None:
             return
         self._pointer = np.array([event.x, event.y])
         if event.kind in (EventKind.PRESS, EventKind.DOUBLE) and self._holding is None:
@@ -66,7 +74,7 @@ class PlacementTool:
             return False
         if name == "tab":
             self._follow_schema()
-            if self._schema is not None:
+            if self.next_point is not None:
                 self._set(ABSENT)
         elif name == "backspace":
             self._back()
@@ -85,18 +93,19 @@ class PlacementTool:
 
     def _restart(self) -> None:
         k = 0 if self._schema is None else self._schema.num_keypoints
-        self._next = 0
+        pose = None if self._placement is None else self._placement.pose
+        self._at = 0
         self._holding = None
         self._pointer = None
-        self._points = np.zeros((k, 2))
+        self._given = np.zeros(k, dtype=np.bool_) if pose is None else pose.visibility != ABSENT
+        self._order: list[int] = np.flatnonzero(~self._given).tolist()
+        self._points = np.zeros((k, 2)) if pose is None else pose.keypoints.copy()
         self._visibility = np.zeros(k, dtype=np.uint8)
 
     def _follow_schema(self) -> None:
         wanted = self.host.placement
-        if wanted is None:
-            self._schema = None
-        elif wanted[0] is not self._schema:
-            self._schema, self._template = wanted
+        if wanted is not self._placement:
+            self._placement = wanted
             pointer = self._pointer
             self._restart()
             self._pointer = pointer
@@ -105,7 +114,7 @@ class PlacementTool:
         if visibility != ABSENT and self._pointer is not None:
             self._points[self._next] = self._inside(self._pointer)
             self._visibility[self._next] = visibility
-        self._next += 1
+        self._at += 1
         if self.next_point is None:
             self._finish()
 
@@ -116,12 +125,15 @@ class PlacementTool:
     def _back(self) -> None:
         if self._holding is not None:
             self._holding = None
-        elif self._next > 0:
-            self._next -= 1
+        elif self._at > 0:
+            self._at -= 1
             self._visibility[self._next] = ABSENT
 
     def _finish(self) -> None:
-        pose = PlacedPose(self._points.copy(), self._visibility.copy())
+        decided = np.zeros(len(self._points), dtype=np.bool_)
+        decided[self._order[: self._at]] = True
+        given = None if self._placement is None or self._placement.pose is None else self._placement.pose.id
+        pose = PlacedPose(self._points.copy(), self._visibility.copy(), decided, given)
         pointer = self._pointer
         self._restart()
         self._pointer = pointer
@@ -137,9 +149,10 @@ class PlacementTool:
             points[self._next] = self._inside(self._pointer)
             visibility[self._next] = self._holding
         placed = visibility > 0
-        ghost = self._ghost(points, placed)
-        ghost[placed] = points[placed]
-        skipped = (np.arange(len(points)) < self._next) & ~placed
+        known = placed | self._given
+        ghost = self._ghost(points, known)
+        ghost[known] = points[known]
+        skipped = ((np.arange(len(points)) < self._next) | self._given) & ~placed
         self.host.show_ghost(Ghost(self._schema, ghost, visibility, skipped, self._next))
 
     def _ghost(self, points: Floats, placed: npt.NDArray[np.bool_]) -> Floats:
@@ -148,13 +161,14 @@ class PlacementTool:
         if not placed[self._next] and self._pointer is not None:
             known = np.append(known, self._next)
             places = np.concatenate([places, self._pointer[None]])
-        template = self._template * self._default_scale()
+        assert self._placement is not None
+        template = self._placement.template * self._default_scale(self._placement.template)
         if not len(known):
             return template
         matrix = fit_similarity(template[known], places)
         return apply_matrix(matrix, template)
 
-    def _default_scale(self) -> float:
-        height = float(np.ptp(self._template[:, 1])) or 1.0
+    def _default_scale(self, template: Floats) -> float:
+        height = float(np.ptp(template[:, 1])) or 1.0
         size = self.host.size
         return _GHOST_SHARE * (size[1] if size else 400.0) / height

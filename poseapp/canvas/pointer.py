@@ -90,11 +90,27 @@ class Ghost:
 
 
 @dataclass(frozen=True, eq=False)
+class Placement:
+    """What is placed: a schema, a pose (K, 2) of any size and place for the ghost, and the pose whose missing points
+    are placed, None for a new one."""
+
+    schema: Schema
+    template: Floats
+    pose: Instance | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class PlacedPose:
-    """The outcome of placement: (K, 2) image pixels and (K,) visibility 0, 1, 2."""
+    """The outcome of placement: (K, 2) image pixels and (K,) visibility 0, 1, 2.
+
+    ``decided`` (K,) marks points that were placed or skipped, the others were not come to; None for all. ``instance``
+    is the pose that gets the points, None for a new one.
+    """
 
     keypoints: Floats
     visibility: npt.NDArray[np.uint8]
+    decided: npt.NDArray[np.bool_] | None = None
+    instance: int | None = None
 
 
 class Host(Protocol):
@@ -111,8 +127,8 @@ class Host(Protocol):
     @property
     def selected_points(self) -> frozenset[PointRef]: ...
     @property
-    def placement(self) -> tuple[Schema, Floats] | None:
-        """Schema of the pose being placed, and its template (K, 2) in any unit."""
+    def placement(self) -> Placement | None:
+        """What the placement tool places."""
 
     def instance(self, instance_id: int) -> Instance | None: ...
     def schema_of(self, instance: Instance) -> Schema | None: ...

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from poseapp.canvas.pointer import PlacedPose
 from poseapp.canvas.template import template_pose
 from poseapp.commands.context import Context
-from poseapp.project import edits
+from poseapp.project import edits, edits_points
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameKey, Instance, State
 
 PointRef = tuple[int, int]
@@ -249,8 +250,15 @@ def nudge(context: Context, dx: float, dy: float) -> bool:
 
 
 def new_pose(context: Context, placed: PlacedPose) -> None:
-    """A pose from the placement tool."""
+    """A pose from the placement tool, or the points that one had not."""
     session = context.session
+    if placed.instance is not None:
+        pose = next((i for i in session.instances if i.id == placed.instance), None)
+        if pose is not None and session.frame is not None:
+            schema = session.schema_of(pose)
+            edit = edits_points.place_points(session.frame, pose, placed.keypoints, placed.visibility, schema)
+            session.apply(edit)
+        return
     if session.store is None or session.frame is None or session.category is None:
         return
     (number,) = session.store.new_ids(1)
@@ -260,6 +268,8 @@ def new_pose(context: Context, placed: PlacedPose) -> None:
     points = placed.keypoints[seen]
     box = np.concatenate([points.min(axis=0), points.max(axis=0)])
     made = edits.make_instance(number, session.category, placed.keypoints, placed.visibility, box=_grown(context, box))
+    if placed.decided is not None:  # a point that was skipped is absent because a person says so
+        made = replace(made, by_human=placed.decided.copy())
     if session.apply(edits.add_instance(session.frame, made, text="Place pose")):
         session.select(instances=[number])
 

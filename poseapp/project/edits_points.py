@@ -1,0 +1,49 @@
+"""Edits of several points of one pose at once, each with a place and a visibility of its own. Pure, as ``edits``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.errors import ProjectError
+from engine.contract.schema import Schema
+from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
+
+
+def place_points(
+    frame: FrameKey, instance: Instance, keypoints: npt.ArrayLike, visibility: npt.ArrayLike, schema: Schema
+) -> Edit:
+    """Give a pose points that a person has placed; the box grows to hold them.
+
+    Args:
+        keypoints: (K, 2) image pixels, of which those count whose visibility is not 0.
+        visibility: (K,) 0 for points that stay as they are, else 1 or 2.
+
+    Raises:
+        ProjectError: wrong shapes, a visibility that is none of 0, 1, 2, or a place that is not finite.
+    """
+    points, seen = np.array(keypoints, np.float64), np.array(visibility)
+    if points.shape != instance.keypoints.shape or seen.shape != instance.visibility.shape:
+        raise ProjectError(f"the pose has {instance.num_keypoints} points; got {points.shape} and {seen.shape}")
+    if not np.isin(seen, (ABSENT, OCCLUDED, VISIBLE)).all():
+        raise ProjectError("a visibility is 0, 1 or 2")
+    placed = seen != ABSENT
+    if not np.isfinite(points[placed]).all():
+        raise ProjectError("a coordinate is not a finite number")
+    box = instance.box
+    if box is not None and placed.any():
+        low, high = points[placed].min(0), points[placed].max(0)
+        box = np.concatenate([np.minimum(box[:2], low), np.maximum(box[2:], high)])
+    after = replace(
+        instance,
+        keypoints=np.where(placed[:, None], points, instance.keypoints),
+        visibility=np.where(placed, seen, instance.visibility).astype(np.uint8),
+        by_human=instance.by_human | placed,
+        box=box,
+        state=State.LABELLED,
+    )
+    count = int(placed.sum())
+    what = schema.names[int(np.flatnonzero(placed)[0])] if count == 1 else f"{count} points"
+    return Edit(f"Place {what}", (FrameEdit(frame, (instance,), (after,)),))

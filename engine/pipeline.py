@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+import logging
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,15 +17,18 @@ from engine.contract.errors import ModelError
 from engine.contract.predictions import Prediction
 from engine.contract.schema import Schema
 from engine.detector import Detector
-from engine.device import pick_device
+from engine.device import describe_device, pick_device
 from engine.pipeline_stages import Stage, run_stages
 from engine.pipeline_steps import Item, Settings, estimate, find_boxes, read_images, weigh
 from engine.predictor import DEFAULT_MODEL, Predictor
 from engine.zoo import find_model
 
+log = logging.getLogger(__name__)
+
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
 Key = TypeVar("Key")
+Made = TypeVar("Made")
 
 Result = tuple[Item[Key], Image, list[Prediction]]
 
@@ -253,16 +257,41 @@ class PoseModel:
                 (np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32), np.ones(1, np.float32))
                 for image in images
             ]
-        found = self.detector.detect(
-            images, score_threshold=threshold, categories=self.detector_categories(), batch=len(images)
+        detector, categories = self.detector, self.detector_categories()
+        found = self._in_memory(
+            lambda batch: detector.detect(images, score_threshold=threshold, categories=categories, batch=batch),
+            len(images),
         )
         return [(each.boxes, each.scores) for each in found]
 
     def poses(
         self, images: Sequence[Image], boxes: Sequence[Floats], scores: Sequence[Floats], flip_test: bool, batch: int
     ) -> list[list[Prediction]]:
-        """As :meth:`run` with boxes."""
-        return self.predictor.predict(images, boxes, scores, flip_test=flip_test, batch=batch)
+        """As :meth:`run` with boxes.
+
+        Raises:
+            ModelError: the device has not even the memory for a single crop.
+        """
+        return self._in_memory(
+            lambda size: self.predictor.predict(images, boxes, scores, flip_test=flip_test, batch=size), batch
+        )
+
+    def _in_memory(self, work: Callable[[int], Made], batch: int) -> Made:
+        """Do work in batches; in smaller ones when the device's memory is too small for them."""
+        while True:
+            try:
+                return work(batch)
+            except torch.OutOfMemoryError:
+                if batch <= 1:
+                    raise ModelError(
+                        f"{describe_device(self.device)} has not enough memory left; close other programs, choose a "
+                        "smaller model, or run on the processor (--device cpu)"
+                    ) from None
+            # Behind the handler: the error holds on to what was in memory.
+            batch //= 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            log.warning("%s has little memory left: batches of %d from here", describe_device(self.device), batch)
 
     def best_of(self, found: Sequence[Prediction]) -> list[Prediction]:
         """Predictions in detected boxes, best first, without doubles."""

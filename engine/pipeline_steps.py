@@ -219,8 +219,12 @@ def estimate(incoming: Iterator[Work], check: Check, models: Models, settings: S
 
 
 def _estimate_batch(waiting: Iterable[Work], models: Models, settings: Settings) -> None:
-    """Take one batch of boxes from the pictures that wait, in their order."""
-    room, taken = settings.batch, []
+    """Take one batch of boxes from the pictures that wait, in their order.
+
+    What is left over is cut into halves, quarters and so on: graphics cards prepare for every size of a batch anew.
+    """
+    left = sum(work.left for work in waiting)
+    room, taken = settings.batch if left >= settings.batch else 1 << (left.bit_length() - 1), []
     for work in waiting:
         count = min(room, work.left)
         if count:

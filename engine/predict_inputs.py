@@ -40,7 +40,7 @@ class GivenBoxes:
     category_ids: list[Id]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Source:
     """One image to work on.
 

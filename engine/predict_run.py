@@ -172,7 +172,10 @@ def _estimate(
     block: int, world: World,
 ) -> None:  # fmt: skip
     mode = options.progress if world.is_main else "none"
+    from engine.device import describe_device
+
     total = sum(stop - start for start, stop in ranges)
+    device = describe_device(model.device)
     lost: set[int] = set()
     readers = 1 if model.device.type == "cpu" else max(1, min(IMAGE_READERS, (os.cpu_count() or 2) // 2))
     with (
@@ -201,7 +204,7 @@ def _estimate(
             if options.overlay:
                 drawn = draw_poses(image, kept, model.schema)
                 write_image(Path(options.overlay, overlay_name(source.image.file_name)), drawn)
-            progress.step()
+            progress.step(device=device)
 
 
 def _threshold(options: argparse.Namespace) -> float | None:

@@ -57,6 +57,7 @@ def _run_plan(context: Context, plan: Any) -> None:
         plan.score_threshold,
         replace_predicted=plan.replace_predicted,
         flip_test=plan.flip_test,
+        detect_every=plan.detect_every,
     )
 
 
@@ -68,6 +69,7 @@ def run_on(
     *,
     replace_predicted: bool = True,
     flip_test: bool = False,
+    detect_every: int = 1,
 ) -> int | None:
     """Start a run and return the job's id; None when the model does not fit."""
     session = context.session
@@ -83,6 +85,7 @@ def run_on(
         replace(choice, title=entry.title),
         score_threshold=threshold,
         flip_test=flip_test,
+        detect_every=detect_every,
         cache=context.loader.cache,
     )
     merge_key = f"run {next(_runs)} {store.path}"

@@ -37,6 +37,7 @@ class RunPlan:
         score_threshold: poses that score less are left out.
         replace_predicted: earlier predictions of the same category go.
         flip_test: average with the mirrored image.
+        detect_every: the detector looks at every so many frames of a video.
     """
 
     choice: ModelChoice
@@ -44,6 +45,7 @@ class RunPlan:
     score_threshold: float = 0.2
     replace_predicted: bool = True
     flip_test: bool = False
+    detect_every: int = 1
 
 
 class RunModelDialog(QDialog):
@@ -73,6 +75,10 @@ class RunModelDialog(QDialog):
         self.replace = QCheckBox(tr("Replace earlier predictions (labels always stay)"))
         self.replace.setChecked(True)
         self.flip = QCheckBox(tr("Look twice, mirrored: slower, a little more exact"))
+        self.every = QSpinBox()
+        self.every.setRange(1, 30)
+        self.every.setAccessibleName(tr("Detector looks at every nth frame"))
+        self.every.setToolTip(tr("Between, boxes are carried over from frame to frame: quicker, for videos"))
         self.first, self.last = QSpinBox(), QSpinBox()
         count = len(session.frames)
         for box, value in ((self.first, max(session.position(), 0) + 1), (self.last, count)):
@@ -107,6 +113,7 @@ class RunModelDialog(QDialog):
         form.addRow("", self.range_row)
         form.addRow(tr("Lowest score"), self.threshold)
         form.addRow(tr("Device"), self.device)
+        form.addRow(tr("Detector looks at every nth frame"), self.every)
         column.addLayout(form)
         column.addWidget(self.replace)
         column.addWidget(self.flip)
@@ -154,7 +161,14 @@ class RunModelDialog(QDialog):
 
     def plan(self) -> RunPlan:
         choice = ModelChoice(self.model.currentData(), device=self.device.currentData())
-        return RunPlan(choice, self.frames(), self.threshold.value(), self.replace.isChecked(), self.flip.isChecked())
+        return RunPlan(
+            choice,
+            self.frames(),
+            self.threshold.value(),
+            self.replace.isChecked(),
+            self.flip.isChecked(),
+            self.every.value(),
+        )
 
     def _check(self) -> None:
         self.range_row.setVisible(self.which.currentData() == RANGE)

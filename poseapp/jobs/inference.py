@@ -153,6 +153,7 @@ class PredictJob:
             detector.
         score_threshold: poses below it are left out; poses in given boxes are all kept.
         flip_test: average with the mirrored image: slower, a little more exact.
+        detect_every: the detector looks at every so many frames of a video; boxes between are carried over.
         cache: decoded frames to use before reading files.
     """
 
@@ -167,6 +168,7 @@ class PredictJob:
         boxes: Mapping[FrameKey, Boxes] | None = None,
         score_threshold: float = 0.0,
         flip_test: bool = False,
+        detect_every: int = 1,
         cache: FrameCache | None = None,
     ) -> None:
         self._host = host
@@ -175,6 +177,7 @@ class PredictJob:
         self._boxes = dict(boxes or {})
         self._threshold = score_threshold
         self._flip_test = flip_test
+        self._detect_every = detect_every
         self._cache = cache
         self.title = f"{choice.name} on {len(self._items)} {'image' if len(self._items) == 1 else 'images'}"
 
@@ -213,7 +216,8 @@ class PredictJob:
                 yield self._alone(model, next(items), problems)
                 return
             readers = 1 if model.device.type == "cpu" else IMAGE_READERS
-            with closing(model.stream_ticking(items, TICK_SECONDS, self._flip_test, readers=readers)) as stream:
+            options = {"readers": readers, "detect_every": self._detect_every}
+            with closing(model.stream_ticking(items, TICK_SECONDS, self._flip_test, **options)) as stream:
                 try:
                     for found in stream:
                         yield None if found is None else self._result(*found, problems)

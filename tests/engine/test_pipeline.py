@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,3 +166,26 @@ def test_the_number_of_workers_is_afterwards_what_it_was(model: PoseModel, photo
     thread.start()
     thread.join()
     assert found == [before]
+
+
+def test_with_little_memory_batches_get_smaller(
+    model: PoseModel, photographs: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    original = model.predictor.predict
+    limit = 2
+
+    def cramped(*arguments: Any, batch: int, **options: Any) -> Any:
+        sizes.append(batch)
+        if batch > limit:
+            raise torch.OutOfMemoryError("no room")
+        return original(*arguments, batch=batch, **options)
+
+    monkeypatch.setattr(model.predictor, "predict", cramped)
+    boxes = np.array([[10.0, 8, 365, 511]] * 8)
+    ((_, _, found),) = model.stream([Item(0, lambda: photographs[0], boxes)], batch=8)
+    assert len(found) == 8
+    assert sizes == [8, 4, 2]
+    limit = 0
+    with pytest.raises(ModelError, match="not enough memory"):
+        list(model.stream([Item(0, lambda: photographs[0], boxes)], batch=2))

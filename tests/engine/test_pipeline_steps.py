@@ -83,7 +83,7 @@ def test_batches_are_filled_across_pictures() -> None:
     models = Noting()
     run([item(n, 3) for n in range(10)], Settings(batch=8, detector_batch=4), models)
     assert models.detected == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-    assert models.estimated == [8, 8, 8, 6]
+    assert models.estimated == [8, 8, 8, 4, 2]
 
 
 def test_the_detector_looks_at_every_nth_frame_and_at_the_last() -> None:

@@ -9,7 +9,11 @@ import numpy as np
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QKeyEvent
 
+from engine.contract.schema import Schema
 from engine.zoo import find_model
+from poseapp.canvas.anatomy import apply_matrix, fit_similarity
+from poseapp.canvas.pointer import PlacedPose
+from poseapp.canvas.template import template_pose
 from poseapp.commands.context import Context
 from poseapp.jobs.assist import AssistJob
 from poseapp.project.model import ABSENT, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
@@ -35,6 +39,7 @@ class Assist(QObject):
         self._pause.setInterval(PAUSE)
         self._pause.timeout.connect(self._ask)
         context.canvas.edit_requested.connect(self._on_edit)
+        context.canvas.pose_placed.connect(self._on_placed)
         context.session.frame_changed.connect(self.drop)
         context.session.changed.connect(self._on_change)
         context.canvas.installEventFilter(self)
@@ -53,6 +58,17 @@ class Assist(QObject):
         moved = (before.keypoints != after.keypoints).any(axis=1) & after.by_human & (after.visibility != ABSENT)
         if 0 < moved.sum() < (after.visibility != ABSENT).sum():
             self._wanted = touched.frame, before, after
+            self._pause.start()
+
+    def _on_placed(self, placed: PlacedPose) -> None:
+        """A pose of which some points have been placed one by one; the session has it already."""
+        self.drop()
+        session = self._context.session
+        chosen = session.selected
+        if not self._context.settings.assist or session.frame is None or len(chosen) != 1:
+            return
+        if (~chosen[0].by_human).any() and chosen[0].by_human.any():
+            self._wanted = session.frame, None, chosen[0]
             self._pause.start()
 
     def _on_change(self, change: Any) -> None:
@@ -75,7 +91,11 @@ class Assist(QObject):
         pixels = context.loader.cached(frame, path)
         self._asked += 1
         number = self._asked
-        job = AssistJob(context.host, context.choice, path if pixels is None else pixels, frame.index, before, after)
+        box = likely_box(after, session.schema_of(after))
+        if box is None:
+            return
+        image = path if pixels is None else pixels
+        job = AssistJob(context.host, context.choice, image, frame.index, before, replace(after, box=box))
 
         def take(results: list[Any]) -> None:
             for points, scores in results:
@@ -126,6 +146,22 @@ class Assist(QObject):
         return super().eventFilter(watched, event)
 
 
+def likely_box(pose: Instance, schema: Schema) -> np.ndarray | None:
+    """(4,) where the whole object may be: the box a model was given, else the template laid over the points.
+
+    None for a single point, which says nothing of size and direction.
+    """
+    there = pose.visibility != ABSENT
+    if pose.score is not None and pose.box is not None:
+        return pose.box
+    if there.sum() < 2 or np.ptp(pose.keypoints[there], axis=0).max() < 1:
+        return None
+    template = template_pose(schema)
+    figure = apply_matrix(fit_similarity(template[there], pose.keypoints[there]), template)
+    both = np.concatenate([figure, pose.keypoints[there]])
+    return np.concatenate([both.min(axis=0), both.max(axis=0)])
+
+
 def proposal_of(pose: Instance, points: np.ndarray, scores: np.ndarray) -> Instance | None:
     """The pose with the model's places for the points that nobody has set, absent ones too; None when it says nothing
     new. Points that a person has made absent stay so.
@@ -144,4 +180,9 @@ def proposal_of(pose: Instance, points: np.ndarray, scores: np.ndarray) -> Insta
     keypoints[moves] = points[moves]
     known = None if pose.scores is None else np.where(moves, scores, pose.scores)
     seen = np.where(new, VISIBLE, pose.visibility).astype(np.uint8)
-    return replace(pose, keypoints=keypoints, visibility=seen, scores=known, state=State.LABELLED)
+    box = pose.box
+    if box is not None:
+        box = np.concatenate(
+            [np.minimum(box[:2], keypoints[moves].min(0)), np.maximum(box[2:], keypoints[moves].max(0))]
+        )
+    return replace(pose, keypoints=keypoints, visibility=seen, scores=known, box=box, state=State.LABELLED)

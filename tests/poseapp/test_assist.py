@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from engine.contract.schemas import find_schema
-from poseapp.assist import proposal_of
+from poseapp.assist import likely_box, proposal_of
 from poseapp.main_window import MainWindow
 from poseapp.project import edits
 from poseapp.project.model import FrameKey, Instance, State
@@ -121,6 +121,55 @@ def test_absent_points_are_proposed_where_the_model_sees_them_and_nobody_has_tak
     assert found.visibility.tolist() == [2, 0, 2, 0]
     assert np.array_equal(found.keypoints[2], points[2] + 50)
     assert np.array_equal(found.by_human, by_human)
+
+
+def test_after_a_few_points_are_placed_the_model_proposes_the_rest(shifted: MainWindow, qtbot: QtBot) -> None:
+    session, canvas = shifted.session, shifted.canvas
+    drag(shifted, qtbot, ELBOW, OFFSET)  # loads nothing: the model is there
+    session.propose(None)
+    session.select()
+    shifted.run("tool_place")
+    places = {0: (228, 130), 5: (330, 270), 6: (150, 270)}  # nose and shoulders of the photograph
+    for index in range(7):
+        if index in places:
+            place = canvas.to_view(*map(float, places[index])).toPoint()
+            QTest.mouseMove(canvas.viewport(), place)
+            qtbot.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        elif index in (3, 4):  # the ears are skipped, and so not proposed
+            qtbot.keyClick(canvas, Qt.Key.Key_Tab)
+        else:
+            place = canvas.to_view(228.0 + (20 if index == 1 else -20), 115.0).toPoint()
+            QTest.mouseMove(canvas.viewport(), place)
+            qtbot.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.keyClick(canvas, Qt.Key.Key_Return)
+    placed = session.selected[0]
+    ghost = proposed(shifted, qtbot)
+    assert ghost.id == placed.id
+    assert (ghost.visibility > 0).sum() > (placed.visibility > 0).sum()
+    assert ghost.visibility[[3, 4]].tolist() == [0, 0]
+    assert np.array_equal(ghost.keypoints[:3], placed.keypoints[:3])
+    assert ghost.box is not None
+    there = ghost.keypoints[ghost.visibility > 0]
+    assert (there >= ghost.box[:2]).all()
+    assert (there <= ghost.box[2:]).all()
+    qtbot.keyClick(canvas, Qt.Key.Key_Return)
+    assert session.selected[0].same_as(ghost)
+
+
+def test_one_point_says_nothing_of_the_size_of_a_pose() -> None:
+    schema = find_schema("coco")
+    seen = np.zeros(17, np.uint8)
+    seen[0] = 2
+    pose = Instance(1, 1, np.zeros((17, 2)), seen, seen > 0)
+    assert likely_box(pose, schema) is None
+    points = np.zeros((17, 2))
+    points[[5, 6]] = (120.0, 100.0), (80.0, 100.0)
+    seen = np.zeros(17, np.uint8)
+    seen[[0, 5, 6]] = 0, 2, 2
+    box = likely_box(Instance(1, 1, points, seen, seen > 0), schema)
+    assert box is not None
+    assert box[3] > 200  # the legs are below
+    assert box[1] < 100
 
 
 def test_what_lies_where_it_lay_is_no_proposal() -> None:

@@ -5,10 +5,13 @@ works in the real window by mouse and key events and counts them; a joint is wro
 distance at which its object keypoint similarity is 0.5. Counted: keys, clicks, drags, of the pose. Not counted: looking
 (zoom, next image, hiding other poses) and the run of the model, which is one command for all images.
 
-    from scratch        P, a click for every labelled point, Tab for the others
-    from predictions    the worst wrong joint is dragged to its label until none is wrong; Enter where none was; a
-                        person that was not found gets a box (N, drag)
-    with assist         the same; what the model proposes after a drag is taken (Enter) where it mends two or more
+    from scratch              P, a click for every labelled point, Tab for the others
+    from scratch, assist      P, points up to the second shoulder, Enter; then as "from predictions, assist"
+    from predictions          the worst wrong joint is dragged to its label until none is wrong; absent ones are placed
+                              (Shift+P) or brought back in the list; Enter where nothing was wrong; a person that was
+                              not found gets a box (N, drag)
+    from predictions, assist  the same; what the model proposes after an edit is taken (Enter) where that saves two
+                              interactions or more
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +47,8 @@ LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 NO_KEYS = Qt.KeyboardModifier.NoModifier
 FOUND = 0.1
 """Mean object keypoint similarity from which on a prediction is this person's."""
+FIRST_POINTS = 4
+"""Labelled points that are placed at least before the model is asked for the rest."""
 MOST = 60
 """Interactions after which a person counts as not done."""
 
@@ -182,11 +187,7 @@ class Worker:
         before = {i.id for i in self.session.instances}
         hand.key(Qt.Key.Key_P)
         last = int(np.flatnonzero(person.seen).max())
-        for index in range(last + 1):
-            if person.seen[index]:
-                hand.click(person.points[index], RIGHT if person.seen[index] == 1 else LEFT)
-            else:
-                hand.key(Qt.Key.Key_Tab)
+        self._place(person, range(last + 1))
         if last + 1 < SCHEMA.num_keypoints:
             hand.key(Qt.Key.Key_Return)
         new = [i for i in self.session.instances if i.id not in before]
@@ -212,6 +213,42 @@ class Worker:
             self.session.undo()
         return count
 
+    def from_few_points(self, person: Person) -> Count:
+        """Some points in order, then what the model proposes for the rest, put right."""
+        self.look_at(person)
+        store = self.session.store
+        assert store is not None
+        steps = sum(step.done for step in store.history())
+        self.session.select()
+        hand = self.hand
+        hand.count = count = Count()
+        before = {i.id for i in self.session.instances}
+        hand.key(Qt.Key.Key_P)
+        labelled = np.flatnonzero(person.seen)
+        last = int(labelled[min(FIRST_POINTS, len(labelled)) - 1])
+        shoulders = [i for i in (5, 6) if person.seen[i]]
+        last = max([last, *shoulders]) if len(labelled) > FIRST_POINTS else int(labelled[-1])
+        self._place(person, range(last + 1))
+        if last + 1 < SCHEMA.num_keypoints:
+            hand.key(Qt.Key.Key_Return)
+        self.window.run("tool_edit")
+        new = [i.id for i in self.session.instances if i.id not in before]
+        if new:
+            self._consider(person, new[0])
+            self._correct(person, new[0], assist=True, moved=True)
+            pose = self.pose(new[0])
+            count.done = pose is not None and not person.wrong(pose).any()
+        while sum(step.done for step in store.history()) > steps:
+            self.session.undo()
+        return count
+
+    def _place(self, person: Person, indices: Iterable[int]) -> None:
+        for index in indices:
+            if person.seen[index]:
+                self.hand.click(person.points[index], RIGHT if person.seen[index] == 1 else LEFT)
+            else:
+                self.hand.key(Qt.Key.Key_Tab)
+
     def _begin(self, person: Person) -> int | None:
         """The pose to correct: the one found, else one in a box drawn around the person."""
         found = max(self.session.instances, key=person.similarity, default=None)
@@ -227,8 +264,8 @@ class Worker:
             self.session.select(new)
         return new[0] if new else None
 
-    def _correct(self, person: Person, number: int, *, assist: bool) -> None:
-        hand, moved = self.hand, False
+    def _correct(self, person: Person, number: int, *, assist: bool, moved: bool = False) -> None:
+        hand = self.hand
         while hand.count.total < MOST:
             pose = self.pose(number)
             if pose is None:
@@ -247,7 +284,18 @@ class Worker:
         """The worst joint to its label."""
         present = wrong & (pose.visibility != ABSENT)
         if not present.any():
-            self._bring_back(pose, int(np.flatnonzero(wrong)[0]))
+            absent = np.flatnonzero(wrong)
+            missing = [k for k in range(int(absent[-1]) + 1) if pose.visibility[k] == ABSENT]
+            ends = int((pose.visibility[int(absent[-1]) + 1 :] == ABSENT).any())
+            if 1 + len(missing) + ends <= 2 * len(absent):
+                self.session.select([pose.id])
+                self.hand.key(Qt.Key.Key_P, Qt.KeyboardModifier.ShiftModifier)
+                self._place(person, missing)
+                if ends:
+                    self.hand.key(Qt.Key.Key_Return)
+                wait_until(lambda: self.window.canvas.tool == "edit", 2)
+            else:
+                self._bring_back(pose, int(absent[0]))
             return
         distance = np.linalg.norm(pose.keypoints - person.points, axis=1)
         joint = int(np.argmax(np.where(present, distance, -1.0)))
@@ -285,7 +333,8 @@ class Worker:
         if proposal is None or pose is None:
             return
         after = proposal.frames[0].after[0]
-        if person.wrong(pose).sum() - person.wrong(after).sum() >= 2:
+        added = (after.visibility != ABSENT) & (pose.visibility == ABSENT) & (person.seen == 0)
+        if person.wrong(pose).sum() - person.wrong(after).sum() - added.sum() >= 2:
             self.hand.key(Qt.Key.Key_Return)
 
 
@@ -316,8 +365,10 @@ def main() -> None:
             if window.settings.assist is not assist:
                 window.run("assist")
             rows += [worker.from_prediction(person, assist=assist) for person in people]
+        few = [worker.from_few_points(person) for person in people]
         window.close()
-    report(len(people), {"from scratch": scratch, "from predictions": plain, "from predictions, assist": helped})
+    ways = {"from scratch": scratch, "from scratch, assist": few}
+    report(len(people), {**ways, "from predictions": plain, "from predictions, assist": helped})
 
 
 def predict(window: MainWindow) -> None:

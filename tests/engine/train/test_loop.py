@@ -16,6 +16,7 @@ from engine.checkpoint import load_checkpoint
 from engine.checkpoint_info import CheckpointInfo
 from engine.contract.errors import TrainingError
 from engine.train.config import OptimiserConfig, PhaseConfig
+from engine.train.distributed import World
 from engine.train.loop import Trainer
 from engine.train.phase import Batch, Validation
 from engine.train.report import Reporter
@@ -166,3 +167,41 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 no state")
     with pytest.raises(TrainingError, match="damaged"):
         trainer(Line(tmp_path), tmp_path).resume()
+
+
+class Pair(World):
+    """Two processes, of which the other has a loss that is no number in the third step."""
+
+    def __init__(self) -> None:
+        super().__init__(rank=0, size=1)
+        self.steps = 0
+
+    def summed(self, values: Tensor) -> Tensor:
+        self.steps += 1
+        return values + torch.tensor([torch.nan if self.steps == 3 else 1.0, 0.0])
+
+    def gathered(self, thing: Any) -> list[Any]:
+        return [thing, ["other 7"]]
+
+    def averaged(self, tensors: Sequence[Tensor]) -> None:
+        pass
+
+    def from_main(self, thing: Any) -> Any:
+        return thing
+
+
+def test_a_loss_that_is_no_number_elsewhere_stops_all_with_the_annotations_there(tmp_path: Path) -> None:
+    one = trainer(Line(tmp_path), tmp_path)
+    pair = Pair()
+    pair.size = 2
+    one._world = pair
+    with pytest.raises(TrainingError, match=r"step 3.*annotations other 7,"):
+        one.run()
+
+
+def test_figures_are_taken_every_so_many_epochs_and_at_the_end(tmp_path: Path) -> None:
+    line = Line(tmp_path, errors=[3.0, 1.0, 2.0], epochs=5, validate_every=2)
+    assert trainer(line, tmp_path).run() == "finished"
+    found = events(tmp_path, "epoch")
+    assert [e["metrics"].get("mean_px") for e in found] == [None, 3.0, None, 1.0, 2.0]
+    assert [e["best"] for e in found] == [False, True, False, True, False]

@@ -13,9 +13,9 @@ from poseapp.canvas.sprites import color_of
 from poseapp.canvas.view import CanvasView
 from poseapp.i18n import tr
 
-SIDE = 168
+SIDE = 136
 MARGIN = 12
-SHOWN_BELOW = 0.6
+SHOWN_BELOW = 0.4
 """Share of the picture in sight below which the small one appears."""
 
 

@@ -186,7 +186,7 @@ class OverlayPainter:
             text += " · occluded"
         if instance.state == State.PREDICTED and instance.scores is not None:
             text += f" · {instance.scores[index]:.2f}"
-        return text
+        return tr(text)
 
     def _labels(
         self, painter: QPainter, names: list[tuple[float, float, str, bool]], width: float, height: float
@@ -215,7 +215,7 @@ class OverlayPainter:
         painter.setBrush(color_of(self.palette.plate, 0.86))
         painter.drawRoundedRect(rect, 4.0, 4.0)
         painter.setPen(color_of(self.palette.plate_faint if faint else self.palette.plate_text))
-        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, tr(text))
+        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
 
     def _next_point(
         self, painter: QPainter, ghost: Ghost | None, view: ViewPort
@@ -226,7 +226,8 @@ class OverlayPainter:
         x, y = view.to_screen(ghost.points[ghost.next_point]).tolist()
         self._ring(painter, x, y, self.state.style.point_size / 2 + 3.0, 1.0)
         left = ghost.schema.num_keypoints - ghost.next_point
-        return [(x, y, f"{ghost.schema.names[ghost.next_point].replace('_', ' ')} · {left} left", True)]
+        name = ghost.schema.names[ghost.next_point].replace("_", " ")
+        return [(x, y, tr(f"{name} · {left} left"), True)]
 
     def _read_out(self, painter: QPainter, marks: Marks, view: ViewPort, height: float) -> None:
         text = read_out_text(view.scale, marks.cursor)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QHBoxLayout, QSpinB
 
 from poseapp.dialogs.parts import button, label
 from poseapp.i18n import tr
+from poseapp.widgets.spin_box import SpinBox
 
 
 class AskDialog(QDialog):
@@ -50,7 +51,7 @@ class AskDialog(QDialog):
             column.addWidget(self.choice)
         if number is not None:
             name, least, most, given = number
-            self.number = QSpinBox()
+            self.number = SpinBox()
             self.number.setAccessibleName(tr(name))
             self.number.setRange(least, most)
             self.number.setValue(given)

@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QSizePolicy,
-    QSpinBox,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -37,6 +36,7 @@ from poseapp.jobs.training_files import (
     problems_of,
     suggest_name,
 )
+from poseapp.widgets.spin_box import SpinBox
 
 DEFAULT_START = "movenet_lightning"
 MAX_EPOCHS = 1000
@@ -139,14 +139,14 @@ class FineTuneDialog(QDialog):
         self.start_hint = label("", "hint", wrap=True)
         self.start_hint.setMinimumHeight(2 * self.fontMetrics().lineSpacing())
         self.start_hint.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self.aside = QSpinBox()
+        self.aside = SpinBox()
         self.aside.setRange(0, 50)
         self.aside.setSingleStep(5)
         self.aside.setValue(15)
         self.aside.setSuffix(tr(" %"))
         self.aside.valueChanged.connect(self._check)
         self.aside_hint = label("", "hint")
-        self.epochs = QSpinBox()
+        self.epochs = SpinBox()
         self.epochs.setRange(0, MAX_EPOCHS)
         self.epochs.setSpecialValueText(tr("Automatic"))
         self.epochs.setToolTip(tr("How often the labels are gone through. Automatic: by their number, ending early."))

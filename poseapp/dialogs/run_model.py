@@ -9,10 +9,8 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDialog,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +22,7 @@ from poseapp.jobs.inference import ModelChoice
 from poseapp.project.model import FrameKey
 from poseapp.project.sources import frames_of_model
 from poseapp.session import Session
+from poseapp.widgets.spin_box import DoubleSpinBox, SpinBox
 
 CURRENT, ALL, EMPTY, RANGE, GO_ON = "current", "all", "empty", "range", "go on"
 
@@ -68,18 +67,18 @@ class RunModelDialog(QDialog):
         fill_models(self.model, list_models("pose", available=True), model)
         self.which = QComboBox()
         self.device = device_combo()
-        self.threshold = QDoubleSpinBox()
+        self.threshold = DoubleSpinBox()
         self.threshold.setRange(0.0, 1.0)
         self.threshold.setSingleStep(0.05)
         self.threshold.setValue(0.2)
         self.replace = QCheckBox(tr("Replace earlier predictions (labels always stay)"))
         self.replace.setChecked(True)
         self.flip = QCheckBox(tr("Look twice, mirrored: slower, a little more exact"))
-        self.every = QSpinBox()
+        self.every = SpinBox()
         self.every.setRange(1, 30)
         self.every.setAccessibleName(tr("Detector looks at every nth frame"))
         self.every.setToolTip(tr("Between, boxes are carried over from frame to frame: quicker, for videos"))
-        self.first, self.last = QSpinBox(), QSpinBox()
+        self.first, self.last = SpinBox(), SpinBox()
         count = len(session.frames)
         for box, value in ((self.first, max(session.position(), 0) + 1), (self.last, count)):
             box.setRange(1, max(count, 1))

@@ -28,6 +28,7 @@ from poseapp.dialogs.parts import button, label
 from poseapp.i18n import LANGUAGES, tr
 from poseapp.jobs.thumbnail_store import ThumbnailStore
 from poseapp.keymap import Keymap
+from poseapp.widgets.spin_box import DoubleSpinBox
 
 THEMES = {"system": "As the system", "dark": "Dark", "light": "Light"}
 MODES = {
@@ -171,7 +172,7 @@ class SettingsDialog(QDialog):
         return page
 
     def _size(self, form: QFormLayout, text: str, field: str, low: float, high: float) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
+        box = DoubleSpinBox()
         box.setRange(low, high)
         box.setSingleStep(0.5)
         box.setDecimals(1)

@@ -11,7 +11,6 @@ from PySide6.QtGui import QHideEvent, QKeyEvent, QMouseEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
 from poseapp.i18n import tr
 from poseapp.project.query import FrameQuery, Labels, Points
 from poseapp.project.store import ProjectStore
+from poseapp.widgets.spin_box import DoubleSpinBox
 
 ANY = "Any"
 HOUR, DAY = 3600.0, 86400.0
@@ -109,7 +109,7 @@ class FilterChoices(QFrame):
         form.addRow(tr(title), combo)
 
     def _score_row(self) -> QWidget:
-        self.low, self.high = QDoubleSpinBox(), QDoubleSpinBox()
+        self.low, self.high = DoubleSpinBox(), DoubleSpinBox()
         row = QWidget()
         line = QHBoxLayout(row)
         line.setContentsMargins(0, 0, 0, 0)

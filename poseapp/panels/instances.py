@@ -167,7 +167,7 @@ class InstanceModel(QAbstractItemModel):
 
     def _name(self, node: Node) -> str:
         if node.point >= 0:
-            return self._session.schema_of(node.instance).names[node.point].replace("_", " ")
+            return tr(self._session.schema_of(node.instance).names[node.point].replace("_", " "))
         if node.part:
             return tr(node.part.replace("_", " ").capitalize())
         category = next((c.name for c in self._session.categories() if c.id == node.instance.category), "pose")

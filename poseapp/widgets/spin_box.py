@@ -1,0 +1,30 @@
+"""Number fields with room at their left: a style sheet does not reach the text inside a spin box."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSpinBox
+
+ROOM = 7
+
+
+def _make_room(box: QAbstractSpinBox) -> None:
+    box.lineEdit().setTextMargins(ROOM, 0, 0, 0)
+
+
+class SpinBox(QSpinBox):
+    def __init__(self) -> None:
+        super().__init__()
+        _make_room(self)
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint() + QSize(ROOM, 0)
+
+
+class DoubleSpinBox(QDoubleSpinBox):
+    def __init__(self) -> None:
+        super().__init__()
+        _make_room(self)
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint() + QSize(ROOM, 0)

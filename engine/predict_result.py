@@ -156,8 +156,9 @@ class Result:
 
 
 def _with_more(record: Record, prediction: Prediction, track: int | None) -> Record:
-    """With how likely each point is visible under ``keypoints_visible``, where the network tells, and the track."""
-    more: dict[str, Any] = {}
+    """With how likely each point is visible under ``keypoints_visible``, where the network tells, and the track; a
+    result also with the score of its box, which ``engine.evaluate --score-mode`` may want."""
+    more: dict[str, Any] = {"box_score": float(prediction.box_score)} if isinstance(record, CocoResult) else {}
     if prediction.visibility is not None:
         more["keypoints_visible"] = [float(value) for value in prediction.visibility]
     if track is not None:

@@ -107,7 +107,7 @@ def test_files_and_folders_may_be_mixed_and_count_once(photographs: Path, tmp_pa
     found = read(out)
     assert [r["image_id"] for r in found] == [1, 2]
     for result in found:
-        assert set(result) == {"image_id", "category_id", "bbox", "keypoints", "score"}
+        assert set(result) == {"image_id", "category_id", "bbox", "keypoints", "score", "box_score"}
         assert all(0 <= s <= 1 for s in result["keypoints"][2::3])
         assert len(set(result["keypoints"][2::3])) > 10  # scores, not visibilities
 

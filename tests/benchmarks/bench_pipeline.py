@@ -85,12 +85,19 @@ def _speed(model: PoseModel, video: Path, frames: int, repeats: int) -> Iterator
 
     alone = {"decode": decode, "detect": detect, "estimate": estimate}
     seconds: dict[str, list[float]] = {name: [] for name in [*alone, "pipeline"]}
+    processor: dict[str, list[float]] = {name: [] for name in seconds}
+
+    def measure(name: str, work: Callable[[], object]) -> None:
+        before = time.process_time()
+        seconds[name].append(_timed(work))
+        processor[name].append(time.process_time() - before)
+
     for _ in range(repeats + 1):  # in turn, so that what else the machine does falls on all alike
         torch.set_num_threads(share)
         for name, work in alone.items():
-            seconds[name].append(_timed(work))
+            measure(name, work)
         torch.set_num_threads(everything)
-        seconds["pipeline"].append(_timed(whole))
+        measure("pipeline", whole)
     best = {name: min(times[1:]) / frames for name, times in seconds.items()}
     slowest = max(alone, key=lambda name: best[name])
     poses = sum(len(each[0]) for each in boxes) / frames
@@ -98,6 +105,9 @@ def _speed(model: PoseModel, video: Path, frames: int, repeats: int) -> Iterator
     for name, value in best.items():
         yield f"{name}, ms a frame", f"{1000 * value:.1f}"
     yield f"pipeline / slowest stage ({slowest})", f"{best[slowest] / best['pipeline']:.2f}"
+    spent = {name: min(times[1:]) for name, times in processor.items()}
+    overhead = spent["pipeline"] / sum(spent[name] for name in alone)
+    yield "processor time, pipeline / stages alone (tells of a busy machine too)", f"{overhead:.2f}"
     yield "one after the other / pipeline", f"{sum(best[name] for name in alone) / best['pipeline']:.2f}"
 
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import (
     QItemSelectionModel,
     QModelIndex,
     QPersistentModelIndex,
+    QPoint,
     Qt,
     Signal,
 )
@@ -46,6 +47,7 @@ class InstanceModel(QAbstractItemModel):
         super().__init__(parent)
         self._session = session
         self.roots: list[Node] = []
+        self.parts: frozenset[str] | None = None
         self.set_colours(colours)
 
     def set_colours(self, colours: Tokens) -> None:
@@ -140,6 +142,8 @@ class InstanceModel(QAbstractItemModel):
             and node.instance.visibility[node.point] == ABSENT
         ):
             return QColor(self._colours.text_faint)
+        if role == Qt.ItemDataRole.ForegroundRole and self.parts is not None and node.part not in ("", *self.parts):
+            return QColor(self._colours.text_faint)
         if role == Qt.ItemDataRole.ForegroundRole and column > 0:
             return QColor(self._colours.text_soft)
         if role == Qt.ItemDataRole.TextAlignmentRole and column == 2:
@@ -224,9 +228,11 @@ class InstancesPanel(QWidget):
 
     Signals:
         visibility_requested(points, value): a sign was clicked (None: the next value) or a value chosen in the menu.
+        parts_requested(frozenset or None): draw only these parts of the points; None for all.
     """
 
     visibility_requested = Signal(object, object)
+    parts_requested = Signal(object)
 
     def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -327,13 +333,48 @@ class InstancesPanel(QWidget):
         chosen = self._session.selected_points
         self.visibility_requested.emit(chosen if clicked in chosen else {clicked}, None)
 
+    def set_parts(self, parts: frozenset[str] | None) -> None:
+        """Which parts of the points are drawn; None for all."""
+        if parts != self.model.parts:
+            self.model.parts = parts
+            self.tree.viewport().update()
+
     def _menu(self, place: Any) -> None:
+        menu = self.menu_at(place)
+        if menu is not None:
+            menu.popup(self.tree.viewport().mapToGlobal(place))
+
+    def menu_at(self, place: QPoint) -> QMenu | None:
+        """What can be done at a place of the tree."""
         points = self._session.selected_points
-        if not points:
-            return
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for value, name in VISIBILITY_NAMES.items():
+        index = self.tree.indexAt(place)
+        if index.isValid() and self.model.node(index).part:
+            self._part_actions(menu, self.model.node(index))
+            menu.addSeparator()
+        for value, name in VISIBILITY_NAMES.items() if points else ():
             action = menu.addAction(self.model.sign(value), tr(name.capitalize()))
             action.triggered.connect(lambda _checked=False, v=value: self.visibility_requested.emit(points, v))
-        menu.popup(self.tree.viewport().mapToGlobal(place))
+        if menu.isEmpty():
+            menu.deleteLater()
+            return None
+        return menu
+
+    def _part_actions(self, menu: QMenu, node: Node) -> None:
+        """Show, hide, or show alone a part of the points: of all poses, for the view only."""
+        every = frozenset(self._session.schema_of(node.instance).parts)
+        if len(every) < 2:
+            return
+        drawn = every if self.model.parts is None else self.model.parts & every
+        part = node.part
+        shown = menu.addAction(tr("Show this part"))
+        shown.setCheckable(True)
+        shown.setChecked(part in drawn)
+        alone, whole = menu.addAction(tr("Only this part")), menu.addAction(tr("All parts"))
+        alone.setEnabled(drawn != {part})
+        whole.setEnabled(self.model.parts is not None)
+        toggled = drawn ^ {part}
+        shown.triggered.connect(lambda: self.parts_requested.emit(None if toggled == every else toggled))
+        alone.triggered.connect(lambda: self.parts_requested.emit(frozenset({part})))
+        whole.triggered.connect(lambda: self.parts_requested.emit(None))

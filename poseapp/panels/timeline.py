@@ -110,7 +110,9 @@ class Timeline(QWidget):
             top = TOP + row * ROW
             painter.setPen(QColor(colours.text_faint))
             painter.drawText(
-                QRectF(12, top, LEFT - 20, ROW), int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), name
+                QRectF(12, top, LEFT - 20, ROW),
+                int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft),
+                tr(name),
             )
             lane = QRectF(span.left(), top + 3, span.width(), ROW - 6)
             painter.setPen(Qt.PenStyle.NoPen)

@@ -30,6 +30,7 @@ from poseapp.main_window import MainWindow  # noqa: E402
 from poseapp.project import edits  # noqa: E402
 from poseapp.project.model import Instance, State  # noqa: E402
 from poseapp.project.store import ProjectStore  # noqa: E402
+from poseapp.settings import Settings  # noqa: E402
 
 PHOTOGRAPHS = {"astronaut.jpg": (512, 512), "camera.png": (512, 512), "grace_hopper.jpg": (512, 600)}
 PHOTOGRAPHER = np.array(
@@ -100,7 +101,7 @@ class Stage:
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(folder / "config"))
         for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "POSEAPP_MODELS"):
             os.environ[name] = str(folder / name.lower())
-        QSettings("poseapp", "poseapp").setValue("language", "en")
+        Settings().language = "en"
         self.folder = folder
         self.application = make_application()
         self.window = MainWindow()

@@ -73,7 +73,7 @@ def test_a_preset_gives_the_keys_of_another_program(window: MainWindow, dialog: 
     window.keys_sheet.close()
     page.presets.setCurrentText("poseapp")
     page.presets.activated.emit(page.presets.currentIndex())
-    assert _keys(window, "next_frame") == ["D"]
+    assert _keys(window, "next_frame")[0] == "D"
     assert Settings().key_changes() == {}
     dialog.close()
 

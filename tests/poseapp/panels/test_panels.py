@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
+import numpy as np
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
+from engine.contract.schemas import find_schema
+from poseapp.canvas.template import template_pose
 from poseapp.main_window import MainWindow
 from poseapp.project import edits
 from poseapp.project.model import OCCLUDED
+from poseapp.project.store import ProjectStore
 
 
 def test_a_click_in_the_image_list_shows_the_frame(opened: MainWindow) -> None:
@@ -93,3 +100,38 @@ def test_recent_projects_are_offered_on_the_first_page(opened: MainWindow) -> No
     names = [b.text() for b in opened.empty.findChildren(QPushButton) if b.property("role") == "flat"]
     assert len(names) == 1
     assert names[0].startswith("small")
+
+
+def test_parts_of_the_points_are_shown_and_hidden_in_the_menu(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> None:
+    path = tmp_path / "dense.pose"
+    schema = find_schema("coco_wholebody")
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.full((240, 320, 3), 90, np.uint8))
+    with ProjectStore.create(path) as store:
+        (frame,) = store.add_frames(store.add_media("images", tmp_path).id, [("a.png", 320, 240)])
+        points = template_pose(schema) * 200 + (150, 20)
+        pose = edits.make_instance(store.new_ids(1)[0], store.add_category("person", schema), points)
+        store.apply(edits.add_instance(frame, pose))
+    window.open_paths([path])
+    qtbot.waitUntil(lambda: window.canvas.image_size == (320, 240) and not window.runner.active(), timeout=5000)
+    window.docks[1].raise_()
+    tree, model = window.instances.tree, window.instances.model
+    tree.expandAll()
+    root = model.index(0, 0)
+    face = next(model.index(row, 0, root) for row in range(5) if model.node(model.index(row, 0, root)).part == "face")
+
+    def choose(text: str) -> None:
+        tree.scrollTo(face)
+        menu = window.instances.menu_at(tree.visualRect(face).center())
+        assert menu is not None
+        next(action for action in menu.actions() if action.text() == text).trigger()
+        menu.deleteLater()
+
+    choose("Only this part")
+    assert window.canvas.style_now.parts == {"face"}
+    choose("All parts")
+    assert window.canvas.style_now.parts is None
+    choose("Show this part")
+    assert window.canvas.style_now.parts == set(schema.parts) - {"face"}
+    assert model.parts == set(schema.parts) - {"face"}
+    choose("Show this part")
+    assert window.canvas.style_now.parts is None

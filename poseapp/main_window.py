@@ -44,6 +44,7 @@ from poseapp.panels.notice import CanvasNotice
 from poseapp.panels.review import ReviewPanel
 from poseapp.panels.status import StatusLine
 from poseapp.panels.timeline import Timeline
+from poseapp.playback import Playback
 from poseapp.project.model import Change, FrameKey
 from poseapp.session import Session
 from poseapp.settings import Settings
@@ -77,6 +78,8 @@ class MainWindow(QMainWindow):
         self.canvas.setAcceptDrops(False)  # what is dropped on it is for the window
         self.canvas.set_style(replace(self.settings.canvas_style(), dark=self.dark))
         self.context = Context(self, self.session, self.canvas, self.runner, ModelHost(), self.loader, self.settings)
+        self.playback = Playback(self.session, self.canvas, self.loader, self)
+        self.context.playback = self.playback
         self.opener = Opener(self.session, self.runner, self.settings, self)
         self.monitors: list[QWidget] = []
         self.runs: list[TrainingRun] = []
@@ -159,6 +162,7 @@ class MainWindow(QMainWindow):
         self.canvas.style_changed.connect(lambda: self.instances.set_parts(self.canvas.style_now.parts))
         self.instances.visibility_requested.connect(lambda p, v: labels.set_visibility(self.context, p, v))
         self.canvas.tool_changed.connect(lambda _name: self.refresh_actions())
+        self.playback.changed.connect(lambda _playing: self.refresh_actions())
         self.canvas.space_tapped.connect(lambda back: self.run("previous_review" if back else "next_review"))
         self.runner.busy_changed.connect(lambda _busy: self.refresh_actions())
         self.tray.open_requested.connect(self._open_monitor)
@@ -209,6 +213,8 @@ class MainWindow(QMainWindow):
             return self.settings.theme == value
         if kind == "assist":
             return self.settings.assist
+        if kind == "playing":
+            return self.playback.playing
         if kind in ("flagged", "reviewed", "negative"):
             info = self.session.frame_info()
             return info is not None and bool(getattr(info.state, kind))
@@ -347,6 +353,7 @@ class MainWindow(QMainWindow):
             run.cancel()
         for monitor in self.monitors:
             monitor.close()
+        self.playback.stop()
         self.runner.shutdown()
         self.loader.shutdown()
         self.tray.hide()

@@ -253,6 +253,9 @@ def pan_or_click(host: Host, press: PointerEvent, target: HitTarget | None) -> G
         if target is not None:
             host.accept(target.instance_id)
         return
+    if event is None and CTRL in press.modifiers:
+        _toggle(host, target)
+        return
     if event is None:
         host.select({target.instance_id} if target else set(), set())
         return

@@ -10,7 +10,7 @@ from engine.contract.errors import PoseError
 from poseapp.commands.context import Context
 from poseapp.dialogs.ask import AskDialog
 from poseapp.jobs.tracks import PropagateJob, SelectFramesJob, Tracked, TrackJob
-from poseapp.project import edits, keyframe_edits, selection, track_edits
+from poseapp.project import edits, edits_points, keyframe_edits, selection, track_edits
 from poseapp.project.model import Edit, FrameKey, Instance
 from poseapp.project.store import ProjectStore
 from poseapp.project.tracks import new_track_numbers, track_instances, tracks_of
@@ -81,6 +81,33 @@ def swap_tracks(context: Context) -> None:
             [*track_instances(store, one, key.media), *track_instances(store, other, key.media)], one, other, key
         ),
     )  # fmt: skip
+
+
+def swap_along(context: Context) -> None:
+    """Left and right of the selected pose, or of its selected points, along its track."""
+    pose, key, store = _tracked(context)
+    if pose is None or key is None or store is None or pose.track is None:
+        return
+    track, schema = pose.track, context.session.schema_of(pose)
+    points = [k for i, k in context.session.selected_points if i == pose.id] or None
+    choices = [("From this frame on", "rest"), ("Up to this frame", "before"), ("In all frames", "all")]
+
+    def take(dialog: AskDialog) -> None:
+        where = dialog.chosen()
+        items = track_instances(
+            store, track, key.media,
+            key.index if where == "rest" else 0, key.index if where == "before" else None,
+        )  # fmt: skip
+        spared = dialog.switch is not None and dialog.switch.isChecked()
+        same = [(at, found) for at, found in items if found.category == pose.category]
+        _apply(context, lambda: edits_points.swap_sides_along(same, schema, points, only_predicted=spared))
+
+    whole = "The whole pose, as one step."
+    some = "The selected points and their partners, as one step."
+    AskDialog(
+        "Swap left and right along the track", whole if points is None else some, "Swap", context.window.widget(),
+        choices=choices, switch=("Keep what a person has labelled", True),
+    ).ask(take)  # fmt: skip
 
 
 def join_tracks(context: Context) -> None:

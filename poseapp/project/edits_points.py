@@ -1,7 +1,8 @@
-"""Edits of several points of one pose at once, each with a place and a visibility of its own. Pure, as ``edits``."""
+"""Edits of several points at once: of one pose, each its own; or the same ones along a track. Pure, as ``edits``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
 from engine.contract.schema import Schema
+from poseapp.project import edits
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
 
 
@@ -47,3 +49,31 @@ def place_points(
     count = int(placed.sum())
     what = schema.names[int(np.flatnonzero(placed)[0])] if count == 1 else f"{count} points"
     return Edit(f"Place {what}", (FrameEdit(frame, (instance,), (after,)),))
+
+
+def swap_sides_along(
+    items: Iterable[tuple[FrameKey, Instance]],
+    schema: Schema,
+    points: Iterable[int] | None = None,
+    *,
+    only_predicted: bool = True,
+) -> Edit:
+    """Exchange left and right in the poses of a track, as one step. Predictions stay predictions: nobody has looked at
+    every one of them.
+
+    Args:
+        items: frames and poses, of one schema.
+        points: these and their partners; all when left out.
+        only_predicted: poses that a person has labelled stay.
+    """
+    chosen = None if points is None else list(points)
+    made = []
+    for key, pose in items:
+        if pose.state is State.PREDICTED:
+            (swapped,) = edits.swap_sides(key, pose, schema, chosen).frames[0].after
+            after = replace(swapped, state=State.PREDICTED, by_human=pose.by_human.copy())
+            made.append(Edit("", (FrameEdit(key, (pose,), (after,)),)))
+        elif not only_predicted:
+            made.append(edits.swap_sides(key, pose, schema, chosen))
+    text = "Swap left and right" if len(made) == 1 else f"Swap left and right in {len(made):,} frames"
+    return edits.combined(text, made)

@@ -93,3 +93,12 @@ def test_a_point_skipped_in_a_new_pose_is_absent_by_a_person(hands: Hands, opene
     made = opened.session.instances[-1]
     assert made.visibility.tolist() == [2, 0, 0, 0]
     assert made.by_human.tolist() == [True, True, False, False]
+
+
+def test_escape_puts_a_tool_down(opened: MainWindow, hands: Hands) -> None:
+    for tool in ("tool_place", "tool_box"):
+        opened.run(tool)
+        assert opened.canvas.tool != "edit"
+        hands.key(Qt.Key.Key_Escape)
+        assert opened.canvas.tool == "edit"
+        assert opened.actions_by_id["tool_edit"].isChecked()

@@ -169,3 +169,27 @@ def test_verbs_of_tracks_say_what_is_missing(film: MainWindow) -> None:
     film.session.select(instances=[film.session.instances[0].id])
     film.run("split_track")
     assert "no track yet" in film.toasts.messages()[-1]
+
+
+def test_sides_are_swapped_along_a_track_as_one_step(film: MainWindow, qtbot: QtBot) -> None:
+    session, store = film.session, film.session.store
+    assert store is not None
+    film.run("track_poses")
+    done(film, qtbot)
+    pose = session.instances[0]
+    session.go_to(session.frames[6])
+    mine = next(i for i in session.instances if i.track == pose.track)
+    session.select(instances=[mine.id])
+    before = {key: store.instances(key) for key in session.frames}
+    steps = len(store.history())
+    film.run("swap_along")
+    answer(film, qtbot, "rest")
+    assert len(store.history()) == steps + 1
+    flip = SCHEMA.flip_indices
+    for place, key in enumerate(session.frames):
+        for then, now in zip(before[key], store.instances(key), strict=True):
+            swapped = place >= 6 and then.track == pose.track
+            assert np.array_equal(now.keypoints, then.keypoints[flip] if swapped else then.keypoints)
+            assert now.state is State.PREDICTED
+    film.run("undo")
+    assert all(a.same_as(b) for key in session.frames for a, b in zip(before[key], store.instances(key), strict=True))

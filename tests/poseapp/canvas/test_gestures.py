@@ -64,6 +64,20 @@ def test_shift_click_adds_and_takes_away_points(two) -> None:  # type: ignore[no
     assert two.selections[-1][1] == {(2, LEFT_ELBOW)}
 
 
+def test_ctrl_click_on_bones_adds_and_takes_away_poses(two) -> None:  # type: ignore[no-untyped-def]
+    def bone(instance_id: int) -> tuple[float, float]:
+        (x1, y1), (x2, y2) = two.of(instance_id, LEFT_SHOULDER), two.of(instance_id, LEFT_HIP)
+        return (x1 + x2) / 2, (y1 + y2) / 2
+
+    two.click(bone(1))
+    two.click(bone(2), CTRL)
+    assert two.selections[-1] == ({1, 2}, frozenset())
+    two.click(bone(1), CTRL)
+    assert two.selections[-1] == ({2}, frozenset())
+    two.click(EMPTY, CTRL)
+    assert two.selections[-1] == ({2}, frozenset())
+
+
 def test_shift_drag_selects_the_points_inside(two) -> None:  # type: ignore[no-untyped-def]
     wrist, elbow = two.of(1, LEFT_WRIST), two.of(1, LEFT_ELBOW)
     two.drag((elbow[0] - 4, elbow[1] - 6), (wrist[0] + 6, wrist[1] + 6), SHIFT)

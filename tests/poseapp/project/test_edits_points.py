@@ -50,3 +50,24 @@ def test_the_box_grows_and_one_point_is_named() -> None:
 def test_what_is_no_placing_is_refused(places: np.ndarray, seen: list[int]) -> None:
     with pytest.raises(ProjectError):
         edits_points.place_points(FRAME, pose([2, 2, 2, 2]), places, seen, SCHEMA)
+
+
+def test_sides_are_swapped_along_a_track_and_predictions_stay_predictions() -> None:
+    items = [(FrameKey(1, n), replace(pose([2, 2, 1, 2]), id=n + 1, keypoints=PLACES + n)) for n in range(3)]
+    items[1] = items[1][0], replace(items[1][1], state=State.LABELLED)
+    edit = edits_points.swap_sides_along(items, SCHEMA)
+    assert edit.text == "Swap left and right in 2 frames"
+    assert [frame.frame.index for frame in edit.frames] == [0, 2]
+    (after,) = edit.frames[1].after
+    assert after.state is State.PREDICTED
+    assert not after.by_human.any()
+    assert after.keypoints.tolist() == (PLACES[[0, 2, 1, 3]] + 2).tolist()
+    assert after.visibility.tolist() == [2, 1, 2, 2]
+    every = edits_points.swap_sides_along(items, SCHEMA, [1], only_predicted=False)
+    assert len(every.frames) == 3
+    assert every.frames[1].after[0].by_human.tolist() == [False, True, True, False]
+
+
+def test_a_track_of_labels_only_has_nothing_to_swap() -> None:
+    labelled = replace(pose([2, 2, 2, 2]), state=State.LABELLED)
+    assert not edits_points.swap_sides_along([(FRAME, labelled)], SCHEMA).frames

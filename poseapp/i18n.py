@@ -34,7 +34,13 @@ log = logging.getLogger(__name__)
 ENGLISH = "en"
 LANGUAGES = {ENGLISH: "English", "zh_CN": "简体中文"}
 """Languages there are, each by its own name."""
-PLURAL_RULES: Mapping[str, Callable[[int], str]] = {"zh_CN": lambda _count: "other"}
+
+
+def _other(_count: int) -> str:
+    return "other"
+
+
+PLURAL_RULES: Mapping[str, Callable[[int], str]] = {"zh_CN": _other}
 """Per language the form that a count asks for, by the names of the Unicode CLDR ("one", "few", "many", "other")."""
 
 _FIELD = re.compile(r"\{(\w+)(?::d)?\}")
@@ -135,7 +141,7 @@ class Catalogue:
     def _filled(self, template: Template, parts: Mapping[str, str]) -> str:
         target = template.target
         if not isinstance(target, str):
-            rule = PLURAL_RULES.get(self.language, lambda _count: "other")
+            rule = PLURAL_RULES.get(self.language, _other)
             digits = re.sub(r"\D", "", parts[template.counted])
             target = target.get(rule(int(digits or 0)), target["other"])
         inner = {name: (self.find(part) or part) if _LETTER.search(part) else part for name, part in parts.items()}

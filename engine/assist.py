@@ -9,6 +9,7 @@ does not see goes with the corrections around it. Nothing is remembered between 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,20 @@ SEEN = 0.1
 """Scores from which on a point counts as seen."""
 
 
+class Estimate(NamedTuple):
+    """A pose estimated again.
+
+    Attributes:
+        keypoints: (K, 2) image pixels; the fixed points as they were.
+        scores: (K,) 1 for the fixed points; of unseen ones, which only follow their neighbours, below SEEN.
+        visible: (K,) probability of being visible, for networks that tell, else None.
+    """
+
+    keypoints: Floats
+    scores: Floats
+    visible: Floats | None = None
+
+
 def reestimate(
     predictor: Predictor,
     image: Image,
@@ -45,7 +60,7 @@ def reestimate(
     *,
     before: npt.ArrayLike | None = None,
     box: npt.ArrayLike | None = None,
-) -> tuple[Floats, Floats]:
+) -> Estimate:
     """Estimate the points of a pose that nobody has set.
 
     Args:
@@ -58,7 +73,7 @@ def reestimate(
         box: (4,) x1 y1 x2 y2 of the object, if it is known.
 
     Returns:
-        (K, 2) image pixels and (K,) scores: 1 for the fixed points; of unseen ones, which only follow, below SEEN.
+        As :class:`Estimate` says.
 
     Raises:
         ValueError: without points and box there is nowhere to look; or the shapes are not the network's.
@@ -86,7 +101,7 @@ def reestimate(
     found, scores = seen.places[best, rows], seen.scores[best, rows]
     unseen = (scores < SEEN) & there
     found = np.where(unseen[:, None], expected, found)
-    return np.where(held[:, None], points, found), np.where(held, 1.0, scores)
+    return Estimate(np.where(held[:, None], points, found), np.where(held, 1.0, scores), seen.visible)
 
 
 def candidates(
@@ -117,16 +132,18 @@ def looked_at(points: Floats, present: Flags, fixed: Flags, box: npt.ArrayLike |
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """(C, K, 2) places and (C, K) scores; (K, 2) where the network expects the points of the person with the fixed
-    ones, for networks that tell persons apart. Image pixels."""
+    ones, for networks that tell persons apart; (K,) probabilities of being visible, for those that tell. Image pixels.
+    """
 
     places: Floats
     scores: Floats
     expected: Floats | None
+    visible: Floats | None
 
 
 def _look(predictor: Predictor, image: Image, box: Floats, points: Floats, fixed: Flags, count: int) -> _Seen:
     with torch.inference_mode():
-        outputs, back = predictor.outputs(image, box)
+        outputs, visible, back = predictor.outputs(image, box)
         first, score = predictor.decode(outputs)
         others, heights = predictor.codec.candidates(outputs, count)
         known = torch.from_numpy(apply_affine(points, invert_affine(back))).float().to(first.device)
@@ -137,6 +154,7 @@ def _look(predictor: Predictor, image: Image, box: Floats, points: Floats, fixed
         apply_affine(np.concatenate([main[None], places]), back),
         np.concatenate([top[None], scores]).astype(np.float64),
         None if expected is None else apply_affine(expected[0].cpu().numpy(), back),
+        None if visible is None else visible[0].cpu().numpy().astype(np.float64),
     )
 
 

@@ -163,12 +163,13 @@ class Predictor:
                 found[task.image].append(self._prediction(task, points[i], scores[i], seen))
         return found
 
-    def outputs(self, image: Image, box: npt.ArrayLike) -> tuple[Outputs, npt.NDArray[np.float64]]:
-        """What the network says of one box, before decoding; and the (2, 3) affine from decoded points to the image."""
+    def outputs(self, image: Image, box: npt.ArrayLike) -> tuple[Outputs, Tensor | None, npt.NDArray[np.float64]]:
+        """What the network says of one box, before decoding; (1, K) probabilities of being visible where it tells; and
+        the (2, 3) affine from decoded points to the image."""
         affines, backs = self._affines(np.asarray(box, np.float64).reshape(1, 4))
         crop = self._cut(image, affines[0])
         pixels = torch.from_numpy(crop[None]).to(self.device).permute(0, 3, 1, 2)
-        return self._forward((pixels.float() - self._mean) / self._std)[0], backs[0]
+        return *self._forward((pixels.float() - self._mean) / self._std), backs[0]
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in crop pixels and scores (B, K), as the model's codec reads them."""

@@ -16,7 +16,7 @@ from poseapp.canvas.pointer import PlacedPose
 from poseapp.canvas.template import template_pose
 from poseapp.commands.context import Context
 from poseapp.jobs.assist import AssistJob
-from poseapp.project.model import ABSENT, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
+from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
 
 PAUSE = 120
 """Milliseconds without another edit before the model is asked."""
@@ -98,9 +98,9 @@ class Assist(QObject):
         job = AssistJob(context.host, context.choice, image, frame.index, before, replace(after, box=box))
 
         def take(results: list[Any]) -> None:
-            for points, scores in results:
+            for points, scores, visible in results:
                 if number == self._asked and session.store is store and session.frame == frame:
-                    self._propose(frame, after, points, scores)
+                    self._propose(frame, after, points, scores, visible)
 
         context.runner.submit(job, urgent=True, on_results=take)
 
@@ -123,11 +123,13 @@ class Assist(QObject):
             return False
         return names == session.schema_of(pose).names
 
-    def _propose(self, frame: FrameKey, pose: Instance, points: np.ndarray, scores: np.ndarray) -> None:
+    def _propose(
+        self, frame: FrameKey, pose: Instance, points: np.ndarray, scores: np.ndarray, visible: np.ndarray | None
+    ) -> None:
         now = next((i for i in self._context.session.instances if i.id == pose.id), None)
         if now is None or not now.same_as(pose):
             return
-        proposed = proposal_of(pose, points, scores)
+        proposed = proposal_of(pose, points, scores, visible)
         if proposed is not None:
             edit = Edit("Take the model's suggestion", (FrameEdit(frame, (pose,), (proposed,)),))
             self._context.session.propose(edit)
@@ -162,13 +164,16 @@ def likely_box(pose: Instance, schema: Schema) -> np.ndarray | None:
     return np.concatenate([both.min(axis=0), both.max(axis=0)])
 
 
-def proposal_of(pose: Instance, points: np.ndarray, scores: np.ndarray) -> Instance | None:
+def proposal_of(
+    pose: Instance, points: np.ndarray, scores: np.ndarray, visible: np.ndarray | None = None
+) -> Instance | None:
     """The pose with the model's places for the points that nobody has set, absent ones too; None when it says nothing
     new. Points that a person has made absent stay so.
 
     Args:
         points: (K, 2) image pixels.
         scores: (K,).
+        visible: (K,) probability of being visible, where the model tells: below a half a point is occluded.
     """
     free = ~pose.by_human
     there = pose.visibility != ABSENT
@@ -180,6 +185,8 @@ def proposal_of(pose: Instance, points: np.ndarray, scores: np.ndarray) -> Insta
     keypoints[moves] = points[moves]
     known = None if pose.scores is None else np.where(moves, scores, pose.scores)
     seen = np.where(new, VISIBLE, pose.visibility).astype(np.uint8)
+    if visible is not None:
+        seen[moves] = np.where(visible[moves] < 0.5, OCCLUDED, VISIBLE)
     box = pose.box
     if box is not None:
         box = np.concatenate(

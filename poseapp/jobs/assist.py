@@ -16,7 +16,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class AssistJob:
-    """Submit it as urgent. Yields the keypoints (K, 2) and scores (K,) of one pose.
+    """Submit it as urgent. Yields the :class:`engine.assist.Estimate` of one pose.
 
     Args:
         image: its pixels when they are at hand, else its file; ``index`` is the frame where that is a video.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engine.assist import _expected, candidates, reestimate
 from engine.contract.schemas import find_schema
@@ -46,7 +47,7 @@ def test_points_that_are_set_stay_and_a_pose_led_astray_comes_back(predictor: Pr
     for name in ("nose", "left_shoulder", "right_shoulder"):
         index = predictor.schema.index[name]
         corrected[index], fixed[index] = right[index], True
-    found, scores = reestimate(predictor, astronaut, corrected, fixed, np.ones(17, np.bool_), before=wrong, box=BOX)
+    found, scores, _ = reestimate(predictor, astronaut, corrected, fixed, np.ones(17, np.bool_), before=wrong, box=BOX)
     assert np.array_equal(found[fixed], right[fixed])
     assert (scores[fixed] == 1).all()
     error = np.linalg.norm(found - right, axis=1)[sure & ~fixed]
@@ -62,7 +63,7 @@ def test_a_point_the_network_does_not_see_moves_with_its_neighbours(
     elbow, wrist = predictor.schema.index["left_elbow"], predictor.schema.index["left_wrist"]
     corrected[elbow] += (30, -10)
     fixed[elbow] = True
-    found, scores = reestimate(predictor, dark, corrected, fixed, np.ones(17, np.bool_), before=points)
+    found, scores, _ = reestimate(predictor, dark, corrected, fixed, np.ones(17, np.bool_), before=points)
     assert np.array_equal(found[elbow], corrected[elbow])
     if scores[wrist] < 0.1:
         assert np.allclose(found[wrist], points[wrist] + (30, -10))
@@ -86,3 +87,15 @@ def test_without_points_and_box_there_is_nothing_to_estimate(predictor: Predicto
     nothing = np.zeros(17, np.bool_)
     with pytest.raises(ValueError, match="without points"):
         reestimate(predictor, astronaut, np.zeros((17, 2)), nothing, nothing)
+
+
+def test_a_network_that_tells_what_is_visible_is_passed_on(
+    predictor: Predictor, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = torch.linspace(0, 1, 17)[None]
+    forward = predictor._forward
+    monkeypatch.setattr(predictor, "_forward", lambda pixels: (forward(pixels)[0], told))
+    points = np.column_stack([np.linspace(100, 400, 17), np.linspace(50, 450, 17)])
+    found = reestimate(predictor, astronaut, points, np.zeros(17, np.bool_), np.ones(17, np.bool_), box=BOX)
+    assert found.visible is not None
+    assert np.allclose(found.visible, told[0])

@@ -172,6 +172,14 @@ def test_one_point_says_nothing_of_the_size_of_a_pose() -> None:
     assert box[1] < 100
 
 
+def test_where_the_model_tells_what_is_visible_the_proposal_does_too() -> None:
+    points = np.arange(8.0).reshape(4, 2)
+    pose = Instance(1, 1, points, np.array([2, 2, 0, 2], np.uint8), np.array([True, False, False, False]))
+    found = proposal_of(pose, points + 50, np.full(4, 0.9), np.array([0.1, 0.2, 0.3, 0.9]))
+    assert found is not None
+    assert found.visibility.tolist() == [2, 1, 1, 2]
+
+
 def test_what_lies_where_it_lay_is_no_proposal() -> None:
     points = np.arange(8.0).reshape(4, 2)
     pose = Instance(1, 1, points, np.full(4, 2, np.uint8), np.array([True, False, False, False]))

@@ -11,6 +11,7 @@ from poseapp.canvas.hit_test import HitKind, HitTarget
 from poseapp.canvas.pointer import PlacedPose
 from poseapp.commands import labels, models
 from poseapp.commands.context import Context
+from poseapp.jobs.play import Shown
 from poseapp.project.model import Change, FrameKey
 
 READ_AHEAD = 2
@@ -30,6 +31,7 @@ class CanvasLink(QObject):
     def __init__(self, context: Context, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._context = context
+        self._playing = False
         self._session, self._canvas, self._loader = context.session, context.canvas, context.loader
         session, canvas = self._session, self._canvas
         session.project_changed.connect(self._on_project)
@@ -59,6 +61,7 @@ class CanvasLink(QObject):
 
     def show_frame(self, key: FrameKey | None) -> None:
         """Ask for the picture; the poses appear at once where the picture must be read first."""
+        self._playing = False
         store, info = self._session.store, self._session.frame_info(key)
         self.noticed.emit("")
         if store is None or key is None or info is None:
@@ -74,9 +77,20 @@ class CanvasLink(QObject):
         near = [*frames[place + 1 : place + 1 + READ_AHEAD], *frames[max(place - 1, 0) : place]]
         self._loader.request(key, path, [(k, store.frame_path(k)) for k in near])
 
+    def show_playing(self, shown: Shown) -> None:
+        """A frame of playback with its poses, to look at only; the session is elsewhere until it stops."""
+        self._playing = True
+        self.noticed.emit("")
+        self._session.propose(None)
+        if shown.pixels is not None:
+            self._canvas.set_frame(None, (shown.pixels.shape[1], shown.pixels.shape[0]))
+            self._canvas.set_image(shown.pixels)
+        self._canvas.set_instances(shown.instances, self._session.schemas)
+        self._canvas.set_selection((), ())
+
     def _on_loaded(self, key: FrameKey, pixels: Any) -> None:
         store = self._session.store
-        if key != self._session.frame or store is None:
+        if key != self._session.frame or store is None or self._playing:
             return
         self.noticed.emit("")
         height, width = pixels.shape[:2]
@@ -89,13 +103,13 @@ class CanvasLink(QObject):
 
     def _on_previewed(self, key: FrameKey, pixels: Any) -> None:
         """A frame near the one on its way: to look at only, its poses are not there and nothing can be drawn on it."""
-        if key == self._session.frame:
+        if key == self._session.frame and not self._playing:
             self._canvas.set_frame(None, (pixels.shape[1], pixels.shape[0]))
             self._canvas.set_instances((), {})
             self._canvas.set_image(pixels)
 
     def _on_unreadable(self, key: FrameKey, why: str) -> None:
-        if key != self._session.frame:
+        if key != self._session.frame or self._playing:
             return
         info = self._session.frame_info()
         size = (info.width, info.height) if info is not None and info.width else SIZE_UNKNOWN
@@ -105,7 +119,7 @@ class CanvasLink(QObject):
         self.noticed.emit(f"{why}. Its labels are safe.")
 
     def _on_change(self, change: Change) -> None:
-        if change.structure or self._session.frame in change.frames:
+        if not self._playing and (change.structure or self._session.frame in change.frames):
             self._show_instances()
 
     def _show_instances(self) -> None:
@@ -117,6 +131,8 @@ class CanvasLink(QObject):
         self._canvas.set_ghosts(() if proposal is None else proposal.frames[0].after)
 
     def _show_selection(self) -> None:
+        if self._playing:
+            return
         self._canvas.set_selection(self._session.selected_instances, self._session.selected_points)
 
     # --- canvas to session

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -26,6 +26,7 @@ from poseapp.canvas.view import CanvasView
 from poseapp.canvas_link import CanvasLink
 from poseapp.commands import COMMANDS, labels, models
 from poseapp.commands.context import Context
+from poseapp.commands.playback import KEEPS_PLAYING
 from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
 from poseapp.jobs.inference import ModelHost
@@ -44,7 +45,7 @@ from poseapp.panels.notice import CanvasNotice
 from poseapp.panels.review import ReviewPanel
 from poseapp.panels.status import StatusLine
 from poseapp.panels.timeline import Timeline
-from poseapp.playback import Playback
+from poseapp.playback import Player
 from poseapp.project.model import Change, FrameKey
 from poseapp.session import Session
 from poseapp.settings import Settings
@@ -78,8 +79,7 @@ class MainWindow(QMainWindow):
         self.canvas.setAcceptDrops(False)  # what is dropped on it is for the window
         self.canvas.set_style(replace(self.settings.canvas_style(), dark=self.dark))
         self.context = Context(self, self.session, self.canvas, self.runner, ModelHost(), self.loader, self.settings)
-        self.playback = Playback(self.session, self.canvas, self.loader, self)
-        self.context.playback = self.playback
+        self.playback = Player(self.session, self.loader, self)
         self.opener = Opener(self.session, self.runner, self.settings, self)
         self.monitors: list[QWidget] = []
         self.runs: list[TrainingRun] = []
@@ -162,7 +162,9 @@ class MainWindow(QMainWindow):
         self.canvas.style_changed.connect(lambda: self.instances.set_parts(self.canvas.style_now.parts))
         self.instances.visibility_requested.connect(lambda p, v: labels.set_visibility(self.context, p, v))
         self.canvas.tool_changed.connect(lambda _name: self.refresh_actions())
-        self.playback.changed.connect(lambda _playing: self.refresh_actions())
+        self.playback.playing_changed.connect(lambda _playing: self.refresh_actions())
+        self.playback.shown.connect(self.link.show_playing)
+        self.canvas.viewport().installEventFilter(self)
         self.canvas.space_tapped.connect(lambda back: self.run("previous_review" if back else "next_review"))
         self.runner.busy_changed.connect(lambda _busy: self.refresh_actions())
         self.tray.open_requested.connect(self._open_monitor)
@@ -184,7 +186,9 @@ class MainWindow(QMainWindow):
         return self.actions_now.by_id
 
     def run(self, name: str) -> None:
-        """Do a verb of the actions table, unless what it needs is missing."""
+        """Do a verb of the actions table, unless what it needs is missing. What plays stops first."""
+        if name not in KEEPS_PLAYING:
+            self.playback.stop()
         if not self.actions_now.can_run(name, self.session):
             if self.session.read_only and writes(BY_ID[name]):
                 self.tell("The project is open for reading only here; nothing was changed", "warning")
@@ -329,10 +333,19 @@ class MainWindow(QMainWindow):
         self.refresh_actions()
 
     def _on_frame_chosen(self, key: FrameKey) -> None:
+        self.playback.stop()
         if not self.canvas.busy:
             self.session.go_to(key)
 
     # --- Qt
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A press on the canvas stops what plays, and does nothing else: nothing is moved by accident."""
+        press = (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick)
+        if event.type() in press and self.playback.playing:
+            self.playback.stop()
+            return True
+        return super().eventFilter(watched, event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if event.mimeData().hasUrls():
@@ -353,7 +366,7 @@ class MainWindow(QMainWindow):
             run.cancel()
         for monitor in self.monitors:
             monitor.close()
-        self.playback.stop()
+        self.playback.shutdown()
         self.runner.shutdown()
         self.loader.shutdown()
         self.tray.hide()

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from engine.contract.errors import PoseError
 from engine.contract.schema import Schema
+from poseapp.in_out import InOut
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.migrate import Sources, migrate_category
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
@@ -55,6 +56,7 @@ class Session(QObject):
         self.hidden: frozenset[int] = frozenset()
         self.locked: frozenset[int] = frozenset()
         self.proposal: Edit | None = None
+        self.in_out = InOut(self)
 
     # --- project
 
@@ -67,6 +69,7 @@ class Session(QObject):
         self._category = None
         self._selected, self._points = frozenset(), frozenset()
         self.hidden, self.locked = frozenset(), frozenset()
+        self.in_out.clear()
         self._read_structure()
         self._frame = self._keys[0] if self._keys else None
         self._read_instances()

@@ -81,6 +81,14 @@ class FrameReader:
         except MediaError:
             return None
 
+    def key_frames(self, path: Path) -> npt.NDArray[np.int64]:
+        """Frames of a video at which decoding can start, ascending.
+
+        Raises:
+            MediaError: missing, or no video that can be read.
+        """
+        return self._video(path).key_frames().astype(np.int64)
+
     def close(self) -> None:
         """Close the videos. The reader may be used again."""
         for video in self._videos.values():

@@ -10,7 +10,6 @@ from poseapp.canvas.view import CanvasView
 from poseapp.jobs.frames import FrameLoader
 from poseapp.jobs.inference import ModelChoice, ModelHost
 from poseapp.jobs.runner import JobRunner
-from poseapp.playback import Playback
 from poseapp.project.model import Instance
 from poseapp.session import Session
 from poseapp.settings import Settings
@@ -19,10 +18,13 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
     from poseapp.jobs.training import TrainingRun
+    from poseapp.playback import Player
 
 
 class Window(Protocol):
     """The main window, as verbs see it."""
+
+    playback: Player
 
     def widget(self) -> QWidget: ...
     def tell(self, text: str, kind: str = "info") -> None: ...
@@ -50,7 +52,6 @@ class Context:
     clipboard: list[Instance] = field(default_factory=list)
     hovered: frozenset[tuple[int, int]] = frozenset()
     """(instance id, keypoint) under the pointer, at most one."""
-    playback: Playback | None = None
 
     @property
     def choice(self) -> ModelChoice:

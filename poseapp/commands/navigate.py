@@ -30,12 +30,6 @@ def last_frame(context: Context) -> None:
     context.session.step(len(context.session.frames))
 
 
-def play(context: Context) -> None:
-    if context.playback is not None:
-        context.canvas.cancel()
-        context.playback.toggle()
-
-
 def next_review(context: Context) -> None:
     _review(context, 1)
 

@@ -1,0 +1,119 @@
+"""Verbs that play, mark a range, and jump along a video: to labels, predictions, flags, keyframes, ends of a track."""
+
+from __future__ import annotations
+
+from poseapp.commands.context import Context
+from poseapp.project import jumps
+from poseapp.project.jumps import Mark
+from poseapp.project.model import FrameKey
+
+KEEPS_PLAYING = frozenset({"play", "mark_in", "mark_out", "clear_range", "zoom_in", "zoom_out", "fit", "actual_size"})
+"""Verbs that do not stop what plays."""
+
+
+def play(context: Context) -> None:
+    context.canvas.cancel()
+    context.window.playback.toggle()
+
+
+def mark_in(context: Context) -> None:
+    key = context.window.playback.frame
+    if key is not None:
+        context.session.in_out.set_first(key)
+
+
+def mark_out(context: Context) -> None:
+    key = context.window.playback.frame
+    if key is not None:
+        context.session.in_out.set_last(key)
+
+
+def clear_range(context: Context) -> None:
+    context.session.in_out.clear()
+
+
+def next_labelled(context: Context) -> None:
+    _to_mark(context, Mark.LABELLED, False)
+
+
+def previous_labelled(context: Context) -> None:
+    _to_mark(context, Mark.LABELLED, True)
+
+
+def next_predicted(context: Context) -> None:
+    _to_mark(context, Mark.PREDICTED, False)
+
+
+def previous_predicted(context: Context) -> None:
+    _to_mark(context, Mark.PREDICTED, True)
+
+
+def next_flagged(context: Context) -> None:
+    _to_mark(context, Mark.FLAGGED, False)
+
+
+def previous_flagged(context: Context) -> None:
+    _to_mark(context, Mark.FLAGGED, True)
+
+
+def _to_mark(context: Context, mark: Mark, back: bool) -> None:
+    session = context.session
+    if session.store is None or session.frame is None:
+        return
+    there = jumps.next_marked(session.store, session.frame, mark, back)
+    if there is None:
+        context.window.tell(f"No {mark} frame {'before' if back else 'after'} this one")
+    else:
+        session.go_to(there)
+
+
+def next_keyframe(context: Context) -> None:
+    _to_keyframe(context, False)
+
+
+def previous_keyframe(context: Context) -> None:
+    _to_keyframe(context, True)
+
+
+def _to_keyframe(context: Context, back: bool) -> None:
+    session = context.session
+    if session.store is None or session.frame is None:
+        return
+    track = _track(context)
+    there = jumps.next_keyframe(session.store, session.frame, track, back)
+    if there is None:
+        context.window.tell("No keyframe before this one" if back else "No keyframe after this one")
+    else:
+        _go_with(context, there, track)
+
+
+def track_start(context: Context) -> None:
+    _to_end(context, 0)
+
+
+def track_end(context: Context) -> None:
+    _to_end(context, 1)
+
+
+def _to_end(context: Context, which: int) -> None:
+    session, track = context.session, _track(context)
+    if session.store is None or session.frame is None:
+        return
+    if track is None:
+        context.window.tell("The selected pose has no track")
+        return
+    ends = jumps.track_ends(session.store, session.frame.media, track)
+    if ends is not None:
+        _go_with(context, FrameKey(session.frame.media, ends[which]), track)
+
+
+def _track(context: Context) -> int | None:
+    return next((i.track for i in context.session.selected if i.track is not None), None)
+
+
+def _go_with(context: Context, there: FrameKey, track: int | None) -> None:
+    """Go to a frame and have the same track selected there."""
+    session = context.session
+    session.go_to(there)
+    if track is not None:
+        session.select(instances=[i.id for i in session.instances if i.track == track])

@@ -1,0 +1,158 @@
+"""What the timeline wants of the media on it: times of the frames, and small pictures of where the pointer is.
+
+One thread with a reader of its own, so that looking never waits for, or holds up, the frame on the canvas.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from engine.contract.errors import Cancelled, PoseError
+from engine.media.images import read_image
+from engine.media.source import is_video
+from poseapp.jobs.frame_cache import Pixels
+from poseapp.jobs.frames import make_thumbnail
+from poseapp.project.model import FrameKey
+
+log = logging.getLogger(__name__)
+
+SIDE = 208
+KEPT = 300
+"""Small pictures kept: some 75 kB each."""
+READER_BYTES = 48 << 20
+
+Place = tuple[FrameKey, Path]
+
+
+class Film(QObject):
+    """All methods and signals belong to the UI thread.
+
+    Signals:
+        opened(Path, ndarray): times of a video's frames in seconds, (N,) float64.
+        pictured(FrameKey, ndarray, bool): a small picture, (h, w, 3) uint8 RGB, for the newest frame looked at; False
+            when it is the key frame before it, which is there sooner.
+    """
+
+    opened = Signal(object, object)
+    pictured = Signal(object, object, bool)
+    _read = Signal(object, object, bool)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._open: Path | None = None
+        self._look: Place | None = None
+        self._newest: Place | None = None
+        self._ending = False
+        self._kept: OrderedDict[Place, Pixels] = OrderedDict()
+        self._read.connect(self._on_read, Qt.ConnectionType.QueuedConnection)
+
+    def open(self, video: Path) -> None:
+        """Read the times of a video; ``opened`` follows, unless it cannot be read."""
+        with self._wake:
+            self._open = video
+            self._start()
+
+    def look(self, key: FrameKey, path: Path) -> Pixels | None:
+        """The small picture of a frame if it is there; else ``pictured`` follows, for the newest frame only."""
+        place = (key, Path(path))
+        self._newest = place
+        found = self._kept.get(place)
+        if found is not None:
+            self._kept.move_to_end(place)
+            return found
+        with self._wake:
+            self._look = place
+            self._start()
+        return None
+
+    def rest(self) -> None:
+        """Nothing is looked at any more."""
+        self._newest = self._look = None
+
+    def shutdown(self) -> None:
+        """End the thread and wait for it. Another project may be looked at afterwards."""
+        with self._wake:
+            self._ending, self._open, self._look, self._newest = True, None, None, None
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join()
+        self._thread, self._ending = None, False
+        self._kept.clear()
+
+    def _start(self) -> None:
+        """The lock is held."""
+        self._wake.notify()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="poseapp-film", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        from engine.media.frame_reader import FrameReader
+
+        with FrameReader(keep=1, cache_bytes=READER_BYTES) as reader:
+            while True:
+                with self._wake:
+                    while not (self._ending or self._open or self._look):
+                        self._wake.wait()
+                    if self._ending:
+                        return
+                    video, self._open = self._open, None
+                    place = None
+                    if video is None:
+                        place, self._look = self._look, None
+                try:
+                    if video is not None:
+                        self.opened.emit(video, frame_times(video))
+                    elif place is not None:
+                        self._picture(place, reader.preview, reader.read)
+                except Cancelled:
+                    pass
+                except (PoseError, OSError) as error:  # the canvas tells what is wrong with it
+                    log.info("no picture for the timeline: %s", error)
+
+    def _picture(
+        self, place: Place, preview: Callable[[Path, int], Pixels | None], read: Callable[..., Pixels]
+    ) -> None:
+        key, path = place
+        if not is_video(path):
+            self._read.emit(place, make_thumbnail(read_image(path), SIDE), True)
+            return
+        near = preview(path, key.index)
+        if near is not None:
+            self._read.emit(place, make_thumbnail(near, SIDE), False)
+        self._read.emit(place, read(path, key.index, SIDE, self._is_outdated), True)
+
+    def _is_outdated(self) -> bool:
+        return self._look is not None or self._ending
+
+    @Slot(object, object, bool)
+    def _on_read(self, place: Place, pixels: Pixels, exact: bool) -> None:
+        if exact:
+            self._kept[place] = pixels
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        if place == self._newest:
+            self.pictured.emit(place[0], pixels, exact)
+
+
+def frame_times(video: Path) -> npt.NDArray[np.float64]:
+    """(N,) seconds from the first frame to each.
+
+    Raises:
+        MediaError: the video cannot be read.
+    """
+    from engine.media.video_index import index_folder
+    from engine.media.video_scan import read_index
+
+    times = np.asarray(read_index(video, index_folder()).times, dtype=np.float64)
+    return np.maximum.accumulate(times - times[0]) if len(times) else times

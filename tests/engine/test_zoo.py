@@ -91,7 +91,8 @@ def test_the_list_is_the_table_then_the_users_models(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     entries = zoo.list_models(user_dir=tmp_path, available=True)
     assert [e.id for e in entries] == [*EMBEDDED, "Bees", "Bees/detector", "user/movenet_thunder", "zebrafish"]
-    assert [e.id for e in zoo.list_models("detector", tmp_path, available=True)] == ["efficientdet_lite0", "Bees/detector"]
+    detectors = zoo.list_models("detector", tmp_path, available=True)
+    assert [e.id for e in detectors] == ["efficientdet_lite0", "Bees/detector"]
     bees = zoo.find_model("Bees", tmp_path)
     assert (bees.source, bees.schema, bees.input_size, bees.licence) == ("user", "fly", (192, 192), "CC0-1.0")
     assert bees.metrics == {"mean_px": 2.0}
@@ -207,7 +208,8 @@ def test_the_list_is_made_without_torch_numpy_or_qt(tmp_path: Path) -> None:
     heavy = "{'torch', 'torchvision', 'numpy', 'safetensors', 'cv2', 'PySide6', 'msgspec'}"
     code = (
         "import sys; from pathlib import Path; from engine import zoo; "
-        f"assert len(zoo.list_models(user_dir=Path({str(tmp_path)!r}))) == 45; print(sorted({heavy} & set(sys.modules)))"
+        f"assert len(zoo.list_models(user_dir=Path({str(tmp_path)!r}))) == 45; "
+        f"print(sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"

@@ -21,6 +21,7 @@ from engine.contract.errors import PoseError
 from poseapp import theme
 from poseapp.actions import ACTIONS, BY_ID, writes
 from poseapp.canvas.minimap import Minimap
+from poseapp.canvas.palette import track_color
 from poseapp.canvas.view import CanvasView
 from poseapp.canvas_link import CanvasLink
 from poseapp.commands import COMMANDS, labels, models
@@ -106,7 +107,7 @@ class MainWindow(QMainWindow):
 
     def _make_middle(self) -> None:
         self.empty = EmptyPage(self.run, self.colours)
-        self.timeline = Timeline(self.session, self.loader, self.colours)
+        self.timeline = Timeline(self.session, self.loader, self.colours, track_color)
         self.play_bar = PlayBar(self.playback, self.colours)
         self.timeline.set_controls(self.play_bar)
         self.splitter = TimelineSplitter(self.canvas, self.timeline)

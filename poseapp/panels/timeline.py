@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
@@ -46,6 +48,9 @@ class Timeline(QWidget):
     The wheel zooms about the pointer, with Shift it goes sideways; over the names it scrolls the tracks. A drag goes
     through the frames, a drag on the ruler moves what is in sight. A click on a lane selects the track's pose.
 
+    Args:
+        color_of: 0xRRGGBB of a track, as on the canvas.
+
     Signals:
         frame_chosen(FrameKey)
         lanes_changed(int): so many tracks there are.
@@ -54,14 +59,21 @@ class Timeline(QWidget):
     frame_chosen = Signal(object)
     lanes_changed = Signal(int)
 
-    def __init__(self, session: Session, loader: FrameLoader, colours: Tokens, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        loader: FrameLoader,
+        colours: Tokens,
+        color_of: Callable[[int], int],
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("timeline")
         self.setAccessibleName(tr("Timeline"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setMinimumHeight(LOWEST)
         self.setMouseTracking(True)
-        self._session, self._colours = session, colours
+        self._session, self._colours, self._color_of = session, colours, color_of
         self.film = Film(self)
         self._marks: npt.NDArray[np.bool_] = np.zeros((len(ROWS), 0), dtype=np.bool_)
         self._scope, self._lane_count = Scope(), 0
@@ -153,7 +165,7 @@ class Timeline(QWidget):
             self._lane_count = len(self.data.lanes)
             self._fit_bar()
             self.updateGeometry()
-            self.data.lanes_changed.emit(self._lane_count)
+            self.lanes_changed.emit(self._lane_count)
         self.update_lanes()
 
     def _fit_bar(self) -> None:
@@ -222,6 +234,7 @@ class Timeline(QWidget):
             self._bar.value(),
             None if marked is None else (marked[0] - scope.first, marked[1] - scope.first),
             next((i.track for i in session.selected if i.track is not None), None),
+            self._color_of,
         )
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,6 @@ import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
 
-from poseapp.canvas.palette import DARK as CANVAS
-from poseapp.canvas.palette import instance_color
 from poseapp.i18n import tr
 from poseapp.panels.timeline_lanes import (
     INTERPOLATED_POSE,
@@ -44,6 +42,7 @@ class Look:
         first_lane: how far the lanes are scrolled, in pixels.
         range: marked frames, first and last (included).
         track: the track that is selected.
+        color_of: 0xRRGGBB of a track.
     """
 
     width: float
@@ -56,6 +55,7 @@ class Look:
     first_lane: int = 0
     range: tuple[int, int] | None = None
     track: int | None = None
+    color_of: Callable[[int], int] = int
 
     @property
     def span(self) -> QRectF:
@@ -178,9 +178,9 @@ def _paint_ruler(painter: QPainter, look: Look, colours: Tokens) -> None:
         end = x + 4
 
 
-def track_colour(track: int, colours: Tokens) -> QColor:
+def _track_colour(look: Look, track: int, colours: Tokens) -> QColor:
     """The canvas's colour of a track, darker on light ground."""
-    colour = QColor.fromRgb(instance_color(CANVAS, 0, track))
+    colour = QColor.fromRgb(look.color_of(track))
     return colour if colours == DARK else colour.darker(135)
 
 
@@ -195,7 +195,7 @@ def _paint_lanes(painter: QPainter, look: Look, colours: Tokens) -> None:
     first = look.first_lane // ROW
     for lane in range(first, min(len(look.lanes), first + int(area.height() // ROW) + 2)):
         track, top = look.lanes.tracks[lane], lanes_top(look, lane)
-        colour = track_colour(track, colours)
+        colour = _track_colour(look, track, colours)
         chosen = track == look.track
         if chosen:
             painter.fillRect(QRectF(4, top, LEFT - 8, ROW), QColor(colours.accent_soft))

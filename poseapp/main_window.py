@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QStackedWidget,
     QTabWidget,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -22,6 +21,7 @@ from engine.contract.errors import PoseError
 from poseapp import theme
 from poseapp.actions import ACTIONS, BY_ID, writes
 from poseapp.canvas.minimap import Minimap
+from poseapp.canvas.palette import track_color
 from poseapp.canvas.view import CanvasView
 from poseapp.canvas_link import CanvasLink
 from poseapp.commands import COMMANDS, labels, models
@@ -45,6 +45,7 @@ from poseapp.panels.notice import CanvasNotice
 from poseapp.panels.review import ReviewPanel
 from poseapp.panels.status import StatusLine
 from poseapp.panels.timeline import Timeline
+from poseapp.panels.timeline_bar import PlayBar, TimelineSplitter, stacked
 from poseapp.playback import Player
 from poseapp.project.model import Change, FrameKey
 from poseapp.session import Session
@@ -106,15 +107,12 @@ class MainWindow(QMainWindow):
 
     def _make_middle(self) -> None:
         self.empty = EmptyPage(self.run, self.colours)
-        self.work = QWidget()
-        column = QVBoxLayout(self.work)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        self.timeline = Timeline(self.session, self.colours)
+        self.timeline = Timeline(self.session, self.loader, self.colours, track_color)
+        self.play_bar = PlayBar(self.playback, self.colours)
+        self.timeline.set_controls(self.play_bar)
+        self.splitter = TimelineSplitter(self.canvas, self.timeline)
         self.banner = ReadOnlyBanner(self.session)
-        column.addWidget(self.banner)
-        column.addWidget(self.canvas, 1)
-        column.addWidget(self.timeline)
+        self.work = stacked(self.banner, self.splitter)
         self.middle = QStackedWidget()
         self.middle.addWidget(self.empty)
         self.middle.addWidget(self.work)
@@ -164,6 +162,8 @@ class MainWindow(QMainWindow):
         self.canvas.tool_changed.connect(lambda _name: self.refresh_actions())
         self.playback.playing_changed.connect(lambda _playing: self.refresh_actions())
         self.playback.shown.connect(self.link.show_playing)
+        self.playback.shown.connect(lambda shown: self.timeline.show_playing(shown, self.playback.rate()))
+        self.play_bar.play_requested.connect(lambda: self.run("play"))
         self.canvas.viewport().installEventFilter(self)
         self.canvas.space_tapped.connect(lambda back: self.run("previous_review" if back else "next_review"))
         self.runner.busy_changed.connect(lambda _busy: self.refresh_actions())
@@ -174,6 +174,7 @@ class MainWindow(QMainWindow):
     def _restore(self) -> None:
         self.resize(QSize(1280, 800))
         geometry, docks = self.settings.geometry("window"), self.settings.geometry("docks")
+        self.splitter.restore(self.settings.geometry("timeline"))
         if geometry is not None:
             self.restoreGeometry(geometry)
         if docks is not None:
@@ -305,6 +306,7 @@ class MainWindow(QMainWindow):
             self.instances,
             self.history,
             self.timeline,
+            self.play_bar,
             self.empty,
             self.notice,
         ):
@@ -362,6 +364,8 @@ class MainWindow(QMainWindow):
         self.settings.keep_geometry("window", self.saveGeometry())
         if self.session.store is not None:  # the docks are hidden otherwise
             self.settings.keep_geometry("docks", self.saveState(LAYOUT_VERSION))
+        if self.splitter.by_hand:
+            self.settings.keep_geometry("timeline", self.splitter.saveState())
         for run in self.runs:
             run.cancel()
         for monitor in self.monitors:
@@ -372,7 +376,7 @@ class MainWindow(QMainWindow):
         self.tray.hide()
         self.toasts.clear()
         self.session.close()
-        for panel in (self.media, self.review, self.history):
+        for panel in (self.media, self.review, self.history, self.timeline):
             panel.rest()
         self.settings.sync()
         super().closeEvent(event)

@@ -133,6 +133,11 @@ def instance_color(palette: Palette, instance_id: int, track: int | None) -> int
     return palette.instances[number % len(palette.instances)]
 
 
+def track_color(track: int) -> int:
+    """Colour of a track, the same in all themes."""
+    return instance_color(DARK, 0, track)
+
+
 def score_colors(palette: Palette, scores: npt.NDArray[np.float64]) -> Packed:
     """Colours for scores 0..1 in 16 steps along the ramp; NaN (no score) gives ``palette.certain``."""
     known = np.isfinite(scores)

@@ -1,4 +1,4 @@
-"""What the timeline wants of the media on it: times of the frames, and small pictures of where the pointer is.
+"""What the timeline wants to know of what is on it, and small pictures of where the pointer is.
 
 One thread with a reader of its own, so that looking never waits for, or holds up, the frame on the canvas.
 """
@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +37,12 @@ class Film(QObject):
     """All methods and signals belong to the UI thread.
 
     Signals:
-        opened(Path, ndarray): times of a video's frames in seconds, (N,) float64.
+        answered(str, object): what a question of :meth:`ask` came to.
         pictured(FrameKey, ndarray, bool): a small picture, (h, w, 3) uint8 RGB, for the newest frame looked at; False
             when it is the key frame before it, which is there sooner.
     """
 
-    opened = Signal(object, object)
+    answered = Signal(str, object)
     pictured = Signal(object, object, bool)
     _read = Signal(object, object, bool)
 
@@ -49,17 +50,18 @@ class Film(QObject):
         super().__init__(parent)
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._open: Path | None = None
+        self._asked: dict[str, Callable[[], Any]] = {}
         self._look: Place | None = None
         self._newest: Place | None = None
         self._ending = False
         self._kept: OrderedDict[Place, Pixels] = OrderedDict()
         self._read.connect(self._on_read, Qt.ConnectionType.QueuedConnection)
 
-    def open(self, video: Path) -> None:
-        """Read the times of a video; ``opened`` follows, unless it cannot be read."""
+    def ask(self, what: str, work: Callable[[], Any]) -> None:
+        """Do some work in the thread; ``answered`` follows unless it fails. A question of the same name that has not
+        been begun is dropped."""
         with self._wake:
-            self._open = video
+            self._asked[what] = work
             self._start()
 
     def look(self, key: FrameKey, path: Path) -> Pixels | None:
@@ -82,7 +84,8 @@ class Film(QObject):
     def shutdown(self) -> None:
         """End the thread and wait for it. Another project may be looked at afterwards."""
         with self._wake:
-            self._ending, self._open, self._look, self._newest = True, None, None, None
+            self._ending, self._look, self._newest = True, None, None
+            self._asked.clear()
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
@@ -102,17 +105,18 @@ class Film(QObject):
         with FrameReader(keep=1, cache_bytes=READER_BYTES) as reader:
             while True:
                 with self._wake:
-                    while not (self._ending or self._open or self._look):
+                    while not (self._ending or self._asked or self._look):
                         self._wake.wait()
                     if self._ending:
                         return
-                    video, self._open = self._open, None
+                    what = next(iter(self._asked), "")
+                    work = self._asked.pop(what, None)
                     place = None
-                    if video is None:
+                    if work is None:
                         place, self._look = self._look, None
                 try:
-                    if video is not None:
-                        self.opened.emit(video, frame_times(video))
+                    if work is not None:
+                        self.answered.emit(what, work())
                     elif place is not None:
                         self._picture(place, reader.preview, reader.read)
                 except Cancelled:

@@ -163,7 +163,7 @@ class TrackLanes:
 def read_lanes(store: ProjectStore, media: int, index: int | None = None) -> Packed:
     """(N,) one number a pose with a track: track, frame index and what it is. Of one frame, or of the whole media."""
     sql = (
-        f"SELECT track << {_TRACK_SHIFT} | idx << {_INDEX_SHIFT} | {_KIND} FROM instance "
+        f"SELECT (track << {_TRACK_SHIFT}) | (idx << {_INDEX_SHIFT}) | ({_KIND}) FROM instance "
         "WHERE track IS NOT NULL AND media = ?"
     )
     values: list[object] = [INTERPOLATED, media]

@@ -77,7 +77,7 @@ def test_a_click_in_the_history_goes_there(opened: MainWindow, qtbot: QtBot) -> 
 
 def test_a_click_on_the_timeline_goes_to_its_frame(opened: MainWindow) -> None:
     line = opened.timeline
-    span = line._span()
+    span = line._look().span
     x = round(span.left() + span.width() * 5 / 6)
     QTest.mouseClick(line, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(x, line.height() // 2))
     assert opened.session.position() == 2

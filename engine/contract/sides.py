@@ -1,8 +1,8 @@
 """Left and right, read from the names of keypoints.
 
-Datasets write sides in many ways: as a word (``left_ear``, ``LeftEar``, ``leftear``), as a letter set apart (``L_Ear``,
-``ear.l``, ``earL``, ``L1``), as a letter at the edge of a word (``FL_paw``, ``lwrist``). Each way is a *tier*; an
-earlier tier is trusted over a later one, and none counts unless the mirrored name exists too.
+Datasets write sides in many ways: as a word (``left_ear``, ``LeftEar``, ``leftear``, ``左耳``), as a letter set apart
+(``L_Ear``, ``ear.l``, ``earL``, ``L1``), as a letter at the edge of a word (``FL_paw``, ``lwrist``). Each way is a
+*tier*; an earlier tier is trusted over a later one, and none counts unless the mirrored name exists too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-_WORDS = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))
+_WORDS = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"), ("左", "右"))
 _MIRRORED = {"l": "r", "r": "l", "L": "R", "R": "L"}
 _TIERS = 3
 
@@ -45,7 +45,7 @@ def side_of(name: str, partner: str = "") -> str:
             for side, other in _mirrored(name, tier):
                 if other == partner:
                     return side
-    left = right = False
+    left, right = "左" in name, "右" in name
     for token in re.split(r"[^A-Za-z0-9]+", name):
         word = re.match(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", token)
         first = word.group().lower() if word else ""

@@ -20,7 +20,9 @@ def choose_kind(context: Context, then: Callable[[Context], None] | None = None)
     session = context.session
     if session.store is None:
         return
-    dialog = SchemaChoiceDialog(session.categories(), template_pose, session.category, context.window.widget())
+    dialog = SchemaChoiceDialog(
+        session.categories(), template_pose, session.category, context.window.widget(), context.runner
+    )
 
     def take(choice: KindChoice) -> None:
         use_kind(context, choice)
@@ -45,7 +47,9 @@ def edit_points(context: Context) -> None:
     session = context.session
     if session.store is None:
         return
-    dialog = SchemaEditorDialog(session.categories(), template_pose, session.category, context.window.widget())
+    dialog = SchemaEditorDialog(
+        session.categories(), template_pose, session.category, context.window.widget(), context.runner
+    )
     dialog.use_requested.connect(lambda name, draft, base: use_draft(context, name, draft, base))
     dialog.show()
 

@@ -12,7 +12,6 @@ from PySide6.QtCore import QPointF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import (
     QDialog,
-    QFileDialog,
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
@@ -20,11 +19,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.contract.errors import SchemaError
-from engine.contract.schema import Schema, load_schema
+from engine.contract.schema import Schema
 from engine.contract.schemas import builtin_schemas, find_schema
 from poseapp.dialogs.parts import button, label
+from poseapp.dialogs.schema_source import SchemaSource
 from poseapp.i18n import tr
+from poseapp.jobs.runner import JobRunner
 from poseapp.project.model import Category
 from poseapp.widgets.line_edit import LineEdit
 
@@ -54,6 +54,7 @@ class SchemaChoiceDialog(QDialog):
         present: categories that the project has; they come first.
         layout: where the points of a schema lie on a figure at rest, (K, 2), for the preview.
         current: the one in use.
+        runner: reads large files in the background.
     """
 
     kind_chosen = Signal(object)
@@ -64,6 +65,7 @@ class SchemaChoiceDialog(QDialog):
         layout: Layout,
         current: Category | None = None,
         parent: QWidget | None = None,
+        runner: JobRunner | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("schemaChoiceDialog")
@@ -86,12 +88,16 @@ class SchemaChoiceDialog(QDialog):
         self.note.hide()
         self.use_button = button("Use this", primary=True)
         self.use_button.clicked.connect(self._finish)
+        self.source = SchemaSource(runner, self)
+        self.source.read.connect(self._add_file)
+        self.source.failed.connect(self._on_failed)
+        self.finished.connect(self.source.stop)
         self._lay_out()
         self._fill(present, current)
         self.search.setFocus()
 
     def _lay_out(self) -> None:
-        own = button("Own schema...", tip="A TOML file that names the points and limbs")
+        own = button("From file...", tip="A TOML file, the categories of a COCO file, or MMPose's metainfo")
         own.clicked.connect(self._choose_file)
         cancel = button("Cancel")
         cancel.clicked.connect(self.reject)
@@ -159,36 +165,42 @@ class SchemaChoiceDialog(QDialog):
         self.use_button.setEnabled(choice is not None)
         self.preview.set_schema(None if choice is None else choice.schema)
         if choice is None:
-            self.facts.setText(tr("No kind has this name. Describe your own in a TOML file."))
+            self.facts.setText(tr("No kind has this name. Points can be taken from a file too."))
             return
         schema = choice.schema
         parts = ", ".join(f"{part.replace('_', ' ')} {len(points)}" for part, points in schema.parts.items())
         self.facts.setText(tr(f"{choice.name}: {schema.num_keypoints} points, {len(schema.limbs)} limbs ({parts})"))
 
     def _choose_file(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, tr("Own schema"), "", tr("Keypoint schemas (*.toml)"))
-        if chosen:
-            self.take_file(Path(chosen))
+        path = self.source.choose(self)
+        if path is not None:
+            self.take_file(path)
 
     def take_file(self, path: Path) -> None:
-        """Add a schema file to the list and choose it; what is wrong with it is told below."""
-        try:
-            schema = load_schema(path)
-        except SchemaError as error:
-            self.note.setText(tr(str(error)))
-            self.note.show()
-            return
+        """Add the kinds of a file to the list and choose the first; what is wrong with it is told below."""
         self.note.hide()
+        self.source.open(path)
+
+    def _on_failed(self, text: str) -> None:
+        self.note.setText(tr(text))
+        self.note.show()
+
+    def _add_file(self, path: Path, schemas: list[Schema]) -> None:
         self.search.clear()
-        item = self._add(KindChoice(schema.category or schema.name, schema), f"{schema.title or schema.name}, own")
-        self.list.setCurrentItem(item)
-        self.list.scrollToItem(item)
+        made = [self._add(KindChoice(s.category or s.name, s), _file_text(s, path)) for s in schemas]
+        self.list.setCurrentItem(made[0])
+        self.list.scrollToItem(made[-1])
+        self.list.scrollToItem(made[0])
 
     def _finish(self) -> None:
         choice = self.choice()
         if choice is not None:
             self.accept()
             self.kind_chosen.emit(choice)
+
+
+def _file_text(schema: Schema, path: Path) -> str:
+    return f"{schema.category or schema.title or schema.name}, from {path.name}"
 
 
 class SchemaPreview(QWidget):

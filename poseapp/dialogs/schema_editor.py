@@ -7,21 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QComboBox, QDialog, QFileDialog, QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
 
 from engine.contract.errors import SchemaError
-from engine.contract.schema import Schema, load_schema
+from engine.contract.schema import Schema
+from poseapp.dialogs.ask import AskDialog
 from poseapp.dialogs.parts import button, label, set_role
 from poseapp.dialogs.schema_choice import Layout, SchemaPreview
+from poseapp.dialogs.schema_source import SchemaSource
 from poseapp.dialogs.schema_tables import LimbsTable, PointsTable
 from poseapp.i18n import tr
-from poseapp.project.importers.metainfo import read_metainfo
+from poseapp.jobs.runner import JobRunner
 from poseapp.project.model import Category
 from poseapp.project.schema_draft import SchemaDraft, write_schema
 from poseapp.widgets.line_edit import LineEdit
 
 FILES = "Keypoint schemas (*.toml)"
-OTHERS = "Keypoint schemas, MMPose data set configurations (*.toml *.py)"
 
 
 class SchemaEditorDialog(QDialog):
@@ -35,6 +37,7 @@ class SchemaEditorDialog(QDialog):
         categories: of the project.
         layout: where points lie on a figure at rest.
         current: the one to begin with.
+        runner: reads large files in the background.
     """
 
     use_requested = Signal(str, object, object)
@@ -45,6 +48,7 @@ class SchemaEditorDialog(QDialog):
         layout: Layout,
         current: Category | None = None,
         parent: QWidget | None = None,
+        runner: JobRunner | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("schemaEditorDialog")
@@ -64,6 +68,7 @@ class SchemaEditorDialog(QDialog):
         self.preview = SchemaPreview(layout)
         self.preview.own_colours = True
         self.note = label("", "hint", wrap=True)
+        self.source = SchemaSource(runner, self)
         self._make_buttons()
         self._lay_out()
         self._connect()
@@ -77,6 +82,7 @@ class SchemaEditorDialog(QDialog):
         self.pairs_button = button("Propose partners", tip="Pairs left and right by their names")
         self.add_limb, self.remove_limb = button("Add"), button("Remove")
         self.open_button, self.save_button = button("Open file..."), button("Save as file...")
+        self.open_button.setToolTip(tr("Points of a TOML file, of a category of a COCO file, or of MMPose's metainfo"))
         self.use_button = button("Use in project", primary=True)
 
     def _lay_out(self) -> None:
@@ -126,6 +132,8 @@ class SchemaEditorDialog(QDialog):
         self.add_limb.clicked.connect(lambda: self.limbs.add())
         self.remove_limb.clicked.connect(lambda: self.limbs.remove())
         self.open_button.clicked.connect(self._choose_file)
+        self.source.read.connect(self._on_read)
+        self.source.failed.connect(lambda text: self._tell(text, "error"))
         self.save_button.clicked.connect(self._choose_target)
         self.use_button.clicked.connect(self._use)
 
@@ -149,8 +157,7 @@ class SchemaEditorDialog(QDialog):
         self.check()
 
     def _on_refused(self, text: str) -> None:
-        set_role(self.note, "warning")
-        self.note.setText(tr(text))
+        self._tell(text, "warning")
 
     def schema(self) -> Schema | None:
         """What the draft gives, None while it is wrong."""
@@ -177,8 +184,7 @@ class SchemaEditorDialog(QDialog):
             self.preview.mark(self.points.table.currentRow())
         self.use_button.setEnabled(not problem)
         self.save_button.setEnabled(schema is not None)
-        set_role(self.note, "warning" if problem else "hint")
-        self.note.setText(tr(problem or self._facts()))
+        self._tell(problem or self._facts(), "warning" if problem else "hint")
 
     def _facts(self) -> str:
         pairs = sum(bool(row.point.swap) for row in self.draft.points) // 2
@@ -228,21 +234,37 @@ class SchemaEditorDialog(QDialog):
         self.points.table.setCurrentCell(point, PointsTable.NAME)
 
     def _choose_file(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, tr("Open points"), "", tr(OTHERS))
-        if chosen:
-            self.open_file(Path(chosen))
+        path = self.source.choose(self)
+        if path is not None:
+            self.open_file(path)
 
     def open_file(self, path: Path) -> None:
-        """A new kind of a schema file; what is wrong with it is told."""
-        try:
-            schema = read_metainfo(path) if path.suffix.lower() == ".py" else load_schema(path)
-        except SchemaError as error:
-            set_role(self.note, "error")
-            self.note.setText(tr(str(error)))
+        """A new kind of a file, see :class:`SchemaSource`; what is wrong with it is told, and nothing changes."""
+        self._tell(f"Reading {path.name}", "hint")
+        self.source.open(path)
+
+    def _on_read(self, path: Path, schemas: list[Schema]) -> None:
+        self.check()
+        if len(schemas) == 1:
+            self.show_schema(schemas[0])
             return
-        self.kind.setCurrentIndex(self.kind.count() - 1)
-        draft = SchemaDraft.of(schema)
-        self.show_draft(draft, schema.category or schema.name)
+        choices = [(f"{s.category or s.name}, {s.num_keypoints} points", s) for s in schemas]
+        asked = AskDialog("Which kind?", f"{path.name} describes several.", "Open", self, choices=choices)
+        asked.ask(lambda answer: self.show_schema(answer.chosen()))
+
+    def show_schema(self, schema: object) -> None:
+        """Edit a schema as a new kind."""
+        if isinstance(schema, Schema):
+            self.kind.setCurrentIndex(self.kind.count() - 1)
+            self.show_draft(SchemaDraft.of(schema), schema.category or schema.name)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.source.stop()
+        super().closeEvent(event)
+
+    def _tell(self, text: str, role: str) -> None:
+        set_role(self.note, role)
+        self.note.setText(tr(text))
 
     def _choose_target(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self, tr("Save points"), f"{self.draft.name}.toml", tr(FILES))
@@ -256,11 +278,9 @@ class SchemaEditorDialog(QDialog):
         try:
             write_schema(path, schema)
         except SchemaError as error:
-            set_role(self.note, "error")
-            self.note.setText(tr(str(error)))
+            self._tell(str(error), "error")
             return
-        set_role(self.note, "hint")
-        self.note.setText(tr(f"Written to {path.name}."))
+        self._tell(f"Written to {path.name}.", "hint")
 
     def _use(self) -> None:
         if self.schema() is not None:

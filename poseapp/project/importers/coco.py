@@ -71,7 +71,7 @@ def import_coco(
         with store.database.write():
             file = archive.add_file(str(path), document.keys, document.header)
             frames = _add_images(store, archive, file, path, document.images, image_root, problems)
-            sample = _sample(document.annotations, categories, path)
+            sample = sample_points(document.annotations, categories, path)
             kinds = _add_categories(store, archive, file, categories, sample)
             tracks = Tracks(store.database)
             importer = _Annotations(store, archive, file, frames, kinds, tracks, problems)
@@ -149,7 +149,7 @@ def _media_at(store: ProjectStore, root: Path) -> int:
     return store.add_media("images", root).id
 
 
-def _sample(records: Sequence[msgspec.Raw], categories: Sequence[CocoCategory], path: Path) -> dict[Id, Points]:
+def sample_points(records: Sequence[msgspec.Raw], categories: Sequence[CocoCategory], path: Path) -> dict[Id, Points]:
     """What annotations hold, category by category, told from some thousand of them."""
     step = max(1, len(records) // _SAMPLE)
     counts: dict[Id, Counter[int]] = {}

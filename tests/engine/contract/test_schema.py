@@ -82,6 +82,11 @@ def test_guessed_partners_are_mutual_and_never_the_point_itself(names: list[str]
         (["lwrist", "rwrist", "wrist"], {("lwrist", "rwrist")}),
         (["front_left_paw", "front_right_paw", "hind_left_paw"], {("front_left_paw", "front_right_paw")}),
         (["LEFT EYE", "RIGHT EYE"], {("LEFT EYE", "RIGHT EYE")}),
+        (["左耳", "右耳", "鼻"], {("左耳", "右耳")}),
+        (["耳_左", "耳_右"], {("耳_左", "耳_右")}),
+        (["lEar", "rEar", "earTip"], {("lEar", "rEar")}),
+        (["left-ear", "right-ear"], {("left-ear", "right-ear")}),
+        (["ear_l", "ear_r", "tail_r"], {("ear_l", "ear_r")}),
         (["L1", "L2", "L3"], set()),
         (["tail", "rail", "upright", "nose"], set()),
         (["Left_Eye", "right_Eye"], set()),
@@ -97,6 +102,7 @@ def test_partners_follow_from_the_usual_ways_of_naming(names: list[str], pairs: 
 @pytest.mark.parametrize(
     ("name", "side"),
     [("left_eye", "left"), ("L_Eye", "left"), ("RightPaw", "right"), ("ear.r", "right"), ("eye left", "left")]
+    + [("左耳", "left"), ("右", "right"), ("左右", "middle")]
     + [(name, "middle") for name in ("upright", "L1", "rail", "nose", "bright", "left_to_right")],
 )
 def test_side_of_a_name_without_a_partner(name: str, side: str) -> None:

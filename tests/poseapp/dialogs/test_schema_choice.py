@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -72,6 +73,18 @@ def test_a_schema_of_ones_own_joins_the_list(dialog: SchemaChoiceDialog, tmp_pat
     choice = dialog.choice()
     assert choice is not None
     assert (choice.name, choice.schema.names) == ("stick", ("top", "bottom"))
+
+
+def test_the_categories_of_a_coco_file_join_the_list(dialog: SchemaChoiceDialog, tmp_path: Path) -> None:
+    kinds = [
+        {"id": i, "name": name, "keypoints": ["a", f"{name}_l", f"{name}_r"]} for i, name in enumerate(("fly", "ant"))
+    ]
+    (tmp_path / "labels.json").write_text(json.dumps({"images": [], "categories": kinds}), encoding="utf-8")
+    dialog.take_file(tmp_path / "labels.json")
+    assert shown(dialog)[-2:] == ["fly, from labels.json", "ant, from labels.json"]
+    choice = dialog.choice()
+    assert choice is not None
+    assert (choice.name, choice.schema.flip_indices.tolist()) == ("fly", [0, 2, 1])
 
 
 def test_a_faulty_schema_is_told_and_the_choice_stays(dialog: SchemaChoiceDialog, tmp_path: Path) -> None:

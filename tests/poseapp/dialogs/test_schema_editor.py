@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from engine.contract.schema import load_schema
 from engine.contract.schemas import find_schema
+from poseapp.dialogs.ask import AskDialog
 from poseapp.dialogs.change_points import ChangePointsDialog
 from poseapp.dialogs.schema_editor import SchemaEditorDialog
 from poseapp.dialogs.schema_tables import PointsTable
@@ -192,3 +194,47 @@ def test_poses_change_to_another_schema_with_a_mapping(changing: ChangePointsDia
     assert opened.session.instances[0].same_as(before)
     opened.run("redo")
     assert opened.session.instances[0].num_keypoints == 17
+
+
+CATEGORIES = {
+    "images": [],
+    "categories": [
+        {"id": 1, "name": "fly", "keypoints": ["head", "leg_l", "leg_r"], "skeleton": [[1, 2], [1, 3]]},
+        {"id": 2, "name": "coat", "keypoints": ["领", "左袖", "右袖"], "skeleton": [[1, 2], [1, 3]]},
+        {"id": 3, "name": "box"},
+    ],
+}
+
+
+def test_a_category_of_a_coco_file_is_chosen_drawn_and_used(
+    editor: SchemaEditorDialog, opened: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    (tmp_path / "labels.json").write_text(json.dumps(CATEGORIES), encoding="utf-8")
+    editor.open_file(tmp_path / "labels.json")
+    qtbot.waitUntil(lambda: bool(editor.findChildren(AskDialog)))
+    (asked,) = editor.findChildren(AskDialog)
+    assert asked.choice is not None
+    assert [asked.choice.itemText(i) for i in range(asked.choice.count())] == ["fly, 3 points", "coat, 3 points"]
+    asked.choice.setCurrentIndex(1)
+    qtbot.mouseClick(asked.do, Qt.MouseButton.LeftButton)
+    assert _names(editor) == ["领", "左袖", "右袖"]
+    assert editor.points.table.item(1, PointsTable.PARTNER).text() == "右袖"
+    assert "3 points, 1 left and right pairs, 2 limbs" in editor.note.text()
+    assert len(editor.preview._points) == 3
+    editor.save_file(tmp_path / "coat.toml")
+    assert load_schema(tmp_path / "coat.toml").names == ("领", "左袖", "右袖")
+    qtbot.mouseClick(editor.use_button, Qt.MouseButton.LeftButton)
+    assert opened.session.category is not None
+    assert opened.session.category.name == "coat"
+
+
+def test_a_file_without_points_changes_nothing(editor: SchemaEditorDialog, tmp_path: Path, qtbot: QtBot) -> None:
+    before = _names(editor)
+    (tmp_path / "boxes.json").write_text(json.dumps({**CATEGORIES, "categories": CATEGORIES["categories"][2:]}))
+    editor.open_file(tmp_path / "boxes.json")
+    qtbot.waitUntil(lambda: "no category with points" in editor.note.text())
+    assert _names(editor) == before
+    assert editor.name.text() == "figure"
+    assert editor.use_button.isEnabled()
+    editor.open_file(tmp_path / "boxes.json")
+    editor.close()  # while it is being read

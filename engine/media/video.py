@@ -136,7 +136,7 @@ class VideoReader:
 
     def key_frames(self) -> npt.NDArray[np.int32]:
         """Frames at which decoding can start, ascending."""
-        ranks = self.index.rank[self.index.keys]
+        ranks = self.index.rank[self.index.keys[~self.index.gradual]]
         return np.sort(ranks[ranks >= 0])
 
     def close(self) -> None:
@@ -160,9 +160,10 @@ class VideoReader:
         found = self._kept.get(index)
         if found is not None:
             return index, found
-        key = int(self.index.keys[self.index.start[index]])
+        group = int(self.index.start[index])
+        key = int(self.index.keys[group])
         rank = int(self.index.rank[key])
-        if rank < 0:
+        if rank < 0 or self.index.gradual[group]:
             return index, self._decode(index)
         found = self._kept.get(rank)
         if found is None:
@@ -212,14 +213,8 @@ class VideoReader:
         return key <= self._stream.position + _NEAR_PACKETS
 
     def _start(self, group: int) -> None:
-        key = int(self.index.keys[group])
-        self._stream.start(key)
-        self._latest = -1
-        # What is shown before the key needs what lies before it: it is not taken from here.
-        self._floor = 0
-        if group:
-            when = self.index.when
-            self._floor = int(np.searchsorted(when[self.index.order], when[key]))
+        self._stream.start(int(self.index.keys[group]))
+        self._latest, self._floor = -1, self.index.first_from(group)
 
     def _run_to(self, index: int) -> av.VideoFrame | None:
         """Decode until a frame comes out; None when it does not."""

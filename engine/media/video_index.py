@@ -26,9 +26,9 @@ import platformdirs
 
 from engine.contract.errors import MediaError
 
-VERSION = 1
+VERSION = 2
 NO_TIME = np.iinfo(np.int64).min
-KEY, DISCARD, CORRUPT, HIDDEN = 1, 2, 4, 8
+KEY, DISCARD, CORRUPT, HIDDEN, GRADUAL = 1, 2, 4, 8, 16
 _HASHED_BYTES = 1 << 16
 
 Progress = Callable[[float], None]
@@ -43,7 +43,8 @@ class Packets:
         dts: (P,) int64 decoding times, likewise.
         size: (P,) int32 bytes.
         flags: (P,) uint8 bits KEY (decoding can start here), DISCARD (outside the edit list), CORRUPT, HIDDEN (a
-            picture that is never shown).
+            picture that is never shown), GRADUAL (of a key: the picture is made anew bit by bit, and all is right at
+            the next key only).
     """
 
     pts: npt.NDArray[np.int64]
@@ -147,11 +148,33 @@ class VideoIndex:
     def start(self) -> npt.NDArray[np.int32]:
         """(N,) which of :attr:`keys` to start at for each frame.
 
-        Frames stored behind a key and shown before it (an open group of pictures) need the key before.
+        Frames stored behind a key and shown before it (an open group of pictures) need the key before; so do those
+        behind a key that is gradual.
         """
         found = np.searchsorted(self.keys, self.order, "right") - 1
         found -= self.when[self.keys[found]] > self.when[self.order]
+        found = np.maximum(found, 0)
+        found -= self.gradual[found]
         return np.maximum(found, 0).astype(np.int32)
+
+    @cached_property
+    def gradual(self) -> npt.NDArray[np.bool_]:
+        """(K,) which of :attr:`keys` are; the start of the file is not, nothing lies before it."""
+        gradual = self.packets.flags[self.keys] & GRADUAL > 0
+        gradual[0] = False
+        return gradual
+
+    def first_from(self, group: int) -> int:
+        """The first frame that comes out right when decoding starts at one of :attr:`keys`, up to the last one.
+
+        What is shown before a key needs what lies before it.
+        """
+        if group == 0:
+            return 0
+        valid = group + int(self.gradual[group])
+        if valid >= len(self.keys):
+            return self.frame_count
+        return int(np.searchsorted(self.when[self.order], self.when[self.keys[valid]]))
 
     def exact_time(self, frame: int) -> Fraction:
         """Seconds from the first frame to this one."""

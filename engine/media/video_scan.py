@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import MediaError
+from engine.media.key_packets import entry_check
 from engine.media.video_index import (
     CORRUPT,
     DISCARD,
+    GRADUAL,
     HIDDEN,
     KEY,
     NO_TIME,
@@ -35,7 +37,11 @@ _TRUSTED_FRAMES = 8
 _HEAD_PACKETS = 600
 # The last group of pictures is tried when it is at most so long.
 _TAIL_PACKETS = 120
+# Where a frame does not come out it is tried from so many keys earlier.
+_RETRIES = (0, 1, 2, 4)
 _MANY = 1 << 14
+# Pictures that others do not refer to, at most so many in a row.
+_MOST_BETWEEN = 16
 
 Order = npt.NDArray[np.int32]
 
@@ -109,6 +115,9 @@ class _Scan:
     ) -> Packets:
         rows: list[tuple[int, int, int, int]] = []
         is_vp8 = self._codec in ("vp8", "libvpx")
+        context = stream.codec_context
+        check = entry_check(context.name, context.extradata, context.pix_fmt)
+        from_here = 0
         length = max(1, container.size)
         try:
             for packet in container.demux(stream):
@@ -116,6 +125,13 @@ class _Scan:
                 if not size:
                     continue
                 flags = packet.is_keyframe * KEY | packet.is_discard * DISCARD | packet.is_corrupt * CORRUPT
+                if flags & KEY and check is not None:
+                    entry = check(bytes(packet))
+                    if entry is None or (entry.lag and len(rows) < from_here):
+                        flags ^= KEY
+                    elif entry.lag:
+                        flags |= GRADUAL
+                        from_here = len(rows) + 2 * entry.lag + _MOST_BETWEEN
                 if is_vp8 and not memoryview(packet)[0] & 0x10:
                     flags |= HIDDEN
                 pts, dts = packet.pts, packet.dts
@@ -218,7 +234,7 @@ class _Scan:
         groups = set((np.searchsorted(index.keys, corrupt, "right") - 1).tolist())
         if len(corrupt):
             self._damaged = True
-        last = len(index.keys) - 1
+        last = int(index.start[-1])
         if len(self._packets) - int(index.keys[last]) <= _TAIL_PACKETS or self._damaged:
             groups.add(last)
         lost = sorted(set(self._lost_in(index, groups)))
@@ -237,16 +253,24 @@ class _Scan:
                 if not len(wanted):
                     continue
                 missing = set(wanted.tolist())
-                stream.start(int(index.keys[group]))
-                latest = -1
-                while missing and not stream.ended and latest <= wanted[-1]:
-                    for number, _ in stream.step():
-                        latest = max(latest, int(index.rank[number]))
-                        missing.discard(int(index.rank[number]))
+                for back in _RETRIES:
+                    if missing and back <= group:
+                        missing -= self._come_from(stream, index, group - back, int(wanted[-1]))
                 lost += missing
         finally:
             stream.close()
         return lost
+
+    @staticmethod
+    def _come_from(stream: FrameStream, index: VideoIndex, group: int, last: int) -> set[int]:
+        """Frames up to the last that come out right when decoding starts at a group."""
+        stream.start(int(index.keys[group]))
+        first, latest, came = index.first_from(group), -1, set()
+        while not stream.ended and latest <= last:
+            ranks = [int(index.rank[number]) for number, _ in stream.step()]
+            came |= {rank for rank in ranks if rank >= first}
+            latest = max([latest, *ranks])
+        return came
 
     def _note_lost(self, index: VideoIndex, lost: list[int]) -> None:
         self._damaged = True

@@ -26,6 +26,9 @@ _MAX_THREADS = 4
 _STRANGERS = 32
 # A file that did not lead to its keys so often is read from its start from then on.
 _MISSES = 3
+# These decoders learn from the first B-frames of a file how its times are counted, and need it everywhere.
+_LEARNING = frozenset({"mpeg4"})
+_LESSON = 12
 FAULTS = (av.error.FFmpegError, ValueError, OSError, EOFError)
 
 Numbered = list[tuple[int, av.VideoFrame]]
@@ -150,7 +153,7 @@ class FrameStream:
         self.ended = False
         if key > 0 and self._misses < _MISSES and self._seek(key):
             return
-        self._reopen()
+        self._reopen(learn=key > 0)
         while self.position < key:
             if self._next() is None:
                 raise MediaError("has changed or can no longer be read", where=self._path)
@@ -204,7 +207,7 @@ class FrameStream:
     def _seek(self, key: int) -> bool:
         """Go to a key by its time. False where the file does not lead there."""
         if self._container is None:
-            self._reopen()
+            self._reopen(learn=True)
         assert self._container is not None
         keys = [key]
         before = key
@@ -268,7 +271,7 @@ class FrameStream:
             return False
         return packet.pts is None or packet.pts == self._packets.pts[number]
 
-    def _reopen(self) -> None:
+    def _reopen(self, learn: bool = False) -> None:
         self.close()
         self._container = open_container(self._path)
         try:
@@ -282,3 +285,9 @@ class FrameStream:
         context.thread_count = 1 if self.careful else min(_MAX_THREADS, os.cpu_count() or 1)
         self._coming = self._container.demux(stream)
         self.position = 0
+        if learn and context.name in _LEARNING:
+            while self.position < min(_LESSON, len(self._packets)) and not self.ended:
+                self.step()
+            context.flush_buffers()
+            self._container.seek(0, stream=stream)
+            self._coming, self._held, self.position, self.ended = self._container.demux(stream), None, 0, False

@@ -1,0 +1,180 @@
+"""The straight line from the times of one video to those of another, fitted to pictures found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Agreeing = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
+
+_SPEEDS = (1.0, 0.5, 2.0, 1 / 3, 3.0, 0.25, 4.0, 24 / 25, 25 / 24, 1.001, 1 / 1.001, 25 / 30, 30 / 25, 24 / 30, 30 / 24)
+_SEEDS = 16
+_BEST_PLACES = 3
+_SLOWEST, _FASTEST = 0.05, 20.0
+# Of lines that fit as well as one another, these are the likelier ones.
+_AS_IT_WAS, _CUT, _SAME_SPEED = 0.06, 0.04, 0.03
+
+
+@dataclass(frozen=True)
+class Line:
+    """Seconds in the new video are ``offset + speed * seconds`` in the old one."""
+
+    speed: float
+    offset: float
+
+    def at(self, seconds: npt.ArrayLike) -> Floats:
+        return np.asarray(self.offset + self.speed * np.asarray(seconds, np.float64))
+
+
+def nearest(times: Floats, seconds: Floats) -> Ints:
+    """Places of the ascending ``times`` that are nearest to each of ``seconds``; of two alike the first."""
+    if not len(times):
+        return np.full(np.shape(seconds), -1, np.int64)
+    right = np.clip(np.searchsorted(times, seconds), 0, len(times) - 1)
+    left = np.maximum(right - 1, 0)
+    closer = np.abs(times[left] - seconds) <= np.abs(times[right] - seconds) + 1e-9
+    return np.where(closer, left, right).astype(np.int64)
+
+
+def mutual_frames(old: Floats, new: Floats, line: Line) -> Ints:
+    """(N,) for each old frame the new one that is nearest to it, where it is also the nearest to that one; else -1."""
+    if not len(old) or not len(new):
+        return np.full(len(old), -1, np.int64)
+    moved = line.at(old)
+    there = nearest(new, moved)
+    back = nearest(moved, new)
+    steps = [float(np.median(np.diff(times))) for times in (moved, new) if len(times) > 1]
+    near = np.abs(new[there] - moved) <= 0.75 * max(steps, default=1.0) + 1e-9
+    return np.where((back[there] == np.arange(len(old))) & near, there, -1)
+
+
+def best_lines(at: Floats, length: float, times: Floats, new_length: float, costs: Floats, count: int) -> list[Line]:
+    """Lines on which pictures look most like the frames there, the best first; no two say the same.
+
+    Args:
+        at: (A,) seconds of the pictures in the old video, which lasts ``length``.
+        times: (M,) seconds of the frames looked at in the new one, which lasts ``new_length``.
+        costs: (A, M) difference of each picture and each frame.
+    """
+    lines = _guesses(at, length, times, new_length, costs)
+    scores = _scores(lines, at, times, costs)
+    speeds, offsets = lines.T
+    plain = np.isclose(speeds, 1.0)
+    scores += _SAME_SPEED * plain
+    scores += (_CUT - _SAME_SPEED) * (plain & np.isclose(offsets, new_length - length))
+    scores += (_AS_IT_WAS - _SAME_SPEED) * (plain & np.isclose(offsets, 0.0))
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    found: list[Line] = []
+    for n in np.argsort(-scores, kind="stable").tolist():
+        line = Line(float(speeds[n]), float(offsets[n]))
+        if all(np.abs(line.at(at) - other.at(at)).max() > step for other in found):
+            found.append(line)
+        if len(found) == count:
+            break
+    return found
+
+
+def fit_line(
+    line: Line, at: Floats, times: Floats, costs: Floats, step: float, agreeing: Agreeing
+) -> tuple[Line, float]:
+    """A line moved to where the pictures are found near it, and how well it fits (0..1).
+
+    Args:
+        step: seconds from frame to frame in the new video.
+        agreeing: which differences, beside the usual ones, are those of pictures that show the same.
+    """
+    usual = np.maximum(np.median(costs, axis=1), 1e-4)
+    for reach in (12 * step, 3 * step):
+        seconds = line.at(at)
+        near = np.abs(times[None] - seconds[:, None]) <= reach
+        inside = near.any(axis=1)
+        if not inside.any():
+            return line, 0.0
+        # A little dearer away from the line, so that frames alike do not pull it about.
+        away = np.abs(times[None] - seconds[:, None]) / reach * (0.01 * usual[:, None])
+        picked = np.where(near, costs + away, np.inf).argmin(axis=1)
+        good = inside & agreeing(costs[np.arange(len(at)), picked], usual)
+        if good.any():
+            line = _through(at[good], times[picked[good]], line, step)
+    score = float(_scores(np.array([[line.speed, line.offset]]), at, times, costs)[0])
+    bonus = _AS_IT_WAS * (line == Line(1.0, 0.0)) + _SAME_SPEED * (line.speed == 1.0)
+    return line, score + bonus
+
+
+def _guesses(at: Floats, length: float, times: Floats, new_length: float, costs: Floats) -> Floats:
+    """(H, 2) speed and offset of lines that are worth a look."""
+    lines = [(1.0, 0.0), (1.0, new_length - length)]
+    speeds = list(_SPEEDS)
+    if length > 0 and new_length > 0:
+        speeds.append(new_length / length)
+        lines.append((new_length / length, 0.0))
+    lines += [(speed, 0.0) for speed in speeds]
+    seeds = np.unique(np.linspace(0, len(at) - 1, min(len(at), _SEEDS)).round().astype(int))
+    tops = {int(a): _low_places(costs[a]) for a in seeds}
+    for a, places in tops.items():
+        lines += [(speed, float(times[m] - speed * at[a])) for m in places for speed in speeds]
+    for a, b in combinations(tops, 2):
+        if at[b] <= at[a]:
+            continue
+        for m in tops[a]:
+            for k in tops[b]:
+                speed = float((times[k] - times[m]) / (at[b] - at[a]))
+                if _SLOWEST <= speed <= _FASTEST:
+                    lines.append((speed, float(times[m] - speed * at[a])))
+    return np.array(lines)
+
+
+def _low_places(costs: Floats) -> list[int]:
+    """The places where a row is lowest, not side by side."""
+    left, found = costs.copy(), []
+    apart = max(1, len(costs) // 100)
+    for _ in range(min(_BEST_PLACES, len(costs))):
+        place = int(left.argmin())
+        if not np.isfinite(left[place]):
+            break
+        found.append(place)
+        left[max(0, place - apart) : place + apart + 1] = np.inf
+    return found
+
+
+def _scores(lines: Floats, at: Floats, times: Floats, costs: Floats) -> Floats:
+    """(H,) mean over all pictures of how much more each is like the frame on the line than like the others, 0..1.
+
+    A picture whose place is outside the new video counts nothing.
+    """
+    usual = np.maximum(np.median(costs, axis=1), 1e-4)
+    seconds = lines[:, 1:] + lines[:, :1] * at[None]
+    gap = float(np.diff(times).max()) if len(times) > 1 else 1.0
+    inside = (seconds >= times[0] - gap) & (seconds <= times[-1] + gap)
+    places = nearest(times, seconds.ravel()).reshape(seconds.shape)
+    alike = np.clip(1 - costs[np.arange(len(at))[None], places] / usual[None], 0, 1)
+    return np.asarray((alike * inside).mean(axis=1))
+
+
+def _through(old: Floats, new: Floats, line: Line, step: float) -> Line:
+    """The line through pairs of times, of which some may be wrong; speeds and offsets that are usual win."""
+    span = float(old.max() - old.min())
+    speed = line.speed
+    if span > 0:
+        slopes = [(new[b] - new[a]) / (old[b] - old[a]) for a, b in combinations(range(len(old)), 2) if old[b] > old[a]]
+        lengths = [old[b] - old[a] for a, b in combinations(range(len(old)), 2) if old[b] > old[a]]
+        speed = _weighted_median(np.array(slopes), np.array(lengths))
+        usual = min(_SPEEDS, key=lambda s: abs(s - speed))
+        if abs(usual - speed) * span <= 1.01 * step:
+            speed = usual
+    if not _SLOWEST <= speed <= _FASTEST:
+        speed = line.speed
+    offset = float(np.median(new - speed * old))
+    return Line(speed, 0.0 if abs(offset) <= 0.5 * step else offset)
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])

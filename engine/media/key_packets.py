@@ -1,0 +1,166 @@
+"""Whether decoding can really start at a packet that the container calls a key.
+
+Containers are wrong about this in many ways: a table of keys is left out, and then every packet counts as one; the
+place where a picture begins to be made anew, column by column, counts as one; an empty packet behind a packed one
+does. What a packet is stands in its first bytes: ITU-T H.264 7.3 and D.1.8, H.265 7.3.1.2, ISO/IEC 14496-2 6.2.5,
+13818-2 6.2.3, RFC 6386 9.1 (VP8) and the VP9 bitstream specification 6.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+# Decoders of these keep a palette that the file gives once, or again when it changes.
+_WITH_PALETTE = frozenset({"smc", "qtrle", "cinepak", "msvideo1", "msrle", "rawvideo", "8bps", "rpza", "qpeg", "cscd"})
+# What stands behind a packet that holds two pictures is shorter.
+_EMPTY_MPEG4 = 20
+_START = b"\0\0\1"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A packet at which decoding can start.
+
+    Attributes:
+        lag: after so many reference pictures all that comes is right; 0 = at once.
+    """
+
+    lag: int = 0
+
+
+Check = Callable[[bytes], Entry | None]
+
+
+def entry_check(codec: str, extradata: bytes | None, pix_fmt: str | None) -> Check | None:
+    """What tells the true keys among those that the container names: None for a packet that is none.
+
+    None altogether for codecs whose containers are believed.
+
+    Args:
+        codec: name of the decoder.
+        extradata: what the container keeps of the codec, apart from the packets.
+        pix_fmt: of the decoder.
+    """
+    extra = extradata or b""
+    if codec in _WITH_PALETTE and pix_fmt == "pal8":
+        return _never
+    if codec == "h264":
+        length = (extra[4] & 3) + 1 if len(extra) > 6 and extra[0] == 1 else 0
+        return lambda data: _h264(data, length)
+    if codec == "hevc":
+        length = (extra[21] & 3) + 1 if len(extra) > 22 and extra[:3] not in (b"\0\0\0", _START) else 0
+        return lambda data: _hevc(data, length)
+    return {"mpeg4": _mpeg4, "mpeg2video": _mpeg2, "mpeg1video": _mpeg2, "vp8": _vp8, "vp9": _vp9}.get(
+        codec.removeprefix("lib").replace("vpx-vp9", "vp9").replace("vpx", "vp8")
+    )
+
+
+def _never(_: bytes) -> None:
+    return None
+
+
+def _units(data: bytes, length: int) -> Iterator[bytes]:
+    """NAL units of a packet; ``length``: bytes of the number in front of each, 0 = start codes."""
+    at = 0
+    if length:
+        while at + length < len(data):
+            size = int.from_bytes(data[at : at + length], "big")
+            yield data[at + length : at + length + size]
+            at += length + size
+        return
+    at = data.find(_START)
+    while at >= 0:
+        following = data.find(_START, at + 3)
+        yield data[at + 3 : following if following >= 0 else len(data)]
+        at = following
+
+
+def _h264(data: bytes, length: int) -> Entry | None:
+    lag: int | None = None
+    for unit in _units(data, length):
+        kind = unit[0] & 31 if unit else 0
+        if kind == 5:
+            return Entry()
+        if kind == 6:
+            found = _recovery_point(unit)
+            lag = found if found is not None else lag
+        elif kind in (1, 2):
+            if lag is None:
+                return None
+            bits = _Bits(_unescaped(unit[1:32]))
+            bits.golomb()
+            return Entry(lag) if lag or bits.golomb() % 5 in (2, 4) else None
+    return None
+
+
+def _recovery_point(unit: bytes) -> int | None:
+    """How many reference pictures it takes until all is right, of a SEI unit that tells so."""
+    data = _unescaped(unit[1:])
+    at = 0
+    while at + 2 < len(data):
+        numbers = []
+        for _ in range(2):
+            number = 0
+            while at < len(data) and data[at] == 255:
+                number, at = number + 255, at + 1
+            if at >= len(data):
+                return None
+            number, at = number + data[at], at + 1
+            numbers.append(number)
+        if numbers[0] == 6:
+            return _Bits(data[at : at + numbers[1]]).golomb()
+        at += numbers[1]
+    return None
+
+
+def _hevc(data: bytes, length: int) -> Entry | None:
+    for unit in _units(data, length):
+        kind = unit[0] >> 1 & 63 if unit else 63
+        if kind < 32:
+            return Entry() if 16 <= kind <= 23 else None
+    return None
+
+
+def _mpeg4(data: bytes) -> Entry | None:
+    if len(data) < _EMPTY_MPEG4:
+        return None
+    at = data.find(b"\0\0\1\xb6")
+    return Entry() if 0 <= at < len(data) - 4 and data[at + 4] >> 6 == 0 else None
+
+
+def _mpeg2(data: bytes) -> Entry | None:
+    at = data.find(b"\0\0\1\0")
+    return Entry() if 0 <= at < len(data) - 5 and data[at + 5] >> 3 & 7 == 1 else None
+
+
+def _vp8(data: bytes) -> Entry | None:
+    return Entry() if data and not data[0] & 1 else None
+
+
+def _vp9(data: bytes) -> Entry | None:
+    if not data or data[0] >> 6 != 2:
+        return None
+    shift = 1 if data[0] & 0x30 == 0x30 else 2  # a reserved bit follows the third profile
+    return Entry() if not data[0] >> shift & 3 else None
+
+
+def _unescaped(data: bytes) -> bytes:
+    return data.replace(b"\0\0\3", b"\0\0")
+
+
+class _Bits:
+    """Numbers in the bits of some bytes; zeros behind their end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._text = "".join(f"{byte:08b}" for byte in data[:64])
+        self._at = 0
+
+    def golomb(self) -> int:
+        """The next Exp-Golomb number (H.264, 9.1)."""
+        one = self._text.find("1", self._at)
+        if one < 0:
+            return 0
+        zeros = one - self._at
+        self._at = one + zeros + 1
+        return int(self._text[one : self._at].ljust(zeros + 1, "0"), 2) - 1

@@ -41,7 +41,7 @@ class FrameTable:
         if kind not in KINDS:
             raise ProjectError(f"there is no kind of media {kind!r}; it is one of {', '.join(KINDS)}", where=path)
         with self._db.write():
-            number = self._db.run("INSERT INTO media (kind, path) VALUES (?, ?)", (kind, self._stored(Path(path))))
+            number = self._db.run("INSERT INTO media (kind, path) VALUES (?, ?)", (kind, self.stored(path)))
         self.forget()
         return self.media()[number]
 
@@ -49,7 +49,7 @@ class FrameTable:
         """Tell where a folder of images or a video lies now."""
         self._known(media)
         with self._db.write():
-            self._db.run("UPDATE media SET path = ? WHERE id = ?", (self._stored(Path(path)), media))
+            self._db.run("UPDATE media SET path = ? WHERE id = ?", (self.stored(path), media))
         self.forget()
         return self.media()[media]
 
@@ -171,7 +171,7 @@ class FrameTable:
             raise ProjectError(f"there is no media {media}", where=self._db.path)
         return found
 
-    def _stored(self, path: Path) -> str:
+    def stored(self, path: Path | str) -> str:
         """Relative below or beside the project file, so that both can be moved together; absolute elsewhere."""
         absolute = Path(os.path.abspath(path))
         home = Path(os.path.abspath(self._db.path.parent))

@@ -15,6 +15,7 @@ import msgspec
 
 from engine.contract.errors import ProjectError
 from poseapp.project.database import Database
+from poseapp.project.media_state import TouchedMedia, decode, encode, grow, settle
 from poseapp.project.model import Change, FrameKey, Step
 from poseapp.project.rows import COLUMNS, INSERT, Values
 
@@ -65,10 +66,22 @@ class History:
         row = self._db.row("SELECT max(id) FROM step")
         return int(row[0] or 0) if row else 0
 
-    def record(self, text: str, merge_key: str, touched: Sequence[Touched], frames: Sequence[TouchedFrame]) -> None:
+    def record(
+        self,
+        text: str,
+        merge_key: str,
+        touched: Sequence[Touched],
+        frames: Sequence[TouchedFrame],
+        media: Sequence[TouchedMedia] = (),
+    ) -> None:
         """Write a step behind the present one and forget what could be redone. Within a transaction."""
         position = self.position
-        for table, column in (("step", "id"), ("step_instance", "step"), ("step_frame", "step")):
+        for table, column in (
+            ("step", "id"),
+            ("step_instance", "step"),
+            ("step_frame", "step"),
+            ("step_media", "step"),
+        ):
             self._db.run(f"DELETE FROM {table} WHERE {column} > ?", (position,))
         if self._mergeable(position, merge_key, touched):
             self._merge(position, text, touched, frames)
@@ -76,6 +89,10 @@ class History:
             position += 1
             self._db.run("INSERT INTO step VALUES (?, ?, ?, ?)", (position, text, time.time(), merge_key))
             self._insert(position, touched, frames)
+            self._db.many(
+                "INSERT INTO step_media VALUES (?, ?, ?, ?, ?)",
+                ((position, m.media, m.moved, encode(m.before), encode(m.after)) for m in media),
+            )
             self._db.set_meta("position", position)
         self._may_merge = True
 
@@ -90,16 +107,18 @@ class History:
         position = self.position
         frames: set[FrameKey] = set()
         instances: set[int] = set()
+        media: set[int] = set()
         while position != target:
             forward = target > position
             step = position + 1 if forward else position
             change = self._replay(step, forward)
             frames |= change.frames
             instances |= change.instances
+            media |= change.media
             position += 1 if forward else -1
         self._db.set_meta("position", position)
         self._may_merge = False
-        return Change(frozenset(frames), frozenset(instances))
+        return Change(frozenset(frames), frozenset(instances), bool(media), frozenset(media))
 
     def stop_merging(self) -> None:
         """The next edit is a step of its own."""
@@ -108,6 +127,14 @@ class History:
     def _replay(self, step: int, forward: bool) -> Change:
         frames: set[FrameKey] = set()
         instances: set[int] = set()
+        media = [
+            (number, decode(after if forward else before))
+            for number, before, after in self._db.rows(
+                "SELECT media, before, after FROM step_media WHERE step = ?", (step,)
+            )
+        ]
+        for number, state in media:
+            grow(self._db, number, state)
         sql = "SELECT instance, media, idx, before, after FROM step_instance WHERE step = ?"
         for block in self._db.stream(sql, (step,)):
             found = [
@@ -117,13 +144,15 @@ class History:
             write_instances(self._db, found if forward else [t._replace(before=t.after, after=t.before) for t in found])
             frames.update(t.frame for t in found)
             instances.update(t.instance for t in found)
-        for media, index, before, after in self._db.rows(
+        for folder, index, before, after in self._db.rows(
             "SELECT media, idx, before, after FROM step_frame WHERE step = ?", (step,)
         ):
-            key = FrameKey(media, index)
+            key = FrameKey(folder, index)
             write_states(self._db, [TouchedFrame(key, before, after) if forward else TouchedFrame(key, after, before)])
             frames.add(key)
-        return Change(frozenset(frames), frozenset(instances))
+        for number, state in media:
+            settle(self._db, number, state)
+        return Change(frozenset(frames), frozenset(instances), bool(media), frozenset(number for number, _ in media))
 
     def _insert(self, step: int, touched: Iterable[Touched], frames: Iterable[TouchedFrame]) -> None:
         self._db.many(

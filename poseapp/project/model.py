@@ -171,6 +171,8 @@ class Change:
     instances: frozenset[int] = field(default_factory=frozenset)
     structure: bool = False
     """True when media, frames or categories came or went, so lists must be read again."""
+    media: frozenset[int] = field(default_factory=frozenset)
+    """Videos that are another file now, so their pictures must be read again."""
 
 
 class FrameCounts(NamedTuple):

@@ -158,6 +158,16 @@ def _check(database: Database, path: Path) -> None:
     )
     if strange is not None:
         raise ProjectError("holds other pictures than this project; open it as a project of its own", where=path)
+    done = (
+        "SELECT time, media FROM {0}.step JOIN {0}.step_media ON step = id "
+        "WHERE moved AND id <= (SELECT value FROM {0}.meta WHERE key = 'position') ORDER BY time, media"
+    )
+    if database.rows(done.format("main")) != database.rows(done.format("snap")):
+        raise ProjectError(
+            "was made for another file of a video: its labels would sit on the wrong frames. Undo the re-mapping, "
+            "or open the snapshot as a project of its own",
+            where=path,
+        )
     kind = database.row(
         "SELECT s.name FROM snap.category s LEFT JOIN main.category m USING (id) WHERE m.schema IS NOT s.schema "
         "AND EXISTS (SELECT 1 FROM snap.instance i WHERE i.category = s.id) LIMIT 1"

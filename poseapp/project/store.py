@@ -22,6 +22,7 @@ from poseapp.project.frame_keys import FrameKeys
 from poseapp.project.frames import FrameTable
 from poseapp.project.history import History, Touched, TouchedFrame, write_instances, write_states
 from poseapp.project.instances import InstanceTable
+from poseapp.project.media_state import TouchedMedia, grow, settle
 from poseapp.project.model import (
     Category,
     Change,
@@ -104,6 +105,10 @@ class ProjectStore:
     def move_media(self, media_id: int, path: Path | str) -> Media:
         """Tell where a folder of images or a video lies now."""
         return self._frames.move_media(media_id, path)
+
+    def stored_path(self, path: Path | str) -> str:
+        """A path as it stands in the project: relative below or beside its file, so that both can be moved together."""
+        return self._frames.stored(path)
 
     def add_frames(self, media_id: int, frames: Sequence[tuple[str, int, int]]) -> list[FrameKey]:
         """Append frames (name below the media's root, width, height; 0 while unknown); returns their keys."""
@@ -292,7 +297,10 @@ class ProjectStore:
             ProjectError: there is no such step.
         """
         with self._db.write():
-            return self._history.walk(step)
+            change = self._history.walk(step)
+        if change.media:
+            self._frames.forget()
+        return change
 
     def stop_merging(self) -> None:
         """The next edit is a step of its own, whatever its merge key."""
@@ -306,11 +314,28 @@ class ProjectStore:
         """Steps ``first``, ``first + 1``, ...; counted from 1."""
         return self._history.steps(first, count)
 
-    def record(self, text: str, touched: Sequence[Touched], states: Sequence[TouchedFrame]) -> Change:
-        """Do what has been compared already, row by row, as one step; durable when this returns."""
+    def record(
+        self,
+        text: str,
+        touched: Sequence[Touched],
+        states: Sequence[TouchedFrame],
+        media: Sequence[TouchedMedia] = (),
+    ) -> Change:
+        """Do what has been compared already, row by row, as one step; durable when this returns.
+
+        Args:
+            media: videos that become another file; frames that this takes away must be empty afterwards.
+        """
         with self._db.write():
+            for m in media:
+                grow(self._db, m.media, m.after)
             write_instances(self._db, touched)
-            return self._kept(text, "", touched, states) if touched or states else Change()
+            change = self._kept(text, "", touched, states, media) if touched or states or media else Change()
+            for m in media:
+                settle(self._db, m.media, m.after)
+        if media:
+            self._frames.forget()
+        return change
 
     # --- within
 
@@ -326,13 +351,21 @@ class ProjectStore:
             self._seen_version = version
             self.imported()
 
-    def _kept(self, text: str, merge_key: str, touched: Sequence[Touched], states: Sequence[TouchedFrame]) -> Change:
+    def _kept(
+        self,
+        text: str,
+        merge_key: str,
+        touched: Sequence[Touched],
+        states: Sequence[TouchedFrame],
+        media: Sequence[TouchedMedia] = (),
+    ) -> Change:
         """States and history of a step whose instances have been written. Within a transaction."""
         write_states(self._db, states)
-        self._history.record(text, merge_key, touched, states)
+        self._history.record(text, merge_key, touched, states, media)
         self._reserve(touched)
         frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
-        return Change(frames, frozenset(t.instance for t in touched))
+        videos = frozenset(m.media for m in media)
+        return Change(frames, frozenset(t.instance for t in touched), bool(videos), videos)
 
     def _reserve(self, touched: Iterable[Touched]) -> None:
         self._next_id = max(self._next_id, 1 + max((t.instance for t in touched if t.before is None), default=0))

@@ -122,3 +122,24 @@ TO_VERSION_2 = (
     END""",
 )
 """Statements that make a file of version 1 one of version 2."""
+
+TO_VERSION_3 = (
+    # Which file each video was when its labels were made: text of a fingerprint.
+    "CREATE TABLE IF NOT EXISTS fingerprint (media INTEGER PRIMARY KEY, text TEXT NOT NULL)",
+    # Small pictures of labelled frames, by the content key of their video: they find the frames in another file.
+    """CREATE TABLE frame_picture (
+      key TEXT NOT NULL, idx INTEGER NOT NULL, picture BLOB NOT NULL, PRIMARY KEY (key, idx)
+    ) WITHOUT ROWID""",
+    # Another file for a video as part of a step; before, after: msgpack of media_state.MediaState. moved: frame i of
+    # the one is not frame i of the other.
+    """CREATE TABLE step_media (
+      step INTEGER NOT NULL, media INTEGER NOT NULL, moved INTEGER NOT NULL, before BLOB NOT NULL, after BLOB NOT NULL,
+      PRIMARY KEY (step, media)
+    ) WITHOUT ROWID""",
+    # The frame that an instance leaves; the one it comes to is counted by instance_change.
+    f"""CREATE TRIGGER instance_leave AFTER UPDATE OF media, idx ON instance
+      WHEN old.media <> new.media OR old.idx <> new.idx BEGIN {_RECOUNT.format(row="old")} END""",
+    f"""CREATE TRIGGER instance_move AFTER UPDATE OF media, idx ON instance
+      WHEN old.category = new.category AND (old.media <> new.media OR old.idx <> new.idx) BEGIN {_GO} {_COME} END""",
+)
+"""Statements that make a file of version 2 one of version 3."""

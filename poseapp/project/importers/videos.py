@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.media.fingerprint import fingerprint
 from engine.media.source import open_media
 from poseapp.project.fingerprints import keep_fingerprint
+from poseapp.project.media_state import frame_name
 from poseapp.project.model import Media
 from poseapp.project.store import ProjectStore
 
@@ -37,8 +38,3 @@ def import_video(store: ProjectStore, path: Path | str, *, cache: Path | None = 
         store.add_frames(media.id, [(frame_name(n), width, height) for n in range(count)])
         keep_fingerprint(store, media.id, mark)
     return media
-
-
-def frame_name(index: int) -> str:
-    """What a frame of a video is called, in lists and as a file."""
-    return f"{index:06d}"

@@ -1,0 +1,94 @@
+"""Which file a video of the project is, and what frames it has: the part of a step that takes another file for it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from engine.contract.errors import ProjectError
+from poseapp.project.database import Database
+
+
+def frame_name(index: int) -> str:
+    """What a frame of a video is called, in lists and as a file."""
+    return f"{index:06d}"
+
+
+class MediaState(msgspec.Struct, frozen=True, array_like=True):
+    """A video as the project knows it.
+
+    Attributes:
+        path: as it stands in the table, relative to the project where it lies beside it.
+        fingerprint: text of an :class:`engine.media.fingerprint.Fingerprint`; "" while none is kept.
+        runs: number of frames, width and height of each stretch of frames of one size, in order.
+    """
+
+    path: str
+    fingerprint: str
+    runs: tuple[tuple[int, int, int], ...]
+
+    @property
+    def frame_count(self) -> int:
+        return sum(count for count, _, _ in self.runs)
+
+
+class TouchedMedia(NamedTuple):
+    """One video in a step. ``moved``: frame i of the one file is not frame i of the other."""
+
+    media: int
+    before: MediaState
+    after: MediaState
+    moved: bool
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(MediaState).decode
+
+
+def read_state(database: Database, media: int) -> MediaState:
+    """Raises ProjectError when there is no such media."""
+    row = database.row(
+        "SELECT path, coalesce(text, '') FROM media LEFT JOIN fingerprint ON media = id WHERE id = ?", (media,)
+    )
+    if row is None:
+        raise ProjectError(f"there is no media {media}", where=database.path)
+    runs: list[tuple[int, int, int]] = []
+    for width, height in database.rows("SELECT width, height FROM frame WHERE media = ? ORDER BY idx", (media,)):
+        if runs and runs[-1][1:] == (width, height):
+            runs[-1] = (runs[-1][0] + 1, width, height)
+        else:
+            runs.append((1, width, height))
+    return MediaState(row[0], row[1], tuple(runs))
+
+
+def grow(database: Database, media: int, state: MediaState) -> None:
+    """Add the frames that a state has and the project has not; before instances go there."""
+    there = _count(database, media)
+    database.many(
+        "INSERT INTO frame (media, idx, name) VALUES (?, ?, ?)",
+        ((media, index, frame_name(index)) for index in range(there, state.frame_count)),
+    )
+
+
+def settle(database: Database, media: int, state: MediaState) -> None:
+    """Bring file, fingerprint, number and sizes of frames to a state; after instances have left the frames that go."""
+    database.run("UPDATE media SET path = ? WHERE id = ?", (state.path, media))
+    if state.fingerprint:
+        database.run("INSERT OR REPLACE INTO fingerprint VALUES (?, ?)", (media, state.fingerprint))
+    else:
+        database.run("DELETE FROM fingerprint WHERE media = ?", (media,))
+    database.run("DELETE FROM frame WHERE media = ? AND idx >= ?", (media, state.frame_count))
+    first = 0
+    for count, width, height in state.runs:
+        database.run(
+            "UPDATE frame SET width = ?1, height = ?2 WHERE media = ?3 AND idx BETWEEN ?4 AND ?5 "
+            "AND (width <> ?1 OR height <> ?2)",
+            (width, height, media, first, first + count - 1),
+        )
+        first += count
+
+
+def _count(database: Database, media: int) -> int:
+    row = database.row("SELECT coalesce(max(idx) + 1, 0) FROM frame WHERE media = ?", (media,))
+    return int(row[0]) if row else 0

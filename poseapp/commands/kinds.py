@@ -13,6 +13,7 @@ from poseapp.dialogs.schema_editor import SchemaEditorDialog
 from poseapp.project.migrate import Sources
 from poseapp.project.model import Category
 from poseapp.project.schema_draft import SchemaDraft
+from poseapp.session import Session
 
 
 def choose_kind(context: Context, then: Callable[[Context], None] | None = None) -> None:
@@ -36,10 +37,25 @@ def choose_kind(context: Context, then: Callable[[Context], None] | None = None)
 def use_kind(context: Context, choice: KindChoice) -> None:
     """New poses are of this kind from now on; the project gets a category for it where it has none."""
     session = context.session
-    category = session.ensure_category(choice.name, choice.schema)
+    category = _category_of(session, choice)
     session.select()  # new poses follow the selection otherwise
     session.choose_category(category.id)
     context.window.tell(f"New poses are {category.name}, {category.schema.num_keypoints} points")
+
+
+def _category_of(session: Session, choice: KindChoice) -> Category:
+    """The category of this name and these points. Cat and dog may have the same points, and are two kinds."""
+    alike = [c for c in session.categories() if c.schema.names == choice.schema.names]
+    own = next((c for c in alike if c.name == choice.name), None)
+    if (
+        own is None
+        and alike
+        and session.store is not None
+        and choice.name not in {c.name for c in session.categories()}
+    ):
+        own = session.store.add_category(choice.name, choice.schema)
+        session.structure_changed()
+    return own or session.ensure_category(choice.name, choice.schema)
 
 
 def edit_points(context: Context) -> None:

@@ -133,6 +133,7 @@ class CanvasLink(QObject):
     def _show_selection(self) -> None:
         if self._playing:
             return
+        self._canvas.set_correcting(() if self._session.read_only else self._session.correcting)
         self._canvas.set_selection(self._session.selected_instances, self._session.selected_points)
 
     # --- canvas to session
@@ -150,5 +151,5 @@ class CanvasLink(QObject):
         labels.accept(self._context)
 
     def _on_hover(self, target: HitTarget | None) -> None:
-        on_point = target is not None and target.kind is HitKind.POINT
+        on_point = target is not None and target.kind in (HitKind.POINT, HitKind.MISSING)
         self._context.hovered = frozenset({(target.instance_id, target.index)}) if on_point and target else frozenset()

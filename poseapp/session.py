@@ -55,6 +55,8 @@ class Session(QObject):
         self._category: int | None = None
         self.hidden: frozenset[int] = frozenset()
         self.locked: frozenset[int] = frozenset()
+        self.correcting: frozenset[int] = frozenset()
+        """Predictions of the frame on show, and those of them that have been touched meanwhile, until Enter."""
         self.proposal: Edit | None = None
         self.in_out = InOut(self)
 
@@ -69,6 +71,7 @@ class Session(QObject):
         self._category = None
         self._selected, self._points = frozenset(), frozenset()
         self.hidden, self.locked = frozenset(), frozenset()
+        self.correcting = frozenset()
         self.in_out.clear()
         self._read_structure()
         self._frame = self._keys[0] if self._keys else None
@@ -121,6 +124,7 @@ class Session(QObject):
         if key == self._frame or key not in self._keys:
             return
         self._frame = key
+        self.correcting = frozenset()
         had_selection = bool(self._selected or self._points)
         self._selected, self._points = frozenset(), frozenset()
         self._read_instances()
@@ -210,6 +214,7 @@ class Session(QObject):
     def _read_instances(self) -> None:
         known = self.store is not None and self._frame is not None
         self._instances = self.store.instances(self._frame) if known else ()  # type: ignore[union-attr,arg-type]
+        self.correcting |= {i.id for i in self._instances if i.state is State.PREDICTED}
 
     # --- selection
 
@@ -245,6 +250,12 @@ class Session(QObject):
         self.select(self._selected - gone, [(i, k) for i, k in self._points if i not in gone])
 
     # --- edits
+
+    def finish(self, instances: Collection[int]) -> None:
+        """The correction of these poses is at its end."""
+        if self.correcting & frozenset(instances):
+            self.correcting -= frozenset(instances)
+            self.selection_changed.emit()
 
     def propose(self, edit: Edit | None) -> None:
         """Something that a person may take (:meth:`take_proposal`) or leave; None for nothing."""

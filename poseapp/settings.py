@@ -20,7 +20,8 @@ DEFAULT_MODEL = "movenet_thunder"
 SYSTEM_LANGUAGE = "system"
 THEMES = ("system", "dark", "light")
 _STYLE_KEYS = (
-    "point_size", "line_width", "font_size", "color_mode", "show_labels", "show_bones", "show_boxes", "show_minimap",
+    "point_size", "line_width", "font_size", "color_mode", "show_labels", "show_bones", "show_boxes", "show_missing",
+    "show_minimap",
 )  # fmt: skip
 
 

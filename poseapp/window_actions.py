@@ -119,7 +119,9 @@ def satisfied(session: Session) -> set[str]:
         "frame": session.frame is not None,
         "selection": bool(session.selected),
         "points": bool(session.selected_points),
-        "predictions": session.proposal is not None or bool(session.predicted()),
+        "predictions": session.proposal is not None
+        or bool(session.predicted())
+        or any(i.id in session.correcting for i in session.selected),
         "undo": store.undo_text() is not None,
         "redo": store.redo_text() is not None,
     }

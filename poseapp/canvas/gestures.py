@@ -21,9 +21,20 @@ from poseapp.canvas.anatomy import (
     translation,
 )
 from poseapp.canvas.hit_test import HitKind, HitTarget
-from poseapp.canvas.pointer import CLICK_SLACK, CTRL, SHIFT, CursorRole, EventKind, Host, PointerEvent, PointRef
-from poseapp.canvas.verbs import Moves, move_edit, transform_edit, with_matrix, with_points
-from poseapp.project.model import Instance
+from poseapp.canvas.pointer import (
+    ALT,
+    CLICK_SLACK,
+    CTRL,
+    SHIFT,
+    Button,
+    CursorRole,
+    EventKind,
+    Host,
+    PointerEvent,
+    PointRef,
+)
+from poseapp.canvas.verbs import Moves, move_edit, place_edit, transform_edit, with_matrix, with_placed, with_points
+from poseapp.project.model import OCCLUDED, VISIBLE, Instance
 
 Floats = npt.NDArray[np.float64]
 Gesture = Generator[None, PointerEvent, None]
@@ -59,6 +70,47 @@ def drag_points(host: Host, press: PointerEvent, target: HitTarget) -> Gesture:
     if grabbed not in host.selected_points:
         host.select({target.instance_id}, {grabbed})
     yield from _moving(host, press, event, _by_instance(host, points))
+
+
+def drag_missing(host: Host, press: PointerEvent, target: HitTarget) -> Gesture:
+    """Place a point that the pose has not: visible; with Alt or the right button occluded.
+
+    A click selects it (the keys of visibility then place it where it is offered), a right click places it there.
+    """
+    instance, place = host.instance(target.instance_id), host.missing_place(target.instance_id, target.index)
+    schema = None if instance is None else host.schema_of(instance)
+    right = press.button == Button.RIGHT
+    visibility = OCCLUDED if right or ALT in press.modifiers else VISIBLE
+    event = yield from _until_dragged(press)
+    if instance is None or schema is None or place is None or host.frame is None:
+        return
+    if event is None and right:
+        host.commit(place_edit(host.frame, instance, target.index, place, visibility, schema))
+        return
+    if event is None:
+        if press.kind == EventKind.DOUBLE:
+            host.accept(target.instance_id)
+        else:
+            host.select({target.instance_id}, {(target.instance_id, target.index)})
+        return
+    host.select({target.instance_id}, {(target.instance_id, target.index)})
+    host.show_cursor(CursorRole.MOVE)
+    try:
+        while True:
+            end = _within(host.size, place[0] + event.x - press.x, place[1] + event.y - press.y)
+            if event.kind == EventKind.RELEASE:
+                break
+            host.preview({instance.id: with_placed(instance, target.index, end, visibility)})
+            event = yield
+        host.commit(place_edit(host.frame, instance, target.index, end, visibility, schema))
+    finally:
+        host.preview({})
+
+
+def _within(size: tuple[int, int] | None, x: float, y: float) -> tuple[float, float]:
+    if size is None:
+        return x, y
+    return min(max(x, -0.5), size[0] - 0.5), min(max(y, -0.5), size[1] - 0.5)
 
 
 def drag_limb(host: Host, press: PointerEvent, target: HitTarget) -> Gesture:

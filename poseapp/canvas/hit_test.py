@@ -23,14 +23,15 @@ SELECTED_HEAD_START = 4.0
 
 class HitKind(StrEnum):
     POINT = "point"
+    MISSING = "missing"
     LIMB = "limb"
     BOX = "box"
 
 
 @dataclass(frozen=True)
 class HitTarget:
-    """What was hit. ``index`` is the keypoint, the limb of the schema, or the side of the box (0 left, 1 top, 2 right,
-    3 bottom)."""
+    """What was hit. ``index`` is the keypoint (for MISSING one that is not placed yet), the limb of the schema, or the
+    side of the box (0 left, 1 top, 2 right, 3 bottom)."""
 
     kind: HitKind
     instance_id: int

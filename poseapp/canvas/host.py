@@ -53,6 +53,9 @@ class ViewHost:
     def hit_handle(self, event: PointerEvent) -> tuple[int, int] | None:
         return self._state.hit_handle(event.x, event.y, event.scale)
 
+    def missing_place(self, instance_id: int, index: int) -> tuple[float, float] | None:
+        return self._state.missing_place(instance_id, index)
+
     def points_inside(self, first: PointerEvent, last: PointerEvent) -> frozenset[PointRef]:
         return self._state.points_inside(first, last)
 

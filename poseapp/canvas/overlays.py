@@ -133,7 +133,7 @@ class OverlayPainter:
         instance = None if target is None else self.state.shown(target.instance_id)
         if target is None or instance is None:
             return
-        if target.kind == HitKind.POINT:
+        if target.kind in (HitKind.POINT, HitKind.MISSING):
             for x, y in self._places(view, {(target.instance_id, target.index)}):
                 self._ring(painter, x, y, self.state.style.point_size / 2 + 3.0, 0.85)
         elif target.kind == HitKind.LIMB:
@@ -153,12 +153,16 @@ class OverlayPainter:
         painter.drawEllipse(QPointF(x, y), radius, radius)
 
     def _places(self, view: ViewPort, points: Iterable[PointRef]) -> list[tuple[float, float]]:
-        """Screen positions of those points that are placed."""
+        """Screen positions of those points that are placed, or offered as missing."""
         found = []
         for instance_id, index in points:
             instance = self.state.shown(instance_id)
-            if instance is not None and index < instance.num_keypoints and instance.visibility[index] != ABSENT:
-                x, y = view.to_screen(instance.keypoints[index])
+            if instance is None or index >= instance.num_keypoints:
+                continue
+            there = instance.visibility[index] != ABSENT
+            place = instance.keypoints[index] if there else self.state.missing_place(instance_id, index)
+            if place is not None:
+                x, y = view.to_screen(np.asarray(place))
                 found.append((float(x), float(y)))
         return found
 
@@ -166,7 +170,7 @@ class OverlayPainter:
         """Screen position, text and whether it must be shown, of the hovered point and then of the selected ones."""
         wanted: list[PointRef] = []
         target = self.state.hovered
-        if target is not None and target.kind == HitKind.POINT:
+        if target is not None and target.kind in (HitKind.POINT, HitKind.MISSING):
             wanted.append((target.instance_id, target.index))
         wanted += [ref for ref in sorted(self.state.points) if ref not in wanted][:_MOST_NAMES]
         found = []
@@ -182,6 +186,8 @@ class OverlayPainter:
         schema = self.state.schemas.get(instance.category)
         fits = schema is not None and index < schema.num_keypoints
         text = schema.names[index].replace("_", " ") if schema is not None and fits else f"point {index}"
+        if instance.visibility[index] == ABSENT:
+            return tr(f"{text} · missing")
         if instance.visibility[index] == OCCLUDED:
             text += " · occluded"
         if instance.state == State.PREDICTED and instance.scores is not None:

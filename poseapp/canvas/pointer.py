@@ -136,6 +136,9 @@ class Host(Protocol):
     def hit_handle(self, event: PointerEvent) -> tuple[int, int] | None:
         """(instance id, handle) when the handles of a box are shown and the pointer is on one."""
 
+    def missing_place(self, instance_id: int, index: int) -> tuple[float, float] | None:
+        """Image position at which a missing point is offered, or None."""
+
     def points_inside(self, first: PointerEvent, last: PointerEvent) -> frozenset[PointRef]: ...
 
     def hover(self, target: HitTarget | None) -> None: ...

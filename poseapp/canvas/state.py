@@ -12,7 +12,8 @@ from engine.contract.schema import Schema
 from poseapp.canvas.anatomy import handle_positions
 from poseapp.canvas.batch import PoseBatch, build_batch
 from poseapp.canvas.gestures import pose_box
-from poseapp.canvas.hit_test import HitTarget, hit_test, points_inside
+from poseapp.canvas.hit_test import HitKind, HitTarget, hit_test, points_inside
+from poseapp.canvas.missing import MissingPoints, missing_points
 from poseapp.canvas.pointer import Ghost, PointerEvent, PointRef
 from poseapp.canvas.style import CanvasStyle
 from poseapp.project.model import VISIBLE, Instance, State
@@ -40,6 +41,10 @@ class CanvasState:
         self.ghosts = build_batch((), {})
         self.hidden: frozenset[int] = frozenset()
         self.locked: frozenset[int] = frozenset()
+        self.size: tuple[int, int] | None = None
+        self.correcting: frozenset[int] = frozenset()
+        self.offering = True
+        self._missing: tuple[tuple[object, ...], MissingPoints | None] = ((), None)
         self._live: PoseBatch | None = None
         self._rows: dict[int, int] = {}
 
@@ -95,7 +100,49 @@ class CanvasState:
         rows = self.drawable_rows()
         return rows & ~np.isin(self.batch.ids, np.array(sorted(self.locked), dtype=np.int64)) if self.locked else rows
 
+    def missing(self) -> MissingPoints | None:
+        """The missing points that can be taken hold of: of the only selected pose, while it is under correction."""
+        if not (self.offering and self.style.show_missing) or len(self.selected) != 1:
+            return None
+        number = next(iter(self.selected))
+        instance, schema = self.instance(number), None
+        if instance is not None and number in self.correcting - self.hidden - self.locked:
+            schema = self.schemas.get(instance.category)
+        if instance is None or schema is None:
+            return None
+        state = (instance, self.batch, self.ghosts, self.size)
+        if len(state) != len(self._missing[0]) or any(a is not b for a, b in zip(state, self._missing[0])):
+            others = self.batch.points[self.batch.shown & (self.batch.ids[self.batch.owner] != number)]
+            proposed = next((i for i in self.ghosts.instances if i.id == number), None)
+            found = missing_points(instance, schema, self.size, others=others, proposed=proposed)
+            self._missing = state, found
+        found, preview = self._missing[1], self.preview.get(number)
+        if found is None or preview is None:
+            return found
+        return found.without(preview.visibility > 0)
+
+    def missing_place(self, instance_id: int, index: int) -> tuple[float, float] | None:
+        """Where a missing point is offered, or None."""
+        found = self.missing()
+        if found is None or found.instance.id != instance_id or not found.missing[index]:
+            return None
+        x, y = found.places[index].tolist()
+        return x, y
+
     def hit(self, x: float, y: float, scale: float) -> HitTarget | None:
+        """A point that is placed comes first, then one that is missing, then a limb or box."""
+        target = self._hit_placed(x, y, scale)
+        if target is not None and target.kind == HitKind.POINT:
+            return target
+        found = self.missing()
+        if found is None:
+            return target
+        absent = hit_test(found.batch, x, y, scale, parts=self.style.parts, bones=False)
+        if absent is None or absent.kind != HitKind.POINT:
+            return target
+        return HitTarget(HitKind.MISSING, absent.instance_id, absent.index)
+
+    def _hit_placed(self, x: float, y: float, scale: float) -> HitTarget | None:
         return hit_test(
             self.batch,
             x,

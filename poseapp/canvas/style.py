@@ -31,6 +31,7 @@ class CanvasStyle:
         dim: opacity of the poses that are not selected while something is selected, 0..1.
         show_labels: names at hovered and selected points.
         show_bones, show_boxes: whether bones and boxes are drawn.
+        show_missing: whether the missing points of a prediction under correction can be seen and taken hold of.
         show_minimap: whether the whole picture is shown small while one is close to a part of it.
         hide_others: draw only the selected poses.
         parts: draw only the points of these schema parts ("focus part"), or None for all.
@@ -46,6 +47,7 @@ class CanvasStyle:
     show_labels: bool = True
     show_bones: bool = True
     show_boxes: bool = False
+    show_missing: bool = True
     show_minimap: bool = True
     hide_others: bool = False
     parts: frozenset[str] | None = None

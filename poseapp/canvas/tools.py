@@ -4,6 +4,7 @@ Default tool ("edit"): drag a point; with several selected, all of them. Ctrl+dr
 Alt+drag: the whole pose. Alt+wheel: turn it, Alt+Shift+wheel: scale it. Shift+drag: rubber band (Ctrl+Shift adds).
 Shift+click or Ctrl+click: add to or take from the selection. Drag elsewhere: pan. Click: select; on empty ground,
 nothing is selected then.
+Drag a missing point: it is placed there (right button or Alt: occluded); with the right button, a click places it too.
 Right click: next visibility of the point. Double click: accept. Esc: give up the gesture.
 """
 
@@ -19,6 +20,7 @@ from poseapp.canvas.gestures import (
     Gesture,
     drag_handle,
     drag_limb,
+    drag_missing,
     drag_points,
     drag_poses,
     draw_box,
@@ -129,7 +131,7 @@ class EditTool(_GestureTool):
         elif event.kind == EventKind.DOUBLE or (event.kind == EventKind.PRESS and event.button == Button.LEFT):
             self._begin(event)  # a quick second press may still become a drag
         elif event.kind == EventKind.PRESS and event.button == Button.RIGHT:
-            self._cycle(event)
+            self._right(event)
         elif event.kind == EventKind.MOVE:
             self._hover(event)
         elif event.kind == EventKind.WHEEL:
@@ -144,7 +146,9 @@ class EditTool(_GestureTool):
             if instance is not None:
                 self.begin(drag_handle(host, event, instance, handle[1]))
                 return
-        if ALT in event.modifiers and (poses := self._poses(event, target)):
+        if target is not None and target.kind == HitKind.MISSING and SHIFT not in event.modifiers:
+            self.begin(drag_missing(host, event, target))
+        elif ALT in event.modifiers and (poses := self._poses(event, target)):
             self.begin(drag_poses(host, event, poses))
         elif SHIFT in event.modifiers:
             self.begin(rubber_band(host, event, target))
@@ -165,9 +169,11 @@ class EditTool(_GestureTool):
             return selected
         return []
 
-    def _cycle(self, event: PointerEvent) -> None:
+    def _right(self, event: PointerEvent) -> None:
         target = self.host.hit(event)
-        if target is not None and target.kind == HitKind.POINT:
+        if target is not None and target.kind == HitKind.MISSING:
+            self.begin(drag_missing(self.host, event, target))
+        elif target is not None and target.kind == HitKind.POINT:
             self.host.request_visibility({(target.instance_id, target.index)}, None)
 
     def _hover(self, event: PointerEvent) -> None:
@@ -179,7 +185,8 @@ class EditTool(_GestureTool):
         elif target is None:
             self.host.show_cursor(CursorRole.ARROW)
         else:
-            self.host.show_cursor(CursorRole.POINT if target.kind == HitKind.POINT else CursorRole.POSE)
+            on_point = target.kind in (HitKind.POINT, HitKind.MISSING)
+            self.host.show_cursor(CursorRole.POINT if on_point else CursorRole.POSE)
 
     def _wheel(self, event: PointerEvent) -> None:
         """Turn or scale; notches on the same poses without a press between are one step of the history."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from engine.contract.schema import Schema
 from poseapp.canvas.anatomy import apply_matrix
-from poseapp.project import edits
+from poseapp.project import edits, edits_points
 from poseapp.project.model import Edit, FrameKey, Instance
 
 Floats = npt.NDArray[np.float64]
@@ -23,6 +23,13 @@ def with_points(instance: Instance, moves: Moves) -> Instance:
     for index, place in moves.items():
         keypoints[index] = place
     return replace(instance, keypoints=keypoints)
+
+
+def with_placed(instance: Instance, index: int, place: tuple[float, float], visibility: int) -> Instance:
+    """The instance with a missing point placed, for a preview."""
+    moved, seen, human = with_points(instance, {index: place}), instance.visibility.copy(), instance.by_human.copy()
+    seen[index], human[index] = visibility, True
+    return replace(moved, visibility=seen, by_human=human)
 
 
 def with_matrix(instance: Instance, matrix: Floats) -> Instance:
@@ -45,6 +52,15 @@ def move_edit(frame: FrameKey, moves: Sequence[tuple[Instance, Moves]], schemas:
         return made[0]
     total = sum(len(points) for _, points in moves)
     return edits.combined(f"Move {total} points of {len(made)} poses", made)
+
+
+def place_edit(
+    frame: FrameKey, instance: Instance, index: int, place: tuple[float, float], visibility: int, schema: Schema
+) -> Edit:
+    """An edit that places one missing point; the box grows to hold it."""
+    points, seen = instance.keypoints.copy(), np.zeros(instance.num_keypoints, dtype=np.uint8)
+    points[index], seen[index] = place, visibility
+    return edits_points.place_points(frame, instance, points, seen, schema)
 
 
 def transform_edit(

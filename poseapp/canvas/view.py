@@ -35,6 +35,7 @@ Pixels = npt.NDArray[np.uint8]
 
 _GHOST_OPACITY = 0.35
 _TO_COME_OPACITY = 0.8
+_MISSING_OPACITY = 0.55
 
 
 class CanvasView(NavigationView):
@@ -125,6 +126,16 @@ class CanvasView(NavigationView):
         self._state.refresh()
         self.repaint_ground()
 
+    def set_correcting(self, instances: Collection[int]) -> None:
+        """Predictions under correction: the missing points of one of them, while it alone is selected, are offered."""
+        if frozenset(instances) != self._state.correcting:
+            self._state.correcting = frozenset(instances)
+            self.viewport().update()
+
+    def missing_place(self, instance_id: int, index: int) -> tuple[float, float] | None:
+        """Image position at which a missing point is offered, or None."""
+        return self._state.missing_place(instance_id, index)
+
     def set_ghosts(self, instances: Sequence[Instance]) -> None:
         """Poses of another frame or a proposal, drawn faintly and never hit; empty for none."""
         self._state.set_ghosts(instances)
@@ -166,6 +177,7 @@ class CanvasView(NavigationView):
         self._active.cancel()
         self._active.leave()
         self._tool_name = name
+        self._state.offering = name == "edit"
         self.viewport().setCursor(Qt.CursorShape.ArrowCursor if name == "edit" else Qt.CursorShape.CrossCursor)
         self.tool_changed.emit(name)
 
@@ -213,6 +225,9 @@ class CanvasView(NavigationView):
     def _paint_live(self, painter: QPainter) -> None:
         live = self._state.live_batch()
         view = self._whole_view(painter)
+        missing = self._state.missing()
+        if missing is not None:
+            self._poses.paint_dimmed(painter, missing.batch, view, np.ones(1, dtype=np.bool_), _MISSING_OPACITY)
         self._poses.paint(painter, live, view, np.ones(len(live), dtype=np.bool_))
         if self._marks.ghost is not None:
             to_come, placed = ghost_batches(self._marks.ghost)
@@ -226,6 +241,7 @@ class CanvasView(NavigationView):
 
     def set_image_size(self, size: tuple[int, int] | None) -> None:
         super().set_image_size(size)
+        self._state.size = size
         self._item.set_bounds(self.scene().sceneRect())
 
     def _make_picture(self) -> None:

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from poseapp.canvas.missing import likely_places
 from poseapp.canvas.pointer import PlacedPose
 from poseapp.canvas.template import template_pose
+from poseapp.canvas.verbs import with_points
 from poseapp.commands.context import Context
 from poseapp.project import edits, edits_points
-from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameKey, Instance, State
+from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
 
 PointRef = tuple[int, int]
 PASTE_OFFSET = 12.0
@@ -104,10 +106,25 @@ def accept(context: Context) -> None:
     if context.session.take_proposal():
         return
     session, chosen = context.session, _chosen_predictions(context)
+    touched = [i for i in session.selected if i.id in session.correcting and i.state is State.LABELLED]
     if session.frame is not None and chosen:
-        session.apply(edits.accept(session.frame, chosen))
+        if session.apply(edits.accept(session.frame, chosen)):
+            session.finish([i.id for i in chosen])
+    elif touched:
+        _confirm(context, touched)
     elif session.predicted():
         context.window.tell("Select a prediction first, or press Shift+Enter to accept all in this frame")
+
+
+def _confirm(context: Context, poses: list[Instance]) -> None:
+    """Poses that were corrected are right now: no point is the model's any more, and none is offered."""
+    session = context.session
+    after = tuple(replace(i, by_human=i.by_human | (i.visibility != ABSENT)) for i in poses)
+    pairs = [(old, new) for old, new in zip(poses, after) if not new.same_as(old)]
+    if session.frame is not None and pairs:
+        before, after = zip(*pairs)
+        session.apply(Edit("Accept pose", (FrameEdit(session.frame, before, after),)))
+    session.finish([i.id for i in poses])
 
 
 def _chosen_predictions(context: Context) -> list[Instance]:
@@ -120,8 +137,9 @@ def _chosen_predictions(context: Context) -> list[Instance]:
 
 def accept_all(context: Context) -> None:
     session = context.session
-    if session.frame is not None and session.predicted():
-        session.apply(edits.accept(session.frame, session.predicted()))
+    waiting = session.predicted()
+    if session.frame is not None and waiting and session.apply(edits.accept(session.frame, waiting)):
+        session.finish([i.id for i in waiting])
 
 
 def accept_everywhere(context: Context) -> None:
@@ -185,12 +203,42 @@ def set_visibility(context: Context, points: Iterable[PointRef], value: int | No
         if instance.id in wanted:
             schema = session.schema_of(instance)
             chosen = wanted[instance.id]
-            if value is None:
+            back = _brought_back(context, instance, chosen, value)
+            if back is not None:
+                made.append(back)
+            elif value is None:
                 made.append(edits.cycle_visibility(session.frame, instance, chosen, schema))
             else:
                 made.append(edits.set_visibility(session.frame, instance, chosen, value, schema))
     if made:
         session.apply(made[0] if len(made) == 1 else edits.combined(f"{made[0].text} and others", made))
+
+
+def _brought_back(context: Context, pose: Instance, points: list[int], value: int | None) -> Edit | None:
+    """Missing points at the places where they are offered, or where the template puts what never had a place; None
+    where the points' own places are to be taken, or nothing comes back."""
+    session, first = context.session, int(pose.visibility[points[0]])
+    wanted = (VISIBLE if first == ABSENT else ABSENT) if value is None else value
+    absent = [k for k in points if pose.visibility[k] == ABSENT]
+    if session.frame is None or wanted == ABSENT or not absent:
+        return None
+    schema = session.schema_of(pose)
+    places = {k: place for k in absent if (place := context.canvas.missing_place(pose.id, k)) is not None}
+    never = [k for k in absent if k not in places and not _has_place(context, pose, k)]
+    if never and (found := likely_places(pose, schema, context.canvas.image_size)) is not None:
+        places.update({k: (float(found[k, 0]), float(found[k, 1])) for k in never})
+    if not places:
+        return None
+    there = replace(pose, keypoints=with_points(pose, places).keypoints)
+    edit = edits.set_visibility(session.frame, there, points, wanted, schema)
+    return replace(edit, frames=(replace(edit.frames[0], before=(pose,)),))
+
+
+def _has_place(context: Context, pose: Instance, point: int) -> bool:
+    """Whether an absent point stood, or was seen by a model, somewhere in the picture."""
+    x, y = pose.keypoints[point].tolist()
+    size = context.canvas.image_size or (np.inf, np.inf)
+    return (x, y) != (0.0, 0.0) and 0 <= x < size[0] and 0 <= y < size[1]
 
 
 # --- whole poses

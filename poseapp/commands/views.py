@@ -63,6 +63,10 @@ def show_boxes(context: Context) -> None:
     _switch(context, "show_boxes")
 
 
+def show_missing(context: Context) -> None:
+    _switch(context, "show_missing")
+
+
 def show_minimap(context: Context) -> None:
     _switch(context, "show_minimap")
 

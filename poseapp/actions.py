@@ -20,6 +20,7 @@ class Action:
         check: name of the switch it shows, for verbs that toggle.
         group: verbs of one menu with another group are set apart by a line.
         toolbar: group in the tool bar, counted from 1 at the top; 0 for those that do not stand there.
+        under: the menu below its menu that it stands in; "" for none.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Action:
     check: str = ""
     group: int = 0
     toolbar: int = 0
+    under: str = ""
 
     @property
     def name(self) -> str:
@@ -214,31 +216,42 @@ ACTIONS: tuple[Action, ...] = (
     Action("previous_ten", "Ten frames back", GO, ("Ctrl+Left",), "", "Ten pictures back", "frame"),
     Action("first_frame", "First frame", GO, ("Home",), "first", "The first picture", "frame"),
     Action("last_frame", "Last frame", GO, ("End",), "last", "The last picture", "frame"),
+    Action("go_to_frame", "Go to frame...", GO, ("Ctrl+G",), "next", "By its number", "frame"),
     Action("play", "Play or pause", GO, ("K",), "play", "Show one frame after the other", "frame", "playing", group=1),
     Action("mark_in", "Range begins here", GO, ("[",), "",
            "First frame of the range that is played and run on", "frame", group=1),
     Action("mark_out", "Range ends here", GO, ("]",), "",
            "Last frame of the range that is played and run on", "frame", group=1),
     Action("clear_range", "Forget range", GO, (), "", "Play and run on everything again", "frame", group=1),
-    Action("next_labelled", "Next labelled", GO, ("Alt+Right",), "", "The next frame with labels", "frame", group=2),
+    Action("next_labelled", "Next labelled", GO, ("Alt+Right",), "", "The next frame with labels", "frame", group=2,
+           under="Jump"),
     Action("previous_labelled", "Previous labelled", GO, ("Alt+Left",), "", "The frame with labels before", "frame",
-           group=2),
+           group=2, under="Jump"),
     Action("next_predicted", "Next predicted", GO, ("Alt+Shift+Right",), "", "The next frame with predictions", "frame",
-           group=2),
+           group=2, under="Jump"),
     Action("previous_predicted", "Previous predicted", GO, ("Alt+Shift+Left",), "",
-           "The frame with predictions before", "frame", group=2),
+           "The frame with predictions before", "frame", group=2, under="Jump"),
     Action("next_flagged", "Next flagged", GO, ("Ctrl+Shift+Right",), "", "The next frame that is flagged", "frame",
-           group=2),
+           group=2, under="Jump"),
     Action("previous_flagged", "Previous flagged", GO, ("Ctrl+Shift+Left",), "", "The flagged frame before", "frame",
-           group=2),
+           group=2, under="Jump"),
     Action("next_keyframe", "Next keyframe", GO, ("Alt+Down",), "",
-           "The next frame where a person has set the track of the selected pose, or any track", "frame", group=2),
+           "The next frame where a person has set the track of the selected pose, or any track", "frame", group=2,
+           under="Jump"),
     Action("previous_keyframe", "Previous keyframe", GO, ("Alt+Up",), "",
-           "The frame before where a person has set the track of the selected pose, or any track", "frame", group=2),
+           "The frame before where a person has set the track of the selected pose, or any track", "frame", group=2,
+           under="Jump"),
+    Action("next_unlabelled", "Next unlabelled", GO, ("U",), "", "The next frame that nobody has labelled", "frame",
+           group=2, under="Jump"),
+    Action("previous_unlabelled", "Previous unlabelled", GO, ("Shift+U",), "",
+           "The frame before that nobody has labelled", "frame", group=2, under="Jump"),
+    Action("between_keyframes", "Middle between keyframes", GO, ("Shift+K",), "",
+           "Half way from the keyframe before to the next one: where interpolation is least sure", "frame", group=2,
+           under="Jump"),
     Action("track_start", "Start of the track", GO, ("Alt+Home",), "", "The first frame of the selected pose's track",
-           "selection", group=2),
+           "selection", group=2, under="Jump"),
     Action("track_end", "End of the track", GO, ("Alt+End",), "", "The last frame of the selected pose's track",
-           "selection", group=2),
+           "selection", group=2, under="Jump"),
     Action("next_review", "Next to review", GO, ("Space",), "next",
            "The next frame with predictions, least certain first", "project", group=3),
     Action("previous_review", "Previous to review", GO, ("Shift+Space",), "previous",

@@ -63,13 +63,16 @@ class WindowActions:
             menu = QMenu(tr(name), window)
             bar.addMenu(menu)
             group = 0
+            below: dict[str, QMenu] = {}
             for row in ACTIONS:
                 if row.menu != name:
                     continue
                 if row.group != group:
                     menu.addSeparator()
                     group = row.group
-                menu.addAction(self.by_id[row.id])
+                if row.under and row.under not in below:
+                    below[row.under] = menu.addMenu(tr(row.under))
+                below.get(row.under, menu).addAction(self.by_id[row.id])
 
     def make_toolbar(self) -> QToolBar:
         bar = QToolBar(tr("Tools"))

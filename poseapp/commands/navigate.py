@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from poseapp.commands.context import Context
 from poseapp.commands.labels import nudge
+from poseapp.dialogs.ask import AskDialog
+from poseapp.project.model import FrameKey
 
 
 def next_frame(context: Context) -> None:
@@ -28,6 +32,35 @@ def first_frame(context: Context) -> None:
 
 def last_frame(context: Context) -> None:
     context.session.step(len(context.session.frames))
+
+
+def go_to_frame(context: Context) -> None:
+    """Ask for a number. Frames of a video are counted from 0, as in all files that are written, pictures from 1."""
+    session = context.session
+    store, here = session.store, session.frame
+    if store is None or here is None:
+        return
+    frames, first = session.frames, 1
+    if any(media.id == here.media and media.kind == "video" for media in store.media()):
+        indices = frames.packed[frames.packed >> 32 == here.media] & 0xFFFFFFFF
+        first, last, now = int(indices.min()), int(indices.max()), here.index
+
+        def place_of(number: int) -> FrameKey:
+            return FrameKey(here.media, int(indices[np.abs(indices - number).argmin()]))
+    else:
+        last, now = len(frames), session.position() + 1
+
+        def place_of(number: int) -> FrameKey:
+            return frames[number - 1]
+
+    def go(dialog: AskDialog) -> None:
+        if dialog.number is not None and session.store is store:
+            session.go_to(place_of(dialog.number.value()))
+
+    AskDialog(
+        "Go to frame", f"A number from {first:,} to {last:,}.", "Go", context.window.widget(),
+        number=("Number of the frame", first, last, now),
+    ).ask(go)  # fmt: skip
 
 
 def next_review(context: Context) -> None:

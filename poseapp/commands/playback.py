@@ -32,6 +32,14 @@ def clear_range(context: Context) -> None:
     context.session.in_out.clear()
 
 
+def next_unlabelled(context: Context) -> None:
+    _to_mark(context, Mark.UNLABELLED, False)
+
+
+def previous_unlabelled(context: Context) -> None:
+    _to_mark(context, Mark.UNLABELLED, True)
+
+
 def next_labelled(context: Context) -> None:
     _to_mark(context, Mark.LABELLED, False)
 
@@ -83,6 +91,18 @@ def _to_keyframe(context: Context, back: bool) -> None:
     there = jumps.next_keyframe(session.store, session.frame, track, back)
     if there is None:
         context.window.tell("No keyframe before this one" if back else "No keyframe after this one")
+    else:
+        _go_with(context, there, track)
+
+
+def between_keyframes(context: Context) -> None:
+    session = context.session
+    if session.store is None or session.frame is None:
+        return
+    track = _track(context)
+    there = jumps.between_keyframes(session.store, session.frame, track)
+    if there is None:
+        context.window.tell("There is no keyframe on both sides of this frame")
     else:
         _go_with(context, there, track)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QLabel, QStatusBar, QToolButton
 
@@ -44,6 +46,11 @@ class StatusLine(QObject):
             self.place.setText("")
             return
         size = f"   {info.width} × {info.height}" if info.width else ""
+        store = self._session.store
+        video = None if store is None else next((m for m in store.media() if m.id == info.key.media), None)
+        if video is not None and video.kind == "video":  # counted from 0, as in all files that are written
+            self.place.setText(tr(f"{Path(video.path).name}{size}   frame {info.key.index:,}"))
+            return
         count = len(self._session.frames)
         self.place.setText(tr(f"{info.name}{size}   {self._session.position() + 1:,} of {count:,}"))
 

@@ -195,6 +195,14 @@ class Timeline(QWidget):
             return self._hand
         return self._session.frame if self._played is None else self._played.key
 
+    @property
+    def _origin(self) -> int:
+        """Number of the first frame: those of a video are counted from 0, as in all files that are written."""
+        return 1 if self._scope.media is None else 0
+
+    def _number(self, place: int) -> str:
+        return f"{place + self._origin:,}" if self._origin else tr(f"frame {place:,}")
+
     # --- painting
 
     def update_lanes(self, *_: object) -> None:
@@ -235,6 +243,7 @@ class Timeline(QWidget):
             None if marked is None else (marked[0] - scope.first, marked[1] - scope.first),
             next((i.track for i in session.selected if i.track is not None), None),
             self._color_of,
+            self._origin,
         )
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -256,7 +265,7 @@ class Timeline(QWidget):
         painter.setFont(small_font(self.font()))
         place = self._session.position(self.frame) - self._scope.first
         if 0 <= place < self._scope.count:
-            lines = tr(f"{place + 1:,}\nof {self._scope.count:,}").split("\n")
+            lines = [self._number(place), tr(f"of {self._scope.count:,}")]
             seconds = self.data.time(place)
             if seconds is not None:
                 lines.append(clock_text(seconds))
@@ -349,7 +358,7 @@ class Timeline(QWidget):
             self._pointer.leave()
             return
         place = self._session.position(key) - self._scope.first
-        text, path = f"{place + 1:,}", store.frame_path(key)
+        text, path = self._number(place), store.frame_path(key)
         seconds = self.data.time(place)
         text = f"{text}   {path.name if seconds is None else clock_text(seconds)}"
         self._pointer.point_at(key, path, text, at.x())

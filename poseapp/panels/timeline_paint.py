@@ -43,6 +43,7 @@ class Look:
         range: marked frames, first and last (included).
         track: the track that is selected.
         color_of: 0xRRGGBB of a track.
+        origin: number of the first frame: 0 in a video, as in all files that are written, 1 for pictures.
     """
 
     width: float
@@ -56,6 +57,7 @@ class Look:
     range: tuple[int, int] | None = None
     track: int | None = None
     color_of: Callable[[int], int] = int
+    origin: int = 1
 
     @property
     def span(self) -> QRectF:
@@ -148,11 +150,11 @@ def _paint_ruler(painter: QPainter, look: Look, colours: Tokens) -> None:
     metrics = QFontMetricsF(painter.font())
     first, last = int(look.sight.start), min(int(look.sight.at(1.0)) + 1, count)
     painter.setPen(QPen(QColor(colours.line_strong), 1))
-    # Numbers begin at 1: the marks stand at 1, then at whole steps.
+    # Marks stand at the first frame, then at whole numbers.
     places = [0] if first == 0 else []
     lines = []
     for number in range(first - first % small, last + 1, small):
-        place = max(number - 1, 0)
+        place = max(number - look.origin, 0)
         x = round(look.x_of(place + 0.5)) + 0.5
         if not span.left() <= x <= span.right() or place >= count:
             continue
@@ -165,7 +167,7 @@ def _paint_ruler(painter: QPainter, look: Look, colours: Tokens) -> None:
     end = -1.0
     for place in places:
         x = max(look.x_of(place + 0.5) - 1, span.left())
-        texts = [(f"{place + 1:,}", colours.text_soft)]
+        texts = [(f"{place + look.origin:,}", colours.text_soft)]
         if look.times is not None and place < len(look.times):
             texts.append((clock_text(float(look.times[place])), colours.text_faint))
         wide = sum(metrics.horizontalAdvance(text) for text, _ in texts) + 8 * (len(texts) - 1)

@@ -9,14 +9,20 @@ from poseapp.project.store import ProjectStore
 
 
 class Mark(StrEnum):
-    """What a frame may have."""
+    """What a frame may have, or lack. A frame with "nothing here" is labelled."""
 
+    UNLABELLED = "unlabelled"
     LABELLED = "labelled"
     PREDICTED = "predicted"
     FLAGGED = "flagged"
 
 
-_HOLDS = {Mark.LABELLED: "labelled > 0", Mark.PREDICTED: "predicted > 0", Mark.FLAGGED: "state & 2 <> 0"}
+_HOLDS = {
+    Mark.UNLABELLED: "labelled = 0 AND state & 4 = 0",
+    Mark.LABELLED: "(labelled > 0 OR state & 4 <> 0)",
+    Mark.PREDICTED: "predicted > 0",
+    Mark.FLAGGED: "state & 2 <> 0",
+}
 
 
 def next_marked(store: ProjectStore, key: FrameKey, mark: Mark, back: bool = False) -> FrameKey | None:
@@ -42,6 +48,18 @@ def next_keyframe(store: ProjectStore, key: FrameKey, track: int | None = None, 
         values,
     )
     return None if row is None else FrameKey(key.media, row[0])
+
+
+def between_keyframes(store: ProjectStore, key: FrameKey, track: int | None = None) -> FrameKey | None:
+    """The frame in the middle of the two keyframes around ``key``; None when there is none on one of the sides.
+
+    A keyframe itself counts as the earlier one.
+    """
+    before = next_keyframe(store, FrameKey(key.media, key.index + 1), track, back=True)
+    after = next_keyframe(store, key, track)
+    if before is None or after is None:
+        return None
+    return FrameKey(key.media, (before.index + after.index) // 2)
 
 
 def track_ends(store: ProjectStore, media: int, track: int) -> tuple[int, int] | None:

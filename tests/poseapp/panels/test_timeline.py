@@ -13,6 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from poseapp.dialogs.ask import AskDialog
 from poseapp.main_window import MainWindow
 from poseapp.panels.timeline import LOWEST, Timeline
 from poseapp.panels.timeline_lanes import LABELLED_POSE, PREDICTED_POSE
@@ -198,7 +199,7 @@ def test_the_pointer_shows_a_picture_of_its_frame(film: MainWindow, qtbot: QtBot
     preview = line._pointer.preview
     assert preview is not None
     assert preview.isVisible()
-    assert "44" in preview._text
+    assert "frame 43 " in preview._text
     assert "0:00:01.433" in preview._text
     qtbot.waitUntil(lambda: preview.exact, timeout=5000)
     assert pictures[-1] == (43, 43, True)
@@ -296,3 +297,42 @@ def test_values_of_the_pictures_rows_agree_with_the_store(film: MainWindow) -> N
     marks = film.timeline._marks
     assert np.flatnonzero(marks[0]).tolist() == list(range(20))
     assert np.flatnonzero(marks[1]).tolist() == list(range(10, 50))
+
+
+def test_frames_of_a_video_are_counted_from_nought_everywhere(film: MainWindow, qtbot: QtBot) -> None:
+    session = film.session
+    film.show()
+    film.run("go_to_frame")
+    dialog = film.findChild(AskDialog)
+    assert (dialog.number.minimum(), dialog.number.maximum()) == (0, FRAMES - 1)
+    dialog.number.setValue(37)
+    qtbot.keyClick(dialog.number, Qt.Key.Key_Return)
+    assert session.frame.index == 37
+    assert film.status.place.text().endswith("frame 37")
+    assert film.timeline._number(37) == "frame 37"
+    assert film.timeline._look().origin == 0
+
+
+def test_the_next_unlabelled_frame_and_the_middle_between_keyframes(film: MainWindow) -> None:
+    session = film.session
+    session.go_to(session.frames[3])
+    film.run("next_unlabelled")
+    assert session.position() == 20
+    state = session.store.frame(session.frames[21]).state
+    session.apply(edits.set_frame_state(session.frames[21], state, negative=True))
+    film.run("next_unlabelled")
+    assert session.position() == 22  # "nothing here" is an answer too
+    film.run("previous_unlabelled")
+    film.run("previous_unlabelled")
+    assert session.position() == 20
+    assert any("No unlabelled frame before" in text for text in film.toasts.messages())
+    session.go_to(session.frames[22])
+    film.run("between_keyframes")
+    assert session.position() == 22
+    assert any("on both sides" in text for text in film.toasts.messages())
+    session.go_to(session.frames[35])
+    session.select(instances=[i.id for i in session.instances if i.track == 1])
+    film.run("accept")
+    session.go_to(session.frames[22])
+    film.run("between_keyframes")
+    assert session.position() == (19 + 35) // 2

@@ -82,7 +82,7 @@ def test_films_with_a_palette_are_decoded_from_their_start(tmp_path: Path) -> No
         ("h264", b"\1dd\xff\xff\xe1\0", b"\0\0\0\2\x09\x10\0\0\0\2\x65\x88", Entry()),
         ("h264", b"", b"\0\0\1\x06\x06\x01\xc4\x80\0\0\1\x41\xb8", Entry()),  # recovery at once, an I slice
         ("h264", b"", b"\0\0\1\x06\x06\x01\xc4\x80\0\0\1\x41\xe0", None),  # the same and a P slice
-        ("h264", b"", b"\0\0\1\x06\x06\x02\x14\x40\0\0\1\x41\xe0", Entry(4)),
+        ("h264", b"", b"\0\0\1\x06\x06\x02\x14\x40\0\0\1\x41\xe0", Entry(9)),
         ("h264", b"", b"\0\0\1\x41\xb8", None),
         ("hevc", b"", b"\0\0\1\x2a\x01", Entry()),
         ("hevc", b"", b"\0\0\1\x02\x01", None),

@@ -80,9 +80,12 @@ class RunModelDialog(QDialog):
         self.every.setToolTip(tr("Between, boxes are carried over from frame to frame: quicker, for videos"))
         self.first, self.last = SpinBox(), SpinBox()
         count = len(session.frames)
-        for box, value in ((self.first, max(session.position(), 0) + 1), (self.last, count)):
-            box.setRange(1, max(count, 1))
-            box.setValue(value)
+        media = () if session.store is None else session.store.media()
+        # Frames of a video are counted from 0 everywhere, pictures from 1.
+        self._origin = 0 if [each.kind for each in media] == ["video"] else 1
+        for box, place in ((self.first, max(session.position(), 0)), (self.last, max(count - 1, 0))):
+            box.setRange(self._origin, max(count - 1, 0) + self._origin)
+            box.setValue(place + self._origin)
         self._build()
         self._fill_which()
         self.which.currentIndexChanged.connect(self._check)
@@ -148,8 +151,8 @@ class RunModelDialog(QDialog):
         if which == CURRENT:
             return () if session.frame is None else (session.frame,)
         if which == RANGE:
-            low, high = sorted((self.first.value(), self.last.value()))
-            return tuple(session.frames[low - 1 : high])
+            low, high = sorted(box.value() - self._origin for box in (self.first, self.last))
+            return tuple(session.frames[low : high + 1])
         if which == EMPTY:
             counts = session.store.counts()
             return tuple(key for key in session.frames if not counts[key].labelled)

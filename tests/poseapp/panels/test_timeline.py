@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from poseapp.dialogs.ask import AskDialog
+from poseapp.dialogs.run_model import RANGE, RunModelDialog
 from poseapp.main_window import MainWindow
 from poseapp.panels.timeline import LOWEST, Timeline
 from poseapp.panels.timeline_lanes import LABELLED_POSE, PREDICTED_POSE
@@ -311,6 +312,13 @@ def test_frames_of_a_video_are_counted_from_nought_everywhere(film: MainWindow, 
     assert film.status.place.text().endswith("frame 37")
     assert film.timeline._number(37) == "frame 37"
     assert film.timeline._look().origin == 0
+    film.run("run_range")
+    chosen = film.findChild(RunModelDialog)
+    assert (chosen.first.value(), chosen.last.value()) == (37, FRAMES - 1)
+    chosen.which.setCurrentIndex(chosen.which.findData(RANGE))
+    chosen.last.setValue(39)
+    assert [key.index for key in chosen.frames()] == [37, 38, 39]
+    chosen.close()
 
 
 def test_the_next_unlabelled_frame_and_the_middle_between_keyframes(film: MainWindow) -> None:

@@ -30,8 +30,10 @@ _READ_SIDE = 256
 _ALL_BELOW = 4000
 _MOST_SAMPLES = 1500
 _MOST_ANCHORS = 48
-# A picture found shows the same when it differs from the one looked for at most so much of the usual difference.
+# A picture found shows the same when it differs from the one looked for at most so much of the usual difference, and at
+# most so much in all: coding anew gives less than 0.05, another second of the same film more than 0.2.
 _AGREES = 0.45
+_AGREES_AT_ALL = 0.1
 _WINDOW_FRAMES = 3
 _WINDOW_SECONDS = 0.25
 _LINES_TRIED = 4
@@ -129,13 +131,17 @@ def _find_line(
     shelf: _Shelf, old: Floats, new: Floats, chosen: list[int], rough: bool, total: int
 ) -> Generator[tuple[int, int], None, Line]:
     at = old[np.clip(chosen, 0, len(old) - 1)]
-    lines = best_lines(at, float(old[-1]), shelf.times, float(new[-1]), shelf.costs(chosen), _LINES_TRIED)
+    costs = shelf.costs(chosen)
+    fading = np.maximum(np.median(costs, axis=1), 1e-4) if rough else 2 * _limits(costs)
+    lines = best_lines(at, float(old[-1]), shelf.times, float(new[-1]), costs, fading, _LINES_TRIED)
     if rough:
         # Between the frames looked at, the film has gone on: only frames near the place tell lines apart.
         for line in lines:
             for seconds in line.at(at):
                 yield from shelf.read(_near(new, float(seconds), shelf.gap / 2), len(shelf.times), total)
-    fitted = [fit_line(line, at, shelf.times, shelf.costs(chosen), _step(new), _agreeing) for line in lines]
+    costs = shelf.costs(chosen)
+    step = min(_step(new), *(line.speed * _step(old) for line in lines))
+    fitted = [fit_line(line, at, shelf.times, costs, _limits(costs), _step(new), step) for line in lines]
     return max(fitted, key=lambda pair: pair[1])[0]
 
 
@@ -143,6 +149,7 @@ def _follow(shelf: _Shelf, old: OldVideo, new: Floats, line: Line, total: int) -
     mapping = mutual_frames(old.times, new, line)
     anchors = np.array(sorted(i for i in old.pictures if i < len(old.times)), np.int64)
     places, agree = np.full(len(anchors), -1, np.int64), np.zeros(len(anchors), bool)
+    clear = np.zeros(len(anchors), bool)
     costs = np.full(len(anchors), np.inf)
     reach = max(_WINDOW_SECONDS, _WINDOW_FRAMES * _step(new))
     for n, index in enumerate(anchors.tolist()):
@@ -162,20 +169,31 @@ def _follow(shelf: _Shelf, old: OldVideo, new: Floats, line: Line, total: int) -
             if at_line <= there.min() * 1.5 + 0.002 * usual:
                 best = int(expected)
             places[n], costs[n] = best, float(there[near == best][0])
-            agree[n] = costs[n] <= _AGREES * usual
-    mapping = _corrected(mapping, anchors, places, costs, agree)
+            beside = there[np.isin(near, (best - 1, best + 1))]
+            clear[n] = bool((costs[n] <= 0.35 * beside).all())
+            agree[n] = costs[n] <= min(_AGREES * usual, _AGREES_AT_ALL)
+    mapping = _corrected(mapping, anchors, places, costs, agree, clear)
     return Alignment(line.speed, line.offset, mapping, anchors, places, agree)
 
 
-def _corrected(mapping: Ints, anchors: Ints, places: Ints, costs: Floats, agree: npt.NDArray[np.bool_]) -> Ints:
-    """The mapping with the frames whose pictures are known put where these were found."""
+def _corrected(
+    mapping: Ints,
+    anchors: Ints,
+    places: Ints,
+    costs: Floats,
+    agree: npt.NDArray[np.bool_],
+    clear: npt.NDArray[np.bool_],
+) -> Ints:
+    """The mapping with the frames whose pictures are known put where these were found.
+
+    A frame for which the line has no place may have been left out: then it is as like the frame before as the one
+    after. It gets a place only where it is clearly the picture there.
+    """
     mapping = mapping.copy()
-    sure = agree & (mapping[anchors] >= 0)
-    limit = 3 * float(np.median(costs[sure])) + 1e-3 if sure.any() else 0.0
     taken: dict[int, int] = {}
     for n in np.argsort(costs, kind="stable").tolist():
         index, place = int(anchors[n]), int(places[n])
-        good = agree[n] and place not in taken and (mapping[index] >= 0 or costs[n] <= limit)
+        good = agree[n] and place not in taken and (mapping[index] >= 0 or clear[n])
         mapping[index] = place if good else -1
         if good:
             taken[place] = index
@@ -246,11 +264,13 @@ def _row(picture: Grey) -> Floats:
     values = picture.astype(np.float64).ravel()
     values -= values.mean()
     spread = float(values.std())
-    return np.asarray(values / spread if spread >= _FLAT else np.zeros_like(values), np.float32)  # type: ignore[return-value]
+    return np.asarray(values / spread if spread >= _FLAT else np.zeros_like(values), np.float32)
 
 
-def _agreeing(costs: Floats, usual: Floats) -> npt.NDArray[np.bool_]:
-    return costs <= _AGREES * usual
+def _limits(costs: Floats) -> Floats:
+    """(A,) up to which differences pictures show the same."""
+    usual = np.maximum(np.median(costs, axis=1), 1e-4)
+    return np.minimum(_AGREES * usual, _AGREES_AT_ALL)
 
 
 def _samples(video: VideoReader) -> Ints:

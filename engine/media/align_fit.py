@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -11,7 +10,6 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Agreeing = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 
 _SPEEDS = (1.0, 0.5, 2.0, 1 / 3, 3.0, 0.25, 4.0, 24 / 25, 25 / 24, 1.001, 1 / 1.001, 25 / 30, 30 / 25, 24 / 30, 30 / 24)
 _SEEDS = 16
@@ -54,16 +52,19 @@ def mutual_frames(old: Floats, new: Floats, line: Line) -> Ints:
     return np.where((back[there] == np.arange(len(old))) & near, there, -1)
 
 
-def best_lines(at: Floats, length: float, times: Floats, new_length: float, costs: Floats, count: int) -> list[Line]:
+def best_lines(
+    at: Floats, length: float, times: Floats, new_length: float, costs: Floats, fading: Floats, count: int
+) -> list[Line]:
     """Lines on which pictures look most like the frames there, the best first; no two say the same.
 
     Args:
         at: (A,) seconds of the pictures in the old video, which lasts ``length``.
         times: (M,) seconds of the frames looked at in the new one, which lasts ``new_length``.
         costs: (A, M) difference of each picture and each frame.
+        fading: (A,) difference from which on a frame counts nothing.
     """
     lines = _guesses(at, length, times, new_length, costs)
-    scores = _scores(lines, at, times, costs)
+    scores = _scores(lines, at, times, costs, fading)
     speeds, offsets = lines.T
     plain = np.isclose(speeds, 1.0)
     scores += _SAME_SPEED * plain
@@ -81,13 +82,14 @@ def best_lines(at: Floats, length: float, times: Floats, new_length: float, cost
 
 
 def fit_line(
-    line: Line, at: Floats, times: Floats, costs: Floats, step: float, agreeing: Agreeing
+    line: Line, at: Floats, times: Floats, costs: Floats, limits: Floats, step: float, small: float
 ) -> tuple[Line, float]:
     """A line moved to where the pictures are found near it, and how well it fits (0..1).
 
     Args:
+        limits: (A,) differences up to which pictures show the same.
         step: seconds from frame to frame in the new video.
-        agreeing: which differences, beside the usual ones, are those of pictures that show the same.
+        small: seconds in the new video of the smaller of both steps; half of it is no offset.
     """
     usual = np.maximum(np.median(costs, axis=1), 1e-4)
     for reach in (12 * step, 3 * step):
@@ -99,10 +101,11 @@ def fit_line(
         # A little dearer away from the line, so that frames alike do not pull it about.
         away = np.abs(times[None] - seconds[:, None]) / reach * (0.01 * usual[:, None])
         picked = np.where(near, costs + away, np.inf).argmin(axis=1)
-        good = inside & agreeing(costs[np.arange(len(at)), picked], usual)
+        good = inside & (costs[np.arange(len(at)), picked] <= limits)
         if good.any():
-            line = _through(at[good], times[picked[good]], line, step)
-    score = float(_scores(np.array([[line.speed, line.offset]]), at, times, costs)[0])
+            line = _through(at[good], times[picked[good]], line, step, small)
+    line = _shifted(line, at, times, costs, limits, small)
+    score = float(_scores(np.array([[line.speed, line.offset]]), at, times, costs, 2 * limits)[0])
     bonus = _AS_IT_WAS * (line == Line(1.0, 0.0)) + _SAME_SPEED * (line.speed == 1.0)
     return line, score + bonus
 
@@ -143,21 +146,38 @@ def _low_places(costs: Floats) -> list[int]:
     return found
 
 
-def _scores(lines: Floats, at: Floats, times: Floats, costs: Floats) -> Floats:
-    """(H,) mean over all pictures of how much more each is like the frame on the line than like the others, 0..1.
+def _scores(lines: Floats, at: Floats, times: Floats, costs: Floats, fading: Floats) -> Floats:
+    """(H,) mean over all pictures of how much each is like the frame on the line, 0..1.
 
     A picture whose place is outside the new video counts nothing.
     """
-    usual = np.maximum(np.median(costs, axis=1), 1e-4)
     seconds = lines[:, 1:] + lines[:, :1] * at[None]
     gap = float(np.diff(times).max()) if len(times) > 1 else 1.0
     inside = (seconds >= times[0] - gap) & (seconds <= times[-1] + gap)
     places = nearest(times, seconds.ravel()).reshape(seconds.shape)
-    alike = np.clip(1 - costs[np.arange(len(at))[None], places] / usual[None], 0, 1)
+    alike = np.clip(1 - costs[np.arange(len(at))[None], places] / fading[None], 0, 1)
     return np.asarray((alike * inside).mean(axis=1))
 
 
-def _through(old: Floats, new: Floats, line: Line, step: float) -> Line:
+def _shifted(line: Line, at: Floats, times: Floats, costs: Floats, limits: Floats, small: float) -> Line:
+    """The line a frame or half of one earlier or later, where the pictures are clearly more like that.
+
+    Of every second frame that was left out, the frames before and after are as good; so that the middle of where
+    pictures were found says little, and the sum of differences more.
+    """
+
+    def total(offset: float) -> float:
+        seconds = Line(line.speed, offset).at(at)
+        inside = (seconds >= times[0] - small) & (seconds <= times[-1] + small)
+        found = costs[np.arange(len(at)), nearest(times, seconds)]
+        return float(np.minimum(found, 2 * limits)[inside].mean()) if inside.any() else np.inf
+
+    here = total(line.offset)
+    best = min((line.offset + part * small for part in (-1, -0.5, 0.5, 1)), key=total)
+    return Line(line.speed, best) if total(best) < 0.8 * here else line
+
+
+def _through(old: Floats, new: Floats, line: Line, step: float, small: float) -> Line:
     """The line through pairs of times, of which some may be wrong; speeds and offsets that are usual win."""
     span = float(old.max() - old.min())
     speed = line.speed
@@ -165,13 +185,11 @@ def _through(old: Floats, new: Floats, line: Line, step: float) -> Line:
         slopes = [(new[b] - new[a]) / (old[b] - old[a]) for a, b in combinations(range(len(old)), 2) if old[b] > old[a]]
         lengths = [old[b] - old[a] for a, b in combinations(range(len(old)), 2) if old[b] > old[a]]
         speed = _weighted_median(np.array(slopes), np.array(lengths))
-        usual = min(_SPEEDS, key=lambda s: abs(s - speed))
-        if abs(usual - speed) * span <= 1.01 * step:
-            speed = usual
+        speed = next((usual for usual in _SPEEDS if abs(usual - speed) * span <= 1.01 * step), speed)
     if not _SLOWEST <= speed <= _FASTEST:
         speed = line.speed
     offset = float(np.median(new - speed * old))
-    return Line(speed, 0.0 if abs(offset) <= 0.5 * step else offset)
+    return Line(speed, 0.0 if abs(offset) < 0.49 * small else offset)
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:

@@ -117,6 +117,14 @@ def compare(a: Fingerprint | str, b: Fingerprint | str) -> Likeness:
     return Likeness.DIFFERENT if sum(unlike) > _SAMPLES // 4 else Likeness.REENCODED
 
 
+def sampled_frames(times: npt.NDArray[np.float64]) -> list[int]:
+    """The frames whose pictures a fingerprint holds, for a video with these (N,) times in seconds."""
+    if not len(times):
+        return []
+    wanted = times[-1] * (2 * np.arange(_SAMPLES) + 1) / (2 * _SAMPLES)
+    return [int(i) for i in np.maximum(np.searchsorted(times, wanted + 1e-9, "right") - 1, 0)]
+
+
 def _sampled(source: FrameSource) -> list[int]:
     """Frames at even distances in time, so that another rate of frames finds the same pictures."""
     count = source.frame_count

@@ -140,7 +140,8 @@ class VideoIndex:
     def when(self) -> npt.NDArray[np.int64]:
         """(P,) numbers that sort packets as they are shown: times, or the ranks where times are missing."""
         pts = self.packets.pts
-        if (pts == NO_TIME).any() or len(np.unique(pts)) < len(pts):
+        shown = pts[self.order]
+        if (pts == NO_TIME).any() or len(np.unique(pts)) < len(pts) or (shown[1:] <= shown[:-1]).any():
             return self.rank.astype(np.int64)
         return pts
 

@@ -40,6 +40,9 @@ _TAIL_PACKETS = 120
 # Where a frame does not come out it is tried from so many keys earlier.
 _RETRIES = (0, 1, 2, 4)
 _MANY = 1 << 14
+# Where the clock of a file is set more often than this, all of it is decoded once to learn the order of its frames.
+_MOST_CLOCKS = 32
+_JOINT_PACKETS = 48
 # Pictures that others do not refer to, at most so many in a row.
 _MOST_BETWEEN = 16
 
@@ -84,6 +87,7 @@ class _Scan:
         self._problems: list[str] = []
         self._damaged = False
         self._exhaustive = False
+        self._joints: list[int] = []
 
     def run(self, progress: Progress | None) -> VideoIndex:
         with open_container(self._path) as container:
@@ -99,6 +103,8 @@ class _Scan:
         order = self._predict_order()
         picture, seen = self._decode_head(order)
         settled = None if self._exhaustive else _settle(order, seen)
+        if settled is not None and self._joints and not self._is_so_at_joints(self._index(settled, picture)):
+            settled = None
         order = self._decode_all() if settled is None else self._try_damaged(self._index(settled, picture))
         if not len(order):
             raise MediaError("holds no picture that can be decoded", where=self._path)
@@ -179,12 +185,21 @@ class _Scan:
         packets = self._packets
         shown = np.flatnonzero(packets.flags & (DISCARD | HIDDEN) == 0).astype(np.int32)
         times = packets.pts[shown]
-        without_times = bool((times == NO_TIME).any())
-        if without_times or len(np.unique(times)) < len(times):
-            if not (packets.flags & KEY).all():
+        if (times == NO_TIME).any():
+            self._exhaustive = not (packets.flags & KEY).all()
+            return shown
+        clocks = _clocks(times, packets.dts[shown], packets.flags[shown] & KEY > 0)
+        if len(clocks) > _MOST_CLOCKS:
+            self._exhaustive = True
+            return shown
+        self._joints = [int(shown[begin]) for begin in clocks[1:]]
+        pieces: list[Order] = []
+        for begin, end in pairwise([*clocks, len(shown)]):
+            piece = times[begin:end]
+            pieces.append(shown[begin:end][np.argsort(piece, kind="stable")])
+            if len(np.unique(piece)) < len(piece) and not (packets.flags & KEY).all():
                 self._exhaustive = True
-            return shown if without_times else shown[np.argsort(times, kind="stable")]
-        return shown[np.argsort(times, kind="stable")]
+        return np.concatenate(pieces) if pieces else shown
 
     def _decode_head(self, order: Order) -> tuple[Picture, list[int]]:
         """The first frames that come out, and how they are to be shown."""
@@ -209,6 +224,24 @@ class _Scan:
         if picture is None:
             raise MediaError("holds no picture that can be decoded", where=self._path)
         return picture, seen
+
+    def _is_so_at_joints(self, index: VideoIndex) -> bool:
+        """Whether, where times begin anew, frames come out in the order of the index."""
+        stream = FrameStream(self._path, self._packets, self._number, careful=True)
+        try:
+            for joint in self._joints:
+                group = max(0, int(np.searchsorted(index.keys, joint, "left")) - 1)
+                stream.start(int(index.keys[group]))
+                ranks: list[int] = []
+                while not stream.ended and stream.position < joint + _JOINT_PACKETS:
+                    ranks += [int(index.rank[number]) for number, _ in stream.step()]
+                first = index.first_from(group)
+                ranks = [rank for rank in ranks if rank >= first]
+                if not ranks or ranks != list(range(ranks[0], ranks[0] + len(ranks))):
+                    return False
+        finally:
+            stream.close()
+        return True
 
     def _decode_all(self) -> Order:
         """The order in which frames come out, where the container does not say it."""
@@ -286,6 +319,23 @@ def _places(text: str, index: VideoIndex, frames: list[int]) -> str:
     seconds = list(dict.fromkeys(f"{index.times[frame]:.1f}" for frame in frames))
     more = f" and {len(seconds) - 3} more places" if len(seconds) > 3 else ""
     return f"{text} {', '.join(seconds[:3])} s{more}"
+
+
+def _clocks(pts: npt.NDArray[np.int64], dts: npt.NDArray[np.int64], key: npt.NDArray[np.bool_]) -> list[int]:
+    """Where times begin anew, the start among them: files are joined, and recorders set their clocks.
+
+    Packets are decoded in the order of their decoding times, and nothing that is stored before a key is shown after it.
+    """
+    back = (dts[1:] < dts[:-1]) & (dts[1:] != NO_TIME)
+    begins = [0, *(np.flatnonzero(back) + 1).tolist()] if len(pts) else []
+    found: list[int] = []
+    for begin, end in pairwise([*begins, len(pts)]):
+        while begin < end and len(found) <= _MOST_CLOCKS:
+            found.append(begin)
+            latest = np.maximum.accumulate(pts[begin:end])
+            late = np.flatnonzero(key[begin + 1 : end] & (pts[begin + 1 : end] < latest[:-1]))
+            begin = begin + 1 + int(late[0]) if len(late) else end
+    return found
 
 
 def _settle(order: Order, seen: list[int]) -> Order | None:

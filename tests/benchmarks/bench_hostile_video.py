@@ -8,6 +8,7 @@ Needs the ffmpeg program to make the files. Prints a Markdown table of those tha
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from engine.media.video import VideoReader
 from engine.media.video_picture import PictureMaker
 from engine.media.video_stream import FAULTS, open_container
 from tests.benchmarks.hostile_clips import RECIPES, make
+from tests.benchmarks.hostile_surgery import SURGERY, operate
 from tests.engine.media.video_clips import number_in
 
 Image = np.ndarray
@@ -122,12 +124,14 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         right = 0
         print("| file | what is wrong |\n|---|---|")
-        for name in RECIPES:
-            if arguments.only not in name:
+        for name in [*RECIPES, *SURGERY]:
+            if not re.search(arguments.only, name):
                 continue
             began = time.perf_counter()
             try:
-                path = folder / name if (folder / name).exists() else make(name, folder)
+                path = folder / name
+                if not path.exists():
+                    path = make(name, folder) if name in RECIPES else operate(name, folder)
                 found = faults(path)
             except Exception as error:
                 found = [f"{type(error).__name__}: {error}"]

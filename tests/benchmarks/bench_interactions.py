@@ -304,7 +304,8 @@ class Worker:
                 return
             wrong = person.wrong(pose)
             if not wrong.any():
-                if not few:
+                # Enter would take what the model still proposes; a pose that was dragged is a label without it.
+                if not few and self.session.proposal is None:
                     hand.key(Qt.Key.Key_Return)
                 return
             self._put_right(person, pose, wrong)

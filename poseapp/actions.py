@@ -50,10 +50,10 @@ MENUS = (FILE, EDIT, POSE, TRACK, VIEW, GO, MODELS, HELP)
 ACTIONS: tuple[Action, ...] = (
     Action("open_folder", "Open folder...", FILE, ("Ctrl+O",), "open-folder", "Label the pictures of a folder"),
     Action("open_images", "Open images...", FILE, ("Ctrl+Shift+O",), "open-image", "Label chosen pictures"),
+    Action("open_video", "Open video...", FILE, ("Ctrl+Alt+O",), "open-video", "Label the frames of a video"),
     Action("open_coco", "Open COCO file...", FILE, (), "import", "Correct the keypoints of a COCO annotation file"),
-    Action("open_deeplabcut", "Open DeepLabCut labels...", FILE, (), "import",
-           "Read the CollectedData csv of a DeepLabCut project"),
-    Action("open_sleap", "Open SLEAP labels...", FILE, (), "import", "Read a .slp file with its video"),
+    Action("open_labels", "Open SLEAP or DeepLabCut labels...", FILE, (), "labels",
+           "Read a .slp file, or the CollectedData table of a DeepLabCut project, with its video or pictures"),
     Action("open_project", "Open project...", FILE, (), "open-project", "Go on with a .pose file"),
     Action("find_video", "Find video...", FILE, (), "open-project",
            "Tell where the video of this frame lies now; it is compared with the one that was labelled", "frame"),

@@ -9,16 +9,13 @@ from typing import Any
 from PySide6.QtCore import QStandardPaths
 from PySide6.QtWidgets import QFileDialog
 
-from engine.contract.errors import PoseError
 from engine.media.images import IMAGE_SUFFIXES
 from engine.media.source import VIDEO_SUFFIXES
 from poseapp.commands.context import Context
 from poseapp.dialogs.export_coco import ExportCocoDialog, ExportWish
 from poseapp.i18n import tr
-from poseapp.jobs.check_videos import CheckVideosJob
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.project_files import ExportCocoJob
-from poseapp.project.fingerprints import fingerprints, keep_fingerprint
 from resources import resource_path
 
 SAMPLE_FILES = ("astronaut.jpg", "camera.png", "grace_hopper.jpg")
@@ -46,16 +43,22 @@ def open_images(context: Context) -> None:
         _open(context, [Path(path) for path in chosen])
 
 
+def open_video(context: Context) -> None:
+    kinds = " ".join(f"*{suffix} *{suffix.upper()}" for suffix in sorted(VIDEO_SUFFIXES))
+    _open_one(context, "Open a video", f"Videos ({kinds});;All files (*)")
+
+
 def open_coco(context: Context) -> None:
     _open_one(context, "Open a COCO annotation file", "COCO annotations (*.json);;All files (*)")
 
 
-def open_deeplabcut(context: Context) -> None:
-    _open_one(context, "Open DeepLabCut labels", "DeepLabCut labels (*.csv);;All files (*)")
-
-
-def open_sleap(context: Context) -> None:
-    _open_one(context, "Open SLEAP labels", "SLEAP labels (*.slp);;All files (*)")
+def open_labels(context: Context) -> None:
+    """Labels that another program has made."""
+    _open_one(
+        context,
+        "Open SLEAP or DeepLabCut labels",
+        "Labels (*.slp *.csv *.h5);;SLEAP labels (*.slp);;DeepLabCut labels (*.csv *.h5);;All files (*)",
+    )
 
 
 def open_project(context: Context) -> None:
@@ -74,48 +77,6 @@ def _open(context: Context, paths: list[Path]) -> None:
     folder = paths[0] if paths[0].is_dir() else paths[0].parent
     context.settings.last_folder = folder
     context.window.open_paths(paths)
-
-
-def find_video(context: Context) -> None:
-    """Ask where the video of this frame lies now."""
-    store, key = context.session.store, context.session.frame
-    media = None if store is None or key is None else next((m for m in store.media() if m.id == key.media), None)
-    if store is None or media is None or media.kind != "video":
-        context.window.tell("This frame is a picture of a folder, not of a video")
-        return
-    kinds = f"Videos ({' '.join(f'*{suffix} *{suffix.upper()}' for suffix in sorted(VIDEO_SUFFIXES))});;All files (*)"
-    title = f"Where is {Path(media.path).name} now?"
-    chosen, _ = QFileDialog.getOpenFileName(context.window.widget(), tr(title), str(Path(media.path).parent), tr(kinds))
-    if chosen:
-        link_video(context, media.id, Path(chosen))
-
-
-def link_video(context: Context, media: int, path: Path) -> int | None:
-    """Take a file for a video of the project if its frames are those that were labelled; the job's id."""
-    store = context.session.store
-    if store is None:
-        return None
-
-    def take(results: list[Any]) -> None:
-        for check in results:
-            if context.session.store is not store:
-                return
-            if not check.fits:
-                context.window.tell(f"Not taken: {check.text}", "error")
-                continue
-            try:
-                store.move_media(media, check.path)
-                keep_fingerprint(store, media, check.fingerprint)
-            except PoseError as error:
-                context.window.tell(str(error), "error")
-                continue
-            context.loader.clear()
-            context.session.structure_changed()
-            if context.session.frame is not None:
-                context.session.frame_changed.emit(context.session.frame)
-            context.window.tell(check.text or f"{check.path.name} is the video that was labelled", "good")
-
-    return context.runner.submit(CheckVideosJob([(media, path, fingerprints(store).get(media, ""))]), on_results=take)
 
 
 def open_sample(context: Context) -> None:

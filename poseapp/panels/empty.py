@@ -18,7 +18,9 @@ from resources import resource_path
 CHOICES = (
     ("open_sample", "Try the sample", "Three photographs to play with"),
     ("open_folder", "Open a folder", "Label the pictures in it"),
+    ("open_video", "Open a video", "Label its frames, follow who is who"),
     ("open_coco", "Open a COCO file", "Correct existing keypoints"),
+    ("open_labels", "SLEAP or DeepLabCut", "Bring your labels along"),
     ("open_project", "Open a project", "Go on where you stopped"),
 )
 WIDTH = 600
@@ -78,7 +80,7 @@ class EmptyPage(QFrame):
         title = QLabel(tr("What shall we label?"))
         title.setProperty("role", "title")
         title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        hint = QLabel(tr("Or drop pictures, a folder, a COCO file or a project anywhere in this window."))
+        hint = QLabel(tr("Or drop pictures, a folder, a video, a COCO file or a project anywhere in this window."))
         hint.setProperty("role", "hint")
         hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         grid = QGridLayout()

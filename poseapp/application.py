@@ -11,7 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import QSettings, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
-from poseapp import __version__, language, theme
+from poseapp import __version__, collector, language, theme
 from poseapp.main_window import MainWindow
 from poseapp.settings import APPLICATION, ORGANISATION, Settings
 
@@ -40,6 +40,7 @@ def run(paths: Sequence[Path], *, sample: bool = False) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     application = make_application()
     window = MainWindow()
+    collector.set_aside(collect=True)
     window.show()
     hint = language.font_hint(window.settings.language)
     if hint:

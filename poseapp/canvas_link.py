@@ -100,6 +100,9 @@ class CanvasLink(QObject):
         self._canvas.set_frame(key, (width, height))
         self._show_instances()
         self._canvas.set_image(pixels)
+        if self._session.proposal is None:
+            # Before the lists, which can wait a moment. (With a proposal: that goes first, then the event loop paints.)
+            self._canvas.viewport().repaint()
 
     def _on_previewed(self, key: FrameKey, pixels: Any) -> None:
         """A frame near the one on its way: to look at only, its poses are not there and nothing can be drawn on it."""

@@ -81,6 +81,8 @@ class MainWindow(QMainWindow):
         self.canvas.set_style(replace(self.settings.canvas_style(), dark=self.dark))
         self.context = Context(self, self.session, self.canvas, self.runner, ModelHost(), self.loader, self.settings)
         self.playback = Player(self.session, self.loader, self)
+        # First of all that listens to the session: the canvas shows a new frame before the lists do.
+        self.link = CanvasLink(self.context, self)
         self.opener = Opener(self.session, self.runner, self.settings, self)
         self.monitors: list[QWidget] = []
         self.runs: list[TrainingRun] = []
@@ -97,7 +99,6 @@ class MainWindow(QMainWindow):
         self.toasts = Toasts(self.middle, self.colours)
         self.palette_box = CommandPalette(self, self._palette_actions)
         self.keys_sheet = KeysSheet(self)
-        self.link = CanvasLink(self.context, self)
         self._apply_keys()
         self._connect()
         self._restore()
@@ -113,7 +114,7 @@ class MainWindow(QMainWindow):
         self.splitter = TimelineSplitter(self.canvas, self.timeline)
         self.banner = ReadOnlyBanner(self.session)
         self.work = stacked(self.banner, self.splitter)
-        self.middle = QStackedWidget()
+        self.middle: QStackedWidget = QStackedWidget()
         self.middle.addWidget(self.empty)
         self.middle.addWidget(self.work)
         self.setCentralWidget(self.middle)

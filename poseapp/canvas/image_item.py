@@ -27,9 +27,11 @@ class Picture:
     Args:
         rgb: (h, w, 3) uint8, not kept.
         style: brightness, contrast and gamma, worked in by a table.
+        instead_of: a picture that is not painted any more; its memory is taken where it fits, for fresh memory costs
+            as much as what is done with it.
     """
 
-    def __init__(self, rgb: Pixels, style: PictureStyle | None = None) -> None:
+    def __init__(self, rgb: Pixels, style: PictureStyle | None = None, instead_of: Picture | None = None) -> None:
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
             raise ValueError(f"the picture must be (h, w, 3) uint8, not {rgb.shape} {rgb.dtype}")
         self.height, self.width = rgb.shape[:2]
@@ -37,16 +39,21 @@ class Picture:
         if table is not None:
             rgb = cv2.LUT(rgb, table)
         # Qt's RGB32 is BGRA in memory: the only format the raster engine copies without converting.
-        self._levels: list[tuple[Pixels, QImage]] = [_level(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA))]
+        self._spare = [] if instead_of is None else instead_of._give_memory()
+        self._levels: list[tuple[Pixels, QImage]] = []
+        self._levels.append(_level(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA, dst=self._memory(0))))
 
-    def paint(self, painter: QPainter, view: ViewPort) -> None:
-        """Draw what lies in ``view.clip``, whatever transform the painter has; it is given back as it came."""
+    def paint(self, painter: QPainter, view: ViewPort, rough: bool = False) -> None:
+        """Draw what lies in ``view.clip``, whatever transform the painter has; it is given back as it came.
+
+        ``rough``: pixels are picked, not blended, which is five times as fast.
+        """
         painter.save()
         painter.setWorldTransform(QTransform())
         if view.scale * view.ratio >= NEAREST_FROM:
             self._paint_squares(painter, view)
         else:
-            self._paint_smooth(painter, view)
+            self._paint_smooth(painter, view, rough)
         painter.restore()
 
     def _paint_squares(self, painter: QPainter, view: ViewPort) -> None:
@@ -67,7 +74,7 @@ class Picture:
         image.setDevicePixelRatio(view.ratio)
         painter.drawImage(QPointF(x / view.ratio, y / view.ratio), image)
 
-    def _paint_smooth(self, painter: QPainter, view: ViewPort) -> None:
+    def _paint_smooth(self, painter: QPainter, view: ViewPort, rough: bool) -> None:
         image = self._at(view.scale * view.ratio)
         across, down = image.width() / self.width, image.height() / self.height
         x1, y1, x2, y2 = view.image_clip
@@ -84,7 +91,7 @@ class Picture:
             (bottom - top) / down * view.scale,
         )
         one_to_one = abs(view.scale * view.ratio - 1.0) < 1e-9
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not one_to_one)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not (one_to_one or rough))
         painter.drawImage(place, image, QRectF(left, top, right - left, bottom - top))
 
     def _at(self, scale: float) -> QImage:
@@ -94,9 +101,23 @@ class Picture:
             level += 1
         while len(self._levels) <= level:
             width, height = self._size(len(self._levels))
-            smaller = cv2.resize(self._levels[-1][0], (width, height), interpolation=cv2.INTER_AREA)
+            larger, memory = self._levels[-1][0], self._memory(len(self._levels))
+            smaller = cv2.resize(larger, (width, height), dst=memory, interpolation=cv2.INTER_AREA)
             self._levels.append(_level(smaller))
         return self._levels[level][1]
+
+    def _memory(self, level: int) -> Pixels | None:
+        """Memory of the right size that the picture before has left, or None."""
+        width, height = self._size(level)
+        if level >= len(self._spare) or self._spare[level].shape != (height, width, 4):
+            return None
+        return self._spare[level]
+
+    def _give_memory(self) -> list[Pixels]:
+        """The memory of all levels; this picture cannot be painted any more."""
+        found = [pixels for pixels, _ in self._levels] or self._spare
+        self._levels, self._spare = [], []
+        return found
 
     def _size(self, level: int) -> tuple[int, int]:
         return max(self.width >> level, 1), max(self.height >> level, 1)

@@ -66,8 +66,17 @@ class PosePainter:
         self.style = style
         self.palette = palette
         self._recent: deque[tuple[PoseBatch, float, Strokes]] = deque(maxlen=4)
+        self._layer: QImage | None = None
 
-    def paint_dimmed(self, painter: QPainter, batch: PoseBatch, view: ViewPort, drawn: Flags, opacity: float) -> None:
+    def paint_dimmed(
+        self,
+        painter: QPainter,
+        batch: PoseBatch,
+        view: ViewPort,
+        drawn: Flags,
+        opacity: float,
+        rough: bool = False,
+    ) -> None:
         """As ``paint``, the whole at an opacity.
 
         The poses are painted opaque into a layer of their own: they do not shine through one another, and the raster
@@ -76,16 +85,12 @@ class PosePainter:
         if not len(batch) or not drawn.any():
             return
         left, top, right, bottom = (round(edge) for edge in view.clip)
-        layer = QImage(
-            math.ceil((right - left) * view.ratio),
-            math.ceil((bottom - top) * view.ratio),
-            QImage.Format.Format_ARGB32_Premultiplied,
+        layer = self._empty_layer(
+            math.ceil((right - left) * view.ratio), math.ceil((bottom - top) * view.ratio), view.ratio
         )
-        layer.setDevicePixelRatio(view.ratio)
-        layer.fill(Qt.GlobalColor.transparent)
         brush = QPainter(layer)
         inner = (0.0, 0.0, float(right - left), float(bottom - top))
-        self.paint(brush, batch, replace(view, dx=view.dx - left, dy=view.dy - top, clip=inner), drawn)
+        self.paint(brush, batch, replace(view, dx=view.dx - left, dy=view.dy - top, clip=inner), drawn, rough)
         brush.end()
         painter.save()
         painter.setWorldTransform(QTransform())
@@ -93,13 +98,25 @@ class PosePainter:
         painter.drawImage(QPointF(left, top), layer)
         painter.restore()
 
-    def paint(self, painter: QPainter, batch: PoseBatch, view: ViewPort, drawn: Flags) -> None:
-        """Draw the instances where ``drawn`` (N,), whatever transform the painter has; it is given back as it came."""
+    def _empty_layer(self, width: int, height: int, ratio: float) -> QImage:
+        """A transparent picture in device pixels; that of the last time where it fits, for fresh memory is slow."""
+        layer = self._layer
+        if layer is None or (layer.width(), layer.height()) != (width, height):
+            layer = self._layer = QImage(width, height, QImage.Format.Format_ARGB32_Premultiplied)
+        layer.setDevicePixelRatio(ratio)
+        layer.fill(Qt.GlobalColor.transparent)
+        return layer
+
+    def paint(self, painter: QPainter, batch: PoseBatch, view: ViewPort, drawn: Flags, rough: bool = False) -> None:
+        """Draw the instances where ``drawn`` (N,), whatever transform the painter has; it is given back as it came.
+
+        ``rough``: lines with steps in them, which is ten times as fast.
+        """
         if not len(batch) or not drawn.any():
             return
         painter.save()
         painter.setWorldTransform(QTransform())
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, not rough)
         strokes = self._strokes_of(batch, view.scale)
         origin = np.array((view.dx, view.dy))
         left, top, right, bottom = view.clip

@@ -15,6 +15,7 @@ from PySide6.QtGui import QBrush, QFocusEvent, QImage, QKeyEvent, QMouseEvent, Q
 from PySide6.QtWidgets import QWidget
 
 from engine.contract.schema import Schema
+from poseapp.canvas.haste import Haste
 from poseapp.canvas.host import ViewHost
 from poseapp.canvas.image_item import Picture, rgb_of
 from poseapp.canvas.navigation import WHEEL_FACTOR, NavigationView
@@ -71,6 +72,7 @@ class CanvasView(NavigationView):
         self._marks = Marks()
         self._rgb: Pixels | None = None
         self._picture: Picture | None = None
+        self._haste = Haste(self.repaint_ground, self)
         self._host = ViewHost(self, self._state, self._marks)
         self._tools: dict[str, Tool] = {name: make(self._host) for name, make in TOOLS.items()}
         self._tool_name = "edit"
@@ -101,6 +103,7 @@ class CanvasView(NavigationView):
     def set_frame(self, key: FrameKey | None, size: tuple[int, int] | None) -> None:
         """The frame that edits are about, and its width and height. The view stays put if the size is the same."""
         if key != self._host.frame:
+            self._haste.step()
             self.cancel()
             if self._host.placement is not None and self._host.placement.pose is not None:
                 self.set_placement(self._host.placement.schema)  # that pose stays behind
@@ -206,16 +209,27 @@ class CanvasView(NavigationView):
 
     def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         painter.fillRect(rect, self.backgroundBrush())
+        width, height = self.viewport().width(), self.viewport().height()
+        for view in viewports(painter, width, height):
+            left, top, right, bottom = view.clip
+            if (right - left) * (bottom - top) < 0.5 * width * height:  # a strip that came into sight
+                self._paint_still(painter, view, rough=False)
+                continue
+            rough = self._haste.rough
+            with self._haste.painting(rough):
+                self._paint_still(painter, view, rough)
+
+    def _paint_still(self, painter: QPainter, view: ViewPort, rough: bool) -> None:
         still, ghosts = self._state.still_rows(), self._state.ghosts
-        for view in viewports(painter, self.viewport().width(), self.viewport().height()):
-            if self._picture is not None:
-                self._picture.paint(painter, view)
-            if len(ghosts):
-                self._poses.paint_dimmed(painter, ghosts, view, np.ones(len(ghosts), dtype=np.bool_), _GHOST_OPACITY)
-            if self._state.selected:
-                self._poses.paint_dimmed(painter, self._state.batch, view, still, self._state.style.dim)
-            else:
-                self._poses.paint(painter, self._state.batch, view, still)
+        if self._picture is not None:
+            self._picture.paint(painter, view, rough)
+        if len(ghosts):
+            every = np.ones(len(ghosts), dtype=np.bool_)
+            self._poses.paint_dimmed(painter, ghosts, view, every, _GHOST_OPACITY, rough)
+        if self._state.selected:
+            self._poses.paint_dimmed(painter, self._state.batch, view, still, self._state.style.dim, rough)
+        else:
+            self._poses.paint(painter, self._state.batch, view, still, rough)
 
     def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         if self.image_size is not None:
@@ -245,7 +259,7 @@ class CanvasView(NavigationView):
         self._item.set_bounds(self.scene().sceneRect())
 
     def _make_picture(self) -> None:
-        self._picture = None if self._rgb is None else Picture(self._rgb, self._state.style.picture)
+        self._picture = None if self._rgb is None else Picture(self._rgb, self._state.style.picture, self._picture)
 
     # Qt events
 
@@ -289,6 +303,7 @@ class CanvasView(NavigationView):
             modifiers = modifiers_of(event.modifiers())
             self._active.handle(PointerEvent(EventKind.WHEEL, x, y, Button.NONE, modifiers, self.scale_factor, steps))
         elif steps:
+            self._haste.step()
             self.zoom_at(self.scale_factor * WHEEL_FACTOR**steps, event.position())
             self._tell_cursor(event.position())
         event.accept()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from engine.contract.errors import Cancelled, ModelError, PoseError
 from engine.contract.predictions import Prediction
 from engine.media.frame_reader import FrameReader
 from engine.media.source import is_video
+from poseapp import collector
 from poseapp.jobs.frame_cache import FrameCache, Pixels
 from poseapp.jobs.job import Lane, Progress
 from poseapp.project.model import FrameKey
@@ -104,8 +106,11 @@ class ModelHost:
             # Read when torch is loaded: its threads sleep while they wait for each other. Spinning, they bring a
             # processor that is shared with a training run to a halt (measured: 0.2 against 7 images a second).
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+            first = "torch" not in sys.modules
             from engine.pipeline import PoseModel
 
+            if first:
+                collector.set_aside()
             while len(self._loaded) >= KEPT_MODELS:  # first free, then load: both may not fit
                 self._loaded.popitem(last=False)
             model = PoseModel.load(choice.model, choice.detector, choice.device)

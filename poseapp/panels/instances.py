@@ -15,7 +15,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QIcon, QMouseEvent
+from PySide6.QtGui import QColor, QIcon, QMouseEvent, QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QMenu, QStackedLayout, QTreeView, QVBoxLayout, QWidget
 
 from poseapp.i18n import tr
@@ -239,6 +239,7 @@ class InstancesPanel(QWidget):
         self.setObjectName("instancesPanel")
         self._session = session
         self._following = False
+        self._stale = False
         self.model = InstanceModel(session, colours, self)
         self.tree = PoseTree()
         self.tree.setModel(self.model)
@@ -278,7 +279,10 @@ class InstancesPanel(QWidget):
         self.tree.viewport().update()
 
     def refresh(self, *_: object) -> None:
-        """Read the frame; poses that stay keep their rows open."""
+        """Read the frame; poses that stay keep their rows open. Behind another tab it waits until it is looked at."""
+        self._stale = self.window().isVisible() and not self.isVisible()
+        if self._stale:
+            return
         opened = {n.instance.id for n in self.model.roots if self.tree.isExpanded(self.model.find(n.instance.id))}
         self._following = True
         self.model.read()
@@ -289,12 +293,21 @@ class InstancesPanel(QWidget):
                 self.tree.setExpanded(self.model.find(root.instance.id), True)
         self._follow()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._stale:
+            self.refresh()
+
     def _on_change(self, change: Any) -> None:
+        if self._stale:
+            return
         if change.structure or (self._session.frame in change.frames and not self.model.update()):
             self.refresh()
 
     def _follow(self) -> None:
         """Take over the session's selection."""
+        if self._stale:
+            return
         wanted = QItemSelection()
         rows = [self.model.find(i) for i in self._session.selected_instances]
         rows += [self.model.find(i, k) for i, k in self._session.selected_points]

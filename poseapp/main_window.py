@@ -50,6 +50,7 @@ from poseapp.playback import Player
 from poseapp.project.model import Change, FrameKey
 from poseapp.session import Session
 from poseapp.settings import Settings
+from poseapp.video_files import VideoFiles
 from poseapp.widgets.command_palette import CommandPalette
 from poseapp.widgets.icons import program_icon
 from poseapp.widgets.keys_sheet import KeysSheet
@@ -84,6 +85,7 @@ class MainWindow(QMainWindow):
         # First of all that listens to the session: the canvas shows a new frame before the lists do.
         self.link = CanvasLink(self.context, self)
         self.opener = Opener(self.session, self.runner, self.settings, self)
+        self.video_files = VideoFiles(self.context, self.opener, self)
         self.monitors: list[QWidget] = []
         self.runs: list[TrainingRun] = []
         self.actions_now = WindowActions(self, self.colours, self.run, self._is_on)

@@ -24,10 +24,12 @@ class Opener(QObject):
 
     Signals:
         told(text, kind): what went wrong, or what is worth knowing of what was opened.
+        checked(VideoCheck): a video of the project that has just been opened was compared with what was labelled.
         replacing(): another project is about to be shown; pictures of the one before can be forgotten.
     """
 
     told = Signal(str, str)
+    checked = Signal(object)
     replacing = Signal()
 
     def __init__(self, session: Session, runner: JobRunner, settings: Settings, parent: QObject | None = None) -> None:
@@ -72,13 +74,16 @@ class Opener(QObject):
         """Tell when a video is no longer the file that was labelled."""
         places = {media.id: Path(media.path) for media in store.media() if media.kind == "video"}
         items = [(media, places[media], text) for media, text in fingerprints(store).items() if media in places]
-        if items:
-            self._runner.submit(CheckVideosJob(items), on_results=self._checked)
 
-    def _checked(self, results: list[VideoCheck]) -> None:
-        for result in results:
-            if result.text:
-                self.told.emit(result.text, "warning")
+        def take(results: list[VideoCheck]) -> None:
+            for result in results:
+                if result.text:
+                    self.told.emit(result.text, "warning")
+                if self._session.store is store:
+                    self.checked.emit(result)
+
+        if items:
+            self._runner.submit(CheckVideosJob(items), on_results=take)
 
     def retry_writing(self) -> None:
         """Open for writing what is shown read-only, once the other window has let go of it."""

@@ -29,6 +29,7 @@ class Session(QObject):
         changed(Change): an edit, an undo, an import touched these frames and instances.
         frame_changed(FrameKey | None): another frame is shown.
         selection_changed(): other instances or points are selected.
+        media_changed(): a video is another file now; just before ``changed`` and ``frame_changed``.
         withheld_changed(): other instances are hidden or locked.
         proposal_changed(): something else, or nothing, waits to be taken.
         message(text, kind): something to tell; kind is "info", "good", "warning" or "error".
@@ -38,6 +39,7 @@ class Session(QObject):
     changed = Signal(object)
     frame_changed = Signal(object)
     selection_changed = Signal()
+    media_changed = Signal()
     withheld_changed = Signal()
     proposal_changed = Signal()
     message = Signal(str, str)
@@ -330,9 +332,24 @@ class Session(QObject):
             self._read_instances()
         self.changed.emit(Change(structure=True))
 
+    def tell_change(self, change: Change) -> None:
+        """Tell the views of what was done to the store directly."""
+        self._tell(change)
+
+    def _follow_media(self) -> None:
+        """A video is another file: other frames may be there, and pictures must be read again."""
+        self._read_structure()
+        self.in_out.clear()
+        if self._frame is not None and self._frame not in self._keys:
+            before = [key for key in self._keys if key <= self._frame]
+            self._frame = before[-1] if before else self._keys[0] if self._keys else None
+        self.media_changed.emit()
+
     def _tell(self, change: Change, *, show: bool = False) -> None:
         """Tell the views. With ``show``, a change of one other frame takes us there: undo must be seen."""
-        if show and change.frames and self._frame not in change.frames:
+        if change.media:
+            self._follow_media()
+        elif show and change.frames and self._frame not in change.frames:
             self.go_to(min(change.frames))
         self._read_instances()
         here = {i.id: i.num_keypoints for i in self._instances}
@@ -341,6 +358,8 @@ class Session(QObject):
         lost = (selected, points) != (self._selected, self._points)
         self._selected, self._points = selected, points
         self.changed.emit(change)
+        if change.media:
+            self.frame_changed.emit(self._frame)
         if lost:
             self.selection_changed.emit()
 

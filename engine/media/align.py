@@ -142,7 +142,11 @@ def _find_line(
     costs = shelf.costs(chosen)
     step = min(_step(new), *(line.speed * _step(old) for line in lines))
     fitted = [fit_line(line, at, shelf.times, costs, _limits(costs), _step(new), step) for line in lines]
-    return max(fitted, key=lambda pair: pair[1])[0]
+    line = max(fitted, key=lambda pair: pair[1])[0]
+    # What was cut off is whole frames.
+    frame = _step(old) * line.speed
+    whole = round(line.offset / frame) * frame if frame > 0 else line.offset
+    return Line(line.speed, whole) if abs(whole - line.offset) < 0.35 * min(frame, _step(new)) else line
 
 
 def _follow(shelf: _Shelf, old: OldVideo, new: Floats, line: Line, total: int) -> Steps:

@@ -6,7 +6,20 @@ from collections.abc import Callable
 from functools import partial
 
 from poseapp.actions import ACTIONS
-from poseapp.commands import exports, files, kinds, labels, models, navigate, playback, poses, project, tracks, views
+from poseapp.commands import (
+    exports,
+    files,
+    kinds,
+    labels,
+    models,
+    navigate,
+    playback,
+    poses,
+    project,
+    relink,
+    tracks,
+    views,
+)
 from poseapp.commands.context import Context
 
 Command = Callable[[Context], None]
@@ -15,7 +28,7 @@ Command = Callable[[Context], None]
 def _find(name: str) -> Command:
     if name.startswith("select_") and name[-1].isdigit():
         return partial(navigate.select_number, number=int(name[-1]))
-    for module in (exports, files, kinds, labels, models, navigate, playback, poses, project, tracks, views):
+    for module in (exports, files, kinds, labels, models, navigate, playback, poses, project, relink, tracks, views):
         command = vars(module).get(name)
         if callable(command) and getattr(command, "__module__", "") == module.__name__:
             found: Command = command

@@ -22,6 +22,7 @@ class VideoCheck:
         fits: frame i of the file is frame i of the labels.
         text: what a person should know; "" when it is the very file.
         fingerprint: of the file, as text; "" when it could not be read.
+        kept: fingerprint that was kept with the labels; "" when none was.
     """
 
     media: int
@@ -29,6 +30,12 @@ class VideoCheck:
     fits: bool
     text: str = ""
     fingerprint: str = ""
+    kept: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """Another file is there, and can be read: its frames may be other ones than those that were labelled."""
+        return not self.fits and bool(self.fingerprint) and bool(self.kept)
 
 
 class CheckVideosJob:
@@ -59,7 +66,7 @@ def check_video(media: int, path: Path, kept: str) -> VideoCheck:
     try:
         before = Fingerprint.from_text(kept) if kept else None
         if before is not None and content_key(path) == before.key:
-            return VideoCheck(media, path, True, fingerprint=kept)
+            return VideoCheck(media, path, True, fingerprint=kept, kept=kept)
         with open_media(path, cache=index_folder()) as source:
             now = fingerprint(source)
     except (PoseError, ValueError) as error:
@@ -69,12 +76,14 @@ def check_video(media: int, path: Path, kept: str) -> VideoCheck:
         return VideoCheck(media, path, True, f"{path.name} is taken; what was labelled is not known", text)
     likeness = compare(before, now)
     if likeness is Likeness.DIFFERENT:
-        why = f"{path.name} is not the video that was labelled: it shows something else"
-        return VideoCheck(media, path, False, why, text)
+        seconds = f"{before.milliseconds / 1000:.2f}", f"{now.milliseconds / 1000:.2f}"
+        why = f"{path.name} is not the video that was labelled: "
+        why += "it shows something else" if seconds[0] == seconds[1] else f"it lasts {seconds[1]} s, not {seconds[0]} s"
+        return VideoCheck(media, path, False, why, text, kept)
     if now.frame_count != before.frame_count or now.size != before.size:
         sizes = f"{before.frame_count} frames of {_size(before)}, now {now.frame_count} of {_size(now)}"
         why = f"{path.name} was coded anew since it was labelled ({sizes}): labels may sit on other frames or places"
-        return VideoCheck(media, path, False, why, text)
+        return VideoCheck(media, path, False, why, text, kept)
     why = f"{path.name} was coded anew since it was labelled; its frames agree in number and size"
     return VideoCheck(media, path, True, why, text)
 

@@ -12,7 +12,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.media.fingerprint import Fingerprint
-from poseapp.commands.files import find_video, link_video
+from poseapp.commands.relink import find_video, link_video
+from poseapp.dialogs.relink import RelinkDialog
 from poseapp.main_window import MainWindow
 from poseapp.project.exporters.coco import export_coco
 from poseapp.project.fingerprints import fingerprints, keep_fingerprint
@@ -74,7 +75,12 @@ def test_a_video_that_is_gone_is_told_and_found_again(
     (media,) = store.media()
     wrong = make(Clip("wrong.mp4", "libx264", X264, frames=90, turn=90), other)
     link_video(window.context, media.id, wrong)
-    qtbot.waitUntil(lambda: any("Not taken" in text for text in window.toasts.messages()), timeout=8000)
+    qtbot.waitUntil(lambda: window.findChild(RelinkDialog) is not None, timeout=8000)
+    dialog = window.findChild(RelinkDialog)
+    assert dialog is not None
+    assert "is not the video that was labelled" in dialog.why.text()
+    dialog.leave_button.click()
+    qtbot.waitUntil(lambda: not window.runner.active(), timeout=8000)
     assert Path(store.media()[0].path) == tmp_path / "film.mp4"
     shown: dict[int, int] = {}
     window.loader.loaded.connect(lambda key, pixels: shown.update({key.index: number_in(pixels)}))

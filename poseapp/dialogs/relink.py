@@ -1,0 +1,280 @@
+"""Another file for a video: what is different, where its frames are, and what becomes of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QIcon, QImage, QPixmap
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QProgressBar,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from poseapp.dialogs.parts import button, label, set_role
+from poseapp.i18n import tr
+from poseapp.jobs.relink import FileFacts, Proposal
+from poseapp.project.remap import Mapping, RemapPlan
+
+PICTURE = QSize(96, 54)
+PICTURES, TIME, AS_IT_IS = "pictures", "time", "as_it_is"
+_WAYS = {
+    PICTURES: "Re-map labels by the pictures",
+    TIME: "Re-map labels by presentation time",
+    AS_IT_IS: "Use it as it is: every label keeps its frame number",
+}
+
+
+class RelinkDialog(QDialog):
+    """Asks what to do about a file that is not the one which was labelled. Nothing is changed by the dialog itself.
+
+    Args:
+        old, new: what is known of both files.
+        plan: what a mapping would do to the labels; see :func:`poseapp.project.remap.plan_remap`.
+
+    Signals:
+        remap_requested(Proposal, ndarray): re-map the labels by this mapping.
+        use_requested(): take the file as it is.
+        other_requested(): choose another file.
+        left(): closed without any of these; what was being compared is not wanted any more.
+    """
+
+    remap_requested = Signal(object, object)
+    use_requested = Signal()
+    other_requested = Signal()
+    left = Signal()
+
+    def __init__(
+        self,
+        old: FileFacts | None,
+        new: FileFacts,
+        why: str,
+        plan: Callable[[Mapping], RemapPlan],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("relinkDialog")
+        self.setWindowTitle(tr("Another video file"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(640, 700)
+        self._old, self._new, self._plan = old, new, plan
+        self._proposal: Proposal | None = None
+        self._plans: dict[str, RemapPlan] = {}
+        self.why = label(why, "hint", wrap=True)
+        self.found = label("Looking for the labelled frames in this file", "hint", wrap=True)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName(tr("Progress"))
+        self.bar.setRange(0, 0)
+        self.choice = QComboBox()
+        self.choice.setAccessibleName(tr("What to do with this file"))
+        self.outcome = label("", "hint", wrap=True)
+        self.table = self._make_table()
+        self.other_button = button("Choose another file...")
+        self.leave_button = button("Leave as it is")
+        self.do_button = button("Re-map labels", primary=True)
+        self._lay_out()
+        self._offer((AS_IT_IS,))
+        self.choice.currentIndexChanged.connect(self._show_way)
+        self.other_button.clicked.connect(self._choose_other)
+        self.leave_button.clicked.connect(self.reject)
+        self.do_button.clicked.connect(self._do)
+        self.rejected.connect(self.left)
+        self._show_way()
+
+    def _make_table(self) -> QTableWidget:
+        table = QTableWidget(0, 4)
+        table.setAccessibleName(tr("Labelled frames and where they go"))
+        table.setHorizontalHeaderLabels([tr(head) for head in ("Frame", "Labelled", "New frame", "This file")])
+        table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        table.setShowGrid(False)
+        table.setIconSize(PICTURE)
+        table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(PICTURE.height() + 6)
+        header = table.horizontalHeader()
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for column in range(4):
+            header.setSectionResizeMode(column, header.ResizeMode.Stretch)
+        table.hide()
+        return table
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addWidget(label("This is not the file that was labelled", "heading"))
+        column.addWidget(self.why)
+        column.addLayout(self._facts())
+        column.addWidget(self.found)
+        column.addWidget(self.bar)
+        column.addWidget(self.choice)
+        column.addWidget(self.outcome)
+        column.addWidget(self.table, 1)
+        column.addStretch(0)
+        bottom = QHBoxLayout()
+        bottom.setSpacing(8)
+        bottom.addWidget(self.other_button)
+        bottom.addStretch(1)
+        bottom.addWidget(self.leave_button)
+        bottom.addWidget(self.do_button)
+        column.addLayout(bottom)
+
+    def _facts(self) -> QGridLayout:
+        """Both files side by side; what differs stands out."""
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(24)
+        grid.setVerticalSpacing(4)
+        grid.setColumnStretch(3, 1)
+        grid.addWidget(label("Labelled", "hint"), 0, 1)
+        grid.addWidget(label("This file", "hint"), 0, 2)
+        for row, (name, say) in enumerate(_FACTS, 1):
+            before, now = ("-" if self._old is None else say(self._old)), say(self._new)
+            grid.addWidget(label(name), row, 0)
+            for place, text in ((1, before), (2, now)):
+                made = label("", "value" if before == now else "warning")
+                made.setText(text)
+                grid.addWidget(made, row, place)
+        return grid
+
+    def show_progress(self, done: int, total: int) -> None:
+        if self._proposal is None and total:
+            self.bar.setRange(0, total)
+            self.bar.setValue(done)
+
+    def show_failure(self, text: str) -> None:
+        """The file could not be compared; it can still be taken as it is."""
+        self.bar.hide()
+        set_role(self.found, "error")
+        self.found.setText(tr(text))
+
+    def show_proposal(self, proposal: Proposal) -> None:
+        """What was found; the way that fits best is chosen."""
+        self._proposal = proposal
+        self.bar.hide()
+        self._plans = {way: self._plan(mapping) for way, mapping in proposal.mappings.items()}
+        if PICTURES in self._plans:
+            said = f"{proposal.found} of {proposal.sampled} sampled frames are in this file. {_say_line(proposal)}"
+        else:
+            set_role(self.found, "warning")
+            said = f"None of the {proposal.sampled} sampled frames is in this file: it shows something else."
+        self.found.setText(tr(said))
+        ways = (*self._plans, AS_IT_IS)
+        self._offer(ways if PICTURES in self._plans else tuple(reversed(ways)))
+        self._show_way()
+
+    @property
+    def way(self) -> str:
+        return str(self.choice.currentData())
+
+    def set_way(self, way: str) -> None:
+        """Choose one of those that are offered."""
+        self.choice.setCurrentIndex(self.choice.findData(way))
+
+    def _offer(self, ways: tuple[str, ...]) -> None:
+        """What can be done, the likeliest first."""
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            for way in ways:
+                self.choice.addItem(tr(_WAYS[way]), way)
+
+    def _show_way(self) -> None:
+        plan = self._plans.get(self.way)
+        self.do_button.setText(tr("Use this file" if self.way == AS_IT_IS else "Re-map labels"))
+        if plan is None:
+            self.outcome.setText(tr(self._say_as_it_is()))
+        else:
+            self.outcome.setText(tr(_say_plan(plan)))
+        self._fill()
+
+    def _say_as_it_is(self) -> str:
+        if self._old is not None and self._new.frame_count < self._old.frame_count:
+            return f"Labels from frame {self._new.frame_count:,} on have no picture then. Undo takes it back."
+        return "Labels may then sit on other frames than those they were made on. Undo takes it back."
+
+    def _fill(self) -> None:
+        proposal, way = self._proposal, self.way
+        self.table.setVisible(proposal is not None and bool(proposal.previews))
+        if proposal is None:
+            return
+        self.table.setRowCount(len(proposal.previews))
+        for row, preview in enumerate(proposal.previews):
+            place = preview.index if way == AS_IT_IS else preview.places.get(way, -1)
+            there = place >= 0 and place < proposal.new.frame_count
+            cells = (
+                _cell(str(preview.index)),
+                _cell("", preview.picture),
+                _cell(str(place) if there else tr("not in this file")),
+                _cell("", proposal.shown.get(place)),
+            )
+            for column, cell in enumerate(cells):
+                self.table.setItem(row, column, cell)
+
+    def _do(self) -> None:
+        proposal, plan = self._proposal, self._plans.get(self.way)
+        self.accept()
+        if proposal is None or plan is None:
+            self.use_requested.emit()
+        else:
+            self.remap_requested.emit(proposal, plan.mapping)
+
+    def _choose_other(self) -> None:
+        self.reject()
+        self.other_requested.emit()
+
+
+def _say_seconds(facts: FileFacts) -> str:
+    minutes, seconds = divmod(facts.seconds, 60)
+    return f"{int(minutes)}:{seconds:05.2f}" if facts.seconds else "-"
+
+
+_FACTS: tuple[tuple[str, Callable[[FileFacts], str]], ...] = (
+    ("File", lambda facts: facts.name),
+    ("Frames", lambda facts: f"{facts.frame_count:,}"),
+    ("Duration", _say_seconds),
+    ("Frames a second", lambda facts: f"{facts.rate:.4g}" if facts.rate else "-"),
+    ("Size", lambda facts: f"{facts.size[0]} x {facts.size[1]}"),
+)
+
+
+def _say_line(proposal: Proposal) -> str:
+    """How the film runs in the file, beside the old one."""
+    said: list[str] = []
+    if proposal.offset < 0:
+        said.append(f"{-proposal.offset:.2f} s are cut off at the start")
+    elif proposal.offset > 0:
+        said.append(f"it starts {proposal.offset:.2f} s later")
+    if proposal.speed != 1:
+        said.append(f"it runs {1 / proposal.speed:.4g} times as fast")
+    return f"Beside the labelled one, {' and '.join(said)}." if said else "It runs as the labelled one does."
+
+
+def _say_plan(plan: RemapPlan) -> str:
+    stay, move = len(plan.kept), len(plan.moved)
+    said = f"{stay + move:,} frames with labels: {move:,} get another number, {stay:,} keep theirs."
+    gone = len(plan.lost) + len(plan.collided)
+    if gone:
+        said += f" {gone:,} frames are not in this file; their {plan.poses_gone:,} poses go, and Undo brings them back."
+    return said + " One step."
+
+
+def _cell(text: str, picture: npt.NDArray[np.uint8] | None = None) -> QTableWidgetItem:
+    cell = QTableWidgetItem(text)
+    if picture is not None:
+        height, width = picture.shape[:2]
+        image = QImage(np.ascontiguousarray(picture).data, width, height, 3 * width, QImage.Format.Format_RGB888)
+        kept = Qt.AspectRatioMode.KeepAspectRatio
+        cell.setIcon(
+            QIcon(QPixmap.fromImage(image.copy()).scaled(PICTURE * 2, kept, Qt.TransformationMode.SmoothTransformation))
+        )
+    return cell

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 # Decoders of these keep a palette that the file gives once, or again when it changes.
 _WITH_PALETTE = frozenset({"smc", "qtrle", "cinepak", "msvideo1", "msrle", "rawvideo", "8bps", "rpza", "qpeg", "cscd"})
@@ -46,14 +47,50 @@ def entry_check(codec: str, extradata: bytes | None, pix_fmt: str | None) -> Che
     if codec in _WITH_PALETTE and pix_fmt == "pal8":
         return _never
     if codec == "h264":
-        length = (extra[4] & 3) + 1 if len(extra) > 6 and extra[0] == 1 else 0
+        length = _h264_length(extra)
         return lambda data: _h264(data, length)
     if codec == "hevc":
-        length = (extra[21] & 3) + 1 if len(extra) > 22 and extra[:3] not in (b"\0\0\0", _START) else 0
+        length = _hevc_length(extra)
         return lambda data: _hevc(data, length)
     return {"mpeg4": _mpeg4, "mpeg2video": _mpeg2, "mpeg1video": _mpeg2, "vp8": _vp8, "vp9": _vp9}.get(
         codec.removeprefix("lib").replace("vpx-vp9", "vp9").replace("vpx", "vp8")
     )
+
+
+class Use(Enum):
+    """What other pictures want of a packet."""
+
+    EMPTY = 0  # it holds no picture
+    ALONE = 1  # none refers to it
+    REFERRED = 2
+
+
+def use_of(codec: str, extradata: bytes | None, data: bytes) -> Use:
+    """As far as its first bytes tell; REFERRED for codecs that are not looked into."""
+    extra = extradata or b""
+    if codec == "h264":
+        for unit in _units(data, _h264_length(extra)):
+            if unit and 1 <= unit[0] & 31 <= 5:
+                return Use.REFERRED if unit[0] & 0x60 else Use.ALONE
+        return Use.EMPTY
+    if codec == "hevc":
+        units = _units(data, _hevc_length(extra))
+        return Use.REFERRED if any(unit and unit[0] >> 1 & 63 < 32 for unit in units) else Use.EMPTY
+    if codec in ("mpeg1video", "mpeg2video"):
+        at = data.find(b"\0\0\1\0")
+        return Use.ALONE if 0 <= at < len(data) - 5 and data[at + 5] >> 3 & 7 == 3 else Use.REFERRED
+    if codec == "mpeg4":
+        at = data.find(b"\0\0\1\xb6")
+        return Use.ALONE if 0 <= at < len(data) - 4 and data[at + 4] >> 6 == 2 else Use.REFERRED
+    return Use.REFERRED
+
+
+def _h264_length(extra: bytes) -> int:
+    return (extra[4] & 3) + 1 if len(extra) > 6 and extra[0] == 1 else 0
+
+
+def _hevc_length(extra: bytes) -> int:
+    return (extra[21] & 3) + 1 if len(extra) > 22 and extra[:3] not in (b"\0\0\0", _START) else 0
 
 
 def _never(_: bytes) -> None:

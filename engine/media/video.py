@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from engine.contract.errors import Cancelled, MediaError
 from engine.media.source import check_index
+from engine.media.video_damage import Damage
 from engine.media.video_index import VideoIndex
 from engine.media.video_picture import PictureMaker
 from engine.media.video_scan import read_index
@@ -66,6 +67,7 @@ class VideoReader:
         self._kept = _Kept(cache_bytes)
         self._latest, self._floor = -1, 0
         self._lost: set[int] = set()
+        self._damage, self._suspect = Damage(self.index), False
         self._last_read = -2
         self._stop: Callable[[], bool] | None = None
         self._lock = threading.Lock()
@@ -97,7 +99,7 @@ class VideoReader:
             self._ahead.pause()
         with self._lock:
             self._stop = stop
-            frame = self._kept.get(index) or self._decode(index)
+            frame = self._frame(index)
         if self._ahead is not None:
             self._ahead.go_on(index + 1 if index == self._last_read + 1 else None)
         self._last_read = index
@@ -159,12 +161,12 @@ class VideoReader:
     def _near(self, index: int) -> tuple[int, av.VideoFrame]:
         found = self._kept.get(index)
         if found is not None:
-            return index, found
+            return index, self._frame(index)
         group = int(self.index.start[index])
         key = int(self.index.keys[group])
         rank = int(self.index.rank[key])
         if rank < 0 or self.index.gradual[group]:
-            return index, self._decode(index)
+            return index, self._frame(index)
         found = self._kept.get(rank)
         if found is None:
             self._stream.start(key)
@@ -172,28 +174,51 @@ class VideoReader:
             self._latest = -1
             found = next((frame for number, frame in came if number == key), None)
             if found is None:
-                return index, self._decode(index)
+                return index, self._frame(index)
             self._kept.put(rank, found)
         return rank, found
 
-    def _decode(self, index: int) -> av.VideoFrame:
-        """Decode up to a frame; the lock is held."""
-        if index not in self._lost:
+    def _frame(self, index: int) -> av.VideoFrame:
+        """A frame that is kept, or else decoded; the lock is held."""
+        careful = self._stream.careful
+        frame = None if self._suspect or (careful and not self._damage.is_sure(index)) else self._kept.get(index)
+        if frame is None and index not in self._lost:
+            frame = self._decode(index)
+            if frame is None:
+                self._lost.add(index)
+                self._say(f"frame {index} (at {self.time(index):.2f} s) cannot be decoded")
+        if frame is None:
+            raise MediaError(f"frame {index} is damaged and cannot be decoded", where=self.path)
+        if self._damage.spoils(index):
+            first, last = self._damage.extent(index)
+            frames = f"frame {first}" if first == last else f"frames {first} to {last}"
+            self._say(f"is damaged at {self.time(first):.2f} s: {frames} cannot be shown as recorded")
+            raise MediaError(f"frame {index} is damaged, or made of one that is", where=self.path)
+        return frame
+
+    def _say(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _decode(self, index: int) -> av.VideoFrame | None:
+        frame = None
+        if not self._suspect:
             if self._can_go_on(index):
                 frame = self._run_to(index)
-                if frame is not None:
-                    return frame
-            frame = self._decode_from_key(index)
-            if frame is None and not self._stream.careful:
-                # Several frames are decoded at once, and one that is damaged may take others with it.
-                self._stream.close()
-                self._stream = FrameStream(self.path, self.index.packets, self.index.stream, careful=True)
+            if frame is None:
                 frame = self._decode_from_key(index)
-            if frame is not None:
-                return frame
-            self._lost.add(index)
-            self.problems.append(f"frame {index} (at {self.time(index):.2f} s) cannot be decoded")
-        raise MediaError(f"frame {index} is damaged and cannot be decoded", where=self.path)
+        if (frame is None or self._suspect) and not self._stream.careful:
+            # Several frames are decoded at once, and one that is damaged may take others with it.
+            self._kept.clear()
+            self._suspect = False
+            self._stream.close()
+            self._stream = FrameStream(self.path, self.index.packets, self.index.stream, careful=True)
+            frame = self._decode_from_key(index)
+        if frame is not None and self._stream.careful:
+            while self._latest < self._damage.needs(index) and not self._stream.ended:
+                self._step(-1)
+            self._damage.ran(self._floor, max(self._latest, index) if self._stream.ended else self._latest)
+        return frame
 
     def _decode_from_key(self, index: int) -> av.VideoFrame | None:
         """From the key before the frame, or from earlier ones where it does not come out."""
@@ -219,7 +244,7 @@ class VideoReader:
     def _run_to(self, index: int) -> av.VideoFrame | None:
         """Decode until a frame comes out; None when it does not."""
         found = None
-        while found is None and not self._stream.ended and self._latest <= index:
+        while found is None and not self._stream.ended and self._latest <= index and not self._suspect:
             if self._stop is not None and self._stop():
                 raise Cancelled(f"frame {index} is not wanted any more", where=self.path)
             found = self._step(index)
@@ -228,7 +253,9 @@ class VideoReader:
     def _step(self, wanted: int) -> av.VideoFrame | None:
         """Decode one packet, keep the frames that come out, and return the wanted one if it is among them."""
         found = None
-        for number, frame in self._stream.step():
+        came = self._stream.step()
+        self._note_troubles()
+        for number, frame in came:
             rank = int(self.index.rank[number])
             if rank < self._floor:
                 continue
@@ -237,6 +264,21 @@ class VideoReader:
             if rank == wanted:
                 found = frame
         return found
+
+    def _note_troubles(self) -> None:
+        stream = self._stream
+        if not (stream.troubles or stream.alone):
+            return
+        # What is shown before the place where decoding began lacks what it is made of.
+        hurt, alone = (
+            [n for n in each if not 0 <= self.index.rank[n] < self._floor] for each in (stream.troubles, stream.alone)
+        )
+        stream.troubles.clear()
+        stream.alone.clear()
+        if stream.careful:
+            self._damage.note(hurt, alone)
+        else:
+            self._suspect = bool(hurt or alone)
 
 
 class _Kept:
@@ -312,6 +354,6 @@ class _Ahead:
             with reader._lock:
                 limit = min(first + self._count, first + reader._kept.capacity() // 2, reader.frame_count) - 1
                 stream = reader._stream
-                if stream.ended or stream.position < 0 or not first - 1 <= reader._latest < limit:
+                if reader._suspect or stream.ended or stream.position < 0 or not first - 1 <= reader._latest < limit:
                     return
                 reader._step(limit)

@@ -233,8 +233,8 @@ def content_key(path: Path | str) -> str:
 
 
 def index_folder() -> Path:
-    """Where the programs keep indices: among what the system may throw away and can be made anew."""
-    return Path(platformdirs.user_cache_dir("poseapp", appauthor=False)) / "videos"
+    """Where the programs keep indices: in ``$POSEAPP_CACHE``, or among what the system may throw away."""
+    return Path(os.environ.get("POSEAPP_CACHE") or platformdirs.user_cache_dir("poseapp", appauthor=False)) / "videos"
 
 
 def index_path(folder: Path, key: str) -> Path:

@@ -303,7 +303,10 @@ class _Scan:
             ranks = [int(index.rank[number]) for number, _ in stream.step()]
             came |= {rank for rank in ranks if rank >= first}
             latest = max([latest, *ranks])
-        return came
+        end = len(index.packets) - 1
+        # A file that is cut off ends with a part of a picture.
+        is_part = end in stream.troubles | stream.alone or index.packets.flags[end] & CORRUPT
+        return came - {int(index.rank[end])} if is_part else came
 
     def _note_lost(self, index: VideoIndex, lost: list[int]) -> None:
         self._damaged = True

@@ -16,6 +16,7 @@ import av.logging
 from av.stream import Discard, Disposition
 
 from engine.contract.errors import MediaError
+from engine.media.key_packets import Use, use_of
 from engine.media.video_index import KEY, NO_TIME, Packets
 
 # Every fault becomes a MediaError or a problem with the file's name; the library's lines on standard error repeat it.
@@ -29,6 +30,8 @@ _MISSES = 3
 # These decoders learn from the first B-frames of a file how its times are counted, and need it everywhere.
 _LEARNING = frozenset({"mpeg4"})
 _LESSON = 12
+# A picture comes out of the decoder at most so many packets later.
+_REMEMBERED = 64
 FAULTS = (av.error.FFmpegError, ValueError, OSError, EOFError)
 
 Numbered = list[tuple[int, av.VideoFrame]]
@@ -127,6 +130,9 @@ class FrameStream:
         position: number of the packet that is decoded next; -1 before the first :meth:`start`.
         ended: all packets are decoded and all frames are out.
         faults: how many packets could not be decoded.
+        troubles: packets that were damaged, or could not be decoded, since this was last emptied; where several frames
+            are decoded at once, not always these but ones soon after.
+        alone: those of them to which no other picture refers.
     """
 
     def __init__(self, path: Path, packets: Packets, stream: int, careful: bool = False) -> None:
@@ -136,6 +142,9 @@ class FrameStream:
         self._held: av.Packet | None = None
         self._misses = 0
         self.position, self.ended, self.faults = -1, False, 0
+        self.troubles: set[int] = set()
+        self.alone: set[int] = set()
+        self._uses: dict[int, Use] = {}
 
     def close(self) -> None:
         if self._container is not None:
@@ -171,6 +180,8 @@ class FrameStream:
             return self._decode(None)
         packet.pts = packet.dts = self.position
         self.position += 1
+        if self.careful:
+            self._note_use(packet)
         return self._decode(packet)
 
     def drain(self) -> Numbered:
@@ -187,9 +198,25 @@ class FrameStream:
                 frames = self._container.streams[self._number].decode(None)
         except FAULTS:
             self.faults += 1
+            self._trouble(self.position - 1)
             return []
+        for frame in frames:
+            if frame.is_corrupt and frame.pts is not None:
+                self._trouble(frame.pts)
         count = len(self._packets)
         return [(frame.pts, frame) for frame in frames if frame.pts is not None and 0 <= frame.pts < count]
+
+    def _note_use(self, packet: av.Packet) -> None:
+        assert self._container is not None
+        context = self._container.streams[self._number].codec_context
+        if context.name in ("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"):
+            self._uses[self.position - 1] = use_of(context.name, context.extradata, bytes(packet))
+            self._uses.pop(self.position - _REMEMBERED, None)
+
+    def _trouble(self, number: int) -> None:
+        use = self._uses.get(number, Use.REFERRED)
+        if use is not Use.EMPTY:
+            (self.alone if use is Use.ALONE else self.troubles).add(number)
 
     def _next(self) -> av.Packet | None:
         packet, self._held = self._held, None

@@ -35,9 +35,7 @@ def part(path: Path, recipe: str, first: int = 0, last: int = 45, inputs: str = 
 
 def joined(path: Path, *recipes: str) -> None:
     """Parts of 45 pictures, byte behind byte."""
-    parts = [
-        part(path.with_stem(f"part{n}"), recipe, 45 * n, 45 * n + 45) for n, recipe in enumerate(recipes)
-    ]
+    parts = [part(path.with_stem(f"part{n}"), recipe, 45 * n, 45 * n + 45) for n, recipe in enumerate(recipes)]
     path.write_bytes(b"".join(each.read_bytes() for each in parts))
     for each in parts:
         each.unlink()

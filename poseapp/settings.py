@@ -125,6 +125,19 @@ class Settings:
         """Where all this is kept."""
         return Path(self._store.fileName())
 
+    def places(self) -> dict[str, str]:
+        """Folders that a person has chosen for data of the program, by the ids of poseapp/places.py."""
+        try:
+            data = json.loads(str(self._store.value("places", "{}")))
+        except (ValueError, RecursionError):
+            return {}
+        if not isinstance(data, dict):
+            return {}
+        return {name: path for name, path in data.items() if isinstance(path, str) and Path(path).is_absolute()}
+
+    def keep_place(self, name: str, folder: Path) -> None:
+        self._store.setValue("places", json.dumps({**self.places(), name: str(folder.absolute())}))
+
     def key_changes(self) -> dict[str, tuple[str, ...]]:
         """Verbs whose keys a person has changed; what is damaged counts as not changed."""
         try:

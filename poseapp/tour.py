@@ -1,9 +1,9 @@
 """``poseapp --tour DIR``: the real window goes through the whole loop by mouse and keys; every step is checked.
 
 From the empty window: sample photographs, poses by the model, a joint dragged, undo and redo, a pose in a drawn box,
-accept, COCO export, fine-tuning as a process, the trained model run. Leaves numbered pictures, the exported file, the
-trained checkpoint and a summary in DIR. The environment is the tour's own: settings, models and projects of the user
-are not touched. ``POSEAPP_TOUR_STEPS`` sets the number of training steps.
+accept, COCO export, a video labelled by keyframes, fine-tuning as a process, the trained model run. Leaves numbered
+pictures, the exported file, the trained checkpoint and a summary in DIR. The environment is the tour's own: settings,
+models and projects of the user are not touched. ``POSEAPP_TOUR_STEPS`` sets the number of training steps.
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ def _own_home() -> Iterator[Path]:
         XDG_CONFIG_HOME=str(home / "config"),
         XDG_DATA_HOME=str(home / "data"),
         XDG_CACHE_HOME=str(home / "cache"),
+        XDG_STATE_HOME=str(home / "state"),
         POSEAPP_MODELS=str(home / "models"),
         POSEAPP_RUNS=str(home / "runs"),
     )

@@ -42,6 +42,7 @@ def private_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
         "XDG_CONFIG_HOME": "config",
         "XDG_DATA_HOME": "data",
         "XDG_CACHE_HOME": "cache",
+        "XDG_STATE_HOME": "state",
         "POSEAPP_MODELS": "models",
     }.items():
         monkeypatch.setenv(name, str(home / folder))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 
-from engine.zoo import user_models_dir
+from poseapp import places
 from poseapp.canvas.palette import OWN_COLORS, ColorMode, palette_for
 from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
-from poseapp.dialogs.settings import Look, Place, SettingsDialog
-from poseapp.jobs.thumbnail_store import ThumbnailStore
+from poseapp.dialogs.data_settings import DataPlace, DataSettings
+from poseapp.dialogs.settings import Look, SettingsDialog
 from poseapp.keymap import with_changes
+from poseapp.log_file import is_logging, start_log, stop_log
+from poseapp.project import part_colors
 from poseapp.project.shapes import extent
 
 SMALLEST = 96.0
@@ -96,6 +99,27 @@ def color_score(context: Context) -> None:
     set_color_mode(context, ColorMode.SCORE)
 
 
+def color_part(context: Context) -> None:
+    set_color_mode(context, ColorMode.PART)
+
+
+def draw_parts(context: Context, parts: frozenset[str] | None) -> None:
+    """Only these parts of the points, or with None all."""
+    context.canvas.set_style(replace(context.canvas.style_now, parts=parts))
+
+
+def set_part_color(context: Context, part: str, color: int | None) -> None:
+    """Give a part of the points a colour in this project, or with None the palette's again; it is shown at once."""
+    store = context.session.store
+    if store is None:
+        return
+    if store.read_only:
+        context.window.tell("The project is open for reading only here; nothing was changed", "warning")
+        return
+    part_colors.set_part_color(store, part, color)
+    _set(context, part_colors=part_colors.part_colors(store), color_mode=ColorMode.PART)
+
+
 def color_source(context: Context) -> None:
     set_color_mode(context, ColorMode.SOURCE)
 
@@ -164,14 +188,12 @@ def place_missing(context: Context) -> None:
 def settings(context: Context) -> None:
     """Keys, look and data; every change holds at once."""
     kept = context.settings
-    thumbnails = ThumbnailStore()
-    places = [
-        Place("Settings", kept.file, "Keys, look and what was opened last"),
-        Place("Your models", user_models_dir(), "Fine-tuned and downloaded models"),
-        Place("Thumbnails", thumbnails.folder, "Small pictures of the lists; can be made anew"),
-    ]
-    if context.session.path is not None:
-        places.insert(0, Place("This project", context.session.path))
+    page = DataSettings(
+        lambda: data_places(context),
+        context.runner,
+        lambda name, folder: _move_place(context, name, folder),
+        lambda: _what_runs(context),
+    )
     style = context.canvas.style_now
     look = Look(**{field.name: getattr(style, field.name) for field in fields(Look)})
     theirs = palette_for(dark=style.dark)
@@ -185,8 +207,7 @@ def settings(context: Context) -> None:
         kept.theme,
         look,
         colours,
-        places,
-        thumbnails,
+        page,
         context.window.widget(),
         kept.language,
     )
@@ -195,6 +216,35 @@ def settings(context: Context) -> None:
     dialog.language_changed.connect(lambda name: _set_language(context, name))
     dialog.look_changed.connect(lambda look: _set_look(context, look))
     dialog.show()
+
+
+def data_places(context: Context) -> list[DataPlace]:
+    """Where things lie: of this project, and of the program."""
+    found = [DataPlace("settings", "Settings", context.settings.file, "Keys, look and what was opened last")]
+    if context.session.path is not None:
+        found.insert(0, DataPlace("project", "This project", context.session.path, "Labels, history and tracks"))
+    for place in places.PLACES:
+        fixed = places.given_outside(place)
+        why = f"{place.variable} of the system's environment says where" if fixed else ""
+        cleared = places.cache_parts() if place.cache else ()
+        found.append(DataPlace(place.id, place.name, place.find(), place.hint, cleared, not fixed, why))
+    return found
+
+
+def _what_runs(context: Context) -> str:
+    training = any(not run.is_over for run in getattr(context.window, "runs", ()))
+    return "Wait until the training that runs has ended." if training else ""
+
+
+def _move_place(context: Context, name: str, folder: Path) -> None:
+    """Data lie there now: use them from now on."""
+    log = is_logging() and name == "logs"
+    if log:
+        stop_log()
+    places.use(places.BY_ID[name], folder)
+    context.settings.keep_place(name, folder)
+    if log:
+        start_log(places.log_folder())
 
 
 def _set_language(context: Context, name: str) -> None:

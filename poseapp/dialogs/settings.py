@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from PySide6.QtCore import Qt, QUrl, Signal
-from PySide6.QtGui import QColor, QDesktopServices
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QCheckBox,
     QColorDialog,
@@ -23,10 +22,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from poseapp.dialogs.data_settings import DataSettings
 from poseapp.dialogs.key_settings import KeySettings
 from poseapp.dialogs.parts import button, label
 from poseapp.i18n import LANGUAGES, tr
-from poseapp.jobs.thumbnail_store import ThumbnailStore
 from poseapp.keymap import Keymap
 from poseapp.widgets.spin_box import DoubleSpinBox
 
@@ -61,15 +60,6 @@ class Look:
     colors: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where something lies on this computer."""
-
-    name: str
-    path: Path
-    hint: str = ""
-
-
 class SettingsDialog(QDialog):
     """Non-modal.
 
@@ -81,6 +71,7 @@ class SettingsDialog(QDialog):
 
     Args:
         palette: colours (0xRRGGBB) that hold where a person has chosen none.
+        data: the page of places.
     """
 
     keymap_changed = Signal(object)
@@ -94,8 +85,7 @@ class SettingsDialog(QDialog):
         theme: str,
         look: Look,
         palette: Mapping[str, int],
-        places: list[Place],
-        thumbnails: ThumbnailStore | None = None,
+        data: DataSettings,
         parent: QWidget | None = None,
         language: str = "system",
     ) -> None:
@@ -103,15 +93,16 @@ class SettingsDialog(QDialog):
         self.setObjectName("settingsDialog")
         self.setWindowTitle(tr("Settings"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(680, 560)
-        self._style, self._palette, self._thumbnails = look, dict(palette), thumbnails
+        self.resize(720, 640)
+        self._style, self._palette = look, dict(palette)
         self.keys = KeySettings(keymap)
         self.keys.keymap_changed.connect(self.keymap_changed)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.keys, tr("Keys"))
         self.tabs.addTab(self._look(theme, language), tr("Look"))
-        self.tabs.addTab(self._data(places), tr("Data"))
+        self.data = data
+        self.tabs.addTab(data, tr("Data"))
         close = button("Close", primary=True)
         close.clicked.connect(self.close)
         column = QVBoxLayout(self)
@@ -207,57 +198,3 @@ class SettingsDialog(QDialog):
             chip.setStyleSheet(
                 f"QPushButton {{ background: {colour.name()}; color: {'#ffffff' if dark else '#101418'}; }}"
             )
-
-    # --- data
-
-    def _data(self, places: list[Place]) -> QWidget:
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setSpacing(12)
-        column.addWidget(label("Every change of a project is on the disk at once; there is no saving.", wrap=True))
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(12)
-        grid.setVerticalSpacing(10)
-        grid.setColumnStretch(1, 1)
-        for row, place in enumerate(places):
-            path = label(str(place.path), "soft", wrap=True)
-            path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            path.setToolTip(tr(place.hint))
-            show = button("Show")
-            show.setAccessibleName(tr(f"Show the folder of {place.name}"))
-            show.setEnabled(_nearest(place.path) is not None)
-            show.clicked.connect(lambda _checked=False, where=place.path: _open_folder(where))
-            for at, widget in enumerate((label(place.name), path, show)):
-                grid.addWidget(widget, row, at)
-        column.addLayout(grid)
-        if self._thumbnails is not None:
-            row_of = QHBoxLayout()
-            self.cache_size = label("", "hint")
-            clear = button("Clear thumbnails")
-            clear.clicked.connect(self._clear_thumbnails)
-            row_of.addWidget(self.cache_size, 1)
-            row_of.addWidget(clear)
-            column.addLayout(row_of)
-            self._show_cache()
-        column.addStretch(1)
-        return page
-
-    def _show_cache(self) -> None:
-        if self._thumbnails is not None:
-            self.cache_size.setText(tr(f"Thumbnails take {self._thumbnails.num_bytes() / 1e6:,.1f} MB."))
-
-    def _clear_thumbnails(self) -> None:
-        if self._thumbnails is not None:
-            self._thumbnails.clear()
-            self._show_cache()
-
-
-def _nearest(path: Path) -> Path | None:
-    """The folder, or the first above it that is there."""
-    return next((p for p in (path, *path.parents) if p.is_dir()), None)
-
-
-def _open_folder(path: Path) -> None:
-    folder = _nearest(path)
-    if folder is not None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))

@@ -29,22 +29,27 @@ _KEPT_SHARE = 0.8
 
 
 def default_folder() -> Path:
-    """Where the system keeps what can be made anew."""
-    return user_cache_path("poseapp", appauthor=False) / "thumbnails"
+    """In ``$POSEAPP_CACHE``, or where the system keeps what can be made anew."""
+    chosen = os.environ.get("POSEAPP_CACHE")
+    return (Path(chosen) if chosen else user_cache_path("poseapp", appauthor=False)) / "thumbnails"
 
 
 class ThumbnailStore:
     """A folder of small WebP pictures. Used by one thread at a time; several programs may share it.
 
     Args:
-        folder: made when the first thumbnail is kept.
+        folder: made when the first thumbnail is kept; left out, :func:`default_folder`, also when that changes.
         max_bytes: what the folder may take; a little more for moments.
     """
 
     def __init__(self, folder: Path | None = None, max_bytes: int = MAX_BYTES) -> None:
-        self.folder = default_folder() if folder is None else folder
+        self._folder = folder
         self._max = max_bytes
         self._bytes: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        return default_folder() if self._folder is None else self._folder
 
     def key(self, path: Path, frame: int | None = None, side: int = 0) -> str | None:
         """What a file's thumbnail is kept under; None for a file that is not there.

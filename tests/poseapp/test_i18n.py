@@ -43,7 +43,7 @@ NAMES = (
     "Right|Backtab|PgUp|PgDown|Apache|Sigma|AP|PCK|px|MB|GB|Inter|HEIC|English|CollectedData|csv|slp|pose|mp4|json|"
     "toml|py|safetensors|parquet|Ins|AFLW|AI Challenger|300W|AP-10K|Animal-Pose|WholeBody|COFW|CrowdPose|DeepFashion2?|"
     "FreiHAND|Halpe|Human-Art|JHMDB|MPII|OCHuman|OneHand10K|PoseTrack18|WFLW|Lite0|HRNet|ResNet|UDP|DARK|Faster|CNN|"
-    "MobileNetV3|FPN|pip|install|pi-heif"
+    "MobileNetV3|FPN|pip|install|pi-heif|kB|POSEAPP_MODELS"
 )
 KNOWN = re.compile(rf"/[^\s：；，。]+|[A-Z]:\\[^\s：；，。]+|\b\w+\.\w+\b|\b(?:{NAMES})\b|\btest_\w+", re.ASCII)
 WORD = re.compile(r"[A-Za-z]{2,}")

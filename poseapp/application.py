@@ -11,7 +11,8 @@ from pathlib import Path
 from PySide6.QtCore import QSettings, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
-from poseapp import __version__, collector, language, theme
+from poseapp import __version__, collector, language, places, theme
+from poseapp.log_file import start_log, stop_log
 from poseapp.main_window import MainWindow
 from poseapp.settings import APPLICATION, ORGANISATION, Settings
 
@@ -30,6 +31,7 @@ def make_application(arguments: Sequence[str] = ()) -> QApplication:
     application.setApplicationVersion(__version__)
     QSettings.setDefaultFormat(QSettings.Format.IniFormat)
     settings = Settings()
+    places.apply(settings.places())
     theme.load_font(application, language.apply_language(application, settings.language))
     theme.apply_theme(application, dark=theme.is_dark(settings.theme))
     return application
@@ -39,6 +41,7 @@ def run(paths: Sequence[Path], *, sample: bool = False) -> int:
     """Show the window until it is closed; returns the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     application = make_application()
+    start_log(places.log_folder())
     window = MainWindow()
     collector.set_aside(collect=True)
     window.show()
@@ -58,3 +61,4 @@ def run(paths: Sequence[Path], *, sample: bool = False) -> int:
         return application.exec()
     finally:
         beat.stop()
+        stop_log()

@@ -23,6 +23,7 @@ from poseapp.main_window import MainWindow
 from poseapp.project.model import OCCLUDED, VISIBLE, Instance, State
 from poseapp.tour import STEP_SECONDS, TRAINING_SECONDS, Summary, breathe, check, training_steps, wait_until
 from poseapp.tour_hands import Hands
+from poseapp.tour_video import label_video
 
 MODEL_NAME = "tour-person"
 EPOCHS = 4
@@ -62,6 +63,7 @@ class Journey(Hands):
         self.pose_in_box()
         self.accept_all()
         self.export()
+        label_video(self, self.home)
         self.fine_tune()
         self.model_list()
         self.run_trained()

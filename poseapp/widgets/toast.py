@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from poseapp.i18n import tr
@@ -11,8 +11,6 @@ from poseapp.widgets.icons import icon, pixmap
 
 WIDTH = 380
 MARGIN = 16
-ABOVE = 78
-"""Space below the pile: the timeline stays in sight."""
 SECONDS = {"info": 5, "good": 5, "warning": 10, "error": 0}
 """How long a message stays; 0 stays until it is closed."""
 MOST = 4
@@ -60,8 +58,14 @@ class Toasts(QWidget):
         self._pile.setContentsMargins(0, 0, 0, 0)
         self._pile.setSpacing(8)
         self._toasts: list[Toast] = []
+        self._ground: QWidget | None = None
         self.hide()
         host.installEventFilter(self)
+
+    def stand_in(self, ground: QWidget) -> None:
+        """Stand in the corner of this widget, a part of the host, while it is to be seen."""
+        self._ground = ground
+        ground.installEventFilter(self)
 
     def show_message(self, text: str, kind: str = "info") -> None:
         """Show a message; the same text again only renews it."""
@@ -111,10 +115,12 @@ class Toasts(QWidget):
             toast.setFixedHeight(tall)
             height += tall
         self.setFixedHeight(height)
-        self.move(self._host.width() - self.width() - MARGIN, self._host.height() - self.height() - ABOVE)
+        ground = self._ground if self._ground is not None and self._ground.isVisible() else self._host
+        corner = ground.mapTo(self._host, QPoint(ground.width(), ground.height()))
+        self.move(corner.x() - self.width() - MARGIN, corner.y() - self.height() - MARGIN)
         self.raise_()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize:
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Show, QEvent.Type.Hide):
             self._place()
         return False

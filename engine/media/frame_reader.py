@@ -106,10 +106,10 @@ class FrameReader:
     def _video(self, path: Path) -> VideoReader:
         video = self._videos.get(path)
         if video is None:
+            from engine.media.index_home import index_home
             from engine.media.video import VideoReader
-            from engine.media.video_index import index_folder
 
-            video = VideoReader(path, cache=index_folder(), cache_bytes=self._bytes, ahead=self._ahead)
+            video = VideoReader(path, cache=index_home(), cache_bytes=self._bytes, ahead=self._ahead)
             self._videos[path] = video
             if len(self._videos) > self._keep:
                 self._videos.popitem(last=False)[1].close()

@@ -13,6 +13,9 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from engine.media.video_index import Picture
 
+# A pixel aspect that makes a picture larger than this is not believed.
+_MOST_PIXELS = 1 << 28
+
 Image = npt.NDArray[np.uint8]
 
 
@@ -56,6 +59,8 @@ def turned(image: Image, turn: tuple[int, int, int, int]) -> Image:
 def picture_of(frame: av.VideoFrame, aspect: Fraction | None) -> Picture:
     """How the frames of a stream are to be shown, from the first of them and the container's pixel aspect."""
     if aspect is None or not Fraction(1, 10) <= aspect <= 10:
+        aspect = Fraction(1)
+    if frame.width * frame.height * max(aspect, 1 / aspect) > _MOST_PIXELS:
         aspect = Fraction(1)
     return Picture((frame.width, frame.height), aspect.as_integer_ratio(), _turn_of(frame))
 

@@ -17,11 +17,14 @@ from av.stream import Discard, Disposition
 
 from engine.contract.errors import MediaError
 from engine.media.key_packets import Use, use_of
+from engine.media.mp4_tables import check_tables, whole_boxes
 from engine.media.video_index import KEY, NO_TIME, Packets
 
 # Every fault becomes a MediaError or a problem with the file's name; the library's lines on standard error repeat it.
 av.logging.set_level(None)
 
+# A header that announces larger pictures is a mistake or a trap.
+MAX_PIXELS = 1 << 27
 _MAX_THREADS = 4
 # A stream that was entered at the wrong place is left again after so many packets that the index does not know.
 _STRANGERS = 32
@@ -40,11 +43,13 @@ Numbered = list[tuple[int, av.VideoFrame]]
 def open_container(path: Path) -> av.container.InputContainer:
     """Raises MediaError when the file is missing, empty or no video."""
     try:
-        return _open(os.path.abspath(path))
+        if check_tables(path):
+            return _open(os.path.abspath(path))
+        raise ValueError("the file ends in a table")
     except FileNotFoundError:
         raise MediaError("does not exist", where=path) from None
     except FAULTS as error:
-        whole = _whole_boxes(path)
+        whole = whole_boxes(path)
         if whole is not None:
             try:
                 return _open(f"subfile,,start,0,end,{whole},,:{os.path.abspath(path)}")
@@ -61,33 +66,6 @@ def open_container(path: Path) -> av.container.InputContainer:
 def _open(place: str) -> av.container.InputContainer:
     """From an absolute path: a colon in a relative one would be read as a protocol. Nothing but files is followed."""
     return av.open(place, metadata_errors="replace", options={"protocol_whitelist": "file,subfile"})
-
-
-def _whole_boxes(path: Path) -> int | None:
-    """Where the last box of an MP4 file begins that is cut off; None for other files.
-
-    A recording that stopped in the middle of the table of its last fragment is refused as a whole, but not without it.
-    """
-    try:
-        with path.open("rb") as file:
-            length = os.fstat(file.fileno()).st_size
-            if file.read(8)[4:] != b"ftyp":
-                return None
-            begin = 0
-            while begin + 8 <= length:
-                file.seek(begin)
-                size = int.from_bytes(file.read(4), "big")
-                kind = file.read(4)
-                if size == 1:
-                    size = int.from_bytes(file.read(8), "big")
-                if size < 8 or not kind.isalnum():
-                    return None
-                if begin + size > length:
-                    return begin
-                begin += size
-            return begin if begin < length else None
-    except OSError:
-        return None
 
 
 def choose_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
@@ -308,6 +286,7 @@ class FrameStream:
         assert isinstance(stream, av.VideoStream)
         only(self._container, stream)
         context = stream.codec_context
+        context.options = {"max_pixels": str(MAX_PIXELS)}
         context.thread_type = "SLICE" if self.careful else "AUTO"
         context.thread_count = 1 if self.careful else min(_MAX_THREADS, os.cpu_count() or 1)
         self._coming = self._container.demux(stream)

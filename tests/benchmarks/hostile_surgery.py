@@ -18,6 +18,7 @@ TS_PACKET = 188
 GOP = f"{X264} keyint=15:min-keyint=15:bframes=3:b-pyramid=normal:scenecut=0 -pix_fmt yuv420p"
 OPEN = f"{X264} open-gop=1:keyint=15:min-keyint=1:bframes=3:b-pyramid=normal:scenecut=0 -pix_fmt yuv420p"
 CRA = f"{X265}:open-gop=1:keyint=15:min-keyint=1:bframes=4:scenecut=0"
+MJPEG = "-c:v mjpeg -q:v 3 -pix_fmt yuvj420p"
 MPEG2 = "-c:v mpeg2video -bf 2 -g 15 -q:v 3"
 
 
@@ -170,8 +171,8 @@ SURGERY: dict[str, Callable[[Path], object]] = {
     "samesizes.mp4": lambda p: flat(p, lambda d, at: (put(d, at + 8, 1), put(d, at + 12, 10**9)), b"stsz"),
     "manychunks.mp4": lambda p: flat(p, lambda d, at: put(d, at + 16, 10**9), b"stsc"),
     "zeroscale.mp4": lambda p: flat(p, lambda d, at: put(d, at + 16, 0), b"mdhd"),
-    "gaps.avi": lambda p: part(p, "-c:v mjpeg -q:v 3 -pix_fmt yuvj420p -vf setpts=(N+floor(N/10)*7)/30/TB -vsync vfr", 0, 90),
-    "allzero.mkv": lambda p: part(p, GOP + " -vf setpts=N/90000/TB -vsync passthrough -enc_time_base 1:90000", 0, 90),
+    "gaps.avi": lambda p: part(p, MJPEG + " -vf setpts=(N+floor(N/10)*7)/30/TB -vsync vfr", 0, 90),
+    "allzero.mkv": lambda p: part(p, GOP + " -vf setpts=N/90000/TB -vsync passthrough -enc_time_base 1:90000"),
     "edit_pause.mp4": lambda p: edited(p, (20, None), (100, 13)),
     "edit_gop.mp4": lambda p: edited(p, (30, 50)),
     "edit_three.mp4": lambda p: edited(p, (7, 3), (9, 60), (5, 140)),

@@ -16,6 +16,7 @@ from poseapp.canvas.pointer import PlacedPose
 from poseapp.canvas.template import template_pose
 from poseapp.commands.context import Context
 from poseapp.jobs.assist import AssistJob
+from poseapp.project.held import held_instance
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
 
 PAUSE = 120
@@ -131,6 +132,8 @@ class Assist(QObject):
             return
         proposed = proposal_of(pose, points, scores, visible)
         if proposed is not None:
+            proposed = held_instance(pose, proposed, self._context.session.locked_points)
+        if proposed is not None and not np.array_equal(proposed.keypoints, pose.keypoints):
             edit = Edit("Take the model's suggestion", (FrameEdit(frame, (pose,), (proposed,)),))
             self._context.session.propose(edit)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -13,6 +14,7 @@ from poseapp.commands import labels, models
 from poseapp.commands.context import Context
 from poseapp.jobs.play import Shown
 from poseapp.project.model import Change, FrameKey
+from poseapp.project.part_colors import part_colors
 
 READ_AHEAD = 2
 SIZE_UNKNOWN = (640, 480)
@@ -39,7 +41,7 @@ class CanvasLink(QObject):
         session.changed.connect(self._on_change)
         session.selection_changed.connect(self._show_selection)
         session.proposal_changed.connect(self._show_proposal)
-        session.withheld_changed.connect(lambda: canvas.set_withheld(session.hidden, session.locked))
+        session.withheld_changed.connect(self._show_withheld)
         canvas.edit_requested.connect(session.apply)
         canvas.selection_requested.connect(lambda instances, points: session.select(instances, points))
         # After the gesture has ended: what follows may change the tool.
@@ -58,6 +60,10 @@ class CanvasLink(QObject):
 
     def _on_project(self) -> None:
         self._canvas.set_tool("edit")
+        store = self._session.store
+        colors = () if store is None else part_colors(store)
+        if colors != self._canvas.style_now.part_colors:
+            self._canvas.set_style(replace(self._canvas.style_now, part_colors=colors))
 
     def show_frame(self, key: FrameKey | None) -> None:
         """Ask for the picture; the poses appear at once where the picture must be read first."""
@@ -132,6 +138,10 @@ class CanvasLink(QObject):
     def _show_proposal(self) -> None:
         proposal = self._session.proposal
         self._canvas.set_ghosts(() if proposal is None else proposal.frames[0].after)
+
+    def _show_withheld(self) -> None:
+        session = self._session
+        self._canvas.set_withheld(session.hidden, session.locked, session.hidden_points, session.locked_points)
 
     def _show_selection(self) -> None:
         if self._playing:

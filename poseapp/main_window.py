@@ -24,7 +24,7 @@ from poseapp.canvas.minimap import Minimap
 from poseapp.canvas.palette import track_color
 from poseapp.canvas.view import CanvasView
 from poseapp.canvas_link import CanvasLink
-from poseapp.commands import COMMANDS, labels, models
+from poseapp.commands import COMMANDS, labels, models, views
 from poseapp.commands.context import Context
 from poseapp.commands.playback import KEEPS_PLAYING
 from poseapp.i18n import tr
@@ -157,10 +157,9 @@ class MainWindow(QMainWindow):
         self.empty.path_chosen.connect(lambda path: self.open_paths([path]))
         for panel in (self.media, self.review, self.timeline):
             panel.frame_chosen.connect(self._on_frame_chosen)
-        self.instances.parts_requested.connect(
-            lambda parts: self.canvas.set_style(replace(self.canvas.style_now, parts=parts))
-        )
-        self.canvas.style_changed.connect(lambda: self.instances.set_parts(self.canvas.style_now.parts))
+        self.instances.parts_requested.connect(lambda parts: views.draw_parts(self.context, parts))
+        self.instances.part_color_requested.connect(lambda p, c: views.set_part_color(self.context, p, c))
+        self.canvas.style_changed.connect(lambda: self.instances.set_style(self.canvas.style_now))
         self.instances.visibility_requested.connect(lambda p, v: labels.set_visibility(self.context, p, v))
         self.canvas.tool_changed.connect(lambda _name: self.refresh_actions())
         self.playback.playing_changed.connect(lambda _playing: self.refresh_actions())

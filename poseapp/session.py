@@ -14,11 +14,12 @@ from engine.contract.schema import Schema
 from poseapp.in_out import InOut
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.migrate import Sources, migrate_category
+from poseapp.project.held import PointRef, held_edit
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.snapshots import Snapshot, restore_snapshot
 from poseapp.project.store import ProjectStore
 
-PointRef = tuple[int, int]
+__all__ = ["PointRef", "Session"]
 
 
 class Session(QObject):
@@ -30,7 +31,7 @@ class Session(QObject):
         frame_changed(FrameKey | None): another frame is shown.
         selection_changed(): other instances or points are selected.
         media_changed(): a video is another file now; just before ``changed`` and ``frame_changed``.
-        withheld_changed(): other instances are hidden or locked.
+        withheld_changed(): other instances or points are hidden or locked.
         proposal_changed(): something else, or nothing, waits to be taken.
         message(text, kind): something to tell; kind is "info", "good", "warning" or "error".
     """
@@ -58,6 +59,8 @@ class Session(QObject):
         self.hidden: frozenset[int] = frozenset()
         self.locked: frozenset[int] = frozenset()
         self.correcting: frozenset[int] = frozenset()
+        self.hidden_points: frozenset[PointRef] = frozenset()
+        self.locked_points: frozenset[PointRef] = frozenset()
         """Predictions of the frame on show, and those of them that have been touched meanwhile, until Enter."""
         self.proposal: Edit | None = None
         self.in_out = InOut(self)
@@ -78,6 +81,7 @@ class Session(QObject):
         self._read_structure()
         self._frame = self._keys[0] if self._keys else None
         self._read_instances()
+        self.hidden_points, self.locked_points = frozenset(), frozenset()
         self.project_changed.emit()
         self.withheld_changed.emit()
         self.frame_changed.emit(self._frame)
@@ -244,10 +248,18 @@ class Session(QObject):
             self.selection_changed.emit()
 
     def withhold(self, hidden: Collection[int], locked: Collection[int]) -> None:
-        """Which instances are not drawn, and which are drawn but left alone by the pointer. Of the window, not of the
+        """Which instances are not drawn, and which are drawn but left alone by every edit. Of the window, not of the
         project: nothing is written. What is withheld is not selected."""
         self.hidden, self.locked = frozenset(hidden), frozenset(locked)
-        gone = self.hidden | self.locked
+        self._withheld()
+
+    def withhold_points(self, hidden: Collection[PointRef], locked: Collection[PointRef]) -> None:
+        """As :meth:`withhold`, for single points."""
+        self.hidden_points, self.locked_points = frozenset(hidden), frozenset(locked)
+        self._withheld()
+
+    def _withheld(self) -> None:
+        poses, points = self.hidden | self.locked, self.hidden_points | self.locked_points
         self.withheld_changed.emit()
         self.select(self._selected - gone, [(i, k) for i, k in self._points if i not in gone])
 
@@ -272,11 +284,12 @@ class Session(QObject):
         return edit is not None and self.apply(edit)
 
     def apply(self, edit: Edit) -> bool:
-        """Do an edit; a refusal is told and nothing changes. True when it was done."""
+        """Do an edit, but for what it does to locked points and poses; a refusal is told and nothing changes. True when
+        it was done."""
         if self.store is None:
             return False
         try:
-            change = self.store.apply(edit)
+            change = self.store.apply(free)
         except PoseError as error:
             self.message.emit(str(error), "error")
             self._tell(Change(frozenset({self._frame} if self._frame else ())))
@@ -284,6 +297,10 @@ class Session(QObject):
         self._tell(change)
         return True
 
+        free = held_edit(edit, self.locked, self.locked_points)
+        if free is None:
+            self.message.emit("Locked: left as it is. Ctrl+Shift+H unlocks all.", "info")
+            return False
     def undo(self) -> None:
         self._travel("undo")
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from poseapp.canvas.batch import PoseBatch
 from poseapp.canvas.layout import NO_COLOR
-from poseapp.canvas.palette import ColorMode, Palette, instance_color, score_colors
+from poseapp.canvas.palette import ColorMode, Palette, instance_color, part_color, score_colors
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,6 +35,10 @@ def batch_colors(batch: PoseBatch, mode: ColorMode, palette: Palette) -> tuple[I
         both = human[batch.limbs].min(axis=1, initial=1)
         either = np.array([palette.model, palette.human], dtype=np.int64)
         return either[human], either[both]
+    if mode == ColorMode.PART:
+        known = {name: part_color(palette, name) for name in set(batch.part_names)}
+        parts = np.array([known[name] for name in batch.part_names], dtype=np.int64)
+        return parts[batch.part], parts[batch.limb_part]
     sides = np.array(palette.sides, dtype=np.int64)
     return sides[batch.sides], sides[batch.limb_sides]
 

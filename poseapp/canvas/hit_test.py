@@ -46,6 +46,7 @@ def hit_test(
     *,
     selected: frozenset[int] = frozenset(),
     pickable: Flags | None = None,
+    loose: Flags | None = None,
     parts: frozenset[str] | None = None,
     bones: bool = True,
     boxes: bool = False,
@@ -57,6 +58,7 @@ def hit_test(
         scale: screen pixels to the image pixel; tolerances are constant on screen.
         selected: instances that win against equally near ones.
         pickable: (N,) bool, instances that can be hit at all; None for all.
+        loose: (P,) bool, points that can be hit at all; None for all.
         parts: only these parts of the schema, or None for all.
         bones, boxes: whether these are drawn, and so can be hit.
 
@@ -69,6 +71,8 @@ def hit_test(
     favoured = np.isin(batch.ids, np.fromiter(selected, dtype=np.int64, count=len(selected)))
     here = np.array([x, y])
     usable = (batch.point_sizes(scale, parts) > 0) & pickable[batch.owner]
+    if loose is not None:
+        usable &= loose
     row = _nearest(_point_distances(batch.points, here) * scale, usable, favoured[batch.owner], POINT_TOLERANCE)
     if row is not None:
         return HitTarget(HitKind.POINT, int(batch.ids[batch.owner[row]]), int(batch.index[row]))
@@ -100,12 +104,15 @@ def points_inside(
     scale: float,
     pickable: Flags | None = None,
     parts: frozenset[str] | None = None,
+    loose: Flags | None = None,
 ) -> frozenset[tuple[int, int]]:
     """(instance id, keypoint) of all drawn points in the rectangle with these opposite corners, in image pixels."""
     low, high = np.minimum([x1, y1], [x2, y2]), np.maximum([x1, y1], [x2, y2])
     inside = ((batch.points >= low) & (batch.points <= high)).all(axis=1) & (batch.point_sizes(scale, parts) > 0)
     if pickable is not None:
         inside &= pickable[batch.owner]
+    if loose is not None:
+        inside &= loose
     rows = np.flatnonzero(inside)
     return frozenset(zip(batch.ids[batch.owner[rows]].tolist(), batch.index[rows].tolist(), strict=True))
 

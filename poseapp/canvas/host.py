@@ -72,7 +72,7 @@ class ViewHost:
 
     def preview(self, instances: Mapping[int, Instance]) -> None:
         changed = set(instances) != set(self._state.preview)
-        self._state.preview = dict(instances)
+        self._state.preview = {number: self._state.held(instance) for number, instance in instances.items()}
         self._state.refresh()
         if changed and not set(instances) <= self._state.selected and shiboken6.isValid(self._view):
             self._view.repaint_ground()

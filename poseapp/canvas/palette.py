@@ -7,6 +7,7 @@ the one axis that all of them keep, and in lightness. The instance colours alter
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -25,6 +26,7 @@ class ColorMode(StrEnum):
     INSTANCE = "instance"
     SCORE = "score"
     SOURCE = "source"
+    PART = "part"
 
 
 MIDDLE, LEFT, RIGHT = 0, 1, 2
@@ -46,6 +48,7 @@ class Palette:
         human, model: who set a point.
         certain: a point of a person where colours tell the model's score.
         score_ramp: from score 0 to score 1.
+        parts: a person's own colours of parts, by name.
     """
 
     ground: int
@@ -73,6 +76,7 @@ class Palette:
     human: int = 0x2FD5A0
     model: int = 0xD98CF0
     certain: int = 0xDCE3EA
+    parts: tuple[tuple[str, int], ...] = ()
     score_ramp: tuple[int, ...] = field(default=(0xFF3B5C, 0xFF7A3C, 0xFFC33D, 0xC8E64C, 0x43D6A3, 0x35B7F0))
 
 
@@ -100,8 +104,9 @@ OWN_COLORS = ("left", "right", "middle", "human", "model")
 """Colours that a person may choose."""
 
 
-def palette_for(*, dark: bool, own: Iterable[tuple[str, int]] = ()) -> Palette:
-    """The palette of a theme with a person's own colours in it; names that are none of OWN_COLORS change nothing."""
+def palette_for(*, dark: bool, own: Iterable[tuple[str, int]] = (), parts: Iterable[tuple[str, int]] = ()) -> Palette:
+    """The palette of a theme with a person's own colours in it, also of parts; names that are none of OWN_COLORS change
+    nothing."""
     palette = DARK if dark else LIGHT
     chosen = dict(own)
     sides = [chosen.get(name, palette.sides[code]) for name, code in (("middle", 0), ("left", 1), ("right", 2))]
@@ -110,6 +115,7 @@ def palette_for(*, dark: bool, own: Iterable[tuple[str, int]] = ()) -> Palette:
         sides=(sides[MIDDLE], sides[LEFT], sides[RIGHT]),
         human=chosen.get("human", palette.human),
         model=chosen.get("model", palette.model),
+        parts=tuple(parts),
     )
 
 
@@ -130,6 +136,19 @@ def parse_hex(color: str) -> int:
 def instance_color(palette: Palette, instance_id: int, track: int | None) -> int:
     """Colour of one pose: by its track, so that an identity keeps its colour through a video, else by its id."""
     number = instance_id if track is None else track
+    return palette.instances[number % len(palette.instances)]
+
+
+_USUAL_PARTS = ("body", "face", "left_hand", "right_hand", "foot", "head", "torso", "hand", "tail")
+
+
+def part_color(palette: Palette, part: str) -> int:
+    """Colour of a part of the points: a person's own, else one that goes with its name."""
+    own = dict(palette.parts).get(part)
+    if own is not None:
+        return own
+    usual = part in _USUAL_PARTS
+    number = _USUAL_PARTS.index(part) if usual else len(_USUAL_PARTS) + zlib.crc32(part.encode())
     return palette.instances[number % len(palette.instances)]
 
 

@@ -16,6 +16,7 @@ from poseapp.canvas.hit_test import HitKind, HitTarget, hit_test, points_inside
 from poseapp.canvas.missing import MissingPoints, missing_points
 from poseapp.canvas.pointer import Ghost, PointerEvent, PointRef
 from poseapp.canvas.style import CanvasStyle
+from poseapp.project.held import held_instance, locked_flags
 from poseapp.project.model import VISIBLE, Instance, State
 
 Flags = npt.NDArray[np.bool_]
@@ -41,6 +42,9 @@ class CanvasState:
         self.ghosts = build_batch((), {})
         self.hidden: frozenset[int] = frozenset()
         self.locked: frozenset[int] = frozenset()
+        self.hidden_points: frozenset[PointRef] = frozenset()
+        self.locked_points: frozenset[PointRef] = frozenset()
+        self._instances: tuple[Instance, ...] = ()
         self.size: tuple[int, int] | None = None
         self.correcting: frozenset[int] = frozenset()
         self.offering = True
@@ -50,11 +54,43 @@ class CanvasState:
 
     def set_instances(self, instances: Sequence[Instance], schemas: Mapping[int, Schema]) -> None:
         self.schemas = schemas
-        self.batch = build_batch(instances, schemas)
+        self._instances = tuple(instances)
+        self.batch = self._built(instances)
         self._rows = {instance.id: row for row, instance in enumerate(self.batch.instances)}
         if self.hovered is not None and not self._still_there(self.hovered):
             self.hovered = None
         self.refresh()
+
+    def withhold_points(self, hidden: frozenset[PointRef], locked: frozenset[PointRef]) -> None:
+        """Points that are not drawn, and those that are drawn but cannot be taken hold of."""
+        anew = hidden != self.hidden_points
+        self.hidden_points, self.locked_points = hidden, locked
+        if anew:
+            self.set_instances(self._instances, self.schemas)
+
+    def _built(self, instances: Sequence[Instance]) -> PoseBatch:
+        """A batch in which hidden points are not shown."""
+        batch = build_batch(instances, self.schemas)
+        rows = _point_rows(batch, self.hidden_points)
+        if not len(rows):
+            return batch
+        shown = batch.shown.copy()
+        shown[rows] = False
+        return replace(batch, shown=shown, limb_shown=batch.limb_shown & shown[batch.limbs].all(axis=1))
+
+    def _loose(self) -> Flags | None:
+        """(P,) points of the batch that are not locked; None for all."""
+        rows = _point_rows(self.batch, self.locked_points)
+        if not len(rows):
+            return None
+        loose = np.ones(len(self.batch.points), dtype=np.bool_)
+        loose[rows] = False
+        return loose
+
+    def held(self, instance: Instance) -> Instance:
+        """A preview with locked points where they are."""
+        now = self.instance(instance.id)
+        return instance if now is None else held_instance(now, instance, self.locked_points)
 
     def set_ghosts(self, instances: Sequence[Instance]) -> None:
         self.ghosts = build_batch(instances, self.schemas)
@@ -79,7 +115,7 @@ class CanvasState:
             order += [i.id for i in self.batch.instances if i.id in self.selected and i.id not in self.preview]
             order += [id_ for id_ in self.preview if id_ in self._rows]
             found = [self.shown(id_) for id_ in dict.fromkeys(order)]
-            self._live = build_batch([i for i in found if i is not None], self.schemas)
+            self._live = self._built([i for i in found if i is not None])
         return self._live
 
     def still_rows(self) -> Flags:
@@ -110,11 +146,12 @@ class CanvasState:
             schema = self.schemas.get(instance.category)
         if instance is None or schema is None:
             return None
-        state = (instance, self.batch, self.ghosts, self.size)
+        state = (instance, self.batch, self.ghosts, self.size, self.locked_points, self.hidden_points)
         if len(state) != len(self._missing[0]) or any(a is not b for a, b in zip(state, self._missing[0])):
             others = self.batch.points[self.batch.shown & (self.batch.ids[self.batch.owner] != number)]
             proposed = next((i for i in self.ghosts.instances if i.id == number), None)
-            found = missing_points(instance, schema, self.size, others=others, proposed=proposed)
+            withheld = locked_flags(instance, self.locked_points | self.hidden_points)
+            found = missing_points(instance, schema, self.size, others=others, proposed=proposed, withheld=withheld)
             self._missing = state, found
         found, preview = self._missing[1], self.preview.get(number)
         if found is None or preview is None:
@@ -150,15 +187,16 @@ class CanvasState:
             scale,
             selected=self.selected,
             pickable=self.pickable_rows(),
+            loose=self._loose(),
             parts=self.style.parts,
             bones=self.style.show_bones,
             boxes=self.style.show_boxes,
         )
 
     def points_inside(self, first: PointerEvent, last: PointerEvent) -> frozenset[PointRef]:
-        return points_inside(
-            self.batch, first.x, first.y, last.x, last.y, last.scale, self.pickable_rows(), self.style.parts
-        )
+        corners = first.x, first.y, last.x, last.y
+        rows, loose = self.pickable_rows(), self._loose()
+        return points_inside(self.batch, *corners, last.scale, rows, self.style.parts, loose)
 
     def handle_owner(self) -> Instance | None:
         """The instance whose box has handles now: the only selected one, while Alt is down or boxes are shown."""
@@ -186,6 +224,15 @@ class CanvasState:
     def _drawable(self, instance_id: int) -> bool:
         row = self._rows.get(instance_id)
         return row is not None and bool(self.drawable_rows()[row])
+
+
+def _point_rows(batch: PoseBatch, points: frozenset[PointRef]) -> npt.NDArray[np.int64]:
+    """Rows in ``batch.points`` of those points that it has."""
+    if not points:
+        return np.zeros(0, dtype=np.int64)
+    rows = {number: (int(start), i.num_keypoints) for number, start, i in zip(batch.ids, batch.start, batch.instances)}
+    found = [rows[i][0] + k for i, k in points if i in rows and k < rows[i][1]]
+    return np.array(found, dtype=np.int64)
 
 
 def ghost_batches(ghost: Ghost) -> tuple[PoseBatch, PoseBatch]:

@@ -38,6 +38,7 @@ class CanvasStyle:
         dark: theme of the ground and the plates.
         font_size: of names, in points.
         colors: a person's own instead of the palette's: name of ``palette.OWN_COLORS`` and 0xRRGGBB.
+        part_colors: the project's own colours of parts of the points, by name.
     """
 
     point_size: float = 9.0
@@ -55,3 +56,4 @@ class CanvasStyle:
     font_size: float = 9.5
     picture: PictureStyle = PictureStyle()
     colors: tuple[tuple[str, int], ...] = ()
+    part_colors: tuple[tuple[str, int], ...] = ()

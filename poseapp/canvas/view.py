@@ -123,9 +123,16 @@ class CanvasView(NavigationView):
         self._state.refresh()
         self.viewport().update()
 
-    def set_withheld(self, hidden: Collection[int], locked: Collection[int]) -> None:
-        """Instances that are not drawn, and those that are drawn but cannot be taken hold of."""
+    def set_withheld(
+        self,
+        hidden: Collection[int],
+        locked: Collection[int],
+        hidden_points: Collection[PointRef] = (),
+        locked_points: Collection[PointRef] = (),
+    ) -> None:
+        """Instances and points that are not drawn, and those that are drawn but cannot be taken hold of."""
         self._state.hidden, self._state.locked = frozenset(hidden), frozenset(locked)
+        self._state.withhold_points(frozenset(hidden_points), frozenset(locked_points))
         self._state.refresh()
         self.repaint_ground()
 
@@ -148,7 +155,7 @@ class CanvasView(NavigationView):
         new_tones = style.picture != self._state.style.picture
         self._state.style = style
         self._state.refresh()
-        palette = palette_for(dark=style.dark, own=style.colors)
+        palette = palette_for(dark=style.dark, own=style.colors, parts=style.part_colors)
         self._poses = PosePainter(style, palette)
         self._overlay = OverlayPainter(self._state, palette, self.font())
         self.setBackgroundBrush(QBrush(color_of(palette.ground)))

@@ -13,9 +13,9 @@ from poseapp.canvas.template import template_pose
 from poseapp.canvas.verbs import with_points
 from poseapp.commands.context import Context
 from poseapp.project import edits, edits_points
+from poseapp.project.held import PointRef, locked_flags
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
 
-PointRef = tuple[int, int]
 PASTE_OFFSET = 12.0
 
 
@@ -250,11 +250,16 @@ def swap(context: Context) -> None:
     points: dict[int, list[int]] = {}
     for instance_id, index in session.selected_points:
         points.setdefault(instance_id, []).append(index)
-    _each(
-        context,
-        "Swap left and right",
-        lambda frame, i: edits.swap_sides(frame, i, session.schema_of(i), points.get(i.id)),
-    )
+
+    def swapped(frame: FrameKey, pose: Instance) -> Edit:
+        schema, locked = session.schema_of(pose), locked_flags(pose, session.locked_points)
+        chosen = points.get(pose.id)
+        if locked.any() and len(schema.flip_indices) == len(locked):  # one that stays keeps its partner too
+            free = ~(locked | locked[schema.flip_indices])
+            chosen = [k for k in (range(len(free)) if chosen is None else chosen) if free[k]]
+        return edits.swap_sides(frame, pose, schema, chosen)
+
+    _each(context, "Swap left and right", swapped)
 
 
 def mirror(context: Context) -> None:

@@ -9,7 +9,7 @@ from poseapp.commands.context import Context
 from poseapp.dialogs.ask import AskDialog
 from poseapp.jobs.inference import WarmUpJob
 from poseapp.project import edits, edits_groups
-from poseapp.project.model import Edit, State
+from poseapp.project.model import Edit, Instance, State
 
 
 def change_category(context: Context) -> None:
@@ -42,7 +42,7 @@ def merge_poses(context: Context) -> None:
     """The selected poses are one."""
     session = context.session
     frame, chosen = session.frame, session.selected
-    if frame is None:
+    if frame is None or _any_locked(context, chosen):
         return
     edit = _made(context, lambda: edits_groups.merge_instances(frame, chosen))
     if edit is not None and session.apply(edit):
@@ -58,6 +58,8 @@ def split_pose(context: Context) -> None:
         context.window.tell("Select some points of one pose first: drag a frame around them with Shift")
         return
     pose = session.selected[0]
+    if _any_locked(context, [pose]):
+        return
     points = [point for _, point in session.selected_points]
     new_id = store.new_ids(1)[0]
     edit = _made(context, lambda: edits_groups.split_instance(frame, pose, points, new_id))
@@ -127,9 +129,27 @@ def lock_poses(context: Context) -> None:
     context.window.tell("Locked. Ctrl+Shift+H unlocks all again.")
 
 
+def hide_points(context: Context) -> None:
+    """The selected points are not drawn."""
+    session = context.session
+    session.withhold_points(session.hidden_points | session.selected_points, session.locked_points)
+    context.window.tell("Hidden. Ctrl+Shift+H shows all again.")
+
+
+def lock_points(context: Context) -> None:
+    """The selected points are drawn but not touched; where all of them are locked already, they are free again."""
+    session = context.session
+    chosen = session.selected_points
+    free = chosen <= session.locked_points
+    locked = session.locked_points - chosen if free else session.locked_points | chosen
+    session.withhold_points(session.hidden_points, locked)
+    context.window.tell("Unlocked" if free else "Locked. Ctrl+Shift+H unlocks all again.")
+
+
 def show_all_poses(context: Context) -> None:
     """Nothing is hidden, locked, or out of focus."""
     context.session.withhold((), ())
+    context.session.withhold_points((), ())
     _focus(context, None)
 
 
@@ -150,6 +170,16 @@ def next_part(context: Context) -> None:
 
 def _focus(context: Context, part: str | None) -> None:
     context.canvas.set_style(replace(context.canvas.style_now, parts=None if part is None else frozenset({part})))
+
+
+def _any_locked(context: Context, poses: list[Instance]) -> bool:
+    """Whether one of the poses is locked or has a locked point; that is told."""
+    session = context.session
+    withheld = session.locked | {number for number, _ in session.locked_points}
+    found = any(pose.id in withheld for pose in poses)
+    if found:
+        context.window.tell("Locked: left as it is. Ctrl+Shift+H unlocks all.")
+    return found
 
 
 def _made(context: Context, make) -> Edit | None:  # type: ignore[no-untyped-def]

@@ -2,206 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from PySide6.QtCore import (
-    QAbstractItemModel,
     QItemSelection,
     QItemSelectionModel,
     QModelIndex,
-    QPersistentModelIndex,
     QPoint,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QIcon, QMouseEvent, QShowEvent
+from PySide6.QtGui import QMouseEvent, QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QMenu, QStackedLayout, QTreeView, QVBoxLayout, QWidget
 
+from poseapp.canvas.palette import ColorMode, palette_for, part_color
+from poseapp.canvas.style import CanvasStyle
 from poseapp.i18n import tr
-from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Instance, State
+from poseapp.panels.instance_menu import add_part_actions, add_withhold_actions
+from poseapp.panels.instance_model import VISIBILITY_NAMES, InstanceModel, points_below
 from poseapp.session import PointRef, Session
 from poseapp.theme import Tokens
-from poseapp.widgets.icons import pixmap
 
-Index = QModelIndex | QPersistentModelIndex
-VISIBILITY_NAMES = {VISIBLE: "visible", OCCLUDED: "occluded", ABSENT: "absent"}
 SIGN_WIDTH = 24
-_ICONS = {VISIBLE: "visible", OCCLUDED: "occluded", ABSENT: "absent"}
-
-
-class Node:
-    """A row: an instance, a part of it, or a keypoint."""
-
-    __slots__ = ("children", "instance", "parent", "part", "point", "row")
-
-    def __init__(self, instance: Instance, parent: Node | None, row: int, part: str = "", point: int = -1) -> None:
-        self.instance, self.parent, self.row, self.part, self.point = instance, parent, row, part, point
-        self.children: list[Node] = []
-
-
-class InstanceModel(QAbstractItemModel):
-    """Built anew for each frame or edit: a frame holds few instances, and only shown rows are asked for."""
-
-    def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self.roots: list[Node] = []
-        self.parts: frozenset[str] | None = None
-        self.set_colours(colours)
-
-    def set_colours(self, colours: Tokens) -> None:
-        self._colours = colours
-        tints = {VISIBLE: colours.text_soft, OCCLUDED: colours.warning, ABSENT: colours.text_faint}
-        self._signs = {v: QIcon(pixmap(name, tints[v], 16, 2.0)) for v, name in _ICONS.items()}
-        self._people = {
-            State.LABELLED: QIcon(pixmap("person", colours.good, 16, 2.0)),
-            State.PREDICTED: QIcon(pixmap("model", colours.predicted, 16, 2.0)),
-        }
-
-    def sign(self, visibility: int) -> QIcon:
-        return self._signs[visibility]
-
-    def read(self) -> None:
-        self.beginResetModel()
-        self.roots = []
-        for row, instance in enumerate(self._session.instances):
-            root = Node(instance, None, row)
-            parts = self._session.schema_of(instance).parts
-            for part, points in parts.items():
-                above = root
-                if len(parts) > 1:
-                    above = Node(instance, root, len(root.children), part)
-                    root.children.append(above)
-                above.children += [
-                    Node(instance, above, len(above.children) + i, part, k) for i, k in enumerate(points)
-                ]
-            self.roots.append(root)
-        self.endResetModel()
-
-    def update(self) -> bool:
-        """Take over edited instances where the rows stay as they are; False when the tree must be read again."""
-        now = self._session.instances
-        if [(r.instance.id, r.instance.category) for r in self.roots] != [(i.id, i.category) for i in now]:
-            return False
-        for root, instance in zip(self.roots, now):
-            if root.instance is not instance:
-                self.dataChanged.emit(self.createIndex(root.row, 0, root), self.createIndex(root.row, 2, root))
-                self._replace(root, instance)
-        return True
-
-    def _replace(self, node: Node, instance: Instance) -> None:
-        """One signal for all rows of a branch: with 133 points the view has as little to do as with 17."""
-        node.instance = instance
-        for child in node.children:
-            self._replace(child, instance)
-        if node.children:
-            first, last = node.children[0], node.children[-1]
-            self.dataChanged.emit(self.createIndex(first.row, 0, first), self.createIndex(last.row, 2, last))
-
-    # Qt's questions
-
-    def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008
-        nodes = self.roots if not parent.isValid() else self.node(parent).children
-        return self.createIndex(row, column, nodes[row]) if 0 <= row < len(nodes) else QModelIndex()
-
-    def parent(self, index: Index = QModelIndex()) -> Any:  # noqa: B008
-        if not index.isValid():
-            return QModelIndex()
-        above = self.node(index).parent
-        return QModelIndex() if above is None else self.createIndex(above.row, 0, above)
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        if parent.column() > 0:
-            return 0
-        return len(self.roots) if not parent.isValid() else len(self.node(parent).children)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 3
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return tr(("Pose", "Visibility", "Score")[section])
-        if role == Qt.ItemDataRole.TextAlignmentRole and section == 2:
-            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        node, column = self.node(index), index.column()
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return (self._name(node), self._visibility(node), self._score(node))[column]
-        if role == Qt.ItemDataRole.DecorationRole and column == 0 and node.parent is None:
-            return self._people[node.instance.state]
-        if role == Qt.ItemDataRole.DecorationRole and column == 1 and node.point >= 0:
-            return self._signs[int(node.instance.visibility[node.point])]
-        if (
-            role == Qt.ItemDataRole.ForegroundRole
-            and node.point >= 0
-            and node.instance.visibility[node.point] == ABSENT
-        ):
-            return QColor(self._colours.text_faint)
-        if role == Qt.ItemDataRole.ForegroundRole and self.parts is not None and node.part not in ("", *self.parts):
-            return QColor(self._colours.text_faint)
-        if role == Qt.ItemDataRole.ForegroundRole and column > 0:
-            return QColor(self._colours.text_soft)
-        if role == Qt.ItemDataRole.TextAlignmentRole and column == 2:
-            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        if role == Qt.ItemDataRole.ToolTipRole and node.point >= 0:
-            x, y = node.instance.keypoints[node.point]
-            return f"{self._name(node)}: {x:.1f}, {y:.1f}"
-        return None
-
-    @staticmethod
-    def node(index: Index) -> Node:
-        found: Node = index.internalPointer()
-        return found
-
-    def find(self, instance: int, point: int | None = None) -> QModelIndex:
-        """The row of an instance or of one of its points."""
-        for root in self.roots:
-            if root.instance.id == instance:
-                if point is None:
-                    return self.createIndex(root.row, 0, root)
-                for node in _points(root):
-                    if node.point == point:
-                        return self.createIndex(node.row, 0, node)
-        return QModelIndex()
-
-    def _name(self, node: Node) -> str:
-        if node.point >= 0:
-            return tr(self._session.schema_of(node.instance).names[node.point].replace("_", " "))
-        if node.part:
-            return tr(node.part.replace("_", " ").capitalize())
-        category = next((c.name for c in self._session.categories() if c.id == node.instance.category), "pose")
-        return f"{node.row + 1}  {category}"
-
-    def _visibility(self, node: Node) -> str:
-        if node.point >= 0:
-            return tr(VISIBILITY_NAMES[int(node.instance.visibility[node.point])])
-        points = [n.point for n in _points(node)]
-        seen = sum(int(node.instance.visibility[p] > 0) for p in points)
-        if seen == 0 and node.parent is None and node.instance.box is not None:
-            return tr("box only")
-        return tr(f"{seen} of {len(points)}")
-
-    @staticmethod
-    def _score(node: Node) -> str:
-        instance = node.instance
-        if node.point >= 0:
-            return "" if instance.scores is None else f"{instance.scores[node.point]:.2f}"
-        if node.part or instance.score is None:
-            return ""
-        return f"{instance.score:.2f}"
-
-
-def _points(node: Node) -> Iterable[Node]:
-    for child in node.children:
-        if child.point >= 0:
-            yield child
-        else:
-            yield from _points(child)
 
 
 class PoseTree(QTreeView):
@@ -229,10 +51,12 @@ class InstancesPanel(QWidget):
     Signals:
         visibility_requested(points, value): a sign was clicked (None: the next value) or a value chosen in the menu.
         parts_requested(frozenset or None): draw only these parts of the points; None for all.
+        part_color_requested(str, int or None): a colour 0xRRGGBB for a part, None for that of the palette.
     """
 
     visibility_requested = Signal(object, object)
     parts_requested = Signal(object)
+    part_color_requested = Signal(str, object)
 
     def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -240,6 +64,7 @@ class InstancesPanel(QWidget):
         self._session = session
         self._following = False
         self._stale = False
+        self._palette = palette_for(dark=True)
         self.model = InstanceModel(session, colours, self)
         self.tree = PoseTree()
         self.tree.setModel(self.model)
@@ -273,6 +98,7 @@ class InstancesPanel(QWidget):
         session.frame_changed.connect(self.refresh)
         session.changed.connect(self._on_change)
         session.selection_changed.connect(self._follow)
+        session.withheld_changed.connect(self.tree.viewport().update)
 
     def set_colours(self, colours: Tokens) -> None:
         self.model.set_colours(colours)
@@ -335,7 +161,7 @@ class InstancesPanel(QWidget):
             if node.point >= 0:
                 points.add((node.instance.id, node.point))
             elif node.part:
-                points.update((node.instance.id, child.point) for child in _points(node))
+                points.update((node.instance.id, child.point) for child in points_below(node))
         self._following = True
         self._session.select(instances=instances, points=points)
         self._following = False
@@ -346,11 +172,27 @@ class InstancesPanel(QWidget):
         chosen = self._session.selected_points
         self.visibility_requested.emit(chosen if clicked in chosen else {clicked}, None)
 
-    def set_parts(self, parts: frozenset[str] | None) -> None:
-        """Which parts of the points are drawn; None for all."""
-        if parts != self.model.parts:
-            self.model.parts = parts
+    def set_style(self, style: CanvasStyle) -> None:
+        """Which parts of the points are drawn, and in which colours."""
+        self._palette = palette_for(dark=style.dark, parts=style.part_colors)
+        swatches = style.color_mode is ColorMode.PART
+        if (style.parts, swatches) != (self.model.parts, self.model.part_color is not None) or swatches:
+            self.model.parts = style.parts
+            self.model.part_color = self.part_color if swatches else None
             self.tree.viewport().update()
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    @property
+    def own_colors(self) -> frozenset[str]:
+        """Parts with a colour of their own in this project."""
+        return frozenset(name for name, _ in self._palette.parts)
+
+    def part_color(self, part: str) -> int:
+        """0xRRGGBB."""
+        return part_color(self._palette, part)
 
     def _menu(self, place: Any) -> None:
         menu = self.menu_at(place)
@@ -363,8 +205,12 @@ class InstancesPanel(QWidget):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         index = self.tree.indexAt(place)
-        if index.isValid() and self.model.node(index).part:
-            self._part_actions(menu, self.model.node(index))
+        if index.isValid():
+            node = self.model.node(index)
+            if node.part and node.point < 0:
+                add_part_actions(menu, self, node)
+                menu.addSeparator()
+            add_withhold_actions(menu, self, node)
             menu.addSeparator()
         for value, name in VISIBILITY_NAMES.items() if points else ():
             action = menu.addAction(self.model.sign(value), tr(name.capitalize()))
@@ -373,21 +219,3 @@ class InstancesPanel(QWidget):
             menu.deleteLater()
             return None
         return menu
-
-    def _part_actions(self, menu: QMenu, node: Node) -> None:
-        """Show, hide, or show alone a part of the points: of all poses, for the view only."""
-        every = frozenset(self._session.schema_of(node.instance).parts)
-        if len(every) < 2:
-            return
-        drawn = every if self.model.parts is None else self.model.parts & every
-        part = node.part
-        shown = menu.addAction(tr("Show this part"))
-        shown.setCheckable(True)
-        shown.setChecked(part in drawn)
-        alone, whole = menu.addAction(tr("Only this part")), menu.addAction(tr("All parts"))
-        alone.setEnabled(drawn != {part})
-        whole.setEnabled(self.model.parts is not None)
-        toggled = drawn ^ {part}
-        shown.triggered.connect(lambda: self.parts_requested.emit(None if toggled == every else toggled))
-        alone.triggered.connect(lambda: self.parts_requested.emit(frozenset({part})))
-        whole.triggered.connect(lambda: self.parts_requested.emit(None))

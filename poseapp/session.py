@@ -12,9 +12,10 @@ from PySide6.QtCore import QObject, Signal
 from engine.contract.errors import PoseError
 from engine.contract.schema import Schema
 from poseapp.in_out import InOut
+from poseapp.jobs.queries import Queries
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
-from poseapp.project.migrate import Sources, migrate_category
 from poseapp.project.held import PointRef, held_edit
+from poseapp.project.migrate import Sources, migrate_category
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.snapshots import Snapshot, restore_snapshot
 from poseapp.project.store import ProjectStore
@@ -58,30 +59,34 @@ class Session(QObject):
         self._category: int | None = None
         self.hidden: frozenset[int] = frozenset()
         self.locked: frozenset[int] = frozenset()
-        self.correcting: frozenset[int] = frozenset()
         self.hidden_points: frozenset[PointRef] = frozenset()
         self.locked_points: frozenset[PointRef] = frozenset()
+        self.correcting: frozenset[int] = frozenset()
         """Predictions of the frame on show, and those of them that have been touched meanwhile, until Enter."""
         self.proposal: Edit | None = None
         self.in_out = InOut(self)
+        self.queries = Queries(self)
+        self.queries.failed.connect(lambda text: self.message.emit(text, "error"))
+        self.changed.connect(lambda _change: self.queries.edited())
 
     # --- project
 
     def set_store(self, store: ProjectStore | None) -> None:
         """Show a project; the one before is closed. The first frame that has poses nobody looked at would be a
         surprise: it opens on the first frame."""
+        self.queries.use(None)
         if self.store is not None and self.store is not store:
             self.store.close()
         self.store = store
         self._category = None
         self._selected, self._points = frozenset(), frozenset()
         self.hidden, self.locked = frozenset(), frozenset()
+        self.hidden_points, self.locked_points = frozenset(), frozenset()
         self.correcting = frozenset()
         self.in_out.clear()
         self._read_structure()
         self._frame = self._keys[0] if self._keys else None
         self._read_instances()
-        self.hidden_points, self.locked_points = frozenset(), frozenset()
         self.project_changed.emit()
         self.withheld_changed.emit()
         self.frame_changed.emit(self._frame)
@@ -101,6 +106,7 @@ class Session(QObject):
 
     def _read_structure(self) -> None:
         self._keys = NO_FRAMES if self.store is None else self.store.frame_keys()
+        self.queries.use(self.store, len(self._keys))
         self._read_categories()
 
     def _read_categories(self) -> None:
@@ -261,7 +267,10 @@ class Session(QObject):
     def _withheld(self) -> None:
         poses, points = self.hidden | self.locked, self.hidden_points | self.locked_points
         self.withheld_changed.emit()
-        self.select(self._selected - gone, [(i, k) for i, k in self._points if i not in gone])
+        kept = {(i, k) for i, k in self._points if i not in poses} - points
+        # With all of its points taken out of the selection, a pose would be chosen as a whole: more than was meant.
+        emptied = {i for i, _ in self._points} - {i for i, _ in kept}
+        self.select(self._selected - poses - emptied, kept)
 
     # --- edits
 
@@ -288,6 +297,10 @@ class Session(QObject):
         it was done."""
         if self.store is None:
             return False
+        free = held_edit(edit, self.locked, self.locked_points)
+        if free is None:
+            self.message.emit("Locked: left as it is. Ctrl+Shift+H unlocks all.", "info")
+            return False
         try:
             change = self.store.apply(free)
         except PoseError as error:
@@ -297,10 +310,6 @@ class Session(QObject):
         self._tell(change)
         return True
 
-        free = held_edit(edit, self.locked, self.locked_points)
-        if free is None:
-            self.message.emit("Locked: left as it is. Ctrl+Shift+H unlocks all.", "info")
-            return False
     def undo(self) -> None:
         self._travel("undo")
 
@@ -380,11 +389,7 @@ class Session(QObject):
         if lost:
             self.selection_changed.emit()
 
-    # --- review queue
-
-    def review_queue(self) -> FrameKeys:
-        """Frames with predictions nobody has answered for, the least certain first."""
-        return NO_FRAMES if self.store is None else self.store.review_queue()
+    # --- review
 
     def predicted(self) -> list[Instance]:
         """Predictions of the current frame."""

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QStackedLayout, QTableView, QVBoxLayout, QWidget
+import numpy as np
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QHeaderView,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QStackedLayout,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
 
 from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
 from poseapp.panels.filter_bar import FilterBar
 from poseapp.panels.frame_delegate import COUNTS_ROLE, FRAME_ROLE, ROW_HEIGHT, FrameDelegate
-from poseapp.project.frame_keys import FrameKeys
+from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.model import Change, FrameCounts, FrameKey
-from poseapp.project.query import FrameQuery
+from poseapp.project.store import ProjectStore
 from poseapp.session import Session
 from poseapp.theme import Tokens
 
 Index = QModelIndex | QPersistentModelIndex
+QUESTION = "images listed"
+SLOW_MS = 150
+"""What takes longer than this is shown as under way."""
+EDITED_MS = 250
 MANY = 64
 """From so many changed frames on, the list repaints as a whole."""
 
@@ -29,15 +44,17 @@ class FrameModel(QAbstractListModel):
         super().__init__(parent)
         self._session, self._loader = session, loader
         self._keys: FrameKeys = session.frames
-        self.query = FrameQuery()
 
-    def read(self) -> None:
-        """Which frames are listed. Without conditions this is the session's own list, and nothing is read."""
-        store = self._session.store
+    def show(self, keys: FrameKeys) -> None:
+        """List these frames, which the session has, in this order."""
         self.beginResetModel()
-        plain = store is None or self.query.is_plain
-        self._keys = self._session.frames if plain else store.find_frames(self.query)  # type: ignore[union-attr]
+        self._keys = keys
         self.endResetModel()
+
+    @property
+    def keys(self) -> FrameKeys:
+        """The frames that are listed."""
+        return self._keys
 
     def row_of(self, key: FrameKey | None) -> int:
         return self._keys.position(key)
@@ -117,6 +134,20 @@ def _rows_view() -> QTableView:
     return view
 
 
+def _busy_line() -> QProgressBar:
+    """A thin moving line: something is being looked for. Its place is kept, so that nothing jumps."""
+    line = QProgressBar()
+    line.setAccessibleName(tr("Looking for images"))
+    line.setRange(0, 0)
+    line.setTextVisible(False)
+    line.setFixedHeight(3)
+    policy = line.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    line.setSizePolicy(policy)
+    line.hide()
+    return line
+
+
 class MediaList(QWidget):
     """Filter bar and list.
 
@@ -137,6 +168,16 @@ class MediaList(QWidget):
         self.view.setItemDelegate(self.delegate)
         # Before this panel's own connections: of a new project the bar forgets the old conditions first.
         self.filter = FilterBar(session, colours)
+        self.busy = _busy_line()
+        self._slow = QTimer(self)
+        self._slow.setSingleShot(True)
+        self._slow.setInterval(SLOW_MS)
+        self._slow.timeout.connect(self.busy.show)
+        # A condition holds for what an edit has just made too; the list follows once the edits pause.
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(EDITED_MS)
+        self._later.timeout.connect(self._ask)
         self.hint = QLabel(tr("No image fits these conditions."))
         self.hint.setProperty("role", "hint")
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -154,6 +195,7 @@ class MediaList(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.filter)
+        column.addWidget(self.busy)
         column.addLayout(self._pages, 1)
         self.show_all.clicked.connect(self.filter.clear)
         self.filter.query_changed.connect(lambda _query: self.reset())
@@ -177,25 +219,56 @@ class MediaList(QWidget):
     def rest(self) -> None:
         """No timer is left running (the window closes)."""
         self.filter.rest()
+        self._later.stop()
+        self._end_wait()
 
     def _on_project(self) -> None:
         self.delegate.forget()
+        self.model.show(self._session.frames if self.filter.query.is_plain else NO_FRAMES)
         self.reset()
 
     def reset(self) -> None:
-        """Read which frames are listed."""
-        self.model.query = self.filter.query
-        self.model.read()
+        """Find which frames are listed: at once, or in a large project soon; till then the old ones stay."""
+        gone = len(self._session.frames) < len(self.model.keys) or not self._session.frames
+        if gone and not self.filter.query.is_plain:
+            here = np.isin(self.model.keys.packed, self._session.frames.packed)
+            self.model.show(FrameKeys(self.model.keys.packed[here]))
+        self._ask()
+
+    def _ask(self) -> None:
+        query, queries = self.filter.query, self._session.queries
+        self._later.stop()
+        if self._session.store is None or query.is_plain:
+            queries.forget(QUESTION)
+            self._list(self._session.frames)
+            return
+        queries.ask(QUESTION, partial(ProjectStore.find_frames, query=query), self._list)
+        if queries.waits(QUESTION):
+            self._slow.start()
+
+    def _list(self, keys: FrameKeys) -> None:
+        self._end_wait()
+        if keys is not self.model.keys and keys != self.model.keys:
+            place = self.view.verticalScrollBar().value()
+            self.model.show(keys)
+            self.view.verticalScrollBar().setValue(place)
         shown, of = self.model.rowCount(), len(self._session.frames)
         self.filter.set_count(shown, of)
         self._pages.setCurrentIndex(1 if of and not shown else 0)
         self._on_frame(self._session.frame)
 
+    def _end_wait(self) -> None:
+        self._slow.stop()
+        self.busy.hide()
+
     def _on_change(self, change: Change) -> None:
         if change.structure:
             self.reset()
-        else:
-            self.model.touch(change.frames)
+            self.view.viewport().update()
+            return
+        self.model.touch(change.frames)
+        if change.frames and not self.filter.query.is_plain:
+            self._later.start()
 
     def _on_frame(self, key: FrameKey | None) -> None:
         row = self.model.row_of(key)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHeaderView, QLabel, QStackedLayout, QTableView, Q
 from poseapp.i18n import tr
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.model import FrameKey
+from poseapp.project.store import ProjectStore
 from poseapp.session import Session
 
 Index = QModelIndex | QPersistentModelIndex
@@ -31,9 +32,9 @@ class QueueModel(QAbstractTableModel):
         self.keys = NO_FRAMES
         self.endResetModel()
 
-    def read(self) -> None:
+    def show(self, keys: FrameKeys) -> None:
         self.beginResetModel()
-        self.keys = self._session.review_queue()
+        self.keys = keys
         self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
@@ -139,9 +140,16 @@ class ReviewPanel(QWidget):
             self._later.start()
 
     def refresh(self) -> None:
+        """Read the queue: at once, or in a large project soon."""
         self._stale = False
         self._later.stop()
-        self.model.read()
+        if self._session.store is None:
+            self._show(NO_FRAMES)
+        else:
+            self._session.queries.ask("review queue", ProjectStore.review_queue, self._show)
+
+    def _show(self, keys: FrameKeys) -> None:
+        self.model.show(keys)
         self._pages.setCurrentWidget(self.view if self.model.keys else self.hint)
         self._mark(self._session.frame)
 

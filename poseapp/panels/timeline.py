@@ -31,6 +31,7 @@ from poseapp.panels.timeline_paint import (
     small_font,
 )
 from poseapp.project.model import Change, FrameKey
+from poseapp.project.store import ProjectStore
 from poseapp.session import Session
 from poseapp.theme import Tokens
 
@@ -117,13 +118,20 @@ class Timeline(QWidget):
     def refresh(self) -> None:
         """Read the marks of all frames, and the tracks of what is shown."""
         store = self._session.store
-        bits = np.zeros(0, np.uint8) if store is None else store.frame_marks()
-        self._marks = (bits >> np.arange(len(ROWS), dtype=np.uint8)[:, None] & 1).astype(np.bool_)
-        if store is None:
+        if self._marks.shape[1] != len(self._session.frames):
+            self._marks = np.zeros((len(ROWS), len(self._session.frames)), dtype=np.bool_)
+        if store is not None:
+            self._session.queries.ask("marks", ProjectStore.frame_marks, self._on_marks)
+        else:
             self.film.shutdown()
             self._pointer.leave()
         self._follow(self._session.frame, anew=True)
         self.update_lanes()
+
+    def _on_marks(self, bits: npt.NDArray[np.uint8]) -> None:
+        if len(bits) == len(self._session.frames):
+            self._marks = (bits >> np.arange(len(ROWS), dtype=np.uint8)[:, None] & 1).astype(np.bool_)
+            self.update_lanes()
 
     def _on_change(self, change: Change) -> None:
         store = self._session.store

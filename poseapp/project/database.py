@@ -183,6 +183,11 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
 
+    def interrupt(self) -> None:
+        """Make the statement that runs now fail, with ProjectError. The one method for another thread meanwhile."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile
+            self._connection.interrupt()
+
     def data_version(self) -> int:
         """Another number after another process or connection has written."""
         row = self.row("PRAGMA data_version")

@@ -76,7 +76,8 @@ def test_a_stale_edit_is_told_and_changes_nothing(session: Session, qtbot: QtBot
 
 
 def test_review_queue_is_least_certain_first(session: Session) -> None:
-    assert session.review_queue() == [session.frames[1]]
+    assert session.store is not None
+    assert session.store.review_queue() == [session.frames[1]]
 
 
 def test_a_category_with_the_same_points_is_used_again(session: Session) -> None:

@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 from poseapp.main_window import MainWindow
 from poseapp.project import edits
 from poseapp.project.model import FrameState
-from poseapp.project.query import Labels, Points, Sort
+from poseapp.project.query import FrameQuery, Labels, Points, Sort
 
 
 def _names(window: MainWindow) -> list[str]:
@@ -101,3 +101,33 @@ def test_the_frame_shown_is_brought_into_sight(opened: MainWindow, qtbot: QtBot)
         opened.session.go_to(opened.session.frames[place])
         shown = panel.view.visualRect(panel.model.index(place))
         assert panel.view.viewport().rect().contains(shown)
+
+
+def test_a_large_project_is_looked_through_in_the_background(opened: MainWindow, qtbot: QtBot) -> None:
+    session = opened.session
+    session.queries.at_once_below = 0  # as if it were large
+    opened.media.filter.set_query(FrameQuery(labels=Labels.ANY_PREDICTED))
+    assert _names(opened) == ["a", "b", "c"]
+    qtbot.waitUntil(lambda: _names(opened) == ["b"], timeout=5000)
+    assert opened.media.filter.count.text() == "1 of 3"
+    opened.docks[2].raise_()
+    qtbot.waitUntil(lambda: opened.review.model.keys == [session.frames[1]], timeout=5000)
+    opened.docks[0].raise_()
+    session.step(1)
+    opened.run("accept_all")
+    qtbot.waitUntil(lambda: _names(opened) == [], timeout=5000)
+    assert opened.media.filter.count.text() == "0 of 3"
+    opened.run("undo")
+    qtbot.waitUntil(lambda: _names(opened) == ["b"], timeout=5000)
+    opened.media.filter.clear()
+    assert _names(opened) == ["a", "b", "c"]
+    assert not opened.media.busy.isVisible()
+
+
+def test_a_list_under_conditions_follows_the_edits(opened: MainWindow, qtbot: QtBot) -> None:
+    opened.media.filter.set_query(FrameQuery(flagged=True))
+    assert _names(opened) == []
+    opened.run("flag")
+    qtbot.waitUntil(lambda: _names(opened) == ["a"], timeout=5000)
+    opened.run("flag")
+    qtbot.waitUntil(lambda: _names(opened) == [], timeout=5000)

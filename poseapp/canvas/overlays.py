@@ -11,6 +11,8 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPen, QTransform
 
 from poseapp.canvas.anatomy import ROTATE_HANDLE, handle_positions
+from poseapp.canvas.batch import FULL, HIDDEN
+from poseapp.canvas.coloring import batch_colors
 from poseapp.canvas.gestures import pose_box
 from poseapp.canvas.hit_test import HitKind
 from poseapp.canvas.palette import Palette
@@ -59,6 +61,7 @@ class OverlayPainter:
         painter.setFont(self.font)
         self._crosshair(painter, marks, view, width, height)
         self._band(painter, marks, view)
+        self._missing(painter, view)
         self._handles(painter, view)
         self._selected_points(painter, view)
         self._hovered(painter, view)
@@ -103,6 +106,35 @@ class OverlayPainter:
             text = f"{abs(x2 - x1):.0f} × {abs(y2 - y1):.0f}"
             below = rect.bottomLeft() + QPointF(0, 6)
             self._plate(painter, QRectF(below, self._plate_size(text)), text)
+
+    def _missing(self, painter: QPainter, view: ViewPort) -> None:
+        """Missing points that can be taken hold of: dotted rings with a cross, unlike anything that is placed."""
+        missing, style = self.state.missing(), self.state.style
+        if missing is None:
+            return
+        batch = missing.batch
+        sizes = batch.point_sizes(view.scale, style.parts)
+        colors, line_colors = batch_colors(batch, style.color_mode, self.palette)
+        places = view.to_screen(batch.points)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        lines = batch.limb_shown & (sizes[batch.limbs] != HIDDEN).any(axis=1) if style.show_bones else []
+        for row in np.flatnonzero(lines).tolist():
+            pen = QPen(color_of(int(line_colors[row]), 0.65), 1.2)
+            pen.setDashPattern([1.0, 3.5])
+            painter.setPen(pen)
+            draw_lines(painter, places[batch.limbs[row]].reshape(1, 4))
+        for row in np.flatnonzero(sizes > HIDDEN).tolist():
+            x, y = places[row].tolist()
+            radius = style.point_size / 2 * (1.0 if sizes[row] == FULL else 0.6)
+            painter.setPen(QPen(color_of(self.palette.outline, 0.45), 3.2))
+            painter.drawEllipse(QPointF(x, y), radius, radius)
+            pen = QPen(color_of(int(colors[row]), 0.85), 1.3)
+            pen.setDashPattern([1.4, 1.6])
+            painter.setPen(pen)
+            painter.drawEllipse(QPointF(x, y), radius, radius)
+            painter.setPen(QPen(color_of(int(colors[row]), 0.85), 1.1))
+            arm = radius * 0.5
+            draw_lines(painter, np.array([(x - arm, y, x + arm, y), (x, y - arm, x, y + arm)]))
 
     def _handles(self, painter: QPainter, view: ViewPort) -> None:
         owner = self.state.handle_owner()

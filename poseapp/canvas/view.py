@@ -36,7 +36,6 @@ Pixels = npt.NDArray[np.uint8]
 
 _GHOST_OPACITY = 0.35
 _TO_COME_OPACITY = 0.8
-_MISSING_OPACITY = 0.55
 
 
 class CanvasView(NavigationView):
@@ -246,9 +245,6 @@ class CanvasView(NavigationView):
     def _paint_live(self, painter: QPainter) -> None:
         live = self._state.live_batch()
         view = self._whole_view(painter)
-        missing = self._state.missing()
-        if missing is not None:
-            self._poses.paint_dimmed(painter, missing.batch, view, np.ones(1, dtype=np.bool_), _MISSING_OPACITY)
         self._poses.paint(painter, live, view, np.ones(len(live), dtype=np.bool_))
         if self._marks.ghost is not None:
             to_come, placed = ghost_batches(self._marks.ghost)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QDialog, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QComboBox, QDialog, QGridLayout, QHBoxLayout, QTableWidgetItem, QVBoxLayout, QWidget
 
 from engine.contract.schema import Schema
 from engine.contract.schemas import builtin_schemas, find_schema
@@ -15,6 +16,7 @@ from poseapp.i18n import tr
 from poseapp.project.migrate import Sources, lost_points, match_points
 from poseapp.project.model import Category
 
+PRESENT, NEW = QPalette.ColorRole.WindowText, QPalette.ColorRole.PlaceholderText
 SHOWN = 6
 """Names of lost points that are told; the others are counted."""
 
@@ -58,6 +60,7 @@ class ChangePointsDialog(QDialog):
         self._lay_out()
         place = next((i for i, c in enumerate(categories) if current is not None and c.id == current.id), 0)
         self.kind.setCurrentIndex(place)
+        self.target.setCurrentIndex(self._likely())
         self.kind.currentIndexChanged.connect(self._match)
         self.target.currentIndexChanged.connect(self._match)
         self.table.cellChanged.connect(self._on_cell)
@@ -69,11 +72,14 @@ class ChangePointsDialog(QDialog):
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(12)
         column.addWidget(label("Change points of poses", "heading"))
-        for text, widget in (("Poses of", self.kind), ("New points", self.target)):
-            row = QHBoxLayout()
-            row.addWidget(label(text))
-            row.addWidget(widget, 1)
-            column.addLayout(row)
+        form = QGridLayout()
+        form.setHorizontalSpacing(12)
+        form.setVerticalSpacing(8)
+        form.setColumnStretch(1, 1)
+        for row, (text, widget) in enumerate((("Poses of", self.kind), ("New points", self.target))):
+            form.addWidget(label(text), row, 0)
+            form.addWidget(widget, row, 1)
+        column.addLayout(form)
         column.addWidget(self.table, 1)
         column.addWidget(self.facts)
         bottom = QHBoxLayout()
@@ -94,6 +100,15 @@ class ChangePointsDialog(QDialog):
         found: Schema = self.target.currentData()
         return found
 
+    def _likely(self) -> int:
+        """The points that take over most of those there are, and are others; the first where none takes over half."""
+        schemas: list[Schema] = [self.target.itemData(row) for row in range(self.target.count())]
+        old = self.source.schema
+        kept = [sum(at is not None for at in match_points(old, schema)) for schema in schemas]
+        enough = [row for row, count in enumerate(kept) if 2 * count >= old.num_keypoints]
+        others = [row for row in enough if schemas[row].names != old.names]
+        return max(others, key=lambda row: (kept[row], -schemas[row].num_keypoints), default=0)
+
     def _match(self) -> None:
         self.sources = list(match_points(self.source.schema, self.schema))
         self._fill()
@@ -104,20 +119,33 @@ class ChangePointsDialog(QDialog):
             self.table.setRowCount(self.schema.num_keypoints)
             for row, (name, at) in enumerate(zip(self.schema.names, self.sources)):
                 put(self.table, row, 0, name)
-                self.table.item(row, 0).setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+                self._cell(row, 0).setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
                 put(self.table, row, 1, "" if at is None else old[at])
+                self._cell(row, 0).setForeground(self.palette().brush(PRESENT if at is not None else NEW))
         lost = lost_points(self.source.schema, self.sources)
         kept = sum(at is not None for at in self.sources)
         words = f"{kept} of {self.schema.num_keypoints} points are taken over, the others start absent."
         if lost:
             more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
             words += f" Left out: {', '.join(lost[:SHOWN])}{more}."
-        self.facts.setText(tr(f"{words} One step, which Undo takes back."))
-        self.change_button.setEnabled(kept > 0 and self.schema.names != self.source.schema.names)
+        same = self.schema.names == self.source.schema.names
+        if same:
+            words = "The poses have these points already."
+        elif not kept:
+            words = "No point is taken over yet: tell below what some of them come from."
+        else:
+            words += " One step, which Undo takes back."
+        self.facts.setText(tr(words))
+        self.change_button.setEnabled(kept > 0 and not same)
+
+    def _cell(self, row: int, column: int) -> QTableWidgetItem:
+        item = self.table.item(row, column)
+        assert item is not None
+        return item
 
     def _on_cell(self, row: int, column: int) -> None:
         if column == 1:
-            self.sources[row] = self.source.schema.index.get(self.table.item(row, 1).text())
+            self.sources[row] = self.source.schema.index.get(self._cell(row, 1).text())
             self._fill()
 
     def _finish(self) -> None:

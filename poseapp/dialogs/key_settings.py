@@ -65,7 +65,7 @@ class KeySettings(QWidget):
         self.add_button = button("Add key")
         self.take_button = button("Take it over")
         self.clear_button = button("No key")
-        self.reset_button = button("As at first")
+        self.reset_button = button("Reset")
         self.note = label("", "hint", wrap=True)
         self.import_button = button("Import...")
         self.export_button = button("Export...")
@@ -127,16 +127,21 @@ class KeySettings(QWidget):
                 self.table.setItem(place, column, item)
         self.table.selectRow(0)
 
+    def _cell(self, row: int, column: int) -> QTableWidgetItem:
+        item = self.table.item(row, column)
+        assert item is not None
+        return item
+
     def _show(self) -> None:
         for place, row in enumerate(ACTIONS):
-            self.table.item(place, 2).setText(shown(self.keymap[row.id]))
+            self._cell(place, 2).setText(shown(self.keymap[row.id]))
         same = next((name for name in PRESETS if preset(name) == self.keymap), tr(OWN))
         self.presets.setCurrentText(same)
 
     def _filter(self, text: str) -> None:
         words = text.lower().split()
         for place in range(self.table.rowCount()):
-            line = " ".join(self.table.item(place, c).text() for c in range(3)).lower()
+            line = " ".join(self._cell(place, c).text() for c in range(3)).lower()
             self.table.setRowHidden(place, not all(word in line for word in words))
 
     # --- changes

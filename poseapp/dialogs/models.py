@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QUrl, Signal, Slot
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QDesktopServices, QFont
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -149,7 +149,7 @@ class ModelsDialog(QDialog):
             item.setSizeHint(len(COLUMNS) - 1, QSize(76, ROW_HEIGHT))
             if entry.id == self._current:
                 font = item.font(0)
-                font.setBold(True)
+                font.setWeight(QFont.Weight.DemiBold)
                 item.setFont(0, font)
             self.list.addTopLevelItem(item)
             if entry.id == wanted:

@@ -150,15 +150,16 @@ class SettingsDialog(QDialog):
             form.addRow("", box)
         self.colours: dict[str, QPushButton] = {}
         grid = QGridLayout()
+        grid.setSpacing(8)
         for place, name in enumerate(COLOR_NAMES):
             chip = button(COLOR_NAMES[name], tip="Choose a colour")
             chip.clicked.connect(lambda _checked=False, which=name: self._choose_colour(which))
             self.colours[name] = chip
             grid.addWidget(chip, place // 3, place % 3)
-        reset = button("Colours as at first")
+        reset = button("Reset colours")
         reset.clicked.connect(lambda: self._set(colors=()))
         grid.addWidget(reset, len(COLOR_NAMES) // 3, len(COLOR_NAMES) % 3)
-        form.addRow(tr("Colours"), grid)  # type: ignore[arg-type]
+        form.addRow(tr("Colours"), grid)
         self._paint_chips()
         return page
 
@@ -194,7 +195,11 @@ class SettingsDialog(QDialog):
     def _paint_chips(self) -> None:
         for name, chip in self.colours.items():
             colour = QColor.fromRgb(self._colour(name))
-            dark = colour.lightness() < 128
-            chip.setStyleSheet(
-                f"QPushButton {{ background: {colour.name()}; color: {'#ffffff' if dark else '#101418'}; }}"
-            )
+            chip.setStyleSheet(f"QPushButton {{ background: {colour.name()}; color: {words_on(colour)}; }}")
+
+
+def words_on(ground: QColor) -> str:
+    """White or near black, whichever is read better on a colour (relative luminance, WCAG 2.2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in ground.getRgbF()[:3]]  # type: ignore[index]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#ffffff" if luminance < 0.179 else "#101418"

@@ -47,6 +47,12 @@ class SnapshotsDialog(QDialog):
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setShowGrid(False)
         self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.table.horizontalHeader().setHighlightSections(False)
+        self.none_yet = label(
+            "No snapshot yet. Take one before something bold: it is back in a second.", "hint", wrap=True
+        )
+        self.none_yet.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.restore_button = button("Restore", tip="As one step that Undo takes back")
         self.open_button = button("Open as a project", tip="The copy by itself, in this window")
         self.delete_button = button("Delete")
@@ -76,6 +82,7 @@ class SnapshotsDialog(QDialog):
         top.addWidget(self.take_button)
         column.addLayout(top)
         column.addWidget(self.table, 1)
+        column.addWidget(self.none_yet, 1)
         bottom = QHBoxLayout()
         bottom.setSpacing(8)
         bottom.addWidget(self.restore_button)
@@ -94,6 +101,8 @@ class SnapshotsDialog(QDialog):
     def refresh(self) -> None:
         """Read the folder; the newest is chosen."""
         self._snapshots = list_snapshots(self._project)
+        self.table.setVisible(bool(self._snapshots))
+        self.none_yet.setVisible(not self._snapshots)
         self.table.setRowCount(len(self._snapshots))
         for row, snapshot in enumerate(self._snapshots):
             size = f"{snapshot.size / 1e6:,.1f} MB"

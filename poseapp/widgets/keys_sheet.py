@@ -23,7 +23,9 @@ MOUSE = (
 )
 NUMBERS = ("Select pose 1 to 9", "1 ... 9")
 ARROWS = (("Move selected points 1 px", "Arrows"), ("Move selected points 10 px", "Shift+arrows"))
-COLUMNS = (("File", "Edit", "Help"), ("Pose", "Mouse"), ("View", "Models"), ("Go",))
+COLUMNS = (("File", "Edit", "Models", "Help"), ("Pose", "Track"), ("View", "Mouse"), ("Go",))
+WIDEST = 160
+"""Pixels of a name; a longer one takes two lines."""
 SAME = {"Enter", "Shift+Enter", "Backtab"}
 """Second names of a key that is listed already."""
 
@@ -59,8 +61,8 @@ class KeysSheet(QDialog):
         page = QWidget()
         page.setObjectName("keysPage")
         row = QHBoxLayout(page)
-        row.setContentsMargins(24, 20, 24, 20)
-        row.setSpacing(36)
+        row.setContentsMargins(20, 16, 20, 16)
+        row.setSpacing(20)
         placed = {name for names in COLUMNS for name in names}
         rest = tuple(name for name in MENUS if name not in placed)
         for names in (*COLUMNS[:-1], COLUMNS[-1] + rest):
@@ -74,7 +76,7 @@ class KeysSheet(QDialog):
         wanted = page.sizeHint()
         parent = self.parentWidget()
         room = wanted if parent is None else parent.size()
-        self.resize(min(wanted.width() + 20, room.width() - 40), min(wanted.height() + 10, room.height() - 40))
+        self.resize(min(wanted.width() + 20, room.width() - 16), min(wanted.height() + 10, room.height() - 40))
 
 
 def _rows(name: str, keymap: Keymap) -> list[tuple[str, str]]:
@@ -97,14 +99,17 @@ def _keys(keys: tuple[str, ...]) -> str:
 
 def _table(title: str, rows: list[tuple[str, str]]) -> QGridLayout:
     grid = QGridLayout()
-    grid.setHorizontalSpacing(16)
-    grid.setVerticalSpacing(4)
+    grid.setHorizontalSpacing(12)
+    grid.setVerticalSpacing(3)
     head = QLabel(tr(title))
     head.setProperty("role", "heading")
     grid.addWidget(head, 0, 0, 1, 2)
     for place, (text, keys) in enumerate(rows, 1):
         words, sign = QLabel(tr(text)), QLabel(tr(keys))
         words.setProperty("role", "soft")
+        if words.sizeHint().width() > WIDEST:  # one long name would widen a whole column
+            words.setWordWrap(True)
+            words.setFixedWidth(WIDEST)
         sign.setProperty("role", "value")
         sign.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         grid.addWidget(words, place, 0)

@@ -14,6 +14,8 @@ MARGIN = 16
 SECONDS = {"info": 5, "good": 5, "warning": 10, "error": 0}
 """How long a message stays; 0 stays until it is closed."""
 MOST = 4
+MOST_HINTS = 2
+"""Of messages that only inform: an older one has been read, or does not matter any more."""
 
 
 class Toast(QFrame):
@@ -39,12 +41,24 @@ class Toast(QFrame):
         close.setIcon(icon("close", colours))
         close.setAccessibleName(tr("Close message"))
         close.clicked.connect(lambda: parent.remove(self))
-        row.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(sign, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(words, 1)
-        row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(close, 0, Qt.AlignmentFlag.AlignVCenter)
+        self._words = words
         self.timer = QTimer(self)
         self.timer.setSingleShot(True)
         self.timer.timeout.connect(lambda: parent.remove(self))
+
+    def height_at(self, width: int) -> int:
+        """Room for all of the text at a width; the theme's font and frame count once they are known."""
+        own = self.layout()
+        assert own is not None
+        for part in (self, *self.findChildren(QWidget)):
+            part.ensurePolished()
+        own.invalidate()
+        own.activate()
+        frame = 2 * self.frameWidth()
+        return max(own.heightForWidth(width - frame), self._words.sizeHint().height()) + frame + 2
 
 
 class Toasts(QWidget):
@@ -73,6 +87,10 @@ class Toasts(QWidget):
             if toast.text == text:
                 self._rest(toast)
                 return
+        if kind == "info":
+            hints = [toast for toast in self._toasts if toast.kind == kind]
+            for older in hints[: max(0, len(hints) + 1 - MOST_HINTS)]:
+                self.remove(older)
         while len(self._toasts) >= MOST:
             self.remove(self._toasts[0])
         toast = Toast(text, kind, self.colours, self)
@@ -109,9 +127,7 @@ class Toasts(QWidget):
         self.setFixedWidth(min(WIDTH, self._host.width() - 2 * MARGIN))
         height = (len(self._toasts) - 1) * self._pile.spacing()
         for toast in self._toasts:
-            toast.ensurePolished()
-            own = toast.layout()
-            tall = max(own.heightForWidth(self.width()) if own is not None else 0, 44)
+            tall = max(toast.height_at(self.width()), 44)
             toast.setFixedHeight(tall)
             height += tall
         self.setFixedHeight(height)

@@ -86,8 +86,7 @@ def prediction_of(pose: PoseLine, category: str) -> Prediction:
 
 
 def _numbers(values: npt.NDArray[np.floating]) -> list[Number]:
-    flat: list[Number] = np.asarray(values, np.float64).reshape(-1).tolist()
-    return flat
+    return [float(value) for value in np.asarray(values, np.float64).reshape(-1)]
 
 
 def _array(values: Sequence[Number]) -> npt.NDArray[np.float32]:

@@ -202,7 +202,7 @@ class Predictor:
                 back = backs[part].to(torch.float32 if self.device.type == "mps" else torch.float64)
                 points = points.to(back.dtype) @ back[..., :2].mT + back[:, None, :, 2]
                 parts.append((points, scores, visible))
-            all_points, all_scores = (torch.cat([part[i] for part in parts]).cpu().numpy() for i in (0, 1))  # type: ignore[misc]
+            all_points, all_scores = (torch.cat([part[i] for part in parts]).cpu().numpy() for i in (0, 1))
             seen = [part[2] for part in parts if part[2] is not None]
             all_visible = torch.cat(seen).cpu().numpy() if seen else None
         for i, task in enumerate(tasks):

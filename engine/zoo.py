@@ -175,7 +175,7 @@ def _row(row: Mapping[str, Any], folder: Path, where: str) -> ModelEntry:
             raise ModelError(f"unknown entry {name!r}", where=where)
         if not isinstance(value, ROW_KINDS[name]):
             raise ModelError(f"{name!r} must be a {ROW_KINDS[name].__name__}", where=where)
-    needed = ROW_NEEDED
+    needed: tuple[str, ...] = ROW_NEEDED
     if "file" not in row:
         needed = (*needed, "arguments") if row.get("task") == "detector" else (*needed, "arguments", "codec", "schema")
     for name in needed:

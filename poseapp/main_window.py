@@ -81,9 +81,9 @@ class MainWindow(QMainWindow):
         self.canvas.setAcceptDrops(False)  # what is dropped on it is for the window
         self.canvas.set_style(replace(self.settings.canvas_style(), dark=self.dark))
         self.context = Context(self, self.session, self.canvas, self.runner, ModelHost(), self.loader, self.settings)
-        self.playback = Player(self.session, self.loader, self)
         # First of all that listens to the session: the canvas shows a new frame before the lists do.
         self.link = CanvasLink(self.context, self)
+        self.playback = Player(self.session, self.loader, self)
         self.opener = Opener(self.session, self.runner, self.settings, self)
         self.video_files = VideoFiles(self.context, self.opener, self)
         self.monitors: list[QWidget] = []
@@ -99,6 +99,7 @@ class MainWindow(QMainWindow):
         self.minimap = Minimap(self.canvas)
         self.notice = CanvasNotice(self.canvas, self.colours)
         self.toasts = Toasts(self.middle, self.colours)
+        self.toasts.stand_in(self.canvas)
         self.palette_box = CommandPalette(self, self._palette_actions)
         self.keys_sheet = KeysSheet(self)
         self._apply_keys()

@@ -86,7 +86,7 @@ class Hands:
         QTest.mouseClick(widget, LEFT)
         breathe(80)
 
-    def type(self, widget: QWidget, text: str) -> None:
+    def write(self, widget: QWidget, text: str) -> None:
         """Replace a line's text by typing."""
         widget.setFocus()
         QTest.keyClick(widget, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)

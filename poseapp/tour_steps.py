@@ -193,7 +193,7 @@ class Journey(Hands):
         with self.step("Export COCO", "exported") as checked:
             self.key(Qt.Key.Key_E, CONTROL)
             dialog: ExportCocoDialog = self.dialog(ExportCocoDialog)
-            self.type(dialog.path, str(target))
+            self.write(dialog.path, str(target))
             self.picture("export", dialog)
             self.press(dialog.export_button)
             wait_until(lambda: target.exists() and self.idle(), "the COCO file")
@@ -211,14 +211,14 @@ class Journey(Hands):
             self.key(Qt.Key.Key_T, CONTROL | SHIFT)
             dialog: FineTuneDialog = self.dialog(FineTuneDialog)
             wait_until(lambda: dialog.plan() is not None, "the count of labels")
-            self.type(dialog.name, MODEL_NAME)
+            self.write(dialog.name, MODEL_NAME)
             dialog.advanced.update(steps_per_epoch=max(1, training_steps() // EPOCHS), batch=BATCH)
             dialog.epochs.setValue(EPOCHS)
             check(dialog.start_button.isEnabled(), f"training cannot start: {dialog.findings.texts}")
             self.picture("fine-tune", dialog)
             self.press(dialog.start_button)
             run = wait_until(lambda: self.window.runs and self.window.runs[-1], "the training run")
-            monitor = self.window.monitors[-1]
+            monitor: Any = self.window.monitors[-1]
             self._watch(run, monitor)
             losses = [e["loss"] for e in run.events if e.get("event") == "step"]
             check(losses and np.isfinite(losses).all(), "the loss is not a number")
@@ -289,7 +289,7 @@ class Journey(Hands):
             QTest.keyClicks(box.line, "theme")
             breathe(50)
             self.picture("palette")
-            self.type(box.line, "light theme")
+            self.write(box.line, "light theme")
             check(box.texts()[:1] == ["Light theme"], f"the palette shows {box.texts()[:3]}")
             self.key(Qt.Key.Key_Return, widget=box.line)
             check(not box.isVisible() and not self.window.dark, "Enter did not change the theme")

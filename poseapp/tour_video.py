@@ -76,8 +76,8 @@ def label_video(hands: Hands, home: Path) -> None:
         seen = (ends[0].visibility > 0) & (ends[1].visibility > 0)
         check(seen.sum() >= 5, "the model found hardly a point")
         between = np.mean([end.keypoints[seen] for end in ends], axis=0)
-        error = float(np.abs(pose.keypoints[seen] - between).max())
-        check(error < 0.01, f"the pose in the middle lies {error:.2f} px beside the line between its keyframes")
+        off = float(np.abs(pose.keypoints[seen] - between).max())
+        check(off < 0.01, f"the pose in the middle lies {off:.2f} px beside the line between its keyframes")
         with VideoReader(path) as reader:
             wanted = reader.read(middle)
         key = window.session.frames[middle]

@@ -77,7 +77,7 @@ class ExchangeModule(nn.Module):
         xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
         fused = []
         for row in self.fuse_layers:
-            paths = iter(zip(row, xs, strict=True))  # type: ignore[arg-type]
+            paths = iter(zip(row, xs, strict=True))
             path, x = next(paths)
             total = path(x)
             for path, x in paths:

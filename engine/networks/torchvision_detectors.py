@@ -39,5 +39,5 @@ def torchvision_categories(name: str) -> list[str]:
     """Names of the classes of the published weights, "" for slots without one."""
     from torchvision.models import get_model_weights
 
-    names = get_model_weights(name).COCO_V1.meta["categories"]  # type: ignore[attr-defined]
+    names = get_model_weights(name).COCO_V1.meta["categories"]
     return ["" if category in ("N/A", "__background__") else str(category) for category in names]

@@ -22,7 +22,7 @@ class WeightMean:
         self._steps = 0
         self._mean = {name: tensor.detach().clone() for name, tensor in network.named_parameters()}
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def update(self) -> None:
         """Take in the weights as they are after a step."""
         self._steps += 1
@@ -52,7 +52,7 @@ class WeightMean:
             assert isinstance(saved, Tensor)
             mean.copy_(saved)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def _load(self, tensors: dict[str, Tensor]) -> None:
         for name, tensor in self._network.named_parameters():
             tensor.copy_(tensors[name])

@@ -346,7 +346,7 @@ def _grown(context: Context, box: np.ndarray, margin: float = 0.1) -> np.ndarray
     """A box around points with some air, inside the picture."""
     width, height = box[2] - box[0], box[3] - box[1]
     room = margin * max(width, height, 10.0)
-    grown = box + np.array([-room, -room, room, room])
+    grown: np.ndarray = box + np.array([-room, -room, room, room])
     size = context.canvas.image_size
     if size is not None:
         grown = np.clip(grown, 0, [size[0] - 1, size[1] - 1, size[0] - 1, size[1] - 1])

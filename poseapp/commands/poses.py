@@ -9,7 +9,7 @@ from poseapp.commands.context import Context
 from poseapp.dialogs.ask import AskDialog
 from poseapp.jobs.inference import WarmUpJob
 from poseapp.project import edits, edits_groups
-from poseapp.project.model import Edit, Instance, State
+from poseapp.project.model import Edit, FrameKey, Instance, State
 
 
 def change_category(context: Context) -> None:
@@ -76,7 +76,7 @@ def delete_below(context: Context) -> None:
 
     def take(dialog: AskDialog) -> None:
         threshold = 0.0 if dialog.number is None else dialog.number.value() / 100
-        by_frame: dict = {}
+        by_frame: dict[FrameKey, list[Instance]] = {}
         for key, instance in store.all_instances(State.PREDICTED):
             by_frame.setdefault(key, []).append(instance)
         edit = edits_groups.delete_below_score(by_frame.items(), threshold)

@@ -195,7 +195,7 @@ class FineTuneDialog(QDialog):
         item = self.categories.currentItem()
         if item is None or self._surveys is None:
             return None
-        return self._surveys[item.data(0, Qt.ItemDataRole.UserRole)]
+        return self._surveys[int(item.data(0, Qt.ItemDataRole.UserRole))]
 
     def _on_surveyed(self, results: list[Any]) -> None:
         if self._closed:  # what was counted until the cancel is still delivered
@@ -216,7 +216,7 @@ class FineTuneDialog(QDialog):
         self.categories.setFixedHeight(ROW_HEIGHT * (min(max(len(self._surveys), 1), MAX_ROWS) + 1) + 4)
         if self._surveys:
             counts = [survey.instances for survey in self._surveys]
-            self.categories.setCurrentItem(self.categories.topLevelItem(counts.index(max(counts))))
+            self.categories.setCurrentItem(self.categories.topLevelItem(counts.index(max(counts))))  # type: ignore[arg-type]
         self._filling = False
         self._check()
 

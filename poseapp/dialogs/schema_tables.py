@@ -43,7 +43,7 @@ class ChoiceDelegate(QStyledItemDelegate):
     def setModelData(self, editor: QWidget, model: QAbstractItemModel, index: Index) -> None:
         if isinstance(editor, QComboBox):
             text = editor.currentText()
-            model.setData(index, "" if text == NONE else text)  # type: ignore[arg-type]
+            model.setData(index, "" if text == NONE else text)
 
 
 def table_of(heads: Sequence[str], name: str) -> QTableWidget:

@@ -46,7 +46,7 @@ class TrainingMonitor(QDialog):
         self._redraw.timeout.connect(self.refresh)
         for event in run.events:
             self.series.take(event)
-        run.event.connect(self._on_event)
+        run.reported.connect(self._on_event)
         run.state_changed.connect(self._on_state)
         run.finished.connect(self._on_finished)
         self.refresh()

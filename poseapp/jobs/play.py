@@ -177,7 +177,7 @@ class PlayThread(threading.Thread):
         keys = self._plan.keys
         path = store.frame_path(keys[0])
         if not is_video(path):
-            return np.arange(len(keys)) * PICTURE_SECONDS
+            return np.arange(len(keys), dtype=np.float64) * PICTURE_SECONDS
         indices = keys.packed & ((1 << 32) - 1)
         times = frame_times(path)
         return np.asarray(times[indices[indices < len(times)]])

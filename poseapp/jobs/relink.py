@@ -222,7 +222,7 @@ def _old_times(mark: Fingerprint | None, count: int, caches: tuple[Path, ...]) -
         if index is not None and index.frame_count == count:
             return index.times
     step = mark.milliseconds / 1000 / max(1, mark.frame_count - 1)
-    return np.arange(count) * (step if step > 0 else 1 / 30)
+    return np.arange(count, dtype=np.float64) * (step if step > 0 else 1 / 30)
 
 
 def _previews(

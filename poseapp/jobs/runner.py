@@ -320,4 +320,4 @@ class JobRunner(QObject):
         try:
             callback(value)
         except Exception:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())

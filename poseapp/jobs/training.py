@@ -67,11 +67,11 @@ class TrainingProcess(QObject):
     """One ``engine.train`` process.
 
     Signals:
-        event(dict): a progress line.
+        reported(dict): a progress line.
         finished(bool, str): whether it ended well (also when stopped early), and what to tell otherwise.
     """
 
-    event = Signal(dict)
+    reported = Signal(dict)
     finished = Signal(bool, str)
 
     def __init__(self, folder: Path, arguments: list[str], parent: QObject | None = None) -> None:
@@ -141,7 +141,7 @@ class TrainingProcess(QObject):
         if event["event"] == "error":
             self._told = str(event.get("message", ""))
         self._done = self._done or event["event"] == "done"
-        self.event.emit(event)
+        self.reported.emit(event)
 
     @Slot()
     def _read_errors(self) -> None:
@@ -228,7 +228,7 @@ class TrainingRun(QObject):
 
     Signals:
         state_changed(RunState)
-        event(dict): a progress line of the trainer; all of them stay in ``events``.
+        reported(dict): a progress line of the trainer; all of them stay in ``events``.
         finished(bool, str): at the very end: whether there is a new model, and what to tell.
 
     Attributes:
@@ -240,7 +240,7 @@ class TrainingRun(QObject):
     """
 
     state_changed = Signal(object)
-    event = Signal(dict)
+    reported = Signal(dict)
     finished = Signal(bool, str)
 
     def __init__(self, runner: JobRunner, project: Path, plan: TrainingPlan, parent: QObject | None = None) -> None:
@@ -294,7 +294,7 @@ class TrainingRun(QObject):
         self.files = results[-1]
         self._set(RunState.STARTING)
         self._process = TrainingProcess(self.files.folder, training_arguments(self.files, self.plan), self)
-        self._process.event.connect(self._on_event)
+        self._process.reported.connect(self._on_event)
         self._process.finished.connect(self._on_process_ended)
         self._process.start()
 
@@ -310,7 +310,7 @@ class TrainingRun(QObject):
         if self.state is RunState.STARTING:
             self._set(RunState.TRAINING)
         self.events.append(event)
-        self.event.emit(event)
+        self.reported.emit(event)
 
     @Slot(bool, str)
     def _on_process_ended(self, ok: bool, message: str) -> None:

@@ -78,7 +78,7 @@ class JobTray(QWidget):
     def add_run(self, run: TrainingRun) -> None:
         """Show a training run beside the jobs until it is over."""
         self._runs[run] = {}
-        run.event.connect(lambda event, run=run: self._on_event(run, event))
+        run.reported.connect(lambda event, run=run: self._on_event(run, event))
         run.finished.connect(lambda *_, run=run: self._drop_run(run))
         self._wake()
 

@@ -64,7 +64,9 @@ class CanvasNotice(QFrame):
         if self.isHidden():
             return
         width = max(120, min(WIDTH, self._host.width() - 2 * MARGIN))
-        height = self.layout().totalHeightForWidth(width)
+        layout = self.layout()
+        assert layout is not None
+        height = layout.totalHeightForWidth(width)
         self.setGeometry((self._host.width() - width) // 2, (self._host.height() - height) // 2, width, height)
         self.raise_()
 

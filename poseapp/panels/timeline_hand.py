@@ -76,6 +76,7 @@ class FramePreview(QWidget):
 
     def __init__(self, window: QWidget, colours: Tokens) -> None:
         super().__init__(window)
+        self._window = window
         self.setObjectName("framePreview")
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.colours = colours
@@ -118,7 +119,7 @@ class FramePreview(QWidget):
         return QSize(min(max(wide, 60), SIDE + 60) + 2 * _PAD, high + _TEXT + 2 * _PAD)
 
     def _place(self, above: QPoint) -> None:
-        size, window = self._size(), self.parentWidget()
+        size, window = self._size(), self._window
         x = min(max(above.x() - size.width() // 2, 4), max(window.width() - size.width() - 4, 4))
         self.setGeometry(x, max(above.y() - size.height(), 0), size.width(), size.height())
 

@@ -65,7 +65,7 @@ def test_progress_lines_arrive_in_order_and_whole(play: Play, qtbot: QtBot, tmp_
     """)
     process = TrainingProcess(tmp_path, [])
     seen: list[dict[str, Any]] = []
-    process.event.connect(seen.append)
+    process.reported.connect(seen.append)
     assert end_of(process, qtbot) == (True, "")
     assert [e["step"] for e in seen[:300]] == list(range(300))
     assert [e["event"] for e in seen[300:]] == ["saved", "done"]

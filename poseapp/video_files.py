@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject
 from engine.contract.errors import PoseError
 from engine.media.align import grey_picture
 from engine.media.fingerprint import Fingerprint
-from engine.media.video_index import index_folder
+from engine.media.index_home import index_home, use_index_home
 from poseapp.commands import relink
 from poseapp.commands.context import Context
 from poseapp.jobs.check_videos import VideoCheck
@@ -18,6 +18,7 @@ from poseapp.opening import Opener
 from poseapp.project.frame_pictures import frames_without_picture, has_picture, keep_pictures
 from poseapp.project.model import Change, FrameKey
 from poseapp.project.store import ProjectStore
+from poseapp.project.video_cache import project_cache
 
 PICTURES_AT_ONCE = 64
 
@@ -33,10 +34,15 @@ class VideoFiles(QObject):
         self._shown: tuple[FrameKey, Any] | None = None
         self._keys: dict[int, str] = {}
         self._session.media_changed.connect(self._on_media)
-        self._session.project_changed.connect(self._forget)
+        self._session.project_changed.connect(self._on_project)
         self._session.changed.connect(self._on_change)
         context.loader.loaded.connect(self._on_loaded)
         opener.checked.connect(self._on_checked)
+
+    def _on_project(self) -> None:
+        path = self._session.path
+        use_index_home(None if path is None else project_cache(path))
+        self._forget()
 
     def _forget(self) -> None:
         self._shown = None
@@ -68,7 +74,7 @@ class VideoFiles(QObject):
             if self._session.store is store:
                 self._keep(store, key, {index: picture for _, found in results for index, picture in found.items()})
 
-        self._context.runner.submit(FramePicturesJob(check.path, key, wanted, index_folder()), on_results=keep)
+        self._context.runner.submit(FramePicturesJob(check.path, key, wanted, index_home()), on_results=keep)
 
     def _on_loaded(self, key: FrameKey, pixels: Any) -> None:
         self._shown = (key, pixels)

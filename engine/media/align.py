@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import MediaError
-from engine.media.align_fit import Line, best_lines, fit_line, mutual_frames, nearest
+from engine.media.align_fit import Line, best_lines, fit_line, mutual_frames, nearest, settled_line
 
 if TYPE_CHECKING:
     from engine.media.video import VideoReader
@@ -143,10 +143,12 @@ def _find_line(
     step = min(_step(new), *(line.speed * _step(old) for line in lines))
     fitted = [fit_line(line, at, shelf.times, costs, _limits(costs), _step(new), step) for line in lines]
     line = max(fitted, key=lambda pair: pair[1])[0]
-    # What was cut off is whole frames.
-    frame = _step(old) * line.speed
-    whole = round(line.offset / frame) * frame if frame > 0 else line.offset
-    return Line(line.speed, whole) if abs(whole - line.offset) < 0.35 * min(frame, _step(new)) else line
+    anchors = np.clip(np.array(chosen, np.int64), 0, len(old) - 1)
+    near = [_near(new, float(line.at(seconds)), _WINDOW_FRAMES * _step(new)) for seconds in at]
+    yield from shelf.read(np.unique(np.concatenate(near)), len(shelf.times), total)
+    small = min(_step(new), line.speed * _step(old))
+    costs = shelf.costs(chosen)
+    return settled_line(line, old, anchors, new, shelf.frames, costs, _limits(costs), small)
 
 
 def _follow(shelf: _Shelf, old: OldVideo, new: Floats, line: Line, total: int) -> Steps:

@@ -13,10 +13,12 @@ Ints = npt.NDArray[np.int64]
 
 _SPEEDS = (1.0, 0.5, 2.0, 1 / 3, 3.0, 0.25, 4.0, 24 / 25, 25 / 24, 1.001, 1 / 1.001, 25 / 30, 30 / 25, 24 / 30, 30 / 24)
 _SEEDS = 16
+_PARTS = 12
+_WINDOW = 3.5
 _BEST_PLACES = 3
 _SLOWEST, _FASTEST = 0.05, 20.0
 # Of lines that fit as well as one another, these are the likelier ones.
-_AS_IT_WAS, _CUT, _SAME_SPEED = 0.06, 0.04, 0.03
+_AS_IT_WAS, _CUT, _SAME_SPEED, _USUAL_SPEED = 0.06, 0.04, 0.03, 0.02
 
 
 @dataclass(frozen=True)
@@ -92,22 +94,28 @@ def fit_line(
         small: seconds in the new video of the smaller of both steps; half of it is no offset.
     """
     usual = np.maximum(np.median(costs, axis=1), 1e-4)
+    tried = [line]
     for reach in (12 * step, 3 * step):
         seconds = line.at(at)
         near = np.abs(times[None] - seconds[:, None]) <= reach
         inside = near.any(axis=1)
         if not inside.any():
-            return line, 0.0
+            break
         # A little dearer away from the line, so that frames alike do not pull it about.
         away = np.abs(times[None] - seconds[:, None]) / reach * (0.01 * usual[:, None])
         picked = np.where(near, costs + away, np.inf).argmin(axis=1)
         good = inside & (costs[np.arange(len(at)), picked] <= limits)
         if good.any():
             line = _through(at[good], times[picked[good]], line, step, small)
-    line = _shifted(line, at, times, costs, limits, small)
-    score = float(_scores(np.array([[line.speed, line.offset]]), at, times, costs, 2 * limits)[0])
-    bonus = _AS_IT_WAS * (line == Line(1.0, 0.0)) + _SAME_SPEED * (line.speed == 1.0)
-    return line, score + bonus
+            tried.append(line)
+    scores = _scores(np.array([(one.speed, one.offset) for one in tried]), at, times, costs, 2 * limits)
+    scores += [_AS_IT_WAS * (one == Line(1.0, 0.0)) + _bonus(one.speed) for one in tried]
+    best = int(scores.round(3).argmax())  # of lines alike the first
+    return tried[best], float(scores[best])
+
+
+def _bonus(speed: float) -> float:
+    return _SAME_SPEED if speed == 1.0 else _USUAL_SPEED * (speed in _SPEEDS)
 
 
 def _guesses(at: Floats, length: float, times: Floats, new_length: float, costs: Floats) -> Floats:
@@ -159,22 +167,57 @@ def _scores(lines: Floats, at: Floats, times: Floats, costs: Floats, fading: Flo
     return np.asarray((alike * inside).mean(axis=1))
 
 
-def _shifted(line: Line, at: Floats, times: Floats, costs: Floats, limits: Floats, small: float) -> Line:
-    """The line a frame or half of one earlier or later, where the pictures are clearly more like that.
+def settled_line(
+    line: Line, old: Floats, anchors: Ints, new: Floats, frames: Ints, costs: Floats, limits: Floats, small: float
+) -> Line:
+    """The line moved by parts of a frame to where most pictures meet the very frame they are of.
 
-    Of every second frame that was left out, the frames before and after are as good; so that the middle of where
-    pictures were found says little, and the sum of differences more.
+    Where frames were left out, those before and after are nearly as good; so the middle of the places where pictures
+    were found says little. Only pictures count that are clearly of one frame: for no frame half of what another costs.
+
+    Args:
+        old, new: (N,), (M,) seconds of all frames.
+        anchors: (A,) old frames of the pictures.
+        frames: (F,) new frames looked at, ascending, and ``costs`` (A, F) the difference of each picture from them.
+        limits: (A,) differences up to which pictures show the same.
+        small: seconds in the new video of the smaller step from frame to frame.
     """
+    clear, own = _clear_places(line, old, anchors, new, frames, costs, limits)
+    if not clear.any():
+        return line
 
     def total(offset: float) -> float:
-        seconds = Line(line.speed, offset).at(at)
-        inside = (seconds >= times[0] - small) & (seconds <= times[-1] + small)
-        found = costs[np.arange(len(at)), nearest(times, seconds)]
-        return float(np.minimum(found, 2 * limits)[inside].mean()) if inside.any() else np.inf
+        places = mutual_frames(old, new, Line(line.speed, offset))[anchors]
+        return float(np.where(places < 0, 0.5, places != own)[clear].sum())
 
-    here = total(line.offset)
-    best = min((line.offset + part * small for part in (-1, -0.5, 0.5, 1)), key=total)
-    return Line(line.speed, best) if total(best) < 0.8 * here else line
+    offsets = line.offset + np.arange(-_PARTS, _PARTS + 1) * small / _PARTS
+    totals = np.array([total(float(offset)) for offset in offsets])
+    best = np.flatnonzero(totals <= totals.min() + 0.25)
+    # Lines alike: no offset where that is one of them, else the middle of those around the one that was.
+    start = int(best[np.abs(best - _PARTS).argmin()])
+    first = last = start
+    while first - 1 in best:
+        first -= 1
+    while last + 1 in best:
+        last += 1
+    low, high = float(offsets[first]), float(offsets[last])
+    return Line(line.speed, 0.0 if low - 1e-9 <= 0 <= high + 1e-9 else (low + high) / 2)
+
+
+def _clear_places(
+    line: Line, old: Floats, anchors: Ints, new: Floats, frames: Ints, costs: Floats, limits: Floats
+) -> tuple[npt.NDArray[np.bool_], Ints]:
+    """(A,) which pictures are clearly of one frame near the line, and not of those beside it; and of which."""
+    step = float(np.median(np.diff(new))) if len(new) > 1 else 1.0
+    near = np.abs(new[frames][None] - line.at(old[anchors])[:, None]) <= _WINDOW * step
+    there = np.where(near, costs, np.inf)
+    best, rows = there.argmin(axis=1), np.arange(len(costs))
+    lowest = there[rows, best]
+    clear = np.isfinite(lowest) & (lowest <= limits)
+    for beside in (best - 1, best + 1):
+        at = np.clip(beside, 0, len(frames) - 1)
+        clear &= (np.abs(frames[at] - frames[best]) != 1) | (lowest + 1e-4 <= 0.5 * costs[rows, at])
+    return clear, frames[best]
 
 
 def _through(old: Floats, new: Floats, line: Line, step: float, small: float) -> Line:
@@ -189,7 +232,7 @@ def _through(old: Floats, new: Floats, line: Line, step: float, small: float) ->
     if not _SLOWEST <= speed <= _FASTEST:
         speed = line.speed
     offset = float(np.median(new - speed * old))
-    return Line(speed, 0.0 if abs(offset) < 0.49 * small else offset)
+    return Line(speed, 0.0 if abs(offset) < 0.1 * small else offset)
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:

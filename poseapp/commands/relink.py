@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from engine.contract.errors import PoseError
 from engine.media.fingerprint import Fingerprint
+from engine.media.index_home import index_home
 from engine.media.source import VIDEO_SUFFIXES
 from engine.media.video_index import index_folder
 from poseapp.commands.context import Context
@@ -116,7 +117,7 @@ def _compare(context: Context, store: ProjectStore, check: VideoCheck, dialog: R
         if outcome.error is not None and open_now:
             dialog.show_failure(str(outcome.error))
 
-    job = AlignJob(store.path, check.media, check.path, check.fingerprint, (index_folder(),))
+    job = AlignJob(store.path, check.media, check.path, check.fingerprint, (index_home(), index_folder()))
     number = context.runner.submit(job, on_results=found, on_finished=ended)
     told = context.runner.progress.connect(
         lambda id, step: dialog.show_progress(step.done, step.total) if open_now and id == number else None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from engine.contract.errors import PoseError
 from engine.media.fingerprint import Fingerprint, Likeness, compare, fingerprint
-from engine.media.video_index import content_key, index_folder
+from engine.media.index_home import index_home
+from engine.media.video_index import content_key
 from poseapp.jobs.job import Lane, Progress
 
 
@@ -67,7 +68,7 @@ def check_video(media: int, path: Path, kept: str) -> VideoCheck:
         before = Fingerprint.from_text(kept) if kept else None
         if before is not None and content_key(path) == before.key:
             return VideoCheck(media, path, True, fingerprint=kept, kept=kept)
-        with open_media(path, cache=index_folder()) as source:
+        with open_media(path, cache=index_home()) as source:
             now = fingerprint(source)
     except (PoseError, ValueError) as error:
         return VideoCheck(media, path, False, f"{error}. Its labels are safe.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine.media.video_index import index_folder
+from engine.media.index_home import index_home
 from poseapp.jobs.job import Lane, Progress
 from poseapp.project.exporters.files import FilesReport, Steps
 from poseapp.project.store import ProjectStore
@@ -49,7 +49,7 @@ def table_job(project: Path, target: Path, kind: str, media: int, include_predic
             return tracks.export_dlc(store, target, media, include_predicted=include_predicted)
         options = tracks.TableOptions(include_predicted=include_predicted)
         write = tracks.export_parquet if kind == "parquet" else tracks.export_csv
-        return write(store, target, options, cache=index_folder())
+        return write(store, target, options, cache=index_home())
 
     return StepsJob(project, f"Exporting {target.name}", steps)
 
@@ -61,7 +61,7 @@ def frames_job(project: Path, folder: Path, include_predicted: bool, picture_for
         from poseapp.project.exporters.frames import export_labelled_frames
 
         return export_labelled_frames(
-            store, folder, include_predicted=include_predicted, picture_format=picture_format, cache=index_folder()
+            store, folder, include_predicted=include_predicted, picture_format=picture_format, cache=index_home()
         )
 
     return StepsJob(project, f"Exporting frames to {folder.name}", steps)
@@ -74,6 +74,6 @@ def video_job(project: Path, target: Path, media: int, include_predicted: bool) 
         from poseapp.project.exporters.video import DrawOptions, export_labelled_video
 
         options = DrawOptions(include_predicted=include_predicted)
-        return export_labelled_video(store, target, media, options, cache=index_folder())
+        return export_labelled_video(store, target, media, options, cache=index_home())
 
     return StepsJob(project, f"Exporting {target.name}", steps)

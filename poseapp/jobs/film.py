@@ -155,8 +155,8 @@ def frame_times(video: Path) -> npt.NDArray[np.float64]:
     Raises:
         MediaError: the video cannot be read.
     """
-    from engine.media.video_index import index_folder
+    from engine.media.index_home import index_home
     from engine.media.video_scan import read_index
 
-    times = np.asarray(read_index(video, index_folder()).times, dtype=np.float64)
+    times = np.asarray(read_index(video, index_home()).times, dtype=np.float64)
     return np.maximum.accumulate(times - times[0]) if len(times) else times

@@ -48,12 +48,22 @@ class OpenJob:
             if home != self._current and is_of_older_version(home):
                 with contextlib.suppress(PoseError):  # the window tells, when it opens the file itself
                     ProjectStore.open(home).close()
+            if home != self._current:
+                _tend(home)
             yield Progress(1, 1, self.title, Opened(home))
             return
         store, report = open_with_report(self._paths)
         with store:
             result = Opened(store.path, tuple(report.problems))
         yield Progress(1, 1, self.title, result)
+
+
+def _tend(project: Path) -> None:
+    """Put the folder of indices in order before the window asks for frames."""
+    from poseapp.project.video_cache import tend_cache
+
+    with contextlib.suppress(PoseError), ProjectStore.open(project, read_only=True) as store:
+        tend_cache(store)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.media.video_index import index_folder
+from engine.media.index_home import index_home
 from poseapp.jobs.job import Lane, Progress
 from poseapp.project.model import FrameKey, Instance
 from poseapp.project.store import ProjectStore
@@ -71,7 +71,7 @@ class PropagateJob:
         left = iter(self._ids)
         with (
             ProjectStore.open(self._project, read_only=True) as store,
-            open_source(store, self._start.media, index_folder()) as source,
+            open_source(store, self._start.media, index_home()) as source,
         ):
             last = min(self._start.index + len(self._ids), source.frame_count - 1)
             indices = range(self._start.index, last + 1)
@@ -105,7 +105,7 @@ class SelectFramesJob:
         yield Progress(0, 0, self.title)
         with (
             ProjectStore.open(self._project, read_only=True) as store,
-            open_source(store, self._media, index_folder()) as source,
+            open_source(store, self._media, index_home()) as source,
         ):
             done = labelled_frames(store, self._media)
             every = range(source.frame_count)
@@ -129,7 +129,7 @@ def frame_times(store: ProjectStore, media: int, indices: list[int]) -> list[flo
     from poseapp.project.exporters.video import open_source
 
     try:
-        with open_source(store, media, index_folder()) as source:
+        with open_source(store, media, index_home()) as source:
             return [source.time(index) if index < source.frame_count else float(index) for index in indices]
     except PoseError:
         return None

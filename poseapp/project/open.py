@@ -13,7 +13,6 @@ from platformdirs import user_data_dir
 from engine.contract.errors import ProjectError
 from engine.media.images import is_image
 from engine.media.source import is_video, open_media
-from engine.media.video_index import index_folder
 from poseapp.project.importers.coco import import_coco
 from poseapp.project.importers.datasets import import_dataset, is_dataset
 from poseapp.project.importers.dlc import import_dlc, is_dlc_folder
@@ -22,6 +21,7 @@ from poseapp.project.importers.report import ImportReport, ProgressCallback
 from poseapp.project.importers.sleap import import_sleap
 from poseapp.project.importers.videos import find_video, import_video
 from poseapp.project.store import ProjectStore
+from poseapp.project.video_cache import project_cache
 
 SUFFIX = ".pose"
 
@@ -108,7 +108,7 @@ def _import_all(
                 _join(report, import_coco(store, path, progress=progress))
         elif path.suffix.lower() == ".slp":
             if labels:
-                _join(report, import_sleap(store, path, cache=index_folder(), progress=progress))
+                _join(report, import_sleap(store, path, cache=project_cache(store.path), progress=progress))
         elif is_video(path):
             _join(report, _import_video(store, path))
         else:
@@ -124,10 +124,10 @@ def _import_video(store: ProjectStore, path: Path) -> ImportReport:
     """A video with its frames, and what is wrong with it."""
     report = ImportReport()
     if find_video(store, path) is None:
-        with open_media(path, cache=index_folder()) as video:
+        with open_media(path, cache=project_cache(store.path)) as video:
             report.images = video.frame_count
             report.problems = [f"{path.name} {problem}" for problem in video.problems]
-        import_video(store, path, cache=index_folder())
+        import_video(store, path, cache=project_cache(store.path))
     return report
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 
-DEFAULT_BYTES = 192 * 1024 * 1024
+DEFAULT_BYTES = 128 * 1024 * 1024
 
 
 class FrameCache:

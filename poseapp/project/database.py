@@ -44,6 +44,8 @@ MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
 _MAGIC = b"SQLite format 3\0"
 _CHECK_WHOLE_BELOW = 8 << 20
 _CACHE_KIB = 16 << 10
+_READER_CACHE_KIB = 4 << 10
+"""Readers mostly walk through a table once."""
 
 Row = tuple[Any, ...]
 
@@ -298,7 +300,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
     return connection
 
 

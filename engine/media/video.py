@@ -7,7 +7,6 @@ whether the frame is reached in sequence, by a jump or backwards.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +19,10 @@ import numpy.typing as npt
 
 from engine.contract.errors import Cancelled, MediaError
 from engine.media.source import check_index
+from engine.media.video_behind import Behind
 from engine.media.video_damage import Damage
 from engine.media.video_index import VideoIndex
+from engine.media.video_kept import Kept
 from engine.media.video_picture import PictureMaker
 from engine.media.video_scan import read_index
 from engine.media.video_stream import FrameStream
@@ -31,6 +32,9 @@ Image = npt.NDArray[np.uint8]
 CACHE_BYTES = 256 << 20
 # Going on to a frame costs less than going to its key when so few packets lie before that.
 _NEAR_PACKETS = 24
+# Reading so many frames back or fewer is stepping back; with room for fewer frames than this nothing is got beforehand.
+_STEPS_BACK = 4
+_LEAST_ROOM = 6
 _RETRIES = (0, 1, 2, 4, 16)
 
 
@@ -64,7 +68,7 @@ class VideoReader:
         self.problems = list(self.index.problems)
         self._stream = FrameStream(self.path, self.index.packets, self.index.stream, self.index.damaged)
         self._picture = PictureMaker(self.index.picture)
-        self._kept = _Kept(cache_bytes)
+        self._kept = Kept(cache_bytes)
         self._latest, self._floor = -1, 0
         self._lost: set[int] = set()
         self._damage, self._suspect = Damage(self.index), False
@@ -72,6 +76,7 @@ class VideoReader:
         self._stop: Callable[[], bool] | None = None
         self._lock = threading.Lock()
         self._ahead = _Ahead(self, ahead) if ahead > 0 else None
+        self._behind: Behind | None = None
 
     def exact_time(self, index: int) -> Fraction:
         """Seconds from the first frame to this one, exactly as the file has it."""
@@ -97,9 +102,18 @@ class VideoReader:
         check_index(index, self.frame_count)
         if self._ahead is not None:
             self._ahead.pause()
+        back = 0 < self._last_read - index <= _STEPS_BACK
+        if self._behind is not None:
+            if back and index not in self._kept:
+                self._behind.wait_for(index, stop)
+            elif not back:
+                self._behind.forget()
         with self._lock:
             self._stop = stop
+            self._kept.focus, self._kept.backwards = index, back
             frame = self._frame(index)
+            if back:
+                self._look_behind(index)
         if self._ahead is not None:
             self._ahead.go_on(index + 1 if index == self._last_read + 1 else None)
         self._last_read = index
@@ -122,6 +136,7 @@ class VideoReader:
             self._ahead.pause()
         with self._lock:
             self._stop = None
+            self._kept.focus, self._kept.backwards = index, False
             shown, frame = self._near(index)
         self._last_read = -2
         return shown, self._picture.rgb(frame, max_side)
@@ -146,6 +161,9 @@ class VideoReader:
         if self._ahead is not None:
             self._ahead.end()
             self._ahead = None
+        if self._behind is not None:
+            self._behind.end()
+            self._behind = None
         with self._lock:
             self._stream.close()
             self._kept.clear()
@@ -177,6 +195,26 @@ class VideoReader:
                 return index, self._frame(index)
             self._kept.put(rank, found)
         return rank, found
+
+    def _look_behind(self, index: int) -> None:
+        """Stepping back has nearly used up what is kept: have more decoded. The lock is held."""
+        room = self._kept.capacity()
+        low = self._kept.lowest_before(index)
+        if low == 0 or index - low > room // 3 or room < _LEAST_ROOM or self._stream.careful or self._suspect:
+            return
+        if self._behind is None:
+            self._behind = Behind(self.path, self.index, self._keep_behind, self._found_damage)
+        self._behind.want(low - 2 * room // 3, low)
+
+    def _keep_behind(self, number: int, frame: av.VideoFrame) -> bool:
+        with self._lock:
+            if self._kept.backwards and not self._suspect:
+                self._kept.put(number, frame)
+            return self._kept.backwards
+
+    def _found_damage(self) -> None:
+        with self._lock:
+            self._suspect = True
 
     def _frame(self, index: int) -> av.VideoFrame:
         """A frame that is kept, or else decoded; the lock is held."""
@@ -279,35 +317,6 @@ class VideoReader:
             self._damage.note(hurt, alone)
         else:
             self._suspect = bool(hurt or alone)
-
-
-class _Kept:
-    """Decoded frames by number, the oldest dropped first when they are more than ``limit`` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._frames: OrderedDict[int, tuple[av.VideoFrame, int]] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, number: int) -> av.VideoFrame | None:
-        found = self._frames.get(number)
-        return None if found is None else found[0]
-
-    def put(self, number: int, frame: av.VideoFrame) -> None:
-        size = sum(plane.buffer_size for plane in frame.planes)
-        before = self._frames.pop(number, None)
-        self._bytes += size - (before[1] if before else 0)
-        self._frames[number] = (frame, size)
-        while self._bytes > self._limit and len(self._frames) > 1:
-            self._bytes -= self._frames.popitem(last=False)[1][1]
-
-    def capacity(self) -> int:
-        """How many frames of the size of those here there is room for."""
-        return max(1, self._limit * len(self._frames) // self._bytes) if self._bytes else 1
-
-    def clear(self) -> None:
-        self._frames.clear()
-        self._bytes = 0
 
 
 class _Ahead:

@@ -147,10 +147,10 @@ def test_the_cache_is_bounded_and_the_frames_are_the_readers_own_copies(clips) -
         first = reader.read(100)
         first[:] = 7
         assert number_in(reader.read(100)) == 100
-        assert reader._kept._bytes <= 200_000
+        assert reader._kept.bytes <= 200_000
         for i in range(100, 60, -1):
             assert number_in(reader.read(i)) == i
-            assert reader._kept._bytes <= 200_000
+            assert reader._kept.bytes <= 200_000
 
 
 def test_stepping_back_decodes_a_group_of_pictures_once(clips, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from poseapp.project.model import (
     State,
 )
 from poseapp.project.shapes import box_overlap, extent, poses_text
+from poseapp.project.track_edits import same_pose
 
 
 def accept(
@@ -76,8 +77,9 @@ def add_predictions(
 ) -> Edit:
     """What a model found in one frame.
 
-    A prediction whose box covers that of a labelled instance is left out, for that one is done already; unless its box
-    was drawn by a person (``box_score`` 1).
+    A prediction of what a person has labelled is left out, for that one is done already: its box covers that of the
+    label, or its points are where those of the label are (a label may have no box, or a wider one). Unless its box was
+    drawn by a person (``box_score`` 1).
 
     Args:
         existing: the frame's instances now.
@@ -89,17 +91,27 @@ def add_predictions(
     if len(ids) < len(predictions):
         raise ProjectError(f"{len(predictions)} predictions want as many new ids, got {len(ids)}")
     old = tuple(i for i in existing if i.state is State.PREDICTED and i.category == category.id)
-    done = [extent(i) for i in existing if i.state is State.LABELLED and i.category == category.id]
+    done = [i for i in existing if i.state is State.LABELLED and i.category == category.id]
     new: list[Instance] = []
     for number, prediction in zip(ids, predictions):
         instance = _predicted(prediction, number, category, source, min_keypoint_score)
-        box = extent(instance)
         drawn = prediction.box_score >= 1.0
-        known = box is not None and any(d is not None and box_overlap(box, d) >= overlap for d in done)
-        if drawn or not known:
+        if drawn or not _is_done(instance, done, category, overlap):
             new.append(instance)
     text = f"Predict {poses_text(new)}"
     return Edit(text, (FrameEdit(frame, old if replace_predicted else (), tuple(new)),), merge_key)
+
+
+def _is_done(instance: Instance, done: Sequence[Instance], category: Category, overlap: float) -> bool:
+    """Whether a prediction is of something that is labelled."""
+    box = extent(instance)
+    for label in done:
+        known = extent(label)
+        if box is not None and known is not None and box_overlap(box, known) >= overlap:
+            return True
+        if same_pose(label, instance, category.schema):
+            return True
+    return False
 
 
 def _accepted(instance: Instance, min_keypoint_score: float) -> Instance:

@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.contract.errors import ProjectError
 from engine.contract.predictions import Prediction
+from engine.contract.schema import Schema
 from engine.tracker import Tracker, TrackerOptions
 from engine.tracking.likeness import pose_likeness
 from poseapp.project.model import Category, Edit, FrameEdit, FrameKey, Instance, State
@@ -219,6 +220,14 @@ def _is_same(one: Instance, other: Instance, categories: Mapping[int, Category])
     first, second = extent(one), extent(other)
     if first is None or second is None:
         return False
+    return same_pose(one, other, categories[one.category].schema) or box_overlap(first, second) >= _SAME_BOX
+
+
+def same_pose(one: Instance, other: Instance, schema: Schema) -> bool:
+    """Whether the points of two poses are so near to one another, for the size of the first, that both are of one."""
+    first = extent(one)
+    if first is None:
+        return False
     area = float((first[2] - first[0]) * (first[3] - first[1]))
     alike = pose_likeness(
         one.keypoints[None],
@@ -226,9 +235,9 @@ def _is_same(one: Instance, other: Instance, categories: Mapping[int, Category])
         other.keypoints[None],
         other.visibility[None] > 0,
         np.array([area]),
-        categories[one.category].schema.sigmas,
+        schema.sigmas,
     )[0, 0]
-    return bool(alike >= _SAME_POSE) or box_overlap(first, second) >= _SAME_BOX
+    return bool(alike >= _SAME_POSE)
 
 
 def _from(items: Iterable[Item], start: FrameKey) -> list[Item]:

@@ -181,6 +181,18 @@ def test_predictions_take_the_place_of_earlier_ones(frame, category, make) -> No
     assert len(kept.frames[0].after) == 2
 
 
+def test_what_is_labelled_without_a_box_is_not_predicted_again(frame, category, make) -> None:
+    own = replace(make(1), box=None, visibility=np.full(4, 2, np.uint8))
+    near, far = own.keypoints + 1.0, own.keypoints + 200
+    wide = (-30.0, -30.0, 110.0, 120.0)  # a detector's box is wider than the points
+    edit = edits.add_predictions(frame, [own], [predict(near, wide), predict(far, wide)], category, [5, 6], "net")
+    assert [i.id for i in edit.frames[0].after] == [6]
+    drawn = predict(near, wide, box_score=1.0)
+    assert len(edits.add_predictions(frame, [own], [drawn], category, [5], "net").frames[0].after) == 1
+    empty = replace(own, visibility=np.zeros(4, np.uint8))
+    assert len(edits.add_predictions(frame, [empty], [predict(near, wide)], category, [5], "net").frames[0].after) == 1
+
+
 def test_a_box_that_a_person_drew_is_predicted_whatever_is_there(frame, category, make) -> None:
     drawn = predict(np.zeros((4, 2)), (1, 2, 60, 70), box_score=1.0)
     assert len(edits.add_predictions(frame, [make()], [drawn], category, [5], "net").frames[0].after) == 1

@@ -83,11 +83,15 @@ class RunModelDialog(QDialog):
         media = () if session.store is None else session.store.media()
         # Frames of a video are counted from 0 everywhere, pictures from 1.
         self._origin = 0 if [each.kind for each in media] == ["video"] else 1
-        for box, place in ((self.first, max(session.position(), 0)), (self.last, max(count - 1, 0))):
+        marked = session.in_out.places(session.frames)
+        low, high = (max(session.position(), 0), max(count - 1, 0)) if marked is None else marked
+        for box, place in ((self.first, low), (self.last, high)):
             box.setRange(self._origin, max(count - 1, 0) + self._origin)
             box.setValue(place + self._origin)
         self._build()
         self._fill_which()
+        if marked is not None:
+            self.which.setCurrentIndex(self.which.findData(RANGE))
         self.which.currentIndexChanged.connect(self._check)
         self.model.currentIndexChanged.connect(self._check)
         self.first.valueChanged.connect(self._check)

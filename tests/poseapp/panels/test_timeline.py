@@ -321,6 +321,19 @@ def test_frames_of_a_video_are_counted_from_nought_everywhere(film: MainWindow, 
     chosen.close()
 
 
+def test_a_marked_range_is_what_a_model_is_run_on(film: MainWindow) -> None:
+    session = film.session
+    session.go_to(session.frames[11])
+    film.run("mark_in")
+    session.go_to(session.frames[14])
+    film.run("mark_out")
+    film.run("run_range")
+    chosen = film.findChild(RunModelDialog)
+    assert chosen.which.currentData() == RANGE
+    assert [key.index for key in chosen.frames()] == [11, 12, 13, 14]
+    chosen.close()
+
+
 def test_the_next_unlabelled_frame_and_the_middle_between_keyframes(film: MainWindow) -> None:
     session = film.session
     session.go_to(session.frames[3])

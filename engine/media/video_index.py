@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import tempfile
 import zipfile
 import zlib
@@ -217,6 +218,8 @@ def content_key(path: Path | str) -> str:
         MediaError: the file is missing or cannot be read.
     """
     try:
+        if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
+            raise MediaError("is no ordinary file", where=path)  # reading a pipe would wait forever
         with open(path, "rb") as file:
             length = os.fstat(file.fileno()).st_size
             digest = hashlib.sha256(length.to_bytes(8, "little"))

@@ -42,9 +42,11 @@ Numbered = list[tuple[int, av.VideoFrame]]
 
 def open_container(path: Path) -> av.container.InputContainer:
     """Raises MediaError when the file is missing, empty or no video."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise MediaError("is no ordinary file", where=path)  # reading a pipe would wait forever
     try:
         if check_tables(path):
-            return _open(os.path.abspath(path))
+            return _no_list(_open(os.path.abspath(path)), path)
         raise ValueError("the file ends in a table")
     except FileNotFoundError:
         raise MediaError("does not exist", where=path) from None
@@ -63,6 +65,14 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise MediaError(f"cannot be opened as a video, it is damaged or cut short ({why})", where=path) from None
 
 
+def _no_list(container: av.container.InputContainer, path: Path) -> av.container.InputContainer:
+    """Raises MediaError for lists of other files: what these hold is not what this one holds."""
+    if _LISTS & set(container.format.name.split(",")):
+        container.close()
+        raise MediaError("is a list of other files, not a video", where=path)
+    return container
+
+
 def _open(place: str) -> av.container.InputContainer:
     """From an absolute path: a colon in a relative one would be read as a protocol. Nothing but files is followed."""
     return av.open(place, metadata_errors="replace", options={"protocol_whitelist": "file,subfile"})
@@ -74,11 +84,11 @@ def choose_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     Raises:
         MediaError: there is none, or nothing to decode it with.
     """
-    videos = [
-        s for s in container.streams.video if s.codec_context is not None and not (int(s.disposition) & _COVER)
-    ] or list(container.streams.video)
+    films = [s for s in container.streams.video if not int(s.disposition) & _COVER]
+    videos = [s for s in films if s.codec_context is not None] or films
     if not videos:
-        raise MediaError("holds no video", where=path)
+        only_cover = ", only a cover picture" if container.streams.video else ""
+        raise MediaError(f"holds no video{only_cover}", where=path)
     if videos[0].codec_context is None:
         raise MediaError("is coded in a way that cannot be decoded here", where=path)
     only(container, videos[0])
@@ -92,6 +102,7 @@ def only(container: av.container.InputContainer, stream: av.VideoStream) -> None
             other.discard = Discard.all
 
 
+_LISTS = frozenset({"hls", "concat", "dash", "imf", "sdp", "image2", "rtsp", "tty", "lavfi"})
 _COVER = int(Disposition.attached_pic)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from engine.contract.errors import MediaError
 from engine.media.video import VideoReader
@@ -107,3 +110,33 @@ def test_a_list_of_addresses_is_not_followed(tmp_path: Path) -> None:
     path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
     with pytest.raises(MediaError):
         VideoReader(path)
+
+
+def test_a_list_of_files_beside_it_is_no_video(tmp_path: Path) -> None:
+    make(Clip("a.ts", "libx264", X264, frames=10), tmp_path)
+    for name, text in (
+        ("list.mp4", "ffconcat version 1.0\nfile a.ts\n"),
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\na.ts\n#EXT-X-ENDLIST\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(MediaError, match="is a list of other files"):
+            VideoReader(tmp_path / name)
+
+
+def test_sound_with_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        for packet in [*cover.encode(av.VideoFrame(32, 32, "yuvj420p")), *cover.encode(None)]:
+            container.mux(packet)
+    with pytest.raises(MediaError, match="only a cover picture"):
+        VideoReader(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes by name there")
+def test_a_pipe_is_refused_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(MediaError, match="is no ordinary file"):
+        VideoReader(tmp_path / "pipe.mp4")

@@ -72,7 +72,7 @@ class ImageSequence:
         rate: frames per second, for the times.
 
     Raises:
-        MediaError: no files, or the first of them cannot be read.
+        MediaError: no files, or none of them can be read.
     """
 
     def __init__(self, files: Sequence[Path], path: Path | None = None, rate: Fraction = DEFAULT_RATE) -> None:
@@ -82,8 +82,20 @@ class ImageSequence:
         self.path = Path(path) if path is not None else self.files[0].parent
         self.rate = rate
         self.frame_count = len(self.files)
-        self.size = image_size(self.files[0])
         self.problems: list[str] = []
+        self.size = self._first_size()
+
+    def _first_size(self) -> tuple[int, int]:
+        """Of the first image that can be read; of those before it the problems tell."""
+        first: MediaError | None = None
+        for file in self.files:
+            try:
+                return image_size(file)
+            except MediaError as error:
+                first = first or error
+                self.problems.append(str(error))
+        assert first is not None
+        raise first
 
     def exact_time(self, index: int) -> Fraction:
         return check_index(index, self.frame_count) / self.rate

@@ -57,6 +57,8 @@ class Database:
         self.path = path
         self._connection = connection
         self._lock = lock
+        self.before_write: Callable[[], None] | None = None
+        """Finishes a transaction that is written in pieces; called by whatever else wants to write, and by close."""
 
     @property
     def read_only(self) -> bool:
@@ -120,8 +122,11 @@ class Database:
     def close(self) -> None:
         """Bring everything into the one file and let go; harmless when called twice."""
         try:
-            self._connection.close()
+            if self.before_write is not None:
+                self.before_write()
         finally:
+            self.before_write = None
+            self._connection.close()
             if self._lock is not None:
                 self._lock.release()
 
@@ -171,6 +176,8 @@ class Database:
         """
         if self.read_only:
             raise ProjectError("is open for reading only; nothing was changed", where=self.path)
+        if self.before_write is not None:
+            self.before_write()
         if self._connection.in_transaction:
             yield
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +18,9 @@ from poseapp.project.database import Database
 from poseapp.project.media_state import TouchedMedia, decode, encode, grow, settle
 from poseapp.project.model import Change, FrameKey, Step
 from poseapp.project.rows import COLUMNS, INSERT, Values
+
+_PIECE = 512
+"""Instances that are written without a pause: a few milliseconds."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Values).decode
@@ -73,8 +76,8 @@ class History:
         touched: Sequence[Touched],
         frames: Sequence[TouchedFrame],
         media: Sequence[TouchedMedia] = (),
-    ) -> None:
-        """Write a step behind the present one and forget what could be redone. Within a transaction."""
+    ) -> Iterator[int]:
+        """Write a step behind the present one and forget what could be redone. Within a transaction, in pieces."""
         position = self.position
         for table, column in (
             ("step", "id"),
@@ -88,7 +91,10 @@ class History:
         else:
             position += 1
             self._db.run("INSERT INTO step VALUES (?, ?, ?, ?)", (position, text, time.time(), merge_key))
-            self._insert(position, touched, frames)
+            for first in range(0, len(touched), _PIECE):
+                self._insert(position, touched[first : first + _PIECE], ())
+                yield first
+            self._insert(position, (), frames)
             self._db.many(
                 "INSERT INTO step_media VALUES (?, ?, ?, ?, ?)",
                 ((position, m.media, m.moved, encode(m.before), encode(m.after)) for m in media),
@@ -96,8 +102,8 @@ class History:
             self._db.set_meta("position", position)
         self._may_merge = True
 
-    def walk(self, target: int) -> Change:
-        """Undo or redo until ``target`` steps are done. Within a transaction.
+    def walk(self, target: int) -> Generator[int, None, Change]:
+        """Undo or redo until ``target`` steps are done. Within a transaction, in pieces.
 
         Raises:
             ProjectError: there is no such step.
@@ -111,7 +117,7 @@ class History:
         while position != target:
             forward = target > position
             step = position + 1 if forward else position
-            change = self._replay(step, forward)
+            change = yield from self._replay(step, forward)
             frames |= change.frames
             instances |= change.instances
             media |= change.media
@@ -124,7 +130,7 @@ class History:
         """The next edit is a step of its own."""
         self._may_merge = False
 
-    def _replay(self, step: int, forward: bool) -> Change:
+    def _replay(self, step: int, forward: bool) -> Generator[int, None, Change]:
         frames: set[FrameKey] = set()
         instances: set[int] = set()
         media = [
@@ -136,7 +142,7 @@ class History:
         for number, state in media:
             grow(self._db, number, state)
         sql = "SELECT instance, media, idx, before, after FROM step_instance WHERE step = ?"
-        for block in self._db.stream(sql, (step,)):
+        for block in self._db.stream(sql, (step,), _PIECE):
             found = [
                 Touched(i, FrameKey(m, n), b if b is None else _decode(b), a if a is None else _decode(a))
                 for i, m, n, b, a in block
@@ -144,6 +150,7 @@ class History:
             write_instances(self._db, found if forward else [t._replace(before=t.after, after=t.before) for t in found])
             frames.update(t.frame for t in found)
             instances.update(t.instance for t in found)
+            yield len(instances)
         for folder, index, before, after in self._db.rows(
             "SELECT media, idx, before, after FROM step_frame WHERE step = ?", (step,)
         ):

@@ -22,6 +22,7 @@ from poseapp.project.frame_keys import FrameKeys
 from poseapp.project.frames import FrameTable
 from poseapp.project.history import History, Touched, TouchedFrame, write_instances, write_states
 from poseapp.project.instances import InstanceTable
+from poseapp.project.long_write import LongWrite, Pieces, run_through
 from poseapp.project.media_state import TouchedMedia, grow, settle
 from poseapp.project.model import (
     Category,
@@ -257,16 +258,24 @@ class ProjectStore:
             ProjectError: ``before`` is not what the project holds, or ``after`` does not fit; nothing was changed.
         """
         with self._db.write():
-            touched: list[Touched] = []
-            for block in blocks(edit.frames):
-                found = compare_instances(self._db, self._frames, self._categories.all(), block)
-                write_instances(self._db, found)
-                touched += found
-            check_once(t.instance for t in touched)
-            states = compare_states(self._frames, edit.frames)
-            if not touched and not states:
-                return Change()
-            return self._kept(edit.text, edit.merge_key, touched, states)
+            return run_through(self._applied(edit))
+
+    def apply_in_pieces(self, edit: Edit) -> LongWrite:
+        """As :meth:`apply`, begun: whoever asks for it does it bit by bit."""
+        return LongWrite(self._db, self._applied(edit))
+
+    def _applied(self, edit: Edit) -> Pieces[Change]:
+        touched: list[Touched] = []
+        for block in blocks(edit.frames):
+            found = compare_instances(self._db, self._frames, self._categories.all(), block)
+            write_instances(self._db, found)
+            touched += found
+            yield len(touched)
+        check_once(t.instance for t in touched)
+        states = compare_states(self._frames, edit.frames)
+        if not touched and not states:
+            return Change()
+        return (yield from self._kept(edit.text, edit.merge_key, touched, states))
 
     def undo(self) -> Change | None:
         """Take the last step back; None when there is none."""
@@ -297,7 +306,14 @@ class ProjectStore:
             ProjectError: there is no such step.
         """
         with self._db.write():
-            change = self._history.walk(step)
+            return run_through(self._walked(step))
+
+    def jump_in_pieces(self, step: int) -> LongWrite:
+        """As :meth:`jump_to`, begun: whoever asks for it does it bit by bit."""
+        return LongWrite(self._db, self._walked(step))
+
+    def _walked(self, step: int) -> Pieces[Change]:
+        change = yield from self._history.walk(step)
         if change.media:
             self._frames.forget()
         return change
@@ -330,7 +346,8 @@ class ProjectStore:
             for m in media:
                 grow(self._db, m.media, m.after)
             write_instances(self._db, touched)
-            change = self._kept(text, "", touched, states, media) if touched or states or media else Change()
+            kept = self._kept(text, "", touched, states, media)
+            change = run_through(kept) if touched or states or media else Change()
             for m in media:
                 settle(self._db, m.media, m.after)
         if media:
@@ -358,10 +375,10 @@ class ProjectStore:
         touched: Sequence[Touched],
         states: Sequence[TouchedFrame],
         media: Sequence[TouchedMedia] = (),
-    ) -> Change:
-        """States and history of a step whose instances have been written. Within a transaction."""
+    ) -> Pieces[Change]:
+        """States and history of a step whose instances have been written. Within a transaction, in pieces."""
         write_states(self._db, states)
-        self._history.record(text, merge_key, touched, states, media)
+        yield from self._history.record(text, merge_key, touched, states, media)
         self._reserve(touched)
         frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
         videos = frozenset(m.media for m in media)

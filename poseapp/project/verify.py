@@ -13,13 +13,14 @@ from poseapp.project.history import Touched, TouchedFrame
 from poseapp.project.model import Category, FrameEdit, FrameKey
 
 _BLOCK = 500
+_FRAMES = 100
 _KEPT = "nothing was changed"
 
 
 def blocks(frames: Sequence[FrameEdit]) -> Iterator[list[FrameEdit]]:
     """Frames in lots, so that a huge edit is never in memory as rows all at once."""
     source = iter(frames)
-    while block := list(islice(source, _BLOCK)):
+    while block := list(islice(source, _FRAMES)):
         yield block
 
 

@@ -264,6 +264,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("next_pose", "Next pose", GO, ("Tab",), "", "Select the next pose of the frame", "frame", group=4),
     Action("previous_pose", "Previous pose", GO, ("Shift+Tab", "Backtab"), "", "Select the pose before", "frame",
            group=4),
+    Action("next_point", "Next point", GO, ("Ctrl+Down",), "", "Select the next point of the pose", "frame", group=4),
+    Action("previous_point", "Previous point", GO, ("Ctrl+Up",), "", "Select the point before", "frame", group=4),
     *(Action(f"select_{n}", f"Select pose {n}", "", (str(n),), "", f"Pose {n} of the frame", "frame")
       for n in range(1, 10)),
     Action("flag", "Flag frame", GO, ("Ctrl+F",), "flag", "Mark this frame to come back to", "frame", "flagged",

@@ -13,6 +13,7 @@ from poseapp.canvas.pointer import PlacedPose
 from poseapp.commands import labels, models
 from poseapp.commands.context import Context
 from poseapp.jobs.play import Shown
+from poseapp.keyboard_hand import KeyboardHand
 from poseapp.project.model import Change, FrameKey
 from poseapp.project.part_colors import part_colors
 
@@ -52,6 +53,7 @@ class CanvasLink(QObject):
         canvas.accept_requested.connect(self._on_accept)
         canvas.hovered.connect(self._on_hover)
         self.assist = Assist(context, self)
+        self.hand = KeyboardHand(canvas)
         self._loader.loaded.connect(self._on_loaded)
         self._loader.previewed.connect(self._on_previewed)
         self._loader.failed.connect(self._on_unreadable)

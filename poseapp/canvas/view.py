@@ -21,7 +21,7 @@ from poseapp.canvas.image_item import Picture, rgb_of
 from poseapp.canvas.navigation import WHEEL_FACTOR, NavigationView
 from poseapp.canvas.overlays import Marks, OverlayPainter
 from poseapp.canvas.palette import palette_for
-from poseapp.canvas.pointer import Button, EventKind, Placement, PointerEvent, PointRef
+from poseapp.canvas.pointer import Button, EventKind, Ghost, Placement, PointerEvent, PointRef
 from poseapp.canvas.qt_events import KEY_NAMES, button_of, modifiers_of
 from poseapp.canvas.skeleton_item import PosePainter, PosesItem, viewports
 from poseapp.canvas.sprites import color_of
@@ -206,6 +206,18 @@ class CanvasView(NavigationView):
     def busy(self) -> bool:
         """Whether a gesture is under way (undo and frame changes had better wait)."""
         return self._active.busy
+
+    @property
+    def ghost(self) -> Ghost | None:
+        """The pose that the placement tool offers now."""
+        return self._marks.ghost
+
+    def point(self, kind: EventKind, x: float, y: float, button: Button = Button.NONE) -> None:
+        """The pointer at x, y (image pixels) by other means than a mouse, such as keys."""
+        self._active.handle(PointerEvent(kind, x, y, button, frozenset(), self.scale_factor))
+        self._marks.cursor = (x, y)
+        self.cursor_moved.emit(self._marks.cursor)
+        self.viewport().update()
 
     @property
     def _active(self) -> Tool:

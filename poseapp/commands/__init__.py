@@ -14,6 +14,7 @@ from poseapp.commands import (
     models,
     navigate,
     playback,
+    points,
     poses,
     project,
     relink,
@@ -28,7 +29,21 @@ Command = Callable[[Context], None]
 def _find(name: str) -> Command:
     if name.startswith("select_") and name[-1].isdigit():
         return partial(navigate.select_number, number=int(name[-1]))
-    for module in (exports, files, kinds, labels, models, navigate, playback, poses, project, relink, tracks, views):
+    for module in (
+        exports,
+        files,
+        kinds,
+        labels,
+        models,
+        navigate,
+        playback,
+        points,
+        poses,
+        project,
+        relink,
+        tracks,
+        views,
+    ):
         command = vars(module).get(name)
         if callable(command) and getattr(command, "__module__", "") == module.__name__:
             found: Command = command

@@ -41,6 +41,8 @@ from poseapp.widgets.spin_box import SpinBox
 DEFAULT_START = "movenet_lightning"
 MAX_EPOCHS = 1000
 ROW_HEIGHT = 28
+FRAME = 8
+"""Of the table: its border, and what rows are taller than their text asks for in other scripts."""
 MAX_ROWS = 4
 
 
@@ -116,7 +118,8 @@ class FineTuneDialog(QDialog):
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setUniformRowHeights(True)
         table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        table.setFixedHeight(ROW_HEIGHT * 2)
+        table.setAccessibleName(tr("What to learn"))
+        table.setFixedHeight(ROW_HEIGHT * 2 + FRAME)
         header = table.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -157,6 +160,14 @@ class FineTuneDialog(QDialog):
         self.name.textChanged.connect(self._check)
         self.name_hint = label("", "error", wrap=True)
         self.name_hint.hide()
+        for field, text in (
+            (self.start_model, "Start from"),
+            (self.aside, "Set aside to measure"),
+            (self.epochs, "Epochs"),
+            (self.device, "Run on"),
+            (self.name, "Name of the new model"),
+        ):
+            field.setAccessibleName(tr(text))
         form.addRow(tr("Start from"), _stack(self.start_model, self.start_hint))
         form.addRow(tr("Set aside to measure"), _beside(self.aside, self.aside_hint))
         form.addRow(tr("Epochs"), _beside(self.epochs))
@@ -213,7 +224,7 @@ class FineTuneDialog(QDialog):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             item.setSizeHint(0, QSize(0, ROW_HEIGHT))
             self.categories.addTopLevelItem(item)
-        self.categories.setFixedHeight(ROW_HEIGHT * (min(max(len(self._surveys), 1), MAX_ROWS) + 1) + 4)
+        self.categories.setFixedHeight(ROW_HEIGHT * (min(max(len(self._surveys), 1), MAX_ROWS) + 1) + 4 + FRAME)
         if self._surveys:
             counts = [survey.instances for survey in self._surveys]
             self.categories.setCurrentItem(self.categories.topLevelItem(counts.index(max(counts))))  # type: ignore[arg-type]

@@ -79,6 +79,8 @@ class RunModelDialog(QDialog):
         self.every.setAccessibleName(tr("Detector looks at every nth frame"))
         self.every.setToolTip(tr("Between, boxes are carried over from frame to frame: quicker, for videos"))
         self.first, self.last = SpinBox(), SpinBox()
+        self.first.setAccessibleName(tr("First image"))
+        self.last.setAccessibleName(tr("Last image"))
         count = len(session.frames)
         media = () if session.store is None else session.store.media()
         # Frames of a video are counted from 0 everywhere, pictures from 1.

@@ -168,7 +168,7 @@ class SchemaChoiceDialog(QDialog):
             self.facts.setText(tr("No kind has this name. Points can be taken from a file too."))
             return
         schema = choice.schema
-        parts = ", ".join(f"{part.replace('_', ' ')} {len(points)}" for part, points in schema.parts.items())
+        parts = ", ".join(f"{tr(part.replace('_', ' '))} {len(points)}" for part, points in schema.parts.items())
         self.facts.setText(tr(f"{choice.name}: {schema.num_keypoints} points, {len(schema.limbs)} limbs ({parts})"))
 
     def _choose_file(self) -> None:

@@ -22,7 +22,12 @@ MOUSE = (
     ("Pan", "Drag the ground"),
 )
 NUMBERS = ("Select pose 1 to 9", "1 ... 9")
-ARROWS = (("Move selected points 1 px", "Arrows"), ("Move selected points 10 px", "Shift+arrows"))
+ARROWS = (
+    ("Move selected points 1 px", "Arrows"),
+    ("Move selected points 10 px", "Shift+arrows"),
+    ("Pointer while placing", "Arrows"),
+    ("Place at the pointer", "Space"),
+)
 COLUMNS = (("File", "Edit", "Models", "Help"), ("Pose", "Track"), ("View", "Mouse"), ("Go",))
 WIDEST = 160
 """Pixels of a name; a longer one takes two lines."""

@@ -125,7 +125,7 @@ def _h264(data: bytes, length: int) -> Entry | None:
         elif kind in (1, 2):
             if lag is None:
                 return None
-            bits = _Bits(_unescaped(unit[1:32]))
+            bits = Bits(unescaped(unit[1:32]))
             bits.golomb()
             return Entry(lag) if lag or bits.golomb() % 5 in (2, 4) else None
     return None
@@ -133,7 +133,7 @@ def _h264(data: bytes, length: int) -> Entry | None:
 
 def _recovery_point(unit: bytes) -> int | None:
     """How many reference pictures it takes until all is right, of a SEI unit that tells so."""
-    data = _unescaped(unit[1:])
+    data = unescaped(unit[1:])
     at = 0
     while at + 2 < len(data):
         numbers = []
@@ -146,7 +146,7 @@ def _recovery_point(unit: bytes) -> int | None:
             number, at = number + data[at], at + 1
             numbers.append(number)
         if numbers[0] == 6:
-            return _Bits(data[at : at + numbers[1]]).golomb()
+            return Bits(data[at : at + numbers[1]]).golomb()
         at += numbers[1]
     return None
 
@@ -182,16 +182,28 @@ def _vp9(data: bytes) -> Entry | None:
     return Entry() if not data[0] >> shift & 3 else None
 
 
-def _unescaped(data: bytes) -> bytes:
+def h264_units(data: bytes, extradata: bytes) -> Iterator[bytes]:
+    """NAL units of an H.264 packet."""
+    return _units(data, _h264_length(extradata))
+
+
+def unescaped(data: bytes) -> bytes:
+    """What a NAL unit says, without the bytes that keep start codes out of it."""
     return data.replace(b"\0\0\3", b"\0\0")
 
 
-class _Bits:
-    """Numbers in the bits of some bytes; zeros behind their end."""
+class Bits:
+    """Numbers in the bits of the first so many bytes; zeros behind their end."""
 
-    def __init__(self, data: bytes) -> None:
-        self._text = "".join(f"{byte:08b}" for byte in data[:64])
+    def __init__(self, data: bytes, most: int = 64) -> None:
+        self._text = "".join(f"{byte:08b}" for byte in data[:most])
         self._at = 0
+
+    def take(self, count: int) -> int:
+        """The number in the next bits."""
+        text = self._text[self._at : self._at + count]
+        self._at += count
+        return int(text.ljust(count, "0"), 2)
 
     def golomb(self) -> int:
         """The next Exp-Golomb number (H.264, 9.1)."""

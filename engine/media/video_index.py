@@ -27,7 +27,7 @@ import platformdirs
 
 from engine.contract.errors import MediaError
 
-VERSION = 2
+VERSION = 3
 NO_TIME = np.iinfo(np.int64).min
 KEY, DISCARD, CORRUPT, HIDDEN, GRADUAL = 1, 2, 4, 8, 16
 _HASHED_BYTES = 1 << 16

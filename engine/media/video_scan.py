@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import MediaError
+from engine.media.h264_fields import SecondFields
 from engine.media.key_packets import entry_check
 from engine.media.video_index import (
     CORRUPT,
@@ -123,6 +124,7 @@ class _Scan:
         is_vp8 = self._codec in ("vp8", "libvpx")
         context = stream.codec_context
         check = entry_check(context.name, context.extradata, context.pix_fmt)
+        seconds = SecondFields(context.extradata) if context.name == "h264" else None
         from_here = 0
         length = max(1, container.size)
         try:
@@ -138,6 +140,8 @@ class _Scan:
                     elif entry.lag:
                         flags |= GRADUAL
                         from_here = len(rows) + 2 * entry.lag + _MOST_BETWEEN
+                if seconds is not None and seconds.needed and seconds.is_second(bytes(packet)):
+                    flags = (flags | HIDDEN) & ~(KEY | GRADUAL)
                 if is_vp8 and not memoryview(packet)[0] & 0x10:
                     flags |= HIDDEN
                 pts, dts = packet.pts, packet.dts

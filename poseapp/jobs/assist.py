@@ -55,6 +55,7 @@ class AssistJob:
             there,
             before=None if self._before is None else self._before.keypoints,
             box=pose.box,
+            scores=pose.scores,
         )
         yield Progress(1, 1, self.title, found)
 

@@ -33,7 +33,7 @@ def test_the_first_candidate_is_the_prediction_and_the_others_lie_elsewhere(
     ((pose,),) = predictor.predict([astronaut], [[BOX]])
     assert np.allclose(places[0], pose.keypoints[:, :2], atol=1e-3)
     assert np.allclose(scores[0], pose.keypoints[:, 2], atol=1e-5)
-    assert places.shape == (3, 17, 2)
+    assert places.shape == (5, 17, 2)
     assert (np.linalg.norm(places[1] - places[0], axis=1) > 5).mean() > 0.5
 
 

@@ -44,6 +44,7 @@ _MANY = 1 << 14
 # Where the clock of a file is set more often than this, all of it is decoded once to learn the order of its frames.
 _MOST_CLOCKS = 32
 _JOINT_PACKETS = 48
+_TOLD_EVERY = 256
 # Pictures that others do not refer to, at most so many in a row.
 _MOST_BETWEEN = 16
 
@@ -106,7 +107,7 @@ class _Scan:
         settled = None if self._exhaustive else _settle(order, seen)
         if settled is not None and self._joints and not self._is_so_at_joints(self._index(settled, picture)):
             settled = None
-        order = self._decode_all() if settled is None else self._try_damaged(self._index(settled, picture))
+        order = self._decode_all(progress) if settled is None else self._try_damaged(self._index(settled, picture))
         if not len(order):
             raise MediaError("holds no picture that can be decoded", where=self._path)
         return self._index(order, picture)
@@ -247,7 +248,7 @@ class _Scan:
             stream.close()
         return True
 
-    def _decode_all(self) -> Order:
+    def _decode_all(self, progress: Progress | None) -> Order:
         """The order in which frames come out, where the container does not say it."""
         stream = FrameStream(self._path, self._packets, self._number, self._damaged)
         seen: list[int] = []
@@ -255,6 +256,8 @@ class _Scan:
             stream.start(0)
             while not stream.ended:
                 seen += [number for number, _ in stream.step()]
+                if progress is not None and stream.position % _TOLD_EVERY == 0:
+                    progress(min(1.0, stream.position / len(self._packets)))
         finally:
             stream.close()
         if stream.faults:

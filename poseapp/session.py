@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from engine.contract.errors import PoseError
 from engine.contract.schema import Schema
 from poseapp.in_out import InOut
 from poseapp.jobs.queries import Queries
+from poseapp.long_steps import LongSteps
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.held import PointRef, held_edit
 from poseapp.project.migrate import Sources, migrate_category
@@ -66,7 +68,9 @@ class Session(QObject):
         self.proposal: Edit | None = None
         self.in_out = InOut(self)
         self.queries = Queries(self)
-        self.queries.failed.connect(lambda text: self.message.emit(text, "error"))
+        self.long_steps = LongSteps(self)
+        for source in (self.queries.failed, self.long_steps.failed):
+            source.connect(lambda text: self.message.emit(text, "error"))
         self.changed.connect(lambda _change: self.queries.edited())
 
     # --- project
@@ -75,6 +79,7 @@ class Session(QObject):
         """Show a project; the one before is closed. The first frame that has poses nobody looked at would be a
         surprise: it opens on the first frame."""
         self.queries.use(None)
+        self.long_steps.finish()
         if self.store is not None and self.store is not store:
             self.store.close()
         self.store = store
@@ -311,19 +316,24 @@ class Session(QObject):
         return True
 
     def undo(self) -> None:
-        self._travel("undo")
+        self._travel(-1)
 
     def redo(self) -> None:
-        self._travel("redo")
+        self._travel(1)
+
+    def _travel(self, way: int) -> None:
+        if self.store is not None:
+            self.long_steps.finish()
+            count, done = self.store.history_length()
+            if 0 <= done + way <= count:
+                self.jump_to(done + way)
 
     def jump_to(self, step: int) -> None:
-        """Go to a step of the history."""
-        if self.store is None:
-            return
-        try:
-            self._tell(self.store.jump_to(step), show=True)
-        except PoseError as error:
-            self.message.emit(str(error), "error")
+        """Go to a step of the history: at once, or in pieces where much is to be done."""
+        store = self.store
+        if store is not None:
+            words = "Undoing" if step < store.history_length()[1] else "Redoing"
+            self.long_steps.start(lambda: store.jump_in_pieces(step), words, partial(self._tell, show=True))
 
     def restore(self, snapshot: Snapshot) -> bool:
         """Bring a snapshot back as one step. True when it was done."""
@@ -335,17 +345,6 @@ class Session(QObject):
             self.message.emit(str(error), "error")
             return False
         return True
-
-    def _travel(self, way: str) -> None:
-        if self.store is None:
-            return
-        try:
-            change = self.store.undo() if way == "undo" else self.store.redo()
-        except PoseError as error:
-            self.message.emit(str(error), "error")
-            return
-        if change is not None:
-            self._tell(change, show=True)
 
     def structure_changed(self) -> None:
         """Media, frames or categories came or went (an import)."""

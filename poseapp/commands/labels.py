@@ -11,6 +11,7 @@ from poseapp.canvas.missing import likely_places
 from poseapp.canvas.pointer import PlacedPose
 from poseapp.canvas.template import template_pose
 from poseapp.canvas.verbs import with_points
+from poseapp.commands.bulk import edit_everywhere
 from poseapp.commands.context import Context
 from poseapp.project import edits, edits_points
 from poseapp.project.held import PointRef, locked_flags
@@ -144,19 +145,17 @@ def accept_all(context: Context) -> None:
 
 def accept_everywhere(context: Context) -> None:
     """Every prediction of the project as one step; undo takes it back, so no question is asked."""
-    session = context.session
-    if session.store is None:
-        return
-    by_frame: dict[FrameKey, list[Instance]] = {}
-    for key, instance in session.store.all_instances(State.PREDICTED):
-        by_frame.setdefault(key, []).append(instance)
-    total = sum(map(len, by_frame.values()))
-    if total == 0:
-        context.window.tell("There are no predictions to accept")
-    elif session.apply(edits.accept_frames(by_frame.items())):
-        context.window.tell(
-            f"{total:,} predictions in {len(by_frame):,} frames accepted. Ctrl+Z takes it back.", "good"
-        )
+
+    def done(edit: Edit) -> str:
+        total = sum(len(frame.after) for frame in edit.frames)
+        return f"{total:,} predictions in {len(edit.frames):,} frames accepted. Ctrl+Z takes it back."
+
+    edit_everywhere(
+        context,
+        lambda found: edits.accept_frames(found.items()),
+        done,
+        "There are no predictions to accept",
+    )
 
 
 def reject(context: Context) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.contract.errors import PoseError
+from poseapp.commands.bulk import edit_everywhere
 from poseapp.commands.context import Context
 from poseapp.dialogs.ask import AskDialog
 from poseapp.jobs.inference import WarmUpJob
 from poseapp.project import edits, edits_groups
-from poseapp.project.model import Edit, FrameKey, Instance, State
+from poseapp.project.model import Edit, Instance, State
 
 
 def change_category(context: Context) -> None:
@@ -76,14 +77,12 @@ def delete_below(context: Context) -> None:
 
     def take(dialog: AskDialog) -> None:
         threshold = 0.0 if dialog.number is None else dialog.number.value() / 100
-        by_frame: dict[FrameKey, list[Instance]] = {}
-        for key, instance in store.all_instances(State.PREDICTED):
-            by_frame.setdefault(key, []).append(instance)
-        edit = edits_groups.delete_below_score(by_frame.items(), threshold)
-        if not edit.frames:
-            context.window.tell(f"No prediction scores below {threshold:.2f}")
-        elif session.apply(edit):
-            context.window.tell(f"{edit.text.replace('Delete', 'Deleted', 1)}. Ctrl+Z brings them back.", "good")
+        edit_everywhere(
+            context,
+            lambda found: edits_groups.delete_below_score(found.items(), threshold),
+            lambda edit: f"{edit.text.replace('Delete', 'Deleted', 1)}. Ctrl+Z brings them back.",
+            f"No prediction scores below {threshold:.2f}",
+        )
 
     AskDialog(
         "Delete below a score", "Predictions of all frames. Labels stay, and undo brings everything back.", "Delete",

@@ -35,6 +35,7 @@ class _Question:
     work: Work
     take: Take
     edits: int
+    once: bool
 
 
 class Queries(QObject):
@@ -102,12 +103,13 @@ class Queries(QObject):
             if self._running is not None and self._running.name == name:
                 self._interrupt()
 
-    def ask(self, name: str, work: Work, take: Take) -> None:
+    def ask(self, name: str, work: Work, take: Take, *, once: bool = False) -> None:
         """Do ``work`` with the project and give its answer to ``take``: at once in a small project, else later, in
         this thread. An older question of the same name is dropped, also where it is being answered.
 
         Args:
             work: only reads, and only the store that it is given; runs in another thread.
+            once: it is not put again when something was edited meanwhile; ``take`` must find that out itself.
         """
         store = self._store
         if store is None:
@@ -121,7 +123,7 @@ class Queries(QObject):
                 return
             take(answer)
             return
-        self._put(_Question(name, work, take, self._edits))
+        self._put(_Question(name, work, take, self._edits, once))
 
     def _put(self, question: _Question) -> None:
         self._newest[question.name] = question
@@ -183,7 +185,7 @@ class Queries(QObject):
         if problem is not None:
             self.failed.emit(str(problem))
             return
-        if question.edits != self._edits:
+        if question.edits != self._edits and not question.once:
             self._again[question.name] = question
             self._pause.start()
         question.take(answer)
@@ -192,5 +194,5 @@ class Queries(QObject):
     def _ask_again(self) -> None:
         for name, question in self._again.items():
             if name not in self._newest:
-                self._put(_Question(name, question.work, question.take, self._edits))
+                self._put(_Question(name, question.work, question.take, self._edits, False))
         self._again.clear()

@@ -38,6 +38,7 @@ class StatusLine(QObject):
         bar.addPermanentWidget(self.saved)
         session.frame_changed.connect(self.show_place)
         session.project_changed.connect(self.show_saved)
+        session.long_steps.working.connect(self.show_working)
         session.changed.connect(lambda _change: self.show_place())
 
     def show_place(self, *_: object) -> None:
@@ -59,6 +60,13 @@ class StatusLine(QObject):
             self.saved.setText("")
         else:
             self.saved.setText(tr("Read only" if self._session.read_only else "All changes saved"))
+
+    def show_working(self, text: str) -> None:
+        """What is under way, where it says otherwise that all is saved; "" for nothing."""
+        if text:
+            self.saved.setText(tr(text))
+        else:
+            self.show_saved()
 
     def show_model(self, model: str, device: str) -> None:
         """``device`` is "" until a model has been loaded."""

@@ -46,7 +46,7 @@ class LongWrite:
         return self.change is not None or self.failed is not None
 
     def advance(self, seconds: float) -> bool:
-        """Go on for about so long; True once it is done.
+        """Go on for about so long, at least by one piece; True once it is done.
 
         Raises:
             ProjectError: it cannot be done; nothing was changed.
@@ -54,8 +54,10 @@ class LongWrite:
         end = time.perf_counter() + seconds
         self._database.before_write = None
         try:
-            while not self.done and time.perf_counter() < end:
+            while not self.done:
                 self._piece()
+                if time.perf_counter() >= end:
+                    break
         finally:
             if not self.done:
                 self._database.before_write = self.finish

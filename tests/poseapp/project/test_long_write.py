@@ -44,7 +44,6 @@ def removal(store: ProjectStore) -> Edit:
 def in_pieces(work: LongWrite) -> int:
     pieces = 1
     while not work.advance(0.0):
-        work._piece()
         pieces += 1
     return pieces
 
@@ -67,7 +66,7 @@ def test_an_edit_in_pieces_is_one_step_and_undone_in_pieces(store: ProjectStore)
 
 def test_whoever_writes_meanwhile_finishes_it_first(store: ProjectStore) -> None:
     work = store.apply_in_pieces(removal(store))
-    work._piece()
+    work.advance(0.0)
     assert not work.done
     store.add_media("images", store.path.parent / "other")
     assert work.done
@@ -78,7 +77,7 @@ def test_whoever_writes_meanwhile_finishes_it_first(store: ProjectStore) -> None
 def test_closing_finishes_it(store: ProjectStore) -> None:
     path = store.path
     work = store.jump_in_pieces(0)
-    work._piece()
+    work.advance(0.0)
     store.close()
     assert work.done
     with ProjectStore.open(path) as again:
@@ -104,7 +103,7 @@ def test_what_cannot_be_done_changes_nothing(store: ProjectStore) -> None:
 
 def test_only_the_file_of_before_is_left_when_the_program_is_killed(store: ProjectStore, tmp_path: Path) -> None:
     work = store.jump_in_pieces(0)
-    work._piece()
+    work.advance(0.0)
     with ProjectStore.open(store.path, read_only=True) as reader:  # as another program sees it
         assert len(everything(reader)) == FRAMES
     work.finish()

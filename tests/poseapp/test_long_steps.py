@@ -1,0 +1,93 @@
+"""Undo of very much: in pieces, told, in order, and nothing lost when something comes between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from engine.contract.schemas import find_schema
+from poseapp import long_steps
+from poseapp.project import edits
+from poseapp.project.model import Change
+from poseapp.project.store import ProjectStore
+from poseapp.session import Session
+
+FRAMES = 1500
+
+
+@pytest.fixture
+def session(tmp_path: Path, qapp: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.setattr(long_steps, "AT_ONCE_SECONDS", 0.0)
+    monkeypatch.setattr(long_steps, "AT_ONCE_INSTANCES", 1)
+    monkeypatch.setattr(long_steps, "PIECE_SECONDS", 0.0)
+    store = ProjectStore.create(tmp_path / "p.pose")
+    media = store.add_media("images", tmp_path)
+    category = store.add_category("person", find_schema("coco"))
+    keys = store.add_frames(media.id, [(f"{n}.png", 64, 48) for n in range(FRAMES)])
+    poses = [edits.make_instance(i, category, np.full((17, 2), 3.0)) for i in store.new_ids(FRAMES)]
+    store.apply(edits.combined("all", [edits.add_instance(k, p) for k, p in zip(keys, poses)]))
+    session = Session()
+    session.set_store(store)
+    yield session
+    session.close()
+
+
+def test_a_large_undo_goes_on_between_events_and_tells(session: Session, qtbot: QtBot) -> None:
+    store, told, words = session.store, [], []
+    assert store is not None
+    session.changed.connect(told.append)
+    session.long_steps.working.connect(words.append)
+    session.undo()
+    assert session.long_steps.busy
+    assert not told
+    qtbot.waitUntil(lambda: not session.long_steps.busy, timeout=10000)
+    (change,) = told
+    assert len(change.frames) == FRAMES
+    assert words[0].startswith("Undoing: ")
+    assert words[-1] == ""
+    assert session.instances == ()
+    assert store.history_length() == (1, 0)
+    session.redo()
+    qtbot.waitUntil(lambda: not session.long_steps.busy, timeout=10000)
+    assert len(session.instances) == 1
+
+
+def test_the_next_key_waits_for_the_one_before(session: Session) -> None:
+    store = session.store
+    assert store is not None
+    session.undo()
+    session.redo()  # finishes the undo first
+    session.undo()
+    session.long_steps.finish()
+    assert store.history_length() == (1, 0)
+    assert session.instances == ()
+
+
+def test_an_edit_between_finishes_it_first(session: Session, qtbot: QtBot) -> None:
+    store = session.store
+    assert store is not None
+    told: list[Change] = []
+    session.changed.connect(told.append)
+    session.undo()
+    category = session.categories()[0]
+    assert session.frame is not None
+    pose = edits.make_instance(store.new_ids(1)[0], category, np.full((17, 2), 9.0))
+    assert session.apply(edits.add_instance(session.frame, pose))
+    qtbot.waitUntil(lambda: not session.long_steps.busy, timeout=10000)
+    assert [i.id for i in session.instances] == [pose.id]
+    assert {len(change.frames) for change in told} == {1, FRAMES}
+    assert store.history_length() == (1, 1)
+
+
+def test_closing_keeps_what_was_begun(session: Session) -> None:
+    path = session.path
+    assert path is not None
+    session.undo()
+    session.close()
+    with ProjectStore.open(path) as store:
+        assert list(store.all_instances()) == []
+        assert store.history_length() == (1, 0)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import MediaError
+from engine.media.copy_audio import AudioCopy, AudioSpan
 
 Image = npt.NDArray[np.uint8]
 
@@ -35,6 +36,8 @@ def write_mp4(
     last_duration: Fraction = Fraction(1, 30),
     *,
     quality: int = QUALITY,
+    audio: AudioSpan | None = None,
+    problems: list[str] | None = None,
 ) -> Iterator[int]:
     """Write pictures as H.264, one after the other; the file is whole once the iterator is exhausted.
 
@@ -47,6 +50,8 @@ def write_mp4(
         size: (width, height).
         last_duration: how long the last one is shown, in seconds.
         quality: 0 (lossless) to 51; 18 looks the same as the original.
+        audio: sound to copy as it is, from where the first picture is shown.
+        problems: what is wrong with the sound is added to them, as sentences.
 
     Yields:
         How many pictures are written.
@@ -64,12 +69,17 @@ def write_mp4(
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = _stream(container, width + width % 2, height + height % 2, tick, _rate(stamps), quality)
             lasts = dict(zip(places, (end - start for start, end in zip(places, ends))))
-            for done, (picture, start) in enumerate(zip(pictures, places, strict=True), 1):
-                frame = _frame(picture, size)
-                frame.pts, frame.time_base = start, tick
-                _mux(container, stream.encode(frame), lasts)
-                yield done
-            _mux(container, stream.encode(None), lasts)
+            with AudioCopy(audio, container) as sound:
+                for done, (picture, start) in enumerate(zip(pictures, places, strict=True), 1):
+                    frame = _frame(picture, size)
+                    frame.pts, frame.time_base = start, tick
+                    _mux(container, stream.encode(frame), lasts)
+                    sound.until(start * tick)
+                    yield done
+                _mux(container, stream.encode(None), lasts)
+                sound.until(ends[-1] * tick if ends else Fraction(0))
+            if sound.problem and problems is not None:
+                problems.append(sound.problem)
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"cannot be written ({getattr(error, 'strerror', None) or error})", where=path) from None
 

@@ -59,7 +59,17 @@ def export_video(context: Context) -> None:
     )
     if chosen:
         target = Path(chosen).with_suffix(".mp4")
-        start_export(context, video_job(session.path, target, session.frame.media, True), "frames")
+        job = video_job(session.path, target, session.frame.media, True, _marked(context, session.frame.media))
+        start_export(context, job, "frames")
+
+
+def _marked(context: Context, media: int) -> tuple[int, int] | None:
+    """First and last frame of the range that is marked in a media."""
+    frames = context.session.frames
+    places = context.session.in_out.places(frames)
+    if places is None or context.session.in_out.media != media:
+        return None
+    return frames[places[0]].index, frames[places[1]].index
 
 
 def start_export(context: Context, job: StepsJob, what: str) -> int:

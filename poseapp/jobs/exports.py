@@ -67,13 +67,16 @@ def frames_job(project: Path, folder: Path, include_predicted: bool, picture_for
     return StepsJob(project, f"Exporting frames to {folder.name}", steps)
 
 
-def video_job(project: Path, target: Path, media: int, include_predicted: bool) -> StepsJob:
-    """A video with its poses drawn."""
+def video_job(
+    project: Path, target: Path, media: int, include_predicted: bool, frames: tuple[int, int] | None = None
+) -> StepsJob:
+    """A video with its poses drawn; of the frames from one to another, both included, or of all."""
+    first, last = (0, None) if frames is None else frames
 
     def steps(store: ProjectStore) -> Steps[FilesReport]:
         from poseapp.project.exporters.video import DrawOptions, export_labelled_video
 
         options = DrawOptions(include_predicted=include_predicted)
-        return export_labelled_video(store, target, media, options, cache=index_home())
+        return export_labelled_video(store, target, media, options, first=first, last=last, cache=index_home())
 
     return StepsJob(project, f"Exporting {target.name}", steps)

@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from engine.contract.errors import MediaError, ProjectError
 from engine.contract.predictions import Prediction
+from engine.media.copy_audio import AudioSpan
 from engine.media.source import DEFAULT_RATE, FrameSource, ImageSequence, open_media
+from engine.media.video_index import NO_TIME, VideoIndex
 from engine.media.write_video import QUALITY, write_mp4
 from engine.overlay import draw_poses
 from poseapp.project.exporters.files import FilesReport, Steps, written
@@ -57,7 +59,8 @@ def export_labelled_video(
 ) -> Steps[FilesReport]:
     """Write an mp4 of the frames ``first`` to ``last``, both included; times start at 0 with the first of them.
 
-    A frame that cannot be decoded shows the one before it, so that the number of frames is the same.
+    The sound of a video is kept as it is, where an mp4 can hold it; else the report says so. A frame that cannot be
+    decoded shows the one before it, so that the number of frames is the same.
 
     Args:
         cache: folder where indices of videos are kept.
@@ -78,8 +81,10 @@ def export_labelled_video(
         times = [source.exact_time(index) - start for index in indices]
         pictures = _pictures(store, media, source, indices, chosen, report)
         with written(path) as temporary:
+            lasts = _last_duration(source, end)
+            sound = _sound(source, first, times[-1] + lasts)
             for done in write_mp4(
-                temporary, pictures, times, source.size, _last_duration(source, end), quality=quality
+                temporary, pictures, times, source.size, lasts, quality=quality, audio=sound, problems=report.problems
             ):
                 yield done, len(indices)
     report.count = len(indices)
@@ -161,6 +166,18 @@ def _draw_number(image: Image, instance: Instance) -> None:
     for ink, width in (((16, 16, 16), 4), (color, 2)):
         thickness = max(1, round(width * scale))
         cv2.putText(image, str(instance.track), place, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
+
+
+def _sound(source: FrameSource, first: int, seconds: Fraction) -> AudioSpan | None:
+    """The sound beside the pictures; None for what has no clock of its own."""
+    index: VideoIndex | None = getattr(source, "index", None)
+    if index is None:
+        return None
+    start = index.packets.pts[index.order[first]]
+    if start == NO_TIME:
+        return None
+    when = int(start) * index.time_base
+    return AudioSpan(source.path, when, when + seconds)
 
 
 def _last_duration(source: FrameSource, last: int) -> Fraction:

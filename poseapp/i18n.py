@@ -45,6 +45,8 @@ PLURAL_RULES: Mapping[str, Callable[[int], str]] = {"zh_CN": _other}
 
 _FIELD = re.compile(r"\{(\w+)(?::d)?\}")
 _PART = re.compile(r"\{(\w+(?::d)?)\}")
+_WHERE = re.compile(r"((?:[A-Za-z]:[\\/])?[^:\n]*(?:[\\/][^:\n]*|\.\w{1,11})): (.+)", re.DOTALL)
+"""A message of the engine behind the file that it is about."""
 _LETTER = re.compile(r"[A-Za-z]")
 _LISTS = tuple(
     (re.compile(between), joined)
@@ -103,6 +105,7 @@ class Catalogue:
         # What says most by itself is asked first: "{a} of {b}" fits much that is none.
         made.sort(key=lambda pair: -len(_FIELD.sub("", pair[0])))
         self.templates = [template for _, template in made]
+        self.colon = texts.get("{where}: {what}", "{where}: {what}").removeprefix("{where}").removesuffix("{what}")
 
     @staticmethod
     def read(language: str) -> Catalogue:
@@ -120,6 +123,11 @@ class Catalogue:
             return found.removesuffix("...")
         if ";;" in text:  # kinds of files, which a template would take for one
             return ";;".join(self.find(part) or part for part in text.split(";;"))
+        about = _WHERE.fullmatch(text)
+        if about is not None:  # before templates that begin with a part, which would take the file for it
+            message = self.find(about[2])
+            if message is not None:
+                return f"{about[1]}{self.colon}{message}"
         for template in self.templates:
             if not all(piece in text for piece in template.pieces):
                 continue

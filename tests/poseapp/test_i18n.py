@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,16 +29,21 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 import poseapp
+from engine.contract.errors import PoseError
+from engine.media.source import open_media
 from poseapp import i18n, language
 from poseapp.actions import ACTIONS, MENUS
 from poseapp.application import make_application
 from poseapp.i18n import Catalogue, best_language, tr
+from poseapp.jobs.move_folder import check_target
 from poseapp.main_window import MainWindow
 from poseapp.project import edits
+from poseapp.project.importers.schema_files import read_schemas
+from poseapp.project.store import ProjectStore
 from poseapp.settings import Settings
 
 NAMES = (
-    "poseapp|COCO|OKS|SLEAP|DeepLabCut|CVAT|labelme|MMPose|MoveNet|EfficientDet|Thunder|Lightning|Lite|CSV|Parquet|"
+    "poseapp|COCO|JSON|OKS|SLEAP|DeepLabCut|CVAT|labelme|MMPose|MoveNet|EfficientDet|Thunder|Lightning|Lite|CSV|Parquet|"
     "TOML|Python|CUDA|CPU|MPS|Apple|Ctrl|Shift|Alt|Esc|Enter|Tab|Return|Backspace|Space|Home|End|Del|Up|Down|Left|"
     "Right|Backtab|PgUp|PgDown|Apache|Sigma|AP|PCK|px|MB|GB|Inter|HEIC|English|CollectedData|csv|slp|pose|mp4|json|"
     "toml|py|safetensors|parquet|Ins|AFLW|AI Challenger|300W|AP-10K|Animal-Pose|WholeBody|COFW|CrowdPose|DeepFashion2?|"
@@ -281,6 +286,55 @@ def test_every_text_that_a_call_says_is_in_the_catalogue(room: str) -> None:
                 if words and english(text) and english(catalogue.find(text) or text):
                     missing.append(f"{file.name}:{call.lineno}: {text!r}")
     assert not missing, "\n" + "\n".join(missing)
+
+
+def _refused(act: Callable[[], object]) -> str:
+    with pytest.raises(PoseError) as told:
+        act()
+    return str(told.value)
+
+
+def test_the_commonest_faults_of_files_are_told_in_chinese(tmp_path: Path) -> None:
+    catalogue = Catalogue.read("zh_CN")
+    head = 'name = "a"\ncategory = "a"\nkeypoints = '
+    texts = {
+        "empty.json": "",
+        "broken.json": "{",
+        "shapes.json": '{"shapes": []}',
+        "results.json": "[1]",
+        "boxes.json": '{"images": [], "categories": [{"id": 1, "name": "box"}]}',
+        "broken.toml": "name = ",
+        "twice.toml": head + '[{name = "x"}, {name = "x"}]',
+        "swap.toml": head + '[{name = "x", swap = "y"}]',
+        "itself.toml": head + '[{name = "x", swap = "x"}]',
+        "limb.toml": head + '[{name = "x"}]\nlimbs = [{from = "x", to = "z"}]',
+        "none.toml": head + "[]",
+        "code.py": "x = (",
+        "other.py": "x = 3",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    said = {name: _refused(lambda name=name: read_schemas(tmp_path / name)) for name in (*texts, "absent.json")}  # type: ignore[misc]
+    for name in ("empty.mp4", "absent.mp4"):
+        (tmp_path / "empty.mp4").write_bytes(b"")
+        said[name] = _refused(lambda name=name: open_media(tmp_path / name))  # type: ignore[misc]
+    (tmp_path / "text.pose").write_text("no project")
+    said["project"] = _refused(lambda: ProjectStore.open(tmp_path / "text.pose"))
+    said["place"] = _refused(lambda: check_target(tmp_path, tmp_path, 0))
+    wrong = {}
+    for name, text in said.items():
+        found = (catalogue.find(text) or text).replace(str(tmp_path), "")
+        found = re.sub(r"(不是有效的 (?:JSON|TOML)：).*", r"\1", found)  # the parser's own words
+        left = [word for word in english(re.sub(r"'[^']*'|[(（].*[)）]", "", found)) if word not in texts]
+        if left:
+            wrong[name] = (text, found)
+    assert not wrong
+
+
+def test_what_is_told_of_a_file_keeps_the_file_in_front() -> None:
+    catalogue = Catalogue("xx", {"{where}: {what}": "{where} >> {what}", "{a} is no {b}": "{b}? not {a}"})
+    assert catalogue.find("/a/b is.toml: point is no limb") == "/a/b is.toml >> limb? not point"
+    assert catalogue.find(r"C:\x\y.json: z is no w") == r"C:\x\y.json >> w? not z"
 
 
 @given(st.text())

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, Qt
+from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -34,6 +35,7 @@ from engine.media.source import open_media
 from poseapp import i18n, language
 from poseapp.actions import ACTIONS, MENUS
 from poseapp.application import make_application
+from poseapp.canvas.pointer import Button, EventKind
 from poseapp.i18n import Catalogue, best_language, tr
 from poseapp.jobs.move_folder import check_target
 from poseapp.main_window import MainWindow
@@ -286,6 +288,47 @@ def test_every_text_that_a_call_says_is_in_the_catalogue(room: str) -> None:
                 if words and english(text) and english(catalogue.find(text) or text):
                     missing.append(f"{file.name}:{call.lineno}: {text!r}")
     assert not missing, "\n" + "\n".join(missing)
+
+
+def test_what_is_painted_by_hand_is_chinese(
+    chinese: None, opened: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted: set[str] = set()
+    draw = QPainter.drawText
+
+    def listen(self: QPainter, *arguments: object) -> object:
+        painted.update(text for text in arguments if isinstance(text, str))
+        return draw(self, *arguments)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(QPainter, "drawText", listen)
+    session, canvas = opened.session, opened.canvas
+    opened.set_theme("light")
+    for frame in (0, 1, 2):
+        session.go_to(session.frames[frame])
+        qtbot.waitUntil(lambda: not opened.runner.active())
+        if session.instances:
+            pose = session.instances[0]
+            session.select(instances=[pose.id], points=[(pose.id, 1)])
+            canvas.point(EventKind.MOVE, *pose.keypoints[0])
+            opened.run("show_boxes")
+            opened.run("zoom_in")
+        opened.grab()
+    opened.run("tool_place")
+    canvas.point(EventKind.MOVE, 100, 100)
+    canvas.point(EventKind.PRESS, 100, 100, Button.LEFT)
+    canvas.point(EventKind.RELEASE, 100, 100, Button.LEFT)
+    opened.grab()
+    opened.run("palette")
+    opened.grab()
+    opened.palette_box.close()
+    canvas.cancel()
+    opened.run("edit_points")
+    for dialog in opened.findChildren(QDialog):
+        if dialog.isVisible():
+            dialog.grab()
+            dialog.close()
+    assert len(painted) > 20
+    assert not sorted(text for text in painted if english(text))
 
 
 def _refused(act: Callable[[], object]) -> str:

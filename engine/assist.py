@@ -90,6 +90,7 @@ def reestimate(
     schema = predictor.schema
     there = np.asarray(present, np.bool_) & np.isfinite(points).all(1)
     held = np.asarray(fixed, np.bool_) & there
+    points = np.where(np.isfinite(points), points, 0.0)
     if points.shape != (schema.num_keypoints, 2):
         raise ValueError(f"the model has {schema.num_keypoints} points, the pose {len(points)}")
     region = looked_at(points, there, held, box)
@@ -128,7 +129,8 @@ def _with_present(seen: _Seen, points: Floats, free: Flags, scores: npt.ArrayLik
 
 def _inside(places: Floats, image: Image) -> Flags:
     """(..., 2) -> (...,) bool, places in the picture."""
-    inside: Flags = ((places >= -0.5) & (places <= np.array(image.shape[1::-1]) - 0.5)).all(-1)
+    within = (places >= -0.5) & (places <= np.array(image.shape[1::-1]) - 0.5)
+    inside: Flags = np.asarray(within.all(-1), np.bool_)
     return inside
 
 

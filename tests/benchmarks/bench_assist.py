@@ -36,7 +36,7 @@ DATA = SHARED / "data" / "coco-mini"
 SCHEMA = find_schema("coco")
 FOUND = 0.1
 """Mean object keypoint similarity from which on a prediction is this person's."""
-LEAST_POSE, LEAST_POINT, LEAST_GHOST, LEAST_SHIFT = 0.2, 0.15, 0.1, 2.0
+LEAST_POSE, LEAST_POINT, LEAST_GHOST, LEAST_SHIFT = 0.2, 0.15, 0.15, 2.0
 """Scores of a prediction that is shown, of its points, and of points in a proposal; pixels of a shift that is shown."""
 MOST = 60
 
@@ -147,7 +147,7 @@ class Labeller:
         there = held & (person.seen > 0)
         pose = Pose(np.where(there[:, None], person.points, 0.0), there, held)
         count = 1 + int(held.sum()) + (last < 16)
-        pose, more = self._consider(person, pose, None, ended=True)
+        pose, more, _ = self._consider(person, pose, None)
         return self._correct(person, pose, True, count + more, few=True)
 
     def _correct(self, person: Person, pose: Pose, assist: bool, count: int, *, few: bool = False) -> int:
@@ -160,8 +160,8 @@ class Labeller:
             pose, more = self._put_right(person, pose, wrong)
             count, ended = count + more, few
             if assist:
-                pose, more = self._consider(person, pose, before, ended=few)
-                count, ended = count + more, few or more > 0
+                pose, more, on_show = self._consider(person, pose, before)
+                count, ended = count + more, few or on_show
         return count
 
     def _put_right(self, person: Person, pose: Pose, wrong: Flags) -> tuple[Pose, int]:
@@ -171,16 +171,15 @@ class Labeller:
         points = np.where(which[:, None], person.points, pose.points)
         return replace(pose, points=points, there=pose.there | which, held=pose.held | which), 1
 
-    def _consider(self, person: Person, pose: Pose, before: Pose | None, *, ended: bool) -> tuple[Pose, int]:
+    def _consider(self, person: Person, pose: Pose, before: Pose | None) -> tuple[Pose, int, bool]:
+        """The pose, what it took, and whether a proposal is left on show: Enter at the end would take that."""
         ghost = self.ghost(person, pose, before)
         if ghost is None:
-            return pose, 0
+            return pose, 0, False
         added = ghost.there & ~pose.there & (person.seen == 0)
-        left = int(person.wrong(ghost).sum())
-        last = left == 0 and not ended  # the key that ends the correction takes what is proposed
-        if person.wrong(pose).sum() - left - added.sum() + last < 2:
-            return pose, 0
-        return ghost, 1
+        if person.wrong(pose).sum() - person.wrong(ghost).sum() - added.sum() < 2:
+            return pose, 0, True
+        return ghost, 1, False
 
     def ghost(self, person: Person, pose: Pose, before: Pose | None) -> Pose | None:
         """What the model proposes, as the window shows it."""

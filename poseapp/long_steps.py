@@ -73,14 +73,16 @@ class LongSteps(QObject):
         if self._work is None:
             self._next.stop()
         else:
-            self._piece(PIECE_SECONDS)
+            self._piece(PIECE_SECONDS, pause=True)
 
-    def _piece(self, seconds: float) -> None:
+    def _piece(self, seconds: float, *, pause: bool = False) -> None:
+        """``pause``: what is on the disk now is told in a piece of its own."""
         work = self._work
         if work is None:
             return
+        told = pause and not work.done
         try:
-            if not work.advance(seconds):
+            if not work.advance(seconds) or (told and work.failed is None):
                 if self._next.isActive():
                     self.working.emit(f"{self._text}: {work.count:,}...")
                 return

@@ -37,6 +37,7 @@ class LongWrite:
         self._transaction = database.write()
         self._transaction.__enter__()
         self._database.before_write = self.finish
+        self._made: Change | None = None
         self.change: Change | None = None
         self.failed: BaseException | None = None
         self.count = 0
@@ -73,12 +74,14 @@ class LongWrite:
             pass
 
     def _piece(self) -> None:
+        if self._made is not None:  # bringing it to the disk is a piece of its own
+            self._close(None)
+            self.change = self._made
+            return
         try:
             self.count = next(self._pieces)
         except StopIteration as stop:
-            change: Change = stop.value
-            self._close(None)
-            self.change = change
+            self._made = stop.value
         except BaseException as error:
             self._close(error)
             raise

@@ -100,9 +100,9 @@ def _import_all(
                 _join(report, import_dataset(store, path, progress=progress))
         elif path.is_dir() and not is_dlc_folder(path):
             _join(report, import_folder(store, path))
-        elif path.is_dir() or path.suffix.lower() == ".csv":
+        elif path.is_dir() or path.suffix.lower() in (".csv", ".h5"):
             if labels:
-                _join(report, import_dlc(store, path))
+                _join(report, import_dlc(store, path, cache=project_cache(store.path)))
         elif path.suffix.lower() == ".json":
             if labels:
                 _join(report, import_coco(store, path, progress=progress))
@@ -113,8 +113,8 @@ def _import_all(
             _join(report, _import_video(store, path))
         else:
             raise ProjectError(
-                "cannot be opened: give images, a folder, a video, a COCO .json, a DeepLabCut .csv, a SLEAP .slp or a "
-                ".pose project",
+                "cannot be opened: give images, a folder, a video, a COCO .json, a DeepLabCut .csv or .h5, a SLEAP "
+                ".slp or a .pose project",
                 where=path,
             )
     return report

@@ -1,0 +1,106 @@
+"""What DeepLabCut found in a video, as predictions on the video beside the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contract.errors import ProjectError
+from engine.media.source import VIDEO_SUFFIXES
+from poseapp.project import rows
+from poseapp.project.importers.report import ImportReport, Problems
+from poseapp.project.importers.videos import import_video
+from poseapp.project.model import ABSENT, VISIBLE, Category, FrameKey, Instance, State
+from poseapp.project.store import ProjectStore
+
+Places = dict[str, tuple[int, int, int | None]]
+"""Of each point the columns of x, y and likelihood."""
+
+# Points that are less likely are absent: a guess somewhere in the picture is no label.
+_LEAST = 0.1
+
+
+def video_beside(file: Path) -> Path:
+    """The video that a table is of: its name begins with the video's.
+
+    Raises:
+        ProjectError: there is none.
+    """
+    found = [
+        path for path in file.absolute().parent.iterdir()
+        if path.suffix.lower() in VIDEO_SUFFIXES and file.name.startswith(path.stem) and path.is_file()
+    ]  # fmt: skip
+    if not found:
+        raise ProjectError("holds frames of a video, but no video of its name lies beside it", where=file)
+    # The shortest suffix first among equals, for a labelled copy of DeepLabCut has a longer name than the video.
+    return max(found, key=lambda path: (len(path.stem), path.name))
+
+
+def import_predictions(
+    store: ProjectStore,
+    file: Path,
+    numbers: list[int],
+    values: npt.NDArray[np.float64],
+    people: dict[str, tuple[Category, Places]],
+    source: str,
+    problems: Problems,
+    *,
+    cache: Path | None = None,
+) -> ImportReport:
+    """Add the video and its poses; within a transaction.
+
+    Args:
+        numbers: frame number of each row.
+        values: (rows, columns).
+        people: of each individual the category and the columns of its points; several become tracks.
+        source: who found them.
+
+    Raises:
+        ProjectError: there is no such video.
+        MediaError: it cannot be read.
+    """
+    media = import_video(store, video_beside(file), cache=cache)
+    count = len(store.frame_names(media.id))
+    report = ImportReport(images=count)
+    for row, number in enumerate(numbers):
+        if not 0 <= number < count:
+            problems.add("Frame is not in the video, its poses are left out", str(number))
+            continue
+        for track, (category, places) in enumerate(people.values()):
+            instance = _instance(store, category, places, values[row], source, track if len(people) > 1 else None)
+            if instance is not None:
+                store.database.run(rows.INSERT, rows.to_row(instance, FrameKey(media.id, number)))
+                report.annotations += 1
+    return report
+
+
+def _instance(
+    store: ProjectStore,
+    category: Category,
+    places: Places,
+    row: npt.NDArray[np.float64],
+    source: str,
+    track: int | None,
+) -> Instance | None:
+    """None where no point was found."""
+    points = np.array([[row[x], row[y]] for x, y, _ in places.values()])
+    scores = np.array([1.0 if p is None else row[p] for _, _, p in places.values()])
+    there = np.isfinite(points).all(axis=1)
+    scores = np.where(there & np.isfinite(scores), scores, 0.0).clip(0, 1)
+    seen = there & (scores >= _LEAST)
+    if not seen.any():
+        return None
+    return Instance(
+        id=store.new_ids(1)[0],
+        category=category.id,
+        keypoints=np.where(there[:, None], points, 0.0),
+        visibility=np.where(seen, VISIBLE, ABSENT).astype(np.uint8),
+        by_human=np.zeros(len(places), np.bool_),
+        scores=scores,
+        score=float(scores[seen].mean()),
+        track=track,
+        source=source,
+        state=State.PREDICTED,
+    )

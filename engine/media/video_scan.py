@@ -262,7 +262,13 @@ class _Scan:
             stream.close()
         if stream.faults:
             self._note_faults(stream.faults)
-        return np.array(list(dict.fromkeys(seen)), np.int32)
+        order = list(dict.fromkeys(seen))
+        end = len(self._packets) - 1
+        if end in stream.troubles | stream.alone and end in order[1:]:
+            order.remove(end)  # a part of a picture
+            self._damaged = True
+            self._problems.append("is cut short: its last picture is not whole")
+        return np.array(order, np.int32)
 
     def _note_faults(self, count: int) -> None:
         self._damaged = True

@@ -306,5 +306,9 @@ class FrameStream:
             while self.position < min(_LESSON, len(self._packets)) and not self.ended:
                 self.step()
             context.flush_buffers()
-            self._container.seek(0, stream=stream)
+            try:
+                self._container.seek(0, stream=stream)
+            except FAULTS:
+                self._reopen()
+                return
             self._coming, self._held, self.position, self.ended = self._container.demux(stream), None, 0, False

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from engine.contract.errors import PoseError
+from poseapp import collector
 from poseapp.project.long_write import LongWrite
 from poseapp.project.model import Change
 
@@ -57,6 +58,7 @@ class LongSteps(QObject):
             self.failed.emit(str(error))
             return
         self._text, self._take = text, take
+        collector.pause()
         self._piece(AT_ONCE_SECONDS)
         while self._work is not None and self._work.count < AT_ONCE_INSTANCES:
             self._piece(0.0)
@@ -100,6 +102,7 @@ class LongSteps(QObject):
     def _end(self) -> None:
         shown = self._next.isActive()
         self._work = None
+        collector.resume()
         self._next.stop()
         if shown:
             self.working.emit("")

@@ -18,7 +18,7 @@ Pixels = npt.NDArray[np.uint8]
 
 NEAREST_FROM = 2.0
 """Device pixels to the image pixel from which on pixels are drawn as squares: then one wants to see them."""
-_SMALLEST = 64
+SMALLEST = 64
 
 
 class Picture:
@@ -41,7 +41,7 @@ class Picture:
         # Qt's RGB32 is BGRA in memory: the only format the raster engine copies without converting.
         self._spare = [] if instead_of is None else instead_of._give_memory()
         self._levels: list[tuple[Pixels, QImage]] = []
-        self._levels.append(_level(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA, dst=self._memory(0))))
+        self._levels.append(wrapped(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA, dst=self._memory(0))))
 
     def paint(self, painter: QPainter, view: ViewPort, rough: bool = False) -> None:
         """Draw what lies in ``view.clip``, whatever transform the painter has; it is given back as it came.
@@ -61,27 +61,24 @@ class Picture:
 
         The painter's own enlarging rounds differently for every part, which would leave seams where parts meet.
         """
-        pixels = self._levels[0][0].view(np.uint32)[:, :, 0]
         left, top, right, bottom = view.clip
         columns, x = _nearest(left, right, view.dx, view.scale, view.ratio, self.width)
         rows, y = _nearest(top, bottom, view.dy, view.scale, view.ratio, self.height)
         if not len(columns) or not len(rows):
             return
-        first = int(rows[0])
-        wide = pixels[first : int(rows[-1]) + 1].take(columns, axis=1)
-        part = np.ascontiguousarray(wide.take(rows - first, axis=0))
-        image = QImage(part.data, part.shape[1], part.shape[0], part.strides[0], QImage.Format.Format_RGB32)
+        _part, image = wrapped(self._pick(rows, columns))
         image.setDevicePixelRatio(view.ratio)
         painter.drawImage(QPointF(x / view.ratio, y / view.ratio), image)
 
     def _paint_smooth(self, painter: QPainter, view: ViewPort, rough: bool) -> None:
-        image = self._at(view.scale * view.ratio)
-        across, down = image.width() / self.width, image.height() / self.height
+        level = self._level_for(view.scale * view.ratio)
+        width, height = self._size(level)
+        across, down = width / self.width, height / self.height
         x1, y1, x2, y2 = view.image_clip
         # Whole source pixels and one more all around, so that the parts of two repaints meet without a seam.
         left, top = max(math.floor((x1 + 0.5) * across) - 1, 0), max(math.floor((y1 + 0.5) * down) - 1, 0)
-        right = min(math.ceil((x2 + 0.5) * across) + 1, image.width())
-        bottom = min(math.ceil((y2 + 0.5) * down) + 1, image.height())
+        right = min(math.ceil((x2 + 0.5) * across) + 1, width)
+        bottom = min(math.ceil((y2 + 0.5) * down) + 1, height)
         if right <= left or bottom <= top:
             return
         place = QRectF(
@@ -92,18 +89,35 @@ class Picture:
         )
         one_to_one = abs(view.scale * view.ratio - 1.0) < 1e-9
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not (one_to_one or rough))
-        painter.drawImage(place, image, QRectF(left, top, right - left, bottom - top))
+        image, source = self._part(level, left, top, right, bottom)
+        painter.drawImage(place, image, source)
 
-    def _at(self, scale: float) -> QImage:
-        """The smallest halved copy that still has a pixel for every device pixel; made when first asked for."""
+    def _level_for(self, scale: float) -> int:
+        """The smallest halved copy that still has a pixel for every device pixel."""
         level = 0
-        while scale * 2 ** (level + 1) <= 1.0 and min(self._size(level + 1)) >= _SMALLEST:
+        while scale * 2 ** (level + 1) <= 1.0 and min(self._size(level + 1)) >= SMALLEST:
             level += 1
+        return level
+
+    def _part(self, level: int, left: int, top: int, right: int, bottom: int) -> tuple[QImage, QRectF]:
+        """An image that holds this part of a halved copy, and where in the image it is."""
+        return self._at(level), QRectF(left, top, right - left, bottom - top)
+
+    def _pick(self, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Pixels:
+        """(rows, columns, 4) BGRA of the full picture; both ascend."""
+        pixels = self._levels[0][0].view(np.uint32)[:, :, 0]
+        first = int(rows[0])
+        wide = pixels[first : int(rows[-1]) + 1].take(columns, axis=1)
+        found = np.ascontiguousarray(wide.take(rows - first, axis=0))
+        return found.view(np.uint8).reshape(len(rows), len(columns), 4)
+
+    def _at(self, level: int) -> QImage:
+        """A halved copy, made when first asked for."""
         while len(self._levels) <= level:
             width, height = self._size(len(self._levels))
             larger, memory = self._levels[-1][0], self._memory(len(self._levels))
             smaller = cv2.resize(larger, (width, height), dst=memory, interpolation=cv2.INTER_AREA)
-            self._levels.append(_level(smaller))
+            self._levels.append(wrapped(smaller))
         return self._levels[level][1]
 
     def _memory(self, level: int) -> Pixels | None:
@@ -154,10 +168,10 @@ def rgb_of(image: QImage | Pixels) -> Pixels:
     return np.ascontiguousarray(image[:, :, :3])
 
 
-def _level(bgra: Pixels) -> tuple[Pixels, QImage]:
+def wrapped(bgra: Pixels) -> tuple[Pixels, QImage]:
     """Pixels and the image that wraps them; the pixels must outlive the image."""
     height, width = bgra.shape[:2]
     return bgra, QImage(bgra.data, width, height, bgra.strides[0], QImage.Format.Format_RGB32)
 
 
-__all__: Sequence[str] = ["NEAREST_FROM", "Picture", "rgb_of", "tone_table"]
+__all__: Sequence[str] = ["NEAREST_FROM", "SMALLEST", "Picture", "rgb_of", "tone_table", "wrapped"]

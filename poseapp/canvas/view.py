@@ -18,6 +18,7 @@ from engine.contract.schema import Schema
 from poseapp.canvas.haste import Haste
 from poseapp.canvas.host import ViewHost
 from poseapp.canvas.image_item import Picture, rgb_of
+from poseapp.canvas.large_picture import make_picture
 from poseapp.canvas.navigation import WHEEL_FACTOR, NavigationView
 from poseapp.canvas.overlays import Marks, OverlayPainter
 from poseapp.canvas.palette import palette_for
@@ -274,7 +275,7 @@ class CanvasView(NavigationView):
         self._item.set_bounds(self.scene().sceneRect())
 
     def _make_picture(self) -> None:
-        self._picture = None if self._rgb is None else Picture(self._rgb, self._state.style.picture, self._picture)
+        self._picture = make_picture(self._rgb, self._state.style.picture, self._picture, self.repaint_ground)
 
     # Qt events
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from poseapp import collector
 from poseapp.commands.context import Context
 from poseapp.project.held import held_edit
 from poseapp.project.model import Change, Edit, FrameKey, Instance, State
@@ -45,4 +46,8 @@ def edit_everywhere(context: Context, make: Callable[[Found], Edit], done: Calla
         session.tell_change(change)
         context.window.tell(done(edit), "good")
 
-    session.queries.ask("bulk edit", lambda store: make(predictions(store)), take, once=True)
+    def work(store: ProjectStore) -> Edit:
+        with collector.paused():
+            return make(predictions(store))
+
+    session.queries.ask("bulk edit", work, take, once=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from poseapp.jobs.queries import Queries
 from poseapp.long_steps import LongSteps
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.held import PointRef, held_edit
-from poseapp.project.migrate import Sources, migrate_category
+from poseapp.project.migrate import Sources, migrate_category, settle_names
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.snapshots import Snapshot, restore_snapshot
 from poseapp.project.store import ProjectStore
@@ -190,8 +189,7 @@ class Session(QObject):
         taken = {c.name for c in self._categories}
         free = next(n for n in [name, *(f"{name} {i}" for i in range(2, 1000))] if n not in taken)
         made = self.store.add_category(free, schema)
-        self._read_categories()
-        self.changed.emit(Change(structure=True))
+        self._structure()
         return made
 
     def update_category(self, category: Category, name: str, schema: Schema) -> bool:
@@ -333,7 +331,14 @@ class Session(QObject):
         store = self.store
         if store is not None:
             words = "Undoing" if step < store.history_length()[1] else "Redoing"
-            self.long_steps.start(lambda: store.jump_in_pieces(step), words, partial(self._tell, show=True))
+            self.long_steps.start(lambda: store.jump_in_pieces(step), words, self._arrived)
+
+    def _arrived(self, change: Change) -> None:
+        kind = None if self.store is None else settle_names(self.store, change)
+        if kind is not None:
+            self._read_categories()
+            self._category, change = kind.id, replace(change, structure=True)
+        self._tell(change, show=True)
 
     def restore(self, snapshot: Snapshot) -> bool:
         """Bring a snapshot back as one step. True when it was done."""

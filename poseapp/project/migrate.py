@@ -20,6 +20,8 @@ Sources = tuple[int | None, ...]
 # "hip", CrowdPose says "top_head", MPII "pelvis".
 _SAME = (("head_top", "top_head", "head"), ("pelvis", "hip", "mid_hip", "middle_hip"), ("neck", "mid_shoulder"))
 _SYNONYMS = {name: group[0] for group in _SAME for name in group}
+_BECAME = "became:"
+_ASIDE = re.compile(r" \(\d+ points\)( \d+)?$")
 _SIDES = {"l": "left", "r": "right", "left": "left", "right": "right"}
 
 
@@ -95,13 +97,62 @@ def migrate_category(
     known = store.categories()
     target = next((c for c in known if c.id != source.id and c.schema == schema), None)
     if target is None:
-        taken = {c.name for c in known}
-        aside = f"{source.name} ({source.schema.num_keypoints} points)"
-        old = next(n for n in (aside, *(f"{aside} {i}" for i in range(2, 1000))) if n not in taken)
         if name == source.name:
-            store.update_category(source.id, name=old)
+            store.update_category(source.id, name=_aside_name(source, {c.name for c in known}))
         target = store.add_category(name, schema)
+    with store.database.write():
+        store.database.set_meta(f"{_BECAME}{source.id}", target.id)
     return target, store.apply(migration(store.all_instances(), source.id, target, sources))
+
+
+def _aside_name(category: Category, taken: set[str]) -> str:
+    """What a category is called while its poses have other points."""
+    name = f"{category.name} ({category.schema.num_keypoints} points)"
+    return next(n for n in (name, *(f"{name} {i}" for i in range(2, 1000))) if n not in taken)
+
+
+def settle_names(store: ProjectStore, change: Change) -> Category | None:
+    """After a step of the history: the plain name goes to the points that the poses have now.
+
+    A migration leaves several categories behind that were one kind at different times; the plain name is that of the
+    one in use, the others are called after their points. Returns the category that got the name, None for no change.
+    """
+    families = _families(store)
+    if not families or not change.frames:
+        return None
+    here = {instance.category for instance in store.instances(min(change.frames))}
+    known = {category.id: category for category in store.categories()}
+    for family in families:
+        plain = next((n for n in family if n in known and not _ASIDE.search(known[n].name)), None)
+        used = next((n for n in family if n in here), None)
+        if plain is None or used is None or used == plain or _is_used(store, plain):
+            continue
+        name = known[plain].name
+        store.update_category(plain, name=_aside_name(known[plain], {category.name for category in known.values()}))
+        return store.update_category(used, name=name)
+    return None
+
+
+def put_aside(store: ProjectStore) -> set[int]:
+    """Categories that are there for undo only: their poses have other points now."""
+    known = {category.id: category for category in store.categories()}
+    members = {number for family in _families(store) for number in family}
+    return {n for n in members if n in known and _ASIDE.search(known[n].name) and not _is_used(store, n)}
+
+
+def _families(store: ProjectStore) -> list[set[int]]:
+    """Categories that became one another."""
+    rows = store.database.rows("SELECT key, value FROM meta WHERE key LIKE ?", (f"{_BECAME}%",))
+    found: list[set[int]] = []
+    for key, value in rows:
+        pair = {int(key.removeprefix(_BECAME)), int(value)}
+        joined = [family for family in found if family & pair]
+        found = [family for family in found if not family & pair] + [pair.union(*joined)]
+    return found
+
+
+def _is_used(store: ProjectStore, category: int) -> bool:
+    return store.database.row("SELECT 1 FROM instance WHERE category = ? LIMIT 1", (category,)) is not None
 
 
 def lost_points(old: Schema, sources: Sequence[int | None]) -> list[str]:

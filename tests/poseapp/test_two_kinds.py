@@ -17,6 +17,7 @@ from poseapp.dialogs.change_points import ChangePointsDialog
 from poseapp.dialogs.export_coco import ExportCocoDialog
 from poseapp.dialogs.schema_choice import KindChoice, SchemaChoiceDialog
 from poseapp.main_window import MainWindow
+from poseapp.project.exporters.coco import export_coco
 from tests.poseapp.conftest import SIZE, Hands
 
 
@@ -102,7 +103,7 @@ def test_two_kinds_may_have_the_same_points(opened: MainWindow) -> None:
     assert [c.name for c in opened.session.categories()] == ["figure", "cat", "dog"]
 
 
-def test_a_person_goes_from_17_to_133_to_136_points_and_back(dressed: Hands) -> None:
+def test_a_person_goes_from_17_to_133_to_136_points_and_back(dressed: Hands, tmp_path: Path) -> None:
     window, session = dressed.window, dressed.window.session
     person, garment = session.instances
     steps = session.store.history_length()  # type: ignore[union-attr]
@@ -118,9 +119,23 @@ def test_a_person_goes_from_17_to_133_to_136_points_and_back(dressed: Hands) -> 
         assert (now.keypoints[:17] == person.keypoints).all()
         assert int((now.visibility > 0).sum()) == 17
     assert session.instances[1].same_as(garment)
+    assert [c.name for c in session.categories()][1:] == [
+        "person (17 points)", "fashion", "person (133 points)", "person",
+    ]  # fmt: skip
     assert session.store.history_length() == tuple(n + 2 for n in steps)  # type: ignore[union-attr]
     window.run("undo")
     window.run("undo")
     assert session.instances[0].same_as(person)
+    session.select()
+    assert (session.category.name, session.category.schema.num_keypoints) == ("person", 17)  # type: ignore[union-attr]
+    assert sorted(c.name for c in session.categories()) == [
+        "fashion", "figure", "person", "person (133 points)", "person (136 points)",
+    ]  # fmt: skip
+    target = tmp_path / "now.json"
+    export_coco(session.store, target)  # type: ignore[arg-type]
+    names = [c["name"] for c in json.loads(target.read_text())["categories"]]
+    assert names == ["figure", "person", "fashion"]
     window.run("redo")
     assert session.instances[0].num_keypoints == 133
+    assert session.schema_of(session.instances[0]).num_keypoints == 133
+    assert next(c.name for c in session.categories() if c.id == session.instances[0].category) == "person"

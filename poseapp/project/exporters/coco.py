@@ -34,6 +34,7 @@ from poseapp.project.coco_archive import LAYOUT_BOXES, LAYOUT_PARTS, NOBODY, Coc
 from poseapp.project.coco_points import in_parts
 from poseapp.project.exporters.coco_changes import BlockChanges
 from poseapp.project.exporters.coco_ids import IdMap
+from poseapp.project.migrate import put_aside
 from poseapp.project.model import Frame, FrameKey, Instance, State
 from poseapp.project.shapes import extent
 from poseapp.project.store import ProjectStore
@@ -249,8 +250,10 @@ class _Export:
     def _add_categories(self) -> None:
         """Categories that no file lists, if there is anything in them."""
         used = {number for (number,) in self._db.rows("SELECT DISTINCT category FROM instance")}
+        aside = put_aside(self._store)
         for category in self._store.categories():
-            if category.id not in self._id_of_category and (category.id in used or not self.files):
+            wanted = category.id in used or (not self.files and category.id not in aside)
+            if category.id not in self._id_of_category and wanted:
                 identity = self._category_ids.new()
                 self._id_of_category[category.id] = identity
                 self.category_records.append(make_category(identity, category.schema, category.name).encoded())

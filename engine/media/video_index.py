@@ -230,8 +230,8 @@ def content_key(path: Path | str) -> str:
         raise MediaError("does not exist", where=path) from None
     except IsADirectoryError:
         raise MediaError("is a folder, not a video", where=path) from None
-    except OSError as error:
-        raise MediaError(f"cannot be read ({error.strerror or error})", where=path) from None
+    except (OSError, ValueError) as error:  # the latter for a name that no file can have
+        raise MediaError(f"cannot be read ({getattr(error, 'strerror', None) or error})", where=path) from None
     return digest.hexdigest()[:32]
 
 

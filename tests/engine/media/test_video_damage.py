@@ -89,6 +89,8 @@ def test_what_is_no_video_is_said_so(tmp_path: Path, content: bytes, message: st
 def test_a_folder_and_a_missing_file_are_said_so(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="does not exist"):
         VideoReader(tmp_path / "gone.mp4")
+    with pytest.raises(MediaError, match="cannot be read"):
+        VideoReader(f"{tmp_path}/a\0b.mp4")
     with pytest.raises(MediaError, match="is a folder"):
         VideoReader(tmp_path)
 

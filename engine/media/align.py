@@ -114,7 +114,7 @@ def align(old: OldVideo, new: VideoReader) -> Steps:
     Raises:
         MediaError: the file is gone.
     """
-    times = np.array([new.time(i) for i in range(new.frame_count)])
+    times = new.index.times
     shelf = _Shelf(new, times, old.pictures)
     chosen = _spread(sorted(old.pictures), _MOST_ANCHORS)
     samples = _samples(new)

@@ -122,8 +122,7 @@ class AlignJob:
                     yield Progress(done, total, self.title)
             except StopIteration as stop:
                 alignment: Alignment = stop.value
-            times = np.array([video.time(i) for i in range(video.frame_count)])
-            mappings = {"time": map_by_time(old.times, times)}
+            mappings = {"time": map_by_time(old.times, video.index.times)}
             if alignment.found:
                 mappings = {"pictures": alignment.mapping, **mappings}
             used = used_frames(store, self._media)[0].tolist()

@@ -84,7 +84,7 @@ class _Reader:
         parts = [self._array(f"block{n}_values") for n in range(blocks)]
         columns = [names for n in range(blocks) for names in self._index(f"block{n}_items")]
         numbers, rows = self._rows(self._index("axis1"))
-        return self._joined(columns, parts, rows, numbers)
+        return self._joined(columns, parts, rows, numbers, [_words(names) for names in self._index("axis0")])
 
     def _appendable(self) -> H5Table:
         records = self._array("table")
@@ -99,13 +99,27 @@ class _Reader:
         if "index" not in names:
             raise ValueError("no index")
         numbers, rows = self._rows([(value,) for value in records["index"].tolist()])
-        return self._joined(columns, parts, rows, numbers)
+        order = columns
+        axes = self._file[_GROUP].attrs.get("non_index_axes")
+        if axes is not None:
+            ((_, names),) = plain_pickle(bytes(axes))
+            order = [_words(column) for column in names]
+        return self._joined(columns, parts, rows, numbers, order)
 
-    def _joined(self, columns: list[Names], parts: list[npt.NDArray[Any]], rows: list[str], numbers: bool) -> H5Table:
+    def _joined(
+        self,
+        columns: list[Names],
+        parts: list[npt.NDArray[Any]],
+        rows: list[str],
+        numbers: bool,
+        order: list[Names],
+    ) -> H5Table:
+        """Blocks, which lie by the type of their numbers, as columns in the order of the table."""
         values = np.concatenate([part.astype(np.float64) for part in parts], axis=1) if parts else np.zeros((0, 0))
         if values.shape != (len(rows), len(columns)) or any(len(names) not in (3, 4) for names in columns):
             raise ValueError(f"{values.shape} numbers for {len(rows)} rows and {len(columns)} columns")
-        return H5Table(columns, rows, values, numbers)
+        place = {names: n for n, names in enumerate(columns)}
+        return H5Table(order, rows, values[:, [place[names] for names in order]], numbers)
 
     def _index(self, name: str) -> list[tuple[Any, ...]]:
         """The names along an axis: one level, or several with the place of each name in its level."""

@@ -31,6 +31,8 @@ _APART_OF_SPACING = 0.7
 """The same as a share of the way to the nearest neighbour in the template: fingers stand closer than knees."""
 _AIR = 0.3
 """How far outside the box, as a share of its size, the model's place may be."""
+_CROWD = 2000
+"""Points of other poses about this one above which they are not kept clear of: nothing would be."""
 _RINGS = (1.0, 1.6, 2.3, 3.2, 4.5)
 _SPOKES = 12
 _MARGIN = 2.0
@@ -83,7 +85,8 @@ def missing_points(
         missing &= ~withheld
     if not missing.any() or instance.num_keypoints != schema.num_keypoints:
         return None
-    places = _fitted(instance, schema, size)
+    template = template_pose(schema)
+    places = _fitted(instance, template, size)
     if places is None:
         return None
     known = _candidates(instance, size)
@@ -93,10 +96,14 @@ def missing_points(
         places[ready] = proposed.keypoints[ready]
     there = instance.visibility != ABSENT
     places[there] = instance.keypoints[there]
-    taken = instance.keypoints[there]
+    taken, distances = instance.keypoints[there], _distances(instance, template, places)
     if others is not None and len(others):
-        taken = np.concatenate([taken, others])
-    places = _apart(places, np.flatnonzero(missing), taken, _distances(instance, schema, places), size)
+        reach = distances.max() * (1 + max(_RINGS))
+        low, high = places[missing].min(axis=0) - reach, places[missing].max(axis=0) + reach
+        others = others[((others >= low) & (others <= high)).all(axis=1)]
+        if len(others) <= _CROWD:
+            taken = np.concatenate([taken, others])
+    places = _apart(places, np.flatnonzero(missing), taken, distances, size)
     seen = np.where(missing, VISIBLE, instance.visibility).astype(np.uint8)
     ghost = replace(instance, keypoints=places, visibility=seen, scores=None, score=None, box=None)
     ghost = replace(ghost, state=State.PREDICTED)
@@ -107,7 +114,7 @@ def missing_points(
 def likely_places(instance: Instance, schema: Schema, size: tuple[int, int] | None) -> Floats | None:
     """(K, 2) where the points of a pose would be that have no place: by the template, inside the picture; None where
     nothing tells where the pose is."""
-    places = _fitted(instance, schema, size)
+    places = _fitted(instance, template_pose(schema), size)
     return None if places is None else _inside(places, size)
 
 
@@ -136,9 +143,8 @@ def _candidates(instance: Instance, size: tuple[int, int] | None) -> Flags:
     return np.asarray(found, dtype=np.bool_)
 
 
-def _fitted(instance: Instance, schema: Schema, size: tuple[int, int] | None) -> Floats | None:
+def _fitted(instance: Instance, template: Floats, size: tuple[int, int] | None) -> Floats | None:
     """(K, 2) the template laid over what is there: two points or more, else the box, else the picture's middle."""
-    template = template_pose(schema)
     there = (instance.visibility != ABSENT) & np.isfinite(instance.keypoints).all(axis=1)
     points = instance.keypoints[there]
     if len(points) > 1 and np.ptp(points, axis=0).max() >= 1:
@@ -181,12 +187,11 @@ def _with_neighbours(template: Floats, figure: Floats, there: Flags, points: Flo
     return np.asarray(figure + (points - figure[there])[np.argmin(apart, axis=1)])
 
 
-def _distances(instance: Instance, schema: Schema, places: Floats) -> Floats:
+def _distances(instance: Instance, template: Floats, places: Floats) -> Floats:
     """(K,) image pixels that each place keeps from everything else."""
     box = extent(instance)
     both = places if box is None else np.concatenate([places, box.reshape(2, 2)])
     diagonal = float(np.hypot(*np.ptp(both, axis=0)))
-    template = template_pose(schema)
     apart = np.linalg.norm(template[:, None] - template[None], axis=2)
     np.fill_diagonal(apart, np.inf)
     whole = float(np.hypot(*np.ptp(template, axis=0))) or 1.0
@@ -202,10 +207,18 @@ def _apart(
     turns = np.arange(_SPOKES) * (2 * np.pi / _SPOKES)
     spokes = np.stack([np.cos(turns), np.sin(turns)], axis=1)
     around = np.concatenate([np.zeros((1, 2)), *[radius * spokes for radius in _RINGS]])
+    places[wanted] = _inside(places[wanted], size)
     for k in wanted.tolist():
+        gap = np.abs(taken - places[k])
+        if not ((gap < distances[k]).all(axis=1) & (np.hypot(gap[:, 0], gap[:, 1]) < distances[k])).any():
+            taken = np.concatenate([taken, places[k : k + 1]])
+            continue
         choices = _inside(places[k] + distances[k] * around, size)
-        if len(taken):
-            clear = np.linalg.norm(choices[:, None] - taken[None], axis=2).min(axis=1)
+        # Only what is near any of the choices matters; of a crowd that is little.
+        low, high = choices.min(axis=0) - distances[k], choices.max(axis=0) + distances[k]
+        near = taken[((taken >= low) & (taken <= high)).all(axis=1)]
+        if len(near):
+            clear = np.linalg.norm(choices[:, None] - near[None], axis=2).min(axis=1)
             good = np.flatnonzero(clear >= distances[k] * 0.999)
             places[k] = choices[good[0]] if len(good) else choices[int(np.argmax(clear))]
         else:

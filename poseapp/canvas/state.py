@@ -146,12 +146,14 @@ class CanvasState:
             schema = self.schemas.get(instance.category)
         if instance is None or schema is None:
             return None
-        state = (instance, self.batch, self.ghosts, self.size, self.locked_points, self.hidden_points)
+        withheld = self.locked_points, self.hidden_points, self.hidden, self.style.hide_others
+        state = (instance, self.batch, self.ghosts, self.size, *withheld)
         if len(state) != len(self._missing[0]) or any(a is not b for a, b in zip(state, self._missing[0])):
-            others = self.batch.points[self.batch.shown & (self.batch.ids[self.batch.owner] != number)]
+            drawn = self.drawable_rows() & (self.batch.ids != number)
+            others = self.batch.points[self.batch.shown & drawn[self.batch.owner]]
             proposed = next((i for i in self.ghosts.instances if i.id == number), None)
-            withheld = locked_flags(instance, self.locked_points | self.hidden_points)
-            found = missing_points(instance, schema, self.size, others=others, proposed=proposed, withheld=withheld)
+            kept = locked_flags(instance, self.locked_points | self.hidden_points)
+            found = missing_points(instance, schema, self.size, others=others, proposed=proposed, withheld=kept)
             self._missing = state, found
         found, preview = self._missing[1], self.preview.get(number)
         if found is None or preview is None:

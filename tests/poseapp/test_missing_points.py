@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
@@ -207,12 +210,21 @@ def test_placement_and_other_tools_show_none(third: MainWindow, hands: Hands) ->
     assert offered(third, FOOT) is not None
 
 
-def test_ghosts_are_not_exported(third: MainWindow) -> None:
-    from poseapp.project.exporters import coco
+def test_ghosts_are_not_exported(third: MainWindow, hands: Hands, tmp_path: Path, qtbot: QtBot) -> None:
+    from poseapp.dialogs.export_coco import ExportCocoDialog
 
+    hands.drag(there(third, HAND), (60, 95))
     assert offered(third, FOOT) is not None
-    assert third.session.instances[0].visibility.tolist() == [2, 2, 0, 0]
-    assert hasattr(coco, "__doc__")
+    number = hands.instance().id
+    hands.key(Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+    (dialog,) = third.findChildren(ExportCocoDialog)
+    target = tmp_path / "out.json"
+    dialog.path.setText(str(target))
+    QTest.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: target.exists() and not third.runner.active(), timeout=8000)
+    rows = json.loads(target.read_text("utf-8"))["annotations"]
+    assert [row["keypoints"][2::3] for row in rows if row["num_keypoints"] == 3][-1] == [2, 2, 2, 0]
+    assert number == hands.instance().id
 
 
 def test_a_point_that_never_had_a_place_comes_back_inside_the_pose(third: MainWindow, hands: Hands) -> None:

@@ -12,6 +12,7 @@ more are counted as `over`.
 
     from scratch              P, a click for every labelled point, Tab for the others
     from scratch, assist      P, points up to the second shoulder, Enter; then as "from predictions, assist"
+    from scratch, box, assist N, a box by a drag, then as "from predictions, assist"
     from predictions          the worst wrong joint is dragged to its label until none is wrong, absent ones from where
                               they are offered (with the right button where they are occluded); Enter; a person that
                               was not found gets a box (N, drag)
@@ -297,20 +298,20 @@ class Worker:
         return new[0] if new else None
 
     def _correct(self, person: Person, number: int, *, assist: bool, few: bool = False) -> None:
-        hand = self.hand
+        hand, took = self.hand, False
         while hand.count.total < MOST:
             pose = self.pose(number)
             if pose is None:
                 return
             wrong = person.wrong(pose)
             if not wrong.any():
-                # Enter would take what the model still proposes; a pose that was dragged is a label without it.
-                if not few and self.session.proposal is None:
-                    hand.key(Qt.Key.Key_Return)
+                # One key ends the work: the Enter that has taken what was proposed, else Enter, or Esc where something
+                # that is not wanted is on show.
+                if not few and not took:
+                    hand.key(Qt.Key.Key_Return if self.session.proposal is None else Qt.Key.Key_Escape)
                 return
             self._put_right(person, pose, wrong)
-            if assist:
-                self._consider(person, number)
+            took = assist and self._consider(person, number)
 
     def _put_right(self, person: Person, pose: Instance, wrong: npt.NDArray[np.bool_]) -> None:
         """The worst joint to its label; an absent one from where it is offered, if it is."""
@@ -380,18 +381,22 @@ class Worker:
         self.hand.count.lists += 1
         self.window.instances.visibility_requested.emit({(pose.id, joint)}, 2)
 
-    def _consider(self, person: Person, number: int) -> None:
-        """Wait for what the model says, and take it where that saves work."""
+    def _consider(self, person: Person, number: int) -> bool:
+        """Wait for what the model says, and take it where that saves work; whether it was taken."""
         runner = self.window.runner
         pause = self.window.link.assist._pause
         wait_until(lambda: not pause.isActive() and not runner.active(), 20)
         proposal, pose = self.session.proposal, self.pose(number)
         if proposal is None or pose is None:
-            return
+            return False
         after = proposal.frames[0].after[0]
         added = (after.visibility != ABSENT) & (pose.visibility == ABSENT) & (person.seen == 0)
-        if person.wrong(pose).sum() - person.wrong(after).sum() - added.sum() >= 2:
-            self.hand.key(Qt.Key.Key_Return)
+        left = person.wrong(after).sum()
+        # The key that takes it ends the work too, where nothing is wrong then.
+        if person.wrong(pose).sum() - left - added.sum() + (left == 0) < 2:
+            return False
+        self.hand.key(Qt.Key.Key_Return)
+        return True
 
 
 def main() -> None:
@@ -414,6 +419,9 @@ def main() -> None:
         application.processEvents()
         worker = Worker(window)
         scratch = [worker.from_scratch(person) for person in people]
+        if not window.settings.assist:
+            window.run("assist")
+        boxed = [worker.from_prediction(person, assist=True) for person in people]  # nobody is found yet
         predict(window)
         window.run("hide_others")
         plain, helped = [], []
@@ -423,7 +431,7 @@ def main() -> None:
             rows += [worker.from_prediction(person, assist=assist) for person in people]
         few = [worker.from_few_points(person) for person in people]
         window.close()
-    ways = {"from scratch": scratch, "from scratch, assist": few}
+    ways = {"from scratch": scratch, "from scratch, assist": few, "from scratch, box, assist": boxed}
     report(len(people), {**ways, "from predictions": plain, "from predictions, assist": helped})
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.contract.errors import ProjectError
 from poseapp.project.database import Database
-from poseapp.project.media_state import TouchedMedia, decode, encode, grow, settle
+from poseapp.project.media_state import TouchedMedia, counted_once, decode, encode, grow, settle
 from poseapp.project.model import Change, FrameKey, Step
 from poseapp.project.rows import COLUMNS, INSERT, Values
 
@@ -142,15 +142,18 @@ class History:
         for number, state in media:
             grow(self._db, number, state)
         sql = "SELECT instance, media, idx, before, after FROM step_instance WHERE step = ?"
-        for block in self._db.stream(sql, (step,), _PIECE):
-            found = [
-                Touched(i, FrameKey(m, n), b if b is None else _decode(b), a if a is None else _decode(a))
-                for i, m, n, b, a in block
-            ]
-            write_instances(self._db, found if forward else [t._replace(before=t.after, after=t.before) for t in found])
-            frames.update(t.frame for t in found)
-            instances.update(t.instance for t in found)
-            yield len(instances)
+        with counted_once(self._db, [number for number, _ in media]):
+            for block in self._db.stream(sql, (step,), _PIECE):
+                found = [
+                    Touched(i, FrameKey(m, n), b if b is None else _decode(b), a if a is None else _decode(a))
+                    for i, m, n, b, a in block
+                ]
+                write_instances(
+                    self._db, found if forward else [t._replace(before=t.after, after=t.before) for t in found]
+                )
+                frames.update(t.frame for t in found)
+                instances.update(t.instance for t in found)
+                yield len(instances)
         for folder, index, before, after in self._db.rows(
             "SELECT media, idx, before, after FROM step_frame WHERE step = ?", (step,)
         ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -87,6 +89,45 @@ def settle(database: Database, media: int, state: MediaState) -> None:
             (width, height, media, first, first + count - 1),
         )
         first += count
+
+
+@contextlib.contextmanager
+def counted_once(database: Database, media: Sequence[int]) -> Iterator[None]:
+    """While most instances of some media are moved: what lists filter by is made anew at the end, and not a row at a
+    time by triggers. Within a transaction; for no media nothing is different.
+    """
+    if not media:
+        yield
+        return
+    triggers = database.rows("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'instance'")
+    for name, _ in triggers:
+        database.run(f'DROP TRIGGER "{name}"')
+    yield
+    for number in media:
+        for statement in _RECOUNT:
+            database.run(statement, (number,))
+    for _, statement in triggers:
+        database.run(statement)
+
+
+_NOW = "(julianday('now') - 2440587.5) * 86400.0"
+_RECOUNT = (
+    f"""UPDATE frame
+      SET labelled = 0, predicted = 0, low = NULL, occluded = 0, absent = 0, tracked = 0, changed = {_NOW}
+      WHERE media = ?1 AND (labelled OR predicted)""",
+    f"""UPDATE frame SET labelled = f.labelled, predicted = f.predicted, low = f.low, occluded = f.occluded,
+      absent = f.absent, tracked = f.tracked, changed = {_NOW}
+      FROM (
+        SELECT idx, sum(state = 1) AS labelled, sum(state = 0) AS predicted,
+          min(CASE WHEN state = 0 THEN score END) AS low,
+          count(CASE WHEN instr(visibility, x'01') THEN 1 END) AS occluded,
+          count(CASE WHEN instr(visibility, x'00') THEN 1 END) AS absent, count(track) AS tracked
+        FROM instance WHERE media = ?1 GROUP BY idx
+      ) AS f WHERE frame.media = ?1 AND frame.idx = f.idx""",
+    "DELETE FROM frame_category WHERE media = ?1",
+    """INSERT INTO frame_category
+      SELECT category, media, idx, count(*) FROM instance WHERE media = ?1 GROUP BY category, media, idx""",
+)
 
 
 def _count(database: Database, media: int) -> int:

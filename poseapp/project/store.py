@@ -23,7 +23,7 @@ from poseapp.project.frames import FrameTable
 from poseapp.project.history import History, Touched, TouchedFrame, write_instances, write_states
 from poseapp.project.instances import InstanceTable
 from poseapp.project.long_write import LongWrite, Pieces, run_through
-from poseapp.project.media_state import TouchedMedia, grow, settle
+from poseapp.project.media_state import TouchedMedia, counted_once, grow, settle
 from poseapp.project.model import (
     Category,
     Change,
@@ -345,7 +345,8 @@ class ProjectStore:
         with self._db.write():
             for m in media:
                 grow(self._db, m.media, m.after)
-            write_instances(self._db, touched)
+            with counted_once(self._db, [m.media for m in media]):
+                write_instances(self._db, touched)
             kept = self._kept(text, "", touched, states, media)
             change = run_through(kept) if touched or states or media else Change()
             for m in media:

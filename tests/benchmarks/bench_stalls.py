@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ sys.path.insert(0, str(ROOT))
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
-from PySide6.QtCore import QPoint, QSettings, Qt  # noqa: E402
+from PySide6.QtCore import QPoint, QPointF, QSettings, Qt  # noqa: E402
+from PySide6.QtGui import QWheelEvent  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
 from PySide6.QtWidgets import QDialog  # noqa: E402
 
@@ -57,9 +58,22 @@ def make_project(folder: Path, schema_name: str) -> Path:
             for number in store.new_ids(PEOPLE):
                 middle = rng.uniform((150, 150), (SIZE[0] - 150, SIZE[1] - 150))
                 points = middle + rng.normal(0, 60, (schema.num_keypoints, 2))
-                made.append(edits.make_instance(number, category, points, box=[*(middle - 140), *(middle + 140)]))
+                pose = edits.make_instance(number, category, points, box=[*(middle - 140), *(middle + 140)])
+                if frame.index % 3 == 2:
+                    pose = predicted(pose, rng)
+                made.append(pose)
             store.apply(edits.add_instance(frame, *made))
     return path
+
+
+def predicted(pose: Any, rng: np.random.Generator) -> Any:
+    """The pose as a model might have found it."""
+    from poseapp.project.model import State
+
+    k = pose.num_keypoints
+    return replace(
+        pose, state=State.PREDICTED, by_human=np.zeros(k, np.bool_), scores=rng.random(k), score=float(rng.random())
+    )
 
 
 class Journeys:
@@ -154,6 +168,41 @@ class Journeys:
         self.window.media.filter.search.clear()
         self.breathe(0.4)
 
+    def filter_large(self) -> None:
+        """As in a large project: looked for beside the window."""
+        queries = self.window.session.queries
+        before, queries.at_once_below = queries.at_once_below, 0
+        self.filter()
+        self.wait(lambda: not queries.waits("images listed"))
+        queries.at_once_below = before
+
+    def review(self) -> None:
+        self.window.docks[2].raise_()
+        self.breathe(0.3)
+        for _ in range(6):
+            self.key(Qt.Key.Key_Space)
+        self.window.docks[0].raise_()
+        self.wait(self.idle)
+
+    def everything(self) -> None:
+        """All predictions of the project accepted, undone, redone, undone."""
+        steps = self.window.session.long_steps
+        for verb in ("accept_everywhere", "undo", "redo", "undo"):
+            self.window.run(verb)
+            self.wait(lambda: not steps.busy)
+            self.breathe(0.1)
+
+    def timeline(self) -> None:
+        line = self.window.timeline
+        for turn in (120,) * 8 + (-120,) * 8:
+            place = QPointF(line.width() / 2, line.height() / 2)
+            event = QWheelEvent(
+                place, line.mapToGlobal(place), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton, CONTROL,
+                Qt.ScrollPhase.NoScrollPhase, False,
+            )  # fmt: skip
+            self.application.sendEvent(line, event)
+            self.breathe(0.01)
+
     def dialogs(self) -> None:
         for verb in ("palette", "keys", "settings", "models", "run_range", "export_coco", "choose_kind", "edit_points",
                      "snapshots", "fine_tune"):  # fmt: skip
@@ -189,7 +238,17 @@ def go(folder: Path) -> WatchedApplication:
         number = "17" if points == "coco" else "133"
         with application.journey(f"open, {number} points"):
             hands.open(project)
-        for name in ("step", "correct", "look", "filter", "dialogs"):
+        for name in (
+            "step",
+            "correct",
+            "look",
+            "filter",
+            "filter_large",
+            "review",
+            "everything",
+            "timeline",
+            "dialogs",
+        ):
             with application.journey(f"{name}, {number} points"):
                 getattr(hands, name)()
     with application.journey("close"):

@@ -60,7 +60,7 @@ class HistoryModel(QAbstractListModel):
         if role not in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
             return None
         if row == 0:
-            return tr("As opened first") if role == Qt.ItemDataRole.DisplayRole else None
+            return tr("Project opened") if role == Qt.ItemDataRole.DisplayRole else None
         step = self.step(row)
         if step is None:
             return None

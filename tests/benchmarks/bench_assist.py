@@ -147,7 +147,7 @@ class Labeller:
         there = held & (person.seen > 0)
         pose = Pose(np.where(there[:, None], person.points, 0.0), there, held)
         count = 1 + int(held.sum()) + (last < 16)
-        pose, more, _ = self._consider(person, pose, None)
+        pose, more = self._consider(person, pose, None)
         return self._correct(person, pose, True, count + more, few=True)
 
     def _correct(self, person: Person, pose: Pose, assist: bool, count: int, *, few: bool = False) -> int:
@@ -160,8 +160,8 @@ class Labeller:
             pose, more = self._put_right(person, pose, wrong)
             count, ended = count + more, few
             if assist:
-                pose, more, on_show = self._consider(person, pose, before)
-                count, ended = count + more, few or on_show
+                pose, more = self._consider(person, pose, before)
+                count, ended = count + more, few or more > 0
         return count
 
     def _put_right(self, person: Person, pose: Pose, wrong: Flags) -> tuple[Pose, int]:
@@ -171,15 +171,16 @@ class Labeller:
         points = np.where(which[:, None], person.points, pose.points)
         return replace(pose, points=points, there=pose.there | which, held=pose.held | which), 1
 
-    def _consider(self, person: Person, pose: Pose, before: Pose | None) -> tuple[Pose, int, bool]:
-        """The pose, what it took, and whether a proposal is left on show: Enter at the end would take that."""
+    def _consider(self, person: Person, pose: Pose, before: Pose | None) -> tuple[Pose, int]:
+        """The pose and what it took. The key that takes a proposal ends the work too, where nothing is wrong then."""
         ghost = self.ghost(person, pose, before)
         if ghost is None:
-            return pose, 0, False
+            return pose, 0
         added = ghost.there & ~pose.there & (person.seen == 0)
-        if person.wrong(pose).sum() - person.wrong(ghost).sum() - added.sum() < 2:
-            return pose, 0, True
-        return ghost, 1, False
+        left = int(person.wrong(ghost).sum())
+        if person.wrong(pose).sum() - left - added.sum() + (left == 0) < 2:
+            return pose, 0
+        return ghost, 1
 
     def ghost(self, person: Person, pose: Pose, before: Pose | None) -> Pose | None:
         """What the model proposes, as the window shows it."""

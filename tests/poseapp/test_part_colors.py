@@ -96,6 +96,24 @@ def test_a_part_gets_a_colour_in_its_menu_which_is_kept_and_can_be_taken_back(de
     assert PINK not in seen(dense)
 
 
+def test_a_part_is_locked_and_hidden_as_a_whole(dense: MainWindow) -> None:
+    pose = dense.session.instances[0]
+    hand = {(pose.id, k) for k in find_schema("coco_wholebody").parts["left_hand"]}
+    choose(dense, "left_hand", "Lock")
+    assert dense.session.locked_points == hand
+    row = part_row(dense, "left_hand")
+    assert dense.instances.model.withheld(dense.instances.model.node(row)) == "lock"
+    dense.session.select(instances=[pose.id])
+    dense.run("nudge_right_far")
+    moved = np.abs(dense.session.instances[0].keypoints - pose.keypoints).max(axis=1) > 0
+    assert {(pose.id, int(k)) for k in np.flatnonzero(~moved)} == hand
+    choose(dense, "left_hand", "Lock")
+    choose(dense, "left_hand", "Hide")
+    assert dense.session.hidden_points == hand
+    assert not dense.session.locked_points
+    assert not any(dense.canvas._state.batch.shown[k] for _, k in hand)
+
+
 def test_a_given_up_dialog_changes_nothing(dense: MainWindow) -> None:
     choose(dense, "face", "Colour of this part...")
     (dialog,) = dense.instances.findChildren(QColorDialog)

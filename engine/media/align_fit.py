@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 
 _SPEEDS = (1.0, 0.5, 2.0, 1 / 3, 3.0, 0.25, 4.0, 24 / 25, 25 / 24, 1.001, 1 / 1.001, 25 / 30, 30 / 25, 24 / 30, 30 / 24)
 _SEEDS = 16
-_PARTS = 12
+_PARTS, _REACH = 12, 2
 _WINDOW = 3.5
 _BEST_PLACES = 3
 _SLOWEST, _FASTEST = 0.05, 20.0
@@ -190,11 +190,11 @@ def settled_line(
         places = mutual_frames(old, new, Line(line.speed, offset))[anchors]
         return float(np.where(places < 0, 0.5, places != own)[clear].sum())
 
-    offsets = line.offset + np.arange(-_PARTS, _PARTS + 1) * small / _PARTS
+    offsets = line.offset + np.arange(-_REACH * _PARTS, _REACH * _PARTS + 1) * small / _PARTS
     totals = np.array([total(float(offset)) for offset in offsets])
     best = np.flatnonzero(totals <= totals.min() + 0.25)
     # Lines alike: no offset where that is one of them, else the middle of those around the one that was.
-    start = int(best[np.abs(best - _PARTS).argmin()])
+    start = int(best[np.abs(best - _REACH * _PARTS).argmin()])
     first = last = start
     while first - 1 in best:
         first -= 1

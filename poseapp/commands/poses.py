@@ -86,7 +86,7 @@ def delete_below(context: Context) -> None:
 
     AskDialog(
         "Delete below a score", "Predictions of all frames. Labels stay, and undo brings everything back.", "Delete",
-        context.window.widget(), number=("Score below, in hundredths", 1, 100, 30),
+        context.window.widget(), number=("Score below", 1, 100, 30), unit=" %",
     ).ask(take)  # fmt: skip
 
 

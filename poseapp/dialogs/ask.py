@@ -17,6 +17,9 @@ class AskDialog(QDialog):
 
     Attributes:
         choice, number, switch: the fields that were asked for, else None.
+
+    Args:
+        number: what it is, least, most, given at first; ``unit`` stands behind it.
     """
 
     def __init__(
@@ -28,6 +31,7 @@ class AskDialog(QDialog):
         *,
         choices: Sequence[tuple[str, object]] = (),
         number: tuple[str, int, int, int] | None = None,
+        unit: str = "",
         switch: tuple[str, bool] | None = None,
     ) -> None:
         super().__init__(parent)
@@ -54,6 +58,7 @@ class AskDialog(QDialog):
             self.number = SpinBox()
             self.number.setAccessibleName(tr(name))
             self.number.setRange(least, most)
+            self.number.setSuffix(tr(unit))
             self.number.setValue(given)
             row = QHBoxLayout()
             row.addWidget(label(name))

@@ -17,10 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from engine.contract.errors import ProjectError
 from poseapp.project import rows
 from poseapp.project.database import Database, is_of_older_version
 from poseapp.project.history import Touched, TouchedFrame
+from poseapp.project.media_state import MediaState, decode, encode
 from poseapp.project.model import Change, FrameKey
 from poseapp.project.store import ProjectStore
 
@@ -123,10 +126,20 @@ def _copy(project: Path, target: Path) -> None:
         media = copy.execute("SELECT id, path FROM media").fetchall()
         moved = [(f"../{path}", number) for number, path in media if not os.path.isabs(path)]
         copy.executemany("UPDATE media SET path = ? WHERE id = ?", moved)
+        if copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'step_media'").fetchone():
+            for step, number, *states in copy.execute("SELECT step, media, before, after FROM step_media").fetchall():
+                told = [encode(_one_deeper(decode(state))) for state in states]
+                copy.execute(
+                    "UPDATE step_media SET before = ?, after = ? WHERE step = ? AND media = ?", (*told, step, number)
+                )
         copy.commit()
     finally:
         copy.close()
         source.close()
+
+
+def _one_deeper(state: MediaState) -> MediaState:
+    return state if os.path.isabs(state.path) else msgspec.structs.replace(state, path=f"../{state.path}")
 
 
 @contextlib.contextmanager

@@ -118,6 +118,19 @@ def test_every_label_goes_to_the_frame_of_the_same_number(
     qtbot.waitUntil(lambda: not window.runner.active(), timeout=5000)
 
 
+def test_a_file_is_compared_with_the_old_one_where_that_can_still_be_read(
+    window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    numbers = [*range(10, 50), *range(54, 120)]  # cut at the start, and four frames lost in the middle
+    store = opened(window, film, qtbot)
+    store.database.run("DELETE FROM frame_picture")
+    (media,) = store.media()
+    link_video(window.context, media.id, write(tmp_path / "other.mp4", numbers, 30))
+    dialog = asked(window, qtbot)
+    dialog.do_button.click()
+    assert labels_by_number(store, numbers) == {i: i for i in LABELLED if i in numbers}
+
+
 def test_it_is_asked_at_opening_and_nothing_is_done_before(
     window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:

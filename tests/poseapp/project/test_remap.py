@@ -148,6 +148,17 @@ def test_a_snapshot_of_other_frame_numbers_is_not_restored(tmp_path: Path) -> No
         restore_snapshot(store, snapshot)
 
 
+def test_the_old_file_is_found_from_a_snapshot_too(tmp_path: Path) -> None:
+    store, media = project(tmp_path / "film.pose", 4, {1: 1}, set())
+    with store:
+        relink_video(store, media, new_file(tmp_path, 4))
+        snapshot = take_snapshot(store.path, "after")
+    with ProjectStore.open(snapshot.path) as copy:
+        assert Path(copy.media()[0].path) == tmp_path / "new.mp4"
+        copy.undo()
+        assert Path(copy.media()[0].path) == tmp_path / "old.mp4"
+
+
 def test_a_project_of_an_older_version_can_be_remapped(tmp_path: Path) -> None:
     store, media = project(tmp_path / "film.pose", 4, {1: 1}, {1})
     with store:

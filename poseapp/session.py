@@ -14,6 +14,7 @@ from engine.contract.schema import Schema
 from poseapp.in_out import InOut
 from poseapp.jobs.queries import Queries
 from poseapp.long_steps import LongSteps
+from poseapp.project.correcting import under_correction
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.held import PointRef, held_edit
 from poseapp.project.migrate import Sources, migrate_category, settle_names
@@ -229,7 +230,7 @@ class Session(QObject):
     def _read_instances(self) -> None:
         known = self.store is not None and self._frame is not None
         self._instances = self.store.instances(self._frame) if known else ()  # type: ignore[union-attr,arg-type]
-        self.correcting |= {i.id for i in self._instances if i.state is State.PREDICTED}
+        self.correcting = under_correction(self.correcting, before, self._instances)
 
     # --- selection
 
@@ -296,8 +297,7 @@ class Session(QObject):
         return edit is not None and self.apply(edit)
 
     def apply(self, edit: Edit) -> bool:
-        """Do an edit, but for what it does to locked points and poses; a refusal is told and nothing changes. True when
-        it was done."""
+        """Do an edit, but for what is locked; a refusal is told and nothing changes. True when it was done."""
         if self.store is None:
             return False
         free = held_edit(edit, self.locked, self.locked_points)

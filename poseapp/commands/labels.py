@@ -109,8 +109,7 @@ def accept(context: Context) -> None:
     session, chosen = context.session, _chosen_predictions(context)
     touched = [i for i in session.selected if i.id in session.correcting and i.state is State.LABELLED]
     if session.frame is not None and chosen:
-        if session.apply(edits.accept(session.frame, chosen)):
-            session.finish([i.id for i in chosen])
+        session.apply(edits.accept(session.frame, chosen))
     elif touched:
         _confirm(context, touched)
     elif session.predicted():
@@ -138,9 +137,8 @@ def _chosen_predictions(context: Context) -> list[Instance]:
 
 def accept_all(context: Context) -> None:
     session = context.session
-    waiting = session.predicted()
-    if session.frame is not None and waiting and session.apply(edits.accept(session.frame, waiting)):
-        session.finish([i.id for i in waiting])
+    if session.frame is not None and session.predicted():
+        session.apply(edits.accept(session.frame, session.predicted()))
 
 
 def accept_everywhere(context: Context) -> None:

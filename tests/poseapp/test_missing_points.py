@@ -153,6 +153,18 @@ def test_only_a_selected_prediction_offers_and_enter_ends_it(third: MainWindow, 
     assert third.canvas.missing_place(third.session.instances[1].id, 3) is None, "a label of a person"
 
 
+@pytest.mark.parametrize("verb", ["accept", "accept_all", "accept_everywhere", "keyframe"])
+def test_whatever_accepts_it_ends_its_correction(third: MainWindow, hands: Hands, qtbot: QtBot, verb: str) -> None:
+    third.run(verb)
+    qtbot.waitUntil(lambda: hands.instance().state is State.LABELLED, timeout=5000)
+    qtbot.waitUntil(lambda: third.session.correcting == frozenset(), timeout=2000)
+    assert third.session.selected_instances == {hands.instance().id}
+    assert offered(third, FOOT) is None
+    hands.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: hands.instance().state is State.PREDICTED, timeout=5000)
+    assert offered(third, FOOT) is not None
+
+
 def test_what_was_dragged_and_left_is_no_prediction_on_the_next_visit(
     third: MainWindow, hands: Hands, qtbot: QtBot
 ) -> None:

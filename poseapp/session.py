@@ -228,7 +228,7 @@ class Session(QObject):
         return self._schemas[instance.category]
 
     def _read_instances(self) -> None:
-        known = self.store is not None and self._frame is not None
+        before, known = self._instances, self.store is not None and self._frame is not None
         self._instances = self.store.instances(self._frame) if known else ()  # type: ignore[union-attr,arg-type]
         self.correcting = under_correction(self.correcting, before, self._instances)
 

@@ -201,7 +201,16 @@ def settled_line(
     while last + 1 in best:
         last += 1
     low, high = float(offsets[first]), float(offsets[last])
-    return Line(line.speed, 0.0 if low - 1e-9 <= 0 <= high + 1e-9 else (low + high) / 2)
+    if low - 1e-9 <= 0 <= high + 1e-9:
+        return Line(line.speed, 0.0)
+    # What was cut off is whole frames, if these say as much.
+    middle, frame = (low + high) / 2, _step(old) * line.speed
+    whole = round(middle / frame) * frame if frame > 0 else middle
+    return Line(line.speed, whole if abs(whole - middle) <= 0.3 * (high - low) else middle)
+
+
+def _step(times: Floats) -> float:
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
 def _clear_places(

@@ -45,11 +45,23 @@ def _meta(properties: list[bytes], used: bytes, offset: int, length: int) -> byt
     )
 
 
-def _hevc(picture: np.ndarray) -> tuple[bytes, bytes]:
-    """The decoder's configuration and one coded picture with its lengths in front."""
+def _hevc(picture: np.ndarray, tries: int = 8) -> tuple[bytes, bytes]:
+    """The decoder's configuration and one coded picture with its lengths in front.
+
+    FFmpeg's MP4 writer refuses HEVC headers now and then, and takes the very same ones the next time.
+    """
+    try:
+        return _coded(picture)
+    except av.error.PatchWelcomeError:
+        if tries == 1:
+            raise
+        return _hevc(picture, tries - 1)
+
+
+def _coded(picture: np.ndarray) -> tuple[bytes, bytes]:
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as made:
-        stream = made.add_stream("libx265", rate=1, options={"crf": "8", "x265-params": "log-level=none"})
+        stream = made.add_stream("libx265", rate=1, options={"crf": "8", "x265-params": "log-level=none:info=0"})
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = "yuv420p"
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")

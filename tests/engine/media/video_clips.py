@@ -67,9 +67,22 @@ class Clip:
     drop: Callable[[int, av.Packet], bool] | None = None
 
 
+TRIES = 8
+"""FFmpeg's MP4 writer refuses HEVC headers now and then, and takes the very same ones the next time."""
+
+
 def make(clip: Clip, folder: Path) -> Path:
     """Write the video and return its path."""
-    path = folder / clip.name
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            return _write(clip, folder / clip.name)
+        except av.error.PatchWelcomeError:
+            if not left:
+                raise
+    raise AssertionError
+
+
+def _write(clip: Clip, path: Path) -> Path:
     times = clip.times if clip.times is not None else range(clip.frames)
     rate = Fraction(1) / clip.time_base if clip.times is None else Fraction(30)
     with av.open(str(path), "w", format=clip.format, options=dict(clip.container_options)) as container:
@@ -108,7 +121,11 @@ OPEN = {**X264, "g": "24", "x264-params": "open-gop=1:b-pyramid=normal:threads=1
 # No key frames but the first: the picture is made anew column by column.
 REFRESH = {"preset": "veryfast", "x264-params": "intra-refresh=1:keyint=30:threads=1:bframes=0"}
 INTERLACED = {"preset": "veryfast", "x264-params": "interlaced=1:open-gop=1:keyint=24:threads=1"}
-X265 = {"preset": "ultrafast", "g": "32", "x265-params": "log-level=none:open-gop=1:bframes=3:keyint=32:pools=none"}
+X265 = {
+    "preset": "ultrafast",
+    "g": "32",
+    "x265-params": "log-level=none:info=0:open-gop=1:bframes=3:keyint=32:pools=none",
+}
 VP = {"g": "40", "deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "16"}
 
 CLIPS = [

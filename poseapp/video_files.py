@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from PySide6.QtCore import QObject
@@ -10,11 +11,13 @@ from engine.contract.errors import PoseError
 from engine.media.align import grey_picture
 from engine.media.fingerprint import Fingerprint
 from engine.media.index_home import index_home, use_index_home
+from engine.media.video_index import content_key
 from poseapp.commands import relink
 from poseapp.commands.context import Context
 from poseapp.jobs.check_videos import VideoCheck
 from poseapp.jobs.relink import FramePicturesJob
 from poseapp.opening import Opener
+from poseapp.project.fingerprints import fingerprints
 from poseapp.project.frame_pictures import frames_without_picture, has_picture, keep_pictures
 from poseapp.project.model import Change, FrameKey
 from poseapp.project.store import ProjectStore
@@ -52,6 +55,15 @@ class VideoFiles(QObject):
         """Other files: what has been read of the old ones is of no use."""
         self._forget()
         self._context.loader.clear()
+        store = self._session.store
+        if store is None:
+            return
+        places = {media.id: media.path for media in store.media()}
+        for media, text in fingerprints(store).items():
+            with contextlib.suppress(PoseError, ValueError, KeyError):
+                key = Fingerprint.from_text(text).key
+                if content_key(places[media]) == key:
+                    self._keys[media] = key
 
     def _on_checked(self, check: VideoCheck) -> None:
         store = self._session.store

@@ -198,3 +198,18 @@ def test_a_frame_is_known_again_from_when_it_was_labelled(window: MainWindow, fi
     pose = edits.make_instance(store.new_ids(1)[0], category, np.zeros((4, 2)))
     window.session.apply(edits.add_instance(frame, pose))
     assert 50 in kept_pictures(store, key)
+
+
+def test_frames_of_the_new_file_are_known_again_too(
+    window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    write(tmp_path / "film.mp4", range(30, 120), 30)
+    store = opened(window, film, qtbot)
+    asked(window, qtbot).do_button.click()
+    shown: list[int] = []
+    window.loader.loaded.connect(lambda key, _pixels: shown.append(key.index))
+    window.session.go_to(FrameKey(1, 33))
+    qtbot.waitUntil(lambda: shown[-1:] == [33], timeout=5000)
+    pose = edits.make_instance(store.new_ids(1)[0], store.categories()[0], np.zeros((4, 2)))
+    window.session.apply(edits.add_instance(FrameKey(1, 33), pose))
+    assert set(kept_pictures(store, fingerprints(store)[1].split(":")[1])) == {33}

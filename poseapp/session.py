@@ -371,8 +371,7 @@ class Session(QObject):
         self._read_structure()
         self.in_out.clear()
         if self._frame is not None and self._frame not in self._keys:
-            before = [key for key in self._keys if key <= self._frame]
-            self._frame = before[-1] if before else self._keys[0] if self._keys else None
+            self._frame = max((key for key in self._keys if key < self._frame), default=None)
         self.media_changed.emit()
 
     def _tell(self, change: Change, *, show: bool = False) -> None:

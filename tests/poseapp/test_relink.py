@@ -213,3 +213,16 @@ def test_frames_of_the_new_file_are_known_again_too(
     pose = edits.make_instance(store.new_ids(1)[0], store.categories()[0], np.zeros((4, 2)))
     window.session.apply(edits.add_instance(FrameKey(1, 33), pose))
     assert set(kept_pictures(store, fingerprints(store)[1].split(":")[1])) == {33}
+
+
+def test_the_last_frame_is_shown_when_the_one_in_sight_is_gone(
+    window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    store = opened(window, film, qtbot)
+    window.session.go_to(FrameKey(1, 110))
+    link_video(window.context, 1, write(tmp_path / "other.mp4", range(60), 30))
+    asked(window, qtbot).do_button.click()
+    assert window.session.frame == FrameKey(1, 59)
+    assert len(store.frames(1)) == 60
+    window.run("undo")
+    assert len(window.session.frames) == 120

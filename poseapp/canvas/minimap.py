@@ -103,8 +103,11 @@ class Minimap(QWidget):
             if pixels is not None:
                 ratio = self.devicePixelRatioF()
                 size = (max(round(self.width() * ratio), 1), max(round(self.height() * ratio), 1))
-                step = max(min(pixels.shape[:2]) // 1500, 1)  # of a huge picture every few pixels will do
-                small = np.ascontiguousarray(cv2.resize(pixels[::step, ::step], size, interpolation=cv2.INTER_AREA))
+                height, width = pixels.shape[:2]
+                step = min(width, height) // 270
+                if step > 1:  # of a large picture every few pixels will do: an exact mean of all is felt
+                    pixels = cv2.resize(pixels, (width // step, height // step), interpolation=cv2.INTER_LINEAR)
+                small = np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
                 self._image = QImage(small.data, *size, 3 * size[0], QImage.Format.Format_RGB888).copy()
         return self._image
 

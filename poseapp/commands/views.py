@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
 from poseapp import places
-from poseapp.canvas.palette import OWN_COLORS, ColorMode, palette_for
+from poseapp.canvas.palette import OWN_COLORS, ColorMode, palette_for, part_color
+from poseapp.canvas.style import CanvasStyle
 from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
 from poseapp.dialogs.data_settings import DataPlace, DataSettings
@@ -106,6 +108,13 @@ def color_part(context: Context) -> None:
 def draw_parts(context: Context, parts: frozenset[str] | None) -> None:
     """Only these parts of the points, or with None all."""
     context.canvas.set_style(replace(context.canvas.style_now, parts=parts))
+
+
+def look_of_parts(style: CanvasStyle) -> tuple[frozenset[str] | None, Callable[[str], int], frozenset[str], bool]:
+    """The parts that are drawn; the colour 0xRRGGBB of one; those with one of their own; whether colours tell parts."""
+    shown = palette_for(dark=style.dark, parts=style.part_colors)
+    own = frozenset(name for name, _ in style.part_colors)
+    return style.parts, lambda part: part_color(shown, part), own, style.color_mode is ColorMode.PART
 
 
 def set_part_color(context: Context, part: str, color: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import (
@@ -15,8 +16,6 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QMouseEvent, QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QMenu, QStackedLayout, QTreeView, QVBoxLayout, QWidget
 
-from poseapp.canvas.palette import ColorMode, palette_for, part_color
-from poseapp.canvas.style import CanvasStyle
 from poseapp.i18n import tr
 from poseapp.panels.instance_menu import add_part_actions, add_withhold_actions
 from poseapp.panels.instance_model import VISIBILITY_NAMES, InstanceModel, points_below
@@ -64,7 +63,8 @@ class InstancesPanel(QWidget):
         self._session = session
         self._following = False
         self._stale = False
-        self._palette = palette_for(dark=True)
+        self.part_color: Callable[[str], int] = lambda _part: 0
+        self.own_colors: frozenset[str] = frozenset()
         self.model = InstanceModel(session, colours, self)
         self.tree = PoseTree()
         self.tree.setModel(self.model)
@@ -172,27 +172,24 @@ class InstancesPanel(QWidget):
         chosen = self._session.selected_points
         self.visibility_requested.emit(chosen if clicked in chosen else {clicked}, None)
 
-    def set_style(self, style: CanvasStyle) -> None:
-        """Which parts of the points are drawn, and in which colours."""
-        self._palette = palette_for(dark=style.dark, parts=style.part_colors)
-        swatches = style.color_mode is ColorMode.PART
-        if (style.parts, swatches) != (self.model.parts, self.model.part_color is not None) or swatches:
-            self.model.parts = style.parts
-            self.model.part_color = self.part_color if swatches else None
+    def set_look(
+        self,
+        parts: frozenset[str] | None,
+        color_of: Callable[[str], int],
+        own_colors: frozenset[str],
+        swatches: bool,
+    ) -> None:
+        """Which parts of the points are drawn (None for all); the colour 0xRRGGBB of each, which of them have one of
+        their own in this project, and whether the canvas shows them."""
+        self.part_color, self.own_colors = color_of, own_colors
+        if (parts, swatches) != (self.model.parts, self.model.part_color is not None) or swatches:
+            self.model.parts = parts
+            self.model.part_color = color_of if swatches else None
             self.tree.viewport().update()
 
     @property
     def session(self) -> Session:
         return self._session
-
-    @property
-    def own_colors(self) -> frozenset[str]:
-        """Parts with a colour of their own in this project."""
-        return frozenset(name for name, _ in self._palette.parts)
-
-    def part_color(self, part: str) -> int:
-        """0xRRGGBB."""
-        return part_color(self._palette, part)
 
     def _menu(self, place: Any) -> None:
         menu = self.menu_at(place)

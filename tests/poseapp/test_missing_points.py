@@ -181,7 +181,8 @@ def test_the_switch_is_remembered_and_nothing_is_drawn_or_hit_without_it(third: 
     x, y = there(third, FOOT)
 
     def shown() -> bytes:
-        return bytes(third.canvas.viewport().grab().toImage().constBits())
+        image = third.canvas.viewport().grab().toImage()  # kept: its bytes are only lent
+        return bytes(image.constBits())
 
     with_ghosts = shown()
     hands.key(Qt.Key.Key_G, SHIFT)

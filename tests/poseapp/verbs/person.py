@@ -169,7 +169,8 @@ class Person:
     def picture(self) -> bytes:
         """What the canvas shows."""
         QApplication.processEvents()
-        return bytes(self.window.canvas.viewport().grab().toImage().constBits())
+        image = self.window.canvas.viewport().grab().toImage()  # kept: its bytes are only lent
+        return bytes(image.constBits())
 
     def dialog(self, kind: type[QDialog]) -> QDialog:
         """The one dialog of a kind that is open."""

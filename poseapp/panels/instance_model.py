@@ -232,7 +232,9 @@ class InstanceModel(QAbstractItemModel):
         if node.part:
             return tr(node.part.replace("_", " ").capitalize())
         category = next((c.name for c in self._session.categories() if c.id == node.instance.category), "pose")
-        return f"{node.row + 1}  {category}"
+        track = node.instance.track
+        known = "" if track is None else "  ·  " + tr(f"Track {track}").lower()
+        return f"{node.row + 1}  {category}{known}"
 
     def _visibility(self, node: Node) -> str:
         if node.point >= 0:

@@ -83,6 +83,9 @@ class AskDialog(QDialog):
         """Open; ``then`` is called when it was agreed to."""
         self.accepted.connect(lambda: then(self))
         self.open()
+        if self.number is not None and self.choice is None:
+            self.number.setFocus()
+            self.number.selectAll()  # a number that is typed replaces the one that stands there
 
     def chosen(self) -> object:
         return None if self.choice is None else self.choice.currentData()

@@ -11,15 +11,16 @@ from engine.contract.errors import PoseError
 from engine.zoo import find_model
 from poseapp.i18n import tr
 from poseapp.panels.job_tray import JobTray
+from poseapp.playback import Player
 from poseapp.session import Session
 
 
 class StatusLine(QObject):
     """Fills a status bar and keeps it right. ``model`` is a button, for the model is chosen there."""
 
-    def __init__(self, bar: QStatusBar, session: Session, tray: JobTray) -> None:
+    def __init__(self, bar: QStatusBar, session: Session, tray: JobTray, playback: Player) -> None:
         super().__init__(bar)
-        self._session = session
+        self._session, self._playback = session, playback
         self._model = ""
         bar.setSizeGripEnabled(False)
         self.place, self.saved = QLabel(), QLabel()
@@ -37,12 +38,13 @@ class StatusLine(QObject):
         bar.addPermanentWidget(self.model)
         bar.addPermanentWidget(self.saved)
         session.frame_changed.connect(self.show_place)
+        playback.shown.connect(self.show_place)
         session.project_changed.connect(self.show_saved)
         session.long_steps.working.connect(self.show_working)
         session.changed.connect(lambda _change: self.show_place())
 
     def show_place(self, *_: object) -> None:
-        info = self._session.frame_info()
+        info = self._session.frame_info(self._playback.frame)
         if info is None:
             self.place.setText("")
             return
@@ -53,7 +55,7 @@ class StatusLine(QObject):
             self.place.setText(tr(f"{Path(video.path).name}{size}   frame {info.key.index:,}"))
             return
         count = len(self._session.frames)
-        self.place.setText(tr(f"{info.name}{size}   {self._session.position() + 1:,} of {count:,}"))
+        self.place.setText(tr(f"{info.name}{size}   {self._session.position(info.key) + 1:,} of {count:,}"))
 
     def show_saved(self) -> None:
         if self._session.store is None:

@@ -75,6 +75,16 @@ def test_it_plays_to_the_end_and_shows_the_pictures_it_says(film: MainWindow, se
     assert film.canvas._host.frame == film.session.frame
 
 
+def test_the_status_line_tells_the_frame_in_sight(film: MainWindow, qtbot: QtBot) -> None:
+    told: list[tuple[str, str]] = []
+    film.playback.shown.connect(lambda shown: told.append((film.status.place.text(), f"frame {shown.key.index}")))
+    film.session.go_to(film.session.frames[30])
+    played(film, qtbot)
+    assert told
+    assert all(text.endswith(number) for text, number in told)
+    assert film.status.place.text().endswith(f"frame {FRAMES - 1}")
+
+
 def test_at_the_end_it_begins_anew(film: MainWindow, seen: list[Shown], qtbot: QtBot) -> None:
     film.session.go_to(film.session.frames[-1])
     film.playback.set_speed(4.0)

@@ -134,16 +134,12 @@ def _rows_view() -> QTableView:
     return view
 
 
-def _busy_line() -> QProgressBar:
-    """A thin moving line: something is being looked for. Its place is kept, so that nothing jumps."""
-    line = QProgressBar()
+def _busy_line(parent: QWidget) -> QProgressBar:
+    """A thin moving line: something is being looked for. It lies over the list, so that nothing jumps."""
+    line = QProgressBar(parent)
     line.setAccessibleName(tr("Looking for images"))
     line.setRange(0, 0)
     line.setTextVisible(False)
-    line.setFixedHeight(3)
-    policy = line.sizePolicy()
-    policy.setRetainSizeWhenHidden(True)
-    line.setSizePolicy(policy)
     line.hide()
     return line
 
@@ -168,11 +164,11 @@ class MediaList(QWidget):
         self.view.setItemDelegate(self.delegate)
         # Before this panel's own connections: of a new project the bar forgets the old conditions first.
         self.filter = FilterBar(session, colours)
-        self.busy = _busy_line()
+        self.busy = _busy_line(self)
         self._slow = QTimer(self)
         self._slow.setSingleShot(True)
         self._slow.setInterval(SLOW_MS)
-        self._slow.timeout.connect(self.busy.show)
+        self._slow.timeout.connect(self._show_wait)
         # A condition holds for what an edit has just made too; the list follows once the edits pause.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -195,7 +191,6 @@ class MediaList(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.filter)
-        column.addWidget(self.busy)
         column.addLayout(self._pages, 1)
         self.show_all.clicked.connect(self.filter.clear)
         self.filter.query_changed.connect(lambda _query: self.reset())
@@ -256,6 +251,11 @@ class MediaList(QWidget):
         self.filter.set_count(shown, of)
         self._pages.setCurrentIndex(1 if of and not shown else 0)
         self._on_frame(self._session.frame)
+
+    def _show_wait(self) -> None:
+        self.busy.setGeometry(0, self.filter.geometry().bottom() + 1, self.width(), 3)
+        self.busy.raise_()
+        self.busy.show()
 
     def _end_wait(self) -> None:
         self._slow.stop()

@@ -100,7 +100,12 @@ def swap_along(context: Context) -> None:
         )  # fmt: skip
         spared = dialog.switch is not None and dialog.switch.isChecked()
         same = [(at, found) for at, found in items if found.category == pose.category]
-        _apply(context, lambda: edits_points.swap_sides_along(same, schema, points, only_predicted=spared))
+        _apply(
+            context,
+            lambda: edits_points.swap_sides_along(
+                same, schema, points, only_predicted=spared, locked=context.session.locked_points
+            ),
+        )
 
     whole = "The whole pose, as one step."
     some = "The selected points and their partners, as one step."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from engine.contract.errors import ProjectError
 from engine.contract.schema import Schema
 from poseapp.project import edits
+from poseapp.project.held import PointRef, locked_flags
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
 
 
@@ -57,6 +58,7 @@ def swap_sides_along(
     points: Iterable[int] | None = None,
     *,
     only_predicted: bool = True,
+    locked: Collection[PointRef] = (),
 ) -> Edit:
     """Exchange left and right in the poses of a track, as one step. Predictions stay predictions: nobody has looked at
     every one of them.
@@ -65,10 +67,19 @@ def swap_sides_along(
         items: frames and poses, of one schema.
         points: these and their partners; all when left out.
         only_predicted: poses that a person has labelled stay.
+        locked: (instance id, point) that stay, and their partners with them.
     """
-    chosen = None if points is None else list(points)
+    wanted = None if points is None else list(points)
+    held = {number for number, _ in locked}
     made = []
     for key, pose in items:
+        chosen = wanted
+        if pose.id in held:
+            flags = locked_flags(pose, locked)
+            free = ~(flags | flags[schema.flip_indices]) & (schema.flip_indices != np.arange(len(flags)))
+            chosen = [k for k in (range(schema.num_keypoints) if wanted is None else wanted) if free[k]]
+            if not chosen:
+                continue
         if pose.state is State.PREDICTED:
             (swapped,) = edits.swap_sides(key, pose, schema, chosen).frames[0].after
             after = replace(swapped, state=State.PREDICTED, by_human=pose.by_human.copy())

@@ -71,3 +71,11 @@ def test_sides_are_swapped_along_a_track_and_predictions_stay_predictions() -> N
 def test_a_track_of_labels_only_has_nothing_to_swap() -> None:
     labelled = replace(pose([2, 2, 2, 2]), state=State.LABELLED)
     assert not edits_points.swap_sides_along([(FRAME, labelled)], SCHEMA).frames
+
+
+def test_a_locked_point_keeps_its_partner_where_it_is() -> None:
+    items = [(FrameKey(1, n), replace(pose([2, 2, 1, 2]), id=n + 1, keypoints=PLACES + n)) for n in range(2)]
+    edit = edits_points.swap_sides_along(items, SCHEMA, locked=[(1, 2)])
+    assert [frame.frame.index for frame in edit.frames] == [1]
+    both = edits_points.swap_sides_along(items, SCHEMA, [1], locked=[(1, 3)])
+    assert [frame.frame.index for frame in both.frames] == [0, 1]

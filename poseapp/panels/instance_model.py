@@ -180,6 +180,8 @@ class InstanceModel(QAbstractItemModel):
         if role == Qt.ItemDataRole.ToolTipRole and node.point >= 0:
             x, y = node.instance.keypoints[node.point]
             return f"{self._name(node)}: {x:.1f}, {y:.1f}"
+        if role == Qt.ItemDataRole.ToolTipRole and node.parent is None and node.instance.track is not None:
+            return tr(f"Track {node.instance.track}")
         return None
 
     def _decoration(self, node: Node) -> QIcon | QColor | None:
@@ -233,7 +235,7 @@ class InstanceModel(QAbstractItemModel):
             return tr(node.part.replace("_", " ").capitalize())
         category = next((c.name for c in self._session.categories() if c.id == node.instance.category), "pose")
         track = node.instance.track
-        known = "" if track is None else "  ·  " + tr(f"Track {track}").lower()
+        known = "" if track is None else f"  #{track}"
         return f"{node.row + 1}  {category}{known}"
 
     def _visibility(self, node: Node) -> str:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -28,9 +29,12 @@ from poseapp.application import make_application  # noqa: E402
 from poseapp.canvas.template import template_pose  # noqa: E402
 from poseapp.main_window import MainWindow  # noqa: E402
 from poseapp.project import edits  # noqa: E402
-from poseapp.project.model import Instance, State  # noqa: E402
+from poseapp.project.model import Edit, FrameEdit, Instance, State  # noqa: E402
+from poseapp.project.open import open_any  # noqa: E402
 from poseapp.project.store import ProjectStore  # noqa: E402
+from poseapp.project.tracks import INTERPOLATED  # noqa: E402
 from poseapp.settings import Settings  # noqa: E402
+from poseapp.tour_video import make_film  # noqa: E402
 
 PHOTOGRAPHS = {"astronaut.jpg": (512, 512), "camera.png": (512, 512), "grace_hopper.jpg": (512, 600)}
 PHOTOGRAPHER = np.array(
@@ -91,6 +95,27 @@ def make_project(folder: Path, schema_name: str) -> Path:
         made = [guess(points, 0.9 - 0.05 * k) if k % 3 else label(points) for k, points in enumerate(crowd)]
         store.apply(edits.add_instance(frames[2], *made))
     return path
+
+
+def make_film_project(folder: Path) -> None:
+    """A person who is labelled twice and filled in between, another whom the model has seen, a flag."""
+    schema = find_schema("coco")
+    with open_any(make_film(folder / "film.mp4")) as store:
+        category = next((c for c in store.categories()), None) or store.add_category("person", schema)
+        made = []
+        for key in store.frame_keys():
+            moved = np.add(ASTRONAUT, (2 * key.index - 40, 0))
+            for track, there in ((1, 10 <= key.index <= 70), (2, 30 <= key.index < 45 or 55 <= key.index < 80)):
+                if not there:
+                    continue
+                labelled = track == 1 and key.index in (10, 70)
+                pose = edits.make_instance(store.new_ids(1)[0], category, np.add(moved, (150 * (track - 1), 0)))
+                source = pose.source if labelled else INTERPOLATED if track == 1 else "movenet_thunder"
+                state = State.LABELLED if labelled else State.PREDICTED
+                made.append(edits.add_instance(key, replace(pose, track=track, state=state, source=source)))
+        store.apply(edits.combined("Poses", made))
+        flagged = list(store.frame_keys())[50]
+        store.apply(edits.set_frame_state(flagged, store.frame(flagged).state, flagged=True))
 
 
 class Stage:
@@ -209,6 +234,40 @@ class Stage:
         self.window.canvas.set_ghosts([Instance(0, pose.category, moved, pose.visibility, pose.by_human)])
         self.window.session.select(instances=[pose.id], points=[(pose.id, 5)])
         self.breathe()
+
+    def missing(self) -> None:
+        """A selected prediction that lacks some points."""
+        self.open("coco", 1)
+        self.window.docks[1].raise_()
+        session = self.window.session
+        pose = session.predicted()[0]
+        if (pose.visibility > 0).all():
+            seen = pose.visibility.copy()
+            seen[[9, 10, 15, 16]] = 0
+            lacking = replace(pose, visibility=seen)
+            session.apply(Edit("Leave out", (FrameEdit(session.frame, (pose,), (lacking,)),)))
+        session.select(instances=[pose.id])
+        self.breathe()
+
+    def video(self) -> None:
+        path = self.folder / "video" / "film.pose"
+        if not path.exists():
+            path.parent.mkdir()
+            make_film_project(path.parent)
+        self.window.open_paths([path])
+        session = self.window.session
+        self.until(lambda: session.path == path)
+        session.go_to(session.frames[25])
+        self.window.run("mark_in")
+        session.go_to(session.frames[62])
+        self.window.run("mark_out")
+        session.go_to(session.frames[40])
+        self.window.docks[1].raise_()
+        session.select(instances=[session.instances[0].id])
+        self.window.run("fit")
+        self.until(lambda: self.window.canvas.image_size == (640, 480) and len(self.window.timeline.data.lanes) == 2)
+        self.until(lambda: self.window.timeline.data.times is not None and not self.window.runner.active())
+        self.breathe(0.3)
 
     def broken(self) -> None:
         self.open("coco", 1)

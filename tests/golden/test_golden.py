@@ -18,8 +18,8 @@ import pytest
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE / "pictures"
 ONE = ("empty-dark", "empty-light", "people-dark", "people-light", "dense-dark", "dense_close-light", "crowded-light",
-       "crowded_dense-dark", "placement-light", "ghosts-dark")  # fmt: skip
-TWO = ("empty-light-2x", "people-light-2x", "dense_close-dark-2x")
+       "crowded_dense-dark", "placement-light", "ghosts-dark", "missing-light", "video-dark")  # fmt: skip
+TWO = ("empty-light-2x", "people-light-2x", "dense_close-dark-2x", "video-light-2x")
 SIZES = {1: (1280, 800), 2: (2560, 1440)}
 WIDTH = 480
 COLOURS = 200

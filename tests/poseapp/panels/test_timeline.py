@@ -325,7 +325,7 @@ def test_the_list_of_poses_says_who_is_who(film: MainWindow) -> None:
     film.session.go_to(film.session.frames[15])
     model = film.instances.model
     names = [model.data(model.index(row, 0)) for row in range(model.rowCount())]
-    assert names == ["1  figure  ·  track 1", "2  figure  ·  track 2"]
+    assert names == ["1  figure  #1", "2  figure  #2"]
 
 
 def test_a_marked_range_is_what_a_model_is_run_on(film: MainWindow) -> None:

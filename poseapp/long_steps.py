@@ -94,6 +94,9 @@ class LongSteps(QObject):
             self._end()
             self.failed.emit(str(error))
             return
+        except BaseException:  # a mistake of the program: told once, and the project can still be closed
+            self._end()
+            raise
         change, take = work.change, self._take
         self._end()
         if change is not None:

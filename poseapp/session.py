@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from engine.contract.errors import PoseError
@@ -16,13 +16,15 @@ from poseapp.jobs.queries import Queries
 from poseapp.long_steps import LongSteps
 from poseapp.project.correcting import under_correction
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
-from poseapp.project.held import PointRef, held_edit
+from poseapp.project.held import PointRef, held_edit, selectable
 from poseapp.project.migrate import Sources, migrate_category, settle_names
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.snapshots import Snapshot, restore_snapshot
 from poseapp.project.store import ProjectStore
 
 __all__ = ["PointRef", "Session"]
+
+T = TypeVar("T")
 
 
 class Session(QObject):
@@ -69,25 +71,22 @@ class Session(QObject):
         self.in_out = InOut(self)
         self.queries = Queries(self)
         self.long_steps = LongSteps(self)
-        for source in (self.queries.failed, self.long_steps.failed):
-            source.connect(lambda text: self.message.emit(text, "error"))
+        self.queries.failed.connect(lambda text: self.message.emit(text, "error"))
+        self.long_steps.failed.connect(self._on_long_step_failed)
         self.changed.connect(lambda _change: self.queries.edited())
 
     # --- project
 
     def set_store(self, store: ProjectStore | None) -> None:
-        """Show a project; the one before is closed. The first frame that has poses nobody looked at would be a
-        surprise: it opens on the first frame."""
+        """Show a project from its first frame on; the one before is closed."""
         self.queries.use(None)
         self.long_steps.finish()
         if self.store is not None and self.store is not store:
             self.store.close()
         self.store = store
         self._category = None
-        self._selected, self._points = frozenset(), frozenset()
-        self.hidden, self.locked = frozenset(), frozenset()
-        self.hidden_points, self.locked_points = frozenset(), frozenset()
-        self.correcting = frozenset()
+        self._selected = self.hidden = self.locked = self.correcting = frozenset()
+        self._points = self.hidden_points = self.locked_points = frozenset()
         self.in_out.clear()
         self._read_structure()
         self._frame = self._keys[0] if self._keys else None
@@ -152,7 +151,7 @@ class Session(QObject):
     def step(self, by: int) -> None:
         """Go ``by`` frames on (back when negative), stopping at the ends."""
         if self._keys:
-            self.go_to(self._keys[int(np.clip(self.position() + by, 0, len(self._keys) - 1))])
+            self.go_to(self._keys[min(max(self.position() + by, 0), len(self._keys) - 1)])
 
     # --- instances
 
@@ -160,6 +159,10 @@ class Session(QObject):
     def instances(self) -> tuple[Instance, ...]:
         """Of the current frame, in drawing order."""
         return self._instances
+
+    def predicted(self) -> list[Instance]:
+        """Predictions of the current frame."""
+        return [i for i in self._instances if i.state is State.PREDICTED]
 
     @property
     def schemas(self) -> Mapping[int, Schema]:
@@ -195,29 +198,38 @@ class Session(QObject):
 
     def update_category(self, category: Category, name: str, schema: Schema) -> bool:
         """Other names, limbs, colours, sigmas for the points that a category has. True when it was done."""
-        if self.store is None:
-            return False
-        try:
-            self.store.update_category(category.id, name=name, schema=schema)
-        except PoseError as error:
-            self.message.emit(str(error), "error")
-            return False
+        store = self.store
+        done = (
+            None if store is None else self._try(lambda: store.update_category(category.id, name=name, schema=schema))
+        )
         self._structure()
-        return True
+        return done is not None
 
     def migrate(self, source: Category, name: str, schema: Schema, sources: Sources) -> Category | None:
         """:func:`~poseapp.project.migrate.migrate_category`; None when it was refused, and that is told."""
-        if self.store is None:
-            return None
-        try:
-            target, change = migrate_category(self.store, source, name, schema, sources)
-        except PoseError as error:
-            self.message.emit(str(error), "error")
+        store = self.store
+        done = None if store is None else self._try(lambda: migrate_category(store, source, name, schema, sources))
+        if done is None:
             self._structure()
             return None
         self._read_categories()
-        self._tell(replace(change, structure=True))
-        return target
+        self._tell(replace(done[1], structure=True))
+        return done[0]
+
+    def _try(self, work: Callable[[], T]) -> T | None:
+        """Do something; None when it was refused, and that is told."""
+        try:
+            return work()
+        except PoseError as error:
+            self.message.emit(str(error), "error")
+            return None
+
+    def _on_long_step_failed(self, text: str) -> None:
+        """It was taken back: what has been read of it on the way is read again."""
+        self.message.emit(text, "error")
+        if self.store is not None:
+            self.store.imported()
+            self._structure()
 
     def _structure(self) -> None:
         self._read_categories()
@@ -269,12 +281,9 @@ class Session(QObject):
         self._withheld()
 
     def _withheld(self) -> None:
-        poses, points = self.hidden | self.locked, self.hidden_points | self.locked_points
         self.withheld_changed.emit()
-        kept = {(i, k) for i, k in self._points if i not in poses} - points
-        # With all of its points taken out of the selection, a pose would be chosen as a whole: more than was meant.
-        emptied = {i for i, _ in self._points} - {i for i, _ in kept}
-        self.select(self._selected - poses - emptied, kept)
+        poses, points = self.hidden | self.locked, self.hidden_points | self.locked_points
+        self.select(*selectable(self._selected, self._points, poses, points))
 
     # --- edits
 
@@ -334,7 +343,8 @@ class Session(QObject):
             self.long_steps.start(lambda: store.jump_in_pieces(step), words, self._arrived)
 
     def _arrived(self, change: Change) -> None:
-        kind = None if self.store is None else settle_names(self.store, change)
+        store = self.store
+        kind = None if store is None else self._try(lambda: settle_names(store, change))
         if kind is not None:
             self._read_categories()
             self._category, change = kind.id, replace(change, structure=True)
@@ -342,14 +352,11 @@ class Session(QObject):
 
     def restore(self, snapshot: Snapshot) -> bool:
         """Bring a snapshot back as one step. True when it was done."""
-        if self.store is None:
-            return False
-        try:
-            self._tell(restore_snapshot(self.store, snapshot))
-        except PoseError as error:
-            self.message.emit(str(error), "error")
-            return False
-        return True
+        store = self.store
+        change = None if store is None else self._try(lambda: restore_snapshot(store, snapshot))
+        if change is not None:
+            self._tell(change)
+        return change is not None
 
     def structure_changed(self) -> None:
         """Media, frames or categories came or went (an import)."""
@@ -370,8 +377,7 @@ class Session(QObject):
         """A video is another file: other frames may be there, and pictures must be read again."""
         self._read_structure()
         self.in_out.clear()
-        if self._frame is not None and self._frame not in self._keys:
-            self._frame = max((key for key in self._keys if key < self._frame), default=None)
+        self._frame = None if self._frame is None else self._keys.nearest(self._frame)
         self.media_changed.emit()
 
     def _tell(self, change: Change, *, show: bool = False) -> None:
@@ -391,9 +397,3 @@ class Session(QObject):
             self.frame_changed.emit(self._frame)
         if lost:
             self.selection_changed.emit()
-
-    # --- review
-
-    def predicted(self) -> list[Instance]:
-        """Predictions of the current frame."""
-        return [i for i in self._instances if i.state is State.PREDICTED]

@@ -50,4 +50,5 @@ def edit_everywhere(context: Context, make: Callable[[Found], Edit], done: Calla
         with collector.paused():
             return make(predictions(store))
 
+    session.long_steps.finish()  # what is under way is not seen from the other thread
     session.queries.ask("bulk edit", work, take, once=True)

@@ -53,6 +53,9 @@ class Context:
     hovered: frozenset[tuple[int, int]] = frozenset()
     """(instance id, keypoint) under the pointer, at most one."""
 
+    def __post_init__(self) -> None:
+        self.runner.before_submit = self.session.long_steps.finish
+
     @property
     def choice(self) -> ModelChoice:
         """The model that Run uses."""

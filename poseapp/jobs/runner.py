@@ -164,6 +164,8 @@ class JobRunner(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.before_submit: Callable[[], None] = lambda: None
+        """Called before a job is taken: jobs read files as they stand on the disk."""
         self._tasks: dict[int, _Task] = {}
         self._lanes: dict[Lane, _LaneWorker] = {}
         self._ids = itertools.count(1)
@@ -196,6 +198,7 @@ class JobRunner(QObject):
         """
         if self._closed:
             raise RuntimeError("the job runner has been shut down")
+        self.before_submit()
         task = _Task(next(self._ids), job, urgent, on_results, on_finished)
         first = not self._tasks
         self._tasks[task.id] = task

@@ -122,8 +122,7 @@ class Database:
     def close(self) -> None:
         """Bring everything into the one file and let go; harmless when called twice."""
         try:
-            if self.before_write is not None:
-                self.before_write()
+            self.finish_pieces()
         finally:
             self.before_write = None
             self._connection.close()
@@ -176,8 +175,7 @@ class Database:
         """
         if self.read_only:
             raise ProjectError("is open for reading only; nothing was changed", where=self.path)
-        if self.before_write is not None:
-            self.before_write()
+        self.finish_pieces()
         if self._connection.in_transaction:
             yield
             return
@@ -191,6 +189,15 @@ class Database:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
+
+    def finish_pieces(self) -> None:
+        """Finish what is being written in pieces. Whoever compares first and writes then calls it before comparing.
+
+        Raises:
+            ProjectError: it cannot be done; nothing of it was kept.
+        """
+        if self.before_write is not None:
+            self.before_write()
 
     def interrupt(self) -> None:
         """Make the statement that runs now fail, with ProjectError. The one method for another thread meanwhile."""

@@ -81,6 +81,13 @@ class FrameKeys(Sequence[FrameKey]):
         found = np.flatnonzero(self.packed == number)
         return int(found[0]) if len(found) else -1
 
+    def nearest(self, key: FrameKey) -> FrameKey | None:
+        """A frame that is not among them gives the last one before it, else the first; None where there are none."""
+        if key in self or not len(self):
+            return key if len(self) else None
+        before = self.packed[self.packed < pack_key(key)]
+        return unpack_key(int(before.max() if len(before) else self.packed.min()))
+
     def index(self, key: FrameKey, start: int = 0, stop: int | None = None) -> int:
         """As of a list: ValueError when the frame is not among them."""
         place = self.position(key)

@@ -57,6 +57,21 @@ def held_edit(edit: Edit, poses: Collection[int], points: Collection[PointRef]) 
     return replace(edit, frames=kept) if kept or not edit.frames else None
 
 
+def selectable(
+    poses: Collection[int],
+    points: Collection[PointRef],
+    withheld_poses: Collection[int],
+    withheld_points: Collection[PointRef],
+) -> tuple[set[int], set[PointRef]]:
+    """What stays of a selection when some poses and points cannot be selected.
+
+    A pose all of whose selected points go is not selected either: chosen as a whole it would be more than was meant.
+    """
+    kept = {(i, k) for i, k in points if i not in withheld_poses} - set(withheld_points)
+    emptied = {i for i, _ in points} - {i for i, _ in kept}
+    return set(poses) - set(withheld_poses) - emptied, kept
+
+
 def _held_frame(
     frame: FrameEdit, poses: frozenset[int], points: frozenset[PointRef], with_points: set[int]
 ) -> FrameEdit:
@@ -75,7 +90,7 @@ def _held_frame(
             held = old
         elif old.id in with_points:
             held = held_instance(old, new, points)
-        if held is new or not _nothing_left(old, new, held):
+        if held is not old and (held is new or not _nothing_left(old, new, held)):
             kept_before.append(old)
             kept_after.append(held)
     kept_after += [instance for instance in frame.after if instance.id not in old_ids]

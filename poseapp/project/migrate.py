@@ -94,6 +94,7 @@ def migrate_category(
     Raises:
         ProjectError: the mapping does not fit, or the project cannot be written.
     """
+    store.database.finish_pieces()
     known = store.categories()
     target = next((c for c in known if c.id != source.id and c.schema == schema), None)
     if target is None:

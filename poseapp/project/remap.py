@@ -133,6 +133,7 @@ def relink_video(store: ProjectStore, media: int, new: NewFile) -> Change:
 
 
 def _video(store: ProjectStore, media: int) -> MediaState:
+    store.database.finish_pieces()
     found = next((m for m in store.media() if m.id == media), None)
     if found is None or found.kind != "video":
         raise ProjectError(f"media {media} is no video", where=store.path)

@@ -103,6 +103,7 @@ def restore_snapshot(store: ProjectStore, snapshot: Snapshot) -> Change:
     Raises:
         ProjectError: the snapshot cannot be read, is of another project, or its kinds have been changed since.
     """
+    store.database.finish_pieces()
     with _current_version(snapshot.path) as path, _attached(store.database, path):
         _check(store.database, snapshot.path)
         touched = list(_touched(store.database))

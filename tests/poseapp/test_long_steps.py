@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from engine.contract.errors import ProjectError
 from engine.contract.schemas import find_schema
 from poseapp import long_steps
-from poseapp.project import edits
+from poseapp.jobs.project_files import SnapshotJob
+from poseapp.jobs.runner import JobRunner
+from poseapp.project import edits, history
 from poseapp.project.model import Change
 from poseapp.project.store import ProjectStore
 from poseapp.session import Session
@@ -91,3 +95,58 @@ def test_closing_keeps_what_was_begun(session: Session) -> None:
     with ProjectStore.open(path) as store:
         assert list(store.all_instances()) == []
         assert store.history_length() == (1, 0)
+
+
+def test_what_is_refused_in_the_middle_is_told_and_read_again(
+    session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, told, changes = session.instances, [], []
+    session.message.connect(lambda text, kind: told.append((text, kind)))
+    session.changed.connect(changes.append)
+    assert session.store is not None
+    monkeypatch.setattr(session.store.database, "set_meta", _refused)
+    session.undo()
+    session.go_to(session.frames[1])
+    session.go_to(session.frames[0])
+    assert session.instances == ()  # half done
+    qtbot.waitUntil(lambda: not session.long_steps.busy, timeout=10000)
+    assert told == [("the disk is full", "error")]
+    assert [i.id for i in session.instances] == [i.id for i in before]
+    assert changes[-1].structure
+
+
+def test_a_mistake_of_the_program_ends_it_and_the_project_can_be_closed(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = session.path, history.write_instances
+    assert path is not None
+    calls = iter(range(100))
+
+    def wrong(*arguments: Any) -> None:
+        if next(calls):
+            raise RuntimeError("a mistake")
+        real(*arguments)
+
+    monkeypatch.setattr(history, "write_instances", wrong)
+    session.undo()
+    with pytest.raises(RuntimeError, match="a mistake"):
+        session.long_steps.finish()
+    assert not session.long_steps.busy
+    session.close()
+    with ProjectStore.open(path) as store:
+        assert len(list(store.all_instances())) == FRAMES
+
+
+def test_a_job_reads_what_is_on_the_disk_when_it_has_ended(session: Session) -> None:
+    runner = JobRunner()
+    runner.before_submit = session.long_steps.finish
+    assert session.path is not None
+    session.undo()
+    assert session.long_steps.busy
+    runner.submit(SnapshotJob(session.path, "empty"))
+    assert not session.long_steps.busy
+    runner.shutdown()
+
+
+def _refused(*_arguments: Any) -> None:
+    raise ProjectError("the disk is full")

@@ -14,6 +14,8 @@ from engine.contract.schemas import find_schema
 from poseapp.project import edits
 from poseapp.project.long_write import LongWrite
 from poseapp.project.model import Edit, FrameEdit, FrameKey, Instance
+from poseapp.project.remap import NewFile, remap_video
+from poseapp.project.snapshots import restore_snapshot, take_snapshot
 from poseapp.project.store import ProjectStore
 
 FRAMES = 700
@@ -109,3 +111,34 @@ def test_only_the_file_of_before_is_left_when_the_program_is_killed(store: Proje
     work.finish()
     with ProjectStore.open(store.path, read_only=True) as reader:
         assert everything(reader) == []
+
+
+def test_a_snapshot_is_compared_with_what_is_there_when_an_undo_has_ended(store: ProjectStore) -> None:
+    before = everything(store)
+    snapshot = take_snapshot(store.path, "all")
+    work = store.jump_in_pieces(0)
+    work.advance(0.0)
+    restore_snapshot(store, snapshot)
+    assert work.done
+    assert everything(store) == before
+    store.undo()
+    assert everything(store) == []
+
+
+def test_a_video_is_re_mapped_as_it_is_when_a_redo_has_ended(tmp_path: Path) -> None:
+    with ProjectStore.create(tmp_path / "v.pose") as store:
+        media = store.add_media("video", tmp_path / "a.mp4")
+        category = store.add_category("person", find_schema("coco"))
+        keys = store.add_frames(media.id, [(f"{n:06d}", 64, 48) for n in range(FRAMES)])
+        poses = [edits.make_instance(i, category, np.full((17, 2), 3.0)) for i in store.new_ids(FRAMES)]
+        store.apply(edits.combined("all", [edits.add_instance(k, p) for k, p in zip(keys, poses)]))
+        before = everything(store)
+        store.undo()
+        store.jump_in_pieces(1).advance(0.0)
+        new = NewFile(tmp_path / "b.mp4", "", FRAMES, (64, 48))
+        remap_video(store, media.id, new, np.arange(FRAMES)[::-1])
+        turned = [(FrameKey(key.media, FRAMES - 1 - key.index), i) for key, i in before]
+        assert everything(store) == sorted(turned)
+        assert store.frame_counts(keys[0]).labelled == 1
+        store.undo()
+        assert everything(store) == before

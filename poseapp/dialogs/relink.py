@@ -234,7 +234,7 @@ class RelinkDialog(QDialog):
 
 
 def _say_seconds(facts: FileFacts) -> str:
-    minutes, seconds = divmod(facts.seconds, 60)
+    minutes, seconds = divmod(facts.duration, 60)
     return f"{int(minutes)}:{seconds:05.2f}" if facts.seconds else "-"
 
 
@@ -251,7 +251,8 @@ def _say_line(proposal: Proposal) -> str:
     """How the film runs in the file, beside the old one."""
     said: list[str] = []
     if proposal.offset < 0:
-        said.append(f"{-proposal.offset:.2f} s are cut off at the start")
+        missing = -proposal.offset / proposal.speed  # in the time of the labelled one, of which they were cut
+        said.append(f"{missing:.2f} s are cut off at the start")
     elif proposal.offset > 0:
         said.append(f"it starts {proposal.offset:.2f} s later")
     if proposal.speed != 1:

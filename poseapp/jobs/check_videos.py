@@ -77,7 +77,7 @@ def check_video(media: int, path: Path, kept: str) -> VideoCheck:
         return VideoCheck(media, path, True, f"{path.name} is taken; what was labelled is not known", text)
     likeness = compare(before, now)
     if likeness is Likeness.DIFFERENT:
-        seconds = f"{before.milliseconds / 1000:.2f}", f"{now.milliseconds / 1000:.2f}"
+        seconds = _seconds(before), _seconds(now)
         why = f"{path.name} is not the video that was labelled: "
         why += "it shows something else" if seconds[0] == seconds[1] else f"it lasts {seconds[1]} s, not {seconds[0]} s"
         return VideoCheck(media, path, False, why, text, kept)
@@ -87,6 +87,11 @@ def check_video(media: int, path: Path, kept: str) -> VideoCheck:
         return VideoCheck(media, path, False, why, text, kept)
     why = f"{path.name} was coded anew since it was labelled; its frames agree in number and size"
     return VideoCheck(media, path, True, why, text)
+
+
+def _seconds(value: Fingerprint) -> str:
+    """How long a player says it lasts: the last frame is shown as long as the others are on average."""
+    return f"{value.milliseconds / 1000 * value.frame_count / max(1, value.frame_count - 1):.2f}"
 
 
 def _size(value: Fingerprint) -> str:

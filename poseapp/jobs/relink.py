@@ -47,6 +47,11 @@ class FileFacts:
         """Frames a second on average, 0 while unknown."""
         return (self.frame_count - 1) / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def duration(self) -> float:
+        """Seconds as a player tells them: the last frame is shown as long as the others are on average."""
+        return self.seconds + (1 / self.rate if self.rate else 0.0)
+
 
 @dataclass(frozen=True, eq=False)
 class Preview:

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from poseapp.commands.relink import link_video
@@ -129,6 +130,18 @@ def test_a_file_is_compared_with_the_old_one_where_that_can_still_be_read(
     dialog = asked(window, qtbot)
     dialog.do_button.click()
     assert labels_by_number(store, numbers) == {i: i for i in LABELLED if i in numbers}
+
+
+def test_what_was_cut_is_told_in_the_time_of_the_labelled_video(
+    window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    write(tmp_path / "film.mp4", range(30, 120), 25)
+    opened(window, film, qtbot)
+    dialog = asked(window, qtbot)
+    assert "1.00 s are cut off at the start" in dialog.found.text()
+    cells = [label.text() for label in dialog.findChildren(QLabel)]
+    assert "0:04.00" in cells  # 120 frames at 30 a second
+    assert "0:03.60" in cells  # 90 frames at 25
 
 
 def test_it_is_asked_at_opening_and_nothing_is_done_before(

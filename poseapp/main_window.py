@@ -95,7 +95,7 @@ class MainWindow(QMainWindow):
         self._make_middle()
         self._make_docks()
         self.tray = JobTray(self.runner, self)
-        self.status = StatusLine(self.statusBar(), self.session, self.tray, self.playback)
+        self.status = StatusLine(self.statusBar(), self.session, self.loader, self.tray, self.playback)
         self.minimap = Minimap(self.canvas)
         self.notice = CanvasNotice(self.canvas, self.colours)
         self.toasts = Toasts(self.middle, self.colours)

@@ -119,9 +119,11 @@ def write_coco(context: Context, wish: ExportWish) -> int:
 
     def done(results: list[Any]) -> None:
         for result in results:
-            context.window.tell(
-                f"{result.annotations:,} poses of {result.images:,} images written to {result.path}", "good"
-            )
+            images = f"{result.images:,} {'image' if result.images == 1 else 'images'}"
+            poses = result.annotations - result.kept
+            all_of_it = f"{images} with {poses:,} {'pose' if poses == 1 else 'poses'}"
+            kept = f" (and {result.kept:,} records without points, as they came)" if result.kept else ""
+            context.window.tell(f"Exported {all_of_it} to {result.path}{kept}", "good")
 
     def ended(outcome: Outcome) -> None:
         if outcome.error is not None:

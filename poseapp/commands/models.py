@@ -89,7 +89,7 @@ def run_on(
         cache=context.loader.cache,
     )
     merge_key = f"run {next(_runs)} {store.path}"
-    tally = {"poses": 0, "frames": 0}
+    tally = {"poses": 0, "frames": 0, "known": 0}
 
     def write(results: Sequence[FrameResult]) -> None:
         if session.store is not store:  # another project has been opened meanwhile
@@ -113,7 +113,9 @@ def run_on(
                     min_keypoint_score=MIN_KEYPOINT_SCORE,
                 )
             )
-            tally["poses"] += len(made[-1].frames[0].after)
+            new = len(made[-1].frames[0].after)
+            tally["poses"] += new
+            tally["known"] += len(result.predictions) - new
             tally["frames"] += 1
         if made:
             session.apply(edits.combined(f"Run {entry.title}", made, merge_key))
@@ -135,10 +137,12 @@ def _told(context: Context, outcome: Outcome, tally: dict[str, int]) -> None:
     found = f"{poses:,} {'pose' if poses == 1 else 'poses'} in {frames:,} {'image' if frames == 1 else 'images'}"
     if outcome.ending is Ending.CANCELLED:
         context.window.tell(f"Stopped. {found} kept; Ctrl+Z takes them away.")
+    elif poses == 0 and tally["known"]:
+        context.window.tell("What the model found is labelled already.")
     elif poses == 0:
         context.window.tell("The model found nothing here. Draw a box (N) to tell it where to look.", "warning")
     else:
-        context.window.tell(f"{found}. Check them, then Enter accepts one and Shift+Enter the frame.", "good")
+        context.window.tell(f"{found}. To check: Enter accepts one, Shift+Enter the frame, Backspace rejects.", "good")
 
 
 def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:

@@ -73,6 +73,7 @@ class Exported:
     path: Path
     images: int
     annotations: int
+    kept: int = 0
 
 
 class ExportCocoJob:
@@ -93,7 +94,7 @@ class ExportCocoJob:
             report = export_coco(
                 store, self._target, include_predicted=self._include_predicted, only_labelled_frames=self._only_labelled
             )
-        yield Progress(1, 1, self.title, Exported(self._target, report.images, report.annotations))
+        yield Progress(1, 1, self.title, Exported(self._target, report.images, report.annotations, report.kept))
 
 
 class SnapshotJob:

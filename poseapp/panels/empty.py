@@ -23,7 +23,7 @@ CHOICES = (
     ("open_labels", "SLEAP or DeepLabCut", "Bring your labels along"),
     ("open_project", "Open a project", "Go on where you stopped"),
 )
-WIDTH = 600
+WIDTH = 640
 
 
 class ChoiceButton(QPushButton):

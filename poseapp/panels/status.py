@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel, QStatusBar, QToolButton
 from engine.contract.errors import PoseError
 from engine.zoo import find_model
 from poseapp.i18n import tr
+from poseapp.jobs.frames import FrameLoader
 from poseapp.panels.job_tray import JobTray
 from poseapp.playback import Player
 from poseapp.session import Session
@@ -18,7 +19,7 @@ from poseapp.session import Session
 class StatusLine(QObject):
     """Fills a status bar and keeps it right. ``model`` is a button, for the model is chosen there."""
 
-    def __init__(self, bar: QStatusBar, session: Session, tray: JobTray, playback: Player) -> None:
+    def __init__(self, bar: QStatusBar, session: Session, loader: FrameLoader, tray: JobTray, playback: Player) -> None:
         super().__init__(bar)
         self._session, self._playback = session, playback
         self._model = ""
@@ -39,6 +40,7 @@ class StatusLine(QObject):
         bar.addPermanentWidget(self.saved)
         session.frame_changed.connect(self.show_place)
         playback.shown.connect(self.show_place)
+        loader.loaded.connect(self.show_place)  # the size of a picture is known once it has been read
         session.project_changed.connect(self.show_saved)
         session.long_steps.working.connect(self.show_working)
         session.changed.connect(lambda _change: self.show_place())

@@ -42,10 +42,16 @@ from poseapp.project.store import ProjectStore
 
 @dataclass(frozen=True)
 class ExportReport:
-    """How many records were written."""
+    """How many records were written.
+
+    Attributes:
+        kept: of the annotations those that are no pose of the project (crowds, boxes alone): they went through as they
+            came.
+    """
 
     images: int
     annotations: int
+    kept: int = 0
 
 
 def export_coco(
@@ -77,7 +83,7 @@ def export_coco(
     }
     empty = {name for name in sections if not export.has_any(name)}
     write_coco(path, keys, header, sections, empty)
-    return ExportReport(export.written_images, export.written_annotations)
+    return ExportReport(export.written_images, export.written_annotations, export.kept)
 
 
 def annotation_of(instance: Instance, id: Id, image: Id, category: Id) -> CocoAnnotation:
@@ -115,7 +121,7 @@ class _Export:
         self._id_of_frame: dict[FrameKey, Id] = {}
         self._id_of_category: dict[int, Id] = {}
         self.category_records: list[bytes] = []
-        self.written_images = self.written_annotations = 0
+        self.written_images = self.written_annotations = self.kept = 0
         self._categories_of_file: dict[int, list[CocoCategory]] = {}
         self._layouts = {number: layout for file in self.files for number, layout in self._archive.layouts(file.id)}
         self._videos = video_names(store)
@@ -168,9 +174,10 @@ class _Export:
                 wanted = [self._is_annotation_wanted(file, annotation) for annotation in parsed]
                 if len(self.files) > 1:
                     parsed = [self._renumbered(file, annotation) for annotation in parsed]
-                for annotation_now, is_wanted in zip(changes.of(owners, parsed), wanted):
+                for owner, annotation_now, is_wanted in zip(owners.tolist(), changes.of(owners, parsed), wanted):
                     if annotation_now is not None and is_wanted:
                         self.written_annotations += 1
+                        self.kept += owner == NOBODY
                         yield annotation_now.raw
         known = set(np.concatenate(written).tolist()) if written else set()
         yield from self._new(known)

@@ -35,6 +35,7 @@ class CanvasLink(QObject):
         super().__init__(parent)
         self._context = context
         self._playing = False
+        self._place = 0
         self._session, self._canvas, self._loader = context.session, context.canvas, context.loader
         session, canvas = self._session, self._canvas
         session.project_changed.connect(self._on_project)
@@ -82,7 +83,10 @@ class CanvasLink(QObject):
             self._canvas.set_frame(key, (info.width, info.height))
             self._show_instances()
         frames, place = self._session.frames, self._session.position(key)
-        near = [*frames[place + 1 : place + 1 + READ_AHEAD], *frames[max(place - 1, 0) : place]]
+        behind, ahead = frames[max(place - READ_AHEAD, 0) : place], frames[place + 1 : place + 1 + READ_AHEAD]
+        # Most of what is read ahead lies in the way that one goes.
+        near = [*ahead, *behind[-1:]] if place >= self._place else [*reversed(behind), *ahead[:1]]
+        self._place = place
         self._loader.request(key, path, [(k, store.frame_path(k)) for k in near])
 
     def show_playing(self, shown: Shown) -> None:

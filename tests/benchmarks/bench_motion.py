@@ -130,9 +130,6 @@ class Hands:
         self.middle = QPoint(self.canvas.viewport().width() // 2, self.canvas.viewport().height() // 2)
 
     def frame(self, step: int) -> None:
-        if step == 0:
-            self.window.session.go_to(self.window.session.frames[0])
-            self.window.canvas.viewport().repaint()
         QTest.keyClick(self.canvas, Qt.Key.Key_D if step // (FRAMES - 2) % 2 == 0 else Qt.Key.Key_A)
 
     def wheel(self, step: int) -> None:
@@ -209,6 +206,8 @@ def measure(count: int, schema: str, folder: Path, profile: bool) -> None:
             window.canvas.actual_size()
         cells, found = [], {}
         for name in ("frame", "wheel", "pan", "drag"):
+            if name == "frame":
+                window.session.go_to(window.session.frames[0])
             rest(200)
             if name == "pan":
                 QTest.mousePress(window.canvas.viewport(), MIDDLE, NONE, hands.middle)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -19,7 +21,7 @@ from engine.zoo import list_models
 from poseapp.dialogs.parts import button, device_combo, fill_models, label
 from poseapp.i18n import tr
 from poseapp.jobs.inference import ModelChoice
-from poseapp.project.model import FrameKey
+from poseapp.project.model import FrameKey, Media
 from poseapp.project.sources import frames_of_model
 from poseapp.session import Session
 from poseapp.widgets.spin_box import DoubleSpinBox, SpinBox
@@ -81,15 +83,8 @@ class RunModelDialog(QDialog):
         self.first, self.last = SpinBox(), SpinBox()
         self.first.setAccessibleName(tr("First image"))
         self.last.setAccessibleName(tr("Last image"))
-        count = len(session.frames)
-        media = () if session.store is None else session.store.media()
-        # Frames of a video are counted from 0 everywhere, pictures from 1.
-        self._origin = 0 if [each.kind for each in media] == ["video"] else 1
         marked = session.in_out.places(session.frames)
-        low, high = (max(session.position(), 0), max(count - 1, 0)) if marked is None else marked
-        for box, place in ((self.first, low), (self.last, high)):
-            box.setRange(self._origin, max(count - 1, 0) + self._origin)
-            box.setValue(place + self._origin)
+        self._video = self._set_range(marked)
         self._build()
         self._fill_which()
         if marked is not None:
@@ -139,13 +134,45 @@ class RunModelDialog(QDialog):
         buttons.addWidget(self.run_button)
         column.addLayout(buttons)
 
+    def _set_range(self, marked: tuple[int, int] | None) -> Media | None:
+        """Give the range its numbers: of frames where one is in a video, which is returned, else places in the list.
+
+        Frames of a video are counted from 0 everywhere, pictures from 1.
+        """
+        session, frames = self._session, self._session.frames
+        here = session.frame if marked is None else frames[marked[0]]
+        media = () if session.store is None else session.store.media()
+        video = next((m for m in media if here is not None and m.id == here.media and m.kind == "video"), None)
+        if video is not None and here is not None:
+            indices = frames.packed[frames.packed >> 32 == video.id] & 0xFFFFFFFF
+            least, most = int(indices.min(initial=here.index)), int(indices.max(initial=here.index))
+            low, high = (here.index, most) if marked is None else (here.index, frames[marked[1]].index)
+        else:
+            least, most = 1, max(len(frames), 1)
+            low, high = (max(session.position(), 0) + 1, most) if marked is None else (marked[0] + 1, marked[1] + 1)
+        for box, number in ((self.first, low), (self.last, high)):
+            box.setRange(least, most)
+            box.setValue(number)
+        return video
+
+    def _range(self) -> tuple[FrameKey, ...]:
+        low, high = sorted((self.first.value(), self.last.value()))
+        frames = self._session.frames
+        if self._video is None:
+            return tuple(frames[low - 1 : high])
+        first, last = (self._video.id << 32) + low, (self._video.id << 32) + high
+        inside = np.flatnonzero((frames.packed >= first) & (frames.packed <= last))
+        return tuple(frames[int(place)] for place in inside)
+
     def _fill_which(self) -> None:
+        store, video = self._session.store, self._video
+        several = video is not None and store is not None and len(store.media()) > 1
         titles = {
             ALL: "All images",
             EMPTY: "Images without labels",
             GO_ON: "Images without poses of this model",
             CURRENT: "This image",
-            RANGE: "From ... to",
+            RANGE: f"From ... to, in {Path(video.path).name}" if several and video is not None else "From ... to",
         }
         for which, title in titles.items():
             self.which.addItem(tr(title), which)
@@ -157,8 +184,7 @@ class RunModelDialog(QDialog):
         if which == CURRENT:
             return () if session.frame is None else (session.frame,)
         if which == RANGE:
-            low, high = sorted(box.value() - self._origin for box in (self.first, self.last))
-            return tuple(session.frames[low : high + 1])
+            return self._range()
         if which == EMPTY:
             counts = session.store.counts()
             return tuple(key for key in session.frames if not counts[key].labelled)

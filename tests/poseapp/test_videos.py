@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from engine.media.fingerprint import Fingerprint
 from poseapp.commands.relink import find_video, link_video
 from poseapp.dialogs.relink import RelinkDialog
+from poseapp.dialogs.run_model import RunModelDialog
 from poseapp.main_window import MainWindow
 from poseapp.project.exporters.coco import export_coco
 from poseapp.project.fingerprints import fingerprints, keep_fingerprint
@@ -146,3 +147,28 @@ def test_scrubbing_shows_near_frames_without_poses_and_ends_on_the_exact_one(
     assert set(near) <= {0, 48}
     assert window.canvas._host.frame == frames[83]
     assert window.toasts.messages() == []
+
+
+def test_the_range_of_a_run_counts_the_frames_of_the_video_in_sight(
+    window: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    for name, frames in (("one.mp4", 20), ("two.mp4", 12)):
+        make(Clip(name, "libx264", X264, frames=frames), tmp_path)
+    with open_any([tmp_path / "one.mp4", tmp_path / "two.mp4"]) as store:
+        path = store.path
+    opened(window, path, qtbot)
+    keys = list(window.session.frames)
+    window.session.go_to(keys[23])
+    window.run("mark_in")
+    window.session.go_to(keys[26])
+    window.run("mark_out")
+    window.run("run_range")
+    dialog = window.findChild(RunModelDialog)
+    assert isinstance(dialog, RunModelDialog)
+    assert (dialog.first.value(), dialog.last.value()) == (3, 6)
+    assert (dialog.first.minimum(), dialog.last.maximum()) == (0, 11)
+    assert dialog.frames() == tuple(keys[23:27])
+    assert "two.mp4" in dialog.which.currentText()
+    dialog.last.setValue(11)
+    assert dialog.frames() == tuple(keys[23:])
+    dialog.close()

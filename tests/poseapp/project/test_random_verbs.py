@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sqlite3
@@ -13,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from engine.contract.schema import schema_from_names
+from poseapp.project.media_state import frame_name
 from poseapp.project.store import ProjectStore
 
-VERBS = 1000
+VERBS = int(os.environ.get("POSEAPP_VERBS", "1000"))
+SEED = int(os.environ.get("POSEAPP_SEED", "0"))
+"""Others for a longer look than the suite takes."""
 KILLS = 4
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -32,7 +36,7 @@ def content(path: Path) -> list[tuple[object, ...]]:
     return found
 
 
-TABLES = ("category", "frame", "instance")
+TABLES = ("category", "media", "fingerprint", "frame", "frame_category", "instance")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
@@ -40,16 +44,25 @@ def test_after_any_verbs_and_kills_undo_leads_back_to_the_start_and_redo_to_the_
     path = tmp_path / "random.pose"
     with ProjectStore.create(path) as store:
         media = store.add_media("images", tmp_path)
-        store.add_frames(media.id, [(f"{n}.png", 100, 100) for n in range(6)])
+        store.add_frames(media.id, [(f"{n}.png", 100, 100) for n in range(3)])
+        video = store.add_media("video", tmp_path / "film.mp4")
+        store.add_frames(video.id, [(frame_name(n), 100, 100) for n in range(4)])
         names = ["nose", "left_ear", "right_ear", "left_paw", "right_paw"]
         store.add_category("mouse", schema_from_names("mouse", names, [(0, 1), (0, 2), (1, 3), (2, 4)]))
         store.add_category("face", schema_from_names("face", ["nose", "left_eye", "right_eye"]))
     start = content(path)
-    chance = random.Random(11)
+    chance = random.Random(11 + SEED)
     done, rounds = 0, 0
     while done < VERBS:
         rounds += 1
-        command = [sys.executable, "-m", "tests.poseapp.project.verb_runner", str(path), str(rounds), str(VERBS - done)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.poseapp.project.verb_runner",
+            str(path),
+            str(100 * SEED + rounds),
+            str(VERBS - done),
+        ]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as worker:
             assert worker.stdout is not None
             assert worker.stdout.readline() == "ready\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
 from collections.abc import Callable
@@ -10,8 +11,12 @@ import numpy as np
 
 from engine.contract.errors import ProjectError
 from poseapp.project import edits, edits_groups, keyframe_edits, track_edits
+from poseapp.project.held import held_edit
+from poseapp.project.long_write import LongWrite
 from poseapp.project.migrate import match_points, migrated
 from poseapp.project.model import Edit, FrameEdit, FrameKey, Instance, State
+from poseapp.project.part_colors import set_part_color
+from poseapp.project.remap import NewFile, relink_video, remap_video
 from poseapp.project.store import ProjectStore
 from poseapp.project.tracks import new_track_numbers, track_instances
 
@@ -21,7 +26,7 @@ class Verbs:
 
     def __init__(self, store: ProjectStore, chance: random.Random) -> None:
         self.store, self.chance = store, chance
-        self.frames = list(store.frame_keys())
+        self.video = next(media.id for media in store.media() if media.kind == "video")
         self.categories = {category.id: category for category in store.categories()}
         self.verbs: list[Callable[[FrameKey, list[Instance], Instance], Edit | None]] = [
             self._new, self._move, self._visibility, self._whole, self._swap, self._delete, self._paste, self._box,
@@ -29,14 +34,25 @@ class Verbs:
         ]  # fmt: skip
 
     def step(self, number: int) -> None:
-        """Do something, and now and then take something back."""
+        """Do something, and now and then take something back; sometimes in pieces that the next verb finishes."""
         roll = self.chance.random()
-        if roll < 0.08:
+        if roll < 0.06:
             self.store.undo()
             return
-        if roll < 0.1:
+        if roll < 0.08:
             self.store.redo()
             return
+        if roll < 0.1:
+            self._walk()
+            return
+        if roll < 0.14:
+            self._remap(number)
+            return
+        if roll < 0.16:
+            part = self.chance.choice(["face", "left paw", "右"])
+            set_part_color(self.store, part, self.chance.choice([None, self.chance.randrange(1 << 24)]))
+            return
+        half_done = self.store.database.before_write is not None
         frame = self.chance.choice(self.frames)
         here = list(self.store.instances(frame))
         one = self.chance.choice(here) if here else None
@@ -45,8 +61,63 @@ class Verbs:
             edit = verb(frame, here, one)  # type: ignore[arg-type]
         except ProjectError:
             return  # a verb may refuse; nothing has changed then
-        if edit is not None and edit.frames:
+        if edit is None or not edit.frames:
+            return
+        if half_done:
+            with contextlib.suppress(ProjectError):  # it was made of what was half done, and may be refused for that
+                self.store.apply(edit)
+        elif self.chance.random() < 0.2:
+            self._apply_but_for_locked(edit, here)
+        elif self.chance.random() < 0.2:
+            self._some_pieces(self.store.apply_in_pieces(edit))
+        else:
             self.store.apply(edit)
+
+    @property
+    def frames(self) -> list[FrameKey]:
+        """Another file for a video has other frames."""
+        return list(self.store.frame_keys())
+
+    def _walk(self) -> None:
+        """Some steps there or back, in pieces; what comes next finishes them."""
+        self.store.database.finish_pieces()
+        count, done = self.store.history_length()
+        target = min(max(done + self.chance.randint(-6, 4), 0), count)
+        self._some_pieces(self.store.jump_in_pieces(target))
+
+    def _some_pieces(self, work: LongWrite) -> None:
+        for _ in range(self.chance.randint(0, 4)):
+            if not work.done:
+                work.advance(0.0)
+
+    def _remap(self, number: int) -> None:
+        """Another file for the video, with or without the labels going to other frames."""
+        count = self.chance.randint(1, 9)
+        path = self.store.path.parent / f"film{number}.mp4"
+        new = NewFile(
+            path, self.chance.choice(["", f"mark {number}"]), count, self.chance.choice([(100, 100), (50, 80)])
+        )
+        if self.chance.random() < 0.3:
+            relink_video(self.store, self.video, new)
+        else:
+            self.store.database.finish_pieces()  # the number of frames is asked for here
+            frames = len(self.store.frame_names(self.video))
+            mapping = [self.chance.randint(-1, count - 1) for _ in range(frames)]
+            remap_video(self.store, self.video, new, mapping, scale=self.chance.random() < 0.5)
+
+    def _apply_but_for_locked(self, edit: Edit, here: list[Instance]) -> None:
+        poses = {i.id for i in here if self.chance.random() < 0.2}
+        points = {(i.id, k) for i in here for k in range(i.num_keypoints) if self.chance.random() < 0.2}
+        free = held_edit(edit, poses, points)
+        if free is None or not free.frames:
+            return
+        self.store.apply(free)
+        for old in here:
+            locked = [k for k in range(old.num_keypoints) if old.id in poses or (old.id, k) in points]
+            if locked:
+                now = self.store.instance(old.id)
+                assert (now.keypoints[locked] == old.keypoints[locked]).all()
+                assert (now.visibility[locked] == old.visibility[locked]).all()
 
     def _points(self, count: int) -> np.ndarray:
         return np.array([[self.chance.uniform(-5, 105) for _ in "xy"] for _ in range(count)])

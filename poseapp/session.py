@@ -342,20 +342,20 @@ class Session(QObject):
             words = "Undoing" if step < store.history_length()[1] else "Redoing"
             self.long_steps.start(lambda: store.jump_in_pieces(step), words, self._arrived)
 
-    def _arrived(self, change: Change) -> None:
+    def _arrived(self, change: Change, *, show: bool = True) -> None:
         store = self.store
         kind = None if store is None else self._try(lambda: settle_names(store, change))
         if kind is not None:
             self._read_categories()
             self._category, change = kind.id, replace(change, structure=True)
-        self._tell(change, show=True)
+        self._tell(change, show=show)
 
     def restore(self, snapshot: Snapshot) -> bool:
         """Bring a snapshot back as one step. True when it was done."""
         store = self.store
         change = None if store is None else self._try(lambda: restore_snapshot(store, snapshot))
         if change is not None:
-            self._tell(change)
+            self._arrived(change, show=False)
         return change is not None
 
     def structure_changed(self) -> None:

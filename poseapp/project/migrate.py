@@ -116,22 +116,26 @@ def settle_names(store: ProjectStore, change: Change) -> Category | None:
     """After a step of the history: the plain name goes to the points that the poses have now.
 
     A migration leaves several categories behind that were one kind at different times; the plain name is that of the
-    one in use, the others are called after their points. Returns the category that got the name, None for no change.
+    one in use, the others are called after their points. Returns the category that got the name, that of the first
+    frame where several kinds changed; None for no change.
     """
     families = _families(store)
     if not families or not change.frames:
         return None
     here = {instance.category for instance in store.instances(min(change.frames))}
-    known = {category.id: category for category in store.categories()}
+    named: list[Category] = []
     for family in families:
-        plain = next((n for n in family if n in known and not _ASIDE.search(known[n].name)), None)
-        used = next((n for n in family if n in here), None)
-        if plain is None or used is None or used == plain or _is_used(store, plain):
+        known = {category.id: category for category in store.categories()}
+        plain = next((n for n in sorted(family) if n in known and not _ASIDE.search(known[n].name)), None)
+        if plain is None or _is_used(store, plain):
             continue
-        name = known[plain].name
-        store.update_category(plain, name=_aside_name(known[plain], {category.name for category in known.values()}))
-        return store.update_category(used, name=name)
-    return None
+        used = [n for n in sorted(family) if n in known and _is_used(store, n)]
+        now = next((n for n in used if n in here), used[0] if len(used) == 1 else None)
+        if now is not None:
+            name = known[plain].name
+            store.update_category(plain, name=_aside_name(known[plain], {category.name for category in known.values()}))
+            named.append(store.update_category(now, name=name))
+    return next((category for category in named if category.id in here), named[0] if named else None)
 
 
 def put_aside(store: ProjectStore) -> set[int]:
@@ -153,7 +157,8 @@ def _families(store: ProjectStore) -> list[set[int]]:
 
 
 def _is_used(store: ProjectStore, category: int) -> bool:
-    return store.database.row("SELECT 1 FROM instance WHERE category = ? LIMIT 1", (category,)) is not None
+    # Not of the instances: they are not found by category, and looking through very many takes a moment.
+    return store.database.row("SELECT 1 FROM frame_category WHERE category = ? LIMIT 1", (category,)) is not None
 
 
 def lost_points(old: Schema, sources: Sequence[int | None]) -> list[str]:

@@ -108,5 +108,9 @@ class Opener(QObject):
             except PoseError:
                 self.told.emit(str(error), "error")
                 return None
-        self.told.emit(f"{path.name} is open in another window; it is shown read-only here", "warning")
+            if "another window" in error.message:
+                why = f"{path.name} is open in another window; it is shown read-only here"
+            else:
+                why = f"{path.name} cannot be written; it is shown read-only here"
+        self.told.emit(why, "warning")
         return store

@@ -44,7 +44,8 @@ class OpenJob:
         yield Progress(0, 0, self.title)
         first = self._paths[0]
         home = first if first.suffix.lower() == SUFFIX else project_path(self._paths)
-        if home == self._current or (home.suffix.lower() == SUFFIX and home == first):
+        # A project with pictures or videos beside it takes them in.
+        if home == self._current or (home == first and home.suffix.lower() == SUFFIX and len(self._paths) == 1):
             if home != self._current and is_of_older_version(home):
                 with contextlib.suppress(PoseError):  # the window tells, when it opens the file itself
                     ProjectStore.open(home).close()
@@ -52,7 +53,13 @@ class OpenJob:
                 _tend(home)
             yield Progress(1, 1, self.title, Opened(home))
             return
-        store, report = open_with_report(self._paths)
+        try:
+            store, report = open_with_report(self._paths)
+        except PoseError as error:
+            if error.where != str(home) or not home.exists():
+                raise
+            yield Progress(1, 1, self.title, Opened(home))  # the window shows it for reading only, and says why
+            return
         with store:
             result = Opened(store.path, tuple(report.problems))
         yield Progress(1, 1, self.title, result)

@@ -10,7 +10,9 @@ from pytestqt.qtbot import QtBot
 
 from poseapp.actions import ACTIONS, writes
 from poseapp.main_window import MainWindow
+from poseapp.project.open import open_any, project_path
 from poseapp.project.store import ProjectStore
+from tests.engine.media.video_clips import X264, Clip, make
 
 
 @pytest.fixture
@@ -69,3 +71,27 @@ def test_it_can_be_edited_here_once_the_other_window_is_closed(
     assert not second.banner.isVisible()
     assert second.session.position() == 1
     assert second.actions_by_id["undo"].isEnabled()
+
+
+def test_pictures_whose_project_is_open_elsewhere_are_shown_for_reading_only(
+    window: MainWindow, project: Path, writer: ProjectStore, qtbot: QtBot
+) -> None:
+    home = project_path([project.parent])
+    with open_any(project.parent) as store:
+        assert store.path == home
+        window.open_paths([project.parent])
+        qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=5000)
+        assert window.session.read_only
+        assert window.session.path == home
+        assert any("open in another window" in text for text in window.toasts.messages())
+        window.close()
+
+
+def test_a_project_opened_together_with_a_video_takes_it_in(
+    window: MainWindow, project: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    video = make(Clip("film.mp4", "libx264", X264, frames=9), tmp_path)
+    window.open_paths([project, video])
+    qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=8000)
+    assert window.session.path == project
+    assert len(window.session.frames) == 3 + 9

@@ -263,9 +263,8 @@ class OverlayPainter:
             return []
         x, y = view.to_screen(ghost.points[ghost.next_point]).tolist()
         self._ring(painter, x, y, self.state.style.point_size / 2 + 3.0, 1.0)
-        left = ghost.schema.num_keypoints - ghost.next_point
         name = ghost.schema.names[ghost.next_point].replace("_", " ")
-        return [(x, y, tr(f"{name} · {left} left"), True)]
+        return [(x, y, tr(f"{name} · {ghost.left} left"), True)]
 
     def _read_out(self, painter: QPainter, marks: Marks, view: ViewPort, height: float) -> None:
         text = read_out_text(view.scale, marks.cursor)

@@ -153,7 +153,7 @@ class PlacementTool:
         ghost = self._ghost(points, known)
         ghost[known] = points[known]
         skipped = ((np.arange(len(points)) < self._next) | self._given) & ~placed
-        self.host.show_ghost(Ghost(self._schema, ghost, visibility, skipped, self._next))
+        self.host.show_ghost(Ghost(self._schema, ghost, visibility, skipped, self._next, len(self._order) - self._at))
 
     def _ghost(self, points: Floats, placed: npt.NDArray[np.bool_]) -> Floats:
         """The template laid over the placed points, and over the pointer as the next one."""

@@ -80,6 +80,7 @@ class Ghost:
     """A pose that is not there yet: ``points`` (K, 2), of which ``next_point`` is to be placed next.
 
     ``visibility`` (K,): 0 still to be placed (drawn faintly), 1 and 2 as placed. ``skipped`` (K,) are not drawn.
+    ``left``: how many are still to be placed, the next one counted.
     """
 
     schema: Schema
@@ -87,6 +88,7 @@ class Ghost:
     visibility: npt.NDArray[np.uint8]
     skipped: npt.NDArray[np.bool_]
     next_point: int | None
+    left: int
 
 
 @dataclass(frozen=True, eq=False)

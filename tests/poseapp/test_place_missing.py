@@ -44,6 +44,18 @@ def test_missing_points_are_placed_as_one_step_and_the_tool_is_put_down(
     assert hands.instance().same_as(short)
 
 
+def test_only_what_is_missing_is_counted_as_left(hands: Hands, opened: MainWindow) -> None:
+    session = opened.session
+    pose = session.instances[0]
+    session.select([pose.id], [(pose.id, 0), (pose.id, 1)])
+    opened.run("absent")
+    session.select([pose.id])
+    opened.run("place_missing")
+    hands.click(60, 95)
+    ghost = opened.canvas._marks.ghost
+    assert ghost is not None and (ghost.next_point, ghost.left) == (1, 1)
+
+
 def test_tab_skips_a_missing_point(short: Instance, hands: Hands, opened: MainWindow) -> None:
     opened.run("place_missing")
     hands.key(Qt.Key.Key_Tab)

@@ -26,10 +26,10 @@ class CanvasLink(QObject):
     """Between a session, its canvas and the loader of frames.
 
     Signals:
-        noticed(text): why the picture cannot be shown; "" when it can, or none is wanted.
+        noticed(text, of_video): why the picture cannot be shown; "" when it can, or none is wanted.
     """
 
-    noticed = Signal(str)
+    noticed = Signal(str, bool)
 
     def __init__(self, context: Context, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -72,7 +72,7 @@ class CanvasLink(QObject):
         """Ask for the picture; the poses appear at once where the picture must be read first."""
         self._playing = False
         store, info = self._session.store, self._session.frame_info(key)
-        self.noticed.emit("")
+        self.noticed.emit("", False)
         if store is None or key is None or info is None:
             self._canvas.set_frame(None, None)
             self._canvas.set_instances((), {})
@@ -92,7 +92,7 @@ class CanvasLink(QObject):
     def show_playing(self, shown: Shown) -> None:
         """A frame of playback with its poses, to look at only; the session is elsewhere until it stops."""
         self._playing = True
-        self.noticed.emit("")
+        self.noticed.emit("", False)
         self._session.propose(None)
         if shown.pixels is not None:
             self._canvas.set_frame(None, (shown.pixels.shape[1], shown.pixels.shape[0]))
@@ -104,7 +104,7 @@ class CanvasLink(QObject):
         store = self._session.store
         if key != self._session.frame or store is None or self._playing:
             return
-        self.noticed.emit("")
+        self.noticed.emit("", False)
         height, width = pixels.shape[:2]
         info = self._session.frame_info()
         if info is not None and not info.width and not store.read_only:
@@ -131,7 +131,9 @@ class CanvasLink(QObject):
         self._canvas.set_image(None)
         self._canvas.set_frame(key, size)
         self._show_instances()
-        self.noticed.emit(f"{why}. Its labels are safe.")
+        store = self._session.store
+        videos = () if store is None else [media.id for media in store.media() if media.kind == "video"]
+        self.noticed.emit(f"{why}. Its labels are safe.", key.media in videos)
 
     def _on_change(self, change: Change) -> None:
         if not self._playing and (change.structure or self._session.frame in change.frames):

@@ -97,7 +97,7 @@ class MainWindow(QMainWindow):
         self.tray = JobTray(self.runner, self)
         self.status = StatusLine(self.statusBar(), self.session, self.loader, self.tray, self.playback)
         self.minimap = Minimap(self.canvas)
-        self.notice = CanvasNotice(self.canvas, self.colours)
+        self.notice = CanvasNotice(self.canvas, self.colours, self.actions_by_id["find_video"])
         self.toasts = Toasts(self.middle, self.colours)
         self.toasts.stand_in(self.canvas)
         self.palette_box = CommandPalette(self, self._palette_actions)

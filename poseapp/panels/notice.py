@@ -1,9 +1,10 @@
-"""What stands on the canvas where a picture cannot be shown: why, and a button to try again."""
+"""What stands on the canvas where a picture cannot be shown: why, and buttons: try again, find the video."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from poseapp.i18n import tr
 from poseapp.theme import Tokens
@@ -16,13 +17,16 @@ MARGIN = 16
 class CanvasNotice(QFrame):
     """A card in the middle of its host. It takes no keys until it is clicked, so that stepping goes on.
 
+    Args:
+        find_video: the verb that asks where a video lies now.
+
     Signals:
         retry_requested(): the file may have been repaired or copied again.
     """
 
     retry_requested = Signal()
 
-    def __init__(self, host: QWidget, colours: Tokens) -> None:
+    def __init__(self, host: QWidget, colours: Tokens, find_video: QAction) -> None:
         super().__init__(host)
         self.setObjectName("canvasNotice")
         self.setProperty("role", "toast")
@@ -33,10 +37,13 @@ class CanvasNotice(QFrame):
         self.why.setTextFormat(Qt.TextFormat.PlainText)
         self.why.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.why.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.retry = QPushButton(tr("Try again"))
-        self.retry.setAutoDefault(False)
-        self.retry.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.retry, self.seek = QPushButton(tr("Try again")), QPushButton(tr("Find video..."))
+        self._find_video = find_video
+        for button in (self.retry, self.seek):
+            button.setAutoDefault(False)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.retry.clicked.connect(self.retry_requested)
+        self.seek.clicked.connect(find_video.trigger)
         for label in (self.sign, self.title, self.why):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         column = QVBoxLayout(self)
@@ -44,7 +51,13 @@ class CanvasNotice(QFrame):
         column.setSpacing(8)
         for part in (self.sign, self.title, self.why):
             column.addWidget(part)
-        column.addWidget(self.retry, 0, Qt.AlignmentFlag.AlignHCenter)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addStretch(1)
+        row.addWidget(self.seek)
+        row.addWidget(self.retry)
+        row.addStretch(1)
+        column.addLayout(row)
         self._host = host
         host.installEventFilter(self)
         self.set_colours(colours)
@@ -53,8 +66,9 @@ class CanvasNotice(QFrame):
     def set_colours(self, colours: Tokens) -> None:
         self.sign.setPixmap(pixmap("warning", colours.warning, 28, 2.0))
 
-    def tell(self, why: str) -> None:
+    def tell(self, why: str, of_video: bool = False) -> None:
         """Show a reason, or with "" nothing."""
+        self.seek.setVisible(of_video and self._find_video.isEnabled())
         self.why.setText(tr(why))
         self.setAccessibleName(tr(f"{self.title.text()}: {why}"))
         self.setVisible(bool(why))

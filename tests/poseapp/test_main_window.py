@@ -240,6 +240,7 @@ def test_an_unreadable_picture_is_told_and_its_labels_stay(opened: MainWindow, p
     assert "b.png" in notice.why.text()
     assert "not an image" in notice.why.text()
     assert opened.canvas.rect().contains(notice.geometry())
+    assert not notice.seek.isVisible()
     assert len(opened.session.instances) == 1
     row = opened.media.model.index(1)
     assert "not an image" in opened.media.model.data(row, Qt.ItemDataRole.ToolTipRole)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from engine.media.fingerprint import Fingerprint
@@ -172,3 +175,22 @@ def test_the_range_of_a_run_counts_the_frames_of_the_video_in_sight(
     dialog.last.setValue(11)
     assert dialog.frames() == tuple(keys[23:])
     dialog.close()
+
+
+def test_a_video_that_is_gone_is_looked_for_from_where_its_picture_is_missing(
+    window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = tmp_path / "elsewhere" / "film.mp4"
+    moved.parent.mkdir()
+    (tmp_path / "film.mp4").rename(moved)
+    opened(window, film, qtbot)
+    notice = window.notice
+    qtbot.waitUntil(lambda: notice.isVisible(), timeout=5000)
+    assert notice.seek.isVisible()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(moved), ""))
+    QTest.mouseClick(notice.seek, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.canvas.image_size == (160, 96) and not notice.isVisible(), timeout=8000)
+    store = window.session.store
+    assert store is not None
+    assert Path(store.media()[0].path) == moved
+    qtbot.waitUntil(lambda: not window.runner.active(), timeout=5000)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -24,6 +25,7 @@ from engine.media.source import FrameSource, ImageSequence
 from engine.media.video_index import content_key
 
 _MARK = "media1"
+_KEY = re.compile(r"[0-9A-Za-z_-]+")
 _SAMPLES = 8
 _SIDE = 12
 # Mean difference of grey levels (0..255, after taking out brightness and contrast) up to which two pictures show the
@@ -74,9 +76,11 @@ class Fingerprint:
             width, height = size.split("x")
             data = base64.b64decode(pictures, validate=True)
             samples = np.frombuffer(data, np.uint8).reshape(_SAMPLES, _SIDE, _SIDE)
-            if mark != _MARK:
+            numbers = [int(number) for number in (count, width, height, milliseconds)]
+            # The key becomes the name of a file: texts come with projects that others have made.
+            if mark != _MARK or not _KEY.fullmatch(key) or not all(0 <= number < 1 << 53 for number in numbers):
                 raise ValueError(mark)
-            return cls(key, int(count), (int(width), int(height)), int(milliseconds), samples)
+            return cls(key, numbers[0], (numbers[1], numbers[2]), numbers[3], samples)
         except (ValueError, binascii.Error):
             raise ValueError("is no fingerprint") from None
 

@@ -39,8 +39,9 @@ def kept_pictures(store: ProjectStore, key: str) -> dict[int, Grey]:
         try:
             values = np.frombuffer(zlib.decompressobj().decompress(data, _MOST_BYTES), np.uint8)
             side = round(len(values) ** 0.5)
-            found[int(index)] = values.reshape(side, side)
-        except (zlib.error, ValueError):
+            if side:
+                found[int(index)] = values.reshape(side, side)
+        except (zlib.error, ValueError, TypeError):
             continue
     return found
 

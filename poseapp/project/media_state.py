@@ -11,6 +11,9 @@ import msgspec
 from engine.contract.errors import ProjectError
 from poseapp.project.database import Database
 
+_MOST = 1 << 31
+"""More frames than any film has."""
+
 
 def frame_name(index: int) -> str:
     """What a frame of a video is called, in lists and as a file."""
@@ -45,7 +48,18 @@ class TouchedMedia(NamedTuple):
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(MediaState).decode
+_decode = msgspec.msgpack.Decoder(MediaState).decode
+
+
+def decode(data: bytes) -> MediaState:
+    """Raises ProjectError for what :data:`encode` has not made."""
+    try:
+        state = _decode(data)
+    except (msgspec.MsgspecError, TypeError):
+        state = None
+    if state is None or any(not 0 <= n < _MOST for run in state.runs for n in run) or state.frame_count >= _MOST:
+        raise ProjectError("the history of a video's file is damaged; restore the project from a backup")
+    return state
 
 
 def read_state(database: Database, media: int) -> MediaState:

@@ -18,7 +18,7 @@ def part_colors(store: ProjectStore) -> PartColors:
     """The colours that differ from the palette's."""
     sql = "SELECT key, value FROM meta WHERE substr(key, 1, ?) = ? ORDER BY key"
     rows = store.database.rows(sql, (len(_PREFIX), _PREFIX))
-    return tuple((str(key)[len(_PREFIX) :], int(value)) for key, value in rows if 0 <= int(value) < 1 << 24)
+    return tuple((str(k)[len(_PREFIX) :], v) for k, v in rows if isinstance(v, int) and 0 <= v < 1 << 24)
 
 
 def set_part_color(store: ProjectStore, part: str, color: int | None) -> None:

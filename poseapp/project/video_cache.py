@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from engine.contract.errors import PoseError
 from engine.media.fingerprint import Fingerprint
 from engine.media.video_index import index_folder, index_path
 from poseapp.project.fingerprints import fingerprints
@@ -47,7 +48,10 @@ def tend_cache(store: ProjectStore) -> None:
     folder = project_cache(store.path)
     if folder != cache_folder(store.path):
         return
-    keys = {key for text in _texts(store) if (key := _key(text))}
+    try:
+        keys = {key for text in _texts(store) if (key := _key(text))}
+    except PoseError:  # damaged: nothing is known to be of no use
+        return
     for key in keys:
         source, target = index_path(index_folder(), key), index_path(folder, key)
         with contextlib.suppress(OSError):

@@ -108,3 +108,15 @@ def test_times_are_compared_not_numbers_of_frames(clips) -> None:
     found = Fingerprint.from_text(mark(clips["bframes.mp4"]))
     assert found.frame_count == 150
     assert found.milliseconds == round(Fraction(149, 30) * 1000)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [(1, "../../elsewhere"), (1, ""), (2, "-1"), (2, "9" * 30), (3, "-4x8"), (4, "-7")]
+)
+def test_a_text_that_nothing_here_has_written_is_refused(place: int, value: str) -> None:
+    """The key names a file; numbers become sizes of arrays."""
+    parts = Fingerprint("ab12", 10, (64, 48), 400, np.zeros((8, 12, 12), np.uint8)).to_text().split(":")
+    assert Fingerprint.from_text(":".join(parts)).key == "ab12"
+    parts[place] = value
+    with pytest.raises(ValueError, match="no fingerprint"):
+        Fingerprint.from_text(":".join(parts))

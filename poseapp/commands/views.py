@@ -12,7 +12,7 @@ from poseapp.canvas.style import CanvasStyle
 from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
 from poseapp.dialogs.data_settings import DataPlace, DataSettings
-from poseapp.dialogs.settings import Look, SettingsDialog
+from poseapp.dialogs.settings import NEXT_START, Look, SettingsDialog
 from poseapp.keymap import with_changes
 from poseapp.log_file import is_logging, start_log, stop_log
 from poseapp.project import part_colors
@@ -258,7 +258,7 @@ def _move_place(context: Context, name: str, folder: Path) -> None:
 
 def _set_language(context: Context, name: str) -> None:
     context.settings.language = name
-    context.window.tell("The window speaks the new language when the program is started again")
+    context.window.tell(NEXT_START)
 
 
 def _set_look(context: Context, look: Look) -> None:

@@ -29,10 +29,12 @@ from poseapp.i18n import LANGUAGES, tr
 from poseapp.keymap import Keymap
 from poseapp.widgets.spin_box import DoubleSpinBox
 
+NEXT_START = "The window speaks the new language when the program is started again"
 THEMES = {"system": "As the system", "dark": "Dark", "light": "Light"}
 MODES = {
     "side": "Left and right",
     "limb": "Limb (colours of the kind)",
+    "part": "Part",
     "instance": "Pose",
     "score": "Score of the model",
     "source": "Who made it",
@@ -109,7 +111,9 @@ class SettingsDialog(QDialog):
         column.setContentsMargins(16, 12, 16, 16)
         column.addWidget(self.tabs, 1)
         bottom = QHBoxLayout()
-        bottom.addWidget(label("Changes hold at once.", "hint"))
+        self.note = label("Changes hold at once.", "hint")
+        self.language.currentIndexChanged.connect(lambda: self.note.setText(tr(NEXT_START)))
+        bottom.addWidget(self.note)
         bottom.addStretch(1)
         bottom.addWidget(close)
         column.addLayout(bottom)

@@ -125,3 +125,20 @@ def test_damaged_settings_change_nothing(window: MainWindow) -> None:
         assert window.settings.canvas_style().colors == ()
         assert _keys(window, "undo") == ["Ctrl+Z"]
     store.remove("keys")
+
+
+def test_the_language_is_said_to_wait_for_the_next_start(dialog: SettingsDialog) -> None:
+    assert dialog.note.text() == "Changes hold at once."
+    dialog.language.setCurrentIndex(dialog.language.findData("zh_CN"))
+    assert "started again" in dialog.note.text()
+    assert Settings().language == "zh_CN"
+    dialog.close()
+
+
+def test_every_way_of_colouring_stands_in_the_settings(window: MainWindow) -> None:
+    window.run("color_part")
+    window.run("settings")
+    (dialog,) = [d for d in window.findChildren(SettingsDialog) if d.isVisible()]
+    assert {dialog.mode.itemData(n) for n in range(dialog.mode.count())} == {mode.value for mode in ColorMode}
+    assert dialog.mode.currentData() == ColorMode.PART
+    dialog.close()

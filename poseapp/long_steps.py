@@ -84,7 +84,10 @@ class LongSteps(QObject):
             return
         told = pause and not work.done
         try:
-            if not work.advance(seconds) or (told and work.failed is None):
+            done = work.advance(seconds)
+            # Frames may be gone with another file for a video: nobody may ask for them.
+            later = told and work.failed is None and not (work.change is not None and work.change.media)
+            if not done or later:
                 if self._next.isActive():
                     self.working.emit(f"{self._text}: {work.count:,}...")
                 return

@@ -309,6 +309,7 @@ class Session(QObject):
         """Do an edit, but for what is locked; a refusal is told and nothing changes. True when it was done."""
         if self.store is None:
             return False
+        self.long_steps.finish()
         free = held_edit(edit, self.locked, self.locked_points)
         if free is None:
             self.message.emit("Locked: left as it is. Ctrl+Shift+H unlocks all.", "info")

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
@@ -84,6 +84,10 @@ class Queries(QObject):
             self._again.clear()
             self._pause.stop()
             self._store = store
+        elif frames != self._frames:
+            for question in list(self._newest.values()):  # their answers may name frames that are gone
+                self.forget(question.name)
+                self._put(replace(question, edits=self._edits))
         self._frames = frames
 
     def edited(self) -> None:
@@ -144,10 +148,11 @@ class Queries(QObject):
         with self._wake:
             self._ending = True
             self._waiting.clear()
-            self._interrupt()
             self._wake.notify()
-        if self._thread is not None:
-            self._thread.join()
+        while self._thread is not None and self._thread.is_alive():
+            with self._wake:
+                self._interrupt()  # each time: a question may ask the file more than once
+            self._thread.join(0.05)
         self._thread, self._ending = None, False
 
     def _run(self, path: Any) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from engine.contract.errors import ProjectError
 from poseapp.project.database import Database
+from poseapp.project.long_write import run_through
 from poseapp.project.media_state import TouchedMedia, counted_once, decode, encode, grow, settle
 from poseapp.project.model import Change, FrameKey, Step
 from poseapp.project.rows import COLUMNS, INSERT, Values
@@ -103,7 +104,8 @@ class History:
         self._may_merge = True
 
     def walk(self, target: int) -> Generator[int, None, Change]:
-        """Undo or redo until ``target`` steps are done. Within a transaction, in pieces.
+        """Undo or redo until ``target`` steps are done. Within a transaction, in pieces; between these no frame is
+        missing that whoever has begun it knows of.
 
         Raises:
             ProjectError: there is no such step.
@@ -114,10 +116,12 @@ class History:
         frames: set[FrameKey] = set()
         instances: set[int] = set()
         media: set[int] = set()
+        at_once = abs(target - position) > 1 and self._takes_frames(*sorted((position, target)))
         while position != target:
             forward = target > position
             step = position + 1 if forward else position
-            change = yield from self._replay(step, forward)
+            pieces = self._replay(step, forward)
+            change = run_through(pieces) if at_once else (yield from pieces)
             frames |= change.frames
             instances |= change.instances
             media |= change.media
@@ -163,6 +167,11 @@ class History:
         for number, state in media:
             settle(self._db, number, state)
         return Change(frozenset(frames), frozenset(instances), bool(media), frozenset(number for number, _ in media))
+
+    def _takes_frames(self, first: int, last: int) -> bool:
+        """Whether a step after ``first``, up to ``last``, is another file for a video, so that frames come and go."""
+        row = self._db.row("SELECT 1 FROM step_media WHERE step > ? AND step <= ? LIMIT 1", (first, last))
+        return row is not None
 
     def _insert(self, step: int, touched: Iterable[Touched], frames: Iterable[TouchedFrame]) -> None:
         self._db.many(

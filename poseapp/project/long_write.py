@@ -75,16 +75,21 @@ class LongWrite:
 
     def _piece(self) -> None:
         if self._made is not None:  # bringing it to the disk is a piece of its own
-            self._close(None)
-            self.change = self._made
+            self._keep(self._made)
             return
         try:
             self.count = next(self._pieces)
         except StopIteration as stop:
             self._made = stop.value
+            if self._made is not None and self._made.media:  # frames may be gone that are still shown
+                self._keep(self._made)
         except BaseException as error:
             self._close(error)
             raise
+
+    def _keep(self, change: Change) -> None:
+        self._close(None)
+        self.change = change
 
     def _close(self, error: BaseException | None) -> None:
         try:

@@ -17,6 +17,7 @@ from poseapp.jobs.project_files import SnapshotJob
 from poseapp.jobs.runner import JobRunner
 from poseapp.project import edits, history
 from poseapp.project.model import Change
+from poseapp.project.remap import NewFile, remap_video
 from poseapp.project.store import ProjectStore
 from poseapp.session import Session
 
@@ -150,3 +151,27 @@ def test_a_job_reads_what_is_on_the_disk_when_it_has_ended(session: Session) -> 
 
 def _refused(*_arguments: Any) -> None:
     raise ProjectError("the disk is full")
+
+
+def test_frames_that_go_with_an_undo_are_never_asked_for(session: Session, qtbot: QtBot) -> None:
+    store, kind = session.store, session.categories()[0]
+    assert store is not None
+    video = store.add_media("video", store.path.with_name("a.mp4"))
+    keys = store.add_frames(video.id, [(f"{n:06d}", 64, 48) for n in range(FRAMES)])
+    poses = [edits.make_instance(i, kind, np.full((17, 2), 3.0)) for i in store.new_ids(FRAMES)]
+    store.apply(edits.combined("all", [edits.add_instance(k, p) for k, p in zip(keys, poses)]))
+    new = NewFile(store.path.with_name("b.mp4"), "", 2 * FRAMES, (64, 48))
+    remap_video(store, video.id, new, np.arange(FRAMES)[::-1] + FRAMES)
+    store.apply(edits.delete_instances(keys[0]._replace(index=FRAMES), store.instances(keys[0]._replace(index=FRAMES))))
+    assert store.history_length() == (4, 4)
+    session.structure_changed()
+    for step in (4, 3):
+        store.jump_to(step)
+        session.structure_changed()
+        session.go_to(session.frames[-1])
+        assert session.frame == (video.id, 2 * FRAMES - 1)
+        session.jump_to(2)
+        while session.long_steps.busy:
+            assert session.frame_info() is not None
+            session.long_steps._go_on()
+        assert session.frame == (video.id, FRAMES - 1)

@@ -147,3 +147,38 @@ def test_another_project_hears_nothing_of_the_old_questions(
         qtbot.waitUntil(lambda: bool(found), timeout=5000)
         queries.use(None)
     assert found == ["new"]
+
+
+def test_what_was_asked_before_frames_went_is_asked_again(queries: Queries, store: ProjectStore, qtbot: QtBot) -> None:
+    found: list[int] = []
+    go_on, asked = threading.Event(), []
+
+    def work(reader: ProjectStore) -> int:
+        count = len(reader.frame_keys())
+        asked.append(count)
+        go_on.wait(5)
+        return count
+
+    queries.ask("a", work, found.append)
+    qtbot.waitUntil(lambda: bool(asked))
+    store.database.run("DELETE FROM frame WHERE idx > 4")
+    queries.use(store, 5)
+    go_on.set()
+    qtbot.waitUntil(lambda: bool(found))
+    assert found == [5]
+
+
+def test_a_question_of_many_parts_ends_with_the_project(queries: Queries, qtbot: QtBot) -> None:
+    asked = threading.Event()
+
+    def work(reader: ProjectStore) -> None:
+        for _ in range(10_000):
+            asked.set()
+            reader.database.rows(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1e6) SELECT max(i) FROM n"
+            )
+
+    queries.ask("a", work, lambda _answer: None)
+    assert asked.wait(5)
+    queries.use(None)
+    assert not queries.waits("a")

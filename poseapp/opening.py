@@ -38,14 +38,38 @@ class Opener(QObject):
 
     def open(self, paths: Iterable[Path | str]) -> None:
         """Open pictures, folders, labels or a project."""
+        from poseapp.project.open import project_path  # with all importers: not needed to show the window
+
         wanted = [Path(path) for path in paths]
         missing = [path for path in wanted if not path.exists()]
         if missing or not wanted:
             self.told.emit(f"{missing[0] if missing else 'Nothing'}: there is no such file or folder", "error")
             return
-        if self._session.path is not None and wanted == [self._session.path]:
+        current = self._session.path
+        if current is not None and wanted == [current]:
             return
-        self._runner.submit(OpenJob(wanted, self._session.path), on_results=self._ready, on_finished=self._ended)
+        if current is not None and len(wanted) > 1 and current in (*wanted, project_path(wanted)):
+            self._take_in(current, wanted)
+            return
+        self._runner.submit(OpenJob(wanted, current), on_results=self._ready, on_finished=self._ended)
+
+    def _take_in(self, current: Path, wanted: list[Path]) -> None:
+        """More pictures and videos for the open project: it is closed while they come in, then shown where one was."""
+        frame = self._session.frame
+        self._session.close()
+
+        def ready(results: list[Any]) -> None:
+            self._ready(results)
+            if frame is not None and self._session.path == current:
+                self._session.go_to(frame)
+
+        def ended(outcome: Outcome) -> None:
+            self._ended(outcome)
+            if outcome.error is not None and self._session.path is None:
+                self.open([current])
+
+        others = [path for path in wanted if path != current]
+        self._runner.submit(OpenJob([current, *others]), on_results=ready, on_finished=ended)
 
     def _ready(self, results: list[Any]) -> None:
         for result in results:

@@ -106,3 +106,26 @@ def test_opening_what_is_open_changes_nothing(opened: MainWindow, project: Path)
     opened.open_paths([project])
     assert opened.session.store is store
     assert opened.toasts.messages() == []
+
+
+def test_a_video_dropped_together_with_the_open_project_is_taken_in(
+    opened: MainWindow, project: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    video = make(Clip("film.mp4", "libx264", X264, frames=9), tmp_path)
+    opened.session.go_to(opened.session.frames[1])
+    here = opened.session.frame
+    opened.open_paths([video, project])
+    qtbot.waitUntil(lambda: len(opened.session.frames) == 3 + 9 and not opened.runner.active(), timeout=8000)
+    assert opened.session.path == project
+    assert opened.session.frame == here
+
+
+def test_what_cannot_be_taken_in_leaves_the_project_as_it_was(
+    opened: MainWindow, project: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    video = tmp_path / "film.mp4"
+    video.write_bytes(b"no video" * 1000)
+    opened.open_paths([project, video])
+    qtbot.waitUntil(lambda: opened.session.path == project and not opened.runner.active(), timeout=8000)
+    assert len(opened.session.frames) == 3
+    assert any("film.mp4" in text for text in opened.toasts.messages())

@@ -46,8 +46,8 @@ def whole_boxes(path: Path) -> int | None:
         with path.open("rb") as file:
             length = os.fstat(file.fileno()).st_size
             begin = 0
-            for kind, _, end in _boxes(file, 0, length):
-                if not kind.isalnum():
+            for count, (kind, _, end) in enumerate(_boxes(file, 0, length)):
+                if not kind.isalnum() or count > _MOST_BOXES:
                     return None
                 if end > length:
                     return begin

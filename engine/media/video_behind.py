@@ -6,6 +6,7 @@ from the key before it. So that nobody waits for these they are decoded beforeha
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import av
 from engine.contract.errors import MediaError
 from engine.media.video_index import VideoIndex
 from engine.media.video_stream import FrameStream
+
+log = logging.getLogger(__name__)
 
 _WAIT = 0.02
 # More frames than this are not decoded at once.
@@ -90,6 +93,9 @@ class Behind:
                     self._decode(stream, wanted)
                 except MediaError:
                     stream.close()  # the reader will meet the same, and say so
+                except Exception:  # a mistake of the program: the reader decodes by itself, and nobody waits for this
+                    log.exception("decoding beforehand has failed")
+                    stream.close()
                 finally:
                     with self._wake:
                         self._at = None

@@ -156,7 +156,8 @@ class _Reader:
         stored = self._file[full] if self._there(full) else None
         if not isinstance(stored, self._h5py.Dataset) or stored.external or stored.is_virtual:
             raise ValueError(f"no {name}")
-        if stored.dtype.hasobject or (stored.size or 0) * stored.dtype.itemsize > _MOST_BYTES:
+        # All numbers become float64.
+        if stored.dtype.hasobject or (stored.size or 0) * max(8, stored.dtype.itemsize) > _MOST_BYTES:
             raise ValueError(f"{name} is stored in a way that is not read")
         return np.asarray(stored[()])
 
@@ -164,6 +165,8 @@ class _Reader:
 def _words(names: tuple[Any, ...] | Any) -> Names:
     if not isinstance(names, tuple):
         raise TypeError("a column without levels")
+    if not all(isinstance(name, bytes | str | int | float) for name in names):
+        raise TypeError("a name that is none")  # of lists in lists the text could be without end
     return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.contract.errors import MediaError
 from engine.media.video import VideoReader
+from engine.media.video_behind import Behind
 from engine.media.video_kept import Kept
 from tests.engine.media.video_clips import number_in
 
@@ -73,6 +74,19 @@ def test_a_file_that_goes_away_while_stepping_back_is_an_error(clips, tmp_path) 
             except MediaError:
                 break
         assert all(i == number for i, number in read)
+
+
+def test_a_mistake_in_the_thread_stops_nobody(clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_arguments) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Behind, "_decode", wrong)
+    ends = time.monotonic() + 20
+    with VideoReader(clips["bframes.mp4"], cache_bytes=20 * FRAME_BYTES) as reader:
+        for i in range(149, 100, -1):
+            assert number_in(reader.read(i, stop=lambda: time.monotonic() > ends)) == i
+        assert reader._behind is not None
+    assert time.monotonic() < ends
 
 
 def frame(size: int):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from engine.contract.errors import ProjectError
 from poseapp.project.importers.dlc import import_dlc, is_dlc_folder
-from poseapp.project.importers.dlc_h5 import plain_pickle, read_h5
+from poseapp.project.importers.dlc_h5 import _words, plain_pickle, read_h5
 from poseapp.project.model import FrameKey, State
 from poseapp.project.open import open_any
 from poseapp.project.store import ProjectStore
@@ -226,6 +226,15 @@ def test_anything_else_is_refused_or_plain(data: bytes) -> None:
         plain_pickle(data)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, StopIteration, RuntimeError):
         return
+
+
+def test_a_name_whose_text_would_have_no_end_is_refused() -> None:
+    name: tuple = ("ha",)
+    for _ in range(60):
+        name = (name, name)
+    assert plain_pickle(pickle.dumps(name, 4)) is not None  # a few bytes
+    with pytest.raises(TypeError, match="a name that is none"):
+        _words(("scorer", name, "x"))
 
 
 def test_real_columns_keep_their_order(tmp_path: Path) -> None:

@@ -50,7 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="poseapp", description="Label, correct and train keypoint poses.")
     parser.add_argument(
-        "paths", nargs="*", type=Path, metavar="PATH", help="pictures, folders, a COCO file or a project"
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="pictures, folders, videos, labels (COCO, SLEAP, DeepLabCut) or a project",
     )
     parser.add_argument("--sample", action="store_true", help="open the bundled sample photographs")
     parser.add_argument(

@@ -32,7 +32,14 @@ def export_tracks(context: Context) -> None:
     if chosen:
         name, suffix = kinds.get(kind, ("csv", ".csv"))
         target = Path(chosen)
-        target = target if target.suffix else target.with_suffix(suffix)
+        if target.suffix.lower() == ".parquet":
+            name = "parquet"
+        elif name == "parquet" or not target.suffix:  # the name that was suggested ends in .csv
+            bare = target.with_suffix("") if target.suffix.lower() == ".csv" else target
+            target = bare.with_name(bare.name + suffix)
+            if target.exists():  # nobody was asked whether it may go
+                context.window.tell(f"{target.name} exists already; choose another name", "warning")
+                return
         start_export(context, table_job(session.path, target, name, session.frame.media, True), "poses")
 
 

@@ -165,6 +165,46 @@ def test_a_table_and_a_video_are_written(
     assert any("written to drawn.mp4" in text for text in film.toasts.messages())
 
 
+@pytest.mark.parametrize(
+    ("chosen", "kind", "written"),
+    [
+        ("poses.csv", "Table for large projects (*.parquet)", "poses.parquet"),
+        ("poses.parquet", "Table, a row a pose (*.csv)", "poses.parquet"),
+        ("run.2", "Table for large projects (*.parquet)", "run.2.parquet"),
+    ],
+)
+def test_a_table_is_what_its_name_says(
+    film: MainWindow,
+    tmp_path: Path,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str,
+    kind: str,
+    written: str,
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(folder / chosen), kind))
+    film.run("export_tracks")
+    done(film, qtbot)
+    assert [path.name for path in folder.iterdir()] == [written]
+    assert parquet.read_table(folder / written).num_rows == 2 * FRAMES
+
+
+def test_a_table_beside_the_chosen_name_is_not_overwritten(
+    film: MainWindow, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "poses.parquet"
+    kept.write_bytes(b"mine")
+    kind = "Table for large projects (*.parquet)"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "poses.csv"), kind))
+    film.run("export_tracks")
+    done(film, qtbot)
+    assert kept.read_bytes() == b"mine"
+    assert "exists already" in film.toasts.messages()[-1]
+
+
 def test_verbs_of_tracks_say_what_is_missing(film: MainWindow) -> None:
     film.session.select(instances=[film.session.instances[0].id])
     film.run("split_track")

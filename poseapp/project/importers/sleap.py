@@ -110,7 +110,8 @@ class _Import:
                 self._report.annotations += 1
         self._store.database.set_meta("next_instance", self._store.new_ids(0).start)
         if self._replaced:
-            self._problems.add("Prediction replaced by a label is left out", self._file.path.name, len(self._replaced))
+            where = f"{len(self._replaced):,} in {self._file.path.name}"
+            self._problems.add("Predictions that a label replaced are left out", where)
         self._report.problems = self._problems.sentences()
         return self._report
 

@@ -100,7 +100,7 @@ def test_the_dance_video(shared: Path, project: ProjectStore) -> None:
     folder = shared / "data" / "dance-video"
     report = import_sleap(project, folder / "dance.mp4.labels.slp")
     assert (report.images, report.annotations) == (450, 450)
-    assert report.problems == ["Prediction replaced by a label is left out: dance.mp4.labels.slp and 2 more"]
+    assert report.problems == ["Predictions that a label replaced are left out: 3 in dance.mp4.labels.slp"]
     (media,) = project.media()
     assert (media.kind, media.path) == ("video", str(folder / "dance.mp4"))
     assert project.frame_count() == 450

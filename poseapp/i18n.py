@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,6 +48,7 @@ _PART = re.compile(r"\{(\w+(?::d)?)\}")
 _WHERE = re.compile(r"((?:[A-Za-z]:[\\/])?[^:\n]*(?:[\\/][^:\n]*|\.\w{1,11})): (.+)", re.DOTALL)
 """A message of the engine behind the file that it is about."""
 _LETTER = re.compile(r"[A-Za-z]")
+_DOT = " · "
 _LISTS = tuple(
     (re.compile(between), joined)
     for between, joined in (
@@ -55,7 +56,7 @@ _LISTS = tuple(
         (";;", ";;"),
         ("  +", "  "),
         (r"(?<=[.!?:]) ", " "),
-        (" · ", " · "),
+        (_DOT, _DOT),
         (", ", ", "),
     )
 )
@@ -102,8 +103,8 @@ class Catalogue:
         for counted, forms in (plurals or {}).items():
             assert isinstance(forms, Mapping)
             made += [(source, Template.of(source, target, counted)) for source, target in forms.items()]
-        # What says most by itself is asked first: "{a} of {b}" fits much that is none.
-        made.sort(key=lambda pair: -len(_FIELD.sub("", pair[0])))
+        # What says most by itself is asked first: "{a} of {b}" fits much that is none. Then what wants a number.
+        made.sort(key=lambda pair: (-len(_FIELD.sub("", pair[0])), ":d}" not in pair[0]))
         self.templates = [template for _, template in made]
         self.colon = texts.get("{where}: {what}", "{where}: {what}").removeprefix("{where}").removesuffix("{what}")
 
@@ -128,13 +129,19 @@ class Catalogue:
             message = self.find(about[2])
             if message is not None:
                 return f"{about[1]}{self.colon}{message}"
-        for template in self.templates:
-            if not all(piece in text for piece in template.pieces):
-                continue
-            match = template.pattern.fullmatch(text)
-            if match is not None:
-                return self._filled(template, match.groupdict())
-        return self._in_parts(text)
+        if _DOT not in text:
+            return self._by_template(text, self.templates) or self._in_parts(text)
+        # A list of things: a template for one of them ("{time} left") would take the others for its part.
+        of_lists = [template for template in self.templates if any(_DOT in piece for piece in template.pieces)]
+        return self._by_template(text, of_lists) or self._in_parts(text) or self._by_template(text, self.templates)
+
+    def _by_template(self, text: str, templates: Sequence[Template]) -> str | None:
+        for template in templates:
+            if all(piece in text for piece in template.pieces):
+                match = template.pattern.fullmatch(text)
+                if match is not None:
+                    return self._filled(template, match.groupdict())
+        return None
 
     def _in_parts(self, text: str) -> str | None:
         """A list or several sentences; a name among them stays as it is."""

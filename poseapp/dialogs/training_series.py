@@ -119,7 +119,7 @@ class TrainingSeries:
             parts.append(say_rate(rate, "images"))
         if left is not None:
             parts.append(f"about {say_duration(left)} left")
-        return f"{phase.title}: {' · '.join(parts)}"
+        return " · ".join([phase.title, *parts])
 
     def fraction(self) -> float | None:
         """How much of the current phase is done, None while unknown."""

@@ -380,6 +380,20 @@ def test_what_is_told_of_a_file_keeps_the_file_in_front() -> None:
     assert catalogue.find(r"C:\x\y.json: z is no w") == r"C:\x\y.json >> w? not z"
 
 
+@pytest.mark.parametrize(
+    ("text", "chinese"),
+    [
+        ("Keypoints · epoch 2 of 9 · 28 images/s · about 8 s left", "关键点 · 第 2 / 9 轮 · 每秒 28 幅 · 约剩 8 秒"),
+        ("20 images/min · 2 min left", "每分钟 20 幅 · 剩余 2 分钟"),
+        ("left wrist · 12 left", "左腕 · 还剩 12 个"),
+        ("left wrist · occluded", "左腕 · 遮挡"),
+        ("step", "步"),
+    ],
+)
+def test_of_a_list_each_part_is_translated(text: str, chinese: str) -> None:
+    assert Catalogue.read("zh_CN").find(text) == chinese
+
+
 @given(st.text())
 def test_any_text_comes_back_as_text(text: str) -> None:
     catalogue = Catalogue.read("zh_CN") if not hasattr(test_any_text_comes_back_as_text, "kept") else None

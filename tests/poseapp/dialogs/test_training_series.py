@@ -36,7 +36,7 @@ def test_before_the_first_line_it_says_what_it_waits_for() -> None:
 
 def test_progress_says_how_far_how_fast_and_how_long_yet() -> None:
     series = trained()
-    assert series.progress_text() == "Keypoints: epoch 2 of 2 · 12 images/s · about 2 min left"
+    assert series.progress_text() == "Keypoints · epoch 2 of 2 · 12 images/s · about 2 min left"
     assert series.fraction() == 0.75
 
 
@@ -64,7 +64,7 @@ def test_without_figures_the_loss_is_shown() -> None:
 def test_the_detector_is_a_phase_of_its_own() -> None:
     series = trained()
     series.take({"event": "start", "what": "detector", "epochs": 5, "steps_per_epoch": 4})
-    assert series.progress_text() == "Finding the subject: getting ready"
+    assert series.progress_text() == "Finding the subject · getting ready"
     assert series.fraction() is None
     assert len(series.phases["pose"].steps) == 3
 

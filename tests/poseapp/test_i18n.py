@@ -388,6 +388,8 @@ def test_what_is_told_of_a_file_keeps_the_file_in_front() -> None:
         ("left wrist · 12 left", "左腕 · 还剩 12 个"),
         ("left wrist · occluded", "左腕 · 遮挡"),
         ("step", "步"),
+        ("typical error 2.1 px, AP 0.72 on its training images", "典型误差 2.1 像素, AP 0.72（在其训练图像上）"),
+        ("AP 0.720, subjects found 90%", "AP 0.720, 找到的目标 90%"),
     ],
 )
 def test_of_a_list_each_part_is_translated(text: str, chinese: str) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -31,6 +32,8 @@ VERSION = 3
 NO_TIME = np.iinfo(np.int64).min
 KEY, DISCARD, CORRUPT, HIDDEN, GRADUAL = 1, 2, 4, 8, 16
 _HASHED_BYTES = 1 << 16
+_MOST_BYTES = 1 << 30
+"""Of an index that is unpacked: a film of 25 bytes a packet lasts more than a week."""
 
 Progress = Callable[[float], None]
 
@@ -284,6 +287,8 @@ def load_index(path: Path, key: str) -> VideoIndex | None:
     """The index of this content as it was saved; None when there is none, or one that does not hold together."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            if _unpacked(stored) > _MOST_BYTES:
+                return None  # it may have come with a project: a few bytes may say a lot
             head = msgspec.json.decode(stored["head"].tobytes(), type=_Head)
             if head.version != VERSION or head.key != key:
                 return None
@@ -313,6 +318,11 @@ def load_index(path: Path, key: str) -> VideoIndex | None:
         msgspec.MsgspecError,
     ):
         return None
+
+
+def _unpacked(stored: Any) -> int:
+    """Bytes of all parts of an archive, as it says itself; no more are ever read of them."""
+    return sum(part.file_size for part in stored.zip.infolist())
 
 
 def _holds_together(index: VideoIndex) -> bool:

@@ -91,7 +91,7 @@ def missing_points(
         return None
     known = _candidates(instance, size)
     places[known] = instance.keypoints[known]
-    if proposed is not None:
+    if proposed is not None and proposed.num_keypoints == instance.num_keypoints:  # else of the kind that it was
         ready = proposed.visibility != ABSENT
         places[ready] = proposed.keypoints[ready]
     there = instance.visibility != ABSENT

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.media import video_index
 from engine.media.video_index import (
     NO_TIME,
     Packets,
@@ -42,6 +43,15 @@ def test_a_saved_index_comes_back_as_it_was(clips, tmp_path: Path, name: str) ->
     assert found is not None
     assert same(found, replace(index, damaged=True, problems=["ends early"]))
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_an_index_that_would_fill_the_memory_is_not_unpacked(
+    clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = read_index(clips["plain.mkv"], tmp_path)
+    assert load_index(index_path(tmp_path, index.key), index.key) is not None
+    monkeypatch.setattr(video_index, "_MOST_BYTES", 1000)
+    assert load_index(index_path(tmp_path, index.key), index.key) is None
 
 
 def test_an_index_that_is_damaged_or_of_another_file_is_made_anew(clips, tmp_path: Path) -> None:

@@ -38,6 +38,15 @@ def test_a_point_is_offered_where_the_figure_has_it() -> None:
         assert np.linalg.norm(found.places[absent] - FIGURE[absent], axis=1).max() < 60
 
 
+def test_a_proposal_for_the_kind_that_it_was_is_not_taken() -> None:
+    pose = guess([9])
+    other = replace(pose, keypoints=np.ones((3, 2)), visibility=np.full(3, 2, np.uint8), by_human=np.zeros(3, bool))
+    found, alone = missing_points(pose, COCO, SIZE, proposed=other), missing_points(pose, COCO, SIZE)
+    assert found is not None
+    assert alone is not None
+    assert np.array_equal(found.places, alone.places)
+
+
 def test_a_person_seen_from_behind_is_not_turned_upside_down() -> None:
     behind = FIGURE * (-1, 1) + (640, 0)
     found = missing_points(guess([15], behind), COCO, SIZE)

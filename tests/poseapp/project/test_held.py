@@ -74,6 +74,12 @@ def test_a_pose_of_another_kind_keeps_its_kind_while_a_point_is_locked() -> None
     assert held_instance(before, edit.frames[0].after[0], {(1, 0)}) is before
 
 
+def test_what_is_held_back_as_a_whole_is_told_and_not_a_step() -> None:
+    assert held_edit(edits.move_box(KEY, pose(1), (0, 0, 5, 5)), {1}, ()) is None
+    same = Category(2, "other", KIND.schema)
+    assert held_edit(edits.set_category(KEY, [pose(1)], same, {1: KIND, 2: same}), (), {(1, 0)}) is None
+
+
 def test_an_empty_edit_stays_one() -> None:
     assert held_edit(Edit("Nothing", ()), {1}, ()) is not None
     assert held_edit(Edit("Nothing", (FrameEdit(KEY),)), {1}, ()) is None

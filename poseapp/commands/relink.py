@@ -19,7 +19,7 @@ from poseapp.jobs.check_videos import CheckVideosJob, VideoCheck
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.relink import AlignJob, Proposal, facts_of
 from poseapp.project.fingerprints import fingerprints, keep_fingerprint
-from poseapp.project.model import Change
+from poseapp.project.model import Change, FrameKey
 from poseapp.project.remap import Mapping, NewFile, plan_remap, relink_video, remap_video
 from poseapp.project.store import ProjectStore
 
@@ -132,22 +132,26 @@ def _use(context: Context, store: ProjectStore, check: VideoCheck) -> None:
 
 
 def _remap(context: Context, store: ProjectStore, proposal: Proposal, mapping: Mapping) -> None:
-    name = proposal.new.path.name
-    _done(
+    name, here = proposal.new.path.name, context.session.frame
+    moved = _done(
         context,
         store,
         f"The labels are on the frames of {name} that show the same. Undo takes it back.",
         lambda: remap_video(store, proposal.media, proposal.new, mapping),
     )
+    if moved and here is not None and here.media == proposal.media and mapping[here.index] >= 0:
+        context.session.go_to(FrameKey(here.media, int(mapping[here.index])))  # the same picture as before
 
 
-def _done(context: Context, store: ProjectStore, text: str, change: Any) -> None:
+def _done(context: Context, store: ProjectStore, text: str, change: Any) -> bool:
+    """Change the project and say so; whether it was changed."""
     if context.session.store is not store:
-        return
+        return False
     try:
         made = change()
     except PoseError as error:
         context.window.tell(str(error), "error")
-        return
+        return False
     context.session.tell_change(made)
     context.window.tell(text, "good")
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,16 @@ class FrameModel(QAbstractListModel):
         super().__init__(parent)
         self._session, self._loader = session, loader
         self._keys: FrameKeys = session.frames
+        self._videos: dict[int, str] = {}
 
     def show(self, keys: FrameKeys) -> None:
         """List these frames, which the session has, in this order."""
+        store = self._session.store
+        media = [] if store is None else store.media()
         self.beginResetModel()
         self._keys = keys
+        # The frames of each video have the same names.
+        self._videos = {m.id: Path(m.path).name for m in media if m.kind == "video" and len(media) > 1}
         self.endResetModel()
 
     @property
@@ -87,13 +93,14 @@ class FrameModel(QAbstractListModel):
         frame = store.frame(key)
         if role == FRAME_ROLE:
             return frame
+        name = f"{self._videos[key.media]}  {frame.name}" if key.media in self._videos else frame.name
         if role == Qt.ItemDataRole.DisplayRole:
-            return frame.name
+            return name
         if role == Qt.ItemDataRole.ToolTipRole:
             why = self._loader.problem(key, store.frame_path(key))
             size = f"{frame.width} x {frame.height}" if frame.width else ""
-            return "\n".join(part for part in (frame.name, size, tr(why or "")) if part)
-        return f"{frame.name}, {tr(_summary(store.frame_counts(key)))}"
+            return "\n".join(part for part in (name, size, tr(why or "")) if part)
+        return f"{name}, {tr(_summary(store.frame_counts(key)))}"
 
 
 _ROLES = (

@@ -128,8 +128,10 @@ def test_a_file_is_compared_with_the_old_one_where_that_can_still_be_read(
     (media,) = store.media()
     link_video(window.context, media.id, write(tmp_path / "other.mp4", numbers, 30))
     dialog = asked(window, qtbot)
+    window.session.go_to(FrameKey(media.id, 60))
     dialog.do_button.click()
     assert labels_by_number(store, numbers) == {i: i for i in LABELLED if i in numbers}
+    assert window.session.frame == FrameKey(media.id, numbers.index(60))  # where one was
 
 
 def test_what_was_cut_is_told_in_the_time_of_the_labelled_video(

@@ -56,7 +56,7 @@ def test_another_number_of_frames_is_told(window: MainWindow, film: Path, tmp_pa
     with ProjectStore.open(film) as store:
         ((media, text),) = fingerprints(store).items()
         found = Fingerprint.from_text(text)
-        keep_fingerprint(store, media, replace(found, key="of another file", frame_count=91).to_text())
+        keep_fingerprint(store, media, replace(found, key="0" * 32, frame_count=91).to_text())
     (told,) = opened(window, film, qtbot)
     assert "91 frames of 160 x 96, now 90" in told
 
@@ -160,7 +160,8 @@ def test_the_range_of_a_run_counts_the_frames_of_the_video_in_sight(
     with open_any([tmp_path / "one.mp4", tmp_path / "two.mp4"]) as store:
         path = store.path
     opened(window, path, qtbot)
-    keys = list(window.session.frames)
+    keys, rows = list(window.session.frames), window.media.model
+    assert [rows.data(rows.index(row)) for row in (3, 23)] == ["one.mp4  000003", "two.mp4  000003"]
     window.session.go_to(keys[23])
     window.run("mark_in")
     window.session.go_to(keys[26])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,10 @@ class CopyFolderJob:
         """Copy a file; it appears whole. Yields numbers of bytes."""
         target = self._target / name
         target.parent.mkdir(parents=True, exist_ok=True)
+        if (self._source / name).is_symlink():
+            target.symlink_to(_link(self._source, name))
+            made.append(target)
+            return
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
         made.append(Path(temporary))
         with os.fdopen(handle, "wb") as out, (self._source / name).open("rb") as given:
@@ -134,7 +139,7 @@ class ClearJob:
             for place, (name, size, changed) in enumerate(given, 1):
                 path = folder / name
                 with contextlib.suppress(OSError):
-                    status = path.stat()
+                    status = path.lstat()
                     if self._given is None or (status.st_size, status.st_mtime_ns) == (size, changed):
                         path.unlink()
                         count, freed = count + 1, freed + size
@@ -174,15 +179,23 @@ def check_target(source: Path, target: Path, num_bytes: int) -> None:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """Relative name, size and time of change of all files; links are not followed."""
-    for root, _, names in os.walk(folder):
-        for name in names:
+    """Relative name, size and time of change of files and links, which are not followed; pipes and such stay."""
+    for root, folders, names in os.walk(folder):
+        for name in (*names, *folders):
             path = os.path.join(root, name)
             try:
                 status = os.stat(path, follow_symlinks=False)
             except OSError:
                 continue
-            yield os.path.relpath(path, folder), status.st_size, status.st_mtime_ns
+            if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+                yield os.path.relpath(path, folder), status.st_size, status.st_mtime_ns
+
+
+def _link(folder: Path, name: str) -> str:
+    """Where a link leads, once it lies in another folder: within the folder as before, elsewhere by its whole path."""
+    text = os.readlink(folder / name)
+    place = os.path.normpath(os.path.join((folder / name).parent, text))
+    return text if not os.path.isabs(text) and Path(place).is_relative_to(folder) else place
 
 
 def _take_back(made: Sequence[Path], target: Path, *, keep: bool) -> None:

@@ -39,6 +39,7 @@ class MediaData(QObject):
         self.lanes = TrackLanes()
         self.times: Times | None = None
         self._video: Path | None = None
+        self._edits = 0
         film.answered.connect(self._on_answer)
 
     def show(self, store: ProjectStore | None, media: int, video: Path | None) -> None:
@@ -59,13 +60,14 @@ class MediaData(QObject):
     def read(self) -> None:
         """Read all lanes anew."""
         if self._store is not None:
-            self._film.ask("lanes", partial(_lanes_of, self._store.path, self.media))
+            self._film.ask("lanes", partial(_lanes_of, self._store.path, self.media, self._edits))
 
     def frames_changed(self, keys: Iterable[FrameKey]) -> None:
         """These frames hold other poses now."""
         indices = [key.index for key in keys if key.media == self.media]
         if self._store is None or not indices:
             return
+        self._edits += 1
         if len(indices) > ONE_BY_ONE:
             self.read()
         else:
@@ -82,7 +84,11 @@ class MediaData(QObject):
             self.times = found
             self.changed.emit()
         elif what == "lanes" and self._store is not None and source == (self._store.path, self.media):
-            self._set_lanes(TrackLanes(found))
+            lanes, edits = found
+            if edits == self._edits:
+                self._set_lanes(TrackLanes(lanes))
+            else:  # read before what has been done meanwhile
+                self.read()
 
     def _set_lanes(self, lanes: TrackLanes) -> None:
         if lanes is not self.lanes:
@@ -94,6 +100,6 @@ def _times_of(path: Path) -> tuple[Path, Times]:
     return path, frame_times(path)
 
 
-def _lanes_of(project: Path, media: int) -> tuple[tuple[Path, int], npt.NDArray[np.int64]]:
+def _lanes_of(project: Path, media: int, edits: int) -> tuple[tuple[Path, int], tuple[npt.NDArray[np.int64], int]]:
     with ProjectStore.open(project, read_only=True) as store:
-        return (project, media), read_lanes(store, media)
+        return (project, media), (read_lanes(store, media), edits)

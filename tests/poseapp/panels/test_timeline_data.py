@@ -1,0 +1,39 @@
+"""Lanes that were read before an edit are not shown after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pytestqt.qtbot import QtBot
+
+from engine.contract.schemas import find_schema
+from poseapp.jobs.film import Film
+from poseapp.panels.timeline_data import MediaData
+from poseapp.project import edits
+from poseapp.project.store import ProjectStore
+
+
+def test_an_answer_from_before_an_edit_is_read_again(tmp_path: Path, qtbot: QtBot) -> None:
+    film = Film()
+    data = MediaData(film)
+    with ProjectStore.create(tmp_path / "p.pose") as store:
+        media = store.add_media("images", tmp_path)
+        keys = store.add_frames(media.id, [(f"{n}.png", 64, 48) for n in range(3)])
+        kind = store.add_category("person", find_schema("coco"))
+        answers: list[object] = []
+        film.answered.disconnect(data._on_answer)
+        film.answered.connect(lambda what, answer: answers.append((what, answer)))
+        data.show(store, media.id, None)
+        qtbot.waitUntil(lambda: bool(answers))
+        pose = edits.make_instance(store.new_ids(1)[0], kind, np.ones((17, 2)), track=4)
+        store.apply(edits.add_instance(keys[1], pose))
+        data.frames_changed([keys[1]])
+        assert list(data.lanes.tracks) == [4]
+        what, answer = answers.pop()  # type: ignore[misc]
+        data._on_answer(what, answer)
+        assert list(data.lanes.tracks) == [4]
+        qtbot.waitUntil(lambda: bool(answers))
+        data._on_answer(*answers.pop())  # type: ignore[misc]
+        assert list(data.lanes.tracks) == [4]
+        film.shutdown()

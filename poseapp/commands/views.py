@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
+from engine.contract.errors import PoseError
 from poseapp import places
 from poseapp.canvas.palette import OWN_COLORS, ColorMode, palette_for, part_color
 from poseapp.canvas.style import CanvasStyle
@@ -125,7 +126,11 @@ def set_part_color(context: Context, part: str, color: int | None) -> None:
     if store.read_only:
         context.window.tell("The project is open for reading only here; nothing was changed", "warning")
         return
-    part_colors.set_part_color(store, part, color)
+    try:
+        part_colors.set_part_color(store, part, color)
+    except PoseError as error:
+        context.window.tell(str(error), "error")
+        return
     _set(context, part_colors=part_colors.part_colors(store), color_mode=ColorMode.PART)
 
 

@@ -18,6 +18,7 @@ from engine.contract.errors import ProjectError
 from engine.contract.schemas import find_schema
 from poseapp.canvas.palette import DARK, ColorMode, palette_for, part_color
 from poseapp.canvas.template import template_pose
+from poseapp.commands import views
 from poseapp.main_window import MainWindow
 from poseapp.project import edits
 from poseapp.project.part_colors import part_colors, set_part_color
@@ -141,7 +142,7 @@ def test_what_is_no_colour_is_refused(tmp_path: Path) -> None:
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(colors=st.dictionaries(NAMES, st.integers(0, (1 << 24) - 1), max_size=4))
 def test_colours_come_back_as_they_were_given(colors: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("colors") / "a.pose"
@@ -150,3 +151,15 @@ def test_colours_come_back_as_they_were_given(colors: dict[str, int], tmp_path_f
             set_part_color(store, part, color)
     with ProjectStore.open(path) as store:
         assert dict(part_colors(store)) == colors
+
+
+def test_a_colour_that_cannot_be_kept_is_told_and_not_shown(dense: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise ProjectError("the disk is full")
+
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr("poseapp.project.part_colors.set_part_color", full)
+    monkeypatch.setattr(dense, "tell", lambda text, kind="info": told.append((text, kind)))
+    views.set_part_color(dense.context, "face", 0x00FF00)
+    assert told == [("the disk is full", "error")]
+    assert dense.canvas.style_now.part_colors == ()

@@ -8,7 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is not what is tested: disks wait, and machines are busy.
+hypothesis.settings.register_profile("poseapp", deadline=None)
+hypothesis.settings.load_profile("poseapp")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -78,7 +78,10 @@ def use_draft(context: Context, name: str, draft: SchemaDraft, base: Category | 
     if base is None:
         use_kind(context, KindChoice(name, schema))
     elif draft.sources() == tuple(range(base.schema.num_keypoints)):
-        if session.update_category(base, name, schema):
+        now = (base.name, base.schema.keypoints, base.schema.limbs)
+        if (name, schema.keypoints, schema.limbs) == now:
+            context.window.tell(f"{name} is as it was")
+        elif session.update_category(base, name, schema):
             context.window.tell(f"{name} has been changed", "good")
     else:
         _migrate(context, base, name, schema, draft.sources())

@@ -113,6 +113,8 @@ class SnapshotsDialog(QDialog):
         header = self.table.horizontalHeader()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, header.ResizeMode.Stretch)
+        for place in (1, 2):
+            header.setSectionResizeMode(place, header.ResizeMode.ResizeToContents)
         if self._snapshots:
             self.table.selectRow(0)
         self._check()

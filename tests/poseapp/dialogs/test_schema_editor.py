@@ -61,6 +61,11 @@ def test_names_and_colours_change_in_place_and_poses_stay(editor: SchemaEditorDi
     assert opened.session.store.history_length() == steps
 
 
+def test_what_is_left_as_it_was_is_not_called_changed(editor: SchemaEditorDialog, opened: MainWindow) -> None:
+    editor.use_button.click()
+    assert opened.toasts.messages()[-1] == "figure is as it was"
+
+
 def test_points_that_come_go_and_move_take_the_poses_along(editor: SchemaEditorDialog, opened: MainWindow) -> None:
     before = opened.session.instances[0]
     editor.points.table.setCurrentCell(3, 0)

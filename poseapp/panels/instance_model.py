@@ -182,6 +182,8 @@ class InstanceModel(QAbstractItemModel):
             return f"{self._name(node)}: {x:.1f}, {y:.1f}"
         if role == Qt.ItemDataRole.ToolTipRole and node.parent is None and node.instance.track is not None:
             return tr(f"Track {node.instance.track}")
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self._name(node)
         return None
 
     def _decoration(self, node: Node) -> QIcon | QColor | None:

@@ -74,6 +74,7 @@ class InstancesPanel(QWidget):
         self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.tree.customContextMenuRequested.connect(self._menu)
         self.tree.sign_clicked.connect(self._on_sign)
+        self.tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of parts often begin alike
         header = self.tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

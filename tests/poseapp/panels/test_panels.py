@@ -48,6 +48,13 @@ def test_the_tree_shows_visibility_and_score(opened: MainWindow) -> None:
     assert panel.model.data(panel.model.find(guess.id, 2).siblingAtColumn(2)) == "0.40"
 
 
+def test_a_name_that_does_not_fit_can_be_read_whole(opened: MainWindow) -> None:
+    panel = opened.instances
+    index = panel.model.find(opened.session.instances[0].id)
+    assert panel.model.data(index, Qt.ItemDataRole.ToolTipRole) == panel.model.data(index) == "1  figure"
+    assert panel.tree.textElideMode() == Qt.TextElideMode.ElideMiddle
+
+
 def test_the_tree_asks_for_a_visibility(opened: MainWindow) -> None:
     first = opened.session.instances[0]
     opened.instances.visibility_requested.emit({(first.id, 0)}, OCCLUDED)

@@ -105,7 +105,7 @@ def _import_all(
                 _join(report, import_dlc(store, path, cache=project_cache(store.path)))
         elif path.suffix.lower() == ".json":
             if labels:
-                _join(report, import_coco(store, path, progress=progress))
+                _join(report, import_coco(store, path, progress=progress, cache=project_cache(store.path)))
         elif path.suffix.lower() == ".slp":
             if labels:
                 _join(report, import_sleap(store, path, cache=project_cache(store.path), progress=progress))

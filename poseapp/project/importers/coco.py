@@ -2,7 +2,8 @@
 
 Becomes an instance: every annotation of a category with points, also one without labelled points (then it is a box).
 Kept aside: crowds, categories that have boxes and regions only, annotations of images or categories that do not exist.
-An annotation with a ``score`` is a prediction that nobody has accepted yet.
+An annotation with a ``score`` is a prediction that nobody has accepted yet. An image with ``video`` and
+``frame_index`` is that frame of the video, where the video is found and no image file has its name.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from engine.contract.coco_parse import parse_annotations, parse_categories, pars
 from poseapp.project import rows
 from poseapp.project.coco_archive import LAYOUT_BOXES, LAYOUT_FLAT, LAYOUT_PARTS, NOBODY, CocoArchive, Owners
 from poseapp.project.coco_points import flat_points, has_parts, to_arrays, to_boxes
-from poseapp.project.importers.image_files import find_images
+from poseapp.project.importers.coco_videos import frames_of_videos
+from poseapp.project.importers.image_files import find_images, likely_folders
 from poseapp.project.importers.report import ImportReport, Problems, ProgressCallback
 from poseapp.project.importers.schemas import Points, schema_of
 from poseapp.project.importers.tracks import Tracks
@@ -50,12 +52,14 @@ def import_coco(
     *,
     progress: ProgressCallback | None = None,
     document: Document | None = None,
+    cache: Path | None = None,
 ) -> ImportReport:
     """Add the images, categories and annotations of a COCO file to a project; all of it or nothing.
 
     Args:
         document: the content, where it does not stand in the file as COCO; then ``path`` only names it.
         image_root: where the images lie; left out, they are looked for around the file.
+        cache: folder where indices of the videos are kept whose frames the file names.
         progress: called now and then with annotations done and in all; what it raises stops the import.
 
     Raises:
@@ -70,7 +74,7 @@ def import_coco(
     try:
         with store.database.write():
             file = archive.add_file(str(path), document.keys, document.header)
-            frames = _add_images(store, archive, file, path, document.images, image_root, problems)
+            frames = _add_images(store, archive, file, path, document.images, image_root, problems, cache)
             sample = sample_points(document.annotations, categories, path)
             kinds = _add_categories(store, archive, file, categories, sample)
             tracks = Tracks(store.database)
@@ -103,19 +107,25 @@ def _add_images(
     records: Sequence[msgspec.Raw],
     image_root: Path | str | None,
     problems: Problems,
+    cache: Path | None,
 ) -> _Frames:
     images = list(parse_images(records, path))
     root = None if image_root is None else Path(image_root)
-    found = find_images((image.file_name for image in images), path, root)
+    of_videos = frames_of_videos(store, images, likely_folders(path, root), problems, cache)
+    stills = [n for n in range(len(images)) if n not in of_videos]
+    found = find_images((images[n].file_name for n in stills), path, root)
     if found.missing:
         problems.add("Image not found", found.missing[0], len(found.missing))
+    names = dict(zip(stills, found.names))
     known = _known_frames(store)
     root_name = str(found.root)
-    keys = [known.pop(_joined(root_name, name), None) if known else None for name in found.names]
+    keys = [
+        of_videos[n] if n in of_videos else known.pop(_joined(root_name, names[n]), None) for n in range(len(images))
+    ]
     new = [n for n, key in enumerate(keys) if key is None]
     if new:
         media = _media_at(store, found.root)
-        sizes = [(found.names[n], images[n].width, images[n].height) for n in new]
+        sizes = [(names[n], images[n].width, images[n].height) for n in new]
         for n, key in zip(new, store.add_frames(media, sizes)):
             keys[n] = key
     settled = [key for key in keys if key is not None]

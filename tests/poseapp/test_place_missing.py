@@ -53,7 +53,8 @@ def test_only_what_is_missing_is_counted_as_left(hands: Hands, opened: MainWindo
     opened.run("place_missing")
     hands.click(60, 95)
     ghost = opened.canvas._marks.ghost
-    assert ghost is not None and (ghost.next_point, ghost.left) == (1, 1)
+    assert ghost is not None
+    assert (ghost.next_point, ghost.left) == (1, 1)
 
 
 def test_tab_skips_a_missing_point(short: Instance, hands: Hands, opened: MainWindow) -> None:

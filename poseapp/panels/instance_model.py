@@ -254,7 +254,8 @@ class InstanceModel(QAbstractItemModel):
     def _score(node: Node) -> str:
         instance = node.instance
         if node.point >= 0:
-            return "" if instance.scores is None else f"{instance.scores[node.point]:.2f}"
+            unsaid = instance.scores is None or instance.by_human[node.point]  # what a person has set needs no score
+            return "" if unsaid else f"{instance.scores[node.point]:.2f}"  # type: ignore[index]
         if node.part or instance.score is None:
             return ""
         return f"{instance.score:.2f}"

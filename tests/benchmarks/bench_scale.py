@@ -250,9 +250,10 @@ def folder_part(folder: Path, images: int) -> Found:
     """A folder of so many (empty) files, opened as a person does; the longest time the window did not answer."""
     from PySide6.QtCore import QEventLoop, QTimer
 
-    from poseapp.application import make_application
+    from poseapp.application import answer_quickly, make_application
     from poseapp.main_window import MainWindow
 
+    answer_quickly()
     many = folder / "many"
     many.mkdir()
     for n in range(images):

@@ -28,3 +28,12 @@ def test_an_open_window_has_loaded_no_torch_and_is_small() -> None:
     found = json.loads(done.stdout)
     assert found["heavy"] == []
     assert found["megabytes"] < 250
+
+
+def test_worker_threads_leave_the_interpreter_to_the_window_soon() -> None:
+    code = (
+        "import sys; from poseapp.application import answer_quickly; answer_quickly(); print(sys.getswitchinterval())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0.001

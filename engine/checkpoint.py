@@ -6,8 +6,6 @@ Files that others wrote as pickles (``.pth``) are read by ``engine.foreign``.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -26,6 +24,7 @@ from engine.checkpoint_info import (
     read_info,
 )
 from engine.contract.errors import ModelError
+from engine.contract.files import new_file_mode, replacing
 from engine.foreign import read_foreign
 from engine.networks import NEEDS_MEMORY, build
 from engine.published import missing_weights, own_names, published_info
@@ -90,24 +89,8 @@ def _stored(name: str, tensor: Tensor, storage: Storage) -> dict[str, Tensor]:
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    # mkstemp makes files private; a checkpoint has the rights of any other file.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    with replacing(path, mode=new_file_mode()) as temporary:
+        temporary.write_bytes(data)
 
 
 def load_checkpoint(path: Path | str) -> tuple[CheckpointInfo, dict[str, Tensor]]:

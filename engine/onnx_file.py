@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 from engine.checkpoint_info import METADATA_KEY, CheckpointInfo
 from engine.codec import codec_from_dict
 from engine.contract.errors import ModelError
+from engine.contract.files import replacing
 
 OPSET = 20
 INPUT = "crops"
@@ -111,17 +110,8 @@ def write_onnx(network: nn.Module, info: CheckpointInfo, path: Path, *, decode: 
 def _write(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path, mode=0o644) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         raise ModelError(f"cannot be written ({error.strerror or error})", where=path) from None
 

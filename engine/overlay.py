@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import MediaError
+from engine.contract.files import replacing
 from engine.contract.predictions import Prediction
 from engine.contract.schema import Schema
 
@@ -62,19 +61,12 @@ def write_image(path: Path | str, image: Image) -> None:
     done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
         raise MediaError("the image cannot be encoded", where=path)
-    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.tobytes())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        with replacing(path, mode=0o644, sync=False) as temporary:
+            temporary.write_bytes(data.tobytes())
     except OSError as error:
         raise MediaError(f"cannot be written ({error.strerror or error})", where=path) from None
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def overlay_name(file_name: str) -> str:

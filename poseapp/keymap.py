@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 from PySide6.QtGui import QKeySequence
 
 from engine.contract.errors import PoseError
+from engine.contract.files import replacing
 from poseapp.actions import ACTIONS, BY_ID
 
 Keymap = Mapping[str, tuple[str, ...]]
@@ -168,15 +167,8 @@ def write_keymap(path: Path, keymap: Keymap) -> None:
     else:
         lines = [f"{name} = {json.dumps(keys, ensure_ascii=False)}" for name, keys in plain.items()]
         text = "# Keys of poseapp: verb = [key, ...]\n[keys]\n" + "\n".join(lines) + "\n"
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise KeymapError(f"cannot be written ({error.strerror})", where=path) from None

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from engine.backends import RUNNERS, Runner, make_runner
 from engine.checkpoint_info import CheckpointInfo
 from engine.codec import codec_from_dict
 from engine.contract.errors import ModelError, PoseError
+from engine.contract.files import replacing
 from engine.contract.schema import schema_from_dict
 from engine.geometry import compose_affine, crop_affine, warp
 from engine.media.images import list_images, read_image
@@ -209,9 +209,7 @@ def _remember(record: Path, content: Mapping[str, Any]) -> None:
     """A measurement that cannot be kept is made again next time."""
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".choice.", dir=record.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-        os.replace(temporary, record)
+        with replacing(record, sync=False) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
     except OSError as error:
         log.warning("the measured backend cannot be remembered (%s)", error.strerror)

@@ -5,10 +5,7 @@ Nothing is interpreted here, so nothing is lost: a record that nobody changes is
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.contract.errors import CocoError
+from engine.contract.files import kept_mode, replacing
 
 SECTIONS = ("images", "annotations", "categories")
 
@@ -147,32 +145,11 @@ def write_atomic(path: Path | str, parts: Iterable[bytes]) -> None:
         CocoError: it cannot be written; a file that was there is untouched.
     """
     path = Path(path)
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "wb", buffering=1 << 20) as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
+        with replacing(path, mode=kept_mode(path)) as temporary, open(temporary, "wb", buffering=1 << 20) as file:
+            file.writelines(parts)
     except OSError as error:
         raise CocoError(f"cannot be written ({error.strerror or error})", where=path) from None
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _mode(path: Path) -> int:
-    """Permissions of the file that is replaced, else those of any new file (mkstemp makes private ones)."""
-    try:
-        return path.stat().st_mode & 0o777
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
 
 
 def _split(data: bytes, where: object) -> dict[str, msgspec.Raw] | list[msgspec.Raw]:

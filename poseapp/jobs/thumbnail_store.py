@@ -10,13 +10,13 @@ import contextlib
 import hashlib
 import logging
 import os
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 from platformdirs import user_cache_path
 
+from engine.contract.files import replacing
 from poseapp.jobs.frame_cache import Pixels
 
 log = logging.getLogger(__name__)
@@ -102,15 +102,8 @@ class ThumbnailStore:
 
     def _write(self, place: Path, data: bytes) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=place.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(temporary, place)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        with replacing(place, sync=False) as temporary:
+            temporary.write_bytes(data)
         if self._bytes is None:
             self._bytes = self.num_bytes()
         else:

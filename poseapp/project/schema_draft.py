@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import SchemaError
+from engine.contract.files import replacing
 from engine.contract.schema import DEFAULT_PART, DEFAULT_SIGMA, Keypoint, Limb, Schema, guess_swaps, schema_from_dict
 from poseapp.project.migrate import Sources
 
@@ -152,17 +150,10 @@ def write_schema(path: Path, schema: Schema) -> None:
     Raises:
         SchemaError: it cannot be written.
     """
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(schema_toml(schema))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text(schema_toml(schema), encoding="utf-8", newline="\n")
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
         raise SchemaError(f"cannot be written ({error.strerror})", where=path) from None
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from engine.contract.errors import PoseError
+from engine.contract.files import replacing
 from engine.media.fingerprint import Fingerprint
 from engine.media.video_index import index_folder, index_path
 from poseapp.project.fingerprints import fingerprints
@@ -83,13 +83,5 @@ def _key(text: str) -> str:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file, open(source, "rb") as read:
-            shutil.copyfileobj(read, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from engine.contract.errors import ProjectError
+from engine.contract.files import kept_mode, replacing
 
 T = TypeVar("T")
 
@@ -48,29 +47,9 @@ def written(path: Path) -> Iterator[Path]:
     Raises:
         ProjectError: it cannot be written; a file that was there is untouched.
     """
-    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        yield Path(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
+        with replacing(path, mode=kept_mode(path), suffix=path.suffix) as temporary:
+            yield temporary
     except OSError as error:
         raise ProjectError(f"cannot be written ({error.strerror or error})", where=path) from None
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _mode(path: Path) -> int:
-    """Permissions of the file that is replaced, else those of any new one."""
-    try:
-        return path.stat().st_mode & 0o777
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask

@@ -96,7 +96,17 @@ def _wait_until_quiet(before: set[threading.Thread], started: list[tuple[str, ob
         left += [f"{kind} {_describe(item)}" for kind, item in started if _is_active(kind, item)]
         if not left or time.monotonic() > deadline:
             return left
+        _run_qt_events()
         time.sleep(0.02)
+
+
+def _run_qt_events() -> None:
+    """Let short timers end and widgets that wait for their deletion go: without an event loop neither would."""
+    from PySide6.QtCore import QCoreApplication, QEvent
+
+    if QCoreApplication.instance() is not None:
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        QCoreApplication.processEvents()
 
 
 def _is_tool(thread: threading.Thread) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
@@ -276,3 +276,12 @@ def test_a_second_window_opens_the_project_read_only(opened: MainWindow, project
     assert other.session.read_only
     assert any("another window" in text for text in other.toasts.messages())
     other.close()
+
+
+def test_a_closed_window_leaves_no_timer_active(opened: MainWindow) -> None:
+    timers = opened.findChildren(QTimer)
+    assert len(timers) > 5
+    for timer in timers:
+        timer.start(3_600_000)
+    opened.close()
+    assert [timer.objectName() for timer in timers if timer.isActive()] == []

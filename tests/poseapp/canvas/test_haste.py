@@ -87,3 +87,15 @@ def test_a_picture_in_the_memory_of_another_is_the_same(qtbot: QtBot) -> None:
     larger = Picture(np.zeros((600, 500, 3), np.uint8), PictureStyle(), new)
     assert larger.height == 600
     assert not np.shares_memory(memory[0], larger._levels[0][0])
+
+
+def test_a_hidden_canvas_waits_for_no_fine_painting(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(haste, "PAUSE_MS", 3_600_000)
+    view = CanvasView()
+    qtbot.addWidget(view)
+    view.show()
+    with view._haste.painting(rough=True):
+        pass
+    assert view._haste._pause.isActive()
+    view.hide()
+    assert not view._haste._pause.isActive()

@@ -73,8 +73,15 @@ def fail(message: str, status: int = BAD_INPUT) -> int:
 
 
 def write_event(event: Mapping[str, Any]) -> None:
-    """One JSON object on its own line of standard output, flushed so that a reader sees it at once."""
-    sys.stdout.write(json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n")
+    """One JSON object on its own line of standard output, flushed so that a reader sees it at once.
+
+    The bytes of a file name that is not UTF-8 are written as the escapes ``\\udc80`` to ``\\udcff``: the line is valid
+    UTF-8, and reading it as JSON gives the name that Python's ``os.fsencode`` turns into the bytes again.
+    """
+    text = json.dumps(event, ensure_ascii=False, allow_nan=False)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        text = json.dumps(event, ensure_ascii=True, allow_nan=False)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

@@ -79,3 +79,10 @@ def test_other_progress_writes_nothing_to_standard_output(mode: str, capsys: pyt
 
 def test_errors_name_the_record_before_the_message() -> None:
     assert str(PoseError("is wrong", where="a.json: annotation 3")) == "a.json: annotation 3: is wrong"
+
+
+def test_an_event_with_a_file_name_that_is_not_utf8_is_valid_json(capfd: pytest.CaptureFixture[str]) -> None:
+    cli.write_event({"event": "skipped", "where": "ü_\udce9.jpg"})
+    line = capfd.readouterr().out
+    assert line.isascii()
+    assert json.loads(line)["where"] == "ü_\udce9.jpg"

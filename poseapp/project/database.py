@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
 from poseapp.project.lock import WriterLock
-from poseapp.project.tables import TABLES, TO_VERSION_2, TO_VERSION_3
+from poseapp.project.tables import TABLES, TO_VERSION_2, TO_VERSION_3, TO_VERSION_4
 
 APPLICATION_ID = 0x504F5345  # "POSE"
-VERSION = 3
+VERSION = 4
 
 
 def _statements(all_of_them: Sequence[str]) -> Callable[[sqlite3.Connection], None]:
@@ -38,6 +38,7 @@ def _statements(all_of_them: Sequence[str]) -> Callable[[sqlite3.Connection], No
 MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
     1: _statements(TO_VERSION_2),
     2: _statements(TO_VERSION_3),
+    3: _statements(TO_VERSION_4),
 }
 """From version n to n + 1; run in order, in one transaction, when an older file is opened for writing."""
 
@@ -81,7 +82,7 @@ class Database:
             try:
                 connection.execute("PRAGMA journal_mode = DELETE")
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                newer = "; ".join((*TO_VERSION_2, *TO_VERSION_3))
+                newer = "; ".join((*TO_VERSION_2, *TO_VERSION_3, *TO_VERSION_4))
                 connection.executescript(f"BEGIN; {TABLES} {newer}; PRAGMA user_version = {VERSION}; COMMIT;")
             finally:
                 connection.close()

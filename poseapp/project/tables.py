@@ -143,3 +143,25 @@ TO_VERSION_3 = (
       WHEN old.category = new.category AND (old.media <> new.media OR old.idx <> new.idx) BEGIN {_GO} {_COME} END""",
 )
 """Statements that make a file of version 2 one of version 3."""
+
+TO_VERSION_4 = (
+    # Label files that were imported. path: as media.path. digest: of the content. size, mtime (ns): a quick look whether
+    # the file may have changed. complete: 0 while labels are left out because their pictures or video are missing.
+    # declined: digest of a content that a person did not want; NULL for none. tracks: JSON, number of each track by its
+    # name in the file. archive: id in coco_file, NULL for files that are not COCO.
+    """CREATE TABLE IF NOT EXISTS source (
+      id INTEGER PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, digest BLOB NOT NULL, size INTEGER NOT NULL,
+      mtime INTEGER NOT NULL, time REAL NOT NULL, complete INTEGER NOT NULL, declined BLOB, tracks BLOB NOT NULL,
+      archive INTEGER
+    )""",
+    # Which record of a file each pose came from, in blocks: ids of instances and tracks (-1 none) as int64, 8 bytes of
+    # digest per pose as it was imported, keys of the records as zlib of a JSON list.
+    """CREATE TABLE IF NOT EXISTS source_block (
+      id INTEGER PRIMARY KEY, source INTEGER NOT NULL, instances BLOB NOT NULL, tracks BLOB NOT NULL,
+      digests BLOB NOT NULL, keys BLOB NOT NULL
+    )""",
+    "CREATE INDEX IF NOT EXISTS source_block_source ON source_block (source)",
+    # Names that files give to tracks.
+    "CREATE TABLE IF NOT EXISTS track_name (number INTEGER PRIMARY KEY, name TEXT NOT NULL)",
+)
+"""Statements that make a file of version 3 one of version 4."""

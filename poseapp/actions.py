@@ -288,6 +288,8 @@ ACTIONS: tuple[Action, ...] = (
 
     Action("palette", "Command palette", HELP, ("Ctrl+K",), "palette", "Find any command by name", toolbar=7),
     Action("keys", "Keyboard shortcuts", HELP, ("F1",), "help", "All keys on one page"),
+    Action("report", "Report...", HELP, (), "warning",
+           "All remarks of the last import, export or run: what was left out or changed", group=1),
     Action("about", "About poseapp", HELP, (), "info", "Version, licence and device", group=1),
 )
 # fmt: on

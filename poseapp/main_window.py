@@ -48,13 +48,14 @@ from poseapp.panels.timeline import Timeline
 from poseapp.panels.timeline_bar import PlayBar, TimelineSplitter, stacked
 from poseapp.playback import Player
 from poseapp.project.model import Change, FrameKey
+from poseapp.reports import Report, Reports
 from poseapp.session import Session
 from poseapp.settings import Settings
 from poseapp.video_files import VideoFiles
 from poseapp.widgets.command_palette import CommandPalette
 from poseapp.widgets.icons import program_icon
 from poseapp.widgets.keys_sheet import KeysSheet
-from poseapp.widgets.toast import Toasts
+from poseapp.widgets.toast import ToastAction, Toasts
 from poseapp.window_actions import WindowActions
 
 LAYOUT_VERSION = 1
@@ -88,6 +89,7 @@ class MainWindow(QMainWindow):
         self.video_files = VideoFiles(self.context, self.opener, self)
         self.monitors: list[QWidget] = []
         self.runs: list[TrainingRun] = []
+        self.reports = Reports()
         self.actions_now = WindowActions(self, self.colours, self.run, self._is_on)
         self.actions_now.fill_menus(self)
         self.tools = self.actions_now.make_toolbar()
@@ -153,6 +155,7 @@ class MainWindow(QMainWindow):
             source.connect(self.tell)
         self.link.noticed.connect(self.notice.tell)
         self.notice.retry_requested.connect(lambda: self.link.show_frame(session.frame))
+        self.opener.reported.connect(self.report)
         self.opener.replacing.connect(self.loader.clear)
         self.banner.retry_requested.connect(self.opener.retry_writing)
         self.empty.path_chosen.connect(lambda path: self.open_paths([path]))
@@ -241,6 +244,21 @@ class MainWindow(QMainWindow):
     def tell(self, text: str, kind: str = "info") -> None:
         """A short message in the corner."""
         self.toasts.show_message(text, kind)
+
+    @Slot(object)
+    def report(self, report: Report) -> None:
+        """A message in the corner, whose button shows every remark."""
+        self.reports.add(report)
+        self.toasts.show_message(report.headline(), report.kind, ToastAction("Show", self.show_report))
+
+    def show_report(self) -> None:
+        """The newest report, with those before it to choose from."""
+        from poseapp.dialogs.report import ReportDialog
+
+        if self.reports.all:
+            ReportDialog(self.reports.all, self).show()
+        else:
+            self.tell("No import, export or run has made a remark since the window was opened.")
 
     def show_palette(self) -> None:
         self.palette_box.open()

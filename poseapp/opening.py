@@ -15,6 +15,7 @@ from poseapp.jobs.project_files import Opened, OpenJob
 from poseapp.jobs.runner import JobRunner
 from poseapp.project.fingerprints import fingerprints
 from poseapp.project.store import ProjectStore
+from poseapp.reports import Report
 from poseapp.session import Session
 from poseapp.settings import Settings
 
@@ -24,11 +25,13 @@ class Opener(QObject):
 
     Signals:
         told(text, kind): what went wrong, or what is worth knowing of what was opened.
+        reported(Report): what was odd about the labels and pictures that came in.
         checked(VideoCheck): a video of the project that has just been opened was compared with what was labelled.
         replacing(): another project is about to be shown; pictures of the one before can be forgotten.
     """
 
     told = Signal(str, str)
+    reported = Signal(object)
     checked = Signal(object)
     replacing = Signal()
 
@@ -91,8 +94,8 @@ class Opener(QObject):
             self._settings.add_recent(opened.path)
             self._check_videos(store)
         if opened.problems:
-            more = f" (and {len(opened.problems) - 1} more remarks)" if len(opened.problems) > 1 else ""
-            self.told.emit(f"{opened.path.stem} is open. Worth knowing: {opened.problems[0]}{more}", "warning")
+            name = opened.source or opened.path.name
+            self.reported.emit(Report(f"Import of {name}", f"{opened.path.stem} is open.", opened.problems))
 
     def _check_videos(self, store: ProjectStore) -> None:
         """Tell when a video is no longer the file that was labelled."""

@@ -11,6 +11,7 @@ from poseapp.commands.context import Context
 from poseapp.i18n import tr
 from poseapp.jobs.exports import StepsJob, frames_job, table_job, video_job
 from poseapp.project.exporters.files import FilesReport
+from poseapp.reports import Report
 
 KINDS = {
     "Table, a row a pose (*.csv)": ("csv", ".csv"),
@@ -85,8 +86,11 @@ def start_export(context: Context, job: StepsJob, what: str) -> int:
     def take(results: list[Any]) -> None:
         for report in results:
             if isinstance(report, FilesReport):
-                odd = f". {report.problems[0]}" if report.problems else ""
-                kind = "warning" if report.problems else "good"
-                context.window.tell(f"{report.count:,} {what} written to {report.path.name}{odd}", kind)
+                summary = f"{report.count:,} {what} written to {report.path.name}"
+                if report.problems:
+                    title = f"Export of {report.path.name}"
+                    context.window.report(Report(title, f"{summary}.", tuple(report.problems)))
+                else:
+                    context.window.tell(summary, "good")
 
     return context.runner.submit(job, on_results=take)

@@ -16,6 +16,7 @@ from poseapp.dialogs.export_coco import ExportCocoDialog, ExportWish
 from poseapp.i18n import tr
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.project_files import ExportCocoJob
+from poseapp.reports import Report
 from resources import resource_path
 
 SAMPLE_FILES = ("astronaut.jpg", "camera.png", "grace_hopper.jpg")
@@ -123,7 +124,11 @@ def write_coco(context: Context, wish: ExportWish) -> int:
             poses = result.annotations - result.kept
             all_of_it = f"{images} with {poses:,} {'pose' if poses == 1 else 'poses'}"
             kept = f" (and {result.kept:,} records without points, as they came)" if result.kept else ""
-            context.window.tell(f"Exported {all_of_it} to {result.path}{kept}", "good")
+            summary = f"Exported {all_of_it} to {result.path}{kept}"
+            if result.problems:
+                context.window.report(Report(f"Export of {result.path.name}", f"{summary}.", result.problems))
+            else:
+                context.window.tell(summary, "good")
 
     def ended(outcome: Outcome) -> None:
         if outcome.error is not None:

@@ -23,7 +23,9 @@ from poseapp.jobs.inference import BoxPredictJob, FrameResult, ModelChoice, Pred
 from poseapp.jobs.job import Ending, Outcome
 from poseapp.jobs.training import TrainingRun
 from poseapp.project import edits
+from poseapp.project.importers.report import ERROR, Remark
 from poseapp.project.model import Category, Edit, FrameKey
+from poseapp.reports import Report
 
 DEFAULT_THRESHOLD = 0.2
 MIN_KEYPOINT_SCORE = 0.15
@@ -89,6 +91,7 @@ def run_on(
         cache=context.loader.cache,
     )
     merge_key = f"run {next(_runs)} {store.path}"
+    problems: list[str] = []
     tally = {"poses": 0, "frames": 0, "known": 0}
 
     def write(results: Sequence[FrameResult]) -> None:
@@ -97,7 +100,7 @@ def run_on(
         made: list[Edit] = []
         for result in results:
             if result.problem is not None:
-                context.window.tell(result.problem, "warning")
+                problems.append(Remark(result.problem, severity=ERROR))
                 continue
             existing = store.instances(result.key)
             ids = store.new_ids(len(result.predictions))
@@ -124,25 +127,37 @@ def run_on(
 
     def end(outcome: Outcome) -> None:
         found.flush()
-        _told(context, outcome, tally)
+        _told(context, outcome, tally, Report(f"Run of {entry.title}", "", tuple(problems)))
 
     return context.runner.submit(job, on_results=found.take, on_finished=end)
 
 
-def _told(context: Context, outcome: Outcome, tally: dict[str, int]) -> None:
+def _told(context: Context, outcome: Outcome, tally: dict[str, int], skipped: Report) -> None:
+    """Say how a run ended; frames that it skipped are listed in a report."""
+    text, kind = _ending(outcome, tally)
+    if skipped.remarks:
+        count = len(skipped.remarks)
+        more = f"{count:,} {'frame was' if count == 1 else 'frames were'} skipped."
+        context.window.report(
+            replace(skipped, summary=f"{text} {more}", kind="error" if kind == "error" else "warning")
+        )
+    else:
+        context.window.tell(text, kind)
+
+
+def _ending(outcome: Outcome, tally: dict[str, int]) -> tuple[str, str]:
+    """Text and kind of the message at the end of a run."""
     if outcome.error is not None:
-        context.window.tell(f"The model did not run: {outcome.error}", "error")
-        return
+        return f"The model did not run: {outcome.error}", "error"
     poses, frames = tally["poses"], tally["frames"]
     found = f"{poses:,} {'pose' if poses == 1 else 'poses'} in {frames:,} {'image' if frames == 1 else 'images'}"
     if outcome.ending is Ending.CANCELLED:
-        context.window.tell(f"Stopped. {found} kept; Ctrl+Z takes them away.")
-    elif poses == 0 and tally["known"]:
-        context.window.tell("What the model found is labelled already.")
-    elif poses == 0:
-        context.window.tell("The model found nothing here. Draw a box (N) to tell it where to look.", "warning")
-    else:
-        context.window.tell(f"{found}. To check: Enter accepts one, Shift+Enter the frame, Backspace rejects.", "good")
+        return f"Stopped. {found} kept; Ctrl+Z takes them away.", "info"
+    if poses == 0 and tally["known"]:
+        return "What the model found is labelled already.", "info"
+    if poses == 0:
+        return "The model found nothing here. Draw a box (N) to tell it where to look.", "warning"
+    return f"{found}. To check: Enter accepts one, Shift+Enter the frame, Backspace rejects.", "good"
 
 
 def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:

@@ -280,6 +280,10 @@ def keys(context: Context) -> None:
     context.window.show_keys()
 
 
+def report(context: Context) -> None:
+    context.window.show_report()
+
+
 def about(context: Context) -> None:
     from poseapp import __version__
 

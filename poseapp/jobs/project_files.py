@@ -15,10 +15,16 @@ from poseapp.project.store import ProjectStore
 
 @dataclass(frozen=True)
 class Opened:
-    """A project that is ready to be opened: its file, and what was found odd on the way in."""
+    """A project that is ready to be opened.
+
+    Attributes:
+        problems: remarks of the import, each a sentence.
+        source: name of what was imported.
+    """
 
     path: Path
     problems: tuple[str, ...] = field(default=())
+    source: str = ""
 
 
 class OpenJob:
@@ -35,8 +41,9 @@ class OpenJob:
 
     def __init__(self, paths: Sequence[Path], current: Path | None = None) -> None:
         self._paths, self._current = list(paths), current
-        name = self._paths[0].name or str(self._paths[0])
-        self.title = f"Opening {name}"
+        named = next((path for path in self._paths if path != current), self._paths[0])
+        self._name = named.name or str(named)
+        self.title = f"Opening {self._name}"
 
     def run(self) -> Iterator[Progress]:
         from poseapp.project.open import SUFFIX, open_with_report, project_path
@@ -61,7 +68,7 @@ class OpenJob:
             yield Progress(1, 1, self.title, Opened(home))  # the window shows it for reading only, and says why
             return
         with store:
-            result = Opened(store.path, tuple(report.problems))
+            result = Opened(store.path, tuple(report.problems), self._name)
         yield Progress(1, 1, self.title, result)
 
 
@@ -81,6 +88,7 @@ class Exported:
     images: int
     annotations: int
     kept: int = 0
+    problems: tuple[str, ...] = ()
 
 
 class ExportCocoJob:
@@ -101,7 +109,9 @@ class ExportCocoJob:
             report = export_coco(
                 store, self._target, include_predicted=self._include_predicted, only_labelled_frames=self._only_labelled
             )
-        yield Progress(1, 1, self.title, Exported(self._target, report.images, report.annotations, report.kept))
+        problems = tuple(report.problems)
+        exported = Exported(self._target, report.images, report.annotations, report.kept, problems)
+        yield Progress(1, 1, self.title, exported)
 
 
 class SnapshotJob:

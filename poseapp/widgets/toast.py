@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from poseapp.i18n import tr
 from poseapp.theme import Tokens
@@ -18,10 +21,20 @@ MOST_HINTS = 2
 """Of messages that only inform: an older one has been read, or does not matter any more."""
 
 
-class Toast(QFrame):
-    """One message: sign, text, close button."""
+@dataclass(frozen=True)
+class ToastAction:
+    """A button of a message: its text and what it does. The message goes when it is pressed."""
 
-    def __init__(self, text: str, kind: str, colours: Tokens, parent: Toasts) -> None:
+    text: str
+    do: Callable[[], None]
+
+
+class Toast(QFrame):
+    """One message: sign, text, a button where something can be done about it, close button."""
+
+    def __init__(
+        self, text: str, kind: str, colours: Tokens, parent: Toasts, action: ToastAction | None = None
+    ) -> None:
         super().__init__(parent)
         self.text, self.kind = text, kind
         self.setProperty("role", "toast")
@@ -43,6 +56,13 @@ class Toast(QFrame):
         close.clicked.connect(lambda: parent.remove(self))
         row.addWidget(sign, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(words, 1)
+        self.button: QPushButton | None = None
+        if action is not None:
+            self.button = QPushButton(tr(action.text))
+            self.button.setAutoDefault(False)
+            self.button.clicked.connect(action.do)
+            self.button.clicked.connect(lambda: parent.remove(self))
+            row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(close, 0, Qt.AlignmentFlag.AlignVCenter)
         self._words = words
         self.timer = QTimer(self)
@@ -81,10 +101,10 @@ class Toasts(QWidget):
         self._ground = ground
         ground.installEventFilter(self)
 
-    def show_message(self, text: str, kind: str = "info") -> None:
-        """Show a message; the same text again only renews it."""
+    def show_message(self, text: str, kind: str = "info", action: ToastAction | None = None) -> None:
+        """Show a message; the same text again only renews it, unless it has a button of its own."""
         for toast in self._toasts:
-            if toast.text == text:
+            if toast.text == text and action is None and toast.button is None:
                 self._rest(toast)
                 return
         if kind == "info":
@@ -93,7 +113,7 @@ class Toasts(QWidget):
                 self.remove(older)
         while len(self._toasts) >= MOST:
             self.remove(self._toasts[0])
-        toast = Toast(text, kind, self.colours, self)
+        toast = Toast(text, kind, self.colours, self, action)
         self._toasts.append(toast)
         self._pile.addWidget(toast)
         self._rest(toast)

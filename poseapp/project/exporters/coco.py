@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,13 @@ class ExportReport:
     Attributes:
         kept: of the annotations those that are no pose of the project (crowds, boxes alone): they went through as they
             came.
+        problems: what was left out or changed on the way, as sentences.
     """
 
     images: int
     annotations: int
     kept: int = 0
+    problems: list[str] = field(default_factory=list)
 
 
 def export_coco(

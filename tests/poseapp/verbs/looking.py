@@ -10,6 +10,8 @@ from PySide6.QtTest import QTest
 from poseapp import theme
 from poseapp.canvas.palette import ColorMode
 from poseapp.dialogs.ask import AskDialog
+from poseapp.dialogs.report import ReportDialog
+from poseapp.reports import Report
 from tests.poseapp.conftest import POSE
 from tests.poseapp.verbs.person import (
     CROWD,
@@ -339,3 +341,11 @@ def _(me: Person) -> None:
 def _(me: Person) -> None:
     me.do()
     assert "poseapp" in me.window.toasts.messages()[-1]
+
+
+@verb("report")
+def _(me: Person) -> None:
+    me.window.report(Report("Import of labels.json", "labels is open.", ("one is left out", "two is left out")))
+    me.do()
+    dialog = cast(ReportDialog, me.dialog(ReportDialog))
+    assert dialog.report.remarks == ("one is left out", "two is left out")

@@ -1,0 +1,203 @@
+"""Help > Report: every remark of an import, an export or a run, to read, copy and save."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QPlainTextEdit,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.contract.files import replacing
+from poseapp.dialogs.parts import button, label, set_role, sign_icon
+from poseapp.i18n import tr
+from poseapp.project.importers.report import Remark
+from poseapp.reports import Report, as_remark
+
+Index = QModelIndex | QPersistentModelIndex
+
+HEAD = ("Remark", "Count", "First record")
+SEVERITIES = {"info": "Note", "warning": "Warning", "error": "Left out"}
+
+
+class RemarksModel(QAbstractTableModel):
+    """Remark with its severity, number of records, first record."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._palette = parent.palette()
+        self.remarks: list[Remark] = []
+
+    def show(self, remarks: Sequence[str]) -> None:
+        self.beginResetModel()
+        self.remarks = [as_remark(remark) for remark in remarks]
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.remarks)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return len(HEAD)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return tr(HEAD[section])
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid() or index.row() >= len(self.remarks):
+            return None
+        remark, column = self.remarks[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            return (_one_line(tr(remark.kind)), f"{remark.occurrences:,}", _one_line(remark.where))[column]
+        if role == Qt.ItemDataRole.DecorationRole and column == 0:
+            return sign_icon({"info": "ok"}.get(remark.severity, remark.severity), self._palette)
+        if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole) and column == 0:
+            return f"{tr(SEVERITIES[remark.severity])}: {tr(remark.kind)}"
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignRight if column == 1 else Qt.AlignmentFlag.AlignLeft
+            return int(side | Qt.AlignmentFlag.AlignVCenter)
+        return None
+
+
+class ReportDialog(QDialog):
+    """Shows one of the kept reports, the newest at first. Non-modal.
+
+    Args:
+        reports: at least one, the newest first.
+    """
+
+    def __init__(self, reports: Sequence[Report], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("reportDialog")
+        self.setWindowTitle(tr("Report"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(860, 520)
+        self._reports = list(reports)
+        self.which = QComboBox()
+        self.which.setAccessibleName(tr("Report"))
+        for report in self._reports:
+            self.which.addItem(f"{tr(report.title)}  ({report.time:%H:%M})")
+        self.which.setVisible(len(self._reports) > 1)
+        self.summary = label("", wrap=True)
+        self.model = RemarksModel(self)
+        self.table = QTableView()
+        self.table.setModel(self.model)
+        self.table.setAccessibleName(tr("Remarks"))
+        self.table.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+        self.table.setShowGrid(False)
+        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(28)
+        header = self.table.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setStretchLastSection(True)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        self.details = QPlainTextEdit()
+        self.details.setReadOnly(True)
+        self.details.setAccessibleName(tr("The whole remark"))
+        self.details.setFixedHeight(96)
+        self.copy_button = button("Copy all", tip="All remarks; Ctrl+C copies the selected ones")
+        self.save_button = button("Save...", tip="All remarks as a text file")
+        self.said = label("", "hint")
+        self._lay_out()
+        copy = QAction(self.table)
+        copy.setShortcut(QKeySequence(QKeySequence.StandardKey.Copy))
+        copy.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        copy.triggered.connect(self.copy_selected)
+        self.table.addAction(copy)
+        self.copy_button.clicked.connect(self.copy)
+        self.save_button.clicked.connect(self._ask_where)
+        self.which.currentIndexChanged.connect(self._show)
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_details())
+        self._show(0)
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        self.heading = label("Report", "heading")
+        column.addWidget(self.heading)
+        column.addWidget(self.which)
+        column.addWidget(self.summary)
+        column.addWidget(self.table, 1)
+        column.addWidget(self.details)
+        bottom = QHBoxLayout()
+        bottom.setSpacing(8)
+        bottom.addWidget(self.copy_button)
+        bottom.addWidget(self.save_button)
+        bottom.addWidget(self.said, 1)
+        close = button("Close", primary=True)
+        close.clicked.connect(self.close)
+        bottom.addWidget(close)
+        column.addLayout(bottom)
+
+    @property
+    def report(self) -> Report:
+        """The one on show."""
+        return self._reports[max(self.which.currentIndex(), 0)]
+
+    def _show(self, _row: int) -> None:
+        report = self.report
+        self.heading.setText(tr(report.title))
+        self.summary.setText(tr(report.summary))
+        self.model.show(report.remarks)
+        header = self.table.horizontalHeader()
+        header.resizeSection(0, 460)
+        header.resizeSection(1, 70)
+        if report.remarks:
+            self.table.selectRow(0)
+        self._show_details()
+
+    def chosen(self) -> list[int]:
+        """Rows that are selected, in order."""
+        return sorted(index.row() for index in self.table.selectionModel().selectedRows())
+
+    def _show_details(self) -> None:
+        self.details.setPlainText("\n".join(tr(self.report.remarks[row]) for row in self.chosen()))
+
+    def copy(self) -> None:
+        """Put the whole report on the clipboard."""
+        QGuiApplication.clipboard().setText(self.report.text())
+        self._say("Copied")
+
+    def copy_selected(self) -> None:
+        """Put the selected remarks on the clipboard, a line each."""
+        QGuiApplication.clipboard().setText("\n".join(self.report.remarks[row] for row in self.chosen()))
+        self._say("Copied")
+
+    def _ask_where(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, tr("Save the report"), "report.txt", tr("All files (*)"))
+        if chosen:
+            self.save(Path(chosen))
+
+    def save(self, path: Path) -> None:
+        """Write the report on show as a text file; a failure is said in the dialog."""
+        try:
+            with replacing(path) as temporary:
+                temporary.write_text(self.report.text(), encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            self._say(f"{path.name} cannot be written: {error.strerror or error}", "error")
+            return
+        self._say(f"Saved as {path.name}")
+
+    def _say(self, text: str, role: str = "hint") -> None:
+        self.said.setText(tr(text))
+        set_role(self.said, role)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

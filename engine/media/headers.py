@@ -7,9 +7,12 @@ gives None: the caller then decodes the image.
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from engine.media import bmff
@@ -51,6 +54,15 @@ def read_header(file: BinaryIO) -> ImageHeader | None:
     except (struct.error, IndexError, ValueError, _Faulty):
         pass
     return None
+
+
+def read_header_of(path: Path | str) -> ImageHeader | None:
+    """The header of an image file; None where the file cannot be read, is no regular file, or has no known header."""
+    try:
+        with open(path, "rb") as file:
+            return read_header(file) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+    except (OSError, ValueError):
+        return None
 
 
 class _Faulty(Exception):

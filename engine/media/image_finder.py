@@ -1,0 +1,409 @@
+"""Finds the image files that labels name, wherever they lie now. One set of rules for every importer and command.
+
+An image is looked for in this order, and all names are tried on one step before any is tried on the next:
+
+1. the path as written, below each of the folders given (backslashes and URL schemes are understood);
+2. the same path with other letter case, Unicode form (NFC, NFD) or percent escapes;
+3. the same path with another image extension, or with the extension that the name lacks;
+4. the last folders of the path and the file name, anywhere below the folders, where exactly one file ends like that;
+5. the file name alone, where exactly one file and exactly one name of the labels has it.
+
+A file is never taken for two different names. Whatever is not found, or found on steps 3 to 5, is a :class:`Finding`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote
+
+from engine.media.headers import read_header_of
+from engine.media.images import IMAGE_SUFFIXES, is_image
+
+SEARCH_LIMIT = 100_000
+SEARCH_DEPTH = 4
+_TAIL = 4
+_SCHEME = re.compile(r"(https?|file|s3|gs)://", re.IGNORECASE)
+_COUNTER = re.compile(r"[a-z]{0,8}[-_ ]?\d{1,8}", re.IGNORECASE)
+_ASPECT_TOLERANCE = 0.02
+_SUFFIXES = sorted(IMAGE_SUFFIXES)
+
+
+class Kind(Enum):
+    """What there is to say about an image; the value is the sentence for people."""
+
+    MISSING = "Image not found"
+    AMBIGUOUS = "Image not found: several files or several names would match, none was chosen"
+    CLAIMED = "Image not found: the only file of this name belongs to another image"
+    UNSEARCHED = "Image not found: the folder holds too many files to search"
+    OTHER_EXTENSION = "Image found with another file extension"
+    OTHER_FOLDER = "Image found in another folder"
+
+
+LOST = frozenset({Kind.MISSING, Kind.AMBIGUOUS, Kind.CLAIMED, Kind.UNSEARCHED})
+"""Kinds of images that have no file."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to tell about one name. ``path`` is the file that was taken, None where there is none."""
+
+    kind: Kind
+    name: str
+    path: Path | None = None
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.kind.value}: {self.case}"
+
+    @property
+    def case(self) -> str:
+        """The name, and the file that was taken for it."""
+        return self.name if self.path is None else f"{self.name} is {self.path}"
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """Attributes:
+    root: the folder below which most images were found; the first folder where none was.
+    paths: per name its file, None where it has none.
+    names: per name its path from ``root`` with forward slashes; names without a file as the labels have them.
+    findings: names without a file, and those found in another way than by their path.
+    """
+
+    root: Path
+    paths: list[Path | None]
+    names: list[str]
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def missing(self) -> list[str]:
+        """Names without a file."""
+        return [finding.name for finding in self.findings if finding.kind in LOST]
+
+
+def find_images(
+    names: Iterable[str],
+    folders: Sequence[Path | str],
+    sizes: Sequence[tuple[int, int]] | None = None,
+) -> FoundImages:
+    """Find the files of all images of one label file. Never raises; folders that do not exist hold nothing.
+
+    Args:
+        names: of the images, in order; a name that is there twice is one image.
+        folders: where the names may begin, the likeliest first.
+        sizes: width and height per name, 0 where unknown. A file of another shape is not taken by its name alone.
+    """
+    listed = list(names)
+    search = _Search(folders)
+    search.run(listed, sizes or [(0, 0)] * len(listed))
+    return search.result(listed)
+
+
+def likely_folders(label_file: Path | str, image_root: Path | str | None = None) -> list[Path]:
+    """Folders in which the image names of a label file may begin.
+
+    Args:
+        image_root: folder that a person named; then only that one and ``images`` in it.
+    """
+    if image_root is not None and str(image_root):
+        return [Path(image_root), Path(image_root) / "images"]
+    label_file = Path(label_file)
+    here = label_file.absolute().parent
+    folders = [here, here / "images", here.parent / "images", here.parent]
+    # person_keypoints_val2017.json -> val2017; person_keypoints_default.json -> images/default as CVAT writes it
+    for split in dict.fromkeys((label_file.stem.split("_")[-1], label_file.stem)):
+        folders += [here / split, here.parent / split, here / "images" / split, here.parent / "images" / split]
+    return list(dict.fromkeys(folders))
+
+
+def plain_name(name: str) -> str:
+    """A file name with forward slashes, without a URL scheme in front."""
+    scheme = _SCHEME.match(name)
+    if scheme is not None:
+        rest = unquote(name[scheme.end() :])
+        return rest if scheme.group(1).lower() == "file" else rest.split("?")[0].rpartition("/")[2]
+    return name.replace("\\", "/")
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """Files that fit one name, the folder they were found from, and what there is to say if one is taken."""
+
+    files: Sequence[str] = ()
+    folder: str = ""
+    note: Kind | None = None
+
+
+_NOTHING = _Offer()
+
+
+@dataclass
+class _Index:
+    """Images below some folders by the last parts of their paths, and by the same without extension."""
+
+    by_tail: dict[str, list[str]] = field(default_factory=dict)
+    by_stem: dict[str, list[str]] = field(default_factory=dict)
+    is_complete: bool = True
+
+    def add(self, path: str) -> None:
+        parts = _key(path.replace(os.sep, "/")).split("/")
+        for length in range(1, min(len(parts), _TAIL) + 1):
+            tail = "/".join(parts[-length:])
+            self.by_tail.setdefault(tail, []).append(path)
+            self.by_stem.setdefault(_stem(tail), []).append(path)
+
+
+class _Search:
+    """The search for one label file's images; names are kept as :func:`_plain` gives them."""
+
+    def __init__(self, folders: Sequence[Path | str]) -> None:
+        self._folders = list(dict.fromkeys(os.path.abspath(folder) for folder in folders))
+        self._listings: dict[str, frozenset[str]] = {}
+        self._by_key: dict[str, dict[str, list[str]]] = {}
+        self._matches: dict[str, tuple[str, str]] = {}  # name -> file, and the folder from which it was found
+        self._claimed: set[str] = set()
+        self._notes: dict[str, Kind] = {}
+
+    def run(self, names: Sequence[str], sizes: Sequence[tuple[int, int]]) -> None:
+        written = {_plain(name): name for name in names if name}
+        size_of = {_plain(name): size for name, size in zip(names, sizes)}
+        left = self._step(list(written), self._absolute)
+        for folder in self._folders:
+            left = self._step(left, partial(self._exact, written, folder))
+        for find in (self._other_spelling, self._other_extension):
+            for folder in self._folders:
+                left = self._step(left, partial(find, folder))
+        if left:
+            self._by_last_parts(left, list(written), size_of)
+
+    def result(self, names: Sequence[str]) -> FoundImages:
+        matches = [self._matches.get(_plain(name)) for name in names]
+        votes = Counter(match[1] for match in matches if match is not None)
+        root = votes.most_common(1)[0][0] if votes else self._folders[0] if self._folders else os.getcwd()
+        findings: dict[str, Finding] = {}
+        for name, match in zip(names, matches):
+            kind = self._notes.get(_plain(name)) or (Kind.MISSING if match is None else None)
+            if kind is not None:
+                findings.setdefault(name, Finding(kind, name, None if match is None else Path(match[0])))
+        return FoundImages(
+            Path(root),
+            [None if match is None else Path(match[0]) for match in matches],
+            [plain_name(name) if match is None else _from(root, match[0]) for name, match in zip(names, matches)],
+            list(findings.values()),
+        )
+
+    def _step(self, names: Sequence[str], find: Callable[[str], _Offer]) -> list[str]:
+        """Try one way of matching on all names; a file that two of them would get goes to neither.
+
+        Returns:
+            the names that still have no file.
+        """
+        offers: dict[str, list[tuple[str, _Offer]]] = {}
+        for name in names:
+            offer = find(name)
+            free = [file for file in offer.files if file not in self._claimed]
+            if len(offer.files) == len(free) == 1 and offer.note is not Kind.AMBIGUOUS:
+                offers.setdefault(free[0], []).append((name, offer))
+            elif offer.files:
+                self._notes[name] = Kind.AMBIGUOUS if free else Kind.CLAIMED
+        for file, takers in offers.items():
+            if len(takers) > 1:
+                self._notes.update((name, Kind.AMBIGUOUS) for name, _ in takers)
+                continue
+            name, offer = takers[0]
+            self._matches[name] = file, offer.folder
+            self._claimed.add(file)
+            self._notes.pop(name, None)
+            if offer.note is not None:
+                self._notes[name] = offer.note
+        return [name for name in names if name not in self._matches]
+
+    def _absolute(self, name: str) -> _Offer:
+        if _is_absolute(name) and os.path.isfile(name):
+            return _Offer([os.path.normpath(name)], os.path.dirname(name))
+        return _NOTHING
+
+    def _exact(self, written: dict[str, str], folder: str, name: str) -> _Offer:
+        if "\\" in written[name] and written[name] in self._listing(folder):  # a Linux file name can hold one
+            return _Offer([os.path.join(folder, written[name])], folder)
+        if _is_absolute(name):
+            return _NOTHING
+        place, base = _place(folder, name)
+        return _Offer([os.path.join(place, base)], folder) if base in self._listing(place) else _NOTHING
+
+    def _other_spelling(self, folder: str, name: str) -> _Offer:
+        """The same path with other letter case, Unicode form or percent escapes."""
+        if _is_absolute(name):
+            return _NOTHING
+        for spelling in dict.fromkeys((name, unquote(name))):
+            place, base = _place(folder, spelling)
+            files = self._keys(place).get(_key(base))
+            if files:
+                return _Offer([os.path.join(place, file) for file in files], folder)
+        return _NOTHING
+
+    def _other_extension(self, folder: str, name: str) -> _Offer:
+        if _is_absolute(name):
+            return _NOTHING
+        for spelling in dict.fromkeys((name, unquote(name))):
+            place, base = _place(folder, spelling)
+            stem = _stem(_key(base))
+            candidates = (file for suffix in _SUFFIXES for file in self._keys(place).get(stem + suffix, ()))
+            files = [os.path.join(place, file) for file in candidates]
+            if files:
+                return _Offer(files, folder, Kind.OTHER_EXTENSION)
+        return _NOTHING
+
+    def _by_last_parts(self, left: list[str], every: Sequence[str], sizes: dict[str, tuple[int, int]]) -> None:
+        """Match the last folders of a path with the file name, the most folders first, then the file name alone."""
+        index = self._index()
+        if not index.is_complete:
+            self._notes.update((name, Kind.UNSEARCHED) for name in left)
+            return
+        for length in range(_TAIL, 0, -1):
+            tails = Counter(tail for name in every if (tail := _tail(name, length)))
+            left = self._step(left, partial(self._last_parts, index, length, tails, sizes))
+
+    def _last_parts(
+        self, index: _Index, length: int, tails: Counter[str], sizes: dict[str, tuple[int, int]], name: str
+    ) -> _Offer:
+        tail = _tail(name, length)
+        if not tail:
+            return _NOTHING
+        note = Kind.OTHER_FOLDER
+        files = index.by_tail.get(tail, [])
+        if not files:
+            files, note = index.by_stem.get(_stem(tail), []), Kind.OTHER_EXTENSION
+        if length == 1:
+            files = [file for file in files if self._may_be(name, file, sizes[name])]
+        if not files:
+            return _NOTHING
+        if tails[tail] > 1:
+            return _Offer(files, "", Kind.AMBIGUOUS)
+        is_moved = _is_absolute(name) or length == len(_parts(name))  # nothing of a relative path was disregarded
+        return _Offer(files, self._folder_of(files[0]), None if is_moved and note is Kind.OTHER_FOLDER else note)
+
+    def _may_be(self, name: str, file: str, size: tuple[int, int]) -> bool:
+        """Whether a file may be the image of which it has the name only: it is not a numbered frame of another
+        folder, and not of another shape."""
+        stem = os.path.splitext(os.path.basename(name))[0]
+        if "/" in name and _COUNTER.fullmatch(stem) and os.path.dirname(file) not in self._folders:
+            return False
+        header = read_header_of(file) if all(size) else None
+        if header is None:
+            return True
+        ratios = (header.width / header.height, header.height / header.width)
+        return any(abs(size[0] / size[1] / ratio - 1) < _ASPECT_TOLERANCE for ratio in ratios)
+
+    def _folder_of(self, file: str) -> str:
+        inside = (folder for folder in self._folders if file.startswith(os.path.join(folder, "")))
+        return max(inside, key=len, default=os.path.dirname(file))
+
+    def _listing(self, place: str) -> frozenset[str]:
+        """The files of a folder, without its folders, dangling links and devices."""
+        names = self._listings.get(place)
+        if names is None:
+            try:
+                with os.scandir(place) as entries:
+                    names = frozenset(entry.name for entry in entries if _is_file(entry))
+            except (OSError, ValueError):  # ValueError: the name holds a null character or a lone surrogate
+                names = frozenset()
+            self._listings[place] = names
+        return names
+
+    def _keys(self, place: str) -> dict[str, list[str]]:
+        keys = self._by_key.get(place)
+        if keys is None:
+            keys = self._by_key[place] = {}
+            for name in self._listing(place):
+                keys.setdefault(_key(name), []).append(name)
+        return keys
+
+    def _index(self) -> _Index:
+        index = _Index()
+        seen: set[str] = set()
+        for top in self._folders:
+            # The parent of the label file's folder may be anything, a home folder too.
+            if top == os.path.dirname(self._folders[0]):
+                continue
+            for path in _walk(top):
+                if path in seen:
+                    continue
+                if len(seen) >= SEARCH_LIMIT:
+                    index.is_complete = False
+                    return index
+                seen.add(path)
+                index.add(path)
+        return index
+
+
+def _walk(top: str) -> Iterator[str]:
+    """Image files below a folder, hidden folders left out."""
+    depth = top.rstrip(os.sep).count(os.sep)
+    for place, folders, files in os.walk(top):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if place.count(os.sep) - depth >= SEARCH_DEPTH:
+            folders.clear()
+        for file in files:
+            path = os.path.join(place, file)
+            if is_image(file) and os.path.isfile(path):
+                yield path
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _place(folder: str, name: str) -> tuple[str, str]:
+    """The folder and the file name of a path below ``folder``."""
+    parent, _, base = name.rpartition("/")
+    return (os.path.normpath(os.path.join(folder, parent)) if parent else folder), base
+
+
+def _plain(name: str) -> str:
+    """What is the same for two spellings of one path."""
+    plain = plain_name(name)
+    return os.path.normpath(plain).replace(os.sep, "/") if plain else plain
+
+
+def _key(name: str) -> str:
+    """What is the same for names that differ in letter case or Unicode form only."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _stem(name: str) -> str:
+    """A name without its image extension; a dot in a name without one belongs to the name."""
+    return os.path.splitext(name)[0] if is_image(name) else name
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in _key(unquote(name)).split("/") if part not in ("", ".", "..") and not part.endswith(":")]
+
+
+def _tail(name: str, length: int) -> str:
+    parts = _parts(name)
+    return "/".join(parts[-length:]) if len(parts) >= length else ""
+
+
+def _is_absolute(name: str) -> bool:
+    return name.startswith("/") or name[1:3] == ":/"
+
+
+def _from(root: str, path: str) -> str:
+    if path.startswith(root + os.sep):
+        return path[len(root) + 1 :].replace(os.sep, "/")
+    try:
+        return os.path.relpath(path, root).replace(os.sep, "/")
+    except ValueError:  # another drive
+        return path.replace(os.sep, "/")

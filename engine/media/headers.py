@@ -7,14 +7,13 @@ gives None: the caller then decodes the image.
 
 from __future__ import annotations
 
-import os
-import stat
 import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.contract.files import open_regular
 from engine.media import bmff
 
 ORIENTATION_TAG = 0x0112
@@ -59,8 +58,8 @@ def read_header(file: BinaryIO) -> ImageHeader | None:
 def read_header_of(path: Path | str) -> ImageHeader | None:
     """The header of an image file; None where the file cannot be read, is no regular file, or has no known header."""
     try:
-        with open(path, "rb") as file:
-            return read_header(file) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+        with open_regular(path) as file:
+            return read_header(file)
     except (OSError, ValueError):
         return None
 

@@ -379,7 +379,9 @@ def _plain(name: str) -> str:
 
 def _key(name: str) -> str:
     """What is the same for names that differ in letter case or Unicode form only."""
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return (
+        name.lower() if name.isascii() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    )
 
 
 def _stem(name: str) -> str:

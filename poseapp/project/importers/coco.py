@@ -113,9 +113,10 @@ def _add_images(
     root = None if image_root is None else Path(image_root)
     of_videos = frames_of_videos(store, images, likely_folders(path, root), problems, cache)
     stills = [n for n in range(len(images)) if n not in of_videos]
-    found = find_images((images[n].file_name for n in stills), path, root)
-    if found.missing:
-        problems.add("Image not found", found.missing[0], len(found.missing))
+    sizes = [(images[n].width, images[n].height) for n in stills]
+    found = find_images((images[n].file_name for n in stills), path, root, sizes)
+    for finding in found.findings:
+        problems.add(finding.kind.value, finding.case)
     names = dict(zip(stills, found.names))
     known = _known_frames(store)
     root_name = str(found.root)

@@ -1,4 +1,4 @@
-"""Finding the images that a label file names, for importers; the rules are those of :mod:`engine.media.image_finder`."""
+"""Finding the images that a label file names, for importers; rules: :mod:`engine.media.image_finder`."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ TO_VERSION_3 = (
 """Statements that make a file of version 2 one of version 3."""
 
 TO_VERSION_4 = (
-    # Label files that were imported. path: as media.path. digest: of the content. size, mtime (ns): a quick look whether
+    # Imported label files. path: as media.path. digest: of the content. size, mtime (ns): a quick look whether
     # the file may have changed. complete: 0 while labels are left out because their pictures or video are missing.
     # declined: digest of a content that a person did not want; NULL for none. tracks: JSON, number of each track by its
     # name in the file. archive: id in coco_file, NULL for files that are not COCO.

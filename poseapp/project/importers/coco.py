@@ -113,8 +113,8 @@ def _add_images(
     root = None if image_root is None else Path(image_root)
     of_videos = frames_of_videos(store, images, likely_folders(path, root), problems, cache)
     stills = [n for n in range(len(images)) if n not in of_videos]
-    sizes = [(images[n].width, images[n].height) for n in stills]
-    found = find_images((images[n].file_name for n in stills), path, root, sizes)
+    record_sizes = [(images[n].width, images[n].height) for n in stills]
+    found = find_images((images[n].file_name for n in stills), path, root, record_sizes)
     for finding in found.findings:
         problems.add(finding.kind.value, finding.case)
     names = dict(zip(stills, found.names))

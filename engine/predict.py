@@ -1,4 +1,4 @@
-"""Poses for images and videos, from the command line.
+r"""Poses for images and videos, from the command line.
 
     python -m engine.predict INPUT... --out OUT.json
 
@@ -6,8 +6,13 @@ INPUT is images, folders of images and videos; with ``--annotations`` it is the 
 result is a COCO file, or with ``--format results`` a COCO results list. Coordinates are image pixels, not rounded.
 Images that are frames of a video tell the ``video`` and the ``frame_index``, counted from 0 as they are shown.
 
-A run that was interrupted goes on with ``--resume``. Many inputs are shared out over many processes, graphics cards and
-computers (which see the same folders) by ``torchrun --nproc_per_node N -m engine.predict INPUT... --out OUT.json``.
+What cannot be read is skipped and listed at the end, and under ``skipped`` in the result; with ``--strict`` the status
+is 2 then. A file name that is not UTF-8 stands in the result with an escape such as ``\udce9`` for each of its other
+bytes, which Python's ``json`` and ``os.fsencode`` turn into that name again.
+
+A run that was interrupted goes on with ``--resume``, also after files were added, mended or taken away. Many inputs are
+shared out over many processes, graphics cards and computers (which see the same folders) by
+``torchrun --nproc_per_node N -m engine.predict INPUT... --out OUT.json``.
 """
 
 from __future__ import annotations
@@ -18,28 +23,33 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.cli import OK, Parser, add_progress_option, run
+from engine.cli import OK, Parser, add_progress_option, run, write_event
 from engine.contract.coco import CocoCategory, CocoDataset
 from engine.contract.errors import CocoError, MediaError
 from engine.contract.schema import Schema
+from engine.media.source import is_video
 from engine.predict_inputs import (
     Source,
     boxes_of_annotations,
     boxes_of_results,
+    check_something_is_left,
     choose_category,
     find_annotated_images,
     find_images,
 )
+from engine.predict_items import run_items
 from engine.predict_journal import JournalReader, journals
 from engine.predict_parallel import World
 from engine.predict_result import Result
 from engine.predict_run import EVALUATION_BOX_THRESHOLD, make_header, run_model
+from engine.skipped import Skipped, add_strict_option
 
 
 def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     world = World.from_environment()
-    sources, dataset = _sources(options)
+    skipped = Skipped("inputs")
+    sources, dataset = _sources(options, skipped)
     _check_out(Path(options.out), sources)
     _prepare_process()
     from engine.pipeline import PoseModel
@@ -47,19 +57,29 @@ def main(argv: Sequence[str]) -> int:
     device = world.device(options.device)
     model = PoseModel.load(options.model, options.detector, device, options.weights, options.backend)
     category, is_known = choose_category(dataset.categories, model.schema, model.category)
-    sources = _with_boxes(options, sources, dataset, category, model.schema)
+    sources = _with_boxes(options, sources, dataset, category, model.schema, skipped)
     if sources and sources[0].boxes is None and not model.takes_whole_image:
         model.detector_categories()  # a missing detector is told before any work is done
-    header = make_header(options, sources, model.predictor.info.architecture)
-    run_model(model, sources, options, header, world)
-    if world.is_main:
-        out = Path(options.out)
-        with JournalReader(journals(out), header) as found:
-            result = Result(sources, found, dataset, category, is_known, model.schema)
+    header = make_header(options, model.predictor.info.architecture)
+    items = run_items(sources)
+    run_model(model, sources, items, options, header, world)
+    if not world.is_main:
+        return OK
+    out = Path(options.out)
+    with JournalReader(journals(out), header, items) as found:
+        result = Result(sources, found, dataset, category, is_known, model.schema, skipped)
+        if len(result):
             result.write(out, options.format, track=options.track)
-        for path in journals(out):
-            path.unlink(missing_ok=True)
-    return OK
+        elif not sources:  # a COCO file without images
+            result.write(out, options.format)
+    for path in journals(out):
+        path.unlink(missing_ok=True)
+    if options.progress == "json" and skipped:
+        write_event(skipped.event())
+    if sources:
+        check_something_is_left(len(result), skipped)
+    skipped.report()
+    return skipped.status(options.strict)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,9 +126,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--track", action="store_true", help="give the poses of a video the numbers of their tracks")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with an interrupted run; what it had found lies in OUT.json.part"
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted run; what it had found lies in OUT.json.part (files may have come or gone)",
     )
     parser.add_argument("--overlay", metavar="DIR", help="also write the images with the poses drawn")
+    add_strict_option(parser)
     add_progress_option(parser)
     return parser
 
@@ -129,28 +152,29 @@ def _fraction(text: str) -> float:
     return value
 
 
-def _sources(options: argparse.Namespace) -> tuple[list[Source], CocoDataset]:
+def _sources(options: argparse.Namespace, skipped: Skipped) -> tuple[list[Source], CocoDataset]:
     if options.boxes and not options.annotations:
         _parser().error("--boxes needs --annotations, which names the images")
     if not options.annotations:
-        sources = find_images(options.inputs)
-        if options.track and not any(source.is_frame for source in sources):
+        sources = find_images(options.inputs, skipped)
+        if options.track and not any(map(is_video, options.inputs)):
             raise MediaError("--track follows poses through videos, and there is none among the inputs")
         return sources, CocoDataset()
     if options.track:
         _parser().error("--track takes videos, not --annotations")
     dataset = CocoDataset.read(options.annotations)
-    return find_annotated_images(dataset, options.inputs, options.annotations), dataset
+    return find_annotated_images(dataset, options.inputs, options.annotations, skipped), dataset
 
 
 def _with_boxes(
-    options: argparse.Namespace, sources: list[Source], dataset: CocoDataset, category: CocoCategory, schema: Schema
-) -> list[Source]:
+    options: argparse.Namespace, sources: list[Source], dataset: CocoDataset, category: CocoCategory, schema: Schema,
+    skipped: Skipped,
+) -> list[Source]:  # fmt: skip
     if not options.boxes:
         return sources
     if options.boxes == "gt":
         return boxes_of_annotations(dataset, sources, category, schema.num_keypoints, options.annotations)
-    return boxes_of_results(options.boxes, sources, dataset, category)
+    return boxes_of_results(options.boxes, sources, dataset, category, skipped)
 
 
 def _check_out(out: Path, sources: Sequence[Source]) -> None:

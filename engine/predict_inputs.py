@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, CocoImage, Id, make_category, read_results
+from engine.contract.coco_document import encode_json
 from engine.contract.errors import CocoError, MediaError
 from engine.contract.schema import Schema
 from engine.geometry import box_is_usable, clip_box, xywh_to_xyxy
 from engine.media.images import is_image, list_images
 from engine.media.source import frame_file_name, is_video, open_media
 from engine.media.video_index import index_folder
+from engine.skipped import Skipped
 
 log = logging.getLogger(__name__)
 
@@ -62,50 +63,72 @@ class Source:
         return is_video(self.path)
 
 
-def find_images(inputs: Sequence[str | Path]) -> list[Source]:
+def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
     """Images and videos named on the command line, folders read through, each file once; ids count from 1.
 
     ``file_name`` is relative to the folder given, or to the folder that all inputs have in common. A video gives all of
     its frames; their records also name the ``video`` and the ``frame_index``.
 
+    Args:
+        skipped: gets the inputs that are missing, neither image nor video, empty folders, or videos that cannot be
+            opened, and the subfolders that cannot be read.
+
     Raises:
-        MediaError: an input is missing or neither image nor video, or a folder holds none.
+        MediaError: nothing is left.
     """
     files: dict[Path, None] = {}
     roots: list[Path] = []
     for given in map(Path, inputs):
-        if given.is_dir():
-            found = list_images(given)
-            if not found:
-                raise MediaError("holds no images (name videos one by one)", where=given)
-            files |= dict.fromkeys(path.absolute() for path in found)
-            roots.append(given.absolute())
-        else:
-            _check_is_media(given)
-            files[given.absolute()] = None
-            roots.append(given.absolute().parent)
+        folder = given.absolute() if given.is_dir() else given.absolute().parent
+        if folder.is_dir():  # the names do not depend on which of the inputs can be read
+            roots.append(folder)
+        try:
+            if given.is_dir():
+                found = list_images(given, unreadable=skipped.add_error)
+                if not found:
+                    raise MediaError("holds no images (name videos one by one)", where=given)
+                files |= dict.fromkeys(path.absolute() for path in found)
+            else:
+                _check_is_media(given)
+                files[given.absolute()] = None
+        except MediaError as error:
+            skipped.add_error(error)
     root = _common_folder(roots)
     names = [path.as_posix() if root is None else path.relative_to(root).as_posix() for path in files]
     sources: list[Source] = []
     for name, path in zip(names, files, strict=True):
         if is_video(path):
-            sources += _frames(path, name, len(sources) + 1)
+            try:
+                sources += _frames(path, name, len(sources) + 1, skipped)
+            except MediaError as error:
+                skipped.add_error(error)
         else:
             sources.append(Source(CocoImage(len(sources) + 1, name), path))
+    check_something_is_left(len(sources), skipped)
     return sources
 
 
-def _frames(path: Path, name: str, first_id: int) -> list[Source]:
-    """The frames of a video, named as files that hold them would be; what is wrong with it is logged."""
+def check_something_is_left(count: int, skipped: Skipped) -> None:
+    """Raises MediaError when all of the images were skipped: a run that has read nothing has failed."""
+    first = next(iter(skipped), None)
+    if count or first is None:
+        return
+    if len(skipped) == 1:
+        raise MediaError(first.reason, where=first.where)
+    raise MediaError(f"nothing could be read of {len(skipped)} inputs; the first, {first}")
+
+
+def _frames(path: Path, name: str, first_id: int, skipped: Skipped) -> list[Source]:
+    """The frames of a video, named as files that hold them would be; what is missing of it goes into ``skipped``."""
     with open_media(path, cache=index_folder()) as video:
         count, (width, height) = video.frame_count, video.size
-        for problem in video.problems:
-            log.warning("%s %s", path, problem)
+        if video.problems:
+            skipped.add(path, "; ".join(video.problems))
     sources = []
     for index in range(count):
         number, file_name = first_id + index, frame_file_name(name, index)
         record = {"id": number, "file_name": file_name, "width": width, "height": height}
-        raw = msgspec.json.encode(record | {"video": name, "frame_index": index})
+        raw = encode_json(record | {"video": name, "frame_index": index})
         sources.append(Source(CocoImage(number, file_name, width, height, raw), path, frame=index))
     return sources
 
@@ -113,6 +136,11 @@ def _frames(path: Path, name: str, first_id: int) -> list[Source]:
 def _check_is_media(path: Path) -> None:
     if not path.exists():
         raise MediaError("does not exist", where=path)
+    if path.suffix.lower() == ".pose":
+        raise MediaError(
+            "is a project; export it as COCO, and give that file with --annotations and the folder of its images",
+            where=path,
+        )
     if not is_image(path) and not is_video(path):
         raise MediaError(
             f"is no image and no video (files ending in {path.suffix or 'nothing'} are not read)", where=path
@@ -126,19 +154,34 @@ def _common_folder(folders: Sequence[Path]) -> Path | None:
         return None
 
 
-def find_annotated_images(dataset: CocoDataset, roots: Sequence[str | Path], where: object) -> list[Source]:
+def find_annotated_images(
+    dataset: CocoDataset, roots: Sequence[str | Path], where: object, skipped: Skipped | None = None
+) -> list[Source]:
     """The files of a COCO file's images, below one of the roots.
 
+    Args:
+        skipped: gets the images without a file; None = raise.
+
     Raises:
-        CocoError: an image has no file; the record is named.
-        MediaError: a root is missing.
+        CocoError: an image has no file, and ``skipped`` is None; the record is named.
+        MediaError: a root is missing, or no image has a file.
     """
     folders = [Path(root) for root in roots]
     for folder in folders:
         if not folder.is_dir():
             why = "is no folder; with --annotations give that of the images" if folder.exists() else "does not exist"
             raise MediaError(why, where=folder)
-    return [Source(image, _locate(image, folders, where)) for image in dataset.images]
+    sources = []
+    for image in dataset.images:
+        try:
+            sources.append(Source(image, _locate(image, folders, where)))
+        except CocoError as error:
+            if skipped is None:
+                raise
+            skipped.add_error(error)
+    if skipped is not None:
+        check_something_is_left(len(sources), skipped)
+    return sources
 
 
 def _locate(image: CocoImage, folders: Sequence[Path], where: object) -> Path:
@@ -148,10 +191,17 @@ def _locate(image: CocoImage, folders: Sequence[Path], where: object) -> Path:
     # The name as it stands, then its last part: files move, and tools write absolute paths and addresses.
     for candidate in (name, name.rsplit("/", 1)[-1]):
         for folder in folders:
-            if (folder / candidate).is_file():
+            if _is_file(folder / candidate):
                 return folder / candidate
     looked = " or ".join(map(str, folders))
     raise CocoError(f"file {image.file_name!r} is not in {looked}", where=f"{where}: image {image.id!r}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no permission, or a name that no file can have
+        return False
 
 
 def choose_category(categories: Sequence[CocoCategory], schema: Schema, name: str) -> tuple[CocoCategory, bool]:
@@ -216,27 +266,49 @@ def _with_annotations(source: Source, annotations: Sequence[CocoAnnotation]) -> 
 
 
 def boxes_of_results(
-    path: Path | str, sources: Sequence[Source], dataset: CocoDataset, category: CocoCategory
+    path: Path | str,
+    sources: Sequence[Source],
+    dataset: CocoDataset,
+    category: CocoCategory,
+    skipped: Skipped,
 ) -> list[Source]:
     """Sources with the boxes of a COCO results list, as given.
 
+    Args:
+        skipped: gets the lines whose box is none, whose score is no number, or whose image the annotations do not name.
+
     Raises:
-        CocoError: unreadable, a box that is none, or an image that the annotations do not name; the line is told.
+        CocoError: the file cannot be read, or none of its lines can be used.
     """
-    known = {source.image.id for source in sources}
+    listed = {image.id for image in dataset.images}
     categories = {c.id for c in dataset.categories}
     by_image: dict[Id, list[tuple[list[float], float, Id]]] = {}
-    for position, result in enumerate(read_results(path)):
+    first: CocoError | None = None
+
+    def unreadable(position: int, error: CocoError) -> None:
+        nonlocal first
+        first = first or error
+        skipped.add_error(error)
+
+    for position, result in enumerate(read_results(path, unreadable)):
         where = f"{path}: result {position} (image {result.image_id!r})"
-        if result.image_id not in known:
-            raise CocoError("the annotations name no such image", where=where)
-        if result.bbox is None or not _is_box(result.bbox):
-            raise CocoError(f"bbox {result.bbox} is not x, y, width, height of a box", where=where)
-        if not np.isfinite(result.score):
-            raise CocoError(f"score {result.score} is not a number", where=where)
+        why = ""
+        if result.image_id not in listed:
+            why = "the annotations name no such image"
+        elif result.bbox is None or not _is_box(result.bbox):
+            why = f"bbox {result.bbox} is not x, y, width, height of a box"
+        elif not np.isfinite(result.score):
+            why = "the score is not a finite number"
+        if why:
+            first = first or CocoError(why, where=where)
+            skipped.add(where, why)
+            continue
+        assert result.bbox is not None
         category_id = result.category_id if result.category_id in categories else category.id
         row = ([float(value) for value in result.bbox], float(result.score), category_id)
         by_image.setdefault(result.image_id, []).append(row)
+    if first is not None and not by_image:
+        raise first
     return [_with_rows(source, by_image.get(source.image.id, [])) for source in sources]
 
 

@@ -1,11 +1,16 @@
 """What a run of ``engine.predict`` has done so far, one JSON line an image, so that it can go on after an interruption.
 
-The first line says what the run is about. Every line goes to the system at once: a process that is killed loses
-nothing that it has written, a computer that loses its power at most what it wrote in the last second.
+The first line says what the run is about. A line that is an object names a file, with its size and time of change; a
+line that is a list holds what came of that file, or of one frame of it. So a run goes on although files were added,
+taken away or replaced since: what was done counts for files that are still the same, and the others are done anew.
+
+Every line goes to the system at once: a process that is killed loses nothing that it has written, a computer that loses
+its power at most what it wrote in the last second.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -20,8 +25,9 @@ import numpy.typing as npt
 
 from engine.contract.errors import CocoError
 from engine.contract.predictions import Prediction
+from engine.predict_items import FileState, RunItems
 
-VERSION = 1
+VERSION = 2
 SYNC_SECONDS = 1.0
 
 # Numbers that JSON does not have (not finite) stand as null.
@@ -33,13 +39,11 @@ class Header(msgspec.Struct, frozen=True):
 
     Attributes:
         options: what decides over its result, by name.
-        inputs: digest of the images' names, sizes and times of change.
-        count: how many images.
+        models: digest of the sizes and times of change of the files that it predicts with.
     """
 
     options: dict[str, str]
-    inputs: str
-    count: int
+    models: str = ""
     version: int = VERSION
 
 
@@ -54,28 +58,30 @@ class PoseLine(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
-    """An image: its number among the inputs, its size in pixels, its poses in their order."""
+    """An image: the position of its file among the files of the journal, the number of the frame in a video (else 0),
+    its size in pixels, its poses in their order. ``problem`` tells why it could not be read; then it has no poses."""
 
-    number: int
+    file: int
+    frame: int
     width: int
     height: int
     poses: list[PoseLine]
+    problem: str = ""
 
 
 _LINE = msgspec.json.Decoder(Line)
 _HEADER = msgspec.json.Decoder(Header)
 
 
-def line_of(number: int, width: int, height: int, predictions: Sequence[Prediction]) -> Line:
-    """An image's line; :func:`prediction_of` gives the same predictions again, digit for digit."""
-    poses = [
+def pose_lines(predictions: Sequence[Prediction]) -> list[PoseLine]:
+    """Predictions as a line holds them; :func:`prediction_of` gives the same again, digit for digit."""
+    return [
         PoseLine(
             _numbers(p.keypoints), _numbers(p.box), float(p.score), float(p.box_score),
             None if p.visibility is None else _numbers(p.visibility),
         )
         for p in predictions
     ]  # fmt: skip
-    return Line(number, width, height, poses)
 
 
 def prediction_of(pose: PoseLine, category: str) -> Prediction:
@@ -99,6 +105,7 @@ class Journal:
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
         self._handle = handle
+        self._files: dict[FileState, int] = {}
         self._synced = time.monotonic()
 
     @classmethod
@@ -124,18 +131,43 @@ class Journal:
             return cls.start(path, header)
         journal = cls(path, _open_locked(path))
         try:
-            end = read_journal(path, header).end
-            journal._cut(end)
-            if not end:
+            lines = read_journal(path, header)
+            journal._files = {state: position for position, state in enumerate(lines.files)}
+            journal._cut(lines.end)
+            if not lines.end:
                 journal._write(msgspec.json.encode(header))
         except CocoError:
             journal.close()
             raise
         return journal
 
-    def append(self, line: Line) -> None:
-        """Raises CocoError when the disk is full."""
-        self._write(msgspec.json.encode(line))
+    def append(
+        self,
+        file: FileState,
+        frame: int,
+        width: int,
+        height: int,
+        predictions: Sequence[Prediction] = (),
+        problem: str = "",
+    ) -> None:
+        """Write what came of an image, or of a frame of a video.
+
+        Args:
+            file: as the run found it. frame: number of the frame in a video, else 0.
+            width, height: pixels.
+            problem: why it could not be read.
+
+        Raises:
+            CocoError: it cannot be written, because the disk is full.
+        """
+        position = self._files.get(file)
+        if position is None:
+            position = self._files[file] = len(self._files)
+            # As ASCII: a path need not be text, and its other bytes are escapes then.
+            self._write(json.dumps(msgspec.structs.asdict(file)).encode("ascii"))
+        # Messages may quote a file name that is not text, which no JSON line can hold.
+        reason = problem.encode("utf-8", "backslashreplace").decode("utf-8")
+        self._write(msgspec.json.encode(Line(position, frame, width, height, pose_lines(predictions), reason)))
         if time.monotonic() - self._synced >= SYNC_SECONDS:
             self._sync()
 
@@ -180,21 +212,29 @@ class Journal:
 
 
 class Lines(msgspec.Struct, frozen=True):
-    """What is whole in a file: number, offset and poses of every line, and where the last of them ends."""
+    """What is whole in a journal.
 
-    numbers: list[int]
-    offsets: list[int]
+    Attributes:
+        files: the files that it names.
+        file, frame, offset, poses: of every line; poses is -1 for an image that could not be read.
+        end: where the last of the lines ends.
+    """
+
+    files: list[FileState]
+    file: list[int]
+    frame: list[int]
+    offset: list[int]
     poses: list[int]
     end: int
 
 
 def read_journal(path: Path, header: Header) -> Lines:
-    """Go through a file. What was cut off at its end, as a process was killed, is left out.
+    """Go through a journal. What was cut off at its end, as a process was killed, is left out.
 
     Raises:
-        CocoError: it cannot be read, or it belongs to a run of other inputs or options, which are named.
+        CocoError: it cannot be read, or it belongs to a run of other options or models, which are named.
     """
-    found = Lines([], [], [], 0)
+    lines = Lines([], [], [], [], [], 0)
     offset = 0
     try:
         with path.open("rb") as file:
@@ -205,70 +245,100 @@ def read_journal(path: Path, header: Header) -> Lines:
                     if position == 0:
                         _check(_HEADER.decode(text), header, path)
                     else:
-                        line = _LINE.decode(text)
-                        found.numbers.append(line.number)
-                        found.offsets.append(offset)
-                        found.poses.append(len(line.poses))
-                except msgspec.DecodeError:
+                        _add_line(lines, text, offset)
+                except ValueError:  # also msgspec.DecodeError
                     if position == 0:
                         raise CocoError("is no record of a run; remove it, or give another --out", where=path) from None
                     break
                 offset += len(text)
     except OSError as error:
         raise CocoError(f"cannot be read ({error.strerror})", where=path) from None
-    return msgspec.structs.replace(found, end=offset)
+    return msgspec.structs.replace(lines, end=offset)
 
 
-def _check(found: Header, wanted: Header, path: Path) -> None:
+def _add_line(lines: Lines, text: bytes, offset: int) -> None:
+    """Raises ValueError for a line that is none."""
+    if text.startswith(b"{"):
+        lines.files.append(msgspec.convert(json.loads(text), FileState))
+        return
+    line = _LINE.decode(text)
+    if not 0 <= line.file < len(lines.files):
+        raise ValueError(f"file {line.file} of {len(lines.files)}")
+    lines.file.append(line.file)
+    lines.frame.append(line.frame)
+    lines.offset.append(offset)
+    lines.poses.append(-1 if line.problem else len(line.poses))
+
+
+def _check(before: Header, now: Header, path: Path) -> None:
     advice = "give the same again, or leave --resume out to start anew"
-    if found.version != wanted.version:
+    if before.version != now.version:
         raise CocoError("is of another version of this program; leave --resume out to start anew", where=path)
-    for name, value in wanted.options.items():
-        before = found.options.get(name)
-        if before != value:
-            raise CocoError(f"the run was begun with {name} {before}, not {value}; {advice}", where=path)
-    if (found.inputs, found.count) != (wanted.inputs, wanted.count):
-        raise CocoError(f"the run was begun with other inputs, or they have changed; {advice}", where=path)
+    for name, value in now.options.items():
+        earlier = before.options.get(name)
+        if earlier != value:
+            raise CocoError(f"the run was begun with {name} {earlier}, not {value}; {advice}", where=path)
+    if before.models != now.models:
+        raise CocoError(
+            "the model or the detector has changed since the run was begun; leave --resume out to start anew",
+            where=path,
+        )
 
 
 class JournalReader:
-    """Lines of one or several files of a run by the number of the image; few are in memory at once.
+    """The lines of one or several journals of a run, by the number of the image; few are in memory at once.
 
     Attributes:
-        poses: (count,) int64, how many poses each image has; -1 where it has not been worked on.
+        poses: (count,) int64, how many poses each image has; -1 where it has not been read, or could not be.
+        problems: for each image that could not be read why, by its number.
+        lines: how many lines the journals hold. used: how many of them are of images of this run.
     """
 
-    def __init__(self, paths: Sequence[Path], header: Header) -> None:
-        self.poses = np.full(header.count, -1, np.int64)
-        self._place = np.full((header.count, 2), -1, np.int64)
+    def __init__(self, paths: Sequence[Path], header: Header, items: RunItems) -> None:
+        self.poses = np.full(len(items), -1, np.int64)
+        self.problems: dict[int, str] = {}
+        self.lines = self.used = 0
+        self._line_of = np.full((len(items), 2), -1, np.int64)
         self._paths = list(paths)
-        self._files: dict[int, int] = {}
-        for file, path in enumerate(self._paths):
+        self._handles: dict[int, int] = {}
+        for journal, path in enumerate(self._paths):
             lines = read_journal(path, header)
-            for number, offset, poses in zip(lines.numbers, lines.offsets, lines.poses, strict=True):
-                if 0 <= number < header.count and self.poses[number] < 0:
-                    self.poses[number], self._place[number] = poses, (file, offset)
+            self.lines += len(lines.file)
+            for file, frame, offset, poses in zip(lines.file, lines.frame, lines.offset, lines.poses, strict=True):
+                numbers = items.numbers(lines.files[file], frame)
+                self.used += bool(numbers)
+                for number in numbers:
+                    if self.poses[number] >= 0:
+                        continue
+                    if poses < 0:
+                        self.problems[number] = self._read(journal, offset).problem
+                    else:
+                        self.poses[number], self._line_of[number] = poses, (journal, offset)
+                        self.problems.pop(number, None)
 
     def __getitem__(self, number: int) -> Line:
-        """Raises KeyError when the image has not been worked on."""
+        """Raises KeyError when the image has not been read."""
         if self.poses[number] < 0:
             raise KeyError(number)
-        place, offset = self._place[number].tolist()
-        if place not in self._files:
-            self._files[place] = os.open(self._paths[place], os.O_RDONLY | _binary())
+        journal, offset = self._line_of[number].tolist()
+        return self._read(journal, offset)
+
+    def _read(self, journal: int, offset: int) -> Line:
+        if journal not in self._handles:
+            self._handles[journal] = os.open(self._paths[journal], os.O_RDONLY | _binary())
         text = b""
         while not text.endswith(b"\n") and b"\n" not in text:
-            os.lseek(self._files[place], offset + len(text), os.SEEK_SET)
-            more = os.read(self._files[place], 1 << 14)
+            os.lseek(self._handles[journal], offset + len(text), os.SEEK_SET)
+            more = os.read(self._handles[journal], 1 << 14)
             if not more:
                 break
             text += more
         return _LINE.decode(text.split(b"\n", 1)[0])
 
     def close(self) -> None:
-        for handle in self._files.values():
+        for handle in self._handles.values():
             os.close(handle)
-        self._files.clear()
+        self._handles.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -296,8 +366,11 @@ def journals(out: Path) -> list[Path]:
 
 
 def options_text(options: Mapping[str, object]) -> dict[str, str]:
-    """Options as a header holds them."""
-    return {name: "not given" if value is None else str(value) for name, value in options.items()}
+    """Options as a header holds them; bytes of a path that are not text are written as escapes."""
+    return {
+        name: "not given" if value is None else str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+        for name, value in options.items()
+    }
 
 
 def _open_locked(path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,8 @@ from engine.contract.coco import (
     write_coco,
     write_results,
 )
-from engine.contract.coco_document import SECTIONS
+from engine.contract.coco_document import SECTIONS, encode_json, write_atomic
+from engine.contract.errors import MediaError
 from engine.contract.predictions import Prediction
 from engine.contract.schema import Schema
 from engine.geometry import xyxy_to_xywh
@@ -29,20 +30,24 @@ from engine.media.source import open_media
 from engine.media.video_index import index_folder
 from engine.predict_inputs import Source
 from engine.predict_journal import JournalReader, prediction_of
+from engine.predict_parallel import ranges_of
+from engine.skipped import KEY, Skipped
 from engine.tracker import Tracker
 
+SPANS_SHOWN = 20
 LABELLED = 2  # COCO visibility: every point of a prediction is placed; its score says how surely
 Record = TypeVar("Record", CocoResult, CocoAnnotation)
 Pose = tuple[Prediction, list[float], Id, int | None]
 
 
 class Result:
-    """Images in their order with the poses that were found in them.
+    """Images in their order with the poses that were found in them. Images that could not be read are left out.
 
     Args:
         sources: what was worked on. found: their lines.
         dataset: the file that named the images, or an empty one.
         category: of the poses; ``is_known``: the file has it as it is.
+        skipped: what was left out before the work; gets the images that could not be read.
     """
 
     def __init__(
@@ -53,13 +58,34 @@ class Result:
         category: CocoCategory,
         is_known: bool,
         schema: Schema,
+        skipped: Skipped,
     ) -> None:
         self._sources, self._found, self._dataset = sources, found, dataset
         self._category, self._is_known, self._schema = category, is_known, schema
+        self._skipped = skipped
+        self._numbers: list[int] = np.flatnonzero(found.poses >= 0).tolist()
         self._tracks: dict[int, list[int | None]] = {}
+        self._list_unread()
+
+    def __len__(self) -> int:
+        """How many images were read."""
+        return len(self._numbers)
+
+    def _list_unread(self) -> None:
+        unread = np.flatnonzero(self._found.poses < 0).tolist()
+        for path, group in itertools.groupby(unread, lambda number: self._sources[number].path):
+            numbers = list(group)
+            reason = self._found.problems.get(numbers[0], "was changed or removed while the run was going on")
+            frames = ""
+            if self._sources[numbers[0]].is_frame:
+                frames = ": " + spans_text(self._sources[number].frame for number in numbers)
+            self._skipped.add(f"{path}{frames}", reason)
 
     def write(self, out: Path, format: str, *, track: bool = False) -> None:
         """Write the file whole or not at all.
+
+        What was skipped stands in a COCO file under the key ``skipped``, as a list of objects with ``where`` and
+        ``reason``; a results list has no place for it, so that it goes into a file beside it, OUT.json.skipped.json.
 
         Args:
             format: "coco" or "results".
@@ -72,28 +98,29 @@ class Result:
             self._tracks = self._find_tracks()
         if format == "results":
             write_results(out, self._results())
+            _write_beside(out, self._skipped)
             return
         categories = list(self._dataset.categories)
         if not self._is_known:
             categories = [c for c in categories if c.id != self._category.id] + [self._category]
-        images = self._dataset.images
         sections = {
-            "images": (image.encoded() for image in (images or self._images())),
+            "images": (image.encoded() for image in self._images()),
             "annotations": (annotation.encoded() for annotation in self._annotations()),
             "categories": (category.encoded() for category in categories),
         }
-        empty = {
-            name
-            for name, count in zip(
-                SECTIONS, (len(self._sources), self._found.poses.sum(), len(categories)), strict=True
-            )
-            if not count
-        }
-        write_coco(out, self._dataset.key_order, self._dataset.header, sections, empty)
+        poses = self._found.poses[self._numbers].sum()
+        counts = zip(SECTIONS, (len(self._numbers), poses, len(categories)), strict=True)
+        empty = {name for name, count in counts if not count}
+        header = {key: value for key, value in self._dataset.header.items() if key != KEY}
+        keys = [key for key in self._dataset.key_order if key != KEY]
+        if self._skipped:
+            header[KEY] = msgspec.Raw(encode_json(self._skipped.records()))
+            keys.append(KEY)
+        write_coco(out, keys, header, sections, empty)
 
     def _images(self) -> Iterator[CocoImage]:
-        for number, source in enumerate(self._sources):
-            record = source.image
+        for number in self._numbers:
+            record = self._sources[number].image
             if not record.raw:
                 line = self._found[number]
                 record = CocoImage(record.id, record.file_name, line.width, line.height)
@@ -114,7 +141,8 @@ class Result:
         return [prediction_of(pose, self._schema.category) for pose in self._found[number].poses]
 
     def _results(self) -> Iterator[CocoResult]:
-        for number, source in enumerate(self._sources):
+        for number in self._numbers:
+            source = self._sources[number]
             for prediction, xywh, category_id, track in self._poses(number):
                 flat = [float(value) for value in prediction.keypoints.reshape(-1)]
                 result = CocoResult(source.image.id, category_id, xywh, prediction.score, flat)
@@ -122,7 +150,8 @@ class Result:
 
     def _annotations(self) -> Iterator[CocoAnnotation]:
         ids = itertools.count(1)
-        for number, source in enumerate(self._sources):
+        for number in self._numbers:
+            source = self._sources[number]
             for prediction, xywh, category_id, track in self._poses(number):
                 labelled = np.full((len(prediction.keypoints), 1), LABELLED)
                 annotation = make_annotation(
@@ -145,14 +174,40 @@ class Result:
             if not self._sources[numbers[0]].is_frame:
                 continue
             tracker = Tracker(self._schema, first_number=first)
-            with open_media(path, cache=index_folder()) as video:
-                for number in numbers:
-                    frame_time = video.time(self._sources[number].frame)
-                    tracks[number] = tracker.update(self._predictions(number), frame_time)
-                    for late in tracker.late:
-                        tracks[numbers[late.update]][late.place] = late.track
+            for number, frame_time in zip(numbers, self._times(path, numbers), strict=True):
+                found = self._predictions(number) if self._found.poses[number] >= 0 else []
+                tracks[number] = tracker.update(found, frame_time)
+                for late in tracker.late:
+                    tracks[numbers[late.update]][late.place] = late.track
             first = 1 + max((t for n in numbers for t in tracks[n] if t is not None), default=first - 1)
         return tracks
+
+    def _times(self, path: Path, numbers: Sequence[int]) -> list[float | None]:
+        """Seconds of each frame; None for all where the video cannot be opened any more, after its frames were read."""
+        try:
+            with open_media(path, cache=index_folder()) as video:
+                return [video.time(self._sources[number].frame) for number in numbers]
+        except (MediaError, IndexError) as error:
+            self._skipped.add(f"{path}: times of the frames", f"{error}; 30 frames a second are assumed for its tracks")
+            return [None] * len(numbers)
+
+
+def spans_text(frames: Iterable[int]) -> str:
+    """Ascending frame numbers for people: "frames 3 to 7, 12", and how many there are beyond the first spans."""
+    spans = ranges_of(frames)
+    shown = [str(start) if stop == start + 1 else f"{start} to {stop - 1}" for start, stop in spans[:SPANS_SHOWN]]
+    more = sum(stop - start for start, stop in spans[SPANS_SHOWN:])
+    one = len(spans) == 1 and spans[0][1] == spans[0][0] + 1
+    return ("frame " if one else "frames ") + ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _write_beside(out: Path, skipped: Skipped) -> None:
+    """Beside a results list the list of what was skipped; one of an earlier run is removed where nothing was."""
+    path = out.with_name(f"{out.name}.{KEY}.json")
+    if skipped:
+        write_atomic(path, [encode_json(skipped.records())])
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _with_more(record: Record, prediction: Prediction, track: int | None) -> Record:

@@ -16,21 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.cli import Progress
-from engine.contract.errors import MediaError, PoseError
+from engine.contract.errors import CocoError, MediaError, PoseError
 from engine.media.frame_reader import FrameReader
-from engine.media.source import is_video, open_media
+from engine.media.source import open_media
 from engine.media.video_index import index_folder
 from engine.overlay import draw_poses, overlay_name, write_image
 from engine.predict_inputs import Source
-from engine.predict_journal import (
-    Header,
-    Journal,
-    journal_path,
-    journals,
-    line_of,
-    options_text,
-    read_journal,
-)
+from engine.predict_items import RunItems
+from engine.predict_journal import Header, Journal, JournalReader, journal_path, journals, options_text
 from engine.predict_parallel import Ranges, World, divide
 
 if TYPE_CHECKING:
@@ -51,8 +44,11 @@ BLOCK = 64
 IMAGE_READERS = 8
 
 
-def make_header(options: argparse.Namespace, sources: Sequence[Source], architecture: str) -> Header:
-    """What a journal has to agree with so that a run may go on with it."""
+def make_header(options: argparse.Namespace, architecture: str) -> Header:
+    """What a journal has to agree with so that a run may go on with it.
+
+    The images and the boxes given for them are not part of it: what was done counts for each that is still the same.
+    """
     chosen = {
         "--model": options.model,
         "architecture": architecture,
@@ -65,26 +61,32 @@ def make_header(options: argparse.Namespace, sources: Sequence[Source], architec
         "--detect-every": options.detect_every,
         "--backend": options.backend,
     }
-    files = {str(source.path): source.path for source in sources}
-    for name in (options.model, options.weights, options.detector, options.boxes, options.annotations):
-        if name and Path(name).is_file():
-            files[str(name)] = Path(name)
     digest = hashlib.sha256()
-    for name, path in files.items():
-        state = path.stat()
-        digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode("utf-8", "surrogatepass"))
-    return Header(options_text(chosen), digest.hexdigest(), len(sources))
+    for name in (options.model, options.weights, options.detector):
+        if name and Path(name).is_file():
+            state = Path(name).stat()
+            digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode("utf-8", "surrogatepass"))
+    return Header(options_text(chosen), digest.hexdigest())
 
 
 def run_model(
-    model: PoseModel, sources: Sequence[Source], options: argparse.Namespace, header: Header, world: World
+    model: PoseModel,
+    sources: Sequence[Source],
+    items: RunItems,
+    options: argparse.Namespace,
+    header: Header,
+    world: World,
 ) -> None:
     """Estimate the poses of all images, or of this process's part of them, into the journal.
 
-    An interrupted run leaves its journals; one that ends with an error only where ``--resume`` was asked for.
+    An image that cannot be read gets a line with the reason, and the work goes on. An interrupted run leaves its
+    journals; one that ends with an error only where ``--resume`` was asked for.
+
+    Args:
+        items: of the sources, see :func:`engine.predict_items.run_items`.
 
     Raises:
-        PoseError: an image that cannot be read, journals of another run, or another process has failed.
+        PoseError: journals of another run, a full disk, or another process has failed.
     """
     out = Path(options.out)
     block = 1 if model.device.type == "cpu" else BLOCK
@@ -94,11 +96,13 @@ def run_model(
     try:
         if world.is_main:
             journal = _open(out, header, world, goes_on)
-        shares = world.share(partial(_plan, sources, out, header, world.size, block, goes_on))
+        plan = world.share(partial(_plan, sources, items, out, header, world.size, block, goes_on))
+        if plan["inputs"] != items.digest():
+            raise MediaError("the processes do not see the same files; give them folders that all of them see")
         if journal is None:
             journal = _open(out, header, world, goes_on)
-        ranges: Ranges = [(int(start), int(stop)) for start, stop in shares[world.rank]]
-        _estimate(model, sources, ranges, options, journal, block, world)
+        ranges: Ranges = [(int(start), int(stop)) for start, stop in plan["shares"][world.rank]]
+        _estimate(model, sources, items, ranges, options, journal, block, world)
         journal.close()
         world.done()
     except PoseError as error:
@@ -125,19 +129,37 @@ def _open(out: Path, header: Header, world: World, goes_on: bool) -> Journal:
     return Journal.start(path, header)
 
 
-def _plan(sources: Sequence[Source], out: Path, header: Header, size: int, block: int, goes_on: bool) -> list[Ranges]:
-    """For each process the numbers of its images; those of an earlier run that are done are left out."""
+def _plan(
+    sources: Sequence[Source], items: RunItems, out: Path, header: Header, size: int, block: int, goes_on: bool
+) -> dict[str, Any]:
+    """For each process the numbers of its images; those of an earlier run that are done are left out.
+
+    Raises:
+        CocoError: a journal of another run: other options, or none of its images is among these.
+    """
     done = np.zeros(len(sources), np.bool_)
-    for path in journals(out):
-        if goes_on:
-            done[[number for number in read_journal(path, header).numbers if number < len(done)]] = True
-        elif path != journal_path(out):
-            path.unlink(missing_ok=True)
+    if goes_on:
+        with JournalReader(journals(out), header, items) as earlier:
+            done = earlier.poses >= 0
+            if earlier.lines and not earlier.used:
+                raise CocoError(
+                    "the run was begun with other inputs, or all of them have changed; give the same again, or leave "
+                    "--resume out to start anew",
+                    where=journal_path(out),
+                )
+            if earlier.used < earlier.lines:
+                changed = earlier.lines - earlier.used
+                log.warning("%d images of the earlier run are gone or have changed; the others go on", changed)
+    else:
+        for path in journals(out):
+            if path != journal_path(out):
+                path.unlink(missing_ok=True)
     starts = np.array([block_start(sources, number, block) for number in range(len(sources))], np.int64)
     begun = np.unique(starts[~done])
     pending = np.flatnonzero(np.isin(starts, begun)).tolist()
     slack = len(pending) // (8 * size)
-    return divide(pending, size, lambda number: _cut(sources, number, block, slack))
+    shares = divide(pending, size, lambda number: _cut(sources, number, block, slack))
+    return {"inputs": items.digest(), "shares": shares}
 
 
 def block_start(sources: Sequence[Source], number: int, block: int) -> int:
@@ -157,9 +179,12 @@ def _cut(sources: Sequence[Source], number: int, block: int, slack: int) -> int:
     start = block_start(sources, number, block)
     if not source.is_frame or not slack:
         return start
-    with open_media(source.path, cache=index_folder()) as video:
-        keys: Any = getattr(video, "key_frames", list)()
-        count = video.frame_count
+    try:
+        with open_media(source.path, cache=index_folder()) as video:
+            keys: Any = getattr(video, "key_frames", list)()
+            count = video.frame_count
+    except MediaError:  # its frames are listed as they are read
+        return start
     near = [-(-int(key) // block) * block for key in keys if abs(int(key) - source.frame) <= slack]
     near = [key for key in near if key < count]
     if not near:
@@ -168,22 +193,22 @@ def _cut(sources: Sequence[Source], number: int, block: int, slack: int) -> int:
 
 
 def _estimate(
-    model: PoseModel, sources: Sequence[Source], ranges: Ranges, options: argparse.Namespace, journal: Journal,
-    block: int, world: World,
+    model: PoseModel, sources: Sequence[Source], items: RunItems, ranges: Ranges, options: argparse.Namespace,
+    journal: Journal, block: int, world: World,
 ) -> None:  # fmt: skip
     mode = options.progress if world.is_main else "none"
     from engine.device import describe_device
 
     total = sum(stop - start for start, stop in ranges)
     device = describe_device(model.device)
-    lost: set[int] = set()
+    problems: dict[int, str] = {}
     readers = 1 if model.device.type == "cpu" else max(1, min(IMAGE_READERS, (os.cpu_count() or 2) // 2))
     with (
         Progress(mode, "predict", total) as progress,
         FrameReader(keep=1, cache_bytes=VIDEO_BYTES, ahead=READ_AHEAD) as reader,
         closing(
             model.stream(
-                _items(sources, ranges, reader, lost, block, options.detect_every),
+                _items(sources, ranges, reader, problems, block, options.detect_every),
                 options.flip_test,
                 batch=options.batch,
                 box_threshold=_threshold(options),
@@ -198,12 +223,15 @@ def _estimate(
                 continue
             source = sources[number]
             height, width = image.shape[:2]
-            _check_size(source, width, height)
-            kept = [] if number in lost else predictions
-            journal.append(line_of(number, width, height, kept))
-            if options.overlay:
-                drawn = draw_poses(image, kept, model.schema)
-                write_image(Path(options.overlay, overlay_name(source.image.file_name)), drawn)
+            problem = problems.pop(number, None)
+            if problem is not None:
+                journal.append(*items[number], 0, 0, problem=problem)
+            else:
+                _check_size(source, width, height)
+                journal.append(*items[number], width, height, predictions)
+                if options.overlay:
+                    drawn = draw_poses(image, predictions, model.schema)
+                    write_image(Path(options.overlay, overlay_name(source.image.file_name)), drawn)
             progress.step(device=device)
 
 
@@ -213,18 +241,28 @@ def _threshold(options: argparse.Namespace) -> float | None:
 
 
 def _items(
-    sources: Sequence[Source], ranges: Ranges, reader: FrameReader, lost: set[int], block: int, detect_every: int
+    sources: Sequence[Source],
+    ranges: Ranges,
+    reader: FrameReader,
+    problems: dict[int, str],
+    block: int,
+    detect_every: int,
 ) -> Iterator[Item[int | None]]:
     for start, stop in ranges:
         for number in range(start, stop):
-            yield _item(sources, number, number, reader, lost, block)
+            yield _item(sources, number, number, reader, problems, block)
         # The frame behind the part is looked at too: boxes of the frames before it come from both sides.
         if detect_every > 1 and stop < len(sources) and sources[stop].is_frame and sources[stop].frame:
-            yield _item(sources, stop, None, reader, lost, block)
+            yield _item(sources, stop, None, reader, problems, block)
 
 
 def _item(
-    sources: Sequence[Source], number: int, key: int | None, reader: FrameReader, lost: set[int], block: int
+    sources: Sequence[Source],
+    number: int,
+    key: int | None,
+    reader: FrameReader,
+    problems: dict[int, str],
+    block: int,
 ) -> Item[int | None]:
     from engine.pipeline import Item
 
@@ -232,7 +270,7 @@ def _item(
     given = source.boxes
     return Item(
         key,
-        partial(_read, source, number, reader, lost),
+        partial(_read, source, number, reader, problems),
         None if given is None else given.xyxy,
         None if given is None else given.scores,
         sequence=source.path if source.is_frame else None,
@@ -242,16 +280,20 @@ def _item(
     )
 
 
-def _read(source: Source, number: int, reader: FrameReader, lost: set[int]) -> Image:
-    """The image. A damaged frame of a video is told, its number noted in ``lost``, and it is read as black."""
+def _read(source: Source, number: int, reader: FrameReader, problems: dict[int, str]) -> Image:
+    """The image. For one that cannot be read the reason is noted in ``problems``, and black goes through the networks
+    in its place, so that the images beside it share the same batches as ever."""
     try:
         return reader.read(source.path, source.frame)
     except MediaError as error:
-        if not is_video(source.path) or not source.path.is_file():
-            raise
-        log.warning("%s; it has no poses in the result", error)
-        lost.add(number)
+        problems[number] = error.message
+    except OSError as error:
+        problems[number] = f"cannot be read ({error.strerror or error})"
+    except MemoryError:
+        problems[number] = "is too large for the memory of this computer"
+    if source.is_frame:
         return np.zeros((max(1, source.image.height), max(1, source.image.width), 3), np.uint8)
+    return np.zeros((1, 1, 3), np.uint8)
 
 
 def _check_size(source: Source, width: int, height: int) -> None:

@@ -96,7 +96,8 @@ class Skipped:
         if not len(self):
             return []
         items = list(self)
-        lines = [f"warning: skipped {len(items)} {self.what}:"]
+        what = self.what.removesuffix("s") if len(items) == 1 else self.what
+        lines = [f"warning: skipped {len(items)} {what}:"]
         lines += ["  " + " ".join(str(item).split()) for item in items[:shown]]
         if len(items) > shown:
             lines.append(f"  ... and {len(items) - shown} more")

@@ -8,7 +8,7 @@ Format: https://cocodataset.org/#format-data and #format-results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -35,6 +35,7 @@ from engine.contract.coco_records import (
     make_image,
     unique_names,
 )
+from engine.contract.errors import CocoError
 
 __all__ = [
     "CocoAnnotation",
@@ -161,13 +162,16 @@ def write_coco(
     write_atomic(path, parts())
 
 
-def read_results(path: Path | str) -> list[CocoResult]:
+def read_results(path: Path | str, unreadable: Callable[[int, CocoError], object] | None = None) -> list[CocoResult]:
     """Read a COCO results list, or the annotations of a COCO file as one.
+
+    Args:
+        unreadable: called with the position of a line that cannot be understood, which is left out; None = raise.
 
     Raises:
         CocoError: naming the file, and the line where one is at fault.
     """
-    return list(parse_results(split_list(read_json_bytes(path), path), path))
+    return list(parse_results(split_list(read_json_bytes(path), path), path, unreadable))
 
 
 def write_results(path: Path | str, results: Iterable[CocoResult]) -> None:

@@ -22,6 +22,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _NULL = b"null"
+_PROJECT = b"SQLite format 3\0"  # how a .pose file begins
 
 
 @dataclass
@@ -79,6 +80,8 @@ def read_json_bytes(path: Path | str) -> bytes:
         data = Path(path).read_bytes()
     except OSError as error:
         raise CocoError(f"cannot be read ({error.strerror or error})", where=path) from None
+    if data.startswith(_PROJECT):
+        raise CocoError("is a project; export it as COCO and give that file", where=path)
     encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "")
     if encoding:
         try:
@@ -124,6 +127,19 @@ def load_record(raw: bytes, where: object) -> dict[str, Any]:
 def dump_value(value: Any) -> bytes:
     """JSON text of plain data; ``NaN`` stays ``NaN``, as it stood in the file that it came from."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON text of plain data that is always valid UTF-8.
+
+    A file name that is not UTF-8 reaches Python with its other bytes as lone surrogates (``os.fsdecode``). Text with
+    such characters is written as ASCII, the characters as the escapes ``\\udc80`` to ``\\udcff``: any JSON reader takes
+    them, and in Python ``json.loads`` gives the same name, which opens the file.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def patch_record(raw: bytes, changes: dict[str, Any], remove: Iterable[str] = ()) -> bytes:

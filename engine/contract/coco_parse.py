@@ -8,7 +8,7 @@ record.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -141,11 +141,18 @@ def parse_categories(records: Iterable[msgspec.Raw | bytes], where: object) -> I
         yield CocoCategory(identity, name, names, zero_based(pairs, names), text)
 
 
-def parse_results(records: Iterable[msgspec.Raw | bytes], where: object) -> Iterator[CocoResult]:
-    """Lines of a results list.
+def parse_results(
+    records: Iterable[msgspec.Raw | bytes],
+    where: object,
+    unreadable: Callable[[int, CocoError], object] | None = None,
+) -> Iterator[CocoResult]:
+    """Lines of a results list. A line without a score has 1; one whose score is no finite number has NaN.
+
+    Args:
+        unreadable: called with the position of a line that cannot be understood, which is left out; None = raise.
 
     Raises:
-        CocoError: a line without ``image_id``, or with numbers that are none.
+        CocoError: a line without ``image_id``, or with numbers that are none, and ``unreadable`` is None.
     """
     for position, raw in enumerate(records):
         text = bytes(raw)
@@ -153,7 +160,14 @@ def parse_results(records: Iterable[msgspec.Raw | bytes], where: object) -> Iter
             r = _result(text)
             yield CocoResult(r.image_id, r.category_id, r.bbox, r.score, r.keypoints, text)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            yield _slow_result(text, position, where)
+            try:
+                found = _slow_result(text, position, where)
+            except CocoError as error:
+                if unreadable is None:
+                    raise
+                unreadable(position, error)
+                continue
+            yield found
 
 
 def zero_based(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> list[tuple[int, int]]:
@@ -268,7 +282,7 @@ def _slow_image(raw: bytes, position: int, file: object) -> CocoImage:
     if not name:
         raise CocoError("has no file_name", where=f"{where} (id {identity})")
     width, height = (int(_number(data.get(key)) or 0) for key in ("width", "height"))
-    return CocoImage(identity, _text(name), max(width, 0), max(height, 0), raw)
+    return CocoImage(identity, _file_name(name), max(width, 0), max(height, 0), raw)
 
 
 def _slow_category(raw: bytes, position: int, file: object) -> tuple[Id, str, list[str], list[tuple[int, int]]]:
@@ -312,12 +326,12 @@ def _slow_result(raw: bytes, position: int, file: object) -> CocoResult:
     image_id = _identity(data.get("image_id"))
     if image_id is None:
         raise CocoError("has no image_id", where=where)
-    category, score = _identity(data.get("category_id")), _number(data.get("score"))
+    category, score = _identity(data.get("category_id")), _number(data.get("score", 1.0))
     return CocoResult(
         image_id=image_id,
         category_id=1 if category is None else category,
         bbox=_box(data.get("bbox")),
-        score=1.0 if score is None else float(score),
+        score=math.nan if score is None else float(score),
         keypoints=flat_keypoints(data.get("keypoints"), 0, where),
         raw=raw,
     )
@@ -367,6 +381,16 @@ def _plain(raw: msgspec.Raw) -> Any:
         return msgspec.json.decode(raw)
     except msgspec.DecodeError:
         return None
+
+
+def _file_name(name: str) -> str:
+    """A name as ``os.fsdecode`` gives it: lone surrogates for bytes that are not UTF-8 stay, for they name the file;
+    any other lone surrogate names none."""
+    try:
+        name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return _text(name)
+    return name
 
 
 def _text(value: str) -> str:

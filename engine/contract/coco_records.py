@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.coco_document import patch_record
+from engine.contract.coco_document import encode_json, patch_record
 from engine.contract.errors import CocoError
 from engine.contract.schema import Schema, schema_from_names
 
@@ -35,7 +35,7 @@ class CocoImage(msgspec.Struct, frozen=True, gc=False):
         fields: dict[str, Any] = {"id": self.id, "file_name": self.file_name}
         if self.width and self.height:
             fields |= {"width": self.width, "height": self.height}
-        return msgspec.json.encode(fields)
+        return encode_json(fields)
 
 
 class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +68,7 @@ class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
     raw: bytes = b""
 
     def encoded(self) -> bytes:
-        return self.raw or msgspec.json.encode(self._fields())
+        return self.raw or encode_json(self._fields())
 
     def patched(self, remove: Sequence[str] = (), **changes: Any) -> CocoAnnotation:
         """This annotation with some fields changed; its other keys, known or not, stay as they were written."""
@@ -109,7 +109,7 @@ class CocoCategory(msgspec.Struct, frozen=True):
         if self.keypoints:
             fields["keypoints"] = self.keypoints
             fields["skeleton"] = [[a + 1, b + 1] for a, b in self.skeleton]
-        return msgspec.json.encode(fields)
+        return encode_json(fields)
 
     def schema(self) -> Schema:
         """A schema from names and skeleton. Names that are empty or stand twice get a number behind them.
@@ -139,7 +139,7 @@ class CocoResult(msgspec.Struct, frozen=True, gc=False):
         for key in ("bbox", "keypoints"):
             if getattr(self, key) is not None:
                 fields[key] = getattr(self, key)
-        return msgspec.json.encode({**fields, "score": self.score})
+        return encode_json({**fields, "score": self.score})
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

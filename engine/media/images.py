@@ -12,6 +12,7 @@ import importlib
 import io
 import os
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -102,22 +103,32 @@ def image_size(path: Path | str) -> tuple[int, int]:
     return width, height
 
 
-def list_images(folder: Path | str, recursive: bool = True) -> list[Path]:
+def list_images(
+    folder: Path | str, recursive: bool = True, unreadable: Callable[[MediaError], object] | None = None
+) -> list[Path]:
     """The image files of a folder in natural order ("2.png" before "10.png"), a folder's files before its subfolders,
     without hidden ones.
 
+    Args:
+        unreadable: called for each subfolder that cannot be read, and the others are listed; None = raise.
+
     Raises:
-        MediaError: the folder is missing or cannot be read.
+        MediaError: the folder is missing or cannot be read, or a subfolder cannot and ``unreadable`` is None.
     """
     root = Path(folder)
-    return [root / name for name in list_image_names(folder, recursive)]
+    return [root / name for name in list_image_names(folder, recursive, unreadable)]
 
 
-def list_image_names(folder: Path | str, recursive: bool = True) -> list[str]:
+def list_image_names(
+    folder: Path | str, recursive: bool = True, unreadable: Callable[[MediaError], object] | None = None
+) -> list[str]:
     """As :func:`list_images`, as paths below the folder with forward slashes: much quicker for huge folders."""
 
     def refuse(error: OSError) -> None:
-        raise MediaError(_reason(error, Path(folder)), where=error.filename or folder)
+        problem = MediaError(_reason(error, Path(folder)), where=error.filename or folder)
+        if unreadable is None or error.filename in (None, root):
+            raise problem
+        unreadable(problem)
 
     root = os.fspath(folder)
     found: dict[str, list[str]] = {}

@@ -265,25 +265,44 @@ def test_bad_options_are_one_line(photographs: Path, tmp_path: Path, capsys: pyt
         ({"image_id": 900, "bbox": [0, 0, -9, 9], "score": 1}, "bbox"),
         ({"image_id": 900, "score": 1}, "bbox"),
         ({"image_id": 900, "bbox": [0, 0, 9], "score": 1}, "bbox"),
+        ({"image_id": 900, "bbox": [0, 0, 9, 9], "score": float("nan")}, "score"),
+        ({"image_id": 900, "bbox": [0, 0, 9, 9], "score": None}, "score"),
+        ({"bbox": [0, 0, 9, 9], "score": 1}, "no image_id"),
     ],
 )
-def test_faulty_boxes_are_named_by_record(
+def test_faulty_boxes_are_skipped_and_named_by_record(
     photographs: Path, annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], row: dict, why: str
 ) -> None:
     boxes = tmp_path / "boxes.json"
-    boxes.write_text(json.dumps([{"image_id": 900, "category_id": 3, "bbox": [0, 0, 9, 9], "score": 1}, row]))
+    good = {"image_id": 900, "category_id": 3, "bbox": ASTRONAUT_BOX, "score": 1}
+    boxes.write_text(json.dumps([row, good]))
     out = tmp_path / "r.json"
-    line = check_refused(capsys, out, photographs, "--annotations", annotations, "--boxes", boxes)
-    assert "boxes.json: result 1 " in line
-    assert why in line
+    given = ("--annotations", annotations, "--boxes", boxes, "--out", out)
+    assert predict(photographs, *given) == 0
+    error = capsys.readouterr().err
+    assert "boxes.json: result 0" in error
+    assert why in error
+    found = read(out)
+    assert [a["bbox"] for a in found["annotations"]] == [ASTRONAUT_BOX]
+    assert why in found["skipped"][0]["reason"]
+    assert predict(photographs, *given, "--strict") == 2
+    boxes.write_text(json.dumps([row]))
+    assert why in check_refused(capsys, out, photographs, *given[:-2])
 
 
-def test_an_annotated_image_without_file_is_named(
+def test_an_annotated_image_without_file_is_skipped_and_named(
     photographs: Path, annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = check_refused(capsys, tmp_path / "p.json", photographs / "ü 2", "--annotations", annotations)
-    assert "labels.json: image 900" in line
-    assert "astronaut.jpg" in line
+    out = tmp_path / "p.json"
+    assert predict(photographs / "ü 2", "--annotations", annotations, "--out", out) == 0
+    error = capsys.readouterr().err
+    assert "labels.json: image 900" in error
+    assert "astronaut.jpg" in error
+    found = read(out)
+    assert [image["id"] for image in found["images"]] == ["x-1"]
+    assert {a["image_id"] for a in found["annotations"]} == {"x-1"}
+    assert found["info"] == {"made by": "hand"}
+    assert found["skipped"][0]["where"].endswith("labels.json: image 900")
 
 
 def test_an_image_is_never_overwritten_by_the_result(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,16 +312,18 @@ def test_an_image_is_never_overwritten_by_the_result(photographs: Path, capsys: 
     assert image.read_bytes() == before
 
 
-def test_the_old_result_stays_when_a_later_image_is_broken(
+def test_the_old_result_stays_when_nothing_can_be_read(
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
-    shutil.copy(photographs / "astronaut.jpg", folder / "1.jpg")
+    (folder / "1.jpg").write_bytes(b"")
     (folder / "2.jpg").write_bytes(b"\xff\xd8\xff")
     out = tmp_path / "p.json"
     out.write_text("old")
-    assert "2.jpg" in check_refused(capsys, out, folder, "--detector", "none")
+    line = check_refused(capsys, out, folder, "--detector", "none")
+    assert "nothing could be read of 2 inputs" in line
+    assert "1.jpg: is empty" in line
     assert out.read_text() == "old"
 
 

@@ -115,7 +115,7 @@ def evaluate_model(
         "model": measured.entry.id,
         "protocol": measured.protocol,
         "boxes": conditions.boxes,
-        "flip_test": conditions.flip_test,
+        "flip_test": conditions.flip_test and measured.flip_test,
         "images": len(measured.labels.images),
         "predictions": len(measured.results),
         "measured": figures,
@@ -166,7 +166,9 @@ def _parser() -> Parser:
     model.add_argument("--weights", metavar="FILE", help="other weights for the same architecture")
     model.add_argument("--boxes", default=LABELLED_BOXES, metavar="gt|FILE",
                        help="labelled boxes, or those of a COCO results list (default: %(default)s)")  # fmt: skip
-    model.add_argument("--flip-test", action=argparse.BooleanOptionalAction, default=True, help="(default: yes)")
+    model.add_argument(
+        "--flip-test", action=argparse.BooleanOptionalAction, default=True, help="(default: where it helps)"
+    )
     model.add_argument("--limit", type=_positive, metavar="N", help="only the first N images that have boxes")
     model.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps", help="(default: %(default)s)")
     model.add_argument("--backend", choices=("auto", "torch", "onnxruntime", "openvino"), default="torch",

@@ -7,7 +7,7 @@ Protocols, as ``ModelEntry.protocol`` names them: "coco" (OKS average precision)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,7 @@ class Measured:
 
     Attributes:
         labels: data set of the images that were looked at. boxes: by image what was predicted from.
+        flip_test: whether mirrored crops were used.
     """
 
     entry: ModelEntry
@@ -93,6 +94,7 @@ class Measured:
     boxes: dict[Id, list[Box]]
     results: list[PoseResult]
     notes: list[str]
+    flip_test: bool = True
 
 
 def protocol_of(entry: ModelEntry, schema: Schema) -> str:
@@ -126,6 +128,9 @@ def predict_for_evaluation(
 
     entry = find_model(model_id)
     model = PoseModel.load(model_id, NO_DETECTOR, conditions.device, weights, conditions.backend)
+    problem = model.predictor.flip_test_problem if conditions.flip_test else ""
+    if problem:
+        conditions = replace(conditions, flip_test=False)
     labels = read_labels(annotations, images, entry, model.schema)
     category = category_of(labels, model.schema, annotations)
     if conditions.boxes == LABELLED_BOXES:
@@ -141,7 +146,10 @@ def predict_for_evaluation(
     found.add(predictions(model, sources, boxes, category, conditions, step))
     protocol = protocol_of(entry, model.schema)
     notes = _notes(entry, protocol, conditions)
-    return Measured(entry, protocol, model.schema, category, labels, boxes, found.results(), notes)
+    if problem:
+        notes.append(f"no flip test: {problem}")
+    results = found.results()
+    return Measured(entry, protocol, model.schema, category, labels, boxes, results, notes, conditions.flip_test)
 
 
 def read_labels(annotations: Path | str, images: Path | str, entry: ModelEntry, schema: Schema) -> CocoDataset:

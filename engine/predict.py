@@ -100,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         "--flip-test",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="average with the mirrored crops: slower, a little more exact (default: no)",
+        help="average with the mirrored crops: half as fast, with some models a little more accurate; left out for "
+        "models whose left/right pairs are unknown or that were trained without mirrored copies (default: no)",
     )
     parser.add_argument(
         "--box-threshold",

@@ -199,6 +199,8 @@ def _estimate(
     mode = options.progress if world.is_main else "none"
     from engine.device import describe_device
 
+    if options.flip_test and model.predictor.flip_test_problem and world.is_main:
+        log.warning("--flip-test is left out, it would make the poses worse: %s", model.predictor.flip_test_problem)
     total = sum(stop - start for start, stop in ranges)
     device = describe_device(model.device)
     problems: dict[int, str] = {}

@@ -29,6 +29,7 @@ from engine.geometry import (
     warp,
     warp_fixed_point,
 )
+from engine.mirroring import flip_test_problem
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
@@ -59,6 +60,7 @@ class Predictor:
         backend: what runs it: "torch", "onnxruntime", ... (``engine.backends``).
         codec: how its outputs are read.
         detector_id: the detector that goes with it, as the checkpoint names it; None when there is none.
+        flip_test_problem: why the flip test would make this model worse, "" where it may help.
     """
 
     def __init__(self, network: nn.Module, info: CheckpointInfo, device: torch.device | str = "cpu") -> None:
@@ -78,6 +80,7 @@ class Predictor:
         upstream = info.conventions.get("flip") == "upstream"
         indices = self.schema.upstream_flip_indices if upstream else self.schema.flip_indices
         self._flip = torch.from_numpy(indices.copy()).to(self.device)
+        self.flip_test_problem = flip_test_problem(info)
         self._channels = slice(*info.conventions.get("channels", (None, None)))
         self._published_pixels = info.conventions.get("pixels") == "published"
         self._udp = info.conventions.get("crop") == "udp"
@@ -139,7 +142,8 @@ class Predictor:
             images: RGB uint8 (H, W, 3), any sizes.
             boxes: for each image (N, 4) x1 y1 x2 y2, image pixels, used as given: they may reach beyond the image.
             box_scores: for each image (N,); default 1.
-            flip_test: average with the mirrored crops: twice the work, a little more exact.
+            flip_test: average with the mirrored crops: twice the work, often a little more accurate. Left out where
+                ``flip_test_problem`` says why.
             batch: crops in one pass of the network; the crops of many images share a batch.
 
         Returns:
@@ -149,6 +153,7 @@ class Predictor:
         Raises:
             ValueError: ``boxes`` and ``images`` differ in number.
         """
+        flip_test = flip_test and not self.flip_test_problem
         if self._cuts_on_device:
             return self._predict_on_device(images, boxes, box_scores, flip_test, batch)
         tasks = list(self._tasks(images, boxes, box_scores))

@@ -104,6 +104,8 @@ RIGHT: dict[str, set[int]] = {
     "halpe": {i + 26 for i in RIGHT_68},
     "wflw": RIGHT_98,
 }
+# A mirrored hand is a hand with the same points: they have no partners, and that is known.
+MIRRORED_AS_THEY_ARE = ("coco_wholebody_hand", "freihand2d", "onehand10k")
 SIDES_NOTE = "Names do not tell sides, so they are stated: of {what} seen in front, the image's left is the right."
 # In an open coat the inner edge of the right half is numbered after the left half.
 LATE_RIGHT_OF_COATS = {"sso_kpt30", "sso_kpt31", "lso_kpt38", "lso_kpt39"}
@@ -174,7 +176,7 @@ def make_schema(facts: dict[str, Any], stem: str, sigmas: list[float]) -> dict[s
             }
         )
     notes = [COLOR_NOTES[stem]] if stem in COLOR_NOTES else []
-    if sides:
+    if sides and stem not in MIRRORED_AS_THEY_ARE:
         notes.append(SIDES_NOTE.format(what="a garment" if subsets else "a face"))
     return {
         "name": stem,
@@ -191,6 +193,8 @@ def make_schema(facts: dict[str, Any], stem: str, sigmas: list[float]) -> dict[s
 
 def stated_sides(facts: dict[str, Any], stem: str, garments: bool) -> dict[int, str]:
     flip, names = facts["flip_indices"], [p["name"] for p in facts["keypoints"]]
+    if stem in MIRRORED_AS_THEY_ARE:
+        return dict.fromkeys(range(len(names)), "middle")
     if garments:
         index = {name: i for i, name in enumerate(names)}
         pairs = {(i, j) for i, j in enumerate(flip) if i < j}

@@ -17,19 +17,6 @@ from engine.train.config import AugmentConfig
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.floating]
 
-# What stands upright in a photograph; anything else may be seen at any angle.
-UPRIGHT_CATEGORIES = frozenset({"person", "people", "human", "face", "body", "pedestrian"})
-UPRIGHT_WORDS = ("person", "top", "outwear", "dress", "trousers", "shorts", "skirt", "vest", "sling", "clothes", "face")
-UPRIGHT_ROTATION = 40.0
-FREE_ROTATION = 180.0
-
-
-def rotation_for(category: str) -> float:
-    """Largest rotation in degrees that makes sense for objects of this name: 40 for people and clothes, else 180."""
-    name = category.lower().replace("_", " ")
-    upright = name in UPRIGHT_CATEGORIES or any(word in name.split() for word in UPRIGHT_WORDS)
-    return UPRIGHT_ROTATION if upright else FREE_ROTATION
-
 
 @dataclass(frozen=True)
 class View:

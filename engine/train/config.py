@@ -33,8 +33,9 @@ class AugmentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Random changes of a training crop. Ranges are of uniform draws.
 
     Attributes:
-        flip: probability of a horizontal mirror (left and right points are swapped).
-        rotation: largest angle in degrees, either way; -1 = 40 for people and clothes, 180 for all else.
+        flip: probability of a horizontal mirror (left and right points are swapped); -1 = 0.5 where the left/right
+            partner of each point is known, else 0.
+        rotation: largest angle in degrees, either way; -1 = by how differently the labelled poses are turned.
         scale: smallest and largest factor of the crop's side.
         shift: largest shift, as a share of the crop's side.
         brightness: largest change, as a share of the full range.
@@ -42,7 +43,7 @@ class AugmentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         colour: largest change of a channel's factor from 1.
     """
 
-    flip: float = 0.5
+    flip: float = -1.0
     rotation: float = -1.0
     scale: tuple[float, float] = (0.75, 1.3)
     shift: float = 0.06
@@ -56,7 +57,7 @@ class TopDownConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     Attributes:
         enabled: use these and not ``AugmentConfig``, on crops as the published models see them.
-        flip: probability of a mirror of the whole image.
+        flip: probability of a mirror of the whole image; -1 = as in ``AugmentConfig``.
         half_body: probability that an instance with ``half_body_points`` labelled points or more is cut to its upper or
             lower half; 0 = never.
         half_body_upper: probability of the upper half where both have enough points.
@@ -69,7 +70,7 @@ class TopDownConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """
 
     enabled: bool = False
-    flip: float = 0.5
+    flip: float = -1.0
     half_body: float = 0.0
     half_body_points: int = 9
     half_body_upper: float = 0.7
@@ -155,6 +156,11 @@ class PhaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     optimiser: OptimiserConfig = msgspec.field(default_factory=OptimiserConfig)
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
     topdown: TopDownConfig = msgspec.field(default_factory=TopDownConfig)
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether training copies are mirrored, once that is chosen."""
+        return (self.topdown.flip if self.topdown.enabled else self.augment.flip) > 0
 
     @property
     def step_size(self) -> int:
@@ -289,7 +295,8 @@ def check(config: TrainConfig, *, where: object = None) -> None:
             "optimiser.grad_norm": phase.optimiser.grad_norm >= 0,
             "optimiser.warmup_steps": phase.optimiser.warmup_steps >= 0,
             "optimiser.scale_base": phase.optimiser.scale_base >= 0,
-            "augment.flip": 0 <= phase.augment.flip <= 1,
+            "augment.flip": phase.augment.flip == -1 or 0 <= phase.augment.flip <= 1,
+            "topdown.flip": phase.topdown.flip == -1 or 0 <= phase.topdown.flip <= 1,
             "augment.rotation": -1 <= phase.augment.rotation <= 180,
             "augment.scale": 0 < phase.augment.scale[0] <= phase.augment.scale[1],
             "topdown.scale": 0 <= phase.topdown.scale < 1,

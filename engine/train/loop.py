@@ -130,6 +130,8 @@ class Trainer:
             batch=config.batch,
             total_batch=config.step_size,
             processes=self._world.size,
+            mirrored_copies=config.mirrors,
+            rotation=config.topdown.rotation if config.topdown.enabled else config.augment.rotation,
             resumed_at=self.place.epoch * config.steps_per_epoch + self.place.step,
         )
         while self.place.epoch < config.epochs:

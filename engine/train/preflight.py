@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.contract.errors import PoseError, TrainingError
 from engine.contract.schema import Schema
+from engine.mirroring import mirror_problem, mirroring_off
 from engine.train.config import TrainConfig, check
 from engine.train.instances import TrainingSet, joined, read_extra_set, read_training_set, split
 from engine.train.recipe import is_missing_extra, points_of
@@ -71,6 +72,7 @@ def preflight(config: TrainConfig, fresh_models: tuple[str, ...] = ("resnet50", 
     found.errors += _missing_images(train, "train") + ([] if val is None else _missing_images(val, "val"))
     found.errors += _nothing_labelled(train)
     found.warnings += _thin_data(train, val, found.labelled)
+    found.warnings += _mirroring(config, data.schema)
     if is_missing_extra(config):
         found.warnings.append("This recipe trains on AI Challenger beside COCO; give its annotations with --extra.")
     return found
@@ -105,6 +107,19 @@ def _nothing_labelled(data: TrainingSet) -> list[str]:
     if data.instances:
         return []
     return [f"{data.file}: no annotation of {', '.join(data.categories)} has a labelled point"]
+
+
+def _mirroring(config: TrainConfig, schema: Schema) -> list[str]:
+    """What is to be said of mirrored copies: where sides are unknown they would teach left as right."""
+    if config.what == "detector":
+        return []
+    problem = mirror_problem(schema)
+    chosen = config.pose.topdown.flip if config.pose.topdown.enabled else config.pose.augment.flip
+    if not problem:
+        return []
+    if chosen > 0:
+        return [f"Mirrored copies are on by the settings, although {problem}: left and right will be mixed up."]
+    return [mirroring_off(problem)]
 
 
 def _thin_data(train: TrainingSet, val: TrainingSet | None, labelled: tuple[int, ...]) -> list[str]:

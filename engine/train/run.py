@@ -21,11 +21,11 @@ from engine.contract.schema import Schema
 from engine.detector import Detector
 from engine.device import pick_device
 from engine.evaluate_model import LABELLED_BOXES, Conditions
+from engine.mirroring import MIRRORED, mirror_problem
 from engine.networks import build
 from engine.train import config as defaults
 from engine.train import detector as boxes
 from engine.train import pose as poses
-from engine.train.augment import rotation_for
 from engine.train.board import Board
 from engine.train.config import AUTO_BATCH, CONFIG_FILE, PhaseConfig, TrainConfig, write_config
 from engine.train.dataset import ImageCache
@@ -52,6 +52,7 @@ from engine.train.stop import StopRequest
 from engine.train.topdown import TopDownPhase
 from engine.train.topdown_dataset import as_published
 from engine.train.topdown_validation import Protocol, for_other_points
+from engine.train.turns import rotation_from
 from engine.zoo import ModelEntry, find_model
 
 log = logging.getLogger(__name__)
@@ -227,7 +228,7 @@ def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
         len(run.train.instances if run.protocol is None else as_published(run.train).instances),
         steps=defaults.POSE_STEPS,
         passes=defaults.POSE_PASSES,
-        turns=rotation_for(run.train.categories[0]),
+        views=_views(run, sided=True),
     )
     run.config.pose = phase_config
     run.record()
@@ -262,7 +263,7 @@ def _protocol(
     folder = config.val_images if config.val and config.val_images else config.images
     conditions = Conditions(
         boxes=config.val_boxes if config.val_boxes and held_out else LABELLED_BOXES,
-        flip_test=config.pose.flip_test,
+        flip_test=config.pose.flip_test and config.pose.topdown.flip != 0 and not mirror_problem(data.schema),
         batch=min(config.pose.batch, VALIDATION_BATCH),
     )
     return Protocol.of(
@@ -284,7 +285,7 @@ def _train_detector(run: _Run) -> tuple[Outcome, dict[str, Any]]:
         sum(len(image.boxes) > 0 for image in run.train.images),
         steps=defaults.DETECTOR_STEPS,
         passes=defaults.DETECTOR_PASSES,
-        turns=rotation_for(run.train.categories[0]),
+        views=_views(run, sided=False),
     )
     run.config.detect = phase_config
     run.record()
@@ -314,7 +315,28 @@ def _needs_detector(run: _Run) -> bool:
     return not boxes.finds_objects(Detector.load(run.config.detector, run.device), run.train)
 
 
-def _filled(given: PhaseConfig, architecture: str, count: int, *, steps: int, passes: int, turns: float) -> PhaseConfig:
+@dataclass(frozen=True)
+class _Views:
+    """Chosen for training copies: the largest rotation in degrees and the probability of a mirror."""
+
+    rotation: float
+    flip: float
+
+
+def _views(run: _Run, *, sided: bool) -> _Views:
+    """How far the labels allow copies to be turned, and whether to be mirrored.
+
+    Args:
+        sided: what is learned has a left and a right (keypoints have, boxes have not).
+    """
+    can_mirror = not mirror_problem(run.train.schema)
+    rotation = rotation_from(run.train, mirrored=can_mirror)
+    return _Views(rotation, 0.5 if can_mirror or not sided else 0.0)
+
+
+def _filled(
+    given: PhaseConfig, architecture: str, count: int, *, steps: int, passes: int, views: _Views
+) -> PhaseConfig:
     """The configuration with everything chosen that was left open."""
     if count == 0:
         raise TrainingError("no annotation has a box to learn from")
@@ -322,14 +344,19 @@ def _filled(given: PhaseConfig, architecture: str, count: int, *, steps: int, pa
         given.epochs, given.steps_per_epoch, given.step_size, count, steps=steps, passes=passes,
         least=1 if given.topdown.enabled else defaults.STEPS_PER_EPOCH,
     )  # fmt: skip
-    optimiser, augment = given.optimiser, given.augment
+    optimiser, augment, topdown = given.optimiser, given.augment, given.topdown
     rate = optimiser.lr or LEARNING_RATES.get(architecture, DEFAULT_LEARNING_RATE)
     return msgspec.structs.replace(
         given,
         epochs=epochs,
         steps_per_epoch=per_epoch,
         optimiser=msgspec.structs.replace(optimiser, lr=rate),
-        augment=msgspec.structs.replace(augment, rotation=turns if augment.rotation < 0 else augment.rotation),
+        augment=msgspec.structs.replace(
+            augment,
+            rotation=views.rotation if augment.rotation < 0 else augment.rotation,
+            flip=views.flip if augment.flip < 0 else augment.flip,
+        ),
+        topdown=msgspec.structs.replace(topdown, flip=views.flip if topdown.flip < 0 else topdown.flip),
     )
 
 
@@ -377,6 +404,7 @@ def _provenance(config: TrainConfig, phase: Phase, start: str) -> dict[str, Any]
         "train_instances": phase.train_count,
         "val_instances": phase.val_count,
         **({"recipe": config.recipe} if config.recipe else {}),
+        MIRRORED: phase.config.mirrors,
         "metrics_on": "validation images" if phase.val_count else "training images",
         "seed": config.seed,
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.mirroring import flip_test_problem_of
 from engine.zoo import list_models
 from poseapp.dialogs.parts import button, device_combo, fill_models, label
 from poseapp.i18n import tr
@@ -66,7 +67,8 @@ class RunModelDialog(QDialog):
         self.setMinimumWidth(480)
         self._session = session
         self.model = QComboBox()
-        fill_models(self.model, list_models("pose", available=True), model)
+        self._models = {entry.id: entry for entry in list_models("pose", available=True)}
+        fill_models(self.model, list(self._models.values()), model)
         self.which = QComboBox()
         self.device = device_combo()
         self.threshold = DoubleSpinBox()
@@ -75,7 +77,7 @@ class RunModelDialog(QDialog):
         self.threshold.setValue(0.2)
         self.replace = QCheckBox(tr("Replace earlier predictions (labels always stay)"))
         self.replace.setChecked(True)
-        self.flip = QCheckBox(tr("Look twice, mirrored: slower, a little more exact"))
+        self.flip = QCheckBox(tr("Flip test: average with the mirrored picture (half as fast)"))
         self.every = SpinBox()
         self.every.setRange(1, 30)
         self.every.setAccessibleName(tr("Detector looks at every nth frame"))
@@ -91,9 +93,11 @@ class RunModelDialog(QDialog):
             self.which.setCurrentIndex(self.which.findData(RANGE))
         self.which.currentIndexChanged.connect(self._check)
         self.model.currentIndexChanged.connect(self._check)
+        self.model.currentIndexChanged.connect(self._check_flip)
         self.first.valueChanged.connect(self._check)
         self.last.valueChanged.connect(self._check)
         self._check()
+        self._check_flip()
 
     def _build(self) -> None:
         column = QVBoxLayout(self)
@@ -209,6 +213,16 @@ class RunModelDialog(QDialog):
         count = len(self.frames())
         self.note.setText(tr(f"{count:,} {'image' if count == 1 else 'images'}"))
         self.run_button.setEnabled(count > 0 and self.model.count() > 0)
+
+    def _check_flip(self) -> None:
+        """The flip test can be chosen only where it does no harm."""
+        entry = self._models.get(self.model.currentData() or "")
+        problem = "" if entry is None else flip_test_problem_of(entry)
+        self.flip.setEnabled(not problem)
+        if problem:
+            self.flip.setChecked(False)
+        tip = f"Not for this model: {problem}" if problem else "A little more accurate with some models, not with all"
+        self.flip.setToolTip(tr(tip))
 
     def _run(self) -> None:
         self.run_requested.emit(self.plan())

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from engine.contract.errors import ModelError, ProjectError, TrainingError
+from engine.mirroring import mirror_problem, mirroring_off
 from engine.train.config import PhaseConfig, TrainConfig, write_config
 from engine.zoo import list_models, user_models_dir
 from poseapp.jobs.job import Lane, Progress
@@ -204,6 +205,9 @@ def problems_of(survey: CategorySurvey) -> tuple[list[str], list[str]]:
         warnings.append(
             f"Fewer than {MIN_IMAGES_TO_VALIDATE} labelled images: none is set aside, so the figures will flatter."
         )
+    problem = mirror_problem(survey.category.schema)
+    if problem:
+        warnings.append(mirroring_off(problem))
     if survey.predicted:
         warnings.append(f"{_poses(survey.predicted)} not yet accepted will not be used.")
     return errors, warnings

@@ -1,16 +1,7 @@
 import numpy as np
-import pytest
 
-from engine.train.augment import mirror, random_colour, random_view, rotation_for
+from engine.train.augment import mirror, random_colour, random_view
 from engine.train.config import AugmentConfig
-
-
-@pytest.mark.parametrize(
-    ("category", "degrees"),
-    [("person", 40), ("Person", 40), ("long_sleeved_dress", 40), ("mouse", 180), ("dog", 180), ("hand", 180)],
-)
-def test_people_and_clothes_turn_little_and_all_else_freely(category: str, degrees: float) -> None:
-    assert rotation_for(category) == degrees
 
 
 def test_views_stay_within_what_is_configured() -> None:

@@ -64,3 +64,17 @@ def test_nothing_labelled_is_an_error(bars: Path) -> None:
     file = bars.with_name("empty.json")
     file.write_text(json.dumps(content))
     assert "no annotation of bar" in preflight(TrainConfig(train=str(file))).errors[0]
+
+
+def test_mirrored_copies_are_off_where_no_pairs_are_known(tmp_path: Path) -> None:
+    bars = write_bars(tmp_path, 3)
+    assert not any("Mirrored copies" in text for text in preflight(TrainConfig(train=str(bars))).warnings)
+    content = json.loads(bars.read_text())
+    content["categories"][0]["keypoints"] = ["head", "one", "two", "tail"]
+    bars.write_text(json.dumps(content))
+    (warning,) = [t for t in preflight(TrainConfig(train=str(bars))).warnings if "Mirrored copies" in t]
+    assert warning.startswith("Mirrored copies: off, because no left/right pairs are known.")
+    forced = TrainConfig(train=str(bars))
+    forced.pose.augment.flip = 0.5
+    (warning,) = [t for t in preflight(forced).warnings if "Mirrored copies" in t]
+    assert "mixed up" in warning

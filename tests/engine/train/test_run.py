@@ -157,6 +157,27 @@ def test_a_name_that_the_detector_knows_as_something_else_gets_its_own(tiny: Pat
     assert read_info(out / "detector.safetensors").categories == ["mouse"]
 
 
+@pytest.mark.parametrize(
+    ("points", "mirrored"),
+    [(["head", "left_side", "right_side", "tail"], True), (["head", "one", "two", "tail"], False)],
+)
+def test_copies_are_mirrored_where_sides_are_known(
+    points: list[str], mirrored: bool, tiny: Path, tmp_path: Path
+) -> None:
+    labels = write_bars(tmp_path / "bars", 3)
+    content = json.loads(labels.read_text())
+    content["categories"][0]["keypoints"] = points
+    labels.write_text(json.dumps(content))
+    out = tmp_path / "out"
+    assert main([*arguments(labels, out, tiny), "--progress", "none", "--epochs", "1"]) == 0
+    config = read_config(out / "config.toml")
+    assert config.pose.augment.flip == (0.5 if mirrored else 0)
+    assert config.detect.augment.flip == 0.5  # boxes have no sides
+    assert read_info(out / "best.safetensors").provenance["mirrored_copies"] is mirrored
+    start = json.loads((out / "log.jsonl").read_text().splitlines()[0])
+    assert (start["mirrored_copies"], start["rotation"]) == (mirrored, 180)
+
+
 def test_only_a_detector(bars: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main([*arguments(bars, out, tiny), "--progress", "none", "--what", "detector"]) == 0

@@ -66,7 +66,7 @@ def test_keypoints_stay_on_what_they_mark(bars: Path, udp: bool) -> None:
     conventions = {"crop": "udp"} if udp else {}
     data = read_training_set(bars)
     info = TINY_INFO.replace(input_size=(96, 128), conventions=conventions)
-    crops = TopDownDataset(data, info, TopDownConfig(enabled=True), ImageCache(1 << 28))
+    crops = TopDownDataset(data, info, TopDownConfig(enabled=True, flip=0.5), ImageCache(1 << 28))
     flips = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QDialog, QWidget
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
+from engine.checkpoint import load_checkpoint, save_checkpoint
 from engine.zoo import list_models, user_models_dir
 from poseapp.application import make_application
 from poseapp.dialogs.fine_tune import FineTuneDialog
@@ -288,3 +289,19 @@ def test_the_chosen_images_are_run(
     assert plan.frames == tuple(session.frames[i] for i in indices)
     assert plan.choice.model == "movenet_lightning"
     assert (np.isclose(plan.score_threshold, 0.4), plan.replace_predicted, plan.flip_test) == (True, True, False)
+
+
+def test_the_flip_test_can_be_chosen_only_where_it_does_no_harm(session: Session, shown: Shown) -> None:
+    info, state = load_checkpoint(resource_path("models/movenet_lightning.safetensors"))
+    own = user_models_dir() / "mine.safetensors"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(own, state, info.replace(provenance={"mirrored_copies": False}))
+    dialog = RunModelDialog(session, "movenet_lightning")
+    shown(dialog)
+    assert dialog.flip.isEnabled()
+    dialog.flip.setChecked(True)
+    assert dialog.plan().flip_test
+    dialog.model.setCurrentIndex(dialog.model.findData("mine"))
+    assert not dialog.flip.isEnabled()
+    assert "trained without mirrored copies" in dialog.flip.toolTip()
+    assert not dialog.plan().flip_test

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.contract.errors import ModelError, TrainingError
-from engine.contract.schema import load_schema
+from engine.contract.schema import load_schema, schema_from_names
 from engine.contract.schemas import find_schema
 from engine.train.config import read_config
 from engine.train.instances import read_training_set
@@ -30,6 +30,7 @@ from poseapp.jobs.training_files import (
     suggest_name,
 )
 from poseapp.jobs.training_labels import schema_toml
+from poseapp.project.model import Category
 from poseapp.project.store import ProjectStore
 from resources import resource_path
 from tests.poseapp.conftest import POSE, SCHEMA
@@ -112,8 +113,6 @@ def test_a_schema_survives_the_way_through_toml(name: str, tmp_path: Path) -> No
 
 
 def survey(instances: int, images: int, points: tuple[int, ...], predicted: int = 0) -> CategorySurvey:
-    from poseapp.project.model import Category
-
     return CategorySurvey(Category(1, "figure", SCHEMA), images, instances, points, predicted)
 
 
@@ -133,6 +132,13 @@ def test_few_labels_are_a_warning() -> None:
 
 def test_enough_labels_have_no_findings() -> None:
     assert problems_of(survey(40, 40, (40, 40, 40, 39))) == ([], [])
+
+
+def test_a_kind_without_pairs_is_told_that_nothing_is_mirrored() -> None:
+    bare = schema_from_names("bare", ["one", "two"])
+    category = Category(1, "bare", bare)
+    (warning,) = problems_of(CategorySurvey(category, 40, 40, (40, 40)))[1]
+    assert warning.startswith("Mirrored copies: off, because no left/right pairs are known.")
 
 
 @pytest.mark.parametrize(

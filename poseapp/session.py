@@ -21,6 +21,7 @@ from poseapp.project.migrate import Sources, migrate_category, settle_names
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.snapshots import Snapshot, restore_snapshot
 from poseapp.project.store import ProjectStore
+from poseapp.review_queue import ReviewQueue
 
 __all__ = ["PointRef", "Session"]
 
@@ -71,6 +72,7 @@ class Session(QObject):
         self.in_out = InOut(self)
         self.queries = Queries(self)
         self.long_steps = LongSteps(self)
+        self.review = ReviewQueue(self)
         self.queries.failed.connect(lambda text: self.message.emit(text, "error"))
         self.long_steps.failed.connect(self._on_long_step_failed)
         self.changed.connect(lambda _change: self.queries.edited())
@@ -163,6 +165,14 @@ class Session(QObject):
     def predicted(self) -> list[Instance]:
         """Predictions of the current frame."""
         return [i for i in self._instances if i.state is State.PREDICTED]
+
+    @property
+    def nothing_found(self) -> bool:
+        """Whether a model found nothing in the current frame, and nobody has said anything about it yet."""
+        info = None if self._instances else self.frame_info()
+        if info is None:
+            return False
+        return info.state.nothing_found and not info.state.negative and not info.state.reviewed
 
     @property
     def schemas(self) -> Mapping[int, Schema]:

@@ -124,6 +124,7 @@ def satisfied(session: Session) -> set[str]:
         "points": bool(session.selected_points),
         "predictions": session.proposal is not None
         or bool(session.predicted())
+        or session.nothing_found
         or any(i.id in session.correcting for i in session.selected),
         "undo": store.undo_text() is not None,
         "redo": store.redo_text() is not None,

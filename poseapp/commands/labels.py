@@ -112,8 +112,18 @@ def accept(context: Context) -> None:
         session.apply(edits.accept(session.frame, chosen))
     elif touched:
         _confirm(context, touched)
+    elif session.nothing_found:
+        _confirm_empty(context)
     elif session.predicted():
         context.window.tell("Select a prediction first, or press Shift+Enter to accept all in this frame")
+
+
+def _confirm_empty(context: Context) -> None:
+    """The model found nothing here, and that is right: the frame is reviewed, and holds nothing to label."""
+    info = context.session.frame_info()
+    if info is not None:
+        text = "Confirm that nothing is here"
+        context.session.apply(edits.set_frame_state(info.key, info.state, reviewed=True, negative=True, text=text))
 
 
 def _confirm(context: Context, poses: list[Instance]) -> None:
@@ -139,6 +149,8 @@ def accept_all(context: Context) -> None:
     session = context.session
     if session.frame is not None and session.predicted():
         session.apply(edits.accept(session.frame, session.predicted()))
+    elif session.nothing_found:
+        _confirm_empty(context)
 
 
 def accept_everywhere(context: Context) -> None:
@@ -160,6 +172,10 @@ def reject(context: Context) -> None:
     session, chosen = context.session, _chosen_predictions(context)
     if session.frame is not None and chosen:
         session.apply(edits.reject(session.frame, chosen))
+    elif session.nothing_found:
+        context.window.tell(
+            "The model found nothing here. Draw a box (N) or place points (P) where it missed something."
+        )
     elif session.predicted():
         context.window.tell("Select the prediction to reject; Delete takes away labelled poses")
 

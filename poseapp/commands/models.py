@@ -92,7 +92,7 @@ def run_on(
     )
     merge_key = f"run {next(_runs)} {store.path}"
     problems: list[str] = []
-    tally = {"poses": 0, "frames": 0, "known": 0}
+    tally = {"poses": 0, "frames": 0, "known": 0, "empty": 0}
 
     def write(results: Sequence[FrameResult]) -> None:
         if session.store is not store:  # another project has been opened meanwhile
@@ -114,8 +114,10 @@ def run_on(
                     entry.id,
                     replace_predicted,
                     min_keypoint_score=MIN_KEYPOINT_SCORE,
+                    state=store.frame(result.key).state,
                 )
             )
+            tally["empty"] += not result.predictions
             new = len(made[-1].frames[0].after)
             tally["poses"] += new
             tally["known"] += len(result.predictions) - new
@@ -151,12 +153,15 @@ def _ending(outcome: Outcome, tally: dict[str, int]) -> tuple[str, str]:
         return f"The model did not run: {outcome.error}", "error"
     poses, frames = tally["poses"], tally["frames"]
     found = f"{poses:,} {'pose' if poses == 1 else 'poses'} in {frames:,} {'image' if frames == 1 else 'images'}"
+    empty = tally["empty"]
     if outcome.ending is Ending.CANCELLED:
         return f"Stopped. {found} kept; Ctrl+Z takes them away.", "info"
     if poses == 0 and tally["known"]:
         return "What the model found is labelled already.", "info"
     if poses == 0:
         return "The model found nothing here. Draw a box (N) to tell it where to look.", "warning"
+    if empty:
+        found += f". Nothing found in {empty:,} of them"
     return f"{found}. To check: Enter accepts one, Shift+Enter the frame, Backspace rejects.", "good"
 
 

@@ -72,11 +72,11 @@ def previous_review(context: Context) -> None:
 
 
 def _review(context: Context, way: int) -> None:
-    """The neighbour in the queue; from outside the queue its first. A prediction is selected, ready for Enter."""
+    """The neighbour of the place that one has reached in the queue. A prediction is selected, ready for Enter."""
     session = context.session
     if session.store is None:
         return
-    there = session.store.next_to_review(session.frame, back=way < 0)
+    there = session.review.next(back=way < 0)
     if there is None:
         context.window.tell("Nothing left to review", "good")
         return

@@ -45,6 +45,7 @@ STATES = {
     "flagged": ("Flag", "Flagged", "Not flagged"),
     "reviewed": ("Done", "Done", "Not done"),
     "negative": ("Nothing here", "Nothing here", "Not marked so"),
+    "nothing_found": ("Last run", "Nothing found", "Poses found, or not run"),
 }
 
 

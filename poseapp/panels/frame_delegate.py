@@ -122,9 +122,9 @@ class FrameDelegate(QStyledItemDelegate):
             painter.drawText(line.adjusted(x - line.left(), 0, 0, 0), int(Qt.AlignmentFlag.AlignVCenter), tr(problem))
         elif not labelled and not predicted:
             painter.setPen(QColor(colours.text_faint))
-            painter.drawText(
-                line, int(Qt.AlignmentFlag.AlignVCenter), tr("nothing here" if frame.state.negative else "no poses yet")
-            )
+            state = frame.state
+            words = "nothing here" if state.negative else "nothing found" if state.nothing_found else "no poses yet"
+            painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter), tr(words))
         right = line.right()
         ratio = painter.device().devicePixelRatioF()
         for mark, name, colour in (

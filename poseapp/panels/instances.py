@@ -23,6 +23,8 @@ from poseapp.session import PointRef, Session
 from poseapp.theme import Tokens
 
 SIGN_WIDTH = 24
+NO_POSES = "No poses in this image.\n\nCtrl+R lets the model find them,\nN draws a box, P places points."
+NOTHING_FOUND = "Nothing found.\n\nEnter confirms that nothing is here,\nN draws a box, P places points."
 
 
 class PoseTree(QTreeView):
@@ -82,9 +84,7 @@ class InstancesPanel(QWidget):
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Fixed)
         header.resizeSection(1, 104)
         header.resizeSection(2, 54)
-        self.hint = QLabel(
-            tr("No poses in this image.\n\nCtrl+R lets the model find them,\nN draws a box, P places points.")
-        )
+        self.hint = QLabel(tr(NO_POSES))
         self.hint.setProperty("role", "hint")
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.hint.setWordWrap(True)
@@ -114,11 +114,15 @@ class InstancesPanel(QWidget):
         self._following = True
         self.model.read()
         self._following = False
+        self._show_hint()
         self._pages.setCurrentWidget(self.tree if self.model.roots else self.hint)
         for root in self.model.roots:
             if root.instance.id in opened:
                 self.tree.setExpanded(self.model.find(root.instance.id), True)
         self._follow()
+
+    def _show_hint(self) -> None:
+        self.hint.setText(tr(NOTHING_FOUND if self._session.nothing_found else NO_POSES))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -128,6 +132,7 @@ class InstancesPanel(QWidget):
     def _on_change(self, change: Any) -> None:
         if self._stale:
             return
+        self._show_hint()
         if change.structure or (self._session.frame in change.frames and not self.model.update()):
             self.refresh()
 

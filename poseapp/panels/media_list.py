@@ -24,7 +24,7 @@ from poseapp.jobs.frames import FrameLoader
 from poseapp.panels.filter_bar import FilterBar
 from poseapp.panels.frame_delegate import COUNTS_ROLE, FRAME_ROLE, ROW_HEIGHT, FrameDelegate
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
-from poseapp.project.model import Change, FrameCounts, FrameKey
+from poseapp.project.model import Change, FrameCounts, FrameKey, FrameState
 from poseapp.project.store import ProjectStore
 from poseapp.session import Session
 from poseapp.theme import Tokens
@@ -100,7 +100,7 @@ class FrameModel(QAbstractListModel):
             why = self._loader.problem(key, store.frame_path(key))
             size = f"{frame.width} x {frame.height}" if frame.width else ""
             return "\n".join(part for part in (name, size, tr(why or "")) if part)
-        return f"{name}, {tr(_summary(store.frame_counts(key)))}"
+        return f"{name}, {tr(_summary(store.frame_counts(key), frame.state))}"
 
 
 _ROLES = (
@@ -111,13 +111,13 @@ _ROLES = (
 )
 
 
-def _summary(counts: FrameCounts) -> str:
+def _summary(counts: FrameCounts, state: FrameState) -> str:
     """ "2 labelled, 1 to review"."""
     parts = [
         f"{counts.labelled} labelled" if counts.labelled else "",
         f"{counts.predicted} to review" if counts.predicted else "",
     ]
-    return ", ".join(p for p in parts if p) or "no poses"
+    return ", ".join(p for p in parts if p) or ("nothing found" if state.nothing_found else "no poses")
 
 
 def _rows_view() -> QTableView:

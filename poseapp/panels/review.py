@@ -1,4 +1,4 @@
-"""The review queue: frames with predictions, the least certain first."""
+"""The review queue: frames with predictions, the least certain first, then frames in which a model found nothing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QHeaderView, QLabel, QStackedLayout, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QStackedLayout, QTableView, QVBoxLayout, QWidget
 
 from poseapp.i18n import tr
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.model import FrameKey
-from poseapp.project.store import ProjectStore
 from poseapp.session import Session
 
 Index = QModelIndex | QPersistentModelIndex
@@ -59,6 +58,10 @@ class QueueModel(QAbstractTableModel):
             counts = store.frame_counts(key)
             score = "" if counts.min_score is None else f"{counts.min_score:.2f}"
             return (store.frame(key).name, str(counts.predicted), score)[index.column()]
+        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
+            counts = store.frame_counts(key)
+            words = f"{counts.predicted} to review" if counts.predicted else "Nothing found"
+            return f"{store.frame(key).name}, {tr(words)}"
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column():
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -105,13 +108,22 @@ class ReviewPanel(QWidget):
         self._pages.addWidget(self.view)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
+        self.sort_again = QPushButton(tr("Sort again"))
+        self.sort_again.setToolTip(tr("Least certain first; until then the order stays while you work through it"))
+        self.sort_again.setAutoDefault(False)
+        self.sort_again.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.sort_again.hide()
         column.addLayout(self._pages)
+        column.addWidget(self.sort_again)
         # A run tells of many changes; the queue sorts once they pause.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(100)
         self._later.timeout.connect(self._on_later)
-        self.view.clicked.connect(lambda index: self.frame_chosen.emit(self.model.keys[index.row()]))
+        self._marking = False
+        self.sort_again.clicked.connect(session.review.sort_again)
+        self.view.selectionModel().currentRowChanged.connect(self._on_row)
+        session.review.changed.connect(self._show)
         session.project_changed.connect(self._on_project)
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._mark)
@@ -143,15 +155,22 @@ class ReviewPanel(QWidget):
         """Read the queue: at once, or in a large project soon."""
         self._stale = False
         self._later.stop()
-        if self._session.store is None:
-            self._show(NO_FRAMES)
-        else:
-            self._session.queries.ask("review queue", ProjectStore.review_queue, self._show)
+        self._session.review.refresh()
 
-    def _show(self, keys: FrameKeys) -> None:
-        self.model.show(keys)
-        self._pages.setCurrentWidget(self.view if self.model.keys else self.hint)
+    def _show(self) -> None:
+        queue = self._session.review
+        self._marking = True
+        self.model.show(queue.keys)
+        self._marking = False
+        self._pages.setCurrentWidget(self.view if queue.keys else self.hint)
+        self.sort_again.setVisible(not queue.is_sorted)
         self._mark(self._session.frame)
+
+    def _on_row(self, index: QModelIndex) -> None:
+        """Whatever moves the mark (either mouse button, arrow keys) shows that frame: the two never disagree."""
+        if index.isValid() and not self._marking:
+            self.frame_chosen.emit(self.model.keys[index.row()])
+            self._mark(self._session.frame)  # where it was refused
 
     def rest(self) -> None:
         """No timer is left running (the window closes)."""
@@ -159,7 +178,10 @@ class ReviewPanel(QWidget):
 
     def _mark(self, key: FrameKey | None) -> None:
         row = self.model.keys.position(key)
+        self._marking = True
         if row >= 0:
             self.view.selectRow(row)
         else:
             self.view.clearSelection()
+            self.view.setCurrentIndex(QModelIndex())
+        self._marking = False

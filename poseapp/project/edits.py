@@ -279,13 +279,14 @@ def set_frame_state(
     reviewed: bool | None = None,
     flagged: bool | None = None,
     negative: bool | None = None,
+    text: str = "",
 ) -> Edit:
     """Say of a whole frame that it is reviewed, flagged, or holds nothing to label; None leaves as it is."""
     wanted = {"reviewed": reviewed, "flagged": flagged, "negative": negative}
     changes = {key: value for key, value in wanted.items() if value is not None and value != getattr(before, key)}
     words = [key if value else f"not {key}" for key, value in changes.items()]
     after = replace(before, **changes)
-    return Edit(f"Mark frame {', '.join(words) or 'as before'}", (FrameEdit(frame, state=(before, after)),))
+    return Edit(text or f"Mark frame {', '.join(words) or 'as before'}", (FrameEdit(frame, state=(before, after)),))
 
 
 def combined(text: str, edits: Iterable[Edit], merge_key: str = "") -> Edit:

@@ -17,6 +17,8 @@ from poseapp.project.rows import STATES_OF_BITS
 
 KINDS = ("images", "video")
 _UNSURE = "coalesce(low, 1.0)"
+_FOUND_NOTHING = "state & 8 <> 0 AND state & 5 = 0 AND labelled = 0 AND predicted = 0"
+"""A model found nothing in the frame, and no person has said anything about it."""
 
 
 class FrameTable:
@@ -115,32 +117,16 @@ class FrameTable:
         return Summary(*(int(n or 0) for n in row)) if row else Summary()
 
     def review_queue(self) -> FrameKeys:
-        """Frames with predictions, the lowest score first; a prediction without a score counts as sure."""
-        sql = f"SELECT media << 32 | idx FROM frame WHERE predicted > 0 ORDER BY {_UNSURE}, media, idx"
-        return FrameKeys(self._db.numbers(sql))
+        """Frames with predictions, the lowest score first; a prediction without a score counts as sure. Then the frames
+        in which a model found nothing."""
+        predicted = f"SELECT media << 32 | idx FROM frame WHERE predicted > 0 ORDER BY {_UNSURE}, media, idx"
+        empty = f"SELECT media << 32 | idx FROM frame WHERE {_FOUND_NOTHING} ORDER BY media, idx"
+        return FrameKeys(np.concatenate([self._db.numbers(predicted), self._db.numbers(empty)]))
 
-    def next_to_review(self, key: FrameKey | None, back: bool = False) -> FrameKey | None:
-        """The neighbour of a frame in the queue, from its end the other end; the first for a frame that is not in it.
-
-        None when nothing waits.
-        """
-        way, sign = ("DESC", "<") if back else ("ASC", ">")
-        here = None if key is None else self.counts_of(key)
-        asked: list[tuple[str, tuple[float, ...]]] = []
-        if key is not None and here is not None and here.predicted:
-            score = 1.0 if here.min_score is None else here.min_score
-            # Two questions that the index answers at once; compared as one row it would be read through.
-            asked.append((f"AND {_UNSURE} = ? AND (media, idx) {sign} (?, ?)", (score, *key)))
-            asked.append((f"AND {_UNSURE} {sign} ?", (score,)))
-        for condition, values in [*asked, ("", ())]:
-            row = self._db.row(
-                f"SELECT media, idx FROM frame WHERE predicted > 0 {condition} "
-                f"ORDER BY {_UNSURE} {way}, media {way}, idx {way} LIMIT 1",
-                values,
-            )
-            if row is not None:
-                return FrameKey(*row)
-        return None
+    def waits_for_review(self, key: FrameKey) -> bool:
+        """Whether a frame is in the review queue."""
+        sql = f"SELECT 1 FROM frame WHERE media = ? AND idx = ? AND (predicted > 0 OR {_FOUND_NOTHING})"
+        return self._db.row(sql, key) is not None
 
     def get(self, key: FrameKey) -> Frame:
         """Raises ProjectError when there is no such frame."""

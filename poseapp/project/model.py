@@ -110,11 +110,18 @@ class Media:
 
 @dataclass(frozen=True)
 class FrameState:
-    """What a person has said of a whole frame."""
+    """What is known of a whole frame.
+
+    Attributes:
+        reviewed, flagged: a person has said so.
+        negative: a person has said that there is nothing to label.
+        nothing_found: the last run of a model over the frame found nothing.
+    """
 
     reviewed: bool = False
     flagged: bool = False
     negative: bool = False
+    nothing_found: bool = False
 
 
 @dataclass(frozen=True)

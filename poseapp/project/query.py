@@ -54,6 +54,7 @@ class FrameQuery:
         track: holds an instance of it.
         has_tracks: holds instances with a track, or none such.
         negative: a person has said that there is nothing here.
+        nothing_found: the last run of a model found nothing.
         changed_since: seconds since 1970 of the last change of labels or state; never changed frames have none.
     """
 
@@ -68,6 +69,7 @@ class FrameQuery:
     flagged: bool | None = None
     reviewed: bool | None = None
     negative: bool | None = None
+    nothing_found: bool | None = None
     media: int | None = None
     changed_since: float | None = None
     sort: Sort = Sort.NUMBER
@@ -97,7 +99,7 @@ _POINTS = {
     Points.ABSENT: "absent > 0",
     Points.NEITHER: "occluded = 0 AND absent = 0 AND labelled + predicted > 0",
 }
-_BITS = {"reviewed": 1, "flagged": 2, "negative": 4}
+_BITS = {"reviewed": 1, "flagged": 2, "negative": 4, "nothing_found": 8}
 _KEY = "media << 32 | idx"
 _SORTS = {Sort.SCORE: "low", Sort.CHANGED: "changed"}
 

@@ -18,11 +18,19 @@ from poseapp.project.model import (
     Flags,
     FrameEdit,
     FrameKey,
+    FrameState,
     Instance,
     State,
 )
 from poseapp.project.shapes import box_overlap, extent, poses_text
 from poseapp.project.track_edits import same_pose
+
+SURE = 0.3
+"""Keypoint score from which on a predicted point can contradict a label."""
+TOLERANCE = 0.1
+"""Distance between a predicted and a labelled point that still agree, as a share of the object's longer side."""
+LEAST_TOLERANCE = 3.0
+"""The same in pixels, for small objects: no hand is more exact."""
 
 
 def accept(
@@ -74,15 +82,17 @@ def add_predictions(
     min_keypoint_score: float = 0.0,
     overlap: float = 0.8,
     merge_key: str = "",
+    state: FrameState | None = None,
 ) -> Edit:
     """What a model found in one frame.
 
     A prediction of what a person has labelled is left out, for that one is done already: its box covers that of the
-    label, or its points are where those of the label are (a label may have no box, or a wider one). Unless its box was
-    drawn by a person (``box_score`` 1).
+    label, or its points are where those of the label are (a label may have no box, or a wider one), and no point of it
+    contradicts the label (:func:`contradicts`). Unless its box was drawn by a person (``box_score`` 1).
 
     Args:
         existing: the frame's instances now.
+        state: of the frame now; given, it records whether the model found anything in the frame.
         ids: new ones, as many as predictions.
         replace_predicted: earlier predictions of the category go.
         min_keypoint_score: points that score less are absent.
@@ -99,19 +109,41 @@ def add_predictions(
         if drawn or not _is_done(instance, done, category, overlap):
             new.append(instance)
     text = f"Predict {poses_text(new)}"
-    return Edit(text, (FrameEdit(frame, old if replace_predicted else (), tuple(new)),), merge_key)
+    after = None if state is None else replace(state, nothing_found=not predictions)
+    states = None if state is None or after is None or after == state else (state, after)
+    return Edit(text, (FrameEdit(frame, old if replace_predicted else (), tuple(new), states),), merge_key)
 
 
 def _is_done(instance: Instance, done: Sequence[Instance], category: Category, overlap: float) -> bool:
-    """Whether a prediction is of something that is labelled."""
+    """Whether a prediction is of something that is labelled, and agrees with the label."""
     box = extent(instance)
     for label in done:
         known = extent(label)
-        if box is not None and known is not None and box_overlap(box, known) >= overlap:
-            return True
-        if same_pose(label, instance, category.schema):
+        covers = box is not None and known is not None and box_overlap(box, known) >= overlap
+        if (covers or same_pose(label, instance, category.schema)) and not contradicts(instance, label):
             return True
     return False
+
+
+def contradicts(prediction: Instance, label: Instance) -> bool:
+    """Whether a prediction of a labelled object says something else than the label, for at least one point.
+
+    Only points count of which the model is sure (:data:`SURE`). Such a point contradicts the label where the label has
+    it more than :data:`TOLERANCE` of the object's size away (PCK per point; size = the longer side of the label's box),
+    or has no such point at all. That one of them is called occluded is no contradiction.
+    """
+    known, sure = label.visibility != ABSENT, prediction.visibility != ABSENT
+    if prediction.scores is not None:
+        sure = sure & (prediction.scores >= SURE)
+    if bool((sure & ~known).any()):
+        return True
+    both = sure & known
+    box = extent(label)
+    if box is None or not both.any():
+        return False
+    limit = max(TOLERANCE * float(max(box[2] - box[0], box[3] - box[1])), LEAST_TOLERANCE)
+    distances = np.linalg.norm(prediction.keypoints[both] - label.keypoints[both], axis=1)
+    return bool((distances > limit).any())
 
 
 def _accepted(instance: Instance, min_keypoint_score: float) -> Instance:

@@ -113,7 +113,7 @@ def check(instance: Instance, categories: Mapping[int, Category]) -> None:
 
 
 def state_bits(state: FrameState) -> int:
-    return state.reviewed | state.flagged << 1 | state.negative << 2
+    return state.reviewed | state.flagged << 1 | state.negative << 2 | state.nothing_found << 3
 
 
-STATES_OF_BITS = tuple(FrameState(bool(n & 1), bool(n & 2), bool(n & 4)) for n in range(8))
+STATES_OF_BITS = tuple(FrameState(bool(n & 1), bool(n & 2), bool(n & 4), bool(n & 8)) for n in range(16))

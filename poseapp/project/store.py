@@ -136,12 +136,12 @@ class ProjectStore:
         return self._frames.marks()
 
     def review_queue(self) -> FrameKeys:
-        """Frames with predictions, the least certain first."""
+        """Frames with predictions, the least certain first; then frames in which a model found nothing."""
         return self._frames.review_queue()
 
-    def next_to_review(self, key: FrameKey | None, back: bool = False) -> FrameKey | None:
-        """The neighbour of a frame in the queue, round its ends; its first (or last) from outside."""
-        return self._frames.next_to_review(key, back)
+    def waits_for_review(self, key: FrameKey) -> bool:
+        """Whether a frame is in :meth:`review_queue`."""
+        return self._frames.waits_for_review(key)
 
     def frame_count(self) -> int:
         return self._frames.count()

@@ -15,7 +15,7 @@ CREATE TABLE media (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, path TEXT NOT NU
 -- schema: JSON of engine.contract.schema.Schema
 CREATE TABLE category (id INTEGER PRIMARY KEY, name TEXT NOT NULL, schema BLOB NOT NULL);
 
--- state: bits 1 reviewed, 2 flagged, 4 negative
+-- state: bits 1 reviewed, 2 flagged, 4 negative, 8 nothing found by a model (since version 4)
 CREATE TABLE frame (
   media INTEGER NOT NULL, idx INTEGER NOT NULL, name TEXT NOT NULL,
   width INTEGER NOT NULL DEFAULT 0, height INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL DEFAULT 0,

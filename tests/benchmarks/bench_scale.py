@@ -123,7 +123,7 @@ def store_part(folder: Path, _images: int) -> Found:
         times = [_timed(lambda query=query: store.find_frames(query)) for _ in range(3)]
         found[f"filter: {name} ({len(store.find_frames(query)):,} images)"] = _s(max(times))
     found["totals"] = _s(_timed(store.summary))
-    found["next to review"] = _s(_timed(lambda: store.next_to_review(keys[1])))
+    found["next to review"] = _s(_timed(lambda: store.waits_for_review(keys[1])))
     found["marks of the timeline"] = _s(_timed(store.frame_marks))
     times = []
     for n in range(100):

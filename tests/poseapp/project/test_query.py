@@ -111,13 +111,12 @@ def test_the_frame_that_changed_last_comes_first(filled: ProjectStore) -> None:
     assert filled.find_frames(FrameQuery(sort=Sort.CHANGED, descending=True)) == [C, A, B, D, E]
 
 
-def test_the_queue_goes_round_from_the_least_certain(filled: ProjectStore) -> None:
+def test_the_queue_is_the_least_certain_first(filled: ProjectStore) -> None:
     assert filled.review_queue() == [B, C, E]
-    assert [filled.next_to_review(key) for key in (None, A, B, C, E)] == [B, B, C, E, B]
-    assert [filled.next_to_review(key, back=True) for key in (None, A, B, C, E)] == [E, E, E, B, C]
+    assert [filled.waits_for_review(key) for key in (A, B, C, D, E)] == [False, True, True, False, True]
     for key in (B, C, E):
         filled.apply(edits.accept(key, filled.instances(key)))
-    assert filled.next_to_review(A) is None
+    assert not filled.waits_for_review(B)
     assert filled.review_queue() == []
 
 

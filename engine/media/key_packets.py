@@ -69,12 +69,12 @@ def use_of(codec: str, extradata: bytes | None, data: bytes) -> Use:
     """As far as its first bytes tell; REFERRED for codecs that are not looked into."""
     extra = extradata or b""
     if codec == "h264":
-        for unit in _units(data, _h264_length(extra)):
+        for unit in nal_units(data, _h264_length(extra)):
             if unit and 1 <= unit[0] & 31 <= 5:
                 return Use.REFERRED if unit[0] & 0x60 else Use.ALONE
         return Use.EMPTY
     if codec == "hevc":
-        units = _units(data, _hevc_length(extra))
+        units = nal_units(data, _hevc_length(extra))
         return Use.REFERRED if any(unit and unit[0] >> 1 & 63 < 32 for unit in units) else Use.EMPTY
     if codec in ("mpeg1video", "mpeg2video"):
         at = data.find(b"\0\0\1\0")
@@ -83,6 +83,13 @@ def use_of(codec: str, extradata: bytes | None, data: bytes) -> Use:
         at = data.find(b"\0\0\1\xb6")
         return Use.ALONE if 0 <= at < len(data) - 4 and data[at + 4] >> 6 == 2 else Use.REFERRED
     return Use.REFERRED
+
+
+def nal_length(codec: str, extradata: bytes) -> int:
+    """Bytes of the number in front of each NAL unit of H.264 or HEVC packets; 0 where they begin with start codes."""
+    if codec == "h264":
+        return _h264_length(extradata)
+    return _hevc_length(extradata) if codec == "hevc" else 0
 
 
 def _h264_length(extra: bytes) -> int:
@@ -97,7 +104,7 @@ def _never(_: bytes) -> None:
     return None
 
 
-def _units(data: bytes, length: int) -> Iterator[bytes]:
+def nal_units(data: bytes, length: int) -> Iterator[bytes]:
     """NAL units of a packet; ``length``: bytes of the number in front of each, 0 = start codes."""
     at = 0
     if length:
@@ -115,7 +122,7 @@ def _units(data: bytes, length: int) -> Iterator[bytes]:
 
 def _h264(data: bytes, length: int) -> Entry | None:
     lag: int | None = None
-    for unit in _units(data, length):
+    for unit in nal_units(data, length):
         kind = unit[0] & 31 if unit else 0
         if kind == 5:
             return Entry()
@@ -152,7 +159,7 @@ def _recovery_point(unit: bytes) -> int | None:
 
 
 def _hevc(data: bytes, length: int) -> Entry | None:
-    for unit in _units(data, length):
+    for unit in nal_units(data, length):
         kind = unit[0] >> 1 & 63 if unit else 63
         if kind < 32:
             return Entry() if 16 <= kind <= 23 else None
@@ -184,7 +191,7 @@ def _vp9(data: bytes) -> Entry | None:
 
 def h264_units(data: bytes, extradata: bytes) -> Iterator[bytes]:
     """NAL units of an H.264 packet."""
-    return _units(data, _h264_length(extradata))
+    return nal_units(data, _h264_length(extradata))
 
 
 def unescaped(data: bytes) -> bytes:

@@ -36,6 +36,8 @@ _NEAR_PACKETS = 24
 _STEPS_BACK = 4
 _LEAST_ROOM = 6
 _RETRIES = (0, 1, 2, 4, 16)
+# A frame that seems damaged is decoded again from so many packets before it.
+_FAR_PACKETS = 1500
 
 
 class VideoReader:
@@ -71,6 +73,7 @@ class VideoReader:
         self._kept = Kept(cache_bytes)
         self._latest, self._floor = -1, 0
         self._lost: set[int] = set()
+        self._enters_far = False
         self._damage, self._suspect = Damage(self.index), False
         self._last_read = -2
         self._stop: Callable[[], bool] | None = None
@@ -221,12 +224,14 @@ class VideoReader:
         careful = self._stream.careful
         frame = None if self._suspect or (careful and not self._damage.is_sure(index)) else self._kept.get(index)
         if frame is None and index not in self._lost:
-            frame = self._decode(index)
+            frame = self._decode(index) or self._decode_from_far(index)
             if frame is None:
                 self._lost.add(index)
                 self._say(f"frame {index} (at {self.time(index):.2f} s) cannot be decoded")
         if frame is None:
             raise MediaError(f"frame {index} is damaged and cannot be decoded", where=self.path)
+        if self._damage.spoils(index) and not self._damage.is_confirmed(index):
+            frame = self._decode_from_far(index) or frame
         if self._damage.spoils(index):
             first, last = self._damage.extent(index)
             frames = f"frame {first}" if first == last else f"frames {first} to {last}"
@@ -261,6 +266,9 @@ class VideoReader:
     def _decode_from_key(self, index: int) -> av.VideoFrame | None:
         """From the key before the frame, or from earlier ones where it does not come out."""
         group = int(self.index.start[index])
+        if self._enters_far:
+            far = max(0, int(self.index.order[index]) - _FAR_PACKETS)
+            group = min(group, int(np.searchsorted(self.index.keys, far, "right")) - 1)
         for back in _RETRIES:
             if back <= group:
                 self._start(group - back)
@@ -268,6 +276,46 @@ class VideoReader:
                 if frame is not None:
                     return frame
         return None
+
+    def _decode_from_far(self, index: int) -> av.VideoFrame | None:
+        """Before a frame is called damaged it is decoded from the start of the file, or from far before it.
+
+        A decoder that starts at a key may lack something that stands in an earlier packet. Only what is damaged in this
+        decoding is damaged.
+        """
+        own_group = int(self.index.start[index])
+        packet = int(self.index.order[index])
+        group = int(np.searchsorted(self.index.keys, max(0, packet - _FAR_PACKETS), "right")) - 1
+        if group >= own_group or (packet > _FAR_PACKETS and self.index.damaged):
+            return None
+        frames = np.flatnonzero(self.index.start == own_group)  # all of a group, lest each of them begins so far away
+        last_needed = max(self._damage.needs(int(frame)) for frame in frames)
+        hurt: set[int] = set()
+        alone: set[int] = set()
+        came: dict[int, av.VideoFrame] = {}
+        self._start(group)
+        while not self._stream.ended and self._latest < last_needed:
+            self._check_stop(index)
+            for number, frame in self._stream.step():
+                rank = int(self.index.rank[number])
+                self._latest = max(self._latest, rank)
+                if self.index.start[rank] == own_group:
+                    came[rank] = frame
+            for found, target in ((self._stream.troubles, hurt), (self._stream.alone, alone)):
+                target.update(n for n in found if not 0 <= self.index.rank[n] < self._floor)
+                found.clear()
+        begin, end = int(self.index.keys[group]), int(self.index.order[frames].max()) + 1
+        self._damage.replace(begin, end, hurt, alone)
+        if index in came and not self._damage.spoils(index):
+            self._enters_far = True
+            self._kept.clear()
+            for rank, frame in came.items():
+                self._kept.put(rank, frame)
+        return came.get(index)
+
+    def _check_stop(self, index: int) -> None:
+        if self._stop is not None and self._stop():
+            raise Cancelled(f"frame {index} is not wanted any more", where=self.path)
 
     def _can_go_on(self, index: int) -> bool:
         if self._stream.position < 0 or self._stream.ended or index <= self._latest:
@@ -283,8 +331,7 @@ class VideoReader:
         """Decode until a frame comes out; None when it does not."""
         found = None
         while found is None and not self._stream.ended and self._latest <= index and not self._suspect:
-            if self._stop is not None and self._stop():
-                raise Cancelled(f"frame {index} is not wanted any more", where=self.path)
+            self._check_stop(index)
             found = self._step(index)
         return found
 

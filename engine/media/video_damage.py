@@ -30,16 +30,37 @@ class Damage:
         self._index = index
         self._hurt: list[int] = _behind_holes(index)
         self._known = set(self._hurt)
+        self._missing_before = frozenset(self._hurt)
+        self._confirmed: list[tuple[int, int]] = []
         self._alone: set[int] = set()
         self._sure: npt.NDArray[np.bool_] | None = None
 
     def note(self, packets: Iterable[int], alone: Iterable[int] = ()) -> None:
         """Remember packets that are damaged; ``alone``: those to which no other picture refers."""
         for packet in packets:
-            if packet not in self._known:
+            if packet not in self._known and not self._is_confirmed(packet):
                 self._known.add(packet)
                 insort(self._hurt, packet)
-        self._alone.update(alone)
+        self._alone.update(packet for packet in alone if not self._is_confirmed(packet))
+
+    def replace(self, begin: int, end: int, packets: Iterable[int], alone: Iterable[int]) -> None:
+        """What is damaged among the packets begin..end-1, after a decoding that began far before them: nothing else is,
+        whatever comes out of a decoding that begins nearer."""
+        self._known = {n for n in self._known if not begin <= n < end or n in self._missing_before}
+        self._known.update(n for n in packets if begin <= n < end)
+        self._hurt = sorted(self._known)
+        self._alone = {n for n in self._alone if not begin <= n < end}
+        self._alone.update(n for n in alone if begin <= n < end)
+        self._confirmed.append((begin, end))
+
+    def is_confirmed(self, frame: int) -> bool:
+        """Whether :meth:`replace` was told of all packets that the frame is made of."""
+        packet = int(self._index.order[frame])
+        first = int(self._index.keys[self._index.start[frame]])
+        return any(begin <= first and packet < end for begin, end in self._confirmed)
+
+    def _is_confirmed(self, packet: int) -> bool:
+        return any(begin <= packet < end for begin, end in self._confirmed)
 
     def spoils(self, frame: int) -> bool:
         """Whether anything is damaged that the frame is made of."""

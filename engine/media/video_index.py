@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ import numpy.typing as npt
 import platformdirs
 
 from engine.contract.errors import MediaError
+from engine.media.key_headers import KeyHeaders
 
-VERSION = 3
+VERSION = 4
 NO_TIME = np.iinfo(np.int64).min
 KEY, DISCARD, CORRUPT, HIDDEN, GRADUAL = 1, 2, 4, 8, 16
 _HASHED_BYTES = 1 << 16
@@ -49,12 +51,14 @@ class Packets:
         flags: (P,) uint8 bits KEY (decoding can start here), DISCARD (outside the edit list), CORRUPT, HIDDEN (a
             picture that is never shown), GRADUAL (of a key: the picture is made anew bit by bit, and all is right at
             the next key only).
+        headers: what a decoder must know that starts at a key.
     """
 
     pts: npt.NDArray[np.int64]
     dts: npt.NDArray[np.int64]
     size: npt.NDArray[np.int32]
     flags: npt.NDArray[np.uint8]
+    headers: KeyHeaders = field(default_factory=KeyHeaders)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -269,6 +273,11 @@ def save_index(index: VideoIndex, path: Path) -> None:
         size=packets.size,
         flags=packets.flags,
         order=np.diff(index.order, prepend=np.int32(0)),
+        header_packets=packets.headers.packets,
+        header_which=packets.headers.which,
+        headers_changed=np.array(packets.headers.changed),
+        header_sizes=np.array([len(blob) for blob in packets.headers.blobs], np.int64),
+        header_bytes=np.frombuffer(b"".join(packets.headers.blobs), np.uint8),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
@@ -297,6 +306,7 @@ def load_index(path: Path, key: str) -> VideoIndex | None:
                 np.cumsum(stored["dts"], dtype=np.int64),
                 stored["size"].astype(np.int32),
                 stored["flags"].astype(np.uint8),
+                _headers(stored),
             )
             order = np.cumsum(stored["order"], dtype=np.int32)
         index = VideoIndex(
@@ -320,6 +330,18 @@ def load_index(path: Path, key: str) -> VideoIndex | None:
         return None
 
 
+def _headers(stored: Any) -> KeyHeaders:
+    ends = np.cumsum(stored["header_sizes"], dtype=np.int64).tolist()
+    data = stored["header_bytes"].tobytes()
+    blobs = tuple(data[begin:end] for begin, end in pairwise([0, *ends]))
+    return KeyHeaders(
+        stored["header_packets"].astype(np.int32),
+        stored["header_which"].astype(np.int32),
+        blobs,
+        bool(stored["headers_changed"]),
+    )
+
+
 def _unpacked(stored: Any) -> int:
     """Bytes of all parts of an archive, as it says itself; no more are ever read of them."""
     return sum(part.file_size for part in stored.zip.infolist())
@@ -340,4 +362,5 @@ def _holds_together(index: VideoIndex) -> bool:
         and index.rate > 0
         and index.time_base > 0
         and min(*index.picture.coded, *index.picture.aspect) > 0
+        and packets.headers.are_consistent(count)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from engine.contract.errors import MediaError
 from engine.media.h264_fields import SecondFields
+from engine.media.key_headers import HeaderWatch
 from engine.media.key_packets import entry_check
 from engine.media.video_index import (
     CORRUPT,
@@ -30,7 +32,7 @@ from engine.media.video_index import (
     load_index,
     save_index,
 )
-from engine.media.video_picture import picture_of
+from engine.media.video_picture import PictureMaker, picture_of
 from engine.media.video_stream import FAULTS, FrameStream, choose_stream, open_container
 
 # At the start so many frames must come out as the container promises before the rest is believed.
@@ -45,6 +47,10 @@ _MANY = 1 << 14
 _MOST_CLOCKS = 32
 _JOINT_PACKETS = 48
 _TOLD_EVERY = 256
+# The second key is tried when it and so many packets behind it are at most so much to decode.
+_ENTRY_PACKETS = 300
+_ENTRY_FRAMES = 24
+_ENTRY_PIXELS = 1 << 27
 # Pictures that others do not refer to, at most so many in a row.
 _MOST_BETWEEN = 16
 
@@ -104,6 +110,7 @@ class _Scan:
             raise MediaError("holds no pictures: it is empty or cut short", where=self._path)
         order = self._predict_order()
         picture, seen = self._decode_head(order)
+        self._check_entry(picture)
         settled = None if self._exhaustive else _settle(order, seen)
         if settled is not None and self._joints and not self._is_so_at_joints(self._index(settled, picture)):
             settled = None
@@ -125,6 +132,7 @@ class _Scan:
         is_vp8 = self._codec in ("vp8", "libvpx")
         context = stream.codec_context
         check = entry_check(context.name, context.extradata, context.pix_fmt)
+        headers = HeaderWatch(context.name, context.extradata)
         seconds = SecondFields(context.extradata) if context.name == "h264" else None
         from_here = 0
         length = max(1, container.size)
@@ -141,6 +149,12 @@ class _Scan:
                     elif entry.lag:
                         flags |= GRADUAL
                         from_here = len(rows) + 2 * entry.lag + _MOST_BETWEEN
+                if headers.is_needed or packet.has_sidedata("new_extradata"):
+                    new = bytes(packet.get_sidedata("new_extradata")) if packet.has_sidedata("new_extradata") else None
+                    if not headers.see(len(rows), bytes(packet), bool(flags & KEY), new):
+                        flags &= ~(KEY | GRADUAL)
+                elif headers.unknown_change:
+                    flags &= ~KEY
                 if seconds is not None and seconds.needed and seconds.is_second(bytes(packet)):
                     flags = (flags | HIDDEN) & ~(KEY | GRADUAL)
                 if is_vp8 and not memoryview(packet)[0] & 0x10:
@@ -158,6 +172,7 @@ class _Scan:
             np.ascontiguousarray(table[:, 1]),
             table[:, 2].astype(np.int32),
             table[:, 3].astype(np.uint8),
+            headers.result(),
         )
 
     def _look_for_a_cut(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
@@ -230,6 +245,41 @@ class _Scan:
             raise MediaError("holds no picture that can be decoded", where=self._path)
         return picture, seen
 
+    def _check_entry(self, picture: Picture) -> None:
+        """Where a decoder that starts at the second key gives other pictures than one that starts before it, all keys
+        but the start are given up: the decoder needs something that no header tells."""
+        keys = np.flatnonzero(self._packets.flags & (KEY | GRADUAL) == KEY)
+        later = keys[keys > 0]
+        if not len(later) or int(later[0]) > _ENTRY_PACKETS:
+            return
+        key, (width, height) = int(later[0]), picture.coded
+        if (key + _ENTRY_FRAMES) * width * height > _ENTRY_PIXELS:
+            return
+        maker = PictureMaker(picture)
+        in_sequence, is_whole = self._digests(maker, 0, key)
+        entered, _ = self._digests(maker, key, key)
+        if key not in in_sequence or not is_whole:
+            return  # damaged: nothing can be learned from it
+        pts = self._packets.pts
+        # What is stored behind a key and shown before it needs what lies before.
+        shown_after = {n for n in in_sequence if n == key or pts[n] > pts[key] != NO_TIME}
+        if key not in entered or any(entered[n] != in_sequence[n] for n in shown_after & entered.keys()):
+            self._packets.flags[1:] &= np.uint8(0xFF ^ KEY ^ GRADUAL)
+
+    def _digests(self, maker: PictureMaker, start: int, key: int) -> tuple[dict[int, bytes], bool]:
+        """Digests of a key and of what is decoded soon after it, by packet, and whether nothing was damaged."""
+        stream = FrameStream(self._path, self._packets, self._number, careful=True)
+        found: dict[int, bytes] = {}
+        try:
+            stream.start(start)
+            while not stream.ended and stream.position < key + _ENTRY_FRAMES:
+                for number, frame in stream.step():
+                    if number >= key:
+                        found[number] = hashlib.blake2b(maker.rgb(frame).tobytes(), digest_size=16).digest()
+            return found, not (stream.troubles or stream.alone or stream.faults)
+        finally:
+            stream.close()
+
     def _is_so_at_joints(self, index: VideoIndex) -> bool:
         """Whether, where times begin anew, frames come out in the order of the index."""
         stream = FrameStream(self._path, self._packets, self._number, careful=True)
@@ -299,9 +349,12 @@ class _Scan:
                 if not len(wanted):
                     continue
                 missing = set(wanted.tolist())
-                for back in _RETRIES:
-                    if missing and back <= group:
-                        missing -= self._come_from(stream, index, group - back, int(wanted[-1]))
+                starts = [group - back for back in _RETRIES if back <= group]
+                if int(index.keys[group]) <= _HEAD_PACKETS and starts[-1] > 0:
+                    starts.append(0)
+                for start in starts:
+                    if missing:
+                        missing -= self._come_from(stream, index, start, int(wanted[-1]))
                 lost += missing
         finally:
             stream.close()

@@ -16,6 +16,7 @@ import av.logging
 from av.stream import Discard, Disposition
 
 from engine.contract.errors import MediaError
+from engine.media.key_headers import with_headers
 from engine.media.key_packets import Use, use_of
 from engine.media.mp4_tables import check_tables, whole_boxes
 from engine.media.video_index import KEY, NO_TIME, Packets
@@ -130,6 +131,7 @@ class FrameStream:
         self._coming: Iterator[av.Packet] = iter(())
         self._held: av.Packet | None = None
         self._misses = 0
+        self._entering = False
         self.position, self.ended, self.faults = -1, False, 0
         self.troubles: set[int] = set()
         self.alone: set[int] = set()
@@ -150,12 +152,14 @@ class FrameStream:
         """
         self.ended = False
         if key > 0 and self._misses < _MISSES and self._seek(key):
+            self._entering = True
             return
         self._reopen(learn=key > 0)
         while self.position < key:
             if self._next() is None:
                 raise MediaError("has changed or can no longer be read", where=self._path)
             self.position += 1
+        self._entering = True
 
     def step(self) -> Numbered:
         """Decode one packet; at the end of the file, what the decoder has kept back.
@@ -167,11 +171,27 @@ class FrameStream:
         if packet is None:
             self.ended = True
             return self._decode(None)
+        if self._entering:
+            packet = self._with_headers(packet)
         packet.pts = packet.dts = self.position
         self.position += 1
         if self.careful:
             self._note_use(packet)
         return self._decode(packet)
+
+    def _with_headers(self, packet: av.Packet) -> av.Packet:
+        """The packet at which decoding starts, with what the decoder must know."""
+        self._entering = False
+        headers = self._packets.headers.before(self.position)
+        if not headers:
+            return packet
+        stream = packet.stream
+        entry = av.Packet(with_headers(stream.codec_context.name, headers, bytes(packet)))
+        entry.stream, entry.time_base = stream, packet.time_base
+        entry.is_keyframe = packet.is_keyframe
+        for side_data in packet.iter_sidedata():
+            entry.set_sidedata(side_data)
+        return entry
 
     def drain(self) -> Numbered:
         """Take out what the decoder has kept back. Then :meth:`start` again."""
@@ -287,6 +307,10 @@ class FrameStream:
             return False
         return packet.pts is None or packet.pts == self._packets.pts[number]
 
+    def _is_single(self, codec: str) -> bool:
+        """Whether the decoder must work in one thread: those of MPEG-4 do not share a header that is new."""
+        return codec == "mpeg4" and self._packets.headers.changed
+
     def _reopen(self, learn: bool = False) -> None:
         self.close()
         self._container = open_container(self._path)
@@ -298,7 +322,7 @@ class FrameStream:
         only(self._container, stream)
         context = stream.codec_context
         context.options = {"max_pixels": str(MAX_PIXELS)}
-        context.thread_type = "SLICE" if self.careful else "AUTO"
+        context.thread_type = "SLICE" if self.careful or self._is_single(context.name) else "AUTO"
         context.thread_count = 1 if self.careful else min(_MAX_THREADS, os.cpu_count() or 1)
         self._coming = self._container.demux(stream)
         self.position = 0

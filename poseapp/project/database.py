@@ -1,15 +1,17 @@
 """The project file as a database: made, opened, checked, locked, migrated; every fault told in plain words.
 
 The file is SQLite in WAL mode. A transaction is on the disk when :meth:`Database.write` returns
-(``synchronous = FULL``): neither a killed process nor a power cut takes it back.
+(``synchronous = FULL``): neither a killed process nor a power cut takes it back. A moment later it is in the project
+file itself (:mod:`poseapp.project.log_keeper`). How files are locked and shared: :mod:`poseapp.project.connections`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
+import secrets
 import sqlite3
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -20,7 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
-from poseapp.project.lock import WriterLock
+from engine.contract.files import new_file_mode, replacing
+from poseapp.project import connections, side_files
+from poseapp.project.connections import Connection
+from poseapp.project.leftovers import own_temporary_name, remove_left_behind
+from poseapp.project.log_keeper import LogKeeper
 from poseapp.project.tables import TABLES, TO_VERSION_2, TO_VERSION_3, TO_VERSION_4
 
 APPLICATION_ID = 0x504F5345  # "POSE"
@@ -44,9 +50,9 @@ MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
 
 _MAGIC = b"SQLite format 3\0"
 _CHECK_WHOLE_BELOW = 8 << 20
-_CACHE_KIB = 16 << 10
-_READER_CACHE_KIB = 4 << 10
-"""Readers mostly walk through a table once."""
+_TRASH = re.compile(r"^(\.?trash(-\d+)?|\.trashes|\$recycle\.bin)$", re.IGNORECASE)
+
+_SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 Row = tuple[Any, ...]
 
@@ -54,16 +60,27 @@ Row = tuple[Any, ...]
 class Database:
     """An open project file. May be handed from thread to thread, but used by one at a time."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
+    def __init__(self, path: Path, opened: Connection) -> None:
         self.path = path
-        self._connection = connection
-        self._lock = lock
+        self._opened = opened
+        self._keeper = None if opened.file is None or not opened.is_writer else LogKeeper(opened.file)
+        self._mark = self.meta(side_files.MARK)
+        self._version = 0
         self.before_write: Callable[[], None] | None = None
         """Finishes a transaction that is written in pieces; called by whatever else wants to write, and by close."""
 
     @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._opened.sqlite
+
+    @property
     def read_only(self) -> bool:
-        return self._lock is None
+        return not self._opened.is_writer
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was found beside the file when it was opened, each a sentence."""
+        return [] if self._opened.file is None else list(self._opened.file.remarks)
 
     @classmethod
     def create(cls, path: Path) -> Database:
@@ -74,9 +91,11 @@ class Database:
         """
         if path.exists():
             raise ProjectError("exists already; open it instead", where=path)
+        remove_left_behind(path.parent, ".*.pose.*.tmp")
         temporary = ""
         try:
-            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+            prefix = own_temporary_name(f".{path.name[:80]}")
+            handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
             os.close(handle)
             connection = sqlite3.connect(temporary, isolation_level=None)
             try:
@@ -84,9 +103,10 @@ class Database:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 newer = "; ".join((*TO_VERSION_2, *TO_VERSION_3, *TO_VERSION_4))
                 connection.executescript(f"BEGIN; {TABLES} {newer}; PRAGMA user_version = {VERSION}; COMMIT;")
+                set_new_mark(connection)
             finally:
                 connection.close()
-            os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(temporary, new_file_mode())
             os.rename(temporary, path)
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
@@ -99,25 +119,28 @@ class Database:
 
     @classmethod
     def open(cls, path: Path, read_only: bool = False) -> Database:
-        """Open a project file.
+        """Open a project file. A symbolic link is resolved: the project is the file that it points to.
 
         Raises:
             ProjectError: missing, no project, of a newer version, damaged, or open for writing elsewhere.
         """
+        if path.is_symlink():
+            path = connections.real_path(path)
         _check_header(path)
-        lock = None if read_only else WriterLock(path)
-        connection: sqlite3.Connection | None = None
+        opened: Connection | None = None
         try:
             with _told(path):
-                connection = _connect_read_only(path) if read_only else _connect(path)
-                _check_contents(path, connection)
-                _migrate(path, connection, read_only)
-            return cls(path, connection, lock)
+                opened = connections.open_for_reading(path) if read_only else connections.open_for_writing(path)
+                _check_size(path, opened)
+                _check_contents(path, opened.sqlite)
+                _migrate(path, opened.sqlite, read_only)
+                if not read_only:
+                    remove_left_behind(path.parent, ".*.pose.*.tmp")
+                    _ensure_mark(opened)
+                return cls(path, opened)
         except BaseException:
-            if connection is not None:
-                connection.close()
-            if lock is not None:
-                lock.release()
+            if opened is not None:
+                opened.close()
             raise
 
     def close(self) -> None:
@@ -126,9 +149,9 @@ class Database:
             self.finish_pieces()
         finally:
             self.before_write = None
-            self._connection.close()
-            if self._lock is not None:
-                self._lock.release()
+            if self._keeper is not None:
+                self._keeper.stop()
+            self._opened.close()
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         with _told(self.path):
@@ -180,16 +203,82 @@ class Database:
         if self._connection.in_transaction:
             yield
             return
+        self.follow()
         with _told(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
+        count = self._connection.total_changes
         try:
             yield
             with _told(self.path):
+                changed = self._connection.total_changes != count
+                mark = self._set_mark() if changed else self._mark
                 self._connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
+        if changed:
+            self._mark = mark
+            self._committed()
+
+    def follow(self) -> bool:
+        """See where the file lies now, and go on with it there when it has been renamed. True when it has another name.
+
+        Raises:
+            ProjectError: it has been deleted or replaced; :mod:`~poseapp.project.save_copy` can still save it.
+        """
+        file = self._opened.file
+        if file is None or self.read_only or file.is_in_place():
+            return False
+        path = file.new_path()
+        if path is None or any(_TRASH.match(part) for part in path.parts):
+            raise ProjectError(
+                "has been deleted, replaced or moved to another disk while it is open here, so nothing was changed. "
+                "File > Save a copy... keeps all labels that you see",
+                where=self.path,
+            )
+        renamed = path != connections.real_path(self.path)
+        if self._connection.in_transaction:
+            return False
+        assert self._keeper is not None
+        self._keeper.stop()
+        with _told(path):
+            connections.follow(self._opened)
+        self._keeper = LogKeeper(file)
+        if renamed:
+            self.path = path
+        return renamed
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """To copy all of it through, when the file has been deleted."""
+        return self._connection
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file has been deleted or replaced while it is open."""
+        try:
+            self.follow()
+        except ProjectError:
+            return True
+        return False
+
+    def _set_mark(self) -> int:
+        mark = secrets.randbits(62)
+        self.many(_SET_META, ((side_files.MARK_BEFORE, self._mark), (side_files.MARK, mark)))
+        return mark
+
+    def _committed(self) -> None:
+        file = self._opened.file
+        if file is None or self._keeper is None:
+            return
+        file.lock.keep_sqlite_out()
+        if file.is_in_place():
+            self._keeper.committed()
+            return
+        # Renamed, and still read under the old name: nothing may be left in the log there.
+        with contextlib.suppress(sqlite3.Error):
+            connections.move_into_file(file, self._connection, seconds=1.0)
 
     def finish_pieces(self) -> None:
         """Finish what is being written in pieces. Whoever compares first and writes then calls it before comparing.
@@ -208,14 +297,31 @@ class Database:
     def data_version(self) -> int:
         """Another number after another process or connection has written."""
         row = self.row("PRAGMA data_version")
-        return int(row[0]) if row else 0
+        return self._version + (int(row[0]) if row else 0)
+
+    def renew(self) -> bool:
+        """Where a copy is read because another process has the project open: read what it has written since.
+
+        True when something was. Rows that are just being streamed end in an error, so this is for the window alone.
+        """
+        if not self._opened.copy_is_old(connections.real_path(self.path)):
+            return False
+        try:
+            with _told(self.path):
+                opened = connections.open_for_reading(self.path)
+        except ProjectError:  # the old copy is better than none
+            return False
+        self._opened.close()
+        self._opened = opened
+        self._version += 1 << 32
+        return True
 
     def meta(self, key: str, default: int = 0) -> int:
         row = self.row("SELECT value FROM meta WHERE key = ?", (key,))
         return default if row is None else int(row[0])
 
     def set_meta(self, key: str, value: int) -> None:
-        self.run("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value))
+        self.run(_SET_META, (key, value))
 
     def check(self) -> None:
         """Read the whole file and check it against itself; takes seconds for a large one.
@@ -253,10 +359,21 @@ def _told(path: Path) -> Iterator[None]:
         raise ProjectError(message, where=path) from None
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def set_new_mark(connection: sqlite3.Connection) -> None:
+    """Make a file a state of its own: no log of another file, or of another time, belongs to it."""
+    for key in (side_files.MARK_BEFORE, side_files.MARK):
+        connection.execute(_SET_META, (key, secrets.randbits(62)))
+
+
+def _ensure_mark(opened: Connection) -> None:
+    """A mark in the file itself, also in one that an earlier poseapp has made, before anything is in its log."""
+    sqlite = opened.sqlite
+    if sqlite.execute("SELECT 1 FROM meta WHERE key = ?", (side_files.MARK,)).fetchone() is None:
+        sqlite.execute("BEGIN IMMEDIATE")
+        set_new_mark(sqlite)
+        sqlite.execute("COMMIT")
+    if opened.file is not None:
+        connections.move_into_file(opened.file, sqlite, seconds=2.0)
 
 
 def is_of_older_version(path: Path) -> bool:
@@ -276,47 +393,22 @@ def _check_header(path: Path) -> None:
     try:
         with path.open("rb") as file:
             header = file.read(100)
-            size = file.seek(0, os.SEEK_END)
     except OSError as error:
         raise ProjectError(f"cannot be opened ({error.strerror or error})", where=path) from None
     if not header.startswith(_MAGIC) or len(header) < 100:
         raise ProjectError("is not a project file", where=path)
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise ProjectError("is a database of another program, not a project", where=path)
+
+
+def _check_size(path: Path, opened: Connection) -> None:
+    with path.open("rb") as file:
+        header = file.read(100)
+        size = file.seek(0, os.SEEK_END)
     page = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
-    wal = path.with_name(path.name + "-wal")
-    if not _holds_pages(wal) and size < pages * (65536 if page == 1 else page):
+    if not opened.has_log and size < pages * (65536 if page == 1 else page):
         raise ProjectError("is cut off: part of the file is missing; restore it from a backup", where=path)
-
-
-def _holds_pages(wal: Path) -> bool:
-    try:
-        return wal.stat().st_size > 0
-    except OSError:
-        return False
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    if sys.platform == "darwin":  # there a plain fsync leaves the data in the drive's own cache
-        connection.execute("PRAGMA fullfsync = ON")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    connection.execute("PRAGMA journal_size_limit = 16777216")
-    return connection
-
-
-def _connect_read_only(path: Path) -> sqlite3.Connection:
-    """A connection that never writes to the project; also where the file lies on a medium that cannot be written."""
-    wal = path.with_name(path.name + "-wal")
-    mode = "immutable=1" if not _holds_pages(wal) and not os.access(path.parent, os.W_OK) else "mode=ro"
-    uri = f"{path.absolute().as_uri()}?{mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
-    return connection
 
 
 def _check_contents(path: Path, connection: sqlite3.Connection) -> None:
@@ -345,9 +437,7 @@ def _migrate(path: Path, connection: sqlite3.Connection, read_only: bool) -> Non
         return
     if read_only:
         raise ProjectError("was made by an older poseapp; open it once for writing to bring it up to date", where=path)
-    backup = path.with_name(f"{path.name}.v{version}")
-    with contextlib.closing(sqlite3.connect(backup)) as copy:
-        connection.backup(copy)
+    _keep_copy(path, connection, version)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for number in range(version, VERSION):
@@ -359,3 +449,20 @@ def _migrate(path: Path, connection: sqlite3.Connection, read_only: bool) -> Non
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _keep_copy(path: Path, connection: sqlite3.Connection, version: int) -> None:
+    """The file as it was, beside it; an earlier copy stays."""
+    names = (path.with_name(f"{path.name}.v{version}{f'.{n}' if n else ''}") for n in range(1000))
+    backup = next(name for name in names if not os.path.lexists(name))
+    try:
+        with (
+            replacing(backup, mode=new_file_mode()) as temporary,
+            contextlib.closing(sqlite3.connect(temporary)) as copy,
+        ):
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+    except OSError as error:
+        raise ProjectError(
+            f"must be brought up to date, but a copy of it cannot be kept ({error.strerror or error})", where=path
+        ) from None

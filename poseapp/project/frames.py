@@ -27,13 +27,15 @@ class FrameTable:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._media: dict[int, Media] | None = None
+        self._home = database.path.parent
 
     def forget(self) -> None:
         """Read the media anew next time."""
         self._media = None
 
     def media(self) -> dict[int, Media]:
-        if self._media is None:
+        if self._media is None or self._home != self._db.path.parent:  # the folder may be renamed while it is open
+            self._home = self._db.path.parent
             rows = self._db.rows("SELECT id, kind, path FROM media ORDER BY id")
             self._media = {i: Media(i, kind, self._absolute(path)) for i, kind, path in rows}
         return self._media

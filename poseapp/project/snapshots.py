@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from engine.contract.errors import ProjectError
 from poseapp.project import rows
+from poseapp.project.connections import open_for_reading
 from poseapp.project.database import Database, is_of_older_version
 from poseapp.project.history import Touched, TouchedFrame
-from poseapp.project.media_state import MediaState, decode, encode
+from poseapp.project.leftovers import own_temporary_name, remove_left_behind
 from poseapp.project.model import Change, FrameKey
+from poseapp.project.save_copy import copy_pages
 from poseapp.project.store import ProjectStore
 
 _TIME = "%Y-%m-%d %H.%M.%S"
@@ -72,9 +72,14 @@ def take_snapshot(project: Path, name: str) -> Snapshot:
     temporary = ""
     try:
         folder.mkdir(exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
+        remove_left_behind(folder, ".*.tmp")
+        handle, temporary = tempfile.mkstemp(prefix=own_temporary_name(".snapshot"), suffix=".tmp", dir=folder)
         os.close(handle)
-        _copy(project, Path(temporary))
+        source = open_for_reading(project)
+        try:
+            copy_pages(source.sqlite, Path(temporary), project.parent, folder)
+        finally:
+            source.close()
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
@@ -117,32 +122,6 @@ def restore_snapshot(store: ProjectStore, snapshot: Snapshot) -> Change:
         return store.record(f"Restore snapshot {snapshot.name}", touched, states)
 
 
-def _copy(project: Path, target: Path) -> None:
-    source = sqlite3.connect(f"{project.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
-    copy = sqlite3.connect(target)
-    try:
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")
-        # The copy lies one folder deeper than the project that relative paths start from.
-        media = copy.execute("SELECT id, path FROM media").fetchall()
-        moved = [(f"../{path}", number) for number, path in media if not os.path.isabs(path)]
-        copy.executemany("UPDATE media SET path = ? WHERE id = ?", moved)
-        if copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'step_media'").fetchone():
-            for step, number, *states in copy.execute("SELECT step, media, before, after FROM step_media").fetchall():
-                told = [encode(_one_deeper(decode(state))) for state in states]
-                copy.execute(
-                    "UPDATE step_media SET before = ?, after = ? WHERE step = ? AND media = ?", (*told, step, number)
-                )
-        copy.commit()
-    finally:
-        copy.close()
-        source.close()
-
-
-def _one_deeper(state: MediaState) -> MediaState:
-    return state if os.path.isabs(state.path) else msgspec.structs.replace(state, path=f"../{state.path}")
-
-
 @contextlib.contextmanager
 def _current_version(path: Path) -> Iterator[Path]:
     """The snapshot itself, or a copy that has been brought to the tables of today."""
@@ -159,7 +138,8 @@ def _current_version(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _attached(database: Database, path: Path) -> Iterator[None]:
-    database.run("ATTACH ? AS snap", (str(path),))
+    # Nobody changes a snapshot. What lies beside it under names that SQLite knows is not looked at.
+    database.run("ATTACH ? AS snap", (f"{path.absolute().as_uri()}?immutable=1",))
     try:
         yield
     finally:

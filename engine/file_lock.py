@@ -34,6 +34,18 @@ else:
         return True
 
 
+def is_locked(path: Path) -> bool:
+    """Whether another holds the lock ``path`` now; it is not taken."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def locked(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock ``path`` for the length of the block; the file is removed afterwards.

@@ -75,6 +75,11 @@ def parser() -> Parser:
     add("--deterministic", action="store_true", default=None, help="the same digits each time, also on cards")
     add("--tensorboard", action="store_true", default=None, help="also write OUT/tensorboard")
     add("--resume", action="store_true", help="go on with the run in OUT")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace the run in OUT; its best model stays there until the new run has one (default: refuse)",
+    )
     add_progress_option(made)
     _add_schedule(made.add_argument_group("training of the network that is meant: of points, unless --what detector"))
     return made
@@ -134,6 +139,8 @@ def main(arguments: Sequence[str]) -> int:
         raise TrainingError("say where the results go with --out DIR")
     if not config.train:
         raise TrainingError("say what to train on with --train COCO.json")
+    if options.resume and options.overwrite:
+        raise TrainingError("--resume goes on with the run in OUT, --overwrite replaces it; give one of them")
     if options.resume and not kept.is_file():
         raise TrainingError("there is no run to resume", where=config.out)
     # Of several processes only the first tells how it goes.
@@ -143,7 +150,8 @@ def main(arguments: Sequence[str]) -> int:
         from engine.train.distributed import World  # torch loads here, after the arguments are known to be good
         from engine.train.run import run_training
 
-        run_training(config, reporter, resume=options.resume, world=World.from_environment())
+        world = World.from_environment()
+        run_training(config, reporter, resume=options.resume, overwrite=options.overwrite, world=world)
     except PoseError as error:
         if options.progress == "json":
             reporter("error", message=str(error))

@@ -24,8 +24,10 @@ from engine.train.instances import TrainingSet
 from engine.train.loss import box_loss, focal_loss
 from engine.train.order import evaluation_batches
 from engine.train.phase import Batch, Validation
+from engine.train.run_state import DETECTOR as BEST
+from engine.train.run_state import DETECTOR_LAST as LAST
+from engine.train.run_state import DETECTOR_STATE as STATE
 
-BEST, LAST, STATE = "detector.safetensors", "detector.last.safetensors", "detector.state.pt"
 BOX_WEIGHT = 50.0  # EfficientDet paper, section 5
 SHRINK = 2  # images are kept at this many times the canvas
 SELF_CHECK = 32

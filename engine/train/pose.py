@@ -22,8 +22,9 @@ from engine.train.instances import TrainingSet
 from engine.train.loss import heatmap_loss
 from engine.train.order import evaluation_batches
 from engine.train.phase import Batch, Validation
+from engine.train.run_state import BEST, LAST
+from engine.train.run_state import POSE_STATE as STATE
 
-BEST, LAST, STATE = "best.safetensors", "last.safetensors", "pose.state.pt"
 # Without a validation set the training crops themselves are looked at, this many of them.
 SELF_CHECK = 64
 NO_SAMPLE = np.random.default_rng(0)  # plain crops draw nothing

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import time
 
+PROCESS_BEGAN = time.time()
+"""Seconds since 1970, near enough: this module is loaded before torch."""
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names and numbers of glibc's mallopt
 KEEP_BYTES = 1 << 30
 

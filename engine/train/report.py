@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -50,8 +51,20 @@ class Reporter:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def log_to(self, log: Path) -> None:
-        """From now on every event but the single steps is also appended to this file."""
+        """From now on every event but the single steps is also appended to this file.
+
+        A line that a killed run has left unfinished is ended, so that it does not spoil the next one.
+        """
         self._log = log
+        try:
+            with log.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                torn = file.read(1) != b"\n"
+        except OSError:  # none yet, or empty
+            return
+        if torn:
+            with log.open("ab") as file:
+                file.write(b"\n")
 
     def show_on(self, board: Listener) -> None:
         """From now on this is given every event too; it is closed with the reporter."""

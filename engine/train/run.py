@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from engine.train.phase import Phase
 from engine.train.preflight import preflight
 from engine.train.recipe import find_recipe
 from engine.train.report import Reporter
+from engine.train.run_state import RESULTS, recorded, refusal
 from engine.train.sizes import with_sizes
 from engine.train.start import (
     DEFAULT_LEARNING_RATE,
@@ -105,10 +107,19 @@ class _Run:
             write_config(self.config, self.out / CONFIG_FILE)
 
 
-def run_training(config: TrainConfig, report: Reporter, *, resume: bool = False, world: World | None = None) -> Outcome:
+def run_training(
+    config: TrainConfig,
+    report: Reporter,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    world: World | None = None,
+) -> Outcome:
     """Train what ``config`` asks for into ``config.out``; see ``python -m engine.train --help``.
 
     Args:
+        resume: go on with the run in ``config.out``.
+        overwrite: replace the run in ``config.out``; its best model stays until there is a better or a finished one.
         world: the processes that train together, as yet unconnected; None = this one alone. All have the same
             ``config`` and see the same folders.
 
@@ -120,7 +131,7 @@ def run_training(config: TrainConfig, report: Reporter, *, resume: bool = False,
     device = _device(config, world)
     world.start(device, config.silence)
     try:
-        return _run(config, report, resume, world, device)
+        return _run(config, report, resume, overwrite, world, device)
     except PoseError as error:
         world.tell_failure(error)
         if world.is_told_by_main():
@@ -145,7 +156,12 @@ def _device(config: TrainConfig, world: World) -> torch.device:
     return device
 
 
-def _run(config: TrainConfig, report: Reporter, resume: bool, world: World, device: torch.device) -> Outcome:
+def _run(
+    config: TrainConfig, report: Reporter, resume: bool, overwrite: bool, world: World, device: torch.device
+) -> Outcome:
+    refused = world.from_main(refusal(Path(config.out), resume=resume, overwrite=overwrite) if world.is_main else "")
+    if refused:
+        raise TrainingError(refused, where=config.out)
     found = preflight(config)
     if found.errors or found.train is None:
         raise TrainingError(found.errors[0])
@@ -167,17 +183,32 @@ def _run(config: TrainConfig, report: Reporter, resume: bool, world: World, devi
             protocol = _protocol(config, start[1], found.val or found.train, found.val is not None, world)
     config.detect = with_sizes(config.detect, world.size, None, None)
     out = Path(config.out)
-    if world.is_main:
-        out.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            _clear(out)
-        report.log_to(out / LOG_FILE)
-        if config.tensorboard:
-            report.show_on(Board(out / BOARD_FOLDER))
-    world.barrier()
-    with StopRequest(out) as stop:
+    with ExitStack() as stack:
+        record, earlier = None, {}
+        if world.is_main:
+            _make_folder(out)
+            record = stack.enter_context(recorded(out))
+            if not resume:
+                earlier = _set_aside(out)
+            report.log_to(out / LOG_FILE)
+            if config.tensorboard:
+                report.show_on(Board(out / BOARD_FOLDER))
+        world.barrier()
+        stop = stack.enter_context(StopRequest(out))
         shared = out, device, report, stop, resume, world, step_bytes, protocol
-        return _train(_Run(config, start, found.train, found.val, *shared))
+        outcome = _train(_Run(config, start, found.train, found.val, *shared))
+        if record is not None:
+            if outcome != "interrupted":
+                _remove_replaced(out, earlier)
+            record.write(outcome)
+        return outcome
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"cannot be made ({error.strerror})", where=out) from None
 
 
 def _pose_start(config: TrainConfig, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
@@ -211,7 +242,7 @@ def _train(run: _Run) -> Outcome:
         outcome, best["pose"] = _train_pose(run)
     if what != "pose" and (outcome != "interrupted" or what == "detector"):
         outcome, best["detector"] = _train_detector(run)
-    if run.world.is_main and what == "both" and (run.out / boxes.BEST).is_file():
+    if run.world.is_main and what == "both" and "detector" in best and (run.out / boxes.BEST).is_file():
         for name in (poses.BEST, poses.LAST):
             _name_detector(run.out / name, boxes.BEST)
     main = best.get("pose") or best.get("detector") or {}
@@ -382,10 +413,29 @@ def _resolved(config: TrainConfig) -> TrainConfig:
     return msgspec.structs.replace(config, **paths, **files)
 
 
-def _clear(out: Path) -> None:
-    """Take away what an earlier run into the same folder left; another start must not be mixed with it."""
-    for name in (LOG_FILE, poses.BEST, poses.LAST, poses.STATE, boxes.BEST, boxes.LAST, boxes.STATE):
-        (out / name).unlink(missing_ok=True)
+def _set_aside(out: Path) -> dict[str, int]:
+    """Make room for a new run where an earlier one is to be replaced: its states and log go, its models stay until new
+    ones take their places.
+
+    Returns:
+        The models that stay, with the time at which they were written.
+    """
+    models = {}
+    for name in (LOG_FILE, *RESULTS):
+        file = out / name
+        if name in (poses.BEST, boxes.BEST) and file.is_file():
+            models[name] = file.stat().st_mtime_ns
+        else:
+            file.unlink(missing_ok=True)
+    return models
+
+
+def _remove_replaced(out: Path, earlier: dict[str, int]) -> None:
+    """Take away models of the replaced run that the finished one did not write anew (a detector it does not need)."""
+    new = any((out / n).is_file() and (out / n).stat().st_mtime_ns != earlier.get(n) for n in (poses.BEST, boxes.BEST))
+    for name, written in earlier.items():
+        if new and (out / name).is_file() and (out / name).stat().st_mtime_ns == written:
+            (out / name).unlink()
 
 
 def _name_detector(file: Path, detector: str) -> None:

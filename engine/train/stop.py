@@ -8,15 +8,18 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from engine.train.process import PROCESS_BEGAN
+
 STOP_FILE = "stop"
+STARTING_SECONDS = 1.0  # until the interpreter has loaded the first of our modules
 SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Windows' only
 
 
 class StopRequest:
     """A context in which signals do not kill but ask. A second Ctrl+C kills.
 
-    The file works everywhere and needs no process id. It is removed on entry (it was meant for an earlier run) and at
-    the end.
+    The file works everywhere and needs no process id. It is removed at the end, and on entry where it is older than
+    this process: it was meant for an earlier run then. A newer one asks this run, which is still loading, to stop.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +31,11 @@ class StopRequest:
         return self._asked or self._file.exists()
 
     def __enter__(self) -> StopRequest:
-        self._file.unlink(missing_ok=True)
+        try:
+            if self._file.stat().st_mtime < PROCESS_BEGAN - STARTING_SECONDS:
+                self._file.unlink(missing_ok=True)
+        except OSError:
+            pass
         if threading.current_thread() is threading.main_thread():  # elsewhere Python refuses handlers
             for name in SIGNALS:
                 number = getattr(signal, name, None)

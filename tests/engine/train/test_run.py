@@ -17,6 +17,7 @@ from engine.checkpoint import load_checkpoint, load_network
 from engine.checkpoint_info import read_info
 from engine.train.__main__ import main
 from engine.train.config import read_config
+from engine.train.run_state import is_running, read_run_state
 from engine.train.start import detector_start, pose_start
 from engine.train.stop import STOP_FILE
 from tests.engine.train.conftest import SCHEMA, write_bars
@@ -227,6 +228,91 @@ def test_a_start_that_fails_leaves_an_earlier_run_alone(bars: Path, tiny: Path, 
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     assert cli.run(main, [*arguments(bars, out, tiny), "--weights", "none.pth"]) == 2
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_folder_that_holds_a_run_is_refused(
+    bars: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main([*arguments(bars, out, tiny), "--progress", "none", "--what", "pose", "--epochs", "1"]) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert cli.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
+    told = capsys.readouterr().err
+    assert "holds a finished run" in told
+    assert "--resume" in told
+    assert "--overwrite" in told
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert cli.run(main, [*arguments(bars, out, tiny), "--resume", "--overwrite"]) == 2
+
+
+def test_a_replaced_run_keeps_its_best_until_there_is_a_new_one(bars: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = [*arguments(bars, out, tiny), "--progress", "none", "--overwrite"]
+    assert main([*options, "--epochs", "1", "--what", "both"]) == 0  # also into a new folder
+    first = (out / "best.safetensors").read_bytes()
+    tiny_network = Path(__file__).with_name("tiny_network.py")
+    killed = [sys.executable, str(tiny_network), "--die-at", "1", "0", *options, "--what", "pose"]
+    assert subprocess.run(killed, check=False).returncode == -signal.SIGKILL
+    assert (out / "best.safetensors").read_bytes() == first
+    assert (out / "detector.safetensors").is_file()
+    assert main([*options, "--epochs", "1", "--what", "pose", "--seed", "3"]) == 0
+    assert (out / "best.safetensors").read_bytes() != first
+    assert not (out / "detector.safetensors").exists()  # the new run did not make one
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_goes_on(bars: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = [*arguments(bars, out, tiny), "--what", "pose"]
+    tiny_network = str(Path(__file__).with_name("tiny_network.py"))
+    command = [sys.executable, tiny_network, "--die-at", "3", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if json.loads(line)["event"] == "start":
+                assert is_running(out)
+    assert not is_running(out)
+    state = read_run_state(out)
+    assert state is not None
+    assert state.state == "running"
+    torn = out / ".best.safetensors.abc.tmp"
+    torn.write_bytes(b"half")
+    with (out / "log.jsonl").open("a") as file:
+        file.write('{"event": "ep')
+    assert main(["--out", str(out), "--resume", "--progress", "none"]) == 0
+    state = read_run_state(out)
+    assert state is not None
+    assert state.state == "finished"
+    assert not torn.exists()
+    assert json.loads((out / "log.jsonl").read_text().splitlines()[-1])["event"] == "done"
+
+
+def test_two_runs_do_not_share_a_folder(
+    bars: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    options = [*arguments(bars, out, tiny), "--what", "pose", "--epochs", "500"]
+    with subprocess.Popen([sys.executable, "-m", "engine.train", *options], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        next(first.stdout)
+        assert cli.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
+        first.send_signal(signal.SIGINT)
+        for _ in first.stdout:
+            pass
+    assert f"another training run is using this folder (process {first.pid}" in capsys.readouterr().err
+    assert first.returncode == 0
+
+
+def test_a_failed_run_says_why(bars: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "engine.train.pose.PosePhase.loss", lambda self, tensors: tensors["crops"].float().sum() * torch.nan
+        )
+        assert cli.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
+    state = read_run_state(out)
+    assert state is not None
+    assert state.state == "failed"
+    assert "no longer a number" in state.message
 
 
 def test_a_fine_tuned_model_keeps_its_head_for_the_same_points(bars: Path, tiny: Path, tmp_path: Path) -> None:

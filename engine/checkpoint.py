@@ -24,7 +24,7 @@ from engine.checkpoint_info import (
     read_info,
 )
 from engine.contract.errors import ModelError
-from engine.contract.files import new_file_mode, replacing
+from engine.contract.files import new_file_mode, open_regular, replacing
 from engine.foreign import read_foreign
 from engine.networks import NEEDS_MEMORY, build
 from engine.published import missing_weights, own_names, published_info
@@ -115,7 +115,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(8)
     except OSError as error:
         raise ModelError(f"cannot be read ({error.strerror or error})", where=path) from None

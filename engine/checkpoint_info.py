@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import ModelError
+from engine.contract.files import open_regular
 
 FORMAT_VERSION = 1
 METADATA_KEY = "poseapp"
@@ -183,7 +184,7 @@ def read_header(path: Path | str) -> Header:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             total = file.seek(0, 2)
             file.seek(0)
             start = file.read(8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -14,9 +15,11 @@ from typing import Any, Literal, NoReturn, Self, get_args
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from engine.contract.errors import Cancelled, PoseError
+from engine.contract.plain_text import one_line
 
 OK = 0
 BAD_INPUT = 2
+MAX_MESSAGE = 2000  # characters of an error message; some quote what the user or a file gave
 INTERRUPTED = 130  # 128 + SIGINT, what a shell expects of an interrupted program
 
 ProgressMode = Literal["bar", "json", "none"]
@@ -44,18 +47,22 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None)
     Bad input (``PoseError``, files that cannot be opened) is one line on standard error and 2; an interruption is 130.
     Anything else is a defect of the program and keeps its traceback.
     """
+    _open_missing_streams()
     try:
-        return main(sys.argv[1:] if argv is None else argv)
+        status = main(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()  # here a closed pipe or a full disk can still be reported
+        return status
     except Cancelled as error:
         return fail(str(error), INTERRUPTED)
     except PoseError as error:
         return fail(str(error))
     except BrokenPipeError:  # whoever read our output went away; the interpreter must not complain about it again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return INTERRUPTED
     except OSError as error:
         if error.filename is None and error.strerror is None:
             raise
+        _drop_output()
         return fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
     except KeyboardInterrupt:
         return fail("interrupted", INTERRUPTED)
@@ -65,9 +72,32 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None)
         return OK if leaving.code is None else fail(str(leaving.code))
 
 
+def _open_missing_streams() -> None:
+    """Give a program that was started with a closed standard output or error (``>&-``) one that swallows everything.
+
+    Else the next file that is opened would get its number, and what is printed would land in that file.
+    """
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))
+
+
+def _drop_output() -> None:
+    """What is still to be written cannot be, and the interpreter must not complain about it again at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def fail(message: str, status: int = BAD_INPUT) -> int:
     """Write ``message`` as one line to standard error and return ``status``."""
-    sys.stderr.write(" ".join(f"error: {message}".split()) + "\n")
+    sys.stderr.write(one_line(f"error: {message}", MAX_MESSAGE) + "\n")
     sys.stderr.flush()
     return status
 

@@ -17,6 +17,7 @@ import numpy as np
 from engine.contract.coco import CocoAnnotation, CocoDataset, CocoImage, CocoResult, Id, read_results, unique_names
 from engine.contract.coco_document import load_record
 from engine.contract.errors import CocoError
+from engine.contract.files import MAX_LABEL_BYTES, read_bytes
 from engine.contract.schema import Schema
 from engine.datasets import find_kind, read_as_coco
 from engine.datasets.coco_style import points_in_parts
@@ -124,7 +125,7 @@ def _names_of(file: Path, truth: CocoDataset, kept: set[Id]) -> tuple[dict[Id, I
     """Image and category ids of the predictions -> those of the labels."""
     only = next(iter(kept)) if len(kept) == 1 else None
     categories: dict[Id, Id] = {category: category for category in kept}
-    if file.read_bytes().lstrip()[:1] != b"{":
+    if read_bytes(file, MAX_LABEL_BYTES).lstrip()[:1] != b"{":
         return {}, categories
     guess = CocoDataset.read(file)
     by_name = {c.name: c.id for c in truth.categories if c.id in kept}

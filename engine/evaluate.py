@@ -20,6 +20,8 @@ from typing import Any
 from engine.cli import OK, Parser, Progress, add_progress_option, run
 from engine.comparison import METRICS, Evaluation, distance_figures, evaluate, load, pair_by_likeness
 from engine.contract.coco import write_results
+from engine.contract.files import MAX_TEXT_BYTES, read_bytes
+from engine.contract.outputs import add_overwrite_option, check_outputs, holds_predictions
 from engine.evaluate_model import (
     LABELLED_BOXES,
     PCK,
@@ -48,13 +50,43 @@ def main(arguments: Sequence[str]) -> int:
     for name in wanted:
         if name not in METRICS:
             parser.error(f"there is no metric {name!r}; choose from {', '.join(METRICS)}")
+    for name in ("model", "results", "annotations"):
+        if getattr(options, name) == "":
+            parser.error(f"--{name} is empty")
     if (options.model is None) == (options.results is None):
         parser.error("give either --results, predictions that are there, or --model, which predicts")
+    check_outputs(
+        {"--out": options.out},
+        _inputs(options),
+        overwrite=options.overwrite,
+        is_own=_holds_figures,
+    )
+    check_outputs(
+        {"--results-out": options.results_out},
+        [*_inputs(options), ("--out", options.out)],
+        overwrite=options.overwrite,
+        is_own=holds_predictions,
+    )
+    check_outputs({"--out": options.out, "--results-out": options.results_out}, [])
     figures = _of_model(options, wanted) if options.model else _of_results(options, wanted or METRICS)
     if options.out:
         write_atomically(Path(options.out), (json.dumps(_plain(figures), indent=1) + "\n").encode())
     sys.stdout.write(comparison_table(figures) if options.model else table(figures))
     return OK
+
+
+def _inputs(options: argparse.Namespace) -> list[tuple[str, str | None]]:
+    names = ("annotations", "results", "model", "weights", "boxes")
+    return [(f"--{name}", getattr(options, name)) for name in names]
+
+
+def _holds_figures(path: Path) -> bool:
+    """Whether a file is a report of this command: a JSON object of figures, without records."""
+    try:
+        report = json.loads(read_bytes(path, MAX_TEXT_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(report, dict) and isinstance(report.get("predictions"), int) and "annotations" not in report
 
 
 def _of_results(options: argparse.Namespace, wanted: Sequence[str]) -> dict[str, Any]:
@@ -148,6 +180,7 @@ def _parser() -> Parser:
         "--metrics", help=f"some of {','.join(METRICS)} (default: all; with --model those of its protocol)"
     )
     made.add_argument("--out", metavar="M.json", help="also write the figures as JSON")
+    add_overwrite_option(made)
     score = made.add_argument_group("score and suppression, as MMPose's CocoMetric")
     score.add_argument("--score-mode", choices=SCORE_MODES,
                        help=f"(default: {own.score_mode}; with --results {GIVEN})")  # fmt: skip

@@ -13,9 +13,14 @@ from pathlib import Path
 
 from engine.cli import OK, Parser, run
 from engine.contract.errors import ModelError
+from engine.contract.files import open_regular
+from engine.contract.outputs import add_overwrite_option, check_outputs
 
 # Float32 sums in another order; heatmaps are of the order of 1.
 TOLERANCE = 1e-3
+# The key of the description in a serialised ONNX file (StringStringEntryProto, field 1); see engine.onnx_file.
+METADATA_ENTRY = b"\x0a\x07poseapp"
+MAX_METADATA_BYTES = 1 << 20
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,11 +28,18 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("model", metavar="ID|FILE")
     parser.add_argument("--out", required=True, metavar="FILE.onnx", help="the file to write")
     parser.add_argument("--weights", metavar="FILE", help="other weights for the same architecture")
+    add_overwrite_option(parser)
     parser.add_argument("--decode", action="store_true", help="give keypoints and scores, not heatmaps")
     options = parser.parse_args(argv)
     out = Path(options.out)
     if out.suffix.lower() != ".onnx":
         raise ModelError("the name of the file must end in .onnx", where=out)
+    check_outputs(
+        {"--out": out},
+        [("ID|FILE", options.model), ("--weights", options.weights)],
+        overwrite=options.overwrite,
+        is_own=_is_ours,
+    )
 
     from engine.checkpoint import load_network
     from engine.onnx_file import compare, write_onnx
@@ -44,6 +56,16 @@ def main(argv: Sequence[str]) -> int:
     if worst > TOLERANCE:
         raise ModelError(f"gives other numbers than the network: {shown}", where=out)
     return OK
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether an ONNX file was written by this command: its description is the last thing in the file."""
+    try:
+        with open_regular(path) as file:
+            file.seek(max(0, path.stat().st_size - MAX_METADATA_BYTES))
+            return METADATA_ENTRY in file.read(MAX_METADATA_BYTES)
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

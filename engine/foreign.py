@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from engine.contract.errors import ModelError
+from engine.contract.files import open_regular
 from engine.foreign_pickle import PICKLE_PROTOCOL, Machine
 from engine.foreign_records import STAND_INS, Damaged, PickledArray, Refused
 
@@ -95,7 +96,7 @@ def read_foreign(path: Path | str) -> ForeignCheckpoint:
 
 
 def _read(path: Path) -> Any:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size = file.seek(0, 2)
         file.seek(0)
         start = file.read(len(LEGACY_START))

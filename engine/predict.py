@@ -26,8 +26,10 @@ from pathlib import Path
 from engine.cli import OK, Parser, add_progress_option, run, write_event
 from engine.contract.coco import CocoCategory, CocoDataset
 from engine.contract.errors import CocoError, MediaError
+from engine.contract.outputs import add_overwrite_option, check_outputs, file_id, holds_predictions
 from engine.contract.schema import Schema
 from engine.media.source import is_video
+from engine.overlay import overlay_name
 from engine.predict_inputs import (
     Source,
     boxes_of_annotations,
@@ -38,7 +40,7 @@ from engine.predict_inputs import (
     find_images,
 )
 from engine.predict_items import run_items
-from engine.predict_journal import JournalReader, journals
+from engine.predict_journal import JournalReader, journal_path, journals
 from engine.predict_parallel import World
 from engine.predict_result import Result
 from engine.predict_run import EVALUATION_BOX_THRESHOLD, make_header, run_model
@@ -50,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     world = World.from_environment()
     skipped = Skipped("inputs")
     sources, dataset = _sources(options, skipped)
-    _check_out(Path(options.out), sources)
+    _check_out(options, sources)
     _prepare_process()
     from engine.pipeline import PoseModel
 
@@ -131,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="go on with an interrupted run; what it had found lies in OUT.json.part (files may have come or gone)",
     )
+    add_overwrite_option(parser)
     parser.add_argument("--overlay", metavar="DIR", help="also write the images with the poses drawn")
     add_strict_option(parser)
     add_progress_option(parser)
@@ -178,18 +181,43 @@ def _with_boxes(
     return boxes_of_results(options.boxes, sources, dataset, category, skipped)
 
 
-def _check_out(out: Path, sources: Sequence[Source]) -> None:
-    """Find out before the work whether its result can be written."""
-    if out.is_dir():
-        raise CocoError("is a folder; give the name of a file", where=out)
-    if any(out.absolute() == source.path for source in sources):
-        raise CocoError("is one of the images; give another --out", where=out)
+def _check_out(options: argparse.Namespace, sources: Sequence[Source]) -> None:
+    """Find out before the work whether its result can be written, and would destroy nothing."""
+    out = Path(options.out)
+    inputs = [
+        ("--annotations", options.annotations),
+        ("--boxes", options.boxes),
+        ("--model", options.model),
+        ("--weights", options.weights),
+        ("--detector", options.detector),
+        *(("INPUT", source.path) for source in sources),
+    ]
+    check_outputs({"--out": journal_path(out)}, inputs)
+    check_outputs({"--out": out}, inputs, overwrite=options.overwrite, is_own=holds_predictions)
+    if options.overlay:
+        _check_overlays(Path(options.overlay), options.inputs, sources)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CocoError(f"cannot be written ({error.strerror})", where=out) from None
     if not os.access(out.parent, os.W_OK):
         raise CocoError("cannot be written (its folder is read-only)", where=out)
+
+
+def _check_overlays(folder: Path, inputs: Sequence[str], sources: Sequence[Source]) -> None:
+    """Pictures with poses drawn on them have the names of the images: they need a folder of their own."""
+    folder_id = file_id(folder)
+    if folder_id is None:
+        return
+    if not folder.is_dir():
+        raise MediaError("is not a folder; give another --overlay", where=folder)
+    if folder_id in {file_id(path) for path in (*inputs, *{source.path.parent for source in sources})}:
+        raise MediaError("is the folder of the images, which would be replaced; give another --overlay", where=folder)
+    originals = {file_id(source.path) for source in sources}
+    for source in sources:
+        overlay = folder / overlay_name(source.image.file_name)
+        if file_id(overlay) in originals and overlay.exists():
+            raise MediaError("is one of the images; give another --overlay", where=overlay)
 
 
 def _prepare_process() -> None:

@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 from engine.checkpoint_info import TASKS, CheckpointInfo, read_info
 from engine.cli import OK, Parser, run
 from engine.contract.errors import ModelError
+from engine.contract.toml_file import read_toml
 from resources import resource_path
 
 log = logging.getLogger(__name__)
@@ -143,12 +143,7 @@ def read_table(path: Path) -> list[ModelEntry]:
     Raises:
         ModelError: naming the entry that is wrong.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot be read ({error.strerror})", where=path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"is not valid TOML: {error}", where=path) from None
+    table = read_toml(path, ModelError)
     entries: list[ModelEntry] = []
     for number, row in enumerate(table.get("model", []), 1):
         where = f"{path}: model {row.get('id', number)!r}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 from PySide6.QtGui import QKeySequence
 
 from engine.contract.errors import PoseError
-from engine.contract.files import replacing
+from engine.contract.files import read_text, replacing
+from engine.contract.toml_file import parse_toml
 from poseapp.actions import ACTIONS, BY_ID
 
 Keymap = Mapping[str, tuple[str, ...]]
@@ -146,8 +146,8 @@ def read_keymap(path: Path) -> dict[str, tuple[str, ...]]:
         KeymapError: it cannot be read, or what stands in it makes no sense.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        text = read_text(path)
+        data = json.loads(text) if path.suffix.lower() == ".json" else parse_toml(text)
     except OSError as error:
         raise KeymapError(f"cannot be read ({error.strerror})", where=path) from None
     except (ValueError, RecursionError) as error:

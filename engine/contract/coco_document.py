@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.contract.errors import CocoError
-from engine.contract.files import kept_mode, replacing
+from engine.contract.files import MAX_LABEL_BYTES, kept_mode, read_bytes, replacing
 
 SECTIONS = ("images", "annotations", "categories")
 
@@ -77,9 +77,11 @@ def read_json_bytes(path: Path | str) -> bytes:
         CocoError: it cannot be read or decoded, or is empty.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path, MAX_LABEL_BYTES)
     except OSError as error:
         raise CocoError(f"cannot be read ({error.strerror or error})", where=path) from None
+    except MemoryError:
+        raise CocoError("is too large for the memory of this computer", where=path) from None
     if data.startswith(_PROJECT):
         raise CocoError("is a project; export it as COCO and give that file", where=path)
     encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "")

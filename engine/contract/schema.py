@@ -21,7 +21,6 @@ Left and right are the subject's own. The id of a keypoint is its position in th
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +32,7 @@ import numpy.typing as npt
 
 from engine.contract.errors import SchemaError
 from engine.contract.sides import guess_swaps, side_of
+from engine.contract.toml_file import read_toml
 
 __all__ = [
     "DEFAULT_PART",
@@ -214,17 +214,7 @@ def load_schema(path: Path | str) -> Schema:
         SchemaError: file missing, not TOML, or contradicting itself.
     """
     path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise SchemaError(f"cannot be read ({error.strerror})", where=path) from None
-    except UnicodeDecodeError:
-        raise SchemaError("is not UTF-8 text; save it as UTF-8", where=path) from None
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SchemaError(f"is not valid TOML: {error}", where=path) from None
-    return schema_from_dict(data, where=path)
+    return schema_from_dict(read_toml(path, SchemaError), where=path)
 
 
 def schema_from_names(

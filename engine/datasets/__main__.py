@@ -9,13 +9,15 @@ python -m engine.datasets convert ANNOTATIONS --images DIR --out COCO.json [--ki
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.cli import OK, Parser, run, write_event
 from engine.contract.errors import CocoError
+from engine.contract.outputs import add_overwrite_option, check_outputs
 from engine.datasets import KINDS, KeypointDataset, aic_into_coco17, combine, open_dataset, write_as_coco
 
 MERGES = {"aic-into-coco17": aic_into_coco17}
@@ -27,6 +29,8 @@ def main(argv: Sequence[str]) -> int:
         for kind in KINDS.values():
             sys.stdout.write(f"{kind.name:18} {kind.title}\n")
         return OK
+    if options.command == "convert":
+        _check_out(options)
     data = open_dataset(options.kind, options.annotations, options.images, split=options.split)
     if options.command == "info":
         _tell(data, options.json)
@@ -52,6 +56,19 @@ def _convert(data: KeypointDataset, options: argparse.Namespace) -> int:
     if not options.json:
         sys.stdout.write(f"written to {options.out}; images are below {folder}\n")
     return OK
+
+
+def _check_out(options: argparse.Namespace) -> None:
+    given = [("ANNOTATIONS", options.annotations), *(("--also", Path(file)) for _, file, _ in options.also)]
+    inputs = ((name, file) for name, path in given for file in _files(path))
+    check_outputs({"--out": options.out}, inputs, overwrite=options.overwrite)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """A file, or every file of a folder: all of an annotation folder is read."""
+    yield path
+    for parent, _, names in os.walk(path):
+        yield from (Path(parent, name) for name in names)
 
 
 def _of_categories(data: KeypointDataset, names: Sequence[str]) -> KeypointDataset:
@@ -100,6 +117,7 @@ def _parser() -> Parser:
         command.add_argument("--split", default="", help="train, val or test of a list that holds all (DeepFashion)")
         command.add_argument("--json", action="store_true", help="write a line of JSON")
     convert.add_argument("--out", type=Path, required=True, help="COCO file to write")
+    add_overwrite_option(convert)
     convert.add_argument(
         "--category", action="append", default=[], help="only this category; may be given several times"
     )

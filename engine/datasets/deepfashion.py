@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.contract.coco import CocoAnnotation, CocoCategory, CocoImage, Number
 from engine.contract.errors import CocoError
+from engine.contract.files import MAX_LABEL_BYTES, read_text
 from engine.datasets.aic import xywh
 from engine.datasets.assemble import assemble
 from engine.datasets.dataset import KeypointDataset
@@ -140,7 +141,7 @@ class LandmarkLists:
 def _table(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of every line behind the two that head a list."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file, MAX_LABEL_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise CocoError(f"cannot be read ({reason})", where=file) from None

@@ -11,6 +11,7 @@ import msgspec
 from engine.contract.coco import CocoDataset
 from engine.contract.coco_document import read_document, read_json_bytes, split_list
 from engine.contract.errors import CocoError
+from engine.contract.files import open_regular
 from engine.datasets.aic import AicList
 from engine.datasets.coco_style import CocoStyle
 from engine.datasets.dataset import KeypointDataset
@@ -107,7 +108,7 @@ def _layout(path: Path, split: str) -> Layout:
 def _begins_list(path: Path) -> bool:
     """Whether the first character of a JSON file opens a list, without reading the file."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(4096)
     except OSError as error:
         raise CocoError(f"cannot be read ({error.strerror or error})", where=path) from None

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import MediaError
+from engine.contract.files import MAX_IMAGE_BYTES, FileError, open_regular, read_bytes
 from engine.media.bmff import kind_of
 from engine.media.headers import ImageHeader, png_is_intact, read_header
 
@@ -53,9 +54,11 @@ def read_image(path: Path | str) -> Image:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MAX_IMAGE_BYTES)
     except OSError as error:
         raise MediaError(_reason(error, path), where=path) from None
+    except MemoryError:
+        raise MediaError("is too large for the memory of this computer", where=path) from None
     return decode_image(data, where=path)
 
 
@@ -92,7 +95,7 @@ def image_size(path: Path | str) -> tuple[int, int]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path, MAX_IMAGE_BYTES) as file:
             header = read_header(file)
     except OSError as error:
         raise MediaError(_reason(error, path), where=path) from None
@@ -236,4 +239,6 @@ def _reason(error: OSError, path: Path) -> str:
         return "does not exist"
     if path.is_dir():
         return "is a folder, not an image"
+    if isinstance(error, FileError):
+        return error.message
     return f"cannot be read ({error.strerror or error})"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.contract.errors import MediaError
+from engine.contract.files import open_regular
 
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"})
 _FIRST = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot"})
@@ -29,7 +30,7 @@ Box = tuple[bytes, int, int]
 def is_mp4(path: Path) -> bool:
     """Whether a file begins as MP4 and QuickTime files do. False for one that cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(8)[4:] in _FIRST
     except OSError:
         return False
@@ -43,7 +44,7 @@ def whole_boxes(path: Path) -> int | None:
     if not is_mp4(path):
         return None
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             length = os.fstat(file.fileno()).st_size
             begin = 0
             for count, (kind, _, end) in enumerate(_boxes(file, 0, length)):
@@ -66,7 +67,7 @@ def check_tables(path: Path) -> bool:
     if not is_mp4(path):
         return True
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             length = os.fstat(file.fileno()).st_size
             for kind, begin, end in _all_boxes(file, 0, length, 0):
                 if _announced(file, kind, begin, min(end, length), length):

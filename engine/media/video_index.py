@@ -28,6 +28,7 @@ import numpy.typing as npt
 import platformdirs
 
 from engine.contract.errors import MediaError
+from engine.contract.files import read_bytes
 from engine.media.key_headers import KeyHeaders
 
 VERSION = 4
@@ -295,7 +296,7 @@ def save_index(index: VideoIndex, path: Path) -> None:
 def load_index(path: Path, key: str) -> VideoIndex | None:
     """The index of this content as it was saved; None when there is none, or one that does not hold together."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+        with np.load(io.BytesIO(read_bytes(path, _MOST_BYTES)), allow_pickle=False) as stored:
             if _unpacked(stored) > _MOST_BYTES:
                 return None  # it may have come with a project: a few bytes may say a lot
             head = msgspec.json.decode(stored["head"].tobytes(), type=_Head)

@@ -16,6 +16,7 @@ import msgspec
 
 from engine.cli import Parser, add_progress_option, run
 from engine.contract.errors import PoseError, TrainingError
+from engine.contract.outputs import check_outputs
 from engine.train.config import (
     AUTO_BATCH,
     CONFIG_FILE,
@@ -26,6 +27,7 @@ from engine.train.config import (
     read_config,
     with_settings,
 )
+from engine.train.files import OUT_FILES
 from engine.train.process import prepare_process
 from engine.train.recipe import find_recipe, with_data, with_recipe
 from engine.train.report import Reporter
@@ -143,6 +145,8 @@ def main(arguments: Sequence[str]) -> int:
         raise TrainingError("--resume goes on with the run in OUT, --overwrite replaces it; give one of them")
     if options.resume and not kept.is_file():
         raise TrainingError("there is no run to resume", where=config.out)
+    if not options.resume:  # what is resumed reads its own files
+        _check_out(config, options)
     # Of several processes only the first tells how it goes.
     reporter = Reporter(options.progress if os.environ.get("RANK", "0") == "0" else "none")
     try:
@@ -159,6 +163,18 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         reporter.close()
     return 0
+
+
+def _check_out(config: TrainConfig, options: argparse.Namespace) -> None:
+    """No file that training reads may be one that it removes or replaces in its folder."""
+    names = ("train", "extra", "val", "val_boxes", "model", "weights", "detector", "schema")
+    inputs = [(f"--{name.replace('_', '-')}", getattr(config, name)) for name in names]
+    if Path(config.out).exists() and not Path(config.out).is_dir():
+        raise TrainingError("is not a folder; give another --out", where=config.out)
+    for name in OUT_FILES:
+        # Its own config.toml may be read as --config: training writes the same settings into it.
+        own = [] if name == CONFIG_FILE else [("--config", options.config)]
+        check_outputs({"--out": Path(config.out) / name}, [*inputs, *own])
 
 
 def _config(options: argparse.Namespace, kept: Path) -> TrainConfig:

@@ -7,7 +7,6 @@ repeated from that file alone (``--config OUT/config.toml``).
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.contract.errors import TrainingError
+from engine.contract.toml_file import MAX_KEY_PARTS, parse_toml, read_toml
 from engine.train.files import write_atomically
 
 What = Literal["pose", "detector", "both"]
@@ -25,6 +25,11 @@ POSE_PASSES = 8  # and for many frames, this often through all of them
 DETECTOR_STEPS = 120
 DETECTOR_PASSES = 4
 AUTO_BATCH = -1
+# More than any machine has or any run needs; larger numbers are slips that would end in a crash.
+MAX_THREADS = 1024
+MAX_CACHE_MB = 1 << 24
+MAX_BATCH = 1 << 20
+MAX_COUNT = 10**9
 SELECTABLE = ("", "AP", "PCK@0.2", "AUC", "EPE")
 STEPS_PER_EPOCH = 20  # fewer would spend more time on validation than on training
 
@@ -237,12 +242,7 @@ def read_config(path: Path | str, base: TrainConfig | None = None) -> TrainConfi
         TrainingError: missing, not TOML, an unknown entry or one out of range.
     """
     path = Path(path)
-    try:
-        data = tomllib.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise TrainingError(f"cannot be read ({error.strerror})", where=path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TrainingError(f"is not valid TOML: {error}", where=path) from None
+    data = read_toml(path, TrainingError)
     # Merged over the defaults: the two phases differ in theirs, which a bare conversion would not know.
     return config_from_dict(merged(msgspec.to_builtins(base or TrainConfig()), data), where=path)
 
@@ -259,10 +259,13 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
         if not equals or not name.strip():
             raise TrainingError(f"--set wants NAME=VALUE, not {setting!r}")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            value = parse_toml(f"value = {text}")["value"]
+        except ValueError:
             value = text
-        for part in reversed(name.strip().split(".")):
+        parts = name.strip().split(".")
+        if len(parts) > MAX_KEY_PARTS:
+            raise TrainingError(f"--set has no entry {name[:60]!r}")
+        for part in reversed(parts):
             value = {part: value}
         data = merged(data, value)
     return config_from_dict(data, where="--set" if settings else None)
@@ -282,12 +285,12 @@ def check(config: TrainConfig, *, where: object = None) -> None:
     """Refuse numbers that no run can use (TrainingError)."""
     for name, phase in (("pose", config.pose), ("detect", config.detect)):
         rules = {
-            "epochs": phase.epochs >= 0,
-            "steps_per_epoch": phase.steps_per_epoch >= 0,
-            "batch": phase.batch >= 1 or phase.batch == AUTO_BATCH,
-            "accumulate": phase.accumulate >= 0,
-            "total_batch": phase.total_batch >= 0,
-            "validate_every": phase.validate_every >= 1,
+            "epochs": 0 <= phase.epochs <= MAX_COUNT,
+            "steps_per_epoch": 0 <= phase.steps_per_epoch <= MAX_COUNT,
+            "batch": 1 <= phase.batch <= MAX_BATCH or phase.batch == AUTO_BATCH,
+            "accumulate": 0 <= phase.accumulate <= MAX_BATCH,
+            "total_batch": 0 <= phase.total_batch <= MAX_BATCH,
+            "validate_every": 1 <= phase.validate_every <= MAX_COUNT,
             "select": phase.select in SELECTABLE,
             "ema": 0 <= phase.ema < 1,
             "patience": phase.patience >= 0,
@@ -307,12 +310,17 @@ def check(config: TrainConfig, *, where: object = None) -> None:
                 raise TrainingError(f"{name}.{entry} is out of range", where=where)
     if not 0 <= config.val_fraction < 0.9:
         raise TrainingError("val_fraction must be at least 0 and below 0.9", where=where)
-    if config.cache_mb < -1:
-        raise TrainingError("cache_mb must be at least -1", where=where)
     if not config.silence > 0:
         raise TrainingError("silence must be above 0", where=where)
-    if config.seed < 0:
-        raise TrainingError("seed must not be negative", where=where)
+    if not 0 <= config.seed < 1 << 63:  # the generators of torch take 64 bits
+        raise TrainingError("seed must be a whole number from 0 to 2^63 - 1", where=where)
+    for name, value, low, high in (
+        ("threads", config.threads, 0, MAX_THREADS),
+        ("workers", config.workers, -1, MAX_THREADS),
+        ("cache_mb", config.cache_mb, -1, MAX_CACHE_MB),
+    ):
+        if not low <= value <= high:
+            raise TrainingError(f"{name} must be a whole number from {low} to {high}", where=where)
 
 
 def write_config(config: TrainConfig, path: Path) -> None:

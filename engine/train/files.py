@@ -7,6 +7,19 @@ from pathlib import Path
 from engine.contract.coco_document import write_atomic
 from engine.contract.errors import CocoError, TrainingError
 
+OUT_FILES = (
+    "config.toml",
+    "log.jsonl",
+    "best.safetensors",
+    "last.safetensors",
+    "pose.state.pt",
+    "detector.safetensors",
+    "detector.last.safetensors",
+    "detector.state.pt",
+    "stop",
+)
+"""What training writes or removes in its folder."""
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write to a temporary name in the same folder, sync, then take the place of ``path``.

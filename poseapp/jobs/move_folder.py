@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.contract.errors import ProjectError
+from engine.contract.files import open_regular
 from poseapp.jobs.job import Lane, Progress
 
 _BLOCK = 8 << 20
@@ -106,7 +107,7 @@ class CopyFolderJob:
             return
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
         made.append(Path(temporary))
-        with os.fdopen(handle, "wb") as out, (self._source / name).open("rb") as given:
+        with os.fdopen(handle, "wb") as out, open_regular(self._source / name) as given:
             while block := given.read(_BLOCK):
                 out.write(block)
                 yield len(block)

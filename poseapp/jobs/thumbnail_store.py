@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 from platformdirs import user_cache_path
 
-from engine.contract.files import replacing
+from engine.contract.files import read_bytes, replacing
 from poseapp.jobs.frame_cache import Pixels
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 256 * 1024 * 1024
+MAX_THUMBNAIL_FILE = 4 << 20
 QUALITY = 82
 _SUFFIX = ".webp"
 _KEPT_SHARE = 0.8
@@ -68,7 +69,7 @@ class ThumbnailStore:
     def get(self, key: str) -> Pixels | None:
         """(h, w, 3) uint8 RGB, or None."""
         try:
-            data = self._place(key).read_bytes()
+            data = read_bytes(self._place(key), MAX_THUMBNAIL_FILE)
             found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
         except (OSError, cv2.error):
             return None

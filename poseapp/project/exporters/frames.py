@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from engine.contract.coco import make_category, make_image, patch_record, write_coco
 from engine.contract.errors import MediaError, ProjectError
+from engine.contract.files import open_regular
 from engine.media.images import image_size
 from engine.media.source import FrameSource
 from engine.overlay import write_image
@@ -151,8 +152,8 @@ def _copied(root: Path, frame: Frame, folder: Path, name: str, report: FilesRepo
         report.problems.append(f"Left out: {error}")
         return b""
     target = folder / IMAGES / place
-    with written(target) as temporary:
-        shutil.copyfile(origin, temporary)
+    with written(target) as temporary, open_regular(origin) as source, open(temporary, "wb") as copy:
+        shutil.copyfileobj(source, copy)
     return make_image(0, place, width, height).encoded()
 
 

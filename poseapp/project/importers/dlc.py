@@ -10,6 +10,7 @@ Format: https://deeplabcut.github.io/DeepLabCut/docs/standardDeepLabCut_UserGuid
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import numpy as np
 
 from engine.contract.coco import CocoCategory
 from engine.contract.errors import MediaError, ProjectError
+from engine.contract.files import MAX_LABEL_BYTES, open_regular
 from engine.media.images import image_size
 from poseapp.project import rows
 from poseapp.project.importers.dlc_config import DlcConfig, read_config
@@ -269,7 +271,10 @@ def _points(
 
 def _read_table(file: Path) -> _Table:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
+        with (
+            open_regular(file, MAX_LABEL_BYTES) as data,
+            io.TextIOWrapper(data, encoding="utf-8-sig", newline="") as text,
+        ):
             lines = [line for line in csv.reader(text) if line]
     except OSError as error:
         raise ProjectError(f"cannot be read ({error.strerror or error})", where=file) from None

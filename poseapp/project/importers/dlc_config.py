@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.contract.files import read_text
+
 
 @dataclass(frozen=True)
 class DlcConfig:
@@ -19,7 +21,7 @@ class DlcConfig:
 def read_config(path: Path) -> DlcConfig:
     """Read a config; a missing or unreadable one is empty."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError):
         return DlcConfig()
     values = {key: value for key, value in map(_entry, lines) if key}

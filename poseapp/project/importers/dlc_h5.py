@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
+from engine.contract.files import FileError, check_regular
 
 Names = tuple[str, ...]
 
@@ -54,7 +55,10 @@ def read_h5(path: Path) -> H5Table:
     except ImportError:
         raise ProjectError("needs the package h5py to be read: pip install 'poseapp[formats]'", where=path) from None
     try:
+        check_regular(path)
         file = h5py.File(path, "r")
+    except FileError as error:
+        raise ProjectError(error.message, where=path) from None
     except OSError as error:
         reason = "does not exist" if not path.exists() else f"is no HDF5 file ({error})"
         raise ProjectError(reason, where=path) from None

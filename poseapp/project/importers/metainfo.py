@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import SchemaError
+from engine.contract.files import read_bytes
 from engine.contract.schema import DEFAULT_SIGMA, Schema, schema_from_dict
 
 _LARGEST = 4 << 20
@@ -20,11 +21,9 @@ def read_metainfo(path: Path) -> Schema:
         SchemaError: it cannot be read, is no such file, or what stands in it contradicts itself.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, _LARGEST)
     except OSError as error:
         raise SchemaError(f"cannot be read ({error.strerror})", where=path) from None
-    if len(data) > _LARGEST:
-        raise SchemaError("is too large for a description of keypoints", where=path)
     try:
         tree = ast.parse(data.decode("utf-8-sig"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):

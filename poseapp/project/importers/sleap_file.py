@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from engine.contract.coco import unique_names
 from engine.contract.errors import ProjectError
+from engine.contract.files import FileError, check_regular
 from poseapp.project.model import Floats
 
 Records = npt.NDArray[Any]
@@ -81,7 +82,10 @@ class SleapFile:
         self.path = path
         self._h5py = _h5py(path)
         try:
+            check_regular(path)
             self._file = self._h5py.File(path, "r")
+        except FileError as error:
+            raise ProjectError(error.message, where=path) from None
         except OSError as error:
             reason = "does not exist" if not path.exists() else f"is no SLEAP file ({error})"
             raise ProjectError(reason, where=path) from None

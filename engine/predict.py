@@ -211,7 +211,7 @@ def _check_overlays(folder: Path, inputs: Sequence[str], sources: Sequence[Sourc
         return
     if not folder.is_dir():
         raise MediaError("is not a folder; give another --overlay", where=folder)
-    if folder_id in {file_id(path) for path in (*inputs, *{source.path.parent for source in sources})}:
+    if folder_id in {file_id(path) for path in (*map(Path, inputs), *{source.path.parent for source in sources})}:
         raise MediaError("is the folder of the images, which would be replaced; give another --overlay", where=folder)
     originals = {file_id(source.path) for source in sources}
     for source in sources:

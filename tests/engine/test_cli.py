@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +27,47 @@ def test_a_users_error_is_one_line_and_status_2(capsys: pytest.CaptureFixture[st
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "error: m.safetensors: is cut short; copy it again\n"
+
+
+def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    raising(ModelError("is \x1b]0;owned\x07 bad", where="a\x1b[2J.json"))
+    assert capsys.readouterr().err == "error: a\\x1b[2J.json: is \\x1b]0;owned\\x07 bad\n"
+    raising(ModelError("a" * 1_000_000))
+    assert len(capsys.readouterr().err) <= cli.MAX_MESSAGE + 1
+
+
+CALL = "import sys; from engine import cli; raise SystemExit(cli.run(lambda a: print('x' * 100_000) or 0, []))"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="streams of Unix")
+@pytest.mark.parametrize(
+    ("redirect", "status", "error"),
+    [
+        (">&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        ("| true", 130, ""),
+        (">/dev/full", 2, "error: No space left on device\n"),
+    ],
+)
+def test_a_closed_or_full_output_is_no_traceback(tmp_path: Path, redirect: str, status: int, error: str) -> None:
+    command = f'"{sys.executable}" -c "{CALL}" {redirect}' + ("; exit ${PIPESTATUS[0]}" if "|" in redirect else "")
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, error)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="streams of Unix")
+def test_nothing_is_printed_into_a_file_that_got_the_number_of_a_closed_output(tmp_path: Path) -> None:
+    code = (
+        "import sys; from engine import cli\n"
+        "def main(a):\n    with open('out.json', 'w') as file:\n        print('printed', flush=True)\n    return 0\n"
+        "raise SystemExit(cli.run(main, []))"
+    )
+    (tmp_path / "a.py").write_text(code, encoding="utf-8")
+    command = f'"{sys.executable}" a.py >&-'
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "out.json").read_bytes() == b""
 
 
 def test_interruption_and_cancelling_are_told_apart_from_bad_input(capsys: pytest.CaptureFixture[str]) -> None:

@@ -321,7 +321,7 @@ def test_the_old_result_stays_when_nothing_can_be_read(
     (folder / "2.jpg").write_bytes(b"\xff\xd8\xff")
     out = tmp_path / "p.json"
     out.write_text("old")
-    line = check_refused(capsys, out, folder, "--detector", "none")
+    line = check_refused(capsys, out, folder, "--detector", "none", "--overwrite")
     assert "nothing could be read of 2 inputs" in line
     assert "1.jpg: is empty" in line
     assert out.read_text() == "old"

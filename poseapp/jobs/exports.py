@@ -46,7 +46,7 @@ def table_job(project: Path, target: Path, kind: str, media: int, include_predic
 
         yield 0, 0
         if kind == "dlc":
-            return tracks.export_dlc(store, target, media, include_predicted=include_predicted)
+            return tracks.export_dlc(store, target, media, include_predicted=include_predicted, cache=index_home())
         options = tracks.TableOptions(include_predicted=include_predicted)
         write = tracks.export_parquet if kind == "parquet" else tracks.export_csv
         return write(store, target, options, cache=index_home())

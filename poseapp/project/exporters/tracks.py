@@ -1,6 +1,7 @@
 """Tracks as tables: a row a pose (CSV, Parquet), or the table that DeepLabCut writes for a video.
 
-Coordinates are image pixels, pixel centres at integers. A point that is absent has empty cells.
+Coordinates are image pixels, pixel centres at integers: of the frame as it is shown, and in the table of DeepLabCut of
+the frame as it is stored, which DeepLabCut shows. The two differ where pixels are not square. A point that is absent has empty cells.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import PoseError, ProjectError
+from engine.contract.label_grid import GridTransform
 from engine.media.source import open_media
+from engine.media.video_grid import opencv_grid
 from poseapp.project.exporters.files import FilesReport, written
 from poseapp.project.model import Category, FrameKey, Instance, Media, State
 from poseapp.project.store import ProjectStore
@@ -125,10 +128,14 @@ def export_dlc(
     media: int,
     *,
     include_predicted: bool = True,
+    cache: Path | None = None,
     progress: Progress | None = None,
 ) -> FilesReport:
     """The table that DeepLabCut writes for an analysed video: a row a frame; x, y, likelihood of every point of each
     individual. What a person has labelled has likelihood 1.
+
+    Args:
+        cache: folder where indices of videos are kept; for the pixels of the video.
 
     An individual is a track; without any track, and with one pose a frame at most, the one animal there is.
 
@@ -142,13 +149,16 @@ def export_dlc(
     if not poses:
         raise ProjectError("has no poses with a track that could be put into such a table", where=report.path)
     heads = [(name, categories[kind].schema.names) for name, kind in poses]
+    grid = _grid_of(store, media, cache, report)
     with written(report.path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(_dlc_head(heads))
         for index in range(count):
             if progress is not None and index % 1000 == 0:
                 progress(index, count)
-            cells = (_dlc_cells(of_one.get(index), len(names)) for of_one, (_, names) in zip(poses.values(), heads))
+            cells = (
+                _dlc_cells(of_one.get(index), len(names), grid) for of_one, (_, names) in zip(poses.values(), heads)
+            )
             writer.writerow([index, *chain.from_iterable(cells)])
             report.count += 1
     return report
@@ -271,12 +281,25 @@ def _dlc_head(heads: Sequence[tuple[str, Sequence[str]]]) -> Iterator[list[str]]
     yield ["coords", *(part for _, _, part in columns)]
 
 
-def _dlc_cells(instance: Instance | None, count: int) -> list[Cell]:
+def _grid_of(store: ProjectStore, media: int, cache: Path | None, report: FilesReport) -> GridTransform | None:
+    """What brings points into the pixels that DeepLabCut sees; None where they are those that are shown here."""
+    video = next(found for found in store.media() if found.id == media)
+    if video.kind != "video":
+        return None
+    try:
+        return opencv_grid(video.path, cache)
+    except PoseError as error:
+        report.problems.append(f"Points are pixels as shown here, right for DeepLabCut if pixels are square: {error}")
+        return None
+
+
+def _dlc_cells(instance: Instance | None, count: int, grid: GridTransform | None) -> list[Cell]:
     if instance is None:
         return [""] * (3 * count)
     labelled = instance.state is State.LABELLED or instance.scores is None
     scores = np.ones(count) if labelled or instance.scores is None else instance.scores
     cells: list[Cell] = []
-    for (x, y), seen, score in zip(instance.keypoints.tolist(), instance.visibility.tolist(), scores.tolist()):
+    points = instance.keypoints if grid is None else grid.points_back(instance.keypoints)
+    for (x, y), seen, score in zip(points.tolist(), instance.visibility.tolist(), scores.tolist()):
         cells += [x, y, score] if seen else ["", "", ""]
     return cells

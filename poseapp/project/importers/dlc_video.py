@@ -1,4 +1,7 @@
-"""What DeepLabCut found in a video, as predictions on the video beside the table."""
+"""What DeepLabCut found in a video, as predictions on the video beside the table.
+
+Points are stored pixels; where these are not square, they are brought to the square ones that are shown here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
+from engine.contract.label_grid import GridTransform
 from engine.media.source import VIDEO_SUFFIXES
+from engine.media.video_grid import opencv_grid
 from poseapp.project import rows
 from poseapp.project.importers.report import ImportReport, Problems
 from poseapp.project.importers.videos import import_video
@@ -61,7 +66,9 @@ def import_predictions(
         ProjectError: there is no such video.
         MediaError: it cannot be read.
     """
-    media = import_video(store, video_beside(file), cache=cache)
+    video = video_beside(file)
+    media = import_video(store, video, cache=cache)
+    grid = opencv_grid(video, cache)
     count = len(store.frame_names(media.id))
     report = ImportReport(images=count)
     for row, number in enumerate(numbers):
@@ -69,7 +76,8 @@ def import_predictions(
             problems.add("Frame is not in the video, its poses are left out", str(number))
             continue
         for track, (category, places) in enumerate(people.values()):
-            instance = _instance(store, category, places, values[row], source, track if len(people) > 1 else None)
+            number_of_track = track if len(people) > 1 else None
+            instance = _instance(store, category, places, values[row], grid, source, number_of_track)
             if instance is not None:
                 store.database.run(rows.INSERT, rows.to_row(instance, FrameKey(media.id, number)))
                 report.annotations += 1
@@ -81,11 +89,13 @@ def _instance(
     category: Category,
     places: Places,
     row: npt.NDArray[np.float64],
+    grid: GridTransform | None,
     source: str,
     track: int | None,
 ) -> Instance | None:
     """None where no point was found."""
     points = np.array([[row[x], row[y]] for x, y, _ in places.values()])
+    points = points if grid is None else grid.points(points)
     scores = np.array([1.0 if p is None else row[p] for _, _, p in places.values()])
     there = np.isfinite(points).all(axis=1)
     scores = np.where(there & np.isfinite(scores), scores, 0.0).clip(0, 1)

@@ -2,7 +2,8 @@
 
 A point that SLEAP calls not visible but that has a place is occluded; one without a place is absent. A prediction that
 a label was made from is left out, as SLEAP itself hides it. Points of a skeleton with the names of a built-in schema
-are put in its order, so that its models fit. Pictures that the file itself holds are written beside the project.
+are put in its order, so that its models fit. Points on a video whose pixels are not square are brought from the stored
+pixels, which SLEAP shows, to the square ones that are shown here. Pictures that the file itself holds are written beside the project.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import numpy.typing as npt
 
 from engine.contract.coco import CocoCategory
 from engine.contract.errors import MediaError, ProjectError
+from engine.contract.label_grid import GridTransform
 from engine.contract.schema import Schema
 from engine.contract.schemas import builtin_schemas, find_schema
 from engine.media.images import image_size
+from engine.media.video_grid import opencv_grid
 from poseapp.project import rows
 from poseapp.project.importers.report import ImportReport, Problems, ProgressCallback
 from poseapp.project.importers.schemas import schema_of_names
@@ -90,6 +93,8 @@ class _Import:
         self._problems, self._report = Problems(), ImportReport()
         self._kinds: dict[int, _Kind] = {}
         self._tracks: dict[int, int] = {}
+        self._grids: dict[int, GridTransform | None] = {}
+        self._grid: GridTransform | None = None  # of the frame at hand
         self._replaced = {int(n) for n in file.instances["from_predicted"] if int(n) >= 0}
 
     def run(self, progress: ProgressCallback | None) -> ImportReport:
@@ -105,6 +110,7 @@ class _Import:
                 self._problems.add("Frame not found, its labels are left out", self._where(frame))
                 continue
             self._report.images += 1
+            self._grid = self._grids.get(int(frame["video"]))
             for instance in self._instances(int(frame["instance_id_start"]), int(frame["instance_id_end"])):
                 self._store.database.run(rows.INSERT, rows.to_row(instance, key))
                 self._report.annotations += 1
@@ -134,6 +140,7 @@ class _Import:
             self._problems.add("Instance with another number of points than its skeleton", self._file.path.name)
             return None
         places, visible = places[kind.order], visible[kind.order]
+        places = places if self._grid is None else self._grid.points(places)
         there: Flags = np.asarray(np.isfinite(places).all(axis=1))
         if not there.any():
             return None
@@ -191,6 +198,7 @@ class _Import:
         place = _look_for(video.name, self._file.path, self._given) if video.name else None
         if place is not None and place.resolve() != self._file.path.resolve():
             media = import_video(self._store, place, cache=self._cache)
+            self._grids[video.number] = opencv_grid(place, self._cache)
             return {frame.key.index: frame.key for frame in self._store.frames(media.id)}
         held = self._file.embedded(video)
         if not held:

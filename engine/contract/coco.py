@@ -22,7 +22,8 @@ from engine.contract.coco_document import (
     split_list,
     write_atomic,
 )
-from engine.contract.coco_parse import parse_annotations, parse_categories, parse_images, parse_results
+from engine.contract.coco_match import IdMatcher
+from engine.contract.coco_parse import Unreadable, parse_annotations, parse_categories, parse_images, parse_results
 from engine.contract.coco_records import (
     CocoAnnotation,
     CocoCategory,
@@ -52,6 +53,7 @@ __all__ = [
     "patch_record",
     "read_results",
     "unique_names",
+    "with_image_ids",
     "write_coco",
     "write_results",
 ]
@@ -83,25 +85,33 @@ class CocoDataset:
         self.key_order = list(key_order)
 
     @classmethod
-    def read(cls, path: Path | str) -> CocoDataset:
+    def read(cls, path: Path | str, unreadable: Unreadable | None = None) -> CocoDataset:
         """Read a COCO file.
+
+        Args:
+            unreadable: called for each record that cannot be understood; it is left out. None = raise.
 
         Raises:
             CocoError: naming the file, and the record where one is at fault.
         """
-        return cls.of_document(read_document(path), path)
+        return cls.of_document(read_document(path), path, unreadable)
 
     @classmethod
-    def of_document(cls, document: Document, path: Path | str) -> CocoDataset:
+    def of_document(cls, document: Document, path: Path | str, unreadable: Unreadable | None = None) -> CocoDataset:
         """The data set of a file that was split into records; ``path`` names it in messages.
 
+        Annotations whose ``image_id`` is text while the images have numbers (or the other way round) get the id that
+        the image has; their records stay as they were written.
+
         Raises:
-            CocoError: naming the file, and the record that is at fault.
+            CocoError: naming the file, and the record that is at fault, unless ``unreadable`` takes it.
         """
-        categories = list(parse_categories(document.categories, path))
+        categories = list(parse_categories(document.categories, path, unreadable=unreadable))
+        images = list(parse_images(document.images, path, unreadable=unreadable))
+        annotations = parse_annotations(document.annotations, categories, path, unreadable=unreadable)
         return cls(
-            images=parse_images(document.images, path),
-            annotations=parse_annotations(document.annotations, categories, path),
+            images=images,
+            annotations=with_image_ids(annotations, (image.id for image in images)),
             categories=categories,
             header={key: msgspec.Raw(bytes(value)) for key, value in document.header.items()},
             key_order=document.keys,
@@ -120,6 +130,18 @@ class CocoDataset:
         }
         empty = {name for name in SECTIONS if not getattr(self, name)}
         write_coco(path, self.key_order, self.header, sections, empty)
+
+
+def with_image_ids(annotations: Iterable[CocoAnnotation], ids: Iterable[Id]) -> Iterator[CocoAnnotation]:
+    """Annotations with the ids that the images have, where one side writes text and the other numbers."""
+    known = set(ids)
+    matcher = IdMatcher(known)
+    for annotation in annotations:
+        if annotation.image_id in known:
+            yield annotation
+            continue
+        meant = matcher.match(annotation.image_id)
+        yield annotation if meant == annotation.image_id else msgspec.structs.replace(annotation, image_id=meant)
 
 
 def write_coco(

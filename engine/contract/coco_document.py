@@ -6,6 +6,7 @@ Nothing is interpreted here, so nothing is lost: a record that nobody changes is
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from engine.contract.coco_foreign import kind_of_list, kind_of_object
 from engine.contract.errors import CocoError
 from engine.contract.files import MAX_LABEL_BYTES, kept_mode, read_bytes, replacing
 
@@ -22,6 +24,12 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _NULL = b"null"
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_MAYBE_LONE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
+)
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_TOO_DEEP = "is nested too deeply to be read"
 _PROJECT = b"SQLite format 3\0"  # how a .pose file begins
 
 
@@ -33,6 +41,7 @@ class Document:
         keys: top-level keys in the order of the file.
         header: values of every key that is not a list of records.
         images, annotations, categories: the records.
+        problems: what is odd about the text, as sentences.
     """
 
     keys: list[str] = field(default_factory=lambda: list(SECTIONS))
@@ -40,6 +49,7 @@ class Document:
     images: list[msgspec.Raw] = field(default_factory=list)
     annotations: list[msgspec.Raw] = field(default_factory=list)
     categories: list[msgspec.Raw] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def read_document(path: Path | str) -> Document:
@@ -52,21 +62,22 @@ def read_document(path: Path | str) -> Document:
         CocoError: the file cannot be read, is no JSON, or is no COCO data set.
     """
     path = Path(path)
-    top = _split(read_json_bytes(path), path)
+    data = read_json_bytes(path)
+    top = _split(data, path)
     if isinstance(top, list):
-        raise CocoError(
-            "is a list of results, not a data set: it has no 'images'; give the COCO file that it belongs to",
-            where=path,
-        )
+        raise CocoError(kind_of_list(top), where=path)
     if "images" not in top:
-        found = ", ".join(repr(key) for key in list(top)[:5]) or "nothing"
-        raise CocoError(f"is not a COCO file: no 'images' among its keys (it has {found})", where=path)
+        raise CocoError(kind_of_object(top), where=path)
     document = Document(keys=list(top))
     for key, value in top.items():
         if key not in SECTIONS or bytes(value).strip() == _NULL:
             document.header[key] = value
             continue
         setattr(document, key, _records(value, f"{path}: {key}"))
+    if _has_lone_surrogates(data):
+        document.problems.append(
+            "Text that is not valid Unicode (half of a surrogate pair): shown with question marks, exported as it came"
+        )
     return document
 
 
@@ -92,6 +103,12 @@ def read_json_bytes(path: Path | str) -> bytes:
             raise CocoError(f"is not {encoding} text; save it as UTF-8", where=path) from None
     if not data.strip():
         raise CocoError("is empty", where=path)
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise CocoError(f"is not UTF-8 text (line {line}); save it as UTF-8", where=path) from None
     return data
 
 
@@ -106,7 +123,7 @@ def split_list(data: bytes, where: object) -> list[msgspec.Raw]:
         return top
     if "annotations" in top:
         return _records(top["annotations"], where)
-    raise CocoError("is not a list of COCO results", where=where)
+    raise CocoError(kind_of_object(top, "is not a list of COCO results"), where=where)
 
 
 def load_record(raw: bytes, where: object) -> dict[str, Any]:
@@ -119,7 +136,9 @@ def load_record(raw: bytes, where: object) -> dict[str, Any]:
         data = json.loads(bytes(raw), strict=False)
     except UnicodeDecodeError:
         raise CocoError("is not UTF-8 text; save the file as UTF-8", where=where) from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise CocoError(_TOO_DEEP, where=where) from None
+    except ValueError as error:
         raise CocoError(f"is not valid JSON: {error}", where=where) from None
     if not isinstance(data, dict):
         raise CocoError(f"is not an object but {_kind(data)}", where=where)
@@ -127,8 +146,12 @@ def load_record(raw: bytes, where: object) -> dict[str, Any]:
 
 
 def dump_value(value: Any) -> bytes:
-    """JSON text of plain data; ``NaN`` stays ``NaN``, as it stood in the file that it came from."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    """JSON text of plain data, always valid UTF-8; ``NaN`` stays ``NaN``, and half of a surrogate pair an escape."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:  # only strings can hold these, and in a string an escape means the same
+        return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match.group()):04x}", text).encode("utf-8")
 
 
 def encode_json(value: Any) -> bytes:
@@ -149,11 +172,11 @@ def patch_record(raw: bytes, changes: dict[str, Any], remove: Iterable[str] = ()
     gone = set(remove)
     try:
         fields: dict[str, Any] = dict(_OBJECT.decode(raw))
-    except msgspec.DecodeError:
+        fields = {key: value for key, value in fields.items() if key not in gone}
+        return msgspec.json.encode({**fields, **changes})
+    except (*_DECODE_ERRORS, UnicodeEncodeError):  # the record, or a change, holds what only patient code can write
         plain = {k: v for k, v in load_record(raw, "record").items() if k not in gone}
         return dump_value({**plain, **changes})
-    fields = {key: value for key, value in fields.items() if key not in gone}
-    return msgspec.json.encode({**fields, **changes})
 
 
 def write_atomic(path: Path | str, parts: Iterable[bytes]) -> None:
@@ -175,12 +198,15 @@ def _split(data: bytes, where: object) -> dict[str, msgspec.Raw] | list[msgspec.
         if data.lstrip()[:1] == b"[":
             return _LIST.decode(data)
         return _OBJECT.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _DECODE_ERRORS:
         plain = _load_text(data, where)
-    if isinstance(plain, list):
-        return [msgspec.Raw(dump_value(item)) for item in plain]
-    if isinstance(plain, dict):
-        return {str(key): msgspec.Raw(dump_value(value)) for key, value in plain.items()}
+    try:
+        if isinstance(plain, list):
+            return [msgspec.Raw(dump_value(item)) for item in plain]
+        if isinstance(plain, dict):
+            return {str(key): msgspec.Raw(dump_value(value)) for key, value in plain.items()}
+    except RecursionError:
+        raise CocoError(_TOO_DEEP, where=where) from None
     raise CocoError(f"is not a COCO file but {_kind(plain)}", where=where)
 
 
@@ -193,19 +219,36 @@ def _load_text(data: bytes, where: object) -> Any:
         place = f"line {error.lineno}, column {error.colno}"
         cut = " (is the file cut off?)" if error.pos >= len(error.doc.rstrip()) - 1 else ""
         raise CocoError(f"is not valid JSON: {error.msg} at {place}{cut}", where=where) from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise CocoError(_TOO_DEEP, where=where) from None
+    except ValueError as error:
         raise CocoError(f"is not valid JSON: {error}", where=where) from None
 
 
 def _records(value: msgspec.Raw, where: object) -> list[msgspec.Raw]:
     try:
         return _LIST.decode(value)
-    except msgspec.DecodeError:
+    except _DECODE_ERRORS:
         pass
-    plain = json.loads(bytes(value), strict=False)
+    plain = _load_text(bytes(value), where)
     if isinstance(plain, list):
-        return [msgspec.Raw(dump_value(item)) for item in plain]
+        try:
+            return [msgspec.Raw(dump_value(item)) for item in plain]
+        except RecursionError:
+            raise CocoError(_TOO_DEEP, where=where) from None
     raise CocoError(f"is not a list but {_kind(plain)}", where=where)
+
+
+def _has_lone_surrogates(data: bytes) -> bool:
+    if _MAYBE_LONE.search(data) is None:
+        return False
+    try:  # the pattern is also met by an escaped backslash
+        json.dumps(json.loads(data, strict=False), ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        pass
+    return False
 
 
 def _kind(value: Any) -> str:

@@ -1,24 +1,31 @@
 """Records of a COCO file as typed values: a quick way for what tools usually write, a patient one for the rest.
 
 The patient way takes what is found in the wild: ids as strings, numbers as strings, booleans for visibilities,
-keypoints as K lists of three, two numbers a point, null, ``NaN``. What cannot be told raises an error that names the
-record.
+keypoints as K lists of three, two numbers a point, null, ``NaN``. A record that cannot be understood raises an error
+that names it, or is given to the caller's ``unreadable`` and left out.
+
+An annotation whose ``category_id`` is the text of a number while the categories have numbers (or the other way round)
+gets the id that the category has; see :mod:`engine.contract.coco_match`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from engine.contract.coco_document import load_record
+from engine.contract.coco_match import IdMatcher
 from engine.contract.coco_records import CocoAnnotation, CocoCategory, CocoImage, CocoResult, Id, Number
-from engine.contract.errors import CocoError
+from engine.contract.errors import CocoError, quoted, shortened
 from engine.contract.sides import guess_swaps
 
 _HUGE = 1 << 1023  # whole numbers from here on do not fit a float
+_LARGEST_ID = 1 << 63
+_LARGEST_SIDE = 1 << 31  # pixels; what lies above is no size of a picture
+_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 _NAME_KEYS = ("file_name", "filename", "path", "coco_url", "url", "name")
 
 
@@ -51,6 +58,10 @@ class _Category(msgspec.Struct):
     skeleton: list[tuple[int, int]] | None = None
 
 
+class _Skeleton(msgspec.Struct):
+    skeleton: list[tuple[int, int]] | None = None
+
+
 class _Result(msgspec.Struct, gc=False):
     image_id: int | str
     category_id: int | str = 1
@@ -63,32 +74,54 @@ _annotation = msgspec.json.Decoder(_Annotation).decode
 _image = msgspec.json.Decoder(_Image).decode
 _category = msgspec.json.Decoder(_Category).decode
 _result = msgspec.json.Decoder(_Result).decode
+_skeleton = msgspec.json.Decoder(_Skeleton).decode
+
+
+Unreadable = Callable[[int, CocoError], object]
+"""Called with the position of a record that cannot be understood, and why; the record is then left out."""
 
 
 def parse_annotations(
-    records: Sequence[msgspec.Raw | bytes], categories: Sequence[CocoCategory], where: object, start: int = 0
+    records: Sequence[msgspec.Raw | bytes],
+    categories: Sequence[CocoCategory],
+    where: object,
+    start: int = 0,
+    *,
+    pairs: Collection[Id] | None = None,
+    unreadable: Unreadable | None = None,
 ) -> Iterator[CocoAnnotation]:
     """Annotations of records, in order.
 
     Args:
         categories: tell how many points an annotation should have, and its category where there is but one.
         start: position of the first record in the file, for messages and for records without an id.
+        pairs: categories whose points have two numbers, x and y, where the length of the list does not tell; left out,
+            it is found from these records, see :func:`categories_in_pairs`.
+        unreadable: takes the records that cannot be understood, which are left out; None = raise.
 
     Raises:
-        CocoError: naming file, position and id of the record that cannot be understood.
+        CocoError: naming file, position and id of the record that cannot be understood, and ``unreadable`` is None.
     """
+    if pairs is None:
+        pairs = categories_in_pairs(records, categories)
     points = {category.id: len(category.keypoints) for category in categories}
+    matcher = IdMatcher(points)
     only = categories[0].id if len(categories) == 1 else 1 if not categories else None
     for position, raw in enumerate(records, start):
         text = bytes(raw)
         try:
             a = _annotation(text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            yield _slow_annotation(text, position, only, points, where)
-            continue
-        flat, box, track = a.keypoints, a.bbox, a.track_id
-        if flat is not None and (len(flat) % 3 or len(flat) == 2 * points.get(a.category_id, 0)):
-            yield _slow_annotation(text, position, only, points, where)
+            category = a.category_id if a.category_id in points else matcher.match(a.category_id)
+            flat, box, track = a.keypoints, a.bbox, a.track_id
+            is_odd = flat is not None and (len(flat) % 3 != 0 or category in pairs or not _are_small(flat))
+            is_odd = is_odd or not (_is_small_id(a.id) and _is_small_id(a.image_id))
+        except _ERRORS:
+            is_odd = True
+        if is_odd:
+            try:
+                yield _slow_annotation(text, position, only, matcher, pairs, where)
+            except CocoError as error:
+                _reject(position, error, unreadable)
             continue
         if box is not None and len(box) != 4:
             box = None
@@ -97,7 +130,7 @@ def parse_annotations(
         yield CocoAnnotation(
             a.id,
             a.image_id,
-            a.category_id,
+            category,
             flat,
             box,
             a.area,
@@ -110,8 +143,10 @@ def parse_annotations(
         )
 
 
-def parse_images(records: Iterable[msgspec.Raw | bytes], where: object) -> Iterator[CocoImage]:
-    """Images of records.
+def parse_images(
+    records: Iterable[msgspec.Raw | bytes], where: object, *, unreadable: Unreadable | None = None
+) -> Iterator[CocoImage]:
+    """Images of records. ``unreadable`` as for :func:`parse_annotations`.
 
     Raises:
         CocoError: a record without an id, or without anything that could be a file name.
@@ -120,13 +155,21 @@ def parse_images(records: Iterable[msgspec.Raw | bytes], where: object) -> Itera
         text = bytes(raw)
         try:
             i = _image(text)
-            yield CocoImage(i.id, i.file_name, max(i.width, 0), max(i.height, 0), text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            if _is_small_id(i.id):
+                yield CocoImage(i.id, _file_name(i.file_name), _side(i.width), _side(i.height), text)
+                continue
+        except _ERRORS:
+            pass
+        try:
             yield _slow_image(text, position, where)
+        except CocoError as error:
+            _reject(position, error, unreadable)
 
 
-def parse_categories(records: Iterable[msgspec.Raw | bytes], where: object) -> Iterator[CocoCategory]:
-    """Categories of records, limbs counted from 0.
+def parse_categories(
+    records: Iterable[msgspec.Raw | bytes], where: object, *, unreadable: Unreadable | None = None
+) -> Iterator[CocoCategory]:
+    """Categories of records, limbs counted from 0. ``unreadable`` as for :func:`parse_annotations`.
 
     Raises:
         CocoError: a record without an id.
@@ -136,20 +179,25 @@ def parse_categories(records: Iterable[msgspec.Raw | bytes], where: object) -> I
         try:
             c = _category(text)
             identity, name, names, pairs = c.id, c.name, c.keypoints or [], c.skeleton or []
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            identity, name, names, pairs = _slow_category(text, position, where)
+            is_odd = not _is_small_id(c.id)
+        except _ERRORS:
+            is_odd = True
+        if is_odd:
+            try:
+                identity, name, names, pairs = _slow_category(text, position, where)
+            except CocoError as error:
+                _reject(position, error, unreadable)
+                continue
         yield CocoCategory(identity, name, names, zero_based(pairs, names), text)
 
 
 def parse_results(
-    records: Iterable[msgspec.Raw | bytes],
-    where: object,
-    unreadable: Callable[[int, CocoError], object] | None = None,
+    records: Iterable[msgspec.Raw | bytes], where: object, unreadable: Unreadable | None = None
 ) -> Iterator[CocoResult]:
     """Lines of a results list. A line without a score has 1; one whose score is no finite number has NaN.
 
     Args:
-        unreadable: called with the position of a line that cannot be understood, which is left out; None = raise.
+        unreadable: as for :func:`parse_annotations`.
 
     Raises:
         CocoError: a line without ``image_id``, or with numbers that are none, and ``unreadable`` is None.
@@ -158,16 +206,66 @@ def parse_results(
         text = bytes(raw)
         try:
             r = _result(text)
+            is_odd = r.keypoints is not None and not _are_small(r.keypoints)
+        except _ERRORS:
+            is_odd = True
+        if not is_odd:
             yield CocoResult(r.image_id, r.category_id, r.bbox, r.score, r.keypoints, text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            try:
-                found = _slow_result(text, position, where)
-            except CocoError as error:
-                if unreadable is None:
-                    raise
-                unreadable(position, error)
-                continue
-            yield found
+            continue
+        try:
+            found = _slow_result(text, position, where)
+        except CocoError as error:
+            _reject(position, error, unreadable)
+            continue
+        yield found
+
+
+def _reject(position: int, error: CocoError, unreadable: Unreadable | None) -> None:
+    if unreadable is None:
+        raise error
+    unreadable(position, error)
+
+
+class _Points(msgspec.Struct, gc=False):
+    category_id: int | str | None = None
+    keypoints: list[int | float] | None = None
+
+
+_points = msgspec.json.Decoder(_Points).decode
+
+
+def categories_in_pairs(records: Iterable[msgspec.Raw | bytes], categories: Sequence[CocoCategory]) -> frozenset[Id]:
+    """Categories whose lists of points hold x and y only, where the length of a list fits both ways of writing.
+
+    Six numbers are three points of two, or two points of three. All lists of the category decide: it is in pairs if
+    none has three numbers for every point, all that are not empty have two, and at most half of the lists could hold a
+    visibility (0, 1, 2, or a score up to 1) at every third place.
+    """
+    counts = {c.id: len(c.keypoints) for c in categories if len(c.keypoints) % 3 == 0 and c.keypoints}
+    if not counts:
+        return frozenset()
+    matcher = IdMatcher({category.id for category in categories})
+    votes: dict[Id, list[int]] = {identity: [0, 0] for identity in counts}  # in pairs, or else
+    only = categories[0].id if len(categories) == 1 else None
+    for raw in records:
+        try:
+            found = _points(raw)
+        except _ERRORS:
+            continue
+        identity = only if found.category_id is None else matcher.match(found.category_id)
+        if not found.keypoints or identity not in counts or identity is None:
+            continue
+        if len(found.keypoints) == 2 * counts[identity]:
+            votes[identity][_could_be_thirds(found.keypoints[2::3])] += 1
+        else:
+            counts.pop(identity)
+            if not counts:
+                break
+    return frozenset(i for i in counts if votes[i][0] > votes[i][1])
+
+
+def _could_be_thirds(numbers: Iterable[Number]) -> bool:
+    return all(0 <= n <= 1 or n == 2 for n in numbers)
 
 
 def zero_based(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> list[tuple[int, int]]:
@@ -175,11 +273,17 @@ def zero_based(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> list[t
 
     COCO counts from 1, many tools from 0. A 0 among the numbers, or the number of points, tells which. Where neither
     stands there, the way of counting under which more limbs have a mirrored partner is taken, else that of COCO.
+    Numbers above that of points are element ids (CVAT writes them): they stand for the points in ascending order, where
+    there are as many of them as points, or where they are one run of so many. Else nobody can tell which points such
+    numbers mean: no limbs where most numbers are of that sort, else those limbs are left out.
     """
     if not pairs:
         return []
     count = len(names)
     numbers = {n for pair in pairs for n in pair}
+    if _are_ids(numbers, count):
+        place = _places_of_ids(numbers, count)
+        return [(place[a], place[b]) for a, b in pairs] if place else []
     if 0 in numbers:
         base = 0
     elif count in numbers or not count:
@@ -188,6 +292,34 @@ def zero_based(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> list[t
         base = 0 if _mirrored(pairs, names, 0) > _mirrored(pairs, names, 1) else 1
     moved = [(a - base, b - base) for a, b in pairs]
     return [(a, b) for a, b in moved if 0 <= a < count and 0 <= b < count]
+
+
+def skeleton_note(category: CocoCategory) -> str:
+    """What to tell about a skeleton whose numbers are not positions of points, "" for an ordinary one."""
+    try:
+        pairs = _skeleton(category.raw).skeleton or []
+    except _ERRORS:
+        return ""
+    numbers = {n for pair in pairs for n in pair}
+    if not _are_ids(numbers, len(category.keypoints)):
+        return ""
+    if _places_of_ids(numbers, len(category.keypoints)):
+        return "Skeleton with numbers above that of points: they were taken as the points in ascending order"
+    return "Skeleton with numbers that are not its points: no limbs are shown, export writes it as it came"
+
+
+def _are_ids(numbers: Collection[int], count: int) -> bool:
+    above = sum(n > count for n in numbers)
+    return bool(count and above and min(numbers) > 0) and (len(numbers) == count or above * 2 > len(numbers))
+
+
+def _places_of_ids(numbers: Collection[int], count: int) -> dict[int, int]:
+    """The position of the point for each id; empty where nobody can tell."""
+    if len(numbers) == count:
+        return {number: place for place, number in enumerate(sorted(numbers))}
+    if len(numbers) > 1 and max(numbers) - min(numbers) + 1 == count:
+        return {number: number - min(numbers) for number in numbers}
+    return {}
 
 
 def _mirrored(pairs: Sequence[tuple[int, int]], names: Sequence[str], base: int) -> int:
@@ -200,16 +332,17 @@ def _mirrored(pairs: Sequence[tuple[int, int]], names: Sequence[str], base: int)
     return sum(any(names[i] in swaps for i in limb) and frozenset(other[i] for i in limb) in moved for limb in inside)
 
 
-def _slow_annotation(raw: bytes, position: int, only: Id | None, points: dict[Id, int], file: object) -> CocoAnnotation:
+def _slow_annotation(
+    raw: bytes, position: int, only: Id | None, matcher: IdMatcher, pairs: Collection[Id], file: object
+) -> CocoAnnotation:
     data = load_record(raw, f"{file}: annotation {position}")
     identity = _identity(data.get("id"))
-    where = f"{file}: annotation {position}" + ("" if identity is None else f" (id {identity})")
+    where = f"{file}: annotation {position}" + ("" if identity is None else f" (id {shortened(str(identity), 40)})")
     image_id = _identity(data.get("image_id"))
     if image_id is None:
         raise CocoError("has no image_id", where=where)
     category_id = _identity(data.get("category_id"))
-    if category_id is None:
-        category_id = only
+    category_id = only if category_id is None else matcher.match(category_id)
     if category_id is None:
         raise CocoError("has no category_id, and the file has several categories", where=where)
     scores = data.get("keypoint_scores")
@@ -220,7 +353,7 @@ def _slow_annotation(raw: bytes, position: int, only: Id | None, points: dict[Id
         id=-1 - position if identity is None else identity,
         image_id=image_id,
         category_id=category_id,
-        keypoints=flat_keypoints(data.get("keypoints"), points.get(category_id, 0), where),
+        keypoints=flat_keypoints(data.get("keypoints"), where, in_pairs=category_id in pairs),
         bbox=_box(data.get("bbox")),
         area=None if area is None else float(area),
         iscrowd=int(bool(_number(data.get("iscrowd")))),
@@ -232,11 +365,11 @@ def _slow_annotation(raw: bytes, position: int, only: Id | None, points: dict[Id
     )
 
 
-def flat_keypoints(value: Any, count: int, where: object) -> list[Number] | None:
+def flat_keypoints(value: Any, where: object, *, in_pairs: bool = False) -> list[Number] | None:
     """Flat x, y, v from whatever way a file writes points: flat, in rows, by twos.
 
     Args:
-        count: points of the category, 0 while unknown.
+        in_pairs: two numbers a point, where the length of the list fits three as well.
 
     Raises:
         CocoError: numbers that are none, or a length that fits neither two nor three a point.
@@ -249,7 +382,7 @@ def flat_keypoints(value: Any, count: int, where: object) -> list[Number] | None
         return [n for row in value for n in _triple(row, where)]
     if any(isinstance(item, list | dict) for item in value):
         raise CocoError("'keypoints' mixes numbers and lists", where=where)
-    step = 2 if len(value) == 2 * count or (len(value) % 3 and len(value) % 2 == 0) else 3
+    step = 2 if len(value) % 2 == 0 and (in_pairs or len(value) % 3) else 3
     if len(value) % step:
         raise CocoError(f"'keypoints' has {len(value)} numbers, which is not three a point", where=where)
     return [n for i in range(0, len(value), step) for n in _triple(value[i : i + step], where)]
@@ -262,7 +395,7 @@ def _triple(row: list[Any], where: object) -> tuple[Number, Number, Number]:
     numbers = [_number(item) for item in row]
     for item, number in zip(row, numbers):
         if number is None and isinstance(item, str | dict) and str(item).strip().lower() not in ("", "nan", "none"):
-            raise CocoError(f"'keypoints' holds {item!r}, which is not a number", where=where)
+            raise CocoError(f"'keypoints' holds {quoted(item)}, which is not a number", where=where)
     x, y = numbers[0], numbers[1]
     if x is None or y is None:
         return 0, 0, 0
@@ -280,9 +413,9 @@ def _slow_image(raw: bytes, position: int, file: object) -> CocoImage:
     names = (data.get(key) for key in _NAME_KEYS)
     name = next((n for n in names if isinstance(n, str) and n), identity if isinstance(identity, str) else "")
     if not name:
-        raise CocoError("has no file_name", where=f"{where} (id {identity})")
-    width, height = (int(_number(data.get(key)) or 0) for key in ("width", "height"))
-    return CocoImage(identity, _file_name(name), max(width, 0), max(height, 0), raw)
+        raise CocoError("has no file_name", where=f"{where} (id {shortened(str(identity), 40)})")
+    width, height = (_side(_number(data.get(key)) or 0) for key in ("width", "height"))
+    return CocoImage(identity, _file_name(name), width, height, raw)
 
 
 def _slow_category(raw: bytes, position: int, file: object) -> tuple[Id, str, list[str], list[tuple[int, int]]]:
@@ -332,7 +465,7 @@ def _slow_result(raw: bytes, position: int, file: object) -> CocoResult:
         category_id=1 if category is None else category,
         bbox=_box(data.get("bbox")),
         score=math.nan if score is None else float(score),
-        keypoints=flat_keypoints(data.get("keypoints"), 0, where),
+        keypoints=flat_keypoints(data.get("keypoints"), where),
         raw=raw,
     )
 
@@ -341,10 +474,36 @@ def _identity(value: Any) -> Id | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, float):
-        return int(value) if math.isfinite(value) and value == int(value) else str(value)
+        return int(value) if abs(value) < _LARGEST_ID and value == int(value) else str(value)
     if isinstance(value, int):
-        return value if abs(value) < 1 << 63 else str(value)
+        return value if abs(value) < _LARGEST_ID else _digits(value)
     return _text(value) if isinstance(value, str) and value else None
+
+
+def _is_small_id(value: Id) -> bool:
+    return isinstance(value, str) or -_LARGEST_ID < value < _LARGEST_ID
+
+
+def _are_small(numbers: Sequence[Number]) -> bool:
+    """Whether all of them fit a float."""
+    try:
+        math.fsum(numbers)
+    except (OverflowError, ValueError):
+        return all(_number(n) is not None for n in numbers)
+    return True
+
+
+def _digits(value: int) -> str:
+    """A whole number of any length as text; Python refuses to write those of thousands of digits in decimal."""
+    try:
+        return str(value)
+    except ValueError:
+        return hex(value)
+
+
+def _side(value: Number) -> int:
+    """Width or height, 0 where it is none."""
+    return int(value) if 0 < value < _LARGEST_SIDE else 0
 
 
 def _number(value: Any) -> Number | None:
@@ -379,13 +538,16 @@ def _track(attributes: Any) -> Id | None:
 def _plain(raw: msgspec.Raw) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except _ERRORS:
         return None
 
 
 def _file_name(name: str) -> str:
     """A name as ``os.fsdecode`` gives it: lone surrogates for bytes that are not UTF-8 stay, for they name the file;
     any other lone surrogate names none."""
+    if name.isascii() and "\0" not in name:
+        return name
+    name = name.replace("\0", "\ufffd")  # no file name holds one
     try:
         name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

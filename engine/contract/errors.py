@@ -7,6 +7,8 @@ of the program.
 
 from __future__ import annotations
 
+_LONGEST = 600  # characters of a message, and of a place; a damaged file may put megabytes into either
+
 
 class PoseError(Exception):
     """Something the user can act on.
@@ -17,9 +19,10 @@ class PoseError(Exception):
     """
 
     def __init__(self, message: str, *, where: object = None) -> None:
+        message = shortened(message)
         super().__init__(message)
         self.message = message
-        self.where = None if where is None else str(where)
+        self.where = None if where is None else shortened(str(where))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -51,3 +54,16 @@ class TrainingError(PoseError):
 
 class Cancelled(PoseError):
     """The user asked for the work to stop; what was done is kept."""
+
+
+def shortened(text: str, limit: int = _LONGEST) -> str:
+    """Text for people: at most ``limit`` characters, the middle left out of a longer one."""
+    if len(text) <= limit:
+        return text
+    head = (limit - 5) * 2 // 3
+    return f"{text[:head]} ... {text[len(text) - (limit - 5 - head) :]}"
+
+
+def quoted(value: object, limit: int = 60) -> str:
+    """A value of a file in a message: as Python writes it, and not longer than a person reads."""
+    return shortened(repr(value) if not isinstance(value, str) else repr(value[: 4 * limit]), limit)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, Number
+from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, Number, with_image_ids
 from engine.contract.coco_document import Document, load_record
 from engine.contract.coco_parse import flat_keypoints, parse_annotations, parse_categories, parse_images
 from engine.contract.errors import CocoError
@@ -59,12 +59,14 @@ class CocoStyle:
         """Raises: CocoError naming the record that cannot be understood."""
         document = self._document
         categories = list(parse_categories(document.categories, self._file))
-        annotations = parse_annotations(document.annotations, categories, self._file)
+        images = list(parse_images(document.images, self._file))
+        parsed = parse_annotations(document.annotations, categories, self._file)
+        annotations = with_image_ids(parsed, (image.id for image in images))
         return assemble(
             kind,
             self._file,
             folder,
-            parse_images(document.images, self._file),
+            images,
             annotations,
             categories or [CocoCategory(1, kind.load_schema().category)],
             header={key: msgspec.Raw(bytes(value)) for key, value in document.header.items()},
@@ -109,9 +111,9 @@ def _decoder(names: tuple[str, ...]) -> Callable[[bytes, str], list[list[Number]
     def decode(raw: bytes, where: str) -> list[list[Number] | None]:
         try:
             found = quick(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             data = load_record(raw, where)
-            return [flat_keypoints(data.get(name), 0, where) for name in names]
+            return [flat_keypoints(data.get(name), where) for name in names]
         return [getattr(found, name) for name in names]
 
     return decode

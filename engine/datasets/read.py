@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from engine.contract.coco import CocoDataset
 from engine.contract.coco_document import read_document, read_json_bytes, split_list
+from engine.contract.coco_foreign import kind_of_list
 from engine.contract.errors import CocoError
 from engine.contract.files import open_regular
 from engine.datasets.aic import AicList
@@ -100,9 +99,7 @@ def _layout(path: Path, split: str) -> Layout:
         raise CocoError("is an empty list", where=path)
     if b'"keypoint_annotations"' in bytes(entries[0]):
         return AicList(path, entries)
-    if _is_result(entries[0]):
-        raise CocoError("is a list of results, not a data set; give the annotations", where=path)
-    raise CocoError("is a list of no known kind", where=path)
+    raise CocoError(kind_of_list(entries), where=path)
 
 
 def _begins_list(path: Path) -> bool:
@@ -133,10 +130,6 @@ def _landmark_list(file: Path) -> Path:
     if LANDMARKS not in file.name:
         raise CocoError(f"is no landmark list; such files are called {LANDMARKS}*.txt", where=file)
     return file
-
-
-def _is_result(entry: msgspec.Raw) -> bool:
-    return b'"image_id"' in bytes(entry) and b'"category_id"' in bytes(entry)
 
 
 def _image_folder(annotations: Path, layout: Layout) -> Path:

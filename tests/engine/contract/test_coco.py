@@ -20,6 +20,7 @@ from engine.contract.coco import (
     read_results,
     write_results,
 )
+from engine.contract.coco_document import read_document
 from engine.contract.errors import CocoError, SchemaError
 from engine.contract.schemas import find_schema
 
@@ -182,7 +183,11 @@ def test_track_is_found_under_attributes(tmp_path: Path, key: str) -> None:
         ([[1, 2], [2, 3]], [(0, 1), (1, 2)]),
         ([[0, 1], [1, 2]], [(0, 1), (1, 2)]),
         ([[0, 3], [0, 1]], [(0, 1)]),
-        ([[1, 2], [2, 9]], [(0, 1)]),
+        ([[1, 2], [2, 9]], [(0, 1), (1, 2)]),  # element ids, as CVAT writes them
+        ([[14, 15], [14, 20]], [(0, 1), (0, 2)]),
+        ([[14, 16], [16, 14]], [(0, 2), (2, 0)]),
+        ([[14, 19]], []),
+        ([[1, 2], [1, 9], [2, 8]], [(0, 1)]),
         (["1,2", "2-3"], [(0, 1), (1, 2)]),
         ([["a", "c"]], [(0, 2)]),
         ([[1, 2, 3], None, [1.0, 2.0]], [(0, 1)]),
@@ -221,7 +226,7 @@ def test_a_category_with_names_twice_still_gives_a_schema() -> None:
         ("", "is empty"),
         ("{", "cut off"),
         ('{"images": [}', "line 1, column 13"),
-        ("[]", "list of results"),
+        ("[]", "is an empty list"),
         ("3", "a number"),
         ('{"foo": 1}', "no 'images'"),
         ('{"images": {}}', "not a list but an object"),
@@ -323,3 +328,148 @@ def test_results_are_read_and_made(tmp_path: Path) -> None:
         read_results(write(tmp_path / "bad.json", [{"score": 1}]))
     with pytest.raises(CocoError, match="not a list"):
         read_results(write(tmp_path / "bad.json", {"images": []}))
+
+
+def test_a_given_area_of_a_new_annotation_is_kept() -> None:
+    assert make_annotation(1, 1, 1, bbox_xywh=[0, 0, 10, 20], area=37.5).area == 37.5
+    assert make_annotation(1, 1, 1, bbox_xywh=[0, 0, 10, 20], area=0).area == 0
+    assert make_annotation(1, 1, 1, bbox_xywh=[0, 0, 10, 20]).area == 200
+    assert b'"area":37.5' in make_annotation(1, 1, 1, bbox_xywh=[0, 0, 10, 20], area=37.5).encoded()
+
+
+THREE = {"id": 1, "name": "thing", "keypoints": ["a", "b", "c"]}
+
+
+def lists(tmp_path: Path, *keypoints: list[float]) -> list[Any]:
+    rows = [{"id": n, "image_id": 1, "category_id": 1, "keypoints": k} for n, k in enumerate(keypoints)]
+    data = CocoDataset.read(write(tmp_path / "a.json", {"images": [IMAGE], "annotations": rows, "categories": [THREE]}))
+    return [annotation.keypoints for annotation in data.annotations]
+
+
+def test_six_numbers_for_three_points_are_pairs_where_all_lists_are(tmp_path: Path) -> None:
+    rows = ([10, 20, 30, 40, 50, 60], [11, 21, 31, 41, 0, 0], [])
+    assert lists(tmp_path, *rows) == [[10, 20, 2, 30, 40, 2, 50, 60, 2], [11, 21, 2, 31, 41, 2, 0, 0, 0], []]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ([11, 21, 2, 31, 41, 2, 0, 0, 0],),  # the category has three numbers a point
+        (),  # every third number is a visibility
+    ],
+)
+def test_a_list_cut_short_is_not_read_as_pairs(tmp_path: Path, others: tuple[list[float], ...]) -> None:
+    short: list[float] = [10, 20, 2, 30, 40, 2]
+    assert lists(tmp_path, short, *others)[0] == short
+
+
+@pytest.mark.parametrize(("image", "reference"), [("1", 1), (1, "1"), (1, "001"), ("img", "img")])
+def test_ids_that_are_text_on_one_side_are_matched(tmp_path: Path, image: Any, reference: Any) -> None:
+    file = write(
+        tmp_path / "a.json",
+        {
+            "images": [{**IMAGE, "id": image}],
+            "annotations": [annotation(image_id=reference, category_id=reference)],
+            "categories": [{**CATEGORY, "id": image}],
+        },
+    )
+    data = CocoDataset.read(file)
+    assert (data.annotations[0].image_id, data.annotations[0].category_id) == (image, image)
+    data.write(tmp_path / "b.json")
+    assert json.loads((tmp_path / "b.json").read_text()) == json.loads(file.read_text())
+
+
+def test_ids_that_fit_two_records_are_not_matched(tmp_path: Path) -> None:
+    images = [{**IMAGE, "id": "1"}, {**IMAGE, "id": "01"}]
+    assert dataset(tmp_path, annotation(image_id=1), images=images).annotations[0].image_id == 1
+
+
+def test_half_a_surrogate_pair_stays_an_escape(tmp_path: Path) -> None:
+    text = json.dumps({"images": [{**IMAGE, "note": "\ud83d", "more": "ä\udc00\U0001f600"}]})
+    CocoDataset.read(write(tmp_path / "a.json", text)).write(tmp_path / "b.json")
+    written = (tmp_path / "b.json").read_bytes().decode("utf-8")
+    assert json.loads(written) == json.loads(text)
+    assert r"\ud83d" in written
+    assert len(read_document(tmp_path / "a.json").problems) == 1
+    assert read_document(write(tmp_path / "c.json", {"images": [{**IMAGE, "note": "\\ud83d 😀"}]})).problems == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"images":' + "[" * 100_000, '{"images":' + "[" * 100_000 + "]" * 100_000 + "}", "[" * 100_000,
+     '{"images": [], "info": ' + '{"a":' * 100_000 + "1" + "}" * 100_000 + "}"],
+)  # fmt: skip
+def test_deep_nesting_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(CocoError, match=r"too deeply|not valid JSON"):
+        CocoDataset.read(write(tmp_path / "a.json", text))
+
+
+def test_a_deep_record_is_left_out_alone(tmp_path: Path) -> None:
+    deep = '{"id": 8, "image_id": 1, "category_id": 1, "x": ' + "[" * 600 + "]" * 600 + "}"
+    text = json.dumps({"images": [IMAGE], "annotations": [annotation()], "categories": [CATEGORY]})
+    text = text.replace('"annotations": [', '"annotations": [' + deep + ", ")
+    assert [a.id for a in CocoDataset.read(write(tmp_path / "a.json", text)).annotations] == [8, 7]
+
+
+def test_records_that_cannot_be_understood_can_be_left_out(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "a.json",
+        {
+            "images": [IMAGE, 5, {"id": 2}],
+            "annotations": [annotation(), None, {"id": 9}, annotation(id=10, keypoints="x")],
+            "categories": [CATEGORY, {"name": "no id"}],
+        },
+    )
+    errors: list[str] = []
+    data = CocoDataset.read(file, lambda position, error: errors.append(f"{position} {error}"))
+    assert ([i.id for i in data.images], [a.id for a in data.annotations], [c.id for c in data.categories]) == (
+        [1], [7], [1],
+    )  # fmt: skip
+    assert len(errors) == 6
+    with pytest.raises(CocoError):
+        CocoDataset.read(file)
+
+
+@pytest.mark.parametrize("value", [1e308, 10**400, -1, 0, 2**63, "1e999", True, None, [], "9" * 5000])
+def test_any_number_may_stand_anywhere(tmp_path: Path, value: Any) -> None:
+    data = dataset(
+        tmp_path,
+        annotation(keypoints=[value, 2, 2, 3, 4, 1] if not isinstance(value, list | str) else None, num_keypoints=value,
+                   area=value, bbox=[value, 1, 1, 1], score=value, iscrowd=value, keypoint_scores=[value],
+                   track_id=value),
+        images=[{**IMAGE, "width": value, "height": value}],
+    )  # fmt: skip
+    assert 0 <= data.images[0].width < 1 << 31
+    assert np.isfinite(np.array(data.annotations[0].keypoints or [], np.float64)).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[{"id": 1, "data": {"image": "a.jpg"}, "annotations": []}]', "Label Studio"),
+        ('[{"image": "a.jpg", "annotation_id": 3, "annotator": 1, "kp": []}]', "Label Studio"),
+        ('[{"image": "a.jpg", "joints": [[1, 2]], "center": [1, 2], "scale": 1}]', "MPII"),
+        ('[{"filename": "a.jpg", "class": "image", "annotations": []}]', "AlphaTracker"),
+        ('[{"image_id": 1, "category_id": 1, "keypoints": [], "score": 1}]', "list of results"),
+        ('[{"a": 1}]', "unknown kind"),
+        ("[1, 2]", "is a list, not a COCO file"),
+        ('{"shapes": [], "imagePath": "a.jpg"}', "labelme"),
+        ('{"items": [], "categories": {}}', "Datumaro"),
+    ],
+)
+def test_files_of_other_programs_are_named(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(CocoError, match=words):
+        CocoDataset.read(write(tmp_path / "a.json", text))
+
+
+def test_messages_do_not_quote_the_file_at_length(tmp_path: Path) -> None:
+    long = "x" * 1_000_000
+    for text in (
+        {"images": [], "annotations": [{"id": long, "image_id": 1, "category_id": 1, "keypoints": [long, 1, 2]}]},
+        {"images": [{"x": long}]},
+        {long: 1},
+        [{long: 1}],
+    ):
+        with pytest.raises(CocoError) as caught:
+            CocoDataset.read(write(tmp_path / "a.json", text))
+        assert len(str(caught.value)) < 1300

@@ -275,3 +275,10 @@ def test_the_category_of_a_range_is_found_by_its_names():
         assert schema_with_names(own.names) == own
     assert schema_with_names(find_schema("coco").names) is find_schema("coco")
     assert schema_with_names(["tip", "tail"]) is None
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 100_000, "x = " + "[" * 2_000 + "]" * 2_000, "x = " + "{a=" * 5_000])
+def test_deep_nesting_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(SchemaError):
+        load_schema(tmp_path / "a.toml")

@@ -181,7 +181,7 @@ def test_numbers_that_are_not_finite_read_as_absent(write):
         ('{"images": [', "is not valid JSON"),
         ("[]", "is an empty list"),
         ('[{"image_id": 1, "category_id": 1, "score": 0.5}]', "is a list of results"),
-        ('[{"a": 1}]', "is a list of no known kind"),
+        ('[{"a": 1}]', "is a list of records of an unknown kind"),
         ('{"a": 1}', "no 'images'"),
     ],
 )

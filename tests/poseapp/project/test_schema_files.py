@@ -66,7 +66,7 @@ def test_points_without_names_are_told_by_what_is_labelled(tmp_path: Path) -> No
     [
         ("", "empty"),
         ("{", "JSON"),
-        ("[1, 2]", "list of results"),
+        ("[1, 2]", "is a list, not a COCO file"),
         ('{"shapes": []}', "no 'images'"),
         ('{"images": [], "categories": []}', "no category with points"),
         ('{"images": [], "categories": [{"id": 1, "name": "box"}]}', "no category with points"),

@@ -22,6 +22,11 @@ SIZE_UNKNOWN = (640, 480)
 """Ground on which the labels of an unreadable picture are shown, where not even its size is known."""
 
 
+PLACING = "Finish this pose first: Enter keeps its points, Esc drops them."
+DRAWING = "Finish what you are drawing first, or press Esc."
+ARROWS = "Arrow keys move the pointer now (Shift: 10 px, Ctrl: 50 px, Space: click). D and A change the frame."
+
+
 class CanvasLink(QObject):
     """Between a session, its canvas and the loader of frames.
 
@@ -44,6 +49,8 @@ class CanvasLink(QObject):
         session.selection_changed.connect(self._show_selection)
         session.proposal_changed.connect(self._show_proposal)
         session.withheld_changed.connect(self._show_withheld)
+        session.leaving.connect(lambda: labels.finish_placing(context))
+        session.hold = self._hold
         canvas.edit_requested.connect(session.apply)
         canvas.selection_requested.connect(lambda instances, points: session.select(instances, points))
         # After the gesture has ended: what follows may change the tool.
@@ -55,6 +62,7 @@ class CanvasLink(QObject):
         canvas.hovered.connect(self._on_hover)
         self.assist = Assist(context, self)
         self.hand = KeyboardHand(canvas)
+        self.hand.started.connect(self._tell_arrows)
         self._loader.loaded.connect(self._on_loaded)
         self._loader.previewed.connect(self._on_previewed)
         self._loader.failed.connect(self._on_unreadable)
@@ -67,6 +75,15 @@ class CanvasLink(QObject):
         colors = () if store is None else part_colors(store)
         if colors != self._canvas.style_now.part_colors:
             self._canvas.set_style(replace(self._canvas.style_now, part_colors=colors))
+
+    def _hold(self) -> str:
+        """A jump would drop the points that are placed already, or leave a gesture without its picture."""
+        if self._playing or not self._canvas.busy:
+            return ""
+        return PLACING if self._canvas.tool == "place" else DRAWING
+
+    def _tell_arrows(self) -> None:
+        self._context.window.tell(ARROWS)
 
     def show_frame(self, key: FrameKey | None) -> None:
         """Ask for the picture; the poses appear at once where the picture must be read first."""
@@ -164,7 +181,9 @@ class CanvasLink(QObject):
         models.fill_box(self._context, (x1, y1, x2, y2))
 
     def _after_placed(self, placed: PlacedPose) -> None:
-        if placed.instance is not None and self._canvas.tool == "place":
+        placement = self._canvas.placement
+        of_pose = None if placement is None or placement.pose is None else placement.pose.id
+        if placed.instance is not None and placed.instance == of_pose and self._canvas.tool == "place":
             self._canvas.set_tool("edit")
 
     def _on_accept(self, instance: int) -> None:

@@ -2,13 +2,13 @@
 
 While points are placed or a box is drawn, the arrow keys move the pointer by 1 image pixel, with Shift by 10, with Ctrl
 by 50. Space is the left button, Shift+Space the right one (occluded). After a point the pointer jumps to where the
-next one is likely to be. A real mouse that moves takes over.
+next one is likely to be. A real mouse that moves takes over: then Ctrl with Left or Right jumps to another frame again.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 
 from poseapp.canvas.anatomy import apply_matrix, fit_similarity
@@ -29,7 +29,13 @@ _SHARE = 0.5
 
 
 class KeyboardHand(QObject):
-    """Listens to the canvas's keys; lives as long as it."""
+    """Listens to the canvas's keys; lives as long as it.
+
+    Signals:
+        started(): the arrow keys move the pointer from now on.
+    """
+
+    started = Signal()
 
     def __init__(self, canvas: CanvasView) -> None:
         super().__init__(canvas)
@@ -59,6 +65,8 @@ class KeyboardHand(QObject):
         other = event.modifiers() & (Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier)
         if other:
             return False
+        if self.at is None and self._canvas.has_mouse and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            return False
         return Qt.Key(event.key()) in ARROWS or (event.key() == Qt.Key.Key_Space and self.at is not None)
 
     def _act(self, event: QKeyEvent) -> None:
@@ -70,6 +78,8 @@ class KeyboardHand(QObject):
         far = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         step = FARTHEST if far else FAR if shift else STEP
         dx, dy = ARROWS[Qt.Key(event.key())]
+        if self.at is None:
+            self.started.emit()
         x, y = self.at or self._start()
         self._move(x + step * dx, y + step * dy)
 

@@ -358,8 +358,7 @@ class MainWindow(QMainWindow):
 
     def _on_frame_chosen(self, key: FrameKey) -> None:
         self.playback.stop()
-        if not self.canvas.busy:
-            self.session.go_to(key)
+        self.session.go_to(key)
 
     # --- Qt
 

@@ -39,6 +39,8 @@ class Session(QObject):
         media_changed(): a video is another file now; just before ``changed`` and ``frame_changed``.
         withheld_changed(): other instances or points are hidden or locked.
         proposal_changed(): something else, or nothing, waits to be taken.
+        leaving(): the project is about to be closed; what is under way can still be kept.
+        frame_kept(): another frame was asked for and refused, see :attr:`hold`.
         message(text, kind): something to tell; kind is "info", "good", "warning" or "error".
     """
 
@@ -49,6 +51,8 @@ class Session(QObject):
     media_changed = Signal()
     withheld_changed = Signal()
     proposal_changed = Signal()
+    leaving = Signal()
+    frame_kept = Signal()
     message = Signal(str, str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -69,6 +73,8 @@ class Session(QObject):
         self.correcting: frozenset[int] = frozenset()
         """Predictions of the frame on show, and those of them that have been touched meanwhile, until Enter."""
         self.proposal: Edit | None = None
+        self.hold: Callable[[], str] = str
+        """Asks whoever has something under way in the frame on show: why it cannot be left now, "" when it can."""
         self.in_out = InOut(self)
         self.queries = Queries(self)
         self.long_steps = LongSteps(self)
@@ -81,6 +87,8 @@ class Session(QObject):
 
     def set_store(self, store: ProjectStore | None) -> None:
         """Show a project from its first frame on; the one before is closed."""
+        if self.store is not None:
+            self.leaving.emit()
         self.queries.use(None)
         self.long_steps.finish()
         if self.store is not None and self.store is not store:
@@ -137,9 +145,17 @@ class Session(QObject):
         wanted = self._frame if key is None else key
         return None if self.store is None or wanted is None else self.store.frame(wanted)
 
+    def held(self) -> bool:
+        """Whether the frame on show cannot be left now; why is told."""
+        reason = self.hold()
+        if reason:
+            self.message.emit(reason, "warning")
+            self.frame_kept.emit()
+        return bool(reason)
+
     def go_to(self, key: FrameKey) -> None:
-        """Show a frame; the selection is dropped."""
-        if key == self._frame or key not in self._keys:
+        """Show a frame; the selection is dropped. Refused while something is under way (:attr:`hold`)."""
+        if key == self._frame or key not in self._keys or self.held():
             return
         self._frame = key
         self.correcting = frozenset()

@@ -23,6 +23,10 @@ HIDDEN, TINY, SMALL, FULL = 0, 1, 2, 3
 _ROOM = (5.0, 10.0, 22.0)
 """Screen pixels between neighbours from which on points are tiny, small, full."""
 
+SPECK = 16.0
+"""Screen pixels: a pose whose points span less is marked by a square of this size, for its lines are too short to be
+seen or taken hold of."""
+
 _ELBOW_ROOM = (7.0, 13.0)
 """Screen pixels to the nearest neighbour from which on a point is small, full; it never vanishes for that alone."""
 
@@ -81,14 +85,48 @@ class PoseBatch:
         without[self.owner[self.shown]] = False
         return without
 
-    def point_sizes(self, scale: float, parts: frozenset[str] | None = None) -> Ints:
+    @cached_property
+    def extents(self) -> Floats:
+        """(N, 4) xyxy around the placed points of each instance, image pixels; infinite without any."""
+        low, high = np.full((len(self), 2), np.inf), np.full((len(self), 2), -np.inf)
+        np.minimum.at(low, self.owner[self.shown], self.points[self.shown])
+        np.maximum.at(high, self.owner[self.shown], self.points[self.shown])
+        return np.concatenate([low, high], axis=1)
+
+    def specks(self, scale: float) -> Flags:
+        """(N,) bool: instances with several placed points that span less than :data:`SPECK` on screen."""
+        found = np.zeros(len(self), dtype=np.bool_)
+        rows = np.flatnonzero(np.bincount(self.owner[self.shown], minlength=len(self)) > 1)
+        found[rows] = (self.extents[rows, 2:] - self.extents[rows, :2]).max(axis=1) * scale < SPECK
+        return found
+
+    def speck_boxes(self, scale: float, rows: Flags | Ints) -> Floats:
+        """(n, 4) xyxy in image pixels of the squares that mark the chosen :meth:`specks`."""
+        extents = self.extents[rows]
+        middle = (extents[:, :2] + extents[:, 2:]) / 2
+        return np.concatenate([middle - SPECK / 2 / scale, middle + SPECK / 2 / scale], axis=1)
+
+    def point_sizes(self, scale: float, parts: frozenset[str] | None = None, *, bones: bool = True) -> Ints:
         """(P,) HIDDEN..FULL at ``scale`` screen pixels to the image pixel; ``parts`` hides all other parts.
+
+        Dense parts have no points, their lines show them. An instance of which nothing else would be drawn keeps its
+        points, tiny: one that spans a few pixels, has no line, or has its lines switched off (``bones``).
 
         Painter and hit test both ask here, so that what is not drawn is never hit.
         """
         alone = np.searchsorted(np.array(_ELBOW_ROOM), self.room * scale, side="right") + TINY
         sizes: Ints = np.minimum(self.part_sizes(scale, parts)[self.part], alone) * self.shown
-        return sizes
+        lost = ~self.pointless
+        lost[self.owner[sizes > HIDDEN]] = False
+        if not lost.any():
+            return sizes
+        wanted = self.shown if parts is None else self.shown & self.parts_in(parts)[self.part]
+        if bones:
+            lined = np.zeros(len(self), dtype=np.bool_)
+            drawn = self.limb_shown if parts is None else self.limb_shown & self.parts_in(parts)[self.limb_part]
+            lined[self.limb_owner[drawn]] = True
+            lost &= self.specks(scale) | ~lined
+        return np.where(wanted & lost[self.owner], np.maximum(sizes, TINY), sizes)
 
     def part_sizes(self, scale: float, parts: frozenset[str] | None = None) -> Ints:
         """(Q,) HIDDEN..FULL, before absent points are taken out."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from poseapp.canvas.batch import PoseBatch
+from poseapp.canvas.batch import SPECK, PoseBatch
 from poseapp.canvas.layout import OUTLINE
 
 Floats = npt.NDArray[np.float64]
@@ -70,7 +70,7 @@ def hit_test(
         pickable = np.ones(len(batch), dtype=np.bool_)
     favoured = np.isin(batch.ids, np.fromiter(selected, dtype=np.int64, count=len(selected)))
     here = np.array([x, y])
-    usable = (batch.point_sizes(scale, parts) > 0) & pickable[batch.owner]
+    usable = (batch.point_sizes(scale, parts, bones=bones) > 0) & pickable[batch.owner]
     if loose is not None:
         usable &= loose
     row = _nearest(_point_distances(batch.points, here) * scale, usable, favoured[batch.owner], POINT_TOLERANCE)
@@ -84,7 +84,21 @@ def hit_test(
         row = _nearest(distances, usable, favoured[batch.limb_owner], LIMB_TOLERANCE)
         if row is not None:
             return HitTarget(HitKind.LIMB, int(batch.ids[batch.limb_owner[row]]), int(batch.limb_index[row]))
+    row = _hit_speck(batch, here, scale, pickable, favoured)
+    if row is not None:
+        return HitTarget(HitKind.BOX, int(batch.ids[row]), 0)
     return _hit_box(batch, here, scale, pickable & (boxes | batch.pointless), favoured)
+
+
+def _hit_speck(batch: PoseBatch, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> int | None:
+    """The instance whose square is under the pointer: of the poses that are too small for anything else."""
+    rows = np.flatnonzero(batch.specks(scale) & pickable)
+    if not len(rows):
+        return None
+    boxes = batch.speck_boxes(scale, rows)
+    distances = np.abs((boxes[:, :2] + boxes[:, 2:]) / 2 - here).max(axis=1) * scale
+    nearest = _nearest(distances, np.ones(len(rows), dtype=np.bool_), favoured[rows], SPECK / 2)
+    return None if nearest is None else int(rows[nearest])
 
 
 def _hit_box(batch: PoseBatch, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> HitTarget | None:
@@ -105,10 +119,13 @@ def points_inside(
     pickable: Flags | None = None,
     parts: frozenset[str] | None = None,
     loose: Flags | None = None,
+    bones: bool = True,
 ) -> frozenset[tuple[int, int]]:
     """(instance id, keypoint) of all drawn points in the rectangle with these opposite corners, in image pixels."""
     low, high = np.minimum([x1, y1], [x2, y2]), np.maximum([x1, y1], [x2, y2])
-    inside = ((batch.points >= low) & (batch.points <= high)).all(axis=1) & (batch.point_sizes(scale, parts) > 0)
+    inside = ((batch.points >= low) & (batch.points <= high)).all(axis=1) & (
+        batch.point_sizes(scale, parts, bones=bones) > 0
+    )
     if pickable is not None:
         inside &= pickable[batch.owner]
     if loose is not None:

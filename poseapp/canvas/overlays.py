@@ -113,7 +113,7 @@ class OverlayPainter:
         if missing is None:
             return
         batch = missing.batch
-        sizes = batch.point_sizes(view.scale, style.parts)
+        sizes = batch.point_sizes(view.scale, style.parts, bones=style.show_bones)
         colors, line_colors = batch_colors(batch, style.color_mode, self.palette)
         places = view.to_screen(batch.points)
         painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -1,8 +1,8 @@
 """Placing a pose point by point, in the order of the schema; of a pose that is there already, those it has not. No Qt.
 
 Left button places visible, right button occluded; until the button comes up the point can be dragged. Tab skips,
-Backspace takes the last one back, Enter ends, Esc gives up. The points to come are shown as a ghost, fitted to those
-that are placed.
+Backspace or Delete takes the last one back, Enter ends, Esc gives up. The points to come are shown as a ghost, fitted
+to those that are placed.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ class PlacementTool:
         return self._at > 0 or self._holding is not None
 
     @property
+    def has_points(self) -> bool:
+        """Whether a point is placed already."""
+        return bool(self._visibility.any())
+
+    @property
     def _schema(self) -> Schema | None:
         return None if self._placement is None else self._placement.schema
 
@@ -67,7 +72,7 @@ class PlacementTool:
         self.host.show_ghost(None)
 
     def wants_key(self, name: str) -> bool:
-        return name in ("tab", "backspace", "enter", "escape") and (self.busy or name == "tab")
+        return name in ("tab", "backspace", "delete", "enter", "escape") and (self.busy or name == "tab")
 
     def key(self, name: str) -> bool:
         if not self.wants_key(name):
@@ -76,7 +81,7 @@ class PlacementTool:
             self._follow_schema()
             if self.next_point is not None:
                 self._set(ABSENT)
-        elif name == "backspace":
+        elif name in ("backspace", "delete"):
             self._back()
         elif name == "enter":
             self._finish()

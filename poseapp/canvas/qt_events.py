@@ -9,6 +9,7 @@ from poseapp.canvas.pointer import ALT, CTRL, SHIFT, Button, CursorRole
 KEY_NAMES = {
     Qt.Key.Key_Tab: "tab",
     Qt.Key.Key_Backspace: "backspace",
+    Qt.Key.Key_Delete: "delete",
     Qt.Key.Key_Return: "enter",
     Qt.Key.Key_Enter: "enter",
     Qt.Key.Key_Escape: "escape",

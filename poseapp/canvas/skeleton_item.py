@@ -123,7 +123,12 @@ class PosePainter:
         clip = (left - view.dx, top - view.dy, right - view.dx, bottom - view.dy)
         boxed = drawn if self.style.show_boxes else drawn & batch.pointless
         if boxed.any():
-            self._boxes(painter, batch, view, boxed)
+            self._boxes(painter, batch.boxes, batch.predicted, boxed, view)
+        specks = drawn & batch.specks(view.scale)
+        if specks.any():
+            marks = np.full((len(batch), 4), np.nan)
+            marks[specks] = batch.speck_boxes(view.scale, specks)
+            self._boxes(painter, marks, batch.predicted, specks, view)
         rows = strokes.lines_in(clip, self.style.line_width + 3.0, drawn)
         self._bones(painter, strokes.lines[rows] + np.tile(origin, 2), strokes.line_keys[rows], strokes.ticked[rows])
         rows = strokes.points_in(clip, self.style.point_size + 3.0, drawn)
@@ -161,12 +166,13 @@ class PosePainter:
             sprite = point_sprite(PointLook(look), diameter, color, self.palette.outline, alpha / ALPHA_STEPS, ratio)
             sprites.draw(painter, sprite, first, end)
 
-    def _boxes(self, painter: QPainter, batch: PoseBatch, view: ViewPort, drawn: Flags) -> None:
-        boxed = drawn & np.isfinite(batch.boxes).all(axis=1)
-        corners = view.to_screen(batch.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+    def _boxes(self, painter: QPainter, boxes: Floats, predictions: Flags, drawn: Flags, view: ViewPort) -> None:
+        """Boxes (N, 4) xyxy in image pixels, of those that are ``drawn`` (N,) and finite."""
+        boxed = drawn & np.isfinite(boxes).all(axis=1)
+        corners = view.to_screen(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for predicted in (False, True):
-            x1, y1, x2, y2 = corners[boxed & (batch.predicted == predicted)].T
+            x1, y1, x2, y2 = corners[boxed & (predictions == predicted)].T
             rects = np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
             painter.setPen(QPen(color_of(self.palette.outline, 0.5), 3.0))
             draw_rects(painter, rects)

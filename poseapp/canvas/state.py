@@ -198,7 +198,8 @@ class CanvasState:
     def points_inside(self, first: PointerEvent, last: PointerEvent) -> frozenset[PointRef]:
         corners = first.x, first.y, last.x, last.y
         rows, loose = self.pickable_rows(), self._loose()
-        return points_inside(self.batch, *corners, last.scale, rows, self.style.parts, loose)
+        bones = self.style.show_bones
+        return points_inside(self.batch, *corners, last.scale, rows, self.style.parts, loose, bones)
 
     def handle_owner(self) -> Instance | None:
         """The instance whose box has handles now: the only selected one, while Alt is down or boxes are shown."""

@@ -73,7 +73,7 @@ def make_strokes(batch: PoseBatch, scale: float, style: CanvasStyle, palette: Pa
     keys = _packed(sizes, dash, alphas, line_colors[rows])
     order = np.argsort(keys, kind="stable")
     rows, lines = rows[order], batch.points[batch.limbs[rows[order]]].reshape(-1, 4) * scale
-    point_sizes = batch.point_sizes(scale, style.parts)
+    point_sizes = batch.point_sizes(scale, style.parts, bones=style.show_bones)
     kept = np.flatnonzero(point_sizes > HIDDEN)
     looks = 2 * batch.predicted[batch.owner[kept]] + (batch.visibility[kept] == 1)
     point_keys = _packed(point_sizes[kept], looks, point_alphas[kept], point_colors[kept])

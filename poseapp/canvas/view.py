@@ -22,6 +22,7 @@ from poseapp.canvas.large_picture import make_picture
 from poseapp.canvas.navigation import WHEEL_FACTOR, NavigationView
 from poseapp.canvas.overlays import Marks, OverlayPainter
 from poseapp.canvas.palette import palette_for
+from poseapp.canvas.placement import PlacementTool
 from poseapp.canvas.pointer import Button, EventKind, Ghost, Placement, PointerEvent, PointRef
 from poseapp.canvas.qt_events import KEY_NAMES, button_of, modifiers_of
 from poseapp.canvas.skeleton_item import PosePainter, PosesItem, viewports
@@ -79,6 +80,7 @@ class CanvasView(NavigationView):
         self._pan_from: QPointF | None = None
         self._space = False
         self._space_used = False
+        self._has_mouse = False
         self._item = PosesItem(self._paint_live)
         self.scene().addItem(self._item)
         self.setMouseTracking(True)
@@ -199,9 +201,30 @@ class CanvasView(NavigationView):
             return
         self._host.placement = Placement(schema, template_pose(schema), pose)
 
+    @property
+    def placement(self) -> Placement | None:
+        """What the placement tool places."""
+        return self._host.placement
+
     def cancel(self) -> bool:
         """Give up the gesture under way; False when there was none."""
         return self._active.cancel()
+
+    @property
+    def has_mouse(self) -> bool:
+        """Whether a mouse is over the canvas and was the last to move the pointer."""
+        return self._has_mouse
+
+    def finish(self) -> bool:
+        """Keep the points that are placed, as Enter does; any other gesture is given up. True when a pose was kept."""
+        kept = isinstance(self._active, PlacementTool) and self._active.has_points
+        if not (kept and self._active.key("enter")):
+            self._active.cancel()
+        return kept
+
+    def take_back(self) -> bool:
+        """Take back the point that was placed last; False when none is."""
+        return self._tool_name == "place" and self._active.key("backspace")
 
     @property
     def busy(self) -> bool:
@@ -215,6 +238,7 @@ class CanvasView(NavigationView):
 
     def point(self, kind: EventKind, x: float, y: float, button: Button = Button.NONE) -> None:
         """The pointer at x, y (image pixels) by other means than a mouse, such as keys."""
+        self._has_mouse = False
         self._active.handle(PointerEvent(kind, x, y, button, frozenset(), self.scale_factor))
         self._marks.cursor = (x, y)
         self.cursor_moved.emit(self._marks.cursor)
@@ -290,6 +314,7 @@ class CanvasView(NavigationView):
         event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._has_mouse = True
         if self._pan_from is not None:
             delta = event.position() - self._pan_from
             self._pan_from = event.position()
@@ -328,6 +353,7 @@ class CanvasView(NavigationView):
         if not self._active.busy:
             self._active.leave()
         self._marks.cursor = None
+        self._has_mouse = False
         self.cursor_moved.emit(None)
         self.viewport().update()
         super().leaveEvent(event)

@@ -148,7 +148,6 @@ def _suggested(project: Path) -> Path:
 
 
 def close_project(context: Context) -> None:
-    context.canvas.cancel()
     context.session.close()
 
 

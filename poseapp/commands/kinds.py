@@ -7,6 +7,7 @@ from collections.abc import Callable
 from engine.contract.schema import Schema
 from poseapp.canvas.template import template_pose
 from poseapp.commands.context import Context
+from poseapp.commands.labels import finish_placing
 from poseapp.dialogs.change_points import ChangePointsDialog
 from poseapp.dialogs.schema_choice import KindChoice, SchemaChoiceDialog
 from poseapp.dialogs.schema_editor import SchemaEditorDialog
@@ -73,7 +74,7 @@ def edit_points(context: Context) -> None:
 def use_draft(context: Context, name: str, draft: SchemaDraft, base: Category | None) -> None:
     """A new kind; other looks for the points of one; or its poses move to other points."""
     session = context.session
-    context.canvas.cancel()
+    finish_placing(context)
     schema = draft.schema()
     if base is None:
         use_kind(context, KindChoice(name, schema))
@@ -101,7 +102,7 @@ def change_points(context: Context) -> None:
 
 
 def _migrate(context: Context, source: Category, name: str, schema: Schema, sources: Sources) -> None:
-    context.canvas.cancel()
+    finish_placing(context)
     made = context.session.migrate(source, name, schema, sources)
     if made is not None:
         context.session.choose_category(made.id)

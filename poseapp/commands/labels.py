@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,16 @@ PASTE_OFFSET = 12.0
 
 
 def undo(context: Context) -> None:
+    """The last step; while points are placed, the last of them."""
+    if context.canvas.take_back():
+        return
     context.canvas.cancel()
     context.session.undo()
 
 
 def redo(context: Context) -> None:
+    if context.canvas.tool == "place" and context.session.held():
+        return
     context.canvas.cancel()
     context.session.redo()
 
@@ -340,6 +346,12 @@ def new_pose(context: Context, placed: PlacedPose) -> None:
         session.select(instances=[number])
 
 
+def finish_placing(context: Context) -> None:
+    """Before something that needs the canvas: points that are placed are kept, any other gesture is given up."""
+    if context.canvas.finish():
+        context.window.tell("The points placed so far were kept as a pose; Ctrl+Z takes them away.")
+
+
 def template_in_box(context: Context, box: tuple[float, float, float, float]) -> None:
     """A pose of the template, fitted into a box: what is done where no model can fill it."""
     session = context.session
@@ -381,4 +393,5 @@ def _mark_frame(context: Context, what: str) -> None:
     session = context.session
     info = session.frame_info()
     if info is not None:
-        session.apply(edits.set_frame_state(info.key, info.state, **{what: not getattr(info.state, what)}))
+        change: dict[str, Any] = {what: not getattr(info.state, what)}
+        session.apply(edits.set_frame_state(info.key, info.state, **change))

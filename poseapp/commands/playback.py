@@ -12,7 +12,8 @@ KEEPS_PLAYING = frozenset({"play", "mark_in", "mark_out", "clear_range", "zoom_i
 
 
 def play(context: Context) -> None:
-    context.canvas.cancel()
+    if not context.window.playback.playing and context.session.held():
+        return
     context.window.playback.toggle()
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from engine.contract.errors import PoseError
 from poseapp.commands.bulk import edit_everywhere
 from poseapp.commands.context import Context
+from poseapp.commands.labels import finish_placing
 from poseapp.dialogs.ask import AskDialog
 from poseapp.jobs.inference import WarmUpJob
 from poseapp.project import edits, edits_groups
@@ -182,7 +183,7 @@ def _any_locked(context: Context, poses: list[Instance]) -> bool:
 
 
 def _made(context: Context, make) -> Edit | None:  # type: ignore[no-untyped-def]
-    context.canvas.cancel()
+    finish_placing(context)
     try:
         edit: Edit = make()
     except PoseError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.contract.errors import PoseError
 from poseapp.commands.context import Context
+from poseapp.commands.labels import finish_placing
 from poseapp.dialogs.snapshots import SnapshotsDialog
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.project_files import SnapshotJob
@@ -46,7 +47,7 @@ def take_snapshot(context: Context, name: str, dialog: SnapshotsDialog) -> None:
 
 
 def restore_snapshot(context: Context, snapshot: Snapshot) -> None:
-    context.canvas.cancel()
+    finish_placing(context)
     if context.session.restore(snapshot):
         context.window.tell(f"Snapshot {snapshot.name} is back. Undo takes you to where you were.", "good")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.contract.errors import PoseError
 from poseapp.commands.context import Context
+from poseapp.commands.labels import finish_placing
 from poseapp.dialogs.ask import AskDialog
 from poseapp.jobs.tracks import PropagateJob, SelectFramesJob, Tracked, TrackJob
 from poseapp.project import edits, edits_points, keyframe_edits, selection, track_edits
@@ -284,7 +285,7 @@ def _tracked(context: Context) -> tuple[Instance | None, FrameKey | None, Projec
 
 
 def _apply(context: Context, make: Callable[[], Edit]) -> None:
-    context.canvas.cancel()
+    finish_placing(context)
     try:
         edit = make()
     except PoseError as error:

@@ -12,6 +12,7 @@ from poseapp.canvas.palette import OWN_COLORS, ColorMode, palette_for, part_colo
 from poseapp.canvas.style import CanvasStyle
 from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
+from poseapp.commands.labels import finish_placing
 from poseapp.dialogs.data_settings import DataPlace, DataSettings
 from poseapp.dialogs.settings import NEXT_START, Look, SettingsDialog
 from poseapp.keymap import with_changes
@@ -157,12 +158,13 @@ def theme_light(context: Context) -> None:
 
 
 def tool_edit(context: Context) -> None:
-    context.canvas.cancel()
+    finish_placing(context)
     context.canvas.set_tool("edit")
     context.canvas.setFocus()
 
 
 def tool_box(context: Context) -> None:
+    finish_placing(context)
     context.canvas.set_tool("box")
     context.canvas.setFocus()
 
@@ -173,6 +175,7 @@ def tool_place(context: Context) -> None:
     if category is None:
         choose_kind(context, then=tool_place)
         return
+    finish_placing(context)
     context.canvas.set_placement(category.schema)
     context.canvas.set_tool("place")
     context.canvas.setFocus()
@@ -184,6 +187,7 @@ def tool_place(context: Context) -> None:
 
 def place_missing(context: Context) -> None:
     """The points that the selected pose has not, in order."""
+    finish_placing(context)
     session = context.session
     if len(session.selected) != 1:
         context.window.tell("Select one pose first")

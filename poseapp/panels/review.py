@@ -127,6 +127,7 @@ class ReviewPanel(QWidget):
         session.project_changed.connect(self._on_project)
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._mark)
+        session.frame_kept.connect(lambda: self._mark(session.frame))
 
     def _on_project(self) -> None:
         """The old queue goes at once, the new one is read when it is looked at."""
@@ -170,7 +171,6 @@ class ReviewPanel(QWidget):
         """Whatever moves the mark (either mouse button, arrow keys) shows that frame: the two never disagree."""
         if index.isValid() and not self._marking:
             self.frame_chosen.emit(self.model.keys[index.row()])
-            self._mark(self._session.frame)  # where it was refused
 
     def rest(self) -> None:
         """No timer is left running (the window closes)."""

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from poseapp.canvas.anatomy import handle_positions
 from poseapp.main_window import MainWindow
+from poseapp.project import edits
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE
 from tests.poseapp.conftest import POSE, Hands
 
@@ -214,3 +215,22 @@ def test_escape_gives_every_drag_up(hands: Hands) -> None:
         QTest.mouseRelease(view, LEFT, keys, hands.at(start[0] + 30, start[1] + 20))
     assert hands.instance().same_as(before)
     assert steps(hands) == count
+
+
+def test_a_pose_of_three_pixels_is_drawn_and_can_be_selected_and_moved(hands: Hands) -> None:
+    window, session = hands.window, hands.window.session
+    store, frame = session.store, session.frame
+    assert store is not None
+    assert frame is not None
+    session.apply(edits.delete_instances(frame, session.instances))
+    empty = window.canvas.grab().toImage()
+    (number,) = store.new_ids(1)
+    small = edits.make_instance(number, session.categories()[0], [[150, 100], [151, 100], [150, 101], [152, 102]])
+    session.apply(edits.add_instance(frame, small))
+    assert window.canvas.grab().toImage() != empty
+    hands.click(150 - 5 / window.canvas.scale_factor, 100 - 5 / window.canvas.scale_factor)
+    assert [i.id for i in session.selected] == [number]
+    before = hands.instance().keypoints.copy()
+    hands.drag((152, 102), (200, 150))
+    moved = np.flatnonzero((hands.instance().keypoints != before).any(axis=1))
+    assert moved.tolist() == [3]

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.contract.schema import schema_from_names
-from poseapp.canvas.batch import build_batch
+from engine.contract.schemas import find_schema
+from poseapp.canvas.batch import SPECK, build_batch
 from poseapp.canvas.hit_test import (
     BOX_TOLERANCE,
     LIMB_TOLERANCE,
@@ -21,6 +22,7 @@ from poseapp.canvas.hit_test import (
     points_inside,
     segment_distances,
 )
+from poseapp.canvas.template import template_pose
 from poseapp.project.model import Instance
 
 SCHEMA = schema_from_names("line", ["a", "b", "c"], [(0, 1), (1, 2)])
@@ -97,9 +99,17 @@ def test_a_box_without_points_is_always_shown_and_hit() -> None:
 
 
 def test_points_too_dense_to_be_drawn_are_not_hit() -> None:
-    small = [pose(1, [(0, 0), (1, 0), (1, 1)])]
-    assert hit(small, 0, 0, scale=1.0, bones=False) is None
-    assert hit(small, 0, 0, scale=20.0, bones=False) is not None
+    schema = find_schema("coco_wholebody")
+    person = pose(1, template_pose(schema) * 150, np.full(133, 2, np.uint8))
+    batch = build_batch([person], {1: schema})
+    mouth = person.keypoints[85]
+
+    def point(scale: float) -> HitTarget | None:
+        return hit_test(batch, *mouth, scale, bones=False, parts=frozenset({"body", "face"}))
+
+    near = point(1.0)
+    assert near is None or near.index < 17  # of the body, which has room
+    assert point(40.0) == HitTarget(HitKind.POINT, 1, 85)
 
 
 def test_a_rectangle_takes_the_points_inside_whatever_corner_it_began_at() -> None:
@@ -141,8 +151,9 @@ def test_agrees_with_a_search_one_by_one(
 def one_by_one(
     instances: list[Instance], x: float, y: float, scale: float, selected: set[int], boxes: bool
 ) -> HitTarget | None:
-    sizes = build_batch(instances, {1: SCHEMA}).point_sizes(scale)
-    points, limbs, sides = [], [], []
+    batch = build_batch(instances, {1: SCHEMA})
+    sizes, specks = batch.point_sizes(scale), batch.specks(scale)
+    points, limbs, squares, sides = [], [], [], []
     for row, instance in enumerate(instances):
         head_start = SELECTED_HEAD_START if instance.id in selected else 0.0
         places = instance.keypoints.tolist()
@@ -154,13 +165,18 @@ def one_by_one(
                 limbs.append(
                     (to_segment(x, y, places[a], places[b]) * scale, head_start, (HitKind.LIMB, instance.id, limb))
                 )
+        if specks[row]:
+            (x1, y1, x2, y2) = batch.extents[row].tolist()
+            away = max(abs((x1 + x2) / 2 - x), abs((y1 + y2) / 2 - y)) * scale
+            squares.append((away, head_start, (HitKind.BOX, instance.id, 0)))
         pointless = not any(instance.visibility)
         if (boxes or pointless) and instance.box is not None:
             x1, y1, x2, y2 = instance.box.tolist()
             corners = [((x1, y1), (x1, y2)), ((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x1, y2), (x2, y2))]
             for side, (a, b) in enumerate(corners):
                 sides.append((to_segment(x, y, a, b) * scale, head_start, (HitKind.BOX, instance.id, side)))
-    for candidates, reach in ((points, POINT_TOLERANCE), (limbs, LIMB_TOLERANCE), (sides, BOX_TOLERANCE)):
+    reaches = (POINT_TOLERANCE, LIMB_TOLERANCE, SPECK / 2, BOX_TOLERANCE)
+    for candidates, reach in zip((points, limbs, squares, sides), reaches, strict=True):
         best, best_rank = None, math.inf
         for distance, head_start, target in candidates:
             if distance <= reach and distance - head_start <= best_rank:
@@ -176,3 +192,49 @@ def to_segment(x: float, y: float, a: tuple[float, float], b: tuple[float, float
     share = 0.0 if length2 == 0 else ((x - a[0]) * along[0] + (y - a[1]) * along[1]) / length2
     share = min(max(share, 0.0), 1.0)
     return math.hypot(a[0] + share * along[0] - x, a[1] + share * along[1] - y)
+
+
+def test_a_pose_of_a_few_pixels_can_be_taken_hold_of_by_a_point_and_by_its_square() -> None:
+    for spread in (0.0, 1.0, 3.0):
+        small = pose(7, [(50, 50), (50 + spread, 50), (50, 50 + spread)])
+        found = hit([small], 51, 51)
+        assert found is not None
+        assert (found.kind, found.instance_id) == (HitKind.POINT, 7)
+        for scale in (0.25, 1.0):
+            middle = 50 + spread / 2
+            away = middle + 0.47 * SPECK / scale
+            assert hit([small], away, away, scale) == HitTarget(HitKind.BOX, 7, 0)
+            assert hit([small], middle + 0.7 * SPECK / scale, middle, scale) is None
+
+
+def test_a_pose_without_lines_keeps_its_points_however_dense() -> None:
+    two = pose(7, [(50, 50), (0, 0), (53, 50)], (2, 0, 2))  # no line joins these two
+    assert hit([two], 50, 50) == HitTarget(HitKind.POINT, 7, 0)
+    dense = pose(8, [(50, 50), (54, 50), (58, 60)])
+    found = hit([dense], 54, 50, 0.9, bones=False)
+    assert found is not None
+    assert found.kind == HitKind.POINT
+
+
+def test_locked_points_are_never_hit_nor_banded() -> None:
+    made = pose(7, LONG)
+    batch = build_batch([made], {1: SCHEMA})
+    loose = np.array([True, False, True])
+    found = hit([made], 100, 1, loose=loose)
+    assert found is not None
+    assert found.kind == HitKind.LIMB
+    assert hit([made], 0, 1, loose=loose) == HitTarget(HitKind.POINT, 7, 0)
+    assert points_inside(batch, -5, -5, 105, 105, 1.0, loose=loose) == {(7, 0), (7, 2)}
+
+
+def test_locked_poses_are_never_hit() -> None:
+    made = [pose(7, LONG, box=(0, 0, 100, 100)), pose(8, LONG)]
+    pickable = np.array([True, False])
+    for x, y in ((0, 1), (50, 1), (100, 100)):
+        found = hit(made, x, y, pickable=pickable, boxes=True)
+        assert found is not None
+        assert found.instance_id == 7
+    alone = np.array([False, False])
+    assert hit(made, 0, 1, pickable=alone, boxes=True) is None
+    small = [pose(9, [(50, 50), (51, 50), (50, 51)])]
+    assert hit(small, 57, 57, pickable=np.array([False])) is None

@@ -17,6 +17,7 @@ from engine.contract.errors import CocoError, MediaError
 from engine.contract.schema import Schema
 from engine.geometry import box_is_usable, clip_box, xywh_to_xyxy
 from engine.media.images import is_image, list_images
+from engine.media.pages import remark
 from engine.media.source import frame_file_name, is_video, open_media
 from engine.media.video_index import index_folder
 from engine.skipped import Skipped
@@ -71,7 +72,7 @@ def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
 
     Args:
         skipped: gets the inputs that are missing, neither image nor video, empty folders, or videos that cannot be
-            opened, and the subfolders that cannot be read.
+            opened, the subfolders that cannot be read, and the pictures of a file behind its first one.
 
     Raises:
         MediaError: nothing is left.
@@ -103,9 +104,17 @@ def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
             except MediaError as error:
                 skipped.add_error(error)
         else:
+            note_pages(path, skipped)
             sources.append(Source(CocoImage(len(sources) + 1, name), path))
     check_something_is_left(len(sources), skipped)
     return sources
+
+
+def note_pages(path: Path, skipped: Skipped) -> None:
+    """Add to the list the pages of a TIFF and the frames of an animation that are not read."""
+    sentence = remark(path)
+    if sentence is not None:
+        skipped.add(path, sentence)
 
 
 def check_something_is_left(count: int, skipped: Skipped) -> None:

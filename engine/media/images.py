@@ -1,8 +1,9 @@
 """Still images: always RGB, uint8, (H, W, 3), upright.
 
-The EXIF orientation is applied once, here; grey becomes three equal channels, 16 bits become 8, palettes and CMYK
-become RGB and an alpha channel is dropped. HEIC needs the optional package pi-heif (or pillow-heif). Of files with
-several pictures the first is taken. Paths may hold any character: files are read by Python and decoded from memory.
+The EXIF orientation is applied once, here; grey becomes three equal channels, 16 bits become 8 (also where fewer of
+them are in use, see :mod:`engine.media.bit_depth`), palettes and CMYK become RGB and an alpha channel is dropped. HEIC
+needs the optional package pi-heif (or pillow-heif). Of files with several pictures the first is taken (see
+:mod:`engine.media.pages`). Paths may hold any character: files are read by Python and decoded from memory.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy.typing as npt
 
 from engine.contract.errors import MediaError
 from engine.contract.files import MAX_IMAGE_BYTES, FileError, open_regular, read_bytes
+from engine.media.bit_depth import decode_rgb
 from engine.media.bmff import kind_of
 from engine.media.headers import ImageHeader, png_is_intact, read_header
 
@@ -75,7 +77,7 @@ def decode_image(data: bytes, *, where: object = None) -> Image:
         return _decode_heic(data, where)
     try:
         # The orientation is ours to apply, so that it agrees with image_size whatever the decoder knows.
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = decode_rgb(data)
     except cv2.error:
         image = None
     except MemoryError:

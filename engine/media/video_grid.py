@@ -1,7 +1,7 @@
 """The pixel grid in which other programs see the frames of a video.
 
-SLEAP and DeepLabCut read videos with OpenCV. It turns frames as the file says, but it leaves pixels that are not square as
-they are stored, and it does not mirror: for a mirrored file it takes the angle of the matrix alone.
+SLEAP and DeepLabCut read videos with OpenCV. It turns frames as the file says, but it leaves pixels that are not square
+as they are stored, and it does not mirror: for a mirrored file it takes the angle of the matrix alone.
 """
 
 from __future__ import annotations

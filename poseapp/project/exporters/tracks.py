@@ -1,7 +1,8 @@
 """Tracks as tables: a row a pose (CSV, Parquet), or the table that DeepLabCut writes for a video.
 
 Coordinates are image pixels, pixel centres at integers: of the frame as it is shown, and in the table of DeepLabCut of
-the frame as it is stored, which DeepLabCut shows. The two differ where pixels are not square. A point that is absent has empty cells.
+the frame as it is stored, which DeepLabCut shows. The two differ where pixels are not square. A point that is absent
+has empty cells.
 """
 
 from __future__ import annotations

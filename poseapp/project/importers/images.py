@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from engine.contract.errors import ProjectError
 from engine.media.images import is_image, list_image_names
+from engine.media.pages import CHECKED_IN_FOLDERS, remark
 from poseapp.project.importers.report import ImportReport, Problems
 from poseapp.project.store import ProjectStore
+
+# Of so many files of a folder it is looked up how many pictures they hold.
+_MOST_CHECKED = 5000
 
 
 def import_folder(store: ProjectStore, folder: Path | str, recursive: bool = True) -> ImportReport:
@@ -52,10 +57,20 @@ def _add(store: ProjectStore, root: Path, names: Iterable[str], problems: Proble
     new = [name for name in dict.fromkeys(names) if _place(str(root), name) not in known]
     if new:
         media = next((m for m in store.media() if m.kind == "images" and Path(m.path) == root), None)
+        _note_pages(root, new, problems)
         with store.database.write():
             number = store.add_media("images", root).id if media is None else media.id
             store.add_frames(number, [(name, 0, 0) for name in new])
     return ImportReport(images=len(new), problems=problems.sentences())
+
+
+def _note_pages(root: Path, names: Iterable[str], problems: Problems) -> None:
+    """Tell of files that hold several pictures."""
+    candidates = (name for name in names if os.path.splitext(name)[1].lower() in CHECKED_IN_FOLDERS)
+    for name in islice(candidates, _MOST_CHECKED):
+        sentence = remark(os.path.join(root, name))
+        if sentence is not None:
+            problems.add(f"File {sentence}", name)
 
 
 def _place(root: str, name: str) -> str:

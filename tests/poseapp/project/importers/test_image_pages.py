@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.predict_inputs import find_images
+from engine.skipped import Skipped
+from poseapp.project.importers.images import import_folder, import_images
+from poseapp.project.store import ProjectStore
+from tests.engine.media.test_pages import save
+
+
+def test_a_folder_says_which_files_hold_more_pictures_than_are_shown(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    save(photos / "stack.tif", 3)
+    save(photos / "single.tif", 1)
+    save(photos / "film.gif", 2)
+    with ProjectStore.create(tmp_path / "p.pose") as store:
+        report = import_folder(store, photos)
+    assert report.images == 3
+    assert len(report.problems) == 2
+    assert any("3 pictures; only the first is read" in text and "stack.tif" in text for text in report.problems)
+    assert any("2 pictures; only the first is read" in text and "film.gif" in text for text in report.problems)
+
+
+def test_so_does_a_single_file(tmp_path: Path) -> None:
+    path = save(tmp_path / "stack.tif", 4)
+    with ProjectStore.create(tmp_path / "p.pose") as store:
+        assert "4 pictures" in import_images(store, [path]).problems[0]
+
+
+def test_prediction_lists_the_pictures_that_it_does_not_read(tmp_path: Path) -> None:
+    save(tmp_path / "stack.tif", 3)
+    save(tmp_path / "single.png", 1)
+    skipped = Skipped("images")
+    assert len(find_images([tmp_path], skipped)) == 2
+    (item,) = skipped
+    assert item.where.endswith("stack.tif")
+    assert "only the first" in item.reason

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
-from engine.contract.errors import ProjectError
-from engine.media.images import is_image, list_image_names
+from engine.contract.errors import MediaError, ProjectError
+from engine.media.images import image_size, is_image, list_image_names
 from engine.media.pages import CHECKED_IN_FOLDERS, remark
 from poseapp.project.importers.report import ImportReport, Problems
+from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore
 
 # Of so many files of a folder it is looked up how many pictures they hold.
@@ -49,6 +50,34 @@ def import_images(store: ProjectStore, paths: Iterable[Path | str]) -> ImportRep
         raise ProjectError("no images to add" + "".join(f"; {text}" for text in problems.sentences()))
     root = _common_folder(found)
     return _add(store, root, [_name(os.path.abspath(path), root) for path in found], problems)
+
+
+def frames_of_images(
+    store: ProjectStore, root: Path, paths: Iterable[Path], problems: Problems
+) -> dict[Path, FrameKey]:
+    """The frames of images, below whatever folder the project has them; new ones are added below ``root``.
+
+    Images that cannot be read are told of, and are not in the result.
+    """
+    wanted = {os.path.normpath(os.path.abspath(path)): path for path in paths}
+    known = {
+        os.path.normpath(os.path.join(media.path, frame.name)): frame.key
+        for media in store.media()
+        if media.kind == "images"
+        for frame in store.frames(media.id)
+    }
+    sizes: dict[str, tuple[str, int, int]] = {}
+    for place, path in wanted.items():
+        if place not in known:
+            try:
+                sizes[place] = (_name(place, root), *image_size(path))
+            except MediaError as error:
+                problems.add("Image cannot be read, its labels are left out", str(error))
+    if sizes:
+        media = next((m for m in store.media() if m.kind == "images" and Path(m.path) == root), None)
+        number = store.add_media("images", root).id if media is None else media.id
+        known.update(zip(sizes, store.add_frames(number, list(sizes.values()))))
+    return {path: known[place] for place, path in wanted.items() if place in known}
 
 
 def _add(store: ProjectStore, root: Path, names: Iterable[str], problems: Problems) -> ImportReport:

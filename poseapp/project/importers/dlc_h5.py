@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
-from engine.contract.files import FileError, check_regular
+from poseapp.project.importers.hdf5 import HDF5_ERRORS, check_table, open_hdf5
 
 Names = tuple[str, ...]
 
@@ -50,23 +50,15 @@ def read_h5(path: Path) -> H5Table:
     Raises:
         ProjectError: cannot be read, holds no such table, or one in a layout that is not known.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise ProjectError("needs the package h5py to be read: pip install 'poseapp[formats]'", where=path) from None
-    try:
-        check_regular(path)
-        file = h5py.File(path, "r")
-    except FileError as error:
-        raise ProjectError(error.message, where=path) from None
-    except OSError as error:
-        reason = "does not exist" if not path.exists() else f"is no HDF5 file ({error})"
-        raise ProjectError(reason, where=path) from None
+    h5py, file = open_hdf5(path, "HDF5 file")
     with file:
         try:
             return _Reader(file, path, h5py).table()
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
-            raise ProjectError(f"holds a table that cannot be understood ({error!r}); {_ADVICE}", where=path) from None
+        except ProjectError:
+            raise
+        except HDF5_ERRORS as error:
+            reason = f"{type(error).__name__}: {str(error)[:200]}"
+            raise ProjectError(f"holds a table that cannot be understood ({reason}); {_ADVICE}", where=path) from None
 
 
 class _Reader:
@@ -160,6 +152,7 @@ class _Reader:
         stored = self._file[full] if self._there(full) else None
         if not isinstance(stored, self._h5py.Dataset) or stored.external or stored.is_virtual:
             raise ValueError(f"no {name}")
+        check_table(stored, full, self._path)
         # All numbers become float64.
         if stored.dtype.hasobject or (stored.size or 0) * max(8, stored.dtype.itemsize) > _MOST_BYTES:
             raise ValueError(f"{name} is stored in a way that is not read")

@@ -3,13 +3,21 @@
 A point that SLEAP calls not visible but that has a place is occluded; one without a place is absent. A prediction that
 a label was made from is left out, as SLEAP itself hides it. Points of a skeleton with the names of a built-in schema
 are put in its order, so that its models fit. Points on a video whose pixels are not square are brought from the stored
+<<<<<<< HEAD
 pixels, which SLEAP shows, to the square ones that are shown here. Pictures that the file itself holds are written beside
 the project.
+=======
+pixels, which SLEAP shows, to the square ones that are shown here. Pictures that the file itself holds are written
+beside the project. A frame that SLEAP calls negative is negative; one that it suggests for labelling, and that has no
+label, is flagged.
+>>>>>>> e506bdd (SLEAP: every layout of skeletons, negative frames, names of tracks; damaged files are refused and never hang)
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +31,25 @@ from engine.contract.errors import MediaError, ProjectError
 from engine.contract.label_grid import GridTransform
 from engine.contract.schema import Schema
 from engine.contract.schemas import builtin_schemas, find_schema
-from engine.media.images import image_size
 from engine.media.video_grid import opencv_grid
 from poseapp.project import rows
-from poseapp.project.importers.report import ImportReport, Problems, ProgressCallback
+from poseapp.project.importers.hdf5 import try_in_a_process
+from poseapp.project.importers.image_files import find_images
+from poseapp.project.importers.images import frames_of_images
+from poseapp.project.importers.report import INFO, ImportReport, Problems, ProgressCallback
 from poseapp.project.importers.schemas import schema_of_names
 from poseapp.project.importers.sleap_file import (
     PREDICTED,
     USER,
-    Skeleton,
     SleapFile,
     SleapVideo,
     finite_or_none,
     points_of,
 )
+from poseapp.project.importers.sleap_skeletons import Skeleton
+from poseapp.project.importers.sleap_videos import find_videos
 from poseapp.project.importers.videos import import_video
+from poseapp.project.label_sources import SourceTable, unique_keys
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Category, Flags, FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
 from poseapp.project.tracks import new_track_numbers
@@ -47,7 +59,8 @@ SOURCE = "sleap"
 _ANIMAL = "animal"
 _NO_NAME = re.compile(r"skeleton[-_ ]?\d*", re.IGNORECASE)
 _NUMBERED = re.compile(r"(track|instance|animal|id)?[-_ ]?\d*", re.IGNORECASE)
-_TOLD = 10
+_LISTED = 10
+_NEGATIVE, _FLAGGED = 4, 2  # bits of the state of a frame
 
 
 @dataclass(frozen=True)
@@ -65,22 +78,26 @@ def import_sleap(
     videos: Mapping[str, Path] | None = None,
     cache: Path | None = None,
     progress: ProgressCallback | None = None,
+    home: Path | None = None,
 ) -> ImportReport:
     """Add the labels of a SLEAP file, and its videos; all of it or nothing.
 
     Args:
         videos: where videos are now, by their name in the file; others are looked for around it.
         cache: folder where indices of videos are kept.
+        home: folder beside whose files pictures are written that the file itself holds; None: that of the project.
         progress: called now and then with frames done and in all; what it raises stops the import.
 
     Raises:
         ProjectError: the file cannot be understood, holds no labels, or the project cannot be written.
     """
     path = Path(path)
+    try_in_a_process(path, "sleap", progress)
     with SleapFile(path) as file:
         try:
             with store.database.write():
-                report = _Import(store, file, videos or {}, cache).run(progress)
+                folder = store.path.absolute().parent if home is None else home
+                report = _Import(store, file, videos or {}, cache, folder).run(progress)
         finally:
             store.imported()
     return report
@@ -89,38 +106,108 @@ def import_sleap(
 class _Import:
     """One run; within a transaction."""
 
-    def __init__(self, store: ProjectStore, file: SleapFile, videos: Mapping[str, Path], cache: Path | None) -> None:
-        self._store, self._file, self._given, self._cache = store, file, videos, cache
+    def __init__(
+        self, store: ProjectStore, file: SleapFile, videos: Mapping[str, Path], cache: Path | None, home: Path
+    ) -> None:
+        self._store, self._file, self._cache, self._home = store, file, cache, home
         self._problems, self._report = Problems(), ImportReport()
         self._kinds: dict[int, _Kind] = {}
         self._tracks: dict[int, int] = {}
         self._grids: dict[int, GridTransform | None] = {}
         self._grid: GridTransform | None = None  # of the frame at hand
-        self._replaced = {int(n) for n in file.instances["from_predicted"] if int(n) >= 0}
+        self._replaced = {n for n in file.instances["from_predicted"].tolist() if n >= 0}
+        self._places, ambiguous = find_videos(
+            [video.name for video in file.videos if not video.files], file.path, videos
+        )
+        self._ambiguous = set(ambiguous)
+        self._given = videos
 
     def run(self, progress: ProgressCallback | None) -> ImportReport:
-        used = {int(n) for n in self._file.frames["video"]}
+        frames = self._file.frames
+        of_video = frames["video"].astype(np.int64)
+        index_of = frames["frame_idx"].astype(np.int64)
+        counts = frames["instance_id_end"].astype(np.int64) - frames["instance_id_start"].astype(np.int64)
+        used = {*of_video.tolist(), *(video for video, _ in (*self._file.negative, *self._file.suggestions))}
         keys = {video.number: self._keys(video) for video in self._file.videos if video.number in used}
         self._settle_tracks()
-        total = len(self._file.frames)
-        for done, frame in enumerate(self._file.frames):
+        records: list[tuple[str, int]] = []
+        seen: Counter[tuple[int, int]] = Counter()
+        labelled: set[FrameKey] = set()
+        todo = np.flatnonzero(counts > 0).tolist()
+        for done, row in enumerate(todo):
             if progress is not None and done % 100 == 0:
-                progress(done, total)
-            key = keys.get(int(frame["video"]), {}).get(int(frame["frame_idx"]))
+                progress(done, len(todo))
+            video, index = int(of_video[row]), int(index_of[row])
+            key = keys.get(video, {}).get(index)
             if key is None:
-                self._problems.add("Frame not found, its labels are left out", self._where(frame))
+                self._leave_out(video, index, keys, int(counts[row]))
                 continue
             self._report.images += 1
-            self._grid = self._grids.get(int(frame["video"]))
-            for instance in self._instances(int(frame["instance_id_start"]), int(frame["instance_id_end"])):
+            self._grid = self._grids.get(video)
+            start, end = int(frames["instance_id_start"][row]), int(frames["instance_id_end"][row])
+            for instance in self._instances(start, end):
                 self._store.database.run(rows.INSERT, rows.to_row(instance, key))
+                records.append((f"{video}|{index}|{seen[video, index]}", instance.id))
+                seen[video, index] += 1
                 self._report.annotations += 1
+                if instance.state is State.LABELLED:
+                    labelled.add(key)
+        self._report.images += self._empty_frames(of_video, index_of, counts == 0, keys)
+        self._mark_frames(keys, labelled)
         self._store.database.set_meta("next_instance", self._store.new_ids(0).start)
         if self._replaced:
             where = f"{len(self._replaced):,} in {self._file.path.name}"
             self._problems.add("Predictions that a label replaced are left out", where)
         self._report.problems = self._problems.sentences()
+        self._report.records[self._file.path] = list(
+            zip(unique_keys(key for key, _ in records), (i for _, i in records))
+        )
         return self._report
+
+    def _leave_out(self, video: int, index: int, keys: Mapping[int, Mapping[int, FrameKey]], count: int) -> None:
+        where = f"{self._file.path.name}: frame {index} of video {video}"
+        self._problems.add("Frame not found, its labels are left out", where)
+        if not keys.get(video):
+            self._report.left_out += count
+
+    def _empty_frames(
+        self,
+        of_video: npt.NDArray[np.int64],
+        index_of: npt.NDArray[np.int64],
+        empty: npt.NDArray[np.bool_],
+        keys: Mapping[int, Mapping[int, FrameKey]],
+    ) -> int:
+        """How many frames without poses are there."""
+        total = 0
+        for video, found in keys.items():
+            indices = index_of[empty & (of_video == video)]
+            there = int(np.isin(indices, np.fromiter(found, np.int64, len(found))).sum())
+            if there < len(indices) and found:
+                where = f"{self._file.path.name}: video {video}"
+                self._problems.add("Frame without poses not found", where, len(indices) - there)
+            total += there
+        return total
+
+    def _mark_frames(self, keys: Mapping[int, Mapping[int, FrameKey]], labelled: set[FrameKey]) -> None:
+        """Negative frames, and suggestions as flags."""
+        marks: defaultdict[FrameKey, int] = defaultdict(int)
+        for bit, listed, kind in (
+            (_NEGATIVE, self._file.negative, "Negative frame"),
+            (_FLAGGED, self._file.suggestions, "Suggested frame"),
+        ):
+            for video, index in dict.fromkeys(listed):
+                key = keys.get(video, {}).get(index)
+                if key is None:
+                    self._problems.add(f"{kind} not found", f"frame {index} of video {video}")
+                elif key not in labelled:
+                    marks[key] |= bit
+                elif bit == _NEGATIVE:
+                    self._problems.add("Negative frame has labels, it is not marked", f"frame {index} of video {video}")
+        sql = "UPDATE frame SET state = state | ? WHERE media = ? AND idx = ?"
+        self._store.database.many(sql, ((bits, *key) for key, bits in marks.items()))
+        flagged = sum(bits & _FLAGGED > 0 for bits in marks.values())
+        if flagged:
+            self._problems.add("Frames suggested for labelling are flagged", f"{flagged:,} in {self._file.path.name}")
 
     def _instances(self, start: int, end: int) -> Iterator[Instance]:
         for record in self._file.instances[start:end]:
@@ -145,7 +232,11 @@ class _Import:
         there: Flags = np.asarray(np.isfinite(places).all(axis=1))
         if not there.any():
             return None
-        scores = None if by_user else np.nan_to_num(points["score"][start:end].astype(np.float64))[kind.order]
+        scores = (
+            None
+            if by_user
+            else np.nan_to_num(points["score"][start:end].astype(np.float64), posinf=0.0, neginf=0.0)[kind.order]
+        )
         return Instance(
             id=self._store.new_ids(1)[0],
             category=kind.category.id,
@@ -174,12 +265,15 @@ class _Import:
         return self._kinds[number]
 
     def _settle_tracks(self) -> None:
-        used = sorted({int(n) for n in self._file.instances["track"] if 0 <= int(n) < len(self._file.tracks)})
-        self._tracks = dict(zip(used, new_track_numbers(self._store, len(used))))
+        used = sorted({n for n in self._file.instances["track"].tolist() if 0 <= n < len(self._file.tracks)})
+        self._tracks = dict(zip(used, new_track_numbers(self._store, len(used)) if used else ()))
+        names = dict(zip(used, unique_keys(self._file.tracks[n] for n in used)))
+        self._report.tracks = {names[n]: number for n, number in self._tracks.items()}
+        SourceTable(self._store).name_tracks({number: self._file.tracks[n] for n, number in self._tracks.items()})
         named = [(number, self._file.tracks[n]) for n, number in self._tracks.items()]
-        told = [f"{name} is {number}" for number, name in named if not _NUMBERED.fullmatch(name)]
-        if told:
-            self._problems.add("Tracks are numbered", ", ".join(told[:_TOLD]))
+        numbers = [f"{name} is {number}" for number, name in named if not _NUMBERED.fullmatch(name)]
+        if numbers:
+            self._problems.add("Tracks are numbered", ", ".join(numbers[:_LISTED]), severity=INFO)
 
     def _keys(self, video: SleapVideo) -> dict[int, FrameKey]:
         """Frames of a video by their index in it; empty, and told of, where they are not found."""
@@ -189,38 +283,42 @@ class _Import:
             self._problems.add("Pictures cannot be read, their labels are left out", str(error))
             return {}
         if found is None:
-            self._problems.add("Video not found, its labels are left out", video.name or f"video {video.number}")
+            name = video.name or f"video {video.number}"
+            if video.name in self._ambiguous:
+                self._problems.add(
+                    "Videos of the same name, none is taken for another; their labels are left out", name
+                )
+            else:
+                self._problems.add("Video not found, its labels are left out", name)
         return found or {}
 
     def _found(self, video: SleapVideo) -> dict[int, FrameKey] | None:
         if video.files:
-            files = {n: _look_for(name, self._file.path, self._given) for n, name in enumerate(video.files)}
-            return self._pictures({n: file for n, file in files.items() if file is not None}) or None
-        place = _look_for(video.name, self._file.path, self._given) if video.name else None
+            return self._sequence(video)
+        place = self._places.get(video.name)
         if place is not None and place.resolve() != self._file.path.resolve():
             media = import_video(self._store, place, cache=self._cache)
             self._grids[video.number] = opencv_grid(place, self._cache)
             return {frame.key.index: frame.key for frame in self._store.frames(media.id)}
-        held = self._file.embedded(video)
-        if not held:
-            return None
-        folder = self._store.path.absolute().parent / f"{self._file.path.stem}.pictures" / f"video{video.number}"
-        return self._pictures({index: _written(folder, index, data) for index, data in held.items()})
+        folder = self._home / f"{self._file.path.stem}.pictures" / f"video{video.number}"
+        held = {index: _written(folder, index, data) for index, data in self._file.embedded(video)}
+        return self._pictures(held) if held else None
+
+    def _sequence(self, video: SleapVideo) -> dict[int, FrameKey] | None:
+        """The images of a sequence; those that are missing are listed."""
+        given = {n: Path(self._given[name]) for n, name in enumerate(video.files) if name in self._given}
+        found = find_images(video.files, self._file.path)
+        for finding in found.findings:
+            self._problems.add(finding.kind.value, finding.case)
+        files = {n: path for n, path in enumerate(found.paths) if path is not None} | given
+        return self._pictures(files) or None
 
     def _pictures(self, files: Mapping[int, Path]) -> dict[int, FrameKey]:
         if not files:
             return {}
-        root = Path(next(iter(files.values()))).parent
-        media = next((m for m in self._store.media() if m.kind == "images" and Path(m.path) == root), None)
-        number = self._store.add_media("images", root).id if media is None else media.id
-        known = {frame.name: frame.key for frame in self._store.frames(number)}
-        names = {n: _name(file, root) for n, file in files.items()}
-        new = [n for n in files if names[n] not in known]
-        keys = self._store.add_frames(number, [(names[n], *image_size(files[n])) for n in new])
-        return {**{n: known[names[n]] for n in files if names[n] in known}, **dict(zip(new, keys))}
-
-    def _where(self, frame: np.void) -> str:
-        return f"{self._file.path.name}: frame {int(frame['frame_idx'])} of video {int(frame['video'])}"
+        root = Path(os.path.abspath(next(iter(files.values())).parent))
+        known = frames_of_images(self._store, root, files.values(), self._problems)
+        return {n: known[path] for n, path in files.items() if path in known}
 
 
 def _schema(skeleton: Skeleton) -> tuple[Schema, npt.NDArray[np.int64]]:
@@ -256,18 +354,6 @@ def _instance_score(written: float, scores: npt.NDArray[np.float64]) -> float:
     return score
 
 
-def _look_for(name: str, file: Path, given: Mapping[str, Path]) -> Path | None:
-    """Where something is now: as said, as written, or below the folders around the label file."""
-    if name in given:
-        return Path(given[name])
-    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
-    homes = [file.absolute().parent, *list(file.absolute().parents)[1:3]]
-    tails = [Path(*parts[start:]) for start in range(len(parts))]
-    places = [Path(name), *(home / tail for home in homes for tail in tails)]
-    places += [home / "videos" / parts[-1] for home in homes if parts]
-    return next((place.absolute() for place in places if place.is_file()), None)
-
-
 def _written(folder: Path, index: int, data: bytes) -> Path:
     """A picture as a file; one that is there already is not written again.
 
@@ -287,10 +373,6 @@ def _written(folder: Path, index: int, data: bytes) -> Path:
         except OSError as error:
             raise ProjectError(f"cannot be written ({error.strerror or error})", where=path) from None
     return path
-
-
-def _name(file: Path, root: Path) -> str:
-    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
 
 
 def _plain(name: str) -> str:

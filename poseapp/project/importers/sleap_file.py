@@ -8,28 +8,31 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.coco import unique_names
 from engine.contract.errors import ProjectError
-from engine.contract.files import FileError, check_regular
+from poseapp.project.importers.hdf5 import HDF5_ERRORS, check_table, open_hdf5
+from poseapp.project.importers.sleap_skeletons import Skeleton, read_skeletons
 from poseapp.project.model import Floats
 
 Records = npt.NDArray[Any]
 
 USER, PREDICTED = 0, 1
-SYMMETRY = 2
+FrameIndex = tuple[int, int]
+"""Number of a video, and of a frame in it."""
+T = TypeVar("T")
 
 _PIXEL_CENTRES = 1.1
-_MOST_BYTES = 4 << 30
+_MOST_LINES = 2_000_000
 _FIELDS = {
     "frames": ("video", "frame_idx", "instance_id_start", "instance_id_end"),
     "instances": (
@@ -39,16 +42,6 @@ _FIELDS = {
     "points": ("x", "y", "visible"),
     "pred_points": ("x", "y", "visible", "score"),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Skeleton:
-    """Nodes in the order of the points, edges and symmetries between them by position."""
-
-    name: str
-    nodes: list[str]
-    edges: list[tuple[int, int]] = field(default_factory=list)
-    symmetries: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -73,6 +66,9 @@ class SleapFile:
 
     Attributes:
         frames, instances, points, pred_points: records by the names of the format; points hold pixel centres.
+        skeletons, tracks, videos: as the records number them; tracks are names.
+        negative: frames that hold nobody, as a person has said.
+        suggestions: frames that are suggested for labelling.
 
     Raises:
         ProjectError: cannot be read, is no SLEAP file, or h5py is not installed.
@@ -80,57 +76,72 @@ class SleapFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._h5py = _h5py(path)
+        self._h5py, self._file = open_hdf5(path, "SLEAP file")
         try:
-            check_regular(path)
-            self._file = self._h5py.File(path, "r")
-        except FileError as error:
-            raise ProjectError(error.message, where=path) from None
-        except OSError as error:
-            reason = "does not exist" if not path.exists() else f"is no SLEAP file ({error})"
-            raise ProjectError(reason, where=path) from None
-        try:
-            self._read()
+            self._guarded("the file", self._read)
         except BaseException:
             self.close()
             raise
+
+    def _guarded(self, what: str, read: Callable[[], T]) -> T:
+        """Whatever HDF5 raises for a damaged file, as one error that names the part."""
+        try:
+            return read()
+        except ProjectError:
+            raise
+        except HDF5_ERRORS as error:
+            raise ProjectError(f"{what} is damaged ({_short(error)})", where=self.path) from None
 
     def _read(self) -> None:
         attributes = self._file["metadata"].attrs if self._is_there("metadata") else {}
         if "json" not in attributes:
             raise ProjectError("is no SLEAP file: it has no metadata", where=self.path)
         metadata = self._json(attributes["json"])
-        self.frames, self.instances, self.points, self.pred_points = (self._records(name) for name in _FIELDS)
+        if not isinstance(metadata, dict):
+            raise ProjectError("is no SLEAP file: its metadata is not understood", where=self.path)
+        self.frames, self.instances, self.points, self.pred_points = (
+            self._guarded(f"the table {name!r}", partial(self._records, name)) for name in _FIELDS
+        )
         if float(attributes.get("format_id", 1.0)) < _PIXEL_CENTRES:
             for points in (self.points, self.pred_points):
                 points["x"] -= 0.5
                 points["y"] -= 0.5
         try:
-            self.skeletons = _skeletons(metadata)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise ProjectError(f"has a skeleton that cannot be understood ({error!r})", where=self.path) from None
+            self.skeletons: list[Skeleton] = read_skeletons(metadata)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ProjectError(f"has a skeleton that cannot be understood ({_short(error)})", where=self.path) from None
         self.tracks = [_track_name(entry) for entry in self._json_lines("tracks_json")]
         self.videos = self._videos()
         self._check()
+        self.negative = self._negative_frames()
+        self.suggestions = self._suggestions(metadata)
 
-    def embedded(self, video: SleapVideo) -> dict[int, bytes]:
-        """Encoded pictures (PNG, JPEG) that the file itself holds of a video, by frame index; empty for none.
+    def embedded(self, video: SleapVideo) -> Iterator[tuple[int, bytes]]:
+        """Index and encoded picture (PNG, JPEG) of the frames that the file itself holds of a video; none for none.
 
         Raises:
-            ProjectError: they are stored in a way that is not understood.
+            ProjectError: they are stored in a way that is not understood, or damaged.
         """
-        if not video.dataset or not self._is_there(video.dataset):
-            return {}
-        stored = self._file[video.dataset]
+        if not video.dataset or not self._guarded(video.dataset, lambda: self._is_there(video.dataset)):
+            return
+        stored, listed = self._guarded(video.dataset, lambda: self._pictures(video.dataset))
+        for row, index in enumerate(listed):
+            yield index, self._guarded(f"picture {row} of {video.dataset}", partial(_encoded, stored, row))
+
+    def _pictures(self, name: str) -> tuple[Any, list[int]]:
+        stored = self._file[name]
+        if not isinstance(stored, self._h5py.Dataset):
+            raise ProjectError(f"has no pictures in {name}", where=self.path)
         form = stored.attrs.get("format", b"")
-        form = form.decode() if isinstance(form, bytes) else str(form)
+        form = form.decode("utf-8", "replace") if isinstance(form, bytes) else str(form)
         if form.lower() not in ("png", "jpg", "jpeg"):
-            raise ProjectError(f"holds pictures as {form or 'raw numbers'}, which cannot be read", where=self.path)
-        folder = video.dataset.rpartition("/")[0]
+            raise ProjectError(f"holds pictures as {form[:40] or 'raw numbers'}, which cannot be read", where=self.path)
+        check_table(stored, name, self.path, pictures=True)
+        folder = name.rpartition("/")[0]
         numbers = self._array(f"{folder}/frame_numbers") if self._is_there(f"{folder}/frame_numbers") else None
-        listed = range(len(stored)) if numbers is None else [int(n) for n in numbers]
-        self._array(video.dataset)  # not too large, and stored in this file
-        return {index: np.asarray(stored[row]).astype(np.uint8).tobytes() for row, index in enumerate(listed)}
+        count = len(stored)
+        listed = list(range(count)) if numbers is None else [int(n) for n in numbers.reshape(-1)]
+        return stored, listed[:count]
 
     def close(self) -> None:
         self._file.close()
@@ -159,14 +170,8 @@ class SleapFile:
         stored = self._file[name] if self._is_there(name) else None
         if not isinstance(stored, self._h5py.Dataset):
             raise ProjectError(f"has no table {name!r}", where=self.path)
-        if stored.external or stored.is_virtual:
-            raise ProjectError(f"{name} is stored in another file, which is not followed", where=self.path)
-        if stored.size is not None and stored.size * stored.dtype.itemsize > _MOST_BYTES:
-            raise ProjectError(f"{name} is too large to be true", where=self.path)
-        try:
-            return np.asarray(stored[()])
-        except (OSError, MemoryError, ValueError) as error:
-            raise ProjectError(f"{name} is damaged ({error})", where=self.path) from None
+        check_table(stored, name, self.path)
+        return np.asarray(stored[()])
 
     def _records(self, name: str) -> Records:
         found = self._array(name)
@@ -175,19 +180,46 @@ class SleapFile:
             raise ProjectError(f"{name} has no {', '.join(missing)}", where=self.path)
         if missing:
             return np.zeros(0, [(key, "f8") for key in _FIELDS[name]])
+        odd = [key for key in _FIELDS[name] if found.size and not _is_number(found.dtype[key], key)]
+        if odd:
+            raise ProjectError(f"{name} has no numbers as {', '.join(odd)}", where=self.path)
         return found.reshape(-1)
 
     def _json_lines(self, name: str) -> list[Any]:
+        return self._guarded(name, lambda: self._lines(name))
+
+    def _lines(self, name: str) -> list[Any]:
         if not self._is_there(name):
             return []
         found = self._array(name)
+        if found.size > _MOST_LINES:
+            raise ProjectError(f"{name} is too large to be true", where=self.path)
         return [] if found.dtype.kind == "f" else [self._json(line) for line in found.reshape(-1).tolist()]
 
     def _json(self, text: Any) -> Any:
         try:
             return msgspec.json.decode(bytes(text) if not isinstance(text, str) else text)
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
-            raise ProjectError(f"holds JSON that cannot be read ({error})", where=self.path) from None
+        except (msgspec.DecodeError, UnicodeError, TypeError, RecursionError) as error:
+            raise ProjectError(f"holds JSON that cannot be read ({_short(error)})", where=self.path) from None
+
+    def _negative_frames(self) -> list[FrameIndex]:
+        if not self._is_there("negative_frames"):
+            return []
+        found = self._guarded("negative_frames", lambda: self._array("negative_frames")).reshape(-1)
+        names = found.dtype.names or ()
+        if not {"video_id", "frame_idx"} <= set(names) or any(found.dtype[n].kind not in "iu" for n in names[:2]):
+            return []
+        return list(zip(found["video_id"].tolist(), found["frame_idx"].tolist()))
+
+    def _suggestions(self, metadata: Mapping[str, Any]) -> list[FrameIndex]:
+        listed = self._json_lines("suggestions_json") or metadata.get("suggestions") or []
+        found: list[FrameIndex] = []
+        for entry in listed if isinstance(listed, list) else ():
+            try:
+                found.append((int(entry["video"]), int(entry["frame_idx"])))
+            except (KeyError, TypeError, ValueError, OverflowError):
+                continue
+        return found
 
     def _videos(self) -> list[SleapVideo]:
         listed = [entry if isinstance(entry, dict) else {} for entry in self._json_lines("videos_json")]
@@ -203,16 +235,35 @@ class SleapFile:
         return found
 
     def _check(self) -> None:
+        """Refuse records that point to what is not there, or all to the same: each is read once."""
         count = len(self.instances)
-        for name in ("instance_id_start", "instance_id_end"):
-            if len(self.frames) and int(self.frames[name].max()) > count:
-                raise ProjectError("has frames whose instances are missing; the file is cut off", where=self.path)
+        starts, ends = self._spans(self.frames, "instance_id_start", "instance_id_end")
+        if len(ends) and int(ends.max()) > count:
+            raise ProjectError("has frames whose instances are missing; the file is cut off", where=self.path)
+        if int(np.maximum(ends - starts, 0).sum()) > count:
+            raise ProjectError("has frames that share their instances; the file is damaged", where=self.path)
         for kind, points in ((USER, self.points), (PREDICTED, self.pred_points)):
-            ends = self.instances["point_id_end"][self.instances["instance_type"] == kind]
+            chosen = self.instances[self.instances["instance_type"] == kind]
+            starts, ends = self._spans(chosen, "point_id_start", "point_id_end")
             if len(ends) and int(ends.max()) > len(points):
                 raise ProjectError("has instances whose points are missing; the file is cut off", where=self.path)
-        if count and int(self.instances["skeleton"].max()) >= len(self.skeletons):
+            if int(np.maximum(ends - starts, 0).sum()) > len(points):
+                raise ProjectError("has instances that share their points; the file is damaged", where=self.path)
+        kinds = self.instances["skeleton"]
+        if count and not (int(kinds.min()) >= 0 and int(kinds.max()) < len(self.skeletons)):
             raise ProjectError("has instances without a skeleton", where=self.path)
+
+    def _spans(self, records: Records, start: str, end: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """First and last but one of each record; numbers that are none are out of range."""
+        most = np.iinfo(np.int64).max >> 8
+        found = [
+            np.nan_to_num(records[name].astype(np.float64), nan=most, posinf=most, neginf=-1) for name in (start, end)
+        ]
+        first, last = (np.clip(values, -1, most).astype(np.int64) for values in found)
+        if len(first) and int(first.min()) < 0:
+            raise ProjectError(f"has a negative {start}; the file is damaged", where=self.path)
+        # The sum of many wrong numbers must not wrap around.
+        return first, np.minimum(last, first + (1 << 32))
 
 
 def points_of(points: Records, start: int, end: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -225,55 +276,36 @@ def finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _h5py(path: Path) -> ModuleType:
-    try:
-        import h5py
-    except ImportError:
-        raise ProjectError("needs the package h5py to be read: pip install 'poseapp[formats]'", where=path) from None
-    module: ModuleType = h5py
-    return module
-
-
-def _skeletons(metadata: Mapping[str, Any]) -> list[Skeleton]:
-    names = [str(node["name"]) for node in metadata["nodes"]]
-    found: list[Skeleton] = []
-    for number, entry in enumerate(metadata["skeletons"]):
-        ids = [int(node["id"]) for node in entry["nodes"]]
-        place = {identity: position for position, identity in enumerate(ids)}
-        kinds: list[int] = []  # by order of their first use, which later links point to
-        edges: list[tuple[int, int]] = []
-        symmetries: list[tuple[int, int]] = []
-        for link in entry.get("links", ()):
-            pair = (place[int(link["source"])], place[int(link["target"])])
-            kind = _edge_kind(link.get("type"), kinds)
-            (symmetries if kind == SYMMETRY else edges).append(pair)
-        title = str((entry.get("graph") or {}).get("name") or f"Skeleton-{number}")
-        found.append(Skeleton(title, unique_names([names[identity] for identity in ids]), edges, symmetries))
-    return found
-
-
-def _edge_kind(written: Any, kinds: list[int]) -> int:
-    """1 for an edge, 2 for a symmetry: written out at the first use, then named by the number of that use."""
-    if isinstance(written, Mapping):
-        if "py/reduce" in written:
-            kinds.append(int(written["py/reduce"][1]["py/tuple"][0]))
-            return kinds[-1]
-        number = int(written.get("py/id", 1))
-        return kinds[number - 1] if 0 < number <= len(kinds) else number
-    return int(written) if isinstance(written, int) else 1
-
-
 def _track_name(entry: Any) -> str:
     return str(entry[-1]) if isinstance(entry, list) and entry else str(entry)
 
 
+def _is_number(kind: np.dtype[Any], key: str) -> bool:
+    """Whether a column holds what its name promises: places and scores may be fractions, all else are whole numbers."""
+    return not kind.shape and kind.kind in ("iufb" if key in ("x", "y", "score") else "iub")
+
+
+def _encoded(stored: Any, row: int) -> bytes:
+    return np.asarray(stored[row]).astype(np.uint8).tobytes()
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}"
+
+
+def _part(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = entry.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
 def _video(number: int, entry: Mapping[str, Any]) -> SleapVideo:
-    backend = entry.get("backend") or {}
+    backend = _part(entry, "backend")
     name = backend.get("filename") or entry.get("filename") or ""
-    source = entry.get("source_video") or {}
+    source = _part(entry, "source_video")
     if name == "." and source:
-        name = (source.get("backend") or {}).get("filename") or source.get("filename") or ""
+        name = _part(source, "backend").get("filename") or source.get("filename") or ""
     several = backend.get("filenames") or backend.get("image_filenames") or (name if isinstance(name, list) else ())
+    several = several if isinstance(several, list) else []
     files = tuple(str(file).replace("\\", "/") for file in several)
     plain = "" if isinstance(name, list) or name == "." else str(name).replace("\\", "/")
     return SleapVideo(number, plain, files, str(backend.get("dataset") or ""))

@@ -22,6 +22,8 @@ from poseapp.project.store import ProjectStore
 
 Places = dict[str, tuple[int, int, int | None]]
 """Of each point the columns of x, y and likelihood."""
+Person = tuple[Category, Places, int | None, tuple[int | None, ...]]
+"""Of an individual the category, its columns, its track, and which of its points each of the category's is."""
 
 # Points that are less likely are absent: a guess somewhere in the picture is no label.
 _LEAST = 0.1
@@ -48,18 +50,18 @@ def import_predictions(
     file: Path,
     numbers: list[int],
     values: npt.NDArray[np.float64],
-    people: dict[str, tuple[Category, Places]],
+    people: dict[str, Person],
     source: str,
     problems: Problems,
     *,
     cache: Path | None = None,
-) -> ImportReport:
-    """Add the video and its poses; within a transaction.
+) -> tuple[ImportReport, list[tuple[str, int]]]:
+    """Add the video and its poses; within a transaction. Returns also the key of each pose's record, and its id.
 
     Args:
         numbers: frame number of each row.
         values: (rows, columns).
-        people: of each individual the category and the columns of its points; several become tracks.
+        people: of each individual what its poses are; several are tracks.
         source: who found them.
 
     Raises:
@@ -71,33 +73,32 @@ def import_predictions(
     grid = opencv_grid(video, cache)
     count = len(store.frame_names(media.id))
     report = ImportReport(images=count)
+    records: list[tuple[str, int]] = []
     for row, number in enumerate(numbers):
         if not 0 <= number < count:
             problems.add("Frame is not in the video, its poses are left out", str(number))
             continue
-        for track, (category, places) in enumerate(people.values()):
-            number_of_track = track if len(people) > 1 else None
-            instance = _instance(store, category, places, values[row], grid, source, number_of_track)
+        for name, person in people.items():
+            instance = _instance(store, person, values[row], grid, source)
             if instance is not None:
                 store.database.run(rows.INSERT, rows.to_row(instance, FrameKey(media.id, number)))
-                report.annotations += 1
-    return report
+                records.append((f"{number}|{name}", instance.id))
+    report.annotations = len(records)
+    return report, records
 
 
 def _instance(
-    store: ProjectStore,
-    category: Category,
-    places: Places,
-    row: npt.NDArray[np.float64],
-    grid: GridTransform | None,
-    source: str,
-    track: int | None,
+    store: ProjectStore, person: Person, row: npt.NDArray[np.float64], grid: GridTransform | None, source: str
 ) -> Instance | None:
     """None where no point was found."""
+    category, places, track, order = person
     points = np.array([[row[x], row[y]] for x, y, _ in places.values()])
     points = points if grid is None else grid.points(points)
     scores = np.array([1.0 if p is None else row[p] for _, _, p in places.values()])
-    there = np.isfinite(points).all(axis=1)
+    given = np.array([-1 if n is None else n for n in order])
+    has = given >= 0
+    points, scores = points[given], np.where(has, scores[given], 0.0)
+    there = np.isfinite(points).all(axis=1) & has
     scores = np.where(there & np.isfinite(scores), scores, 0.0).clip(0, 1)
     seen = there & (scores >= _LEAST)
     if not seen.any():
@@ -107,7 +108,7 @@ def _instance(
         category=category.id,
         keypoints=np.where(there[:, None], points, 0.0),
         visibility=np.where(seen, VISIBLE, ABSENT).astype(np.uint8),
-        by_human=np.zeros(len(places), np.bool_),
+        by_human=np.zeros(len(order), np.bool_),
         scores=scores,
         score=float(scores[seen].mean()),
         track=track,

@@ -10,34 +10,41 @@ from pathlib import Path
 
 from platformdirs import user_data_dir
 
-from engine.contract.errors import ProjectError
+from engine.contract.errors import PoseError, ProjectError
 from engine.media.images import is_image
 from engine.media.source import is_video, open_media
-from poseapp.project.importers.coco import import_coco
-from poseapp.project.importers.datasets import import_dataset, is_dataset
-from poseapp.project.importers.dlc import import_dlc, is_dlc_folder
 from poseapp.project.importers.images import import_folder, import_images
-from poseapp.project.importers.report import ImportReport, ProgressCallback
-from poseapp.project.importers.sleap import import_sleap
+from poseapp.project.importers.label_files import DATASET, LabelSet, kind_of, look_into
+from poseapp.project.importers.label_import import LabelImport, stale_sources
+from poseapp.project.importers.report import ImportReport, LabelOffer, ProgressCallback
 from poseapp.project.importers.videos import find_video, import_video
+from poseapp.project.label_sources import SourceTable
 from poseapp.project.store import ProjectStore
 from poseapp.project.video_cache import project_cache
 
+_MOST_FAULTS = 1000
 SUFFIX = ".pose"
 
 
-def open_any(paths: Path | str | Sequence[Path | str], *, progress: ProgressCallback | None = None) -> ProjectStore:
+def open_any(
+    paths: Path | str | Sequence[Path | str], *, progress: ProgressCallback | None = None, take_changes: bool = True
+) -> ProjectStore:
     """Open the project of these paths, or make one beside them and import them; see :func:`open_with_report`."""
-    return open_with_report(paths, progress=progress)[0]
+    return open_with_report(paths, progress=progress, take_changes=take_changes)[0]
 
 
 def open_with_report(
-    paths: Path | str | Sequence[Path | str], *, progress: ProgressCallback | None = None
+    paths: Path | str | Sequence[Path | str], *, progress: ProgressCallback | None = None, take_changes: bool = True
 ) -> tuple[ProjectStore, ImportReport]:
     """Open the project of these paths, or make one beside them and import them.
 
-    A folder that was opened before is looked through for new images. A label file that was imported before is not read
-    again: the project has taken its place.
+    A folder that was opened before is looked through for new images, videos and labels. Labels that the project has
+    already are not added again; of a label file that changed since, what is new is taken in as one step of the history,
+    and what a person has changed meanwhile is kept and listed.
+
+    Args:
+        progress: called now and then with records done and in all; what it raises stops the import, and nothing stays.
+        take_changes: take in what a changed label file has new; False: leave it, and offer it in the report.
 
     Raises:
         PoseError: nothing there, nothing that can be opened, or an import that failed (then no project is left behind).
@@ -55,9 +62,10 @@ def open_with_report(
     is_new = not home.exists()
     store = ProjectStore.create(home) if is_new else ProjectStore.open(home)
     try:
-        # A project without media is what is left where the power went in the middle of an import.
-        fresh = is_new or not store.media()
-        report = _import_all(store, [p for p in listed if p not in projects], fresh or bool(projects), progress)
+        run = _Opening(store, progress, take_changes)
+        report = run.everything([path for path in listed if path not in projects])
+        if is_new and not store.frame_count() and not SourceTable(store).all():
+            raise ProjectError(run.nothing_found(), where=listed[0])
     except BaseException:
         store.close()
         if is_new:
@@ -84,57 +92,92 @@ def project_path(paths: Sequence[Path]) -> Path:
     return own / f"{stem}-{mark}{SUFFIX}"
 
 
-def _import_all(
-    store: ProjectStore, paths: Sequence[Path], labels: bool, progress: ProgressCallback | None
-) -> ImportReport:
-    """Import each path; label files only with ``labels``."""
-    report = ImportReport()
-    images = [path for path in paths if path.is_file() and is_image(path)]
-    if images:
-        _join(report, import_images(store, images))
-    for path in paths:
-        if path in images:
-            continue
-        if is_dataset(path):
-            if labels:
-                _join(report, import_dataset(store, path, progress=progress))
-        elif path.is_dir() and not is_dlc_folder(path):
-            _join(report, import_folder(store, path))
-        elif path.is_dir() or path.suffix.lower() in (".csv", ".h5"):
-            if labels:
-                _join(report, import_dlc(store, path, cache=project_cache(store.path)))
-        elif path.suffix.lower() == ".json":
-            if labels:
-                _join(report, import_coco(store, path, progress=progress, cache=project_cache(store.path)))
-        elif path.suffix.lower() == ".slp":
-            if labels:
-                _join(report, import_sleap(store, path, cache=project_cache(store.path), progress=progress))
+class _Opening:
+    """Brings what a person points at into a project."""
+
+    def __init__(self, store: ProjectStore, progress: ProgressCallback | None, take_changes: bool) -> None:
+        self._store, self._progress, self._take_changes = store, progress, take_changes
+        self._report = ImportReport()
+
+    def everything(self, paths: Sequence[Path]) -> ImportReport:
+        """Import each path; without any, look whether the label files of the project have something new."""
+        images = [path for path in paths if path.is_file() and is_image(path)]
+        if images:
+            self._report.join(import_images(self._store, images))
+        for path in paths:
+            if path not in images:
+                self._one(path)
+        if not paths:
+            for source in stale_sources(self._store):
+                self._labels(source.path, source.kind, asked_for=False, take_changes=False)
+            self._report.notes.clear()
+        return self._report
+
+    def nothing_found(self) -> str:
+        """Why a new project would be empty."""
+        return "; ".join(["holds no images, videos or labels that can be opened", *self._report.problems])
+
+    def _one(self, path: Path) -> None:
+        kind = kind_of(path)
+        if kind:
+            self._labels(path, kind, asked_for=path.is_file() or kind == DATASET)
+        elif path.is_dir():
+            self._folder(path)
         elif is_video(path):
-            _join(report, _import_video(store, path))
+            self._video(path)
         else:
             raise ProjectError(
                 "cannot be opened: give images, a folder, a video, a COCO .json, a DeepLabCut .csv or .h5, a SLEAP "
                 ".slp or a .pose project",
                 where=path,
             )
-    return report
 
+    def _labels(self, path: Path, kind: str, *, asked_for: bool, take_changes: bool | None = None) -> None:
+        take = self._take_changes if take_changes is None else take_changes
+        self._report.join(LabelImport(self._store, take, asked_for, self._progress).run(path, kind))
 
-def _import_video(store: ProjectStore, path: Path) -> ImportReport:
-    """A video with its frames, and what is wrong with it."""
-    report = ImportReport()
-    if find_video(store, path) is None:
-        with open_media(path, cache=project_cache(store.path)) as video:
-            report.images = video.frame_count
-            report.problems = [f"{path.name} {problem}" for problem in video.problems]
-        import_video(store, path, cache=project_cache(store.path))
-    return report
+    def _folder(self, folder: Path) -> None:
+        """Its images and videos, then the labels that lie there: where it is clear which they are."""
+        contents = look_into(folder)
+        self._report.join(import_folder(self._store, folder))
+        for video in contents.videos:
+            if len(self._report.problems) < _MOST_FAULTS:
+                self._video_of_folder(video)
+        self._report.problems += contents.foreign
+        known = {source.path for source in SourceTable(self._store).all()}
+        new = [labels for labels in contents.labels if not known & set(labels.paths)]
+        for labels in contents.labels:
+            if labels not in new or (len(new) == 1 and len(contents.labels) == 1):
+                for path in labels.paths:
+                    self._labels(path, labels.kind, asked_for=False)
+        if len(contents.labels) > 1 and new:
+            self._choose(folder, new)
 
+    def _choose(self, folder: Path, labels: Sequence[LabelSet]) -> None:
+        """Several label files: which of them are wanted only a person can say."""
+        names = "; ".join(item.title for item in labels)
+        self._report.problems.append(
+            f"{folder.name} holds several label files, and none of them was read. Open the one you want: {names}"
+        )
+        self._report.offers += [LabelOffer(item.paths, f"{item.title} is not in the project") for item in labels]
 
-def _join(report: ImportReport, other: ImportReport) -> None:
-    report.images += other.images
-    report.annotations += other.annotations
-    report.problems += other.problems
+    def _video_of_folder(self, path: Path) -> None:
+        """One of several: a video that cannot be read is told of, and the others come in."""
+        try:
+            self._video(path)
+        except PoseError as error:
+            self._report.problems.append(f"Video cannot be read: {error}")
+
+    def _video(self, path: Path) -> None:
+        """A video with its frames, and what is wrong with it."""
+        if self._progress is not None:
+            self._progress(0, 0)
+        if find_video(self._store, path) is None:
+            cache = project_cache(self._store.path)
+            with open_media(path, cache=cache) as video:
+                self._report.images += video.frame_count
+                self._report.problems += [f"{path.name} {problem}" for problem in video.problems]
+            import_video(self._store, path, cache=cache)
 
 
 def _remove(home: Path) -> None:

@@ -112,10 +112,15 @@ def test_what_cannot_be_opened_is_told(photos: Path, name: str) -> None:
         open_any([])
 
 
-def test_an_empty_folder_is_an_empty_project(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with open_any(tmp_path / "empty") as store:
-        assert store.frame_count() == 0
+@pytest.mark.parametrize("content", ["", "notes.txt", "package.json"])
+def test_a_folder_with_nothing_to_open_is_refused_and_no_project_is_left(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    if content:
+        (folder / content).write_text("{}")
+    with pytest.raises(ProjectError, match="holds no images, videos or labels"):
+        open_any(folder)
+    assert [path.name for path in folder.iterdir()] == ([content] if content else [])
 
 
 def test_a_project_open_elsewhere_is_told_and_left(photos: Path) -> None:

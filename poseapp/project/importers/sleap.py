@@ -3,14 +3,9 @@
 A point that SLEAP calls not visible but that has a place is occluded; one without a place is absent. A prediction that
 a label was made from is left out, as SLEAP itself hides it. Points of a skeleton with the names of a built-in schema
 are put in its order, so that its models fit. Points on a video whose pixels are not square are brought from the stored
-<<<<<<< HEAD
-pixels, which SLEAP shows, to the square ones that are shown here. Pictures that the file itself holds are written beside
-the project.
-=======
 pixels, which SLEAP shows, to the square ones that are shown here. Pictures that the file itself holds are written
 beside the project. A frame that SLEAP calls negative is negative; one that it suggests for labelling, and that has no
 label, is flagged.
->>>>>>> e506bdd (SLEAP: every layout of skeletons, negative frames, names of tracks; damaged files are refused and never hang)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Labels and predictions of two files brought together, and the figures: OKS AP and AR, PCK, AUC, EPE.
+"""Labels and predictions of two files brought together, and the figures: OKS AP and AR, PCK, AUC, EPE and NME.
 
 PCK and AUC count a labelled instance that no prediction was made for as wrong in all its points; EPE is over those
 found, and says how many were missed.
@@ -7,171 +7,32 @@ found, and says how many were missed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from engine.contract.coco import CocoAnnotation, CocoDataset, CocoImage, CocoResult, Id, read_results, unique_names
-from engine.contract.coco_document import load_record
+from engine.comparison_load import Evaluation, load
+from engine.contract.coco import CocoImage, Id
 from engine.contract.errors import CocoError
-from engine.contract.files import MAX_LABEL_BYTES, read_bytes
 from engine.contract.schema import Schema
-from engine.datasets import find_kind, read_as_coco
-from engine.datasets.coco_style import points_in_parts
-from engine.datasets.read import is_coco_style
 from engine.geometry import box_to_center_scale, clip_box, xywh_to_xyxy
 from engine.metrics import pck
 from engine.metrics.coco_metric import GIVEN, NO_NMS, CocoMetricOptions, PoseResult, evaluate_coco
 from engine.metrics.matching import Pose, match_poses
+from engine.metrics.nme import face_norm, has_norm, nme
 from engine.metrics.oks import annotation_area, annotation_box, keypoint_ap, keypoints_of
 from engine.metrics.wholebody import evaluate_wholebody, is_wholebody, wholebody_figures
-from engine.train.instances import schema_of
 
-METRICS = ("oks", "pck", "auc", "epe")
+__all__ = ["METRICS", "Evaluation", "distance_figures", "evaluate", "load", "pair_by_likeness"]
+
+METRICS = ("oks", "pck", "auc", "epe", "nme")
 PCK_THRESHOLD = 0.2
 NO_POSE = float("nan")
 AS_GIVEN = CocoMetricOptions(score_mode=GIVEN, nms_mode=NO_NMS)
 NEED_BOX_SCORE = ("bbox", "bbox_keypoint", "bbox_rle")
 # Results lists tell the box, not the crop; suppression takes the crop of the usual padding and aspect.
 PADDING, ASPECT = 1.25, 192 / 256
-
-
-@dataclass
-class Evaluation:
-    """Labels and predictions brought together.
-
-    Attributes:
-        labels: the labels as they were read, all points of an annotation in ``keypoints``.
-        annotations: records of labelled poses; results: records of predictions, image and category ids as in the
-            labels.
-    """
-
-    schema: Schema
-    labels: CocoDataset
-    images: list[dict[str, Any]]
-    annotations: list[dict[str, Any]]
-    results: list[dict[str, Any]]
-
-
-def load(annotations: Path | str, results: Path | str) -> Evaluation:
-    """Read both files and bring their ids together.
-
-    Images and categories of a COCO file of predictions are matched by id, or by name where the ids mean something else.
-
-    Raises:
-        CocoError, TrainingError: a file cannot be read, or the two do not belong together.
-    """
-    found = _joined(read_results(results), Path(results))
-    truth = _labels(annotations, found)
-    schema = schema_of(truth, Path(annotations))
-    kept = {c.id for c in truth.categories if tuple(unique_names(c.keypoints)) == schema.names}
-    labelled = [a for a in truth.annotations if a.category_id in kept and a.keypoints]
-    if not labelled:
-        raise CocoError("holds no annotation with keypoints to compare with", where=annotations)
-    images, categories = _names_of(Path(results), truth, kept)
-    rows = []
-    for number, result in enumerate(found):
-        if not result.keypoints:
-            continue
-        if len(result.keypoints) != 3 * schema.num_keypoints:
-            raise CocoError(
-                f"has {len(result.keypoints)} numbers in 'keypoints', "
-                f"wanted {3 * schema.num_keypoints} for {schema.name!r}",
-                where=f"{results}: result {number}",
-            )
-        category = categories.get(result.category_id)
-        if category is not None:
-            rows.append(_result(result, images.get(result.image_id, result.image_id), category))
-    known = {image.id for image in truth.images}
-    if rows and not any(row["image_id"] in known for row in rows):
-        raise CocoError(f"none of its images is in {annotations}", where=results)
-    return Evaluation(
-        schema=schema,
-        labels=truth,
-        images=[{"id": image.id} for image in truth.images],
-        annotations=[_annotation(a) for a in labelled],
-        results=[row for row in rows if row["image_id"] in known],
-    )
-
-
-def _labels(file: Path | str, results: list[CocoResult]) -> CocoDataset:
-    """A COCO file as it is where its categories have as many points as the predictions, else what its kind tells."""
-    count = next((len(result.keypoints) // 3 for result in results if result.keypoints), 0)
-    if is_coco_style(file):
-        plain = CocoDataset.read(file)
-        if not count or any(len(category.keypoints) == count for category in plain.categories):
-            return plain
-    try:
-        return read_as_coco(file)
-    except CocoError:
-        return CocoDataset.read(file)
-
-
-def _joined(results: list[CocoResult], file: Path) -> list[CocoResult]:
-    """Results that hold the whole body in several lists, as upstream writes them, with one list."""
-    if not any(b'"face_kpts"' in result.raw for result in results[:1]):
-        return results
-    points = points_in_parts(find_kind("coco_wholebody"))
-    return [
-        msgspec.structs.replace(result, keypoints=points(result, f"{file}: result {number}"))  # type: ignore[arg-type]
-        for number, result in enumerate(results)
-    ]
-
-
-def _names_of(file: Path, truth: CocoDataset, kept: set[Id]) -> tuple[dict[Id, Id], dict[Id, Id]]:
-    """Image and category ids of the predictions -> those of the labels."""
-    only = next(iter(kept)) if len(kept) == 1 else None
-    categories: dict[Id, Id] = {category: category for category in kept}
-    if read_bytes(file, MAX_LABEL_BYTES).lstrip()[:1] != b"{":
-        return {}, categories
-    guess = CocoDataset.read(file)
-    by_name = {c.name: c.id for c in truth.categories if c.id in kept}
-    categories = {c.id: by_name[c.name] for c in guess.categories if c.name in by_name}
-    if not categories and only is not None:  # one kind of object on both sides, called otherwise
-        categories = {c.id: only for c in guess.categories}
-    name_of = {image.id: image.file_name for image in truth.images}
-    if all(name_of.get(image.id) == image.file_name for image in guess.images):
-        return {}, categories
-    places = {name: id for id, name in name_of.items()} | {Path(name).name: id for id, name in name_of.items()}
-    images = {
-        image.id: places.get(image.file_name, places.get(Path(image.file_name).name, image.id))
-        for image in guess.images
-    }
-    return images, categories
-
-
-def _annotation(record: CocoAnnotation) -> dict[str, Any]:
-    return {
-        "image_id": record.image_id,
-        "category_id": record.category_id,
-        "keypoints": record.keypoints,
-        "bbox": record.bbox,
-        "area": record.area,
-        "iscrowd": record.iscrowd,
-    }
-
-
-def _result(record: CocoResult, image: Id, category: Id) -> dict[str, Any]:
-    return {
-        "image_id": image,
-        "category_id": category,
-        "keypoints": record.keypoints,
-        "bbox": record.bbox,
-        "score": record.score,
-        "box_score": _box_score(record),
-    }
-
-
-def _box_score(record: CocoResult) -> float | None:
-    """The score of the box alone, where the file tells it."""
-    if b'box_score"' not in record.raw:
-        return None
-    fields = load_record(record.raw, f"result of image {record.image_id!r}")
-    value = fields.get("box_score", fields.get("bbox_score"))
-    return float(value) if isinstance(value, int | float) else None
 
 
 def evaluate(
@@ -183,7 +44,8 @@ def evaluate(
     """The figures by name; NaN or -1 where nothing is defined.
 
     ``oks``: AP ... ARL. ``pck``: PCK@0.2 (longer side of the labelled box). ``auc``: AUC (30 px). ``epe``: EPE and
-    median_px. ``per_keypoint`` gives PCK and EPE by point; ``instances``, ``missed`` and ``predictions`` count.
+    median_px. ``nme``: NME, for schemas of faces (:mod:`engine.metrics.nme`). ``per_keypoint`` gives PCK and EPE by
+    point; ``instances``, ``missed`` and ``predictions`` count.
 
     Args:
         options: how predictions are scored and suppressed; by default neither is done again.
@@ -255,6 +117,8 @@ def distance_figures(truth: list[Pose], found: np.ndarray, schema: Schema, metri
         out["median_px"] = pck.median_distance(distance, labelled)
         for k, name in enumerate(points):
             points[name]["EPE"] = pck.epe(distance[:, [k]], labelled[:, [k]])
+    if "nme" in metrics and has_norm(schema.name):
+        out["NME"] = nme(distance, labelled, face_norm(schema.name, truth))
     return out | {"instances": len(truth), "missed": int(missed.sum()), "per_keypoint": points}
 
 

@@ -17,11 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.cli import OK, Parser, Progress, add_progress_option, run
+from engine.cli import Parser, Progress, add_progress_option, run
 from engine.comparison import METRICS, Evaluation, distance_figures, evaluate, load, pair_by_likeness
+from engine.comparison_load import AUTO, CATEGORY_BY
 from engine.contract.coco import write_results
+from engine.contract.errors import CocoError
 from engine.contract.files import MAX_TEXT_BYTES, read_bytes
 from engine.contract.outputs import add_overwrite_option, check_outputs, holds_predictions
+from engine.contract.schema import DEFAULT_SIGMA, Schema
+from engine.contract.schema_match import sigmas_are_guessed
 from engine.evaluate_model import (
     LABELLED_BOXES,
     PCK,
@@ -34,11 +38,13 @@ from engine.evaluate_model import (
     results_of,
 )
 from engine.metrics.coco_metric import GIVEN, NMS_MODES, NO_NMS, SCORE_MODES, CocoMetricOptions
+from engine.metrics.nme import has_norm
+from engine.skipped import KEY, Skipped, add_strict_option
 from engine.train.files import write_atomically
 
 __all__ = ["METRICS", "Evaluation", "evaluate", "evaluate_model", "load", "main"]
 
-OF_DISTANCES = ("pck", "auc", "epe")
+OF_DISTANCES = ("pck", "auc", "epe")  # what the protocol of that name gives
 RELATIVE_DIFFERENCE = "difference"
 
 
@@ -68,15 +74,19 @@ def main(arguments: Sequence[str]) -> int:
         is_own=holds_predictions,
     )
     check_outputs({"--out": options.out, "--results-out": options.results_out}, [])
-    figures = _of_model(options, wanted) if options.model else _of_results(options, wanted or METRICS)
+    skipped, assumed = Skipped("kinds of records", "kind of records") if options.results else Skipped(), Skipped()
+    figures = _of_model(options, wanted, skipped) if options.model else _of_results(options, wanted, skipped, assumed)
+    if skipped:
+        figures[KEY] = skipped.records()
     if options.out:
         write_atomically(Path(options.out), (json.dumps(_plain(figures), indent=1) + "\n").encode())
     sys.stdout.write(comparison_table(figures) if options.model else table(figures))
-    return OK
+    skipped.report()
+    return skipped.status(options.strict) or assumed.status(options.strict)
 
 
 def _inputs(options: argparse.Namespace) -> list[tuple[str, str | None]]:
-    names = ("annotations", "results", "model", "weights", "boxes")
+    names = ("annotations", "results", "model", "weights", "boxes", "schema")
     return [(f"--{name}", getattr(options, name)) for name in names]
 
 
@@ -89,12 +99,36 @@ def _holds_figures(path: Path) -> bool:
     return isinstance(report, dict) and isinstance(report.get("predictions"), int) and "annotations" not in report
 
 
-def _of_results(options: argparse.Namespace, wanted: Sequence[str]) -> dict[str, Any]:
+def _of_results(
+    options: argparse.Namespace, wanted: Sequence[str], skipped: Skipped, assumed: Skipped
+) -> dict[str, Any]:
     metric = _metric(options, CocoMetricOptions(score_mode=GIVEN, nms_mode=NO_NMS))
-    return evaluate(load(options.annotations, options.results), wanted, metric, options.wholebody)
+    data = load(options.annotations, options.results, options.schema or "", options.category_by)
+    if "nme" in wanted and not has_norm(data.schema.name):
+        problem = f"it is not known what NME is measured by for schema {data.schema.name!r}; leave nme out"
+        raise CocoError(problem, where=options.annotations)
+    figures = evaluate(data, wanted or METRICS, metric, options.wholebody)
+    skipped.extend(data.skipped)
+    assumed.extend(data.assumed)
+    notes = [str(item) for item in assumed]
+    if "oks" in (wanted or METRICS):
+        notes += sigma_notes(data.schema)
+        if sigmas_are_guessed(data.schema):
+            figures["sigmas"] = "guessed"
+    return figures | ({"notes": notes} if notes else {})
 
 
-def _of_model(options: argparse.Namespace, wanted: Sequence[str]) -> dict[str, Any]:
+def sigma_notes(schema: Schema) -> list[str]:
+    """What is to be said of the OKS sigmas that AP and AR rest on."""
+    if not sigmas_are_guessed(schema):
+        return []
+    return [
+        f"the OKS sigmas of {schema.name!r} are guessed ({DEFAULT_SIGMA} for every point): its AP and AR cannot be "
+        "compared with figures of others (--schema FILE.toml tells sigmas)"
+    ]
+
+
+def _of_model(options: argparse.Namespace, wanted: Sequence[str], skipped: Skipped) -> dict[str, Any]:
     conditions = Conditions(
         boxes=options.boxes,
         flip_test=options.flip_test,
@@ -114,7 +148,7 @@ def _of_model(options: argparse.Namespace, wanted: Sequence[str]) -> dict[str, A
 
     try:
         measured = predict_for_evaluation(
-            options.model, options.annotations, options.images or "", conditions, options.weights, step
+            options.model, options.annotations, options.images or "", conditions, options.weights, step, skipped
         )
     finally:
         for bar in progress:
@@ -153,7 +187,7 @@ def evaluate_model(
         "measured": figures,
         "published": {name: value for name, value in measured.entry.metrics.items() if isinstance(value, int | float)},
         "published_on": measured.entry.metrics_on,
-        "notes": measured.notes,
+        "notes": measured.notes + (sigma_notes(measured.schema) if "oks" in chosen else []),
     }
 
 
@@ -180,6 +214,12 @@ def _parser() -> Parser:
         "--metrics", help=f"some of {','.join(METRICS)} (default: all; with --model those of its protocol)"
     )
     made.add_argument("--out", metavar="M.json", help="also write the figures as JSON")
+    made.add_argument("--schema", metavar="NAME|FILE",
+                      help="with --results: the points of the labels (default: as their categories tell)")  # fmt: skip
+    made.add_argument("--category-by", choices=CATEGORY_BY, default=AUTO,
+                      help="with --results: how categories are matched; auto = by name or id, and one category on each "
+                      "side is the same (default: %(default)s)")  # fmt: skip
+    add_strict_option(made)
     add_overwrite_option(made)
     score = made.add_argument_group("score and suppression, as MMPose's CocoMetric")
     score.add_argument("--score-mode", choices=SCORE_MODES,
@@ -231,7 +271,8 @@ def _above_0(text: str) -> float:
 
 def table(figures: dict[str, Any]) -> str:
     """The figures for people, two columns, then one line for each keypoint."""
-    lines = [f"{name:13} {_figure(value)}" for name, value in figures.items() if not isinstance(value, dict)]
+    lines = [f"note: {note}" for note in figures.get("notes", [])]
+    lines += [f"{name:13} {_figure(value)}" for name, value in figures.items() if isinstance(value, int | float)]
     points: dict[str, dict[str, float]] = figures.get("per_keypoint", {})
     names = list(next(iter(points.values()), {}))
     if names:
@@ -255,7 +296,7 @@ def comparison_table(report: dict[str, Any]) -> str:
         lines.append(report["published_on"])
     lines += [f"note: {note}" for note in report["notes"]]
     lines += ["", f"{'':15}{'published':>10}{'measured':>10}{RELATIVE_DIFFERENCE:>12}"]
-    names = [name for name, value in measured.items() if not isinstance(value, dict)]
+    names = [name for name, value in measured.items() if isinstance(value, int | float)]
     for name in [*(name for name in published if name not in names), *names]:
         theirs, ours = published.get(name, math.nan), measured.get(name, math.nan)
         lines.append(f"{name:15}{_figure(theirs):>10}{_figure(ours):>10}{_difference(ours, theirs):>12}")

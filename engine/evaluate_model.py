@@ -26,8 +26,9 @@ from engine.contract.coco import (
     read_results,
     unique_names,
 )
-from engine.contract.errors import CocoError
+from engine.contract.errors import CocoError, MediaError
 from engine.contract.schema import Schema
+from engine.contract.schema_match import fits
 from engine.datasets import KINDS, open_dataset, to_coco
 from engine.datasets.read import plain_coco
 from engine.geometry import box_is_usable, box_to_center_scale, clip_box, xywh_to_xyxy, xyxy_to_xywh
@@ -36,7 +37,8 @@ from engine.metrics.coco_metric import Accumulator, CocoMetricOptions, PoseResul
 from engine.metrics.matching import Pose
 from engine.metrics.oks import annotation_area, keypoints_of
 from engine.metrics.wholebody import evaluate_wholebody, is_wholebody, wholebody_figures
-from engine.predict_inputs import Source, find_annotated_images
+from engine.predict_inputs import Source, check_something_is_left, find_annotated_images
+from engine.skipped import Skipped
 from engine.zoo import ModelEntry, find_model
 
 if TYPE_CHECKING:
@@ -114,15 +116,17 @@ def predict_for_evaluation(
     conditions: Conditions,
     weights: Path | str | None = None,
     step: Callable[[int], None] = lambda total: None,
+    skipped: Skipped | None = None,
 ) -> Measured:
     """Predict in every box.
 
     Args:
         annotations: labels in any layout that ``engine.datasets`` reads. images: their folder; "" = beside them.
         step: called with the number of images, once before the first and then after each.
+        skipped: gets the images that cannot be read, whose labels do not count, and the boxes that cannot be used.
 
     Raises:
-        ModelError, CocoError, MediaError: what is wrong with the model, the labels, the boxes, or an image.
+        ModelError, CocoError, MediaError: what is wrong with the model, the labels, the boxes, or all images.
     """
     from engine.pipeline import NO_DETECTOR, PoseModel
 
@@ -133,21 +137,31 @@ def predict_for_evaluation(
         conditions = replace(conditions, flip_test=False)
     labels = read_labels(annotations, images, entry, model.schema)
     category = category_of(labels, model.schema, annotations)
+    listed = Skipped() if skipped is None else skipped
+    _list_other_categories(labels, category, model.schema, annotations, listed)
     if conditions.boxes == LABELLED_BOXES:
         boxes = labelled_boxes(labels, category, model.schema.num_keypoints, annotations)
     else:
-        boxes = detected_boxes(conditions.boxes, labels, category)
+        boxes = detected_boxes(conditions.boxes, labels, category, listed)
     labels, boxes = _limited(labels, boxes, conditions.limit)
     found = Accumulator()
     wanted = [image for image in labels.images if image.id in boxes]
     roots = [images if str(images) else Path(annotations).parent]
-    sources = find_annotated_images(CocoDataset(wanted), roots, annotations)
+    sources = find_annotated_images(CocoDataset(wanted), roots, annotations, listed)
     step(len(sources))
-    found.add(predictions(model, sources, boxes, category, conditions, step))
+    unread: dict[Id, MediaError] = {}
+    found.add(predictions(model, sources, boxes, category, conditions, step, unread))
+    for error in unread.values():
+        listed.add_error(error)
+    lost = {image.id for image in wanted} - {source.image.id for source in sources} | unread.keys()
+    check_something_is_left(len(wanted) - len(lost), listed)
+    labels, boxes = _without(labels, boxes, lost)
     protocol = protocol_of(entry, model.schema)
     notes = _notes(entry, protocol, conditions)
     if problem:
         notes.append(f"no flip test: {problem}")
+    if lost:
+        notes.append(f"{len(lost)} of {len(wanted)} images could not be read; their labels do not count")
     results = found.results()
     return Measured(entry, protocol, model.schema, category, labels, boxes, results, notes, conditions.flip_test)
 
@@ -166,15 +180,19 @@ def read_labels(annotations: Path | str, images: Path | str, entry: ModelEntry, 
 
 
 def category_of(labels: CocoDataset, schema: Schema, where: object) -> Id:
-    """The category with the model's points: of their names, else the only one with as many.
+    """The category with the model's points: of their names, however spelled, else the only one with as many.
 
     Raises:
         CocoError: there is none.
     """
-    named = [c.id for c in labels.categories if tuple(unique_names(c.keypoints)) == schema.names]
+    named = [c.id for c in labels.categories if fits(schema, unique_names(c.keypoints))]
     fitting = [c.id for c in labels.categories if len(c.keypoints) == schema.num_keypoints]
+    sized = {a.category_id for a in labels.annotations if a.keypoints and len(a.keypoints) == 3 * schema.num_keypoints}
+    unnamed = [c.id for c in labels.categories if not c.keypoints and c.id in sized]
     if named or len(fitting) == 1:
         return (named or fitting)[0]
+    if len(unnamed) == 1:
+        return unnamed[0]
     raise CocoError(f"has no category with the {schema.num_keypoints} points of {schema.name!r}", where=where)
 
 
@@ -206,26 +224,37 @@ def labelled_boxes(labels: CocoDataset, category: Id, num_keypoints: int, where:
     return found
 
 
-def detected_boxes(file: Path | str, labels: CocoDataset, category: Id) -> dict[Id, list[Box]]:
+def detected_boxes(
+    file: Path | str, labels: CocoDataset, category: Id, skipped: Skipped | None = None
+) -> dict[Id, list[Box]]:
     """By image the boxes of a COCO results list, as they are; other categories than the labels' are left out.
 
+    Args:
+        skipped: gets the boxes that are none, and those of images that the annotations do not name; None = raise.
+
     Raises:
-        CocoError: the file cannot be read, holds a box that is none or no box of the category, or names an image
-            that the annotations do not.
+        CocoError: the file cannot be read, or holds no box of the category that can be used.
     """
     known = {image.id for image in labels.images}
     found: dict[Id, list[Box]] = {}
     for position, row in enumerate(read_results(file)):
         if row.category_id != category:
             continue
-        where = f"{file}: result {position} (image {row.image_id!r})"
-        if row.image_id not in known:
-            raise CocoError("the annotations name no such image", where=where)
         box = None if row.bbox is None or len(row.bbox) != 4 else xywh_to_xyxy(row.bbox)
-        if box is None or not box_is_usable(box):
-            raise CocoError(f"bbox {row.bbox} is not x, y, width, height of a box", where=where)
-        if not np.isfinite(row.score):
-            raise CocoError(f"score {row.score} is not a number", where=where)
+        why = ""
+        if row.image_id not in known:
+            why = "the annotations name no such image"
+        elif box is None or not box_is_usable(box):
+            why = f"bbox {row.bbox} is not x, y, width, height of a box"
+        elif not np.isfinite(row.score):
+            why = "the score is not a finite number"
+        if why:
+            error = CocoError(why, where=f"{file}: result {position} (image {row.image_id!r})")
+            if skipped is None:
+                raise error
+            skipped.add_error(error)
+            continue
+        assert box is not None
         found.setdefault(row.image_id, []).append(Box(position, box, float(row.score)))
     if not found:
         raise CocoError(f"holds no box of category {category!r}", where=file)
@@ -243,22 +272,62 @@ def _limited(
     return CocoDataset(images, annotations, labels.categories), {image.id: boxes[image.id] for image in images}
 
 
+def _without(labels: CocoDataset, boxes: dict[Id, list[Box]], lost: set[Id]) -> tuple[CocoDataset, dict[Id, list[Box]]]:
+    """Labels and boxes of the other images."""
+    if not lost:
+        return labels, boxes
+    images = [image for image in labels.images if image.id not in lost]
+    annotations = [label for label in labels.annotations if label.image_id not in lost]
+    kept = {image: given for image, given in boxes.items() if image not in lost}
+    return CocoDataset(images, annotations, labels.categories), kept
+
+
+def _list_other_categories(labels: CocoDataset, category: Id, schema: Schema, where: object, skipped: Skipped) -> None:
+    """Labels with the same points whose category is not the one that is measured."""
+    others = {c.id: c.name for c in labels.categories if c.id != category and fits(schema, unique_names(c.keypoints))}
+    left = [label for label in labels.annotations if label.category_id in others and label.keypoints]
+    for identity in dict.fromkeys(label.category_id for label in left):
+        count = sum(label.category_id == identity for label in left)
+        skipped.add(
+            f"{where}: category {others[identity]!r}", f"is not measured, only one category is ({count} labels)"
+        )
+
+
 def predictions(
     model: PoseModel, sources: Sequence[Source], boxes: dict[Id, list[Box]], category: Id, conditions: Conditions,
-    step: Callable[[int], None],
+    step: Callable[[int], None], unread: dict[Id, MediaError] | None = None,
 ) -> Iterator[PoseResult]:  # fmt: skip
-    """One prediction for each box of these images; ``step`` is called with their number after each image."""
+    """One prediction for each box of these images; ``step`` is called with their number after each image.
+
+    Args:
+        unread: gets the images that cannot be read, for which nothing is predicted; None = raise.
+
+    Raises:
+        MediaError: an image cannot be read, and ``unread`` is None.
+    """
     from engine.pipeline import Item
+
+    def read(source: Source) -> npt.NDArray[np.uint8]:
+        try:
+            return read_image(source.path)
+        except MediaError as error:
+            if unread is None:
+                raise
+            unread[source.image.id] = error
+            return np.zeros((1, 1, 3), np.uint8)
 
     def items() -> Iterator[Item[CocoImage]]:
         for source in sources:
             given = boxes[source.image.id]
             scores = np.array([box.score for box in given])
-            yield Item(source.image, partial(read_image, source.path), np.stack([box.xyxy for box in given]), scores)
+            yield Item(source.image, partial(read, source), np.stack([box.xyxy for box in given]), scores)
 
     info = model.predictor.info
     aspect = info.input_size[0] / info.input_size[1]
     for item, _, poses in model.stream(items(), conditions.flip_test, batch=conditions.batch):
+        if unread and item.key.id in unread:
+            step(len(sources))
+            continue
         for box, pose in zip(boxes[item.key.id], poses, strict=True):
             _, crop = box_to_center_scale(box.xyxy, info.box_padding, aspect)
             yield PoseResult(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from engine.checkpoint_info import CheckpointInfo, read_info
 from engine.contract.errors import PoseError, SchemaError
 from engine.contract.schema import Schema, schema_from_dict
-from engine.contract.schemas import find_schema, schema_with_names
+from engine.contract.schema_match import schema_with_names
+from engine.contract.schemas import find_schema
 from engine.contract.sides import why_not_mirrored
 from engine.zoo import ModelEntry
 

@@ -46,6 +46,8 @@ from engine.predict_result import Result
 from engine.predict_run import EVALUATION_BOX_THRESHOLD, make_header, run_model
 from engine.skipped import Skipped, add_strict_option
 
+log = logging.getLogger(__name__)
+
 
 def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
@@ -58,6 +60,8 @@ def main(argv: Sequence[str]) -> int:
 
     device = world.device(options.device)
     model = PoseModel.load(options.model, options.detector, device, options.weights, options.backend)
+    if options.flip_test and model.predictor.flip_test_problem:
+        log.warning("--flip-test is left out: %s", model.predictor.flip_test_problem)
     category, is_known = choose_category(dataset.categories, model.schema, model.category)
     sources = _with_boxes(options, sources, dataset, category, model.schema, skipped)
     if sources and sources[0].boxes is None and not model.takes_whole_image:

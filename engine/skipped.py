@@ -42,11 +42,12 @@ class Skipped:
     """The list of skipped items of one command. Items may be added from several threads; each ``where`` counts once.
 
     Args:
-        what: the items in the plural, for messages ("images", "annotations").
+        what: the items in the plural, for messages ("images", "annotations"). one: the singular; "" = without the s.
     """
 
-    def __init__(self, what: str = "items") -> None:
+    def __init__(self, what: str = "items", one: str = "") -> None:
         self.what = what
+        self._one = one or what.removesuffix("s")
         self._items: dict[str, SkippedItem] = {}
         self._lock = threading.Lock()
 
@@ -96,8 +97,7 @@ class Skipped:
         if not len(self):
             return []
         items = list(self)
-        what = self.what.removesuffix("s") if len(items) == 1 else self.what
-        lines = [f"warning: skipped {len(items)} {what}:"]
+        lines = [f"warning: skipped {len(items)} {self._one if len(items) == 1 else self.what}:"]
         lines += ["  " + " ".join(str(item).split()) for item in items[:shown]]
         if len(items) > shown:
             lines.append(f"  ... and {len(items) - shown} more")

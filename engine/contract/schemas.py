@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -36,19 +35,6 @@ def find_schema(name_or_path: str | Path) -> Schema:
         return load_schema(path)
     known = ", ".join(builtin_schemas())
     raise SchemaError(f"no keypoint schema is called {text!r}; give the path of a .toml file or one of: {known}")
-
-
-def schema_with_names(names: Sequence[str]) -> Schema | None:
-    """The built-in schema with exactly these keypoints in this order, or that of a category with its own range."""
-    wanted = tuple(names)
-    for name in builtin_schemas():
-        schema = find_schema(name)
-        if schema.names == wanted:
-            return schema
-        for subset in schema.subsets:
-            if schema.names[subset.start : subset.stop] == wanted:
-                return schema_of_subset(schema, subset)
-    return None
 
 
 def schema_of_subset(schema: Schema, subset: Subset) -> Schema:

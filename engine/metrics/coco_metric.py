@@ -18,6 +18,7 @@ import numpy.typing as npt
 from engine.contract.coco import CocoAnnotation, CocoDataset, Id, unique_names
 from engine.contract.errors import CocoError
 from engine.contract.schema import Schema
+from engine.contract.schema_match import fits
 from engine.metrics.coco_eval import Found, Matches, Truth, match, summary
 from engine.metrics.oks import AREA_OF_BOX, extent_xywh
 from engine.metrics.oks_nms import HARD_THRESHOLD, NMS
@@ -194,7 +195,7 @@ class TruthSet:
         Raises:
             CocoError: none has the schema's points.
         """
-        named = [c.id for c in dataset.categories if tuple(unique_names(c.keypoints)) == schema.names]
+        named = [c.id for c in dataset.categories if fits(schema, unique_names(c.keypoints))]
         counted = {c.id for c in dataset.categories if len(c.keypoints) in (0, schema.num_keypoints)}
         categories = sorted(set(named) or counted, key=_rank)
         grouped: dict[tuple[Id, Id], list[CocoAnnotation]] = {}

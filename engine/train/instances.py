@@ -6,6 +6,7 @@ Boxes are x1 y1 x2 y2 float32 in image pixels; keypoints (K, 2) float32; ``label
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +15,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, unique_names
+from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, Id, unique_names
 from engine.contract.errors import TrainingError
 from engine.contract.schema import Schema
-from engine.contract.schemas import find_schema, schema_with_names
+from engine.contract.schema_match import builtins_with_count, fits, schema_with_names
+from engine.contract.schemas import find_schema
 from engine.datasets import AIC_INTO_COCO17, aic_into_coco17, open_dataset, read_as_coco, sniff, to_coco
 from engine.datasets.read import plain_coco
 
@@ -150,7 +152,7 @@ def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Pat
     Raises:
         TrainingError: no category fits the schema.
     """
-    fitting = _fitting_categories(dataset, found, file)
+    fitting = fitting_categories(dataset, found, file)
     names = tuple(dict.fromkeys(category.name for category in fitting))
     if found.category not in names:  # predictions are to be called as the labels are
         found = msgspec.structs.replace(found, category=names[0])
@@ -214,23 +216,37 @@ def image_path(folder: Path, name: str) -> Path:
 
 
 def schema_of(dataset: CocoDataset, file: Path) -> Schema:
-    """The schema of the category with most labelled poses; a built-in schema where the point names are the same.
+    """The schema of the category with most labelled poses; a built-in schema where the point names are the same, or
+    where no names are given and only one built-in schema has so many points.
 
     Raises:
-        TrainingError: no category names keypoints.
+        TrainingError: no category names keypoints, and their number does not tell the schema.
     """
     counts = dict.fromkeys((category.id for category in dataset.categories), 0)
+    sizes: Counter[tuple[Id, int]] = Counter()
     for annotation in dataset.annotations:
         if annotation.category_id in counts and annotation.keypoints and any(annotation.keypoints[2::3]):
             counts[annotation.category_id] += 1
+            sizes[annotation.category_id, len(annotation.keypoints) // 3] += 1
     named = [category for category in dataset.categories if category.keypoints]
-    if not named:
+    if named:
+        return schema_of_category(max(named, key=lambda category: counts[category.id]))
+    if not sizes:
         raise TrainingError("no category names its keypoints; say which with --schema", where=file)
-    return schema_of_category(max(named, key=lambda category: counts[category.id]))
+    (identity, count), _ = sizes.most_common(1)[0]
+    fitting = builtins_with_count(count)
+    if len(fitting) != 1:
+        hint = f"several schemas have {count}" if fitting else f"no built-in schema has {count}"
+        options = ", ".join(schema.name for schema in fitting) or "the file of your own"
+        raise TrainingError(f"no category names its {count} keypoints, and {hint}; say which with --schema ({options})",
+                            where=file)  # fmt: skip
+    name = next(category.name for category in dataset.categories if category.id == identity)
+    return msgspec.structs.replace(fitting[0], category=name)
 
 
 def schema_of_category(category: CocoCategory) -> Schema:
-    """A category's schema: the built-in one with the same names in the same order, else made from the category."""
+    """A category's schema: the built-in one with the same points, named as the category names them, else made from the
+    category."""
     schema = schema_with_names(unique_names(category.keypoints))
     if schema is None:
         return category.schema()
@@ -252,16 +268,25 @@ def split(data: TrainingSet, fraction: float, seed: int) -> tuple[TrainingSet, T
     return data.subset(rest), data.subset(sorted(aside))
 
 
-def _fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> list[CocoCategory]:
-    fitting = [category for category in dataset.categories if tuple(unique_names(category.keypoints)) == schema.names]
-    if fitting:
-        return fitting
-    points = {
-        a.category_id for a in dataset.annotations if a.keypoints and len(a.keypoints) == 3 * schema.num_keypoints
-    }
-    unnamed = [category for category in dataset.categories if not category.keypoints and category.id in points]
-    if unnamed:
-        return unnamed
+def fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> list[CocoCategory]:
+    """The categories with the points of a schema: by their names, however spelled, else by their number where the file
+    does not name them.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    count = schema.num_keypoints
+    sized = {a.category_id for a in dataset.annotations if a.keypoints and len(a.keypoints) == 3 * count}
+    named, unnamed = [], []
+    for category in dataset.categories:
+        names = unique_names(category.keypoints)
+        # Human-Art names 21 points in its categories and gives the first 17 in "keypoints".
+        if fits(schema, names) or (category.id in sized and fits(schema, names[:count])):
+            named.append(category)
+        elif category.id in sized and (not names or (len(names) == count and all(name.isdigit() for name in names))):
+            unnamed.append(category)
+    if named or unnamed:
+        return named or unnamed
     listed = "; ".join(f"{c.name!r} has {', '.join(c.keypoints[:4]) or 'none'}" for c in dataset.categories[:3])
     raise TrainingError(
         f"no category has the {schema.num_keypoints} points of schema {schema.name!r} "

@@ -10,7 +10,8 @@ import msgspec
 
 from engine.contract.coco import CocoCategory, unique_names
 from engine.contract.schema import Keypoint, Limb, Schema, Subset, UpstreamFlip, schema_from_names
-from engine.contract.schemas import builtin_schemas, find_schema, schema_with_names
+from engine.contract.schema_match import schema_with_names
+from engine.contract.schemas import builtin_schemas, find_schema
 
 _FIRST_CHOICE = ("coco", "halpe26", "coco_wholebody", "halpe", "aic", "coco_wholebody_hand", "300w")
 _BY_COUNT = {17: "coco", 26: "halpe26", 133: "coco_wholebody", 136: "halpe", 294: "deepfashion2"}

@@ -263,7 +263,8 @@ def test_built_in_schema_is_read_once() -> None:
 
 def test_the_category_of_a_range_is_found_by_its_names():
     from engine.contract.schema import schema_from_dict
-    from engine.contract.schemas import find_schema, schema_of_subset, schema_with_names
+    from engine.contract.schema_match import schema_with_names
+    from engine.contract.schemas import find_schema, schema_of_subset
 
     whole = find_schema("deepfashion2")
     assert len(whole.subsets) == 13

@@ -17,7 +17,7 @@ from poseapp.long_steps import LongSteps
 from poseapp.project.correcting import under_correction
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.held import PointRef, held_edit, selectable
-from poseapp.project.migrate import Sources, migrate_category, settle_names
+from poseapp.project.migrate import Sources, migrate_category, settle_all_names, settle_names
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.snapshots import Snapshot, restore_snapshot
 from poseapp.project.store import ProjectStore
@@ -94,6 +94,8 @@ class Session(QObject):
         if self.store is not None and self.store is not store:
             self.store.close()
         self.store = store
+        if store is not None and not store.read_only:
+            self._try(lambda: settle_all_names(store))
         self._category = None
         self._selected = self.hidden = self.locked = self.correcting = frozenset()
         self._points = self.hidden_points = self.locked_points = frozenset()

@@ -89,21 +89,26 @@ def migrate_category(
     """Move all poses of a category to other points, as one step that can be undone.
 
     The category of the new points takes over the name; the old one stays, under a name that tells its points, for what
-    undo brings back. Returns the category that the poses have now.
+    undo brings back. All of it is one transaction: killed or refused on the way, the project is as it was. Returns the
+    category that the poses have now.
 
     Raises:
         ProjectError: the mapping does not fit, or the project cannot be written.
     """
     store.database.finish_pieces()
     known = store.categories()
-    target = next((c for c in known if c.id != source.id and c.schema == schema), None)
-    if target is None:
-        if name == source.name:
-            store.update_category(source.id, name=_aside_name(source, {c.name for c in known}))
-        target = store.add_category(name, schema)
-    with store.database.write():
-        store.database.set_meta(f"{_BECAME}{source.id}", target.id)
-    return target, store.apply(migration(store.all_instances(), source.id, target, sources))
+    try:
+        with store.database.write():
+            target = next((c for c in known if c.id != source.id and c.schema == schema), None)
+            if target is None:
+                if name == source.name:
+                    store.update_category(source.id, name=_aside_name(source, {c.name for c in known}))
+                target = store.add_category(name, schema)
+            store.database.set_meta(f"{_BECAME}{source.id}", target.id)
+            return target, store.apply(migration(store.all_instances(), source.id, target, sources))
+    except BaseException:
+        store.imported()  # categories that have been read on the way are gone again
+        raise
 
 
 def _aside_name(category: Category, taken: set[str]) -> str:
@@ -123,6 +128,17 @@ def settle_names(store: ProjectStore, change: Change) -> Category | None:
     if not families or not change.frames:
         return None
     here = {instance.category for instance in store.instances(min(change.frames))}
+    named = _settle(store, families, here)
+    return next((category for category in named if category.id in here), named[0] if named else None)
+
+
+def settle_all_names(store: ProjectStore) -> None:
+    """What :func:`settle_names` does, for a project that was closed by a kill between a step and its names."""
+    _settle(store, _families(store), set())
+
+
+def _settle(store: ProjectStore, families: list[set[int]], here: set[int]) -> list[Category]:
+    """Give each family's plain name to the category in use, of several to that among ``here``; those that got it."""
     named: list[Category] = []
     for family in families:
         known = {category.id: category for category in store.categories()}
@@ -133,9 +149,11 @@ def settle_names(store: ProjectStore, change: Change) -> Category | None:
         now = next((n for n in used if n in here), used[0] if len(used) == 1 else None)
         if now is not None:
             name = known[plain].name
-            store.update_category(plain, name=_aside_name(known[plain], {category.name for category in known.values()}))
-            named.append(store.update_category(now, name=name))
-    return next((category for category in named if category.id in here), named[0] if named else None)
+            aside = _aside_name(known[plain], {category.name for category in known.values()})
+            with store.database.write():
+                store.update_category(plain, name=aside)
+                named.append(store.update_category(now, name=name))
+    return named
 
 
 def put_aside(store: ProjectStore) -> set[int]:

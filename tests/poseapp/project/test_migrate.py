@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +17,14 @@ from hypothesis import strategies as st
 from engine.contract.errors import ProjectError, SchemaError
 from engine.contract.schema import Keypoint, Limb, load_schema, schema_from_names
 from engine.contract.schemas import builtin_schemas, find_schema
-from poseapp.project.migrate import lost_points, match_points, migrated, migration
+from poseapp.project.migrate import (
+    lost_points,
+    match_points,
+    migrate_category,
+    migrated,
+    migration,
+    settle_all_names,
+)
 from poseapp.project.model import Category, Instance, State
 from poseapp.project.schema_draft import SchemaDraft, schema_toml, write_schema
 from poseapp.project.store import ProjectStore
@@ -182,3 +194,87 @@ def test_what_is_wrong_with_a_draft_is_named() -> None:
         SchemaDraft("x").schema()
     assert SchemaDraft.of(find_schema("coco")).schema().keypoints == find_schema("coco").keypoints
     assert isinstance(draft.points[0].point, Keypoint)
+
+
+CONVERTER = """
+import sys
+from engine.contract.schema import schema_from_names
+from poseapp.project.migrate import match_points, migrate_category
+from poseapp.project.store import ProjectStore
+
+left = int(sys.argv[2])
+
+def count(*_):
+    # Dies at the n-th statement of SQL, as a process does that is killed: nothing is cleaned up.
+    global left
+    left -= 1
+    if left < 0:
+        import os, signal
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with ProjectStore.open(sys.argv[1]) as store:
+    store.database._connection.set_trace_callback(count)
+    source = store.categories()[0]
+    schema = schema_from_names("new", ["tail", "nose", "belly"])
+    migrate_category(store, source, source.name, schema, match_points(source.schema, schema))
+    print("done", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_conversion_that_is_killed_anywhere_leaves_the_state_before(
+    store: ProjectStore, frame, category, make, tmp_path: Path
+) -> None:
+    from poseapp.project import edits
+
+    store.apply(edits.add_instance(frame, make(1), make(2, score=0.5)))
+    store.close()
+    root = Path(__file__).resolve().parents[3]
+    ends = []
+    for statements in range(0, 200, 4):
+        copy = tmp_path / f"{statements}.pose"
+        shutil.copyfile(store.path, copy)
+        done = subprocess.run(
+            [sys.executable, "-c", CONVERTER, str(copy), str(statements)], cwd=root, capture_output=True, text=True
+        )
+        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+        with ProjectStore.open(copy) as again:
+            names = [c.name for c in again.categories()]
+            kinds = {i.category for i in again.instances(frame)}
+            text = again.undo_text()
+        before = names == [category.name] and kinds == {category.id} and text == "Add 2 poses"
+        after = len(names) == 2 and names[1] == category.name and kinds == {2} and text == f"Change 2 poses to {names[1]}"
+        assert before or after, (statements, names, kinds, text)
+        ends.append(after)
+        if done.returncode == 0:
+            break
+    assert not ends[0]
+    assert ends[-1]
+
+
+def test_a_conversion_that_is_refused_leaves_no_category_behind(store: ProjectStore, frame, category, make) -> None:
+    from poseapp.project import edits
+
+    store.apply(edits.add_instance(frame, make(1)))
+    schema = schema_from_names("new", ["tail", "nose", "belly"])
+    with pytest.raises(ProjectError, match="the mapping has"):
+        migrate_category(store, category, category.name, schema, (0, 1))
+    assert store.categories() == [category]
+    assert store.undo_text() == "Add pose"
+    target, _ = migrate_category(store, category, category.name, schema, (3, 0, None))
+    assert [c.name for c in store.categories()] == [f"{category.name} (4 points)", category.name]
+    assert {i.category for i in store.instances(frame)} == {target.id}
+
+
+def test_names_that_a_kill_left_behind_an_undo_are_settled_at_the_next_start(
+    store: ProjectStore, frame, category, make
+) -> None:
+    from poseapp.project import edits
+
+    store.apply(edits.add_instance(frame, make(1)))
+    schema = schema_from_names("new", ["tail", "nose", "belly"])
+    target, _ = migrate_category(store, category, category.name, schema, (3, 0, None))
+    store.undo()  # and no settle_names, as when it is killed here
+    settle_all_names(store)
+    names = {c.id: c.name for c in store.categories()}
+    assert names == {category.id: category.name, target.id: f"{category.name} (3 points)"}

@@ -10,7 +10,6 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QKeyEvent
 
 from engine.contract.schema import Schema
-from engine.zoo import find_model
 from poseapp.canvas.anatomy import apply_matrix, fit_similarity
 from poseapp.canvas.pointer import PlacedPose
 from poseapp.canvas.template import template_pose
@@ -108,22 +107,8 @@ class Assist(QObject):
 
     def _model_knows(self, pose: Instance) -> bool:
         """Whether the chosen model has the pose's points, by their names."""
-        from engine.contract.errors import PoseError
-        from engine.contract.schemas import find_schema
-
-        session = self._context.session
-        try:
-            entry = find_model(self._context.settings.model)
-            if entry.source == "user" and entry.file is not None:
-                from engine.checkpoint_info import read_info
-
-                schema = read_info(entry.file).schema
-                names = tuple(point["name"] for point in schema["keypoints"]) if schema else ()
-            else:
-                names = find_schema(entry.schema).names
-        except PoseError:
-            return False
-        return names == session.schema_of(pose).names
+        schema = self._context.memory.schema_of(self._context.choice.model)
+        return schema is not None and schema.names == self._context.session.schema_of(pose).names
 
     def _propose(
         self, frame: FrameKey, pose: Instance, points: np.ndarray, scores: np.ndarray, visible: np.ndarray | None

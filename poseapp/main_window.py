@@ -212,7 +212,7 @@ class MainWindow(QMainWindow):
     def refresh_actions(self) -> None:
         """Which verbs can be done now, how the switches stand, which model is in use."""
         self.actions_now.refresh(self.session)
-        self.status.show_model(self.settings.model, self.context.host.description)
+        self.status.show_model(self.context.model, self.context.host.description)
 
     def _is_on(self, check: str) -> bool:
         kind, _, value = check.partition(":")
@@ -287,6 +287,7 @@ class MainWindow(QMainWindow):
         """Show a training run in the status bar and in a monitor of its own."""
         self.runs.append(run)
         self.tray.add_run(run)
+        run.finished.connect(lambda _ok, _message: self.context.memory.forget())
         run.finished.connect(lambda ok, message: self.tell(message, "good" if ok else "warning"))
         self._open_monitor(run)
 

@@ -351,6 +351,36 @@ class Session(QObject):
         self._tell(change)
         return True
 
+    def apply_with_category(self, category: Category, edit: Edit) -> Category | None:
+        """Add a category and do the edit that first uses it, in one transaction; a refusal is told and nothing changes.
+
+        Args:
+            category: its id is a placeholder, which the new instances of the edit have too.
+
+        Returns:
+            The category as it was added; None when it was refused.
+        """
+        store = self.store
+        if store is None:
+            return None
+        self.long_steps.finish()
+
+        def work() -> tuple[Category, Change]:
+            with store.database.write():
+                added = store.add_category(category.name, category.schema)
+                frames = tuple(
+                    replace(f, after=tuple(replace(i, category=added.id) for i in f.after)) for f in edit.frames
+                )
+                return added, store.apply(replace(edit, frames=frames))
+
+        done = self._try(work)
+        if done is None:
+            store.imported()
+            return None
+        self._read_categories()
+        self._tell(replace(done[1], structure=True))
+        return done[0]
+
     def undo(self) -> None:
         self._travel(-1)
 

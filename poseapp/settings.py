@@ -17,6 +17,8 @@ from poseapp.i18n import LANGUAGES
 ORGANISATION = "poseapp"
 APPLICATION = "poseapp"
 DEFAULT_MODEL = "movenet_thunder"
+MOST_PROJECTS = 200
+"""Projects whose models are remembered."""
 SYSTEM_LANGUAGE = "system"
 THEMES = ("system", "dark", "light")
 _STYLE_KEYS = (
@@ -67,12 +69,36 @@ class Settings:
 
     @property
     def model(self) -> str:
-        """Id of the model that Run uses."""
+        """Id of the model that Run uses in a new project."""
         return str(self._store.value("model", DEFAULT_MODEL)) or DEFAULT_MODEL
 
     @model.setter
     def model(self, value: str) -> None:
         self._store.setValue("model", value)
+
+    def models_of(self, project: Path) -> dict[str, str]:
+        """Ids of the models that were chosen in a project, by category id as text; see poseapp/model_memory.py."""
+        found = self._models().get(str(project.absolute()), {})
+        if not isinstance(found, dict):
+            return {}
+        return {key: model for key, model in found.items() if isinstance(model, str)}
+
+    def keep_model_of(self, project: Path, category: str, model: str) -> None:
+        """Remember a choice; of very many projects the oldest are forgotten. A choice for a category replaces one that
+        fitted none (category "")."""
+        name, known = str(project.absolute()), self._models()
+        chosen = self.models_of(project)
+        chosen.pop("", None)
+        known.pop(name, None)  # the newest at the end
+        known[name] = {**chosen, category: model}
+        self._store.setValue("models", json.dumps(dict(list(known.items())[-MOST_PROJECTS:])))
+
+    def _models(self) -> dict[str, Any]:
+        try:
+            data = json.loads(str(self._store.value("models", "{}")))
+        except (ValueError, RecursionError):
+            return {}
+        return data if isinstance(data, dict) else {}
 
     @property
     def assist(self) -> bool:

@@ -165,7 +165,7 @@ class Journey(Hands):
             self.drag(self.at(width * 0.08, height * 0.04), self.at(width * 0.9, height * 0.97))
             wait_until(lambda: self.instances and self.idle(), "the pose in the box")
             (pose,) = self.instances
-            check(pose.source == self.window.settings.model, "the pose in the box is not the model's")
+            check(pose.source == self.window.context.model, "the pose in the box is not the model's")
             check(pose.box is not None and pose.scores is not None, "the pose has no box")
             x1, y1, x2, y2 = pose.box  # type: ignore[misc]
             seen = pose.keypoints[np.asarray(pose.scores) > CERTAIN]
@@ -227,7 +227,7 @@ class Journey(Hands):
             )
             self._keep_trained(run.model)
             self.press(monitor.use_button)
-            check(self.window.settings.model == run.model, "the trained model is not the one in use")
+            check(self.window.context.model == run.model, "the trained model is not the one in use")
             checked.append(f"{run.model} is in use")
 
     def _watch(self, run: Any, monitor: Any) -> None:

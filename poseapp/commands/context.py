@@ -10,6 +10,7 @@ from poseapp.canvas.view import CanvasView
 from poseapp.jobs.frames import FrameLoader
 from poseapp.jobs.inference import ModelChoice, ModelHost
 from poseapp.jobs.runner import JobRunner
+from poseapp.model_memory import ModelMemory
 from poseapp.project.model import Instance
 from poseapp.reports import Report
 from poseapp.session import Session
@@ -57,9 +58,17 @@ class Context:
     """(instance id, keypoint) under the pointer, at most one."""
 
     def __post_init__(self) -> None:
+        self.memory = ModelMemory(self.settings)
         self.runner.before_submit = self.session.long_steps.finish
 
     @property
+    def model(self) -> str:
+        """Id of the model that Run uses: chosen in this project although it fits no category yet, else the one for the
+        category of new poses."""
+        session = self.session
+        return self.memory.wish(session.path) or self.memory.model_for(session.path, session.category)
+
+    @property
     def choice(self) -> ModelChoice:
-        """The model that Run uses."""
-        return ModelChoice(self.settings.model)
+        """The model that fills boxes and follows corrections: the one for the category of new poses."""
+        return ModelChoice(self.memory.model_for(self.session.path, self.session.category))

@@ -3,40 +3,102 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import PoseError
 from engine.contract.predictions import Prediction
-from engine.contract.schemas import find_schema
 from engine.zoo import ModelEntry, find_model
 from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
 from poseapp.commands.labels import template_in_box
 from poseapp.commands.run_results import RunResults
+from poseapp.dialogs.ask import AskDialog
 from poseapp.dialogs.fine_tune import FineTuneDialog
 from poseapp.dialogs.models import ModelsDialog
 from poseapp.jobs.downloads import DownloadJob
 from poseapp.jobs.inference import BoxPredictJob, FrameResult, ModelChoice, PredictJob
 from poseapp.jobs.job import Ending, Outcome
 from poseapp.jobs.training import TrainingRun
+from poseapp.model_memory import schema_of
 from poseapp.project import edits
 from poseapp.project.importers.report import ERROR, Remark
 from poseapp.project.model import Category, Edit, FrameKey
 from poseapp.reports import Report
+from poseapp.session import Session
+from poseapp.settings import DEFAULT_MODEL
 
 DEFAULT_THRESHOLD = 0.2
 MIN_KEYPOINT_SCORE = 0.15
 """Points that a model is less sure of are absent from its predictions: a guess off the picture is no label."""
+UNSAVED = -1
+"""Id of a category that is added with its first poses."""
 _runs = itertools.count(1)
 
 
 def run_frame(context: Context) -> None:
-    """The chosen model on the frame that is shown."""
-    if context.session.frame is not None:
-        run_on(context, [context.session.frame], context.choice, DEFAULT_THRESHOLD)
+    """The chosen model on the frame that is shown; one whose keypoints the project has not is asked about first."""
+    frame = context.session.frame
+    if frame is None:
+        return
+    if _is_unexpected(context):
+        _ask_model(context, lambda: run_on(context, [frame], ModelChoice(context.model), DEFAULT_THRESHOLD))
+    else:
+        run_on(context, [frame], ModelChoice(context.model), DEFAULT_THRESHOLD)
+
+
+def _is_unexpected(context: Context) -> bool:
+    """Whether the model in use finds something else than the poses that are made here: it has not the keypoints of the
+    category of new poses; or the project is new, and the model was trained by a person for another one."""
+    session, memory = context.session, context.memory
+    schema = memory.schema_of(context.model)
+    if schema is None:  # it cannot be read; running it says why
+        return False
+    if session.categories():
+        return not memory.fits(context.model, session.category)
+    try:
+        return find_model(context.model).source == "user" and not memory.wish(session.path)
+    except PoseError:
+        return False
+
+
+def _ask_model(context: Context, then: Callable[[], object]) -> None:
+    """Which model to run: one that fits the category of new poses, or the one in use, which adds a category."""
+    session, memory, model = context.session, context.memory, context.model
+    schema = memory.schema_of(model)
+    if schema is None:
+        return
+    title, category = find_model(model).title, session.category
+    fitting = memory.fitting(category)
+    if not fitting and category is None and model != DEFAULT_MODEL:
+        fitting = [find_model(DEFAULT_MODEL)]
+    kind = "" if category is None else category.name
+    choices = [(f"{entry.title} ({kind})" if kind else entry.title, entry.id) for entry in fitting]
+    name = schema.category or schema.name
+    other = next((c for c in session.categories() if memory.fits(model, c)), None)
+    choices.append((f"{title} ({other.name})" if other else f"{title}, and add the category {name}", model))
+    count = schema.num_keypoints
+    if category is None:
+        text = f"This project has no poses yet. {title} finds {name} ({count} keypoints)."
+    else:
+        text = f"{title} finds {name} ({count} keypoints). New poses here are {category.name}."
+
+    def take(dialog: AskDialog) -> None:
+        chosen = dialog.chosen()
+        if isinstance(chosen, str):
+            if chosen != model:
+                use_model(context, chosen)
+            then()
+
+    AskDialog(
+        "Which model?",
+        text,
+        "Run",
+        context.window.widget(),
+        choices=choices,
+    ).ask(take)
 
 
 def run_range(context: Context) -> None:
@@ -45,7 +107,12 @@ def run_range(context: Context) -> None:
         return
     from poseapp.dialogs.run_model import RunModelDialog
 
-    dialog = RunModelDialog(context.session, context.settings.model, context.window.widget())
+    def adds(model: str) -> str:
+        schema = context.memory.schema_of(model)
+        known = schema is None or any(context.memory.fits(model, c) for c in context.session.categories())
+        return "" if known or schema is None else schema.category or schema.name
+
+    dialog = RunModelDialog(context.session, context.model, context.window.widget(), adds=adds)
     dialog.run_requested.connect(lambda plan: _run_plan(context, plan))
     dialog.show()
 
@@ -79,7 +146,7 @@ def run_on(
     if session.store is None or target is None:
         return None
     entry, category = target
-    store = session.store
+    store, adding = session.store, category.id == UNSAVED
     items = [(key, store.frame_path(key)) for key in frames]
     job = PredictJob(
         context.host,
@@ -97,6 +164,8 @@ def run_on(
     def write(results: Sequence[FrameResult]) -> None:
         if session.store is not store:  # another project has been opened meanwhile
             return
+        nonlocal category
+        category = saved(session, category)
         made: list[Edit] = []
         for result in results:
             if result.problem is not None:
@@ -123,7 +192,10 @@ def run_on(
             tally["known"] += len(result.predictions) - new
             tally["frames"] += 1
         if made:
-            session.apply(edits.combined(f"Run {entry.title}", made, merge_key))
+            edit = edits.combined(f"Run {entry.title}", made, merge_key)
+            category = apply_with_category(session, category, edit)
+            if adding and category.id != UNSAVED:
+                context.memory.choose(store.path, category, choice.model)
 
     found = RunResults(write)
 
@@ -202,7 +274,8 @@ def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
                 replace_predicted=False,
                 min_keypoint_score=MIN_KEYPOINT_SCORE,
             )
-            if session.apply(replace(edit, text="Pose in box")) and session.frame == key:
+            done = apply_with_category(session, saved(session, category), replace(edit, text="Pose in box"))
+            if done.id != UNSAVED and session.frame == key:
                 session.select(instances=[i.id for f in edit.frames for i in f.after])
 
     def ended(outcome: Outcome) -> None:
@@ -214,7 +287,8 @@ def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
 
 
 def _target(context: Context, choice: ModelChoice, *, quiet: bool = False) -> tuple[ModelEntry, Category] | None:
-    """The model's entry and the category its poses belong to, which is made when the project has none such."""
+    """The model's entry and the category its poses belong to. One that the project does not have yet has the id
+    UNSAVED: it is added with the first poses (:func:`apply_with_category`), so that a run that fails leaves nothing."""
     session = context.session
     try:
         entry = find_model(choice.model)
@@ -229,7 +303,26 @@ def _target(context: Context, choice: ModelChoice, *, quiet: bool = False) -> tu
             return entry, category
     if quiet and session.categories():
         return None
-    return entry, session.ensure_category(schema.category or schema.name, schema)
+    taken = {category.name for category in session.categories()}
+    name = schema.category or schema.name
+    free = next(n for n in [name, *(f"{name} {i}" for i in range(2, 1000))] if n not in taken)
+    return entry, Category(UNSAVED, free, schema)
+
+
+def saved(session: Session, category: Category) -> Category:
+    """The project's category with these keypoints, where another run has added it meanwhile."""
+    if category.id != UNSAVED:
+        return category
+    return next((c for c in session.categories() if c.schema.names == category.schema.names), category)
+
+
+def apply_with_category(session: Session, category: Category, edit: Edit) -> Category:
+    """Apply an edit whose new poses are of a category; one that is UNSAVED is added in the same transaction, if there
+    are poses. Returns the category as the project has it now; still UNSAVED where nothing was added."""
+    if category.id != UNSAVED or not any(f.after for f in edit.frames):
+        session.apply(edit)
+        return category
+    return session.apply_with_category(category, edit) or category
 
 
 def within_picture(result: FrameResult) -> list[Prediction]:
@@ -244,24 +337,13 @@ def within_picture(result: FrameResult) -> list[Prediction]:
     return kept
 
 
-def schema_of(entry: ModelEntry) -> Any:
-    """The keypoint schema of a model: its own, or the built-in one it names."""
-    if entry.file is not None:
-        from engine.checkpoint_info import read_info
-        from engine.contract.schema import schema_from_dict
-
-        info = read_info(entry.file)
-        if info.schema:
-            return schema_from_dict(info.schema, where=entry.file)
-    return find_schema(entry.schema)
-
-
 def cancel_jobs(context: Context) -> None:
     context.runner.cancel_all()
 
 
 def models(context: Context) -> None:
-    dialog = ModelsDialog(context.settings.model, context.window.widget())
+    context.memory.forget()
+    dialog = ModelsDialog(context.model, context.window.widget())
     dialog.model_chosen.connect(lambda model: use_model(context, model))
     dialog.download_wanted.connect(lambda entry: download_model(context, entry, dialog))
     dialog.show()
@@ -278,6 +360,7 @@ def download_model(context: Context, entry: ModelEntry, dialog: ModelsDialog | N
             context.window.tell(f"{entry.title} is on this computer now ({Path(path).name})", "good")
 
     def end(_outcome: Outcome) -> None:
+        context.memory.forget()
         if dialog is not None and not gone:
             dialog.refresh(entry.id)
 
@@ -285,8 +368,21 @@ def download_model(context: Context, entry: ModelEntry, dialog: ModelsDialog | N
 
 
 def use_model(context: Context, model: str) -> None:
-    """Run uses this model from now on."""
-    context.settings.model = model
+    """Run uses this model from now on, for the category of this project that has its keypoints.
+
+    Without a project, in new projects. Where another category than the one of new poses has the keypoints, new poses
+    are of that one from now on.
+    """
+    session, memory = context.session, context.memory
+    memory.forget()
+    here = session.category
+    fits = [category for category in session.categories() if memory.fits(model, category)]
+    category = here if here in fits else fits[0] if fits else None
+    memory.choose(session.path, category, model)
+    if category is not None and category != here:
+        session.select()
+        session.choose_category(category.id)
+        context.window.tell(f"New poses use {category.name} ({category.schema.num_keypoints} keypoints) now")
     context.window.refresh_actions()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,19 +54,30 @@ class RunPlan:
 class RunModelDialog(QDialog):
     """Asks for a :class:`RunPlan`.
 
+    Args:
+        adds: name of the category that a model would add to the project, "" for none.
+
     Signals:
         run_requested(RunPlan): Run was pressed; the dialog closes.
     """
 
     run_requested = Signal(object)
 
-    def __init__(self, session: Session, model: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        model: str,
+        parent: QWidget | None = None,
+        *,
+        adds: Callable[[str], str] = lambda _model: "",
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("runModelDialog")
         self.setWindowTitle(tr("Run a model"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(480)
         self._session = session
+        self._adds = adds
         self.model = QComboBox()
         self._models = {entry.id: entry for entry in list_models("pose", available=True)}
         fill_models(self.model, list(self._models.values()), model)
@@ -211,7 +223,11 @@ class RunModelDialog(QDialog):
     def _check(self) -> None:
         self.range_row.setVisible(self.which.currentData() == RANGE)
         count = len(self.frames())
-        self.note.setText(tr(f"{count:,} {'image' if count == 1 else 'images'}"))
+        note = f"{count:,} {'image' if count == 1 else 'images'}"
+        added = self._adds(self.model.currentData() or "")
+        if added:
+            note += f". Adds the category {added} to the project"
+        self.note.setText(tr(note))
         self.run_button.setEnabled(count > 0 and self.model.count() > 0)
 
     def _check_flip(self) -> None:

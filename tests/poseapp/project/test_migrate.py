@@ -243,7 +243,9 @@ def test_a_conversion_that_is_killed_anywhere_leaves_the_state_before(
             kinds = {i.category for i in again.instances(frame)}
             text = again.undo_text()
         before = names == [category.name] and kinds == {category.id} and text == "Add 2 poses"
-        after = len(names) == 2 and names[1] == category.name and kinds == {2} and text == f"Change 2 poses to {names[1]}"
+        after = (
+            len(names) == 2 and names[1] == category.name and kinds == {2} and text == f"Change 2 poses to {names[1]}"
+        )
         assert before or after, (statements, names, kinds, text)
         ends.append(after)
         if done.returncode == 0:

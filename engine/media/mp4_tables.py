@@ -47,7 +47,7 @@ def whole_boxes(path: Path) -> int | None:
         with open_regular(path) as file:
             length = os.fstat(file.fileno()).st_size
             begin = 0
-            for count, (kind, _, end) in enumerate(_boxes(file, 0, length)):
+            for count, (kind, _, end) in enumerate(boxes(file, 0, length)):
                 if not kind.isalnum() or count > _MOST_BOXES:
                     return None
                 if end > length:
@@ -82,7 +82,7 @@ def check_tables(path: Path) -> bool:
     return True
 
 
-def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:
+def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:
     """Kind, first byte of the content, and end of each; the end may lie behind that of the file.
 
     Raises:
@@ -103,7 +103,7 @@ def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:
 
 
 def _all_boxes(file: BinaryIO, begin: int, end: int, depth: int) -> Iterator[Box]:
-    for count, box in enumerate(_boxes(file, begin, end)):
+    for count, box in enumerate(boxes(file, begin, end)):
         if count > _MOST_BOXES:
             return
         if box[0] in _CONTAINERS and depth < len(_CONTAINERS):

@@ -16,6 +16,7 @@ from engine.contract.errors import MediaError
 from engine.media.h264_fields import SecondFields
 from engine.media.key_headers import HeaderWatch
 from engine.media.key_packets import entry_check
+from engine.media.mp4_clock import video_table
 from engine.media.video_index import (
     CORRUPT,
     DISCARD,
@@ -105,7 +106,9 @@ class _Scan:
             self._rate = stream.average_rate or stream.guessed_rate or Fraction(30)
             self._aspect = stream.sample_aspect_ratio
             self._packets = self._demux(container, stream, progress)
+            self._table = video_table(self._path)
             self._look_for_a_cut(container, stream)
+            self._check_clock()
         if not len(self._packets):
             raise MediaError("holds no pictures: it is empty or cut short", where=self._path)
         order = self._predict_order()
@@ -117,6 +120,7 @@ class _Scan:
         order = self._decode_all(progress) if settled is None else self._try_damaged(self._index(settled, picture))
         if not len(order):
             raise MediaError("holds no picture that can be decoded", where=self._path)
+        self._compare_with_table(order)
         return self._index(order, picture)
 
     def _index(self, order: Order, picture: Picture) -> VideoIndex:
@@ -186,6 +190,8 @@ class _Scan:
             if last.pos + last.size > container.size > 0:
                 self._cut(pts)
                 return
+        if self._table is not None and 0 < self._table.pictures <= len(self._packets):
+            return
         promised = container.duration
         if promised is None or not len(pts) or len(container.streams) > 1 or "mpegts" in container.format.name:
             return
@@ -193,6 +199,26 @@ class _Scan:
         missing = promised / av.time_base + start - float(pts.max() * self._base)
         if missing > 1 + 2 / float(self._rate):
             self._cut(pts)
+
+    def _check_clock(self) -> None:
+        if self._table is None:
+            return
+        if self._table.unit is not None:
+            self._base = self._table.unit
+            self._problems.append("has a damaged time scale; the times of its frames are estimated")
+        elif not self._table.follow_edits:
+            self._problems.append("has an edit list that shows no picture or a single one; all pictures are shown")
+
+    def _compare_with_table(self, order: Order) -> None:
+        """An MP4 lists the pictures that it stores, and may say that some of them are not to be shown."""
+        if self._table is None or self._damaged:
+            return
+        stored = self._table.pictures - int((self._packets.flags & HIDDEN > 0).sum())
+        if len(order) < stored:
+            self._problems.append(
+                f"shows {len(order):,} of the {stored:,} pictures that it lists; its edit list cuts the others "
+                "away, or they cannot be decoded"
+            )
 
     def _cut(self, pts: npt.NDArray[np.int64]) -> None:
         self._damaged = True

@@ -18,6 +18,7 @@ from av.stream import Discard, Disposition
 from engine.contract.errors import MediaError
 from engine.media.key_headers import with_headers
 from engine.media.key_packets import Use, use_of
+from engine.media.mp4_clock import video_table
 from engine.media.mp4_tables import check_tables, whole_boxes
 from engine.media.video_index import KEY, NO_TIME, Packets
 
@@ -47,7 +48,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise MediaError("is no ordinary file", where=path)  # reading a pipe would wait forever
     try:
         if check_tables(path):
-            return _no_list(_open(os.path.abspath(path)), path)
+            return _no_list(_open(os.path.abspath(path), follow_edits=_follows_edits(path)), path)
         raise ValueError("the file ends in a table")
     except FileNotFoundError:
         raise MediaError("does not exist", where=path) from None
@@ -74,9 +75,15 @@ def _no_list(container: av.container.InputContainer, path: Path) -> av.container
     return container
 
 
-def _open(place: str) -> av.container.InputContainer:
+def _open(place: str, follow_edits: bool = True) -> av.container.InputContainer:
     """From an absolute path: a colon in a relative one would be read as a protocol. Nothing but files is followed."""
-    return av.open(place, metadata_errors="replace", options={"protocol_whitelist": "file,subfile"})
+    options = {"protocol_whitelist": "file,subfile"} | ({} if follow_edits else {"ignore_editlist": "1"})
+    return av.open(place, metadata_errors="replace", options=options)
+
+
+def _follows_edits(path: Path) -> bool:
+    table = video_table(path)
+    return table is None or table.follow_edits
 
 
 def choose_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:

@@ -8,6 +8,7 @@ predictions without a keypoint score above 0 are left out; and without areas 0.5
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,8 +111,20 @@ class Accumulator:
 
 
 def _content(result: PoseResult) -> tuple[Any, ...]:
-    points = np.asarray(result.keypoints, np.float64)
-    return (result.box_score, result.score, _rank(result.category_id), points.tobytes())
+    """What tells two predictions apart, comparable whatever is missing or not a number."""
+    numbers = (result.box_score, result.score, result.nms_area)
+    arrays = (result.keypoints, () if result.box is None else result.box)
+    return (
+        *(_comparable(number) for number in numbers),
+        _rank(result.category_id),
+        *(np.asarray(array, np.float64).tobytes() for array in arrays),
+    )
+
+
+def _comparable(number: float | None) -> tuple[int, float]:
+    if number is None:
+        return 0, 0.0
+    return (1, 0.0) if math.isnan(number) else (2, number)
 
 
 def _rank(id: Id) -> tuple[bool, Id]:

@@ -140,8 +140,7 @@ def _annotation(record: Mapping[str, Any], number: int) -> dict[str, Any]:
         "num_keypoints": labelled,
         "bbox": annotation_box(record),
         "area": annotation_area(record),
-        "iscrowd": crowd,
-        "ignore": crowd,
+        "iscrowd": crowd,  # pycocotools makes its own "ignore" of it
     }
 
 

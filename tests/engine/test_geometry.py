@@ -120,6 +120,28 @@ def test_letterbox_keeps_the_shape_at_the_top_left() -> None:
     assert letterbox(np.zeros((10, 10, 3), np.uint8), (64, 32))[0].shape == (32, 64, 3)
 
 
+def test_letterbox_averages_the_pixels_that_become_one() -> None:
+    """One column in four is white: a quarter of the light. Samples between two pixels would see black or half."""
+    for columns in (np.s_[:, ::4], np.s_[:, 1::4], np.s_[:, 3::4]):
+        image = np.zeros((640, 640, 3), np.uint8)
+        image[columns] = 240
+        canvas, factor = letterbox(image, 80)
+        assert factor == 1 / 8
+        assert np.abs(canvas.astype(int) - 60).max() <= 1
+
+
+def test_letterbox_enlarges_smoothly() -> None:
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:, 2:] = 200
+    canvas, factor = letterbox(image, 32)
+    assert factor == 8
+    row = canvas[16, :, 0].astype(int)
+    assert (row[:8] == 0).all()
+    assert (row[-8:] == 200).all()
+    assert np.diff(row).min() >= 0
+    assert len(set(row.tolist())) > 6
+
+
 def test_boxes_around_keypoints_leave_out_what_is_not_labelled() -> None:
     points = [[10, 20], [30, 60], [900, 900], [np.nan, 1]]
     box = box_from_keypoints(points, [2, 1, 0, 2], margin=5)

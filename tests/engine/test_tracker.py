@@ -108,6 +108,29 @@ def test_gaps_are_measured_in_seconds_not_in_frames() -> None:
     assert track_sequence(frames, COCO, slow) == [[1]] * 4 + [[2]] * 2
 
 
+@pytest.mark.parametrize(("gap", "numbers"), [(29, [1, 1]), (30, [1, 1]), (31, [1, 2]), (32, [1, 2])])
+def test_a_track_lives_for_its_whole_age_and_no_frame_longer(gap: int, numbers: list[int]) -> None:
+    """At 30 frames a second an age of 1 s lets a pose be met again 30 frames later."""
+    frames = [[person(100)] if n in (0, gap) else [] for n in range(gap + 1)]
+    options = TrackerOptions(max_age=1.0, birth_hits=1)
+    found = track_sequence(frames, COCO, options=options)
+    assert [found[0][0], found[gap][0]] == numbers
+    times = [n / RATE for n in range(gap + 1)]
+    found = track_sequence(frames, COCO, times, options=options)
+    assert [found[0][0], found[gap][0]] == numbers
+
+
+def test_a_pose_that_moved_as_far_as_limbs_do_between_frames_is_the_same() -> None:
+    """Boxes do not touch and nothing may jump: the likeness of the poses alone decides, and it allows for motion."""
+    thin = np.column_stack([np.zeros(17), np.linspace(-100, 100, 17)])
+    size = np.sqrt(11 * 211)  # of the box
+    away = 2 * size * float(np.mean(COCO.sigmas))
+    frames = [[person(100, pose=thin)], [person(100 + away, pose=thin)]]
+    options = TrackerOptions(birth_hits=1, reach=0)
+    assert away > 11 / 2
+    assert track_sequence(frames, COCO, options=options) == [[1], [1]]
+
+
 def test_a_slip_of_the_detector_gets_no_number() -> None:
     frames = [[person(100)] + ([person(400)] if t == 10 else []) for t in range(20)]
     assert track_sequence(frames, COCO)[10] == [1, None]

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -134,7 +137,8 @@ def test_a_person_without_labels_in_a_part_is_ignored_for_it() -> None:
 @given(st.permutations(range(12)), st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
 def test_accumulated_parts_give_the_same_list_in_any_order(order: list[int], shards: int) -> None:
-    found = [result(i % 3 + 1, id=i % 5, shift=float(i)) for i in range(12)]  # ids stand twice, with other points
+    found = [result(i % 3 + 1, id=i % 2, shift=float(i)) for i in range(12)]  # each id has two, with other points
+    assert len({(one.image_id, one.id) for one in found}) == 6
     parts = [Accumulator() for _ in range(shards)]
     for position, place in enumerate(order):
         parts[position % shards].add([found[place]])
@@ -146,6 +150,45 @@ def test_accumulated_parts_give_the_same_list_in_any_order(order: list[int], sha
     assert [vars(one) for one in whole.results()] == [vars(one) for one in alone.results()]
     keys = [(one.image_id, one.id) for one in whole.results()]
     assert keys == sorted(set(keys))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"score": 0.3}, {"score": float("nan")}, {"box_score": 0.3}, {"category_id": 2}, {"category_id": "x"},
+        {"nms_area": 7.0}, {"nms_area": None}, {"box": np.array([0.0, 0, 9, 9])}, {"box": None},
+        {"keypoints": np.zeros((17, 3))},
+    ],
+)  # fmt: skip
+def test_of_two_predictions_with_one_id_the_same_stays_in_any_order(change: dict[str, Any]) -> None:
+    one = result(1)
+    other = replace(one, **change)
+    stayed = []
+    for order in ([one, other], [other, one]):
+        found = Accumulator()
+        found.add(order)
+        stayed.append(found.results()[0])
+        apart = Accumulator()
+        for each in order:
+            part = Accumulator()
+            part.add([each])
+            apart.merge(part)
+        stayed.append(apart.results()[0])
+    assert all(each is stayed[0] for each in stayed)
+
+
+def test_poses_exactly_as_alike_as_the_threshold_stay() -> None:
+    """Equal poses have a similarity of 1, which no rounding changes."""
+    poses = np.stack([points(1), points(1), points(1) + 60])
+    scores, areas = np.array([0.5, 0.9, 0.7]), np.full(3, 400.0)
+    assert oks_nms(poses, scores, areas, SIGMAS, threshold=1.0).tolist() == [1, 2, 0]
+    assert oks_nms(poses, scores, areas, SIGMAS, threshold=0.999).tolist() == [1, 2]
+
+
+def test_soft_suppression_keeps_twenty() -> None:
+    many = np.stack([points(seed) for seed in range(30)])
+    kept = soft_oks_nms(many, np.linspace(1, 0.1, 30), np.full(30, 400.0), SIGMAS)
+    assert kept.tolist() == list(range(20))
 
 
 def test_ids_may_be_texts_and_numbers() -> None:

@@ -51,6 +51,39 @@ def test_similarity_falls_off_as_the_formula_says() -> None:
     assert oks(truth, truth, np.array([False]), area, np.array([sigma])) == 0
 
 
+def test_a_crowd_is_neither_missed_nor_is_what_lies_in_it_wrong() -> None:
+    crowd = TRUTH[1] | {"iscrowd": 1}
+    own = TRUTH[0] | {"score": 0.5}
+    inside = TRUTH[1] | {"score": 0.9}
+    for found in ([own], [own, inside], [own, inside, inside]):
+        figures = keypoint_ap(IMAGES, [TRUTH[0], crowd], found, SIGMAS)
+        assert figures["AP"] == pytest.approx(1)
+        assert figures["AR"] == pytest.approx(1)
+    beside = pose(2, [[500, 500], [600, 600], [700, 500]], score=0.9)
+    assert keypoint_ap(IMAGES, [TRUTH[0], crowd], [own, beside], SIGMAS)["AP"] == pytest.approx(0.5)
+
+
+def test_an_instance_without_labelled_points_is_neither_missed_nor_wrong() -> None:
+    bare = TRUTH[1] | {"keypoints": [0] * 9}
+    own, inside = TRUTH[0] | {"score": 0.5}, TRUTH[1] | {"score": 0.9}
+    for found in ([own], [own, inside]):
+        figures = keypoint_ap(IMAGES, [TRUTH[0], bare], found, SIGMAS)
+        assert figures["AP"] == pytest.approx(1)
+        assert figures["AR"] == pytest.approx(1)
+
+
+def test_a_crowd_of_boxes_is_neither_missed_nor_is_what_lies_in_it_wrong() -> None:
+    single = {"image_id": 1, "category_id": 3, "bbox": [0, 0, 50, 50]}
+    crowd = {"image_id": 1, "category_id": 3, "bbox": [100, 100, 300, 300], "iscrowd": 1}
+    inside = [{"image_id": 1, "category_id": 3, "bbox": [x, 150, 40, 40], "score": 0.9} for x in (120, 200, 300)]
+    for found in ([], inside[:1], inside):
+        figures = box_ap(IMAGES, [single, crowd], [single | {"score": 0.5}, *found])
+        assert figures["AP"] == pytest.approx(1)
+        assert figures["AR100"] == pytest.approx(1)
+    beside = {"image_id": 1, "category_id": 3, "bbox": [500, 500, 40, 40], "score": 0.9}
+    assert box_ap(IMAGES, [single, crowd], [single | {"score": 0.5}, beside])["AP"] == pytest.approx(0.5)
+
+
 def test_boxes_are_measured_too() -> None:
     boxes = [{"image_id": 1, "category_id": 3, "bbox": [0, 0, 50, 50]}]
     assert box_ap(IMAGES, boxes, [boxes[0] | {"score": 0.5}])["AP"] == pytest.approx(1)

@@ -123,12 +123,11 @@ def test_a_track_lives_for_its_whole_age_and_no_frame_longer(gap: int, numbers: 
 def test_a_pose_that_moved_as_far_as_limbs_do_between_frames_is_the_same() -> None:
     """Boxes do not touch and nothing may jump: the likeness of the poses alone decides, and it allows for motion."""
     thin = np.column_stack([np.zeros(17), np.linspace(-100, 100, 17)])
-    size = np.sqrt(11 * 211)  # of the box
-    away = 2 * size * float(np.mean(COCO.sigmas))
-    frames = [[person(100, pose=thin)], [person(100 + away, pose=thin)]]
+    first, second = person(100, pose=thin), person(111, pose=thin)
+    assert first.box[2] < second.box[0]
     options = TrackerOptions(birth_hits=1, reach=0)
-    assert away > 11 / 2
-    assert track_sequence(frames, COCO, options=options) == [[1], [1]]
+    assert track_sequence([[first], [second]], COCO, options=options) == [[1], [1]]
+    assert track_sequence([[first], [person(130, pose=thin)]], COCO, options=options) == [[1], [2]]
 
 
 def test_a_slip_of_the_detector_gets_no_number() -> None:

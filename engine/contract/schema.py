@@ -52,6 +52,12 @@ DEFAULT_SIGMA = 0.05
 DEFAULT_PART = "body"
 
 
+# The densest published schemas have some hundred points; 200,000 are a mistake or a trap.
+MAX_KEYPOINTS = 5000
+MAX_LIMBS = 20_000
+MAX_NAME = 1000  # characters
+
+
 class Keypoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One named point.
 
@@ -254,6 +260,7 @@ def _check(schema: Schema, where: object) -> None:
         raise SchemaError("has no name", where=where)
     if not schema.keypoints:
         raise SchemaError("has no keypoints", where=where)
+    _check_sizes(schema, where)
     _check_keypoints(schema, where)
     _check_swaps(schema, where)
     _check_limbs(schema, where)
@@ -265,6 +272,22 @@ def _check(schema: Schema, where: object) -> None:
         for name in (row.name, row.takes):
             if name not in schema.index:
                 raise SchemaError(f"upstream_flip: no keypoint {name!r}", where=where)
+
+
+def _check_sizes(schema: Schema, where: object) -> None:
+    """Before anything is compared with anything: files may say what they like."""
+    for what, count, most in (
+        ("keypoints", len(schema.keypoints), MAX_KEYPOINTS),
+        ("limbs", len(schema.limbs), MAX_LIMBS),
+        ("subsets", len(schema.subsets), MAX_KEYPOINTS),
+        ("lines of upstream_flip", len(schema.upstream_flip), MAX_KEYPOINTS),
+    ):
+        if count > most:
+            raise SchemaError(f"has {count} {what}, at most {most} are possible", where=where)
+    names = [schema.name, schema.category, *(text for point in schema.keypoints for text in (point.name, point.part))]
+    for name in (*names, *(subset.name for subset in schema.subsets)):
+        if len(name) > MAX_NAME or "\0" in name:
+            raise SchemaError(f"the name {name[:40]!r} is too long or holds a zero byte", where=where)
 
 
 def _check_keypoints(schema: Schema, where: object) -> None:

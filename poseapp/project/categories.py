@@ -62,7 +62,12 @@ class CategoryTable:
         return used is not None or self._db.row("SELECT 1 FROM step LIMIT 1") is not None
 
     def _schema(self, name: str, blob: bytes) -> Schema:
-        return schema_from_dict(msgspec.json.decode(blob), where=f"{self._db.path}: category {name!r}")
+        where = f"{self._db.path}: category {str(name)[:60]!r}"
+        try:
+            plain = msgspec.json.decode(blob)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
+            raise ProjectError("its points cannot be read; restore the project from a backup", where=where) from None
+        return schema_from_dict(plain, where=where)
 
 
 def _blob(schema: Schema) -> bytes:

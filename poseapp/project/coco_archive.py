@@ -16,11 +16,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from engine.contract.errors import ProjectError
 from poseapp.project.database import Database
 
 NOBODY = -1
 LAYOUT_FLAT, LAYOUT_PARTS, LAYOUT_BOXES = "flat", "parts", "boxes"
 """How annotations of a category are written: all points in one list, COCO-WholeBody's lists, no points at all."""
+MAX_BLOCK_BYTES = 1 << 28
+_KEYS = msgspec.json.Decoder(list[str])
+_TRACKS = msgspec.json.Decoder(dict[str, int])
 Owners = npt.NDArray[np.int64]
 
 
@@ -43,10 +47,19 @@ class CocoArchive:
 
     def files(self) -> list[CocoFile]:
         rows = self._db.rows("SELECT id, path, keys, header, tracks FROM coco_file ORDER BY id")
-        return [
-            CocoFile(i, path, msgspec.json.decode(keys), _unpack_header(header), msgspec.json.decode(tracks))
-            for i, path, keys, header, tracks in rows
-        ]
+        try:
+            return [
+                CocoFile(i, path, _KEYS.decode(keys), _unpack_header(header), _TRACKS.decode(tracks))
+                for i, path, keys, header, tracks in rows
+            ]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, reason: object) -> ProjectError:
+        return ProjectError(
+            f"the records of an imported COCO file in it are damaged ({reason}); restore the project from a backup",
+            where=self._db.path,
+        )
 
     def add_file(self, path: str, keys: Sequence[str], header: dict[str, msgspec.Raw]) -> int:
         values = (path, msgspec.json.encode(list(keys)), _pack_header(header), b"{}")
@@ -65,8 +78,14 @@ class CocoArchive:
         sql = "SELECT owners, records FROM coco_block WHERE file = ? AND section = ? ORDER BY id"
         for rows in self._db.stream(sql, (file, section), size=1):
             for owners, records in rows:
-                found = np.frombuffer(owners, "<i8")
-                yield (found.reshape(-1, 2) if section == "images" else found), _unpack(records)
+                try:
+                    found = np.frombuffer(owners, "<i8")
+                    block = (found.reshape(-1, 2) if section == "images" else found), _unpack(records)
+                except (ValueError, TypeError, zlib.error) as error:
+                    raise self._damaged(error) from None
+                if len(block[0]) != len(block[1]):
+                    raise self._damaged("owners and records differ in number")
+                yield block
 
     def add_layouts(self, file: int, layouts: Sequence[tuple[int, str]]) -> None:
         """Keep how the annotations of each category (of the project) are written in a file."""
@@ -90,9 +109,16 @@ def _pack(records: Sequence[bytes]) -> bytes:
 
 
 def _unpack(data: bytes) -> list[bytes]:
-    plain = zlib.decompress(data)
+    unpacker = zlib.decompressobj()
+    plain = unpacker.decompress(data, MAX_BLOCK_BYTES)
+    if not unpacker.eof:
+        raise ValueError("is cut short, or larger than any block that is written")
     count = int.from_bytes(plain[:4], "little")
+    if 4 + 4 * count > len(plain):
+        raise ValueError("announces more records than it holds")
     ends = np.frombuffer(plain, "<u4", count, 4).astype(np.int64).cumsum() + 4 + 4 * count
+    if len(plain) != (int(ends[-1]) if count else 4):
+        raise ValueError("has records of other lengths than announced")
     starts = [4 + 4 * count, *ends.tolist()]
     return [plain[a:b] for a, b in pairwise(starts)]
 

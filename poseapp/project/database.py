@@ -22,11 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
-from engine.contract.files import new_file_mode, replacing
+from engine.contract.files import new_file_mode, open_regular, replacing
 from poseapp.project import connections, side_files
 from poseapp.project.connections import Connection
 from poseapp.project.leftovers import own_temporary_name, remove_left_behind
 from poseapp.project.log_keeper import LogKeeper
+from poseapp.project.own_schema import check_schema
+from poseapp.project.row_checks import check_rows
 from poseapp.project.tables import TABLES, TO_VERSION_2, TO_VERSION_3, TO_VERSION_4
 
 APPLICATION_ID = 0x504F5345  # "POSE"
@@ -52,6 +54,7 @@ _MAGIC = b"SQLite format 3\0"
 _CHECK_WHOLE_BELOW = 8 << 20
 _TRASH = re.compile(r"^(\.?trash(-\d+)?|\.trashes|\$recycle\.bin)$", re.IGNORECASE)
 
+_DAMAGED = "is damaged; restore it from a backup, or import its last COCO export into a new project"
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 Row = tuple[Any, ...]
@@ -132,8 +135,11 @@ class Database:
             with _told(path):
                 opened = connections.open_for_reading(path) if read_only else connections.open_for_writing(path)
                 _check_size(path, opened)
+                check_schema(path, opened.sqlite)  # before anything in it is read
                 _check_contents(path, opened.sqlite)
                 _migrate(path, opened.sqlite, read_only)
+                if path.stat().st_size < _CHECK_WHOLE_BELOW:
+                    check_rows(path, opened.sqlite)
                 if not read_only:
                     remove_left_behind(path.parent, ".*.pose.*.tmp")
                     _ensure_mark(opened)
@@ -350,13 +356,15 @@ def _told(path: Path) -> Iterator[None]:
             message = "the disk is full; the last change was not kept, all before it is safe"
         elif "locked" in text or "busy" in text:
             message = "is being written by another program; try again"
-        elif "malformed" in text or "not a database" in text or "corrupt" in text:
-            message = "is damaged; restore it from a backup, or import its last COCO export into a new project"
+        elif "malformed" in text or "decode to UTF-8" in text or "not a database" in text or "corrupt" in text:
+            message = _DAMAGED
         elif "readonly" in text or "read-only" in text:
             message = "cannot be changed: the file or its folder is not writable"
         else:
             message = f"cannot be used ({text})"
         raise ProjectError(message, where=path) from None
+    except UnicodeDecodeError:  # of a message of SQLite that quotes the file
+        raise ProjectError(_DAMAGED, where=path) from None
 
 
 def set_new_mark(connection: sqlite3.Connection) -> None:
@@ -380,7 +388,7 @@ def is_of_older_version(path: Path) -> bool:
     """Whether a project file must be brought up to date when it is opened for writing, which takes seconds for a large
     one. False for what cannot be read: opening it tells why."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header = file.read(72)
     except OSError:
         return False
@@ -391,7 +399,7 @@ def is_of_older_version(path: Path) -> bool:
 def _check_header(path: Path) -> None:
     """Refuse what is no project file before SQLite touches it."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header = file.read(100)
     except OSError as error:
         raise ProjectError(f"cannot be opened ({error.strerror or error})", where=path) from None

@@ -13,7 +13,7 @@ from engine.contract.errors import ProjectError
 from poseapp.project.database import Database
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys, Packed
 from poseapp.project.model import Counts, Frame, FrameCounts, FrameKey, FrameState, Media, Summary
-from poseapp.project.rows import STATES_OF_BITS
+from poseapp.project.rows import frame_state
 
 KINDS = ("images", "video")
 _UNSURE = "coalesce(low, 1.0)"
@@ -75,7 +75,7 @@ class FrameTable:
         rows = self._db.rows(
             f"SELECT media, idx, name, width, height, state FROM frame {where} ORDER BY media, idx", values
         )
-        return [Frame(FrameKey(m, i), name, w, h, STATES_OF_BITS[state]) for m, i, name, w, h, state in rows]
+        return [Frame(FrameKey(m, i), name, w, h, frame_state(state)) for m, i, name, w, h, state in rows]
 
     def names(self, media: int) -> list[str]:
         return [name for (name,) in self._db.rows("SELECT name FROM frame WHERE media = ? ORDER BY idx", (media,))]
@@ -136,7 +136,7 @@ class FrameTable:
         if row is None:
             raise ProjectError(f"there is no frame {key.index} of media {key.media}", where=self._db.path)
         name, width, height, state = row
-        return Frame(FrameKey(*key), name, width, height, STATES_OF_BITS[state])
+        return Frame(FrameKey(*key), name, width, height, frame_state(state))
 
     def state(self, key: FrameKey) -> FrameState:
         return self.get(key).state

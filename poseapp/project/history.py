@@ -6,6 +6,7 @@ of rows and needs no instance to be built, and accepting a hundred thousand pred
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -18,13 +19,24 @@ from poseapp.project.database import Database
 from poseapp.project.long_write import run_through
 from poseapp.project.media_state import TouchedMedia, counted_once, decode, encode, grow, settle
 from poseapp.project.model import Change, FrameKey, Step
-from poseapp.project.rows import COLUMNS, INSERT, Values
+from poseapp.project.rows import COLUMNS, INSERT, Values, are_values
 
 _PIECE = 512
 """Instances that are written without a pause: a few milliseconds."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Values).decode
+_decoded = msgspec.msgpack.Decoder(Values).decode
+
+
+def _decode(data: bytes) -> Values:
+    """Raises ProjectError for what :data:`_encode` has not made."""
+    try:
+        values = _decoded(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
+        values = None
+    if values is None or not are_values(values):
+        raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
+    return values
 
 
 class Touched(NamedTuple):
@@ -254,6 +266,8 @@ def write_instances(database: Database, touched: Iterable[Touched]) -> None:
         if t.after is None:
             gone.append((t.instance,))
         elif t.before is None:
+            if len(t.after) != len(COLUMNS) - 1:
+                raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
             come.append((t.instance, *(t.after[i] for i in range(1, len(COLUMNS)))))
         else:
             places = tuple(t.after)
@@ -261,7 +275,10 @@ def write_instances(database: Database, touched: Iterable[Touched]) -> None:
     if gone:
         database.many("DELETE FROM instance WHERE id = ?", gone)
     if come:
-        database.many(INSERT, come)
+        try:
+            database.many(INSERT, come)
+        except sqlite3.IntegrityError:  # an edit is compared with what is stored; a damaged history may not fit it
+            raise ProjectError("a step does not fit what the project holds; nothing was changed") from None
     for places, rows in updates.items():
         if places:
             columns = ", ".join(f"{COLUMNS[i]} = ?" for i in places)

@@ -24,6 +24,11 @@ class InstanceTable:
             raise ProjectError(f"there is no instance {instance_id}", where=self._db.path)
         return FrameKey(row[1], row[2]), rows.from_row(row)
 
+    def last_id(self) -> int:
+        """The highest id in use; 0 for none."""
+        row = self._db.row("SELECT max(id) FROM instance")
+        return 0 if row is None or row[0] is None else int(row[0])
+
     def of_frame(self, key: FrameKey) -> tuple[Instance, ...]:
         found = self._db.rows(f"{rows.SELECT} WHERE media = ? AND idx = ? ORDER BY id", key)
         return tuple(rows.from_row(row) for row in found)

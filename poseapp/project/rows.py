@@ -52,14 +52,36 @@ def to_row(instance: Instance, frame: FrameKey) -> Row:
 
 
 def from_row(row: Row) -> Instance:
-    """The instance of a row."""
+    """The instance of a row.
+
+    Raises:
+        ProjectError: a value that this program cannot have written.
+    """
+    try:
+        instance = _from_row(row)
+    except (ValueError, TypeError, IndexError):
+        instance = None
+    if instance is None or not _holds_together(instance):
+        raise ProjectError("is damaged, or was changed by another program", where=f"instance {row[0]}")
+    return instance
+
+
+def _holds_together(instance: Instance) -> bool:
+    count = len(instance.visibility)
+    arrays = (instance.keypoints, instance.by_human, instance.scores)
+    return all(array is None or len(array) == count for array in arrays) and (
+        instance.box is None or len(instance.box) == 4
+    )
+
+
+def _from_row(row: Row) -> Instance:
     identity, _, _, category, state, score, _, track, source, _, points, visibility, human, scores, box = row
     return Instance(
         id=identity,
         category=category,
         keypoints=np.frombuffer(points, _FLOAT).reshape(-1, 2),
         visibility=np.frombuffer(visibility, np.uint8),
-        by_human=np.frombuffer(human, np.bool_),
+        by_human=np.frombuffer(human, np.uint8) != 0,  # any other byte is no truth value to numpy
         scores=None if scores is None else np.frombuffer(scores, _FLOAT),
         score=score,
         box=None if box is None else np.frombuffer(box, _FLOAT),
@@ -78,6 +100,26 @@ def changed(before: Row, after: Row) -> tuple[Values, Values]:
 def full(row: Row) -> Values:
     """Every column of a row."""
     return dict(enumerate(row[1:], 1))
+
+
+def are_values(values: Values) -> bool:
+    """Whether columns of a row, by position, have the types that :func:`to_row` gives."""
+    return all(place in _TYPES and isinstance(value, _TYPES[place]) for place, value in values.items())
+
+
+_NONE = type(None)
+_TYPES: dict[int, tuple[type, ...]] = {
+    COLUMNS.index(name): types
+    for names, types in (
+        (("media", "idx", "category", "state", "num_visible"), (int,)),
+        (("score", "min_score"), (_NONE, int, float)),
+        (("track",), (_NONE, int)),
+        (("source",), (str,)),
+        (("keypoints", "visibility", "by_human"), (bytes,)),
+        (("scores", "box"), (_NONE, bytes)),
+    )
+    for name in names
+}
 
 
 def check(instance: Instance, categories: Mapping[int, Category]) -> None:
@@ -110,6 +152,11 @@ def check(instance: Instance, categories: Mapping[int, Category]) -> None:
         raise ProjectError("a number is not finite", where=where)
     if instance.score is not None and not np.isfinite(instance.score):
         raise ProjectError("the score is not finite", where=where)
+
+
+def frame_state(bits: int) -> FrameState:
+    """The state of a frame from its column; bits that this version does not know are left out."""
+    return STATES_OF_BITS[bits & (len(STATES_OF_BITS) - 1)]
 
 
 def state_bits(state: FrameState) -> int:

@@ -53,7 +53,7 @@ class ProjectStore:
         self._history = History(database)
         self._categories = CategoryTable(database)
         self._seen_version = database.data_version()
-        self._next_id = database.meta("next_instance", 1)
+        self._next_id = max(database.meta("next_instance", 1), self._instances.last_id() + 1)
 
     @classmethod
     def create(cls, path: Path | str) -> ProjectStore:
@@ -361,7 +361,7 @@ class ProjectStore:
         """Forget what is cached after an importer has written to the tables."""
         self._frames.forget()
         self._categories.forget()
-        self._next_id = max(self._next_id, self._db.meta("next_instance", 1))
+        self._next_id = max(self._next_id, self._db.meta("next_instance", 1), self._instances.last_id() + 1)
 
     def _refresh(self) -> None:
         """A reader beside a writer sees what the writer has done since."""

@@ -25,8 +25,11 @@ class InstanceTable:
         return FrameKey(row[1], row[2]), rows.from_row(row)
 
     def last_id(self) -> int:
-        """The highest id in use; 0 for none."""
-        row = self._db.row("SELECT max(id) FROM instance")
+        """The highest id in use; 0 for none, and where the table cannot be read, which showing a frame reports."""
+        try:
+            row = self._db.row("SELECT max(id) FROM instance")
+        except ProjectError:
+            return 0
         return 0 if row is None or row[0] is None else int(row[0])
 
     def of_frame(self, key: FrameKey) -> tuple[Instance, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +47,7 @@ from poseapp.panels.status import StatusLine
 from poseapp.panels.timeline import Timeline
 from poseapp.panels.timeline_bar import PlayBar, TimelineSplitter, stacked
 from poseapp.playback import Player
+from poseapp.project.importers.report import LabelOffer
 from poseapp.project.model import Change, FrameKey
 from poseapp.reports import Report, Reports
 from poseapp.session import Session
@@ -156,6 +157,7 @@ class MainWindow(QMainWindow):
         self.link.noticed.connect(self.notice.tell)
         self.notice.retry_requested.connect(lambda: self.link.show_frame(session.frame))
         self.opener.reported.connect(self.report)
+        self.opener.offered.connect(self._ask_about_labels)
         self.opener.replacing.connect(self.loader.clear)
         self.banner.retry_requested.connect(self.opener.retry_writing)
         self.empty.path_chosen.connect(lambda path: self.open_paths([path]))
@@ -250,6 +252,11 @@ class MainWindow(QMainWindow):
         """A message in the corner, whose button shows every remark."""
         self.reports.add(report)
         self.toasts.show_message(report.headline(), report.kind, ToastAction("Show", self.show_report))
+
+    def _ask_about_labels(self, offers: Sequence[LabelOffer]) -> None:
+        from poseapp.dialogs.label_offers import ask_about_labels
+
+        ask_about_labels(offers, self.opener.take_offers, self.opener.decline_offers, self)
 
     def show_report(self) -> None:
         """The newest report, with those before it to choose from."""

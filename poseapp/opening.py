@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from engine.contract.errors import PoseError
+from engine.media.source import is_video
 from poseapp.jobs.check_videos import CheckVideosJob, VideoCheck
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.project_files import Opened, OpenJob
 from poseapp.jobs.runner import JobRunner
 from poseapp.project.fingerprints import fingerprints
+from poseapp.project.importers.report import LabelOffer
 from poseapp.project.store import ProjectStore
 from poseapp.reports import Report
 from poseapp.session import Session
@@ -26,12 +28,14 @@ class Opener(QObject):
     Signals:
         told(text, kind): what went wrong, or what is worth knowing of what was opened.
         reported(Report): what was odd about the labels and pictures that came in.
+        offered(tuple of LabelOffer): label files of which a person must say whether they are taken in.
         checked(VideoCheck): a video of the project that has just been opened was compared with what was labelled.
         replacing(): another project is about to be shown; pictures of the one before can be forgotten.
     """
 
     told = Signal(str, str)
     reported = Signal(object)
+    offered = Signal(object)
     checked = Signal(object)
     replacing = Signal()
 
@@ -51,13 +55,15 @@ class Opener(QObject):
         current = self._session.path
         if current is not None and wanted == [current]:
             return
-        if current is not None and len(wanted) > 1 and current in (*wanted, project_path(wanted)):
+        is_open = current is not None and current in (*wanted, project_path(wanted))
+        if current is not None and is_open and not (len(wanted) == 1 and is_video(wanted[0])):
             self._take_in(current, wanted)
             return
         self._runner.submit(OpenJob(wanted, current), on_results=self._ready, on_finished=self._ended)
 
-    def _take_in(self, current: Path, wanted: list[Path]) -> None:
-        """More pictures and videos for the open project: it is closed while they come in, then shown where one was."""
+    def _take_in(self, current: Path, wanted: list[Path], *, take_changes: bool = False) -> None:
+        """More pictures, videos and labels for the open project: it is closed while they come in, then shown where one
+        was."""
         frame = self._session.frame
         self._session.close()
 
@@ -68,11 +74,12 @@ class Opener(QObject):
 
         def ended(outcome: Outcome) -> None:
             self._ended(outcome)
-            if outcome.error is not None and self._session.path is None:
+            if not outcome.ok and self._session.path is None:
                 self.open([current])
 
         others = [path for path in wanted if path != current]
-        self._runner.submit(OpenJob([current, *others]), on_results=ready, on_finished=ended)
+        job = OpenJob([current, *others], take_changes=take_changes)
+        self._runner.submit(job, on_results=ready, on_finished=ended)
 
     def _ready(self, results: list[Any]) -> None:
         for result in results:
@@ -96,6 +103,28 @@ class Opener(QObject):
         if opened.problems:
             name = opened.source or opened.path.name
             self.reported.emit(Report(f"Import of {name}", f"{opened.path.stem} is open.", opened.problems))
+        for note in opened.notes:
+            self.told.emit(note, "info")
+        if opened.offers and not self._session.read_only:
+            self.offered.emit(opened.offers)
+
+    def take_offers(self, offers: Sequence[LabelOffer]) -> None:
+        """Take in what a person was asked about."""
+        current = self._session.path
+        if current is not None:
+            self._take_in(current, [path for offer in offers for path in offer.paths], take_changes=True)
+
+    def decline_offers(self, offers: Sequence[LabelOffer]) -> None:
+        """Leave it, and do not ask again until the files change."""
+        store = self._session.store
+        if store is not None:
+            from poseapp.project.importers.label_import import decline
+
+            try:
+                for offer in offers:
+                    decline(store, offer)
+            except PoseError as error:
+                self.told.emit(str(error), "warning")
 
     def _check_videos(self, store: ProjectStore) -> None:
         """Tell when a video is no longer the file that was labelled."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from engine.contract.errors import PoseError
+from engine.contract.errors import Cancelled, PoseError
 from poseapp.jobs.job import Lane, Progress
 from poseapp.project.database import is_of_older_version
+from poseapp.project.importers.report import LabelOffer
 from poseapp.project.store import ProjectStore
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,11 +26,15 @@ class Opened:
     Attributes:
         problems: remarks of the import, each a sentence.
         source: name of what was imported.
+        notes: what is good to know (labels that are unchanged), as sentences.
+        offers: label files of which a person must say whether they are taken in.
     """
 
     path: Path
     problems: tuple[str, ...] = field(default=())
     source: str = ""
+    notes: tuple[str, ...] = field(default=())
+    offers: tuple[LabelOffer, ...] = field(default=())
 
 
 class OpenJob:
@@ -35,18 +45,19 @@ class OpenJob:
     Args:
         paths: what to open.
         current: the project that is open already; asking for it again is no mistake.
+        take_changes: take in what changed label files have new, and do not offer it.
     """
 
     lane = Lane.IO
 
-    def __init__(self, paths: Sequence[Path], current: Path | None = None) -> None:
-        self._paths, self._current = list(paths), current
+    def __init__(self, paths: Sequence[Path], current: Path | None = None, *, take_changes: bool = False) -> None:
+        self._paths, self._current, self._take_changes = list(paths), current, take_changes
         named = next((path for path in self._paths if path != current), self._paths[0])
         self._name = named.name or str(named)
         self.title = f"Opening {self._name}"
 
     def run(self) -> Iterator[Progress]:
-        from poseapp.project.open import SUFFIX, open_with_report, project_path
+        from poseapp.project.open import SUFFIX, project_path
 
         yield Progress(0, 0, self.title)
         first = self._paths[0]
@@ -58,18 +69,72 @@ class OpenJob:
                     ProjectStore.open(home).close()
             if home != self._current:
                 _tend(home)
-            yield Progress(1, 1, self.title, Opened(home))
-            return
+            if home == self._current or not _has_stale_labels(home):
+                yield Progress(1, 1, self.title, Opened(home))
+                return
         try:
-            store, report = open_with_report(self._paths)
+            result = yield from _in_a_thread(self._open)
         except PoseError as error:
-            if error.where != str(home) or not home.exists():
+            # A project opens also where its label files cannot be looked through.
+            if not home.exists() or (error.where != str(home) and self._paths != [home]):
                 raise
             yield Progress(1, 1, self.title, Opened(home))  # the window shows it for reading only, and says why
             return
-        with store:
-            result = Opened(store.path, tuple(report.problems), self._name)
         yield Progress(1, 1, self.title, result)
+
+    def _open(self, progress: Callable[[int, int], None]) -> Opened:
+        from poseapp.project.open import open_with_report
+
+        store, report = open_with_report(self._paths, progress=progress, take_changes=self._take_changes)
+        with store:
+            return Opened(store.path, tuple(report.problems), self._name, tuple(report.notes), tuple(report.offers))
+
+
+def _in_a_thread(work: Callable[[Callable[[int, int], None]], T]) -> Generator[Progress, None, T]:
+    """Do work that tells its progress to a function, as steps of a job; closed, it makes the work stop there.
+
+    What the work raises is raised here.
+    """
+    steps: queue.Queue[tuple[int, int] | None] = queue.Queue()
+    results: list[T] = []
+    errors: list[BaseException] = []
+    stopping = threading.Event()
+
+    def tell(done: int, total: int) -> None:
+        if stopping.is_set():
+            raise Cancelled("was stopped")
+        steps.put((done, total))
+
+    def run() -> None:
+        try:
+            results.append(work(tell))
+        except BaseException as error:  # raised again in the thread of the job
+            errors.append(error)
+        finally:
+            steps.put(None)
+
+    thread = threading.Thread(target=run, name="opening", daemon=True)
+    thread.start()
+    try:
+        while (step := steps.get()) is not None:
+            yield Progress(*step)
+    finally:
+        stopping.set()
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _has_stale_labels(project: Path) -> bool:
+    """Whether a label file of a project may have something new; a look at sizes and times."""
+    from poseapp.project.importers.label_import import stale_sources
+
+    try:
+        with ProjectStore.open(project, read_only=True) as store:
+            return bool(stale_sources(store))
+    except PoseError:  # the window tells, when it opens the file itself
+        return False
 
 
 def _tend(project: Path) -> None:

@@ -1,0 +1,48 @@
+"""The question whether labels are taken into the open project: files that changed, or one of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtWidgets import QWidget
+
+from poseapp.dialogs.ask import AskDialog
+from poseapp.project.importers.report import LabelOffer
+
+TAKE, LEAVE = "take", "leave"
+
+
+def ask_about_labels(
+    offers: Sequence[LabelOffer],
+    take: Callable[[Sequence[LabelOffer]], None],
+    leave: Callable[[Sequence[LabelOffer]], None],
+    parent: QWidget | None = None,
+) -> AskDialog:
+    """Ask once; Cancel changes nothing, and the question comes again when the project is opened next.
+
+    Args:
+        take, leave: called with the offers that a person wants, or does not want.
+    """
+    changed = [offer for offer in offers if offer.digest]
+    if changed or len(offers) == 1:
+        return _ask_whether(changed or offers, take, leave, parent)
+    choices = [(", ".join(path.name for path in offer.paths), number) for number, offer in enumerate(offers)]
+    text = "There are several label files. The one you choose is read into the project; the others stay as they are."
+    dialog = AskDialog("Which labels?", text, "Read the labels", parent, choices=choices)
+    dialog.ask(lambda answer: take([offers[number]]) if isinstance(number := answer.chosen(), int) else None)
+    return dialog
+
+
+def _ask_whether(
+    offers: Sequence[LabelOffer],
+    take: Callable[[Sequence[LabelOffer]], None],
+    leave: Callable[[Sequence[LabelOffer]], None],
+    parent: QWidget | None,
+) -> AskDialog:
+    text = "\n".join(offer.text for offer in offers)
+    text += "\nTaking them in adds what is new and changes what only the file has changed. "
+    text += "What you have changed or deleted stays. Undo takes it back."
+    choices = [("Take the new labels in", TAKE), ("Leave the project as it is; ask when the file changes again", LEAVE)]
+    dialog = AskDialog("New labels", text, "Go on", parent, choices=choices)
+    dialog.ask(lambda answer: (take if answer.chosen() == TAKE else leave)(offers))
+    return dialog

@@ -60,6 +60,9 @@ def run(paths: Sequence[Path], *, sample: bool = False) -> int:
     hint = language.font_hint(window.settings.language)
     if hint:
         window.tell(hint, "error")
+    QTimer.singleShot(0, window.find_runs)
+    # At the end of a session nobody is asked: training goes on as long as the system lets it.
+    application.commitDataRequest.connect(window.run_keeper.leave_all)
     if paths:
         QTimer.singleShot(0, lambda: window.open_paths(paths))
     elif sample:

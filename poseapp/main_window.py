@@ -50,6 +50,7 @@ from poseapp.playback import Player
 from poseapp.project.importers.report import LabelOffer
 from poseapp.project.model import Change, FrameKey
 from poseapp.reports import Report, Reports
+from poseapp.run_keeper import RunKeeper
 from poseapp.session import Session
 from poseapp.settings import Settings
 from poseapp.video_files import VideoFiles
@@ -89,7 +90,7 @@ class MainWindow(QMainWindow):
         self.opener = Opener(self.session, self.runner, self.settings, self)
         self.video_files = VideoFiles(self.context, self.opener, self)
         self.monitors: list[QWidget] = []
-        self.runs: list[TrainingRun] = []
+        self.run_keeper = RunKeeper(self.runner, self)
         self.reports = Reports()
         self.actions_now = WindowActions(self, self.colours, self.run, self._is_on)
         self.actions_now.fill_menus(self)
@@ -177,6 +178,10 @@ class MainWindow(QMainWindow):
         self.canvas.space_tapped.connect(lambda back: self.run("previous_review" if back else "next_review"))
         self.runner.busy_changed.connect(lambda _busy: self.refresh_actions())
         self.tray.open_requested.connect(self._open_monitor)
+        self.run_keeper.added.connect(self._on_run_added)
+        self.run_keeper.told.connect(self.tell)
+        self.run_keeper.discarded.connect(self._on_run_discarded)
+        self.run_keeper.ready_to_close.connect(self.close)
         self.status.model.clicked.connect(lambda: self.run("models"))
         QApplication.styleHints().colorSchemeChanged.connect(self._on_system_theme)
 
@@ -290,13 +295,28 @@ class MainWindow(QMainWindow):
         """Open pictures, folders, labels or a project; what is open stays until the new one is ready."""
         self.opener.open(paths)
 
+    @property
+    def runs(self) -> list[TrainingRun]:
+        """Training runs of this window."""
+        return self.run_keeper.runs
+
     def follow_training(self, run: TrainingRun) -> None:
         """Show a training run in the status bar and in a monitor of its own."""
-        self.runs.append(run)
+        self.run_keeper.add(run)
+
+    def find_runs(self) -> None:
+        """Look for training runs that an earlier window has left."""
+        self.run_keeper.look()
+
+    def _on_run_added(self, run: TrainingRun, show: bool) -> None:
         self.tray.add_run(run)
         run.finished.connect(lambda _ok, _message: self.context.memory.forget())
-        run.finished.connect(lambda ok, message: self.tell(message, "good" if ok else "warning"))
-        self._open_monitor(run)
+        if show:
+            self._open_monitor(run)
+
+    def _on_run_discarded(self, run: TrainingRun) -> None:
+        undo = ToastAction("Undo", lambda: self.run_keeper.bring_back(run))
+        self.toasts.show_message(f"{run.plan.name} is in the trash of the training runs", "warning", undo)
 
     def _open_monitor(self, run: object) -> None:
         from poseapp.dialogs.training_monitor import TrainingMonitor  # brings pyqtgraph
@@ -310,6 +330,7 @@ class MainWindow(QMainWindow):
                 return
         monitor = TrainingMonitor(run, self)
         monitor.use_requested.connect(lambda model: models.use_model(self.context, model))
+        monitor.resume_requested.connect(lambda: self.run_keeper.resume(run))
         self.monitors.append(monitor)
         monitor.show()
 
@@ -389,14 +410,15 @@ class MainWindow(QMainWindow):
             self.open_paths(paths)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Everything is saved: closing asks nothing, ends what runs and waits for it."""
+        """Labels are saved: closing asks only about training runs, ends everything else and waits for it."""
+        if not self.run_keeper.may_close():
+            event.ignore()
+            return
         self.settings.keep_geometry("window", self.saveGeometry())
         if self.session.store is not None:  # the docks are hidden otherwise
             self.settings.keep_geometry("docks", self.saveState(LAYOUT_VERSION))
         if self.splitter.by_hand:
             self.settings.keep_geometry("timeline", self.splitter.saveState())
-        for run in self.runs:
-            run.cancel()
         for monitor in self.monitors:
             monitor.close()
         self.playback.shutdown()

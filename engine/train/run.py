@@ -40,7 +40,7 @@ from engine.train.phase import Phase
 from engine.train.preflight import preflight
 from engine.train.recipe import find_recipe
 from engine.train.report import Reporter
-from engine.train.run_state import RESULTS, recorded, refusal
+from engine.train.run_state import BEST, DETECTOR, LAST, RESULTS, recorded, refusal
 from engine.train.sizes import with_sizes
 from engine.train.start import (
     DEFAULT_LEARNING_RATE,
@@ -242,9 +242,9 @@ def _train(run: _Run) -> Outcome:
         outcome, best["pose"] = _train_pose(run)
     if what != "pose" and (outcome != "interrupted" or what == "detector"):
         outcome, best["detector"] = _train_detector(run)
-    if run.world.is_main and what == "both" and "detector" in best and (run.out / boxes.BEST).is_file():
-        for name in (poses.BEST, poses.LAST):
-            _name_detector(run.out / name, boxes.BEST)
+    if run.world.is_main and what == "both" and "detector" in best and (run.out / DETECTOR).is_file():
+        for name in (BEST, LAST):
+            _name_detector(run.out / name, DETECTOR)
     main = best.get("pose") or best.get("detector") or {}
     run.report("done", best=main, detector=best.get("detector"), out=str(run.out), stopped=outcome)
     return outcome
@@ -399,9 +399,9 @@ def _known_detector(run: _Run) -> str | None:
     if entry.source == "embedded" or entry.file is None:
         return entry.id
     if not run.world.is_main:
-        return boxes.BEST
-    write_atomically(run.out / boxes.BEST, entry.file.read_bytes())
-    return boxes.BEST
+        return DETECTOR
+    write_atomically(run.out / DETECTOR, entry.file.read_bytes())
+    return DETECTOR
 
 
 def _resolved(config: TrainConfig) -> TrainConfig:
@@ -423,7 +423,7 @@ def _set_aside(out: Path) -> dict[str, int]:
     models = {}
     for name in (LOG_FILE, *RESULTS):
         file = out / name
-        if name in (poses.BEST, boxes.BEST) and file.is_file():
+        if name in (BEST, DETECTOR) and file.is_file():
             models[name] = file.stat().st_mtime_ns
         else:
             file.unlink(missing_ok=True)
@@ -432,7 +432,7 @@ def _set_aside(out: Path) -> dict[str, int]:
 
 def _remove_replaced(out: Path, earlier: dict[str, int]) -> None:
     """Take away models of the replaced run that the finished one did not write anew (a detector it does not need)."""
-    new = any((out / n).is_file() and (out / n).stat().st_mtime_ns != earlier.get(n) for n in (poses.BEST, boxes.BEST))
+    new = any((out / n).is_file() and (out / n).stat().st_mtime_ns != earlier.get(n) for n in (BEST, DETECTOR))
     for name, written in earlier.items():
         if new and (out / name).is_file() and (out / name).stat().st_mtime_ns == written:
             (out / name).unlink()

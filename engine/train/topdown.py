@@ -18,7 +18,8 @@ from engine.train.dataset import ImageCache
 from engine.train.instances import TrainingSet
 from engine.train.loss import keypoint_mse, visibility_loss
 from engine.train.phase import Batch, Validation
-from engine.train.pose import BEST, LAST, STATE
+from engine.train.run_state import BEST, LAST
+from engine.train.run_state import POSE_STATE as STATE
 from engine.train.topdown_dataset import TopDownDataset, TopDownSample
 from engine.train.topdown_validation import Protocol
 

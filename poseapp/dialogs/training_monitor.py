@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDesktopServices
 from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from engine.contract.errors import PoseError
+from engine.contract.errors import PoseError, TrainingError
 from engine.zoo import find_model
 from poseapp.dialogs.parts import button, label, sign_pixmap
 from poseapp.dialogs.training_series import TrainingSeries
@@ -30,9 +30,11 @@ class TrainingMonitor(QDialog):
 
     Signals:
         use_requested(str): "Use this model" was pressed; the model's id.
+        resume_requested(): "Resume" was pressed after the run had failed.
     """
 
     use_requested = Signal(str)
+    resume_requested = Signal()
 
     def __init__(self, run: TrainingRun, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -98,18 +100,20 @@ class TrainingMonitor(QDialog):
         row = QHBoxLayout()
         row.setSpacing(8)
         self.folder_button = button("Open folder", tip="Log, configuration and checkpoints of this run")
-        self.sure = label("Throw this run away? Nothing of it is kept.")
-        self.discard_button = button("Throw away")
+        self.sure = label("Discard this run? Its files stay in the trash of the runs for 30 days.")
+        self.discard_button = button("Discard")
         self.go_on_button = button("Go on training")
         self.stop_button = button("Stop early", tip="Save and end now; the best model so far is kept")
-        self.cancel_button = button("Cancel …", tip="End now and keep nothing")
+        self.cancel_button = button("Discard …", tip="End now and move the run to the trash of the runs")
+        self.resume_button = button("Resume", tip="Go on from the last saved state")
+        self.keep_button = button("Keep its best model", tip="Put the best model so far into the list")
         self.close_button = button("Close")
         self.use_button = button("Use this model", primary=True)
         row.addWidget(self.folder_button)
         row.addStretch(1)
         for widget in (
             self.sure, self.go_on_button, self.discard_button, self.stop_button, self.cancel_button,
-            self.close_button, self.use_button,
+            self.resume_button, self.keep_button, self.close_button, self.use_button,
         ):  # fmt: skip
             row.addWidget(widget)
         self.folder_button.clicked.connect(self._open_folder)
@@ -117,6 +121,8 @@ class TrainingMonitor(QDialog):
         self.cancel_button.clicked.connect(lambda: self._ask_cancel(True))
         self.go_on_button.clicked.connect(lambda: self._ask_cancel(False))
         self.discard_button.clicked.connect(self.run.cancel)
+        self.resume_button.clicked.connect(self._resume)
+        self.keep_button.clicked.connect(self._keep)
         self.close_button.clicked.connect(self.close)
         self.use_button.clicked.connect(self._use)
         self._asking = False
@@ -169,6 +175,9 @@ class TrainingMonitor(QDialog):
         self.cancel_button.setVisible(not over and not asking)
         self.close_button.setVisible(over)
         self.use_button.setVisible(state is RunState.DONE)
+        failed = state is RunState.FAILED
+        self.resume_button.setVisible(failed and self.run.can_resume)
+        self.keep_button.setVisible(failed and self.run.has_best)
         self.folder_button.setEnabled(self.run.files is not None and state is not RunState.CANCELLED)
         self.outcome.setVisible(over)
         if over:
@@ -205,6 +214,18 @@ class TrainingMonitor(QDialog):
         if self.run.model is not None:
             self.use_requested.emit(self.run.model)
             self.close()
+
+    @Slot()
+    def _resume(self) -> None:
+        self.resume_requested.emit()
+        self.close()
+
+    @Slot()
+    def _keep(self) -> None:
+        try:
+            self.run.keep()
+        except TrainingError as error:
+            self.outcome_text.setText(tr(str(error)))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._redraw.stop()

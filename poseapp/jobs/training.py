@@ -1,40 +1,26 @@
 """A fine-tune as the window sees it: labels are exported, ``engine.train`` runs as a process, the model is kept.
 
-The process speaks JSON lines on standard output (see ``engine.train``). It is stopped early by a file ``stop`` in its
-folder, which works on every system, and cancelled by being killed.
+The process does not need the window (``training_process``); what a run leaves is found by the next window
+(``training_runs``).
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import sys
-from collections import deque
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
-import engine
+from engine.contract.errors import PoseError, TrainingError
+from engine.file_lock import locked
+from poseapp.jobs import training_runs
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.runner import JobRunner
 from poseapp.jobs.training_files import PrepareTrainingJob, RegisterModelJob, RunFiles, TrainingPlan, remove_run
-
-log = logging.getLogger(__name__)
-
-STOP_FILE = "stop"
-OUTPUT_FILE = "output.txt"
-TAIL_LINES = 30
-KILL_WAIT_MS = 5000
-
-
-def training_command() -> tuple[str, list[str]]:
-    """Program and first arguments that start training: what a person can type, or this program itself when frozen."""
-    if getattr(sys, "frozen", False):
-        return sys.executable, ["--engine-train"]
-    return sys.executable, ["-m", "engine.train"]
+from poseapp.jobs.training_process import CANCELLED, TrainingProcess, sentence
+from poseapp.jobs.training_runs import FOLLOW_LOCK, FoundRun
 
 
 def training_arguments(files: RunFiles, plan: TrainingPlan) -> list[str]:
@@ -52,158 +38,11 @@ def training_arguments(files: RunFiles, plan: TrainingPlan) -> list[str]:
     return [str(part) for pair in options.items() for part in pair]
 
 
-def _environment() -> QProcessEnvironment:
-    found = QProcessEnvironment.systemEnvironment()
-    found.insert("PYTHONUNBUFFERED", "1")
-    found.insert("PYTHONIOENCODING", "utf-8")
-    if not getattr(sys, "frozen", False):  # also when the program runs from a folder that is not installed
-        home = str(Path(engine.__file__).resolve().parent.parent)
-        before = found.value("PYTHONPATH")
-        found.insert("PYTHONPATH", f"{home}{os.pathsep}{before}" if before else home)
-    return found
-
-
-class TrainingProcess(QObject):
-    """One ``engine.train`` process.
-
-    Signals:
-        reported(dict): a progress line.
-        finished(bool, str): whether it ended well (also when stopped early), and what to tell otherwise.
-    """
-
-    reported = Signal(dict)
-    finished = Signal(bool, str)
-
-    def __init__(self, folder: Path, arguments: list[str], parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._folder = folder
-        self._program, first = training_command()
-        self._arguments = [*first, *arguments, "--progress", "json"]
-        self._output, self._errors = b"", b""
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
-        self._told: str | None = None
-        self._done = False
-        self._killed = False
-        self._process = QProcess(self)
-        self._process.setProcessEnvironment(_environment())
-        self._process.readyReadStandardOutput.connect(self._read_output)
-        self._process.readyReadStandardError.connect(self._read_errors)
-        self._process.finished.connect(self._on_finished)
-        self._process.errorOccurred.connect(self._on_error)
-
-    @property
-    def command(self) -> list[str]:
-        """What is run, for the log and for people who want to type it."""
-        return [self._program, *self._arguments]
-
-    @property
-    def is_running(self) -> bool:
-        return self._process.state() != QProcess.ProcessState.NotRunning
-
-    def start(self) -> None:
-        log.info("training: %s", " ".join(self.command))
-        self._process.start(self._program, self._arguments)
-        self._process.closeWriteChannel()
-
-    def stop(self) -> None:
-        """Ask it to save and end; it does so within a step, and ``finished`` follows."""
-        try:
-            (self._folder / STOP_FILE).touch()
-        except OSError as error:
-            log.warning("the stop file cannot be written: %s", error)
-            self._process.terminate()
-
-    def kill(self) -> None:
-        """End it now and wait for that; ``finished`` is emitted before this returns."""
-        self._killed = True
-        if self.is_running:
-            self._process.kill()
-            self._process.waitForFinished(KILL_WAIT_MS)
-
-    @Slot()
-    def _read_output(self) -> None:
-        self._output += bytes(self._process.readAllStandardOutput().data())
-        *lines, self._output = self._output.split(b"\n")
-        for line in lines:
-            self._take(line)
-
-    def _take(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").strip()
-        if not text:
-            return
-        try:
-            event = json.loads(text)
-        except ValueError:
-            event = None
-        if not isinstance(event, dict) or "event" not in event:
-            self._keep(text)
-            return
-        if event["event"] == "error":
-            self._told = str(event.get("message", ""))
-        self._done = self._done or event["event"] == "done"
-        self.reported.emit(event)
-
-    @Slot()
-    def _read_errors(self) -> None:
-        self._errors += bytes(self._process.readAllStandardError().data())
-        *lines, self._errors = self._errors.split(b"\n")
-        for line in lines:
-            self._keep(line.decode("utf-8", "replace"))
-
-    def _keep(self, line: str) -> None:
-        """Remember the last lines, and write all of them beside the model for whoever has to look into it."""
-        if not line.strip():
-            return
-        self._tail.append(line.rstrip())
-        try:
-            with (self._folder / OUTPUT_FILE).open("a", encoding="utf-8") as file:
-                file.write(line.rstrip() + "\n")
-        except OSError:
-            pass
-
-    @Slot(int, QProcess.ExitStatus)
-    def _on_finished(self, code: int, status: QProcess.ExitStatus) -> None:
-        self._read_output()
-        self._take(self._output)
-        self._output = b""
-        self._read_errors()
-        self._keep(self._errors.decode("utf-8", "replace"))
-        if self._killed:
-            self.finished.emit(False, "Cancelled.")
-        elif status == QProcess.ExitStatus.NormalExit and code == 0 and self._done:
-            self.finished.emit(True, "")
-        else:
-            self.finished.emit(False, self._what_happened(code, status))
-
-    @Slot(QProcess.ProcessError)
-    def _on_error(self, error: QProcess.ProcessError) -> None:
-        if error == QProcess.ProcessError.FailedToStart:  # no ``finished`` comes from Qt in this case
-            self.finished.emit(False, f"Training could not be started: {self._process.errorString()}.")
-
-    def _what_happened(self, code: int, status: QProcess.ExitStatus) -> str:
-        tail = list(self._tail)
-        if self._told:
-            return _sentence(self._told)
-        if code == 2 and tail:
-            return _sentence(tail[-1].removeprefix("error: "))
-        whole = " ".join(tail).lower()
-        if "out of memory" in whole or "outofmemory" in whole or "can't allocate memory" in whole:
-            return "There was not enough memory for training. Close other programs, or start from a smaller model."
-        if status == QProcess.ExitStatus.CrashExit or code in (137, -9):
-            return (
-                "Training was ended from outside, most often because memory ran out. Close other programs, or start "
-                f"from a smaller model. {self._where()}"
-            )
-        last = f" Its last words: {_sentence(tail[-1])}" if tail else ""
-        return f"Training ended unexpectedly (status {code}).{last} {self._where()}"
-
-    def _where(self) -> str:
-        return f"The whole log is in {self._folder / OUTPUT_FILE}." if self._tail else f"Its folder is {self._folder}."
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+def resume_arguments(files: RunFiles, plan: TrainingPlan) -> list[str]:
+    """The options that go on with a run; where it has saved no state yet it begins again."""
+    if training_runs.has_state(files.folder):
+        return ["--out", str(files.folder), "--resume"]
+    return [*training_arguments(files, plan), "--overwrite"]
 
 
 class RunState(StrEnum):
@@ -217,10 +56,11 @@ class RunState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    LEFT = "left"
 
     @property
     def is_over(self) -> bool:
-        return self in (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
+        return self in (RunState.DONE, RunState.FAILED, RunState.CANCELLED, RunState.LEFT)
 
 
 class TrainingRun(QObject):
@@ -237,13 +77,16 @@ class TrainingRun(QObject):
         files: the run's folder, once prepared.
         model: id in the model list, once there.
         message: what to tell, once over.
+        trashed: where a run that was discarded lies, until it is brought back.
     """
 
     state_changed = Signal(object)
     reported = Signal(dict)
     finished = Signal(bool, str)
 
-    def __init__(self, runner: JobRunner, project: Path, plan: TrainingPlan, parent: QObject | None = None) -> None:
+    def __init__(
+        self, runner: JobRunner, project: Path | None, plan: TrainingPlan, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._runner = runner
         self._project = project
@@ -255,6 +98,15 @@ class TrainingRun(QObject):
         self.files: RunFiles | None = None
         self.model: str | None = None
         self.message = ""
+        self.trashed: Path | None = None
+        self._lock = ExitStack()
+
+    @classmethod
+    def found(cls, runner: JobRunner, found: FoundRun, parent: QObject | None = None) -> TrainingRun:
+        """A run that another window has left; then :meth:`follow`, :meth:`resume` or :meth:`keep` it."""
+        run = cls(runner, None, found.plan, parent)
+        run.files = found.files
+        return run
 
     @property
     def is_over(self) -> bool:
@@ -265,10 +117,57 @@ class TrainingRun(QObject):
         """The program and options that are run, [] before they are."""
         return [] if self._process is None else self._process.command
 
+    @property
+    def has_best(self) -> bool:
+        """Whether there is a model that can be kept."""
+        return self.files is not None and training_runs.has_best(self.files.folder)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether there is a process that can go on by itself."""
+        return self._process is not None and self._process.is_running
+
+    @property
+    def can_resume(self) -> bool:
+        return self.files is not None and training_runs.can_resume(self.files.folder)
+
     def start(self) -> None:
         """Begin; everything else is told by signals."""
+        assert self._project is not None
         job = PrepareTrainingJob(self._project, self.plan)
         self._job = self._runner.submit(job, on_results=self._on_prepared, on_finished=self._on_prepare_ended)
+
+    def follow(self) -> None:
+        """Show a process that is running already.
+
+        Raises:
+            TrainingError: another window follows it.
+        """
+        self._hold()
+        self._set(RunState.STARTING)
+        self._make_process([]).attach()
+
+    def resume(self) -> None:
+        """Go on with a run that has ended, from its last saved state.
+
+        Raises:
+            TrainingError: another window follows it.
+        """
+        assert self.files is not None
+        self._hold()
+        (self.files.folder / training_runs.STOP_ASKED).unlink(missing_ok=True)
+        self.message = ""
+        self._set(RunState.STARTING)
+        self._make_process(resume_arguments(self.files, self.plan)).start()
+
+    def keep(self) -> None:
+        """Put the best model of a run that has ended into the list.
+
+        Raises:
+            TrainingError: another window follows it.
+        """
+        self._hold()
+        self._keep()
 
     def stop_early(self) -> None:
         """Save and end soon; the best model so far is kept."""
@@ -276,8 +175,21 @@ class TrainingRun(QObject):
             self._set(RunState.STOPPING)
             self._process.stop()
 
+    def leave(self) -> None:
+        """Let the process go on by itself; the next window finds it. A run that is still being prepared is given up."""
+        if self.is_over:
+            return
+        if self.files is None:
+            self.cancel()
+            return
+        if self._process is None:  # its model is being put into the list
+            self._end(RunState.LEFT, f"The trained model stays in {self.files.folder}.")
+            return
+        self._process.leave()
+        self._end(RunState.LEFT, f"{self.plan.name} goes on in the background.")
+
     def cancel(self) -> None:
-        """End now and keep nothing. Returns when the process has ended."""
+        """End now; what there is goes to the trash of the runs. Returns when the process has ended."""
         if self.is_over:
             return
         if self._job is not None:
@@ -285,25 +197,61 @@ class TrainingRun(QObject):
         if self._process is not None and self._process.is_running:
             self._process.kill()
         else:
-            self._end(RunState.CANCELLED, "Cancelled.")
+            self._end(RunState.CANCELLED, CANCELLED)
+
+    def discard(self) -> None:
+        """Move a run that has failed to the trash.
+
+        Raises:
+            TrainingError: it cannot be moved.
+        """
+        assert self.files is not None
+        self.trashed = training_runs.discard(self.files.folder)
+        self.message = CANCELLED
+        self._set(RunState.CANCELLED)
+
+    def _hold(self) -> None:
+        """Follow the run's folder: no other window does so at the same time."""
+        assert self.files is not None
+
+        def taken() -> None:
+            raise TrainingError("another window is following this run", where=self.files and self.files.folder)
+
+        try:
+            self._lock.enter_context(locked(self.files.folder / FOLLOW_LOCK, waiting=taken))
+        except OSError as error:
+            if isinstance(error, PoseError):
+                raise
+            raise TrainingError(f"cannot be written ({error.strerror})", where=self.files.folder) from None
+
+    def _make_process(self, arguments: list[str]) -> TrainingProcess:
+        assert self.files is not None
+        self._process = TrainingProcess(self.files.folder, arguments, self)
+        self._process.reported.connect(self._on_event)
+        self._process.finished.connect(self._on_process_ended)
+        return self._process
 
     def _on_prepared(self, results: list[Any]) -> None:
         if self.is_over:  # cancelled while the last label was being written
             remove_run(results[-1].folder)
             return
-        self.files = results[-1]
+        files: RunFiles = results[-1]
+        self.files = files
+        try:
+            self._hold()
+            training_runs.save_plan(files, self.plan)
+        except PoseError as error:
+            self._end(RunState.FAILED, sentence(str(error)))
+            return
         self._set(RunState.STARTING)
-        self._process = TrainingProcess(self.files.folder, training_arguments(self.files, self.plan), self)
-        self._process.reported.connect(self._on_event)
-        self._process.finished.connect(self._on_process_ended)
-        self._process.start()
+        self._make_process(training_arguments(files, self.plan)).start()
 
     def _on_prepare_ended(self, outcome: Outcome) -> None:
         self._job = None
         if outcome.error is not None:
-            self._end(RunState.FAILED, _sentence(str(outcome.error)))
+            self._end(RunState.FAILED, sentence(str(outcome.error)))
         elif self.files is None:
-            self._end(RunState.CANCELLED, "Cancelled.")
+            self._end(RunState.CANCELLED, CANCELLED)
 
     @Slot(dict)
     def _on_event(self, event: dict[str, Any]) -> None:
@@ -317,9 +265,12 @@ class TrainingRun(QObject):
         if self.is_over:
             return
         if not ok:
-            cancelled = message == "Cancelled."
+            cancelled = message == CANCELLED
             self._end(RunState.CANCELLED if cancelled else RunState.FAILED, message)
             return
+        self._keep()
+
+    def _keep(self) -> None:
         assert self.files is not None
         self._set(RunState.KEEPING)
         job = RegisterModelJob(self.files.folder, self.plan.name)
@@ -330,13 +281,14 @@ class TrainingRun(QObject):
 
     def _on_keep_ended(self, outcome: Outcome) -> None:
         self._job = None
+        assert self.files is not None
+        folder = self.files.folder
         if outcome.error is not None:
-            self._end(
-                RunState.FAILED, f"{outcome.error}. The trained model stays in {self.files and self.files.folder}."
-            )
-        elif self.model is None:
-            self._end(RunState.CANCELLED, "Cancelled.")
+            self._end(RunState.FAILED, f"{outcome.error}. The trained model stays in {folder}.")
+        elif self.model is None:  # the window was closed meanwhile; the next one keeps it
+            self._end(RunState.LEFT, f"The trained model stays in {folder}.")
         else:
+            training_runs.mark_model(folder, self.model)
             self._end(RunState.DONE, f"{self.model} is in the model list.")
 
     def _set(self, state: RunState) -> None:
@@ -346,8 +298,19 @@ class TrainingRun(QObject):
     def _end(self, state: RunState, message: str) -> None:
         if self.is_over:
             return
+        self._lock.close()
         if state is RunState.CANCELLED and self.files is not None:
-            remove_run(self.files.folder)
+            message = self._throw_away(self.files.folder, message)
         self.message = message
         self._set(state)
         self.finished.emit(state is RunState.DONE, message)
+
+    def _throw_away(self, folder: Path, message: str) -> str:
+        if self._process is None:  # nothing but a copy of the labels
+            remove_run(folder)
+            return message
+        try:
+            self.trashed = training_runs.discard(folder)
+        except TrainingError as error:
+            return f"{message} {sentence(str(error))}"
+        return message

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from engine.checkpoint_info import read_info
 from engine.contract.errors import ModelError, ProjectError, TrainingError
 from engine.mirroring import mirror_problem, mirroring_off
 from engine.train.config import PhaseConfig, TrainConfig, write_config
@@ -21,41 +20,32 @@ from engine.zoo import list_models, user_models_dir
 from poseapp.jobs.job import Lane, Progress
 from poseapp.jobs.training_frames import FramePictures
 from poseapp.jobs.training_labels import coco_data, common_folder, schema_toml
+from poseapp.jobs.training_plan import RunFiles, TrainingPlan, remove_run, runs_folder, safe_name
+from poseapp.jobs.training_runs import mark_preparing
 from poseapp.project.model import Category, FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
+
+__all__ = [
+    "CategorySurvey",
+    "PrepareTrainingJob",
+    "RegisterModelJob",
+    "RunFiles",
+    "SurveyJob",
+    "TrainingPlan",
+    "name_problem",
+    "problems_of",
+    "register_model",
+    "remove_run",
+    "runs_folder",
+    "safe_name",
+    "suggest_name",
+]
 
 MIN_INSTANCES = 5
 ADVISED_INSTANCES = 20
 MIN_IMAGES_TO_VALIDATE = 8
 MODEL_FILES = ("best.safetensors", "detector.safetensors", "log.jsonl", "config.toml")
 SURVEY_STEP = 200
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """What a person has chosen in the fine-tune dialog.
-
-    Attributes:
-        name: of the new model: a folder name in the models folder.
-        category: the project's category to learn.
-        model: id of the model to start from.
-        epochs: 0 = by the number of labels.
-        val_fraction: share of the labelled images that is set aside to measure with.
-        device: "auto", "cpu", "cuda" or "mps".
-        steps_per_epoch: 0 = by the number of labels.
-        batch: instances a step.
-        seed: of every random choice.
-    """
-
-    name: str
-    category: int
-    model: str
-    epochs: int = 0
-    val_fraction: float = 0.15
-    device: str = "auto"
-    steps_per_epoch: int = 0
-    batch: int = 16
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,36 +65,6 @@ class CategorySurvey:
     instances: int = 0
     points: tuple[int, ...] = ()
     predicted: int = 0
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """Where one training run keeps its files. ``folder`` is its ``--out``."""
-
-    folder: Path
-    train: Path
-    images: Path
-    schema: Path
-    config: Path
-    instances: int = 0
-    image_count: int = 0
-    warnings: tuple[str, ...] = field(default_factory=tuple)
-
-
-def runs_folder() -> Path:
-    """Where training runs are kept: ``$POSEAPP_RUNS``, or ``runs`` in the program's data folder."""
-    chosen = os.environ.get("POSEAPP_RUNS")
-    if chosen:
-        return Path(chosen)
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("poseapp", appauthor=False)) / "runs"
-
-
-def safe_name(name: str) -> str:
-    """A name that every file system takes: letters, digits, dot, dash, underscore; spaces become dashes."""
-    cleaned = re.sub(r"[^\w.-]+", "-", name.strip(), flags=re.UNICODE).strip("-._")
-    return cleaned[:60]
 
 
 def suggest_name(project: str, category: str) -> str:
@@ -234,6 +194,7 @@ class PrepareTrainingJob:
         plan = self._plan
         folder = _new_run_folder(plan.name)
         try:
+            mark_preparing(folder)
             with ProjectStore.open(self._project, read_only=True) as store, FramePictures(folder) as pictures:
                 category = next((c for c in store.categories() if c.id == plan.category), None)
                 if category is None:
@@ -324,13 +285,6 @@ def _new_run_folder(name: str) -> Path:
     raise TrainingError("no free name for the run", where=runs_folder())
 
 
-def remove_run(folder: Path) -> None:
-    """Take a run's folder away, as far as the system lets us."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        folder.parent.rmdir()
-
-
 class RegisterModelJob:
     """Puts a finished run's model into the user's models folder, whole or not at all. Its result is the model's id."""
 
@@ -348,23 +302,43 @@ class RegisterModelJob:
 def register_model(run: Path, name: str) -> str:
     """Copy ``best.safetensors``, its detector and the log into ``MODELS/name`` and return the model's id.
 
+    A name that has been taken meanwhile gets a number. The model of a run that was killed before it named its detector
+    is given the detector that lies beside it.
+
     Raises:
-        ModelError: the run left no model, the name is taken, or the folder cannot be written.
+        ModelError: the run left no model, or the folder cannot be written.
     """
     if not (run / MODEL_FILES[0]).is_file():
         raise ModelError("the run left no model", where=run)
     models = user_models_dir()
-    target = models / name
-    if target.exists():
-        raise ModelError("a model of this name exists already", where=target)
     temporary = models / f".{name}.{os.getpid()}.tmp"
     try:
+        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         for file in MODEL_FILES:
             if (run / file).is_file():
                 shutil.copy2(run / file, temporary / file)
+        _name_detector(temporary)
+        target = models / name
+        number = 1
+        while target.exists():
+            number += 1
+            target = models / f"{name}-{number}"
         os.replace(temporary, target)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise ModelError(f"the model cannot be kept ({error.strerror})", where=target) from None
-    return name
+        raise ModelError(f"the model cannot be kept ({error.strerror})", where=models / name) from None
+    except ModelError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return target.name
+
+
+def _name_detector(folder: Path) -> None:
+    best, detector = folder / MODEL_FILES[0], folder / MODEL_FILES[1]
+    if not detector.is_file() or read_info(best).detector is not None:
+        return
+    from engine.checkpoint import load_checkpoint, save_checkpoint  # brings torch
+
+    info, state = load_checkpoint(best)
+    save_checkpoint(best, state, info.replace(detector=detector.name))

@@ -14,10 +14,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.zoo import list_models
-from poseapp.jobs import training
+from poseapp.jobs import training_process, training_runs
 from poseapp.jobs.runner import JobRunner
-from poseapp.jobs.training import RunState, TrainingProcess, TrainingRun, training_arguments
+from poseapp.jobs.training import RunState, TrainingRun, training_arguments
 from poseapp.jobs.training_files import RunFiles, TrainingPlan, runs_folder
+from poseapp.jobs.training_process import TrainingProcess, training_command
 from resources import resource_path
 
 PLAN = TrainingPlan("tees", 1, "movenet_lightning", epochs=1)
@@ -36,7 +37,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
             def say(**event): print(json.dumps(event), flush=True)
         """
         file.write_text(textwrap.dedent(head) + textwrap.dedent(script))
-        monkeypatch.setattr(training, "training_command", lambda: (sys.executable, [str(file)]))
+        monkeypatch.setattr(training_process, "training_command", lambda: (sys.executable, [str(file)]))
 
     return use
 
@@ -69,7 +70,7 @@ def test_progress_lines_arrive_in_order_and_whole(play: Play, qtbot: QtBot, tmp_
     assert end_of(process, qtbot) == (True, "")
     assert [e["step"] for e in seen[:300]] == list(range(300))
     assert [e["event"] for e in seen[300:]] == ["saved", "done"]
-    assert (tmp_path / "output.txt").read_text() == "a stray line\n"
+    assert "a stray line" in (tmp_path / "progress.jsonl").read_text().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_failures_are_told_in_plain_words(script: str, expected: str, play: Play
 
 
 def test_a_program_that_is_not_there_is_told(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "training_command", lambda: (str(tmp_path / "nothing"), []))
+    monkeypatch.setattr(training_process, "training_command", lambda: (str(tmp_path / "nothing"), []))
     ok, message = end_of(TrainingProcess(tmp_path, []), qtbot)
     assert not ok
     assert message.startswith("Training could not be started")
@@ -99,7 +100,7 @@ def test_a_program_that_is_not_there_is_told(qtbot: QtBot, tmp_path: Path, monke
 
 def test_the_command_is_one_that_a_person_can_type(tmp_path: Path) -> None:
     files = RunFiles(tmp_path, tmp_path / "l.json", tmp_path, tmp_path / "s.toml", tmp_path / "w.toml")
-    program, first = training.training_command()
+    program, first = training_command()
     assert [program, *first] == [sys.executable, "-m", "engine.train"]
     arguments = training_arguments(files, PLAN)
     assert arguments[arguments.index("--out") + 1] == str(tmp_path)
@@ -148,7 +149,7 @@ def test_stopping_early_keeps_the_model(play: Play, runner: JobRunner, project: 
     assert (run.state, run.model) == (RunState.DONE, "tees"), run.message
 
 
-def test_cancel_ends_the_process_and_keeps_nothing(
+def test_cancel_ends_the_process_and_moves_the_run_to_the_trash(
     play: Play, runner: JobRunner, project: Path, qtbot: QtBot, tmp_path: Path
 ) -> None:
     play(f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n" + textwrap.dedent(ENDLESS))
@@ -159,9 +160,17 @@ def test_cancel_ends_the_process_and_keeps_nothing(
     assert run.state is RunState.CANCELLED
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
-    assert list(runs_folder().iterdir()) == []
+    assert [path.name for path in runs_folder().iterdir()] == ["trash"]
+    assert run.trashed is not None
+    assert (run.trashed / "labels.json").is_file()
     assert [entry.id for entry in list_models() if entry.source == "user"] == []
+    assert training_runs.find_runs() == []
     run.cancel()
+    folder = training_runs.restore(run.trashed)
+    assert run.files is not None
+    assert folder == run.files.folder
+    (found,) = training_runs.find_runs()
+    assert (found.plan, found.status) == (PLAN, training_runs.Status.BROKEN)
 
 
 def test_cancel_before_the_process_starts_leaves_nothing(
@@ -187,13 +196,13 @@ def test_labels_that_cannot_be_trained_on_are_told(play: Play, runner: JobRunner
     assert "none of the 1 labelled images was found" in run.message
 
 
-def test_a_taken_name_keeps_the_trained_files(play: Play, runner: JobRunner, project: Path, qtbot: QtBot) -> None:
+def test_a_name_that_is_taken_meanwhile_gets_a_number(
+    play: Play, runner: JobRunner, project: Path, qtbot: QtBot
+) -> None:
     play(GOOD)
     for _ in range(2):
         run = TrainingRun(runner, project, PLAN)
         run.start()
         wait_over(run, qtbot)
-    assert run.state is RunState.FAILED
-    assert run.files is not None
-    assert str(run.files.folder) in run.message
-    assert (run.files.folder / "best.safetensors").exists()
+    assert (run.state, run.model) == (RunState.DONE, "tees-2")
+    assert {"tees", "tees-2"} <= {entry.id for entry in list_models("pose")}

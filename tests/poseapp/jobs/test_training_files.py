@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.checkpoint import load_checkpoint, save_checkpoint
+from engine.checkpoint_info import read_info
 from engine.contract.errors import ModelError, TrainingError
 from engine.contract.schema import load_schema, schema_from_names
 from engine.contract.schemas import find_schema
@@ -176,8 +178,19 @@ def test_a_kept_model_is_in_the_list_with_its_detector(tmp_path: Path) -> None:
 def test_a_model_is_never_overwritten(tmp_path: Path) -> None:
     run = finished_run(tmp_path / "run")
     register_model(run, "tees")
-    with pytest.raises(ModelError, match="exists already"):
-        register_model(run, "tees")
+    first = (user_models_dir() / "tees" / "best.safetensors").read_bytes()
+    shutil.copyfile(resource_path("models/movenet_thunder.safetensors"), run / "best.safetensors")
+    assert register_model(run, "tees") == "tees-2"
+    assert (user_models_dir() / "tees" / "best.safetensors").read_bytes() == first
+
+
+def test_the_model_of_a_run_that_was_killed_gets_the_detector_beside_it(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    info, state = load_checkpoint(run / "best.safetensors")
+    save_checkpoint(run / "best.safetensors", state, info.replace(detector=None))
+    register_model(run, "tees")
+    assert read_info(user_models_dir() / "tees" / "best.safetensors").detector == "detector.safetensors"
+    assert read_info(run / "best.safetensors").detector is None
 
 
 def test_a_failed_copy_leaves_nothing_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

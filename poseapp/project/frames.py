@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
 from poseapp.project.database import Database
+from poseapp.project.file_names import from_stored, to_stored
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys, Packed
 from poseapp.project.model import Counts, Frame, FrameCounts, FrameKey, FrameState, Media, Summary
 from poseapp.project.rows import frame_state
@@ -66,7 +67,7 @@ class FrameTable:
             keys = [FrameKey(media, start + n) for n in range(len(frames))]
             self._db.many(
                 "INSERT INTO frame (media, idx, name, width, height) VALUES (?, ?, ?, ?, ?)",
-                ((*key, name, int(width), int(height)) for key, (name, width, height) in zip(keys, frames)),
+                ((*key, to_stored(name), int(w), int(h)) for key, (name, w, h) in zip(keys, frames)),
             )
         return keys
 
@@ -75,10 +76,13 @@ class FrameTable:
         rows = self._db.rows(
             f"SELECT media, idx, name, width, height, state FROM frame {where} ORDER BY media, idx", values
         )
-        return [Frame(FrameKey(m, i), name, w, h, frame_state(state)) for m, i, name, w, h, state in rows]
+        return [Frame(FrameKey(m, i), from_stored(name), w, h, frame_state(state)) for m, i, name, w, h, state in rows]
 
     def names(self, media: int) -> list[str]:
-        return [name for (name,) in self._db.rows("SELECT name FROM frame WHERE media = ? ORDER BY idx", (media,))]
+        return [
+            from_stored(name)
+            for (name,) in self._db.rows("SELECT name FROM frame WHERE media = ? ORDER BY idx", (media,))
+        ]
 
     def keys(self) -> FrameKeys:
         """All of them in order. A media row without gaps, as all are today, is not read frame by frame."""
@@ -136,7 +140,7 @@ class FrameTable:
         if row is None:
             raise ProjectError(f"there is no frame {key.index} of media {key.media}", where=self._db.path)
         name, width, height, state = row
-        return Frame(FrameKey(*key), name, width, height, frame_state(state))
+        return Frame(FrameKey(*key), from_stored(name), width, height, frame_state(state))
 
     def state(self, key: FrameKey) -> FrameState:
         return self.get(key).state
@@ -163,7 +167,7 @@ class FrameTable:
         """Relative below or beside the project file, so that both can be moved together; absolute elsewhere."""
         absolute = Path(os.path.abspath(path))
         home = Path(os.path.abspath(self._db.path.parent))
-        return absolute.relative_to(home).as_posix() if absolute.is_relative_to(home) else str(absolute)
+        return to_stored(absolute.relative_to(home).as_posix() if absolute.is_relative_to(home) else str(absolute))
 
     def _absolute(self, stored: str) -> str:
-        return os.path.abspath(self._db.path.parent / stored)
+        return os.path.abspath(self._db.path.parent / from_stored(stored))

@@ -20,6 +20,7 @@ import numpy as np
 from engine.contract.errors import ProjectError
 from poseapp.project import rows
 from poseapp.project.database import Database
+from poseapp.project.file_names import from_stored
 from poseapp.project.store import ProjectStore
 
 NO_TRACK = -1
@@ -83,7 +84,7 @@ class SourceTable:
         for i, path, kind, digest, size, mtime, complete, declined, tracks, archive in self._db.rows(
             f"SELECT {columns} FROM source ORDER BY id"
         ):
-            place = Path(os.path.normpath(home / path))
+            place = Path(os.path.normpath(home / from_stored(path)))
             names = _decoded_tracks(tracks, self._db.path)
             found.append(LabelSource(place, kind, digest, size, mtime, bool(complete), declined, names, archive, i))
         return found
@@ -196,7 +197,8 @@ def digest_of(path: Path) -> bytes:
                     if name.lower().endswith((".json", ".txt", ".csv")):
                         place = Path(folder, name)
                         stat = place.stat()
-                        code.update(f"{place.relative_to(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+                        line = f"{place.relative_to(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0"
+                        code.update(line.encode(errors="surrogateescape"))
         else:
             with path.open("rb") as file:
                 while piece := file.read(_PIECE):

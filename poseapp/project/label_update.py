@@ -17,6 +17,7 @@ import msgspec
 
 from engine.contract.schema import Schema
 from poseapp.project import rows
+from poseapp.project.file_names import to_stored
 from poseapp.project.fingerprints import fingerprints, keep_fingerprint
 from poseapp.project.label_matching import DraftPose, Key, Matcher, has_content, is_as_imported
 from poseapp.project.label_sources import NO_TRACK, LabelSource, SourceRecord, SourceTable, pose_digest, track_of_row
@@ -367,7 +368,7 @@ class LabelUpdate:
         roots = {media.id: media.path for media in self._store.media()}
         for key, path in self._moved.items():
             name = os.path.relpath(path, roots[key.media]).replace(os.sep, "/")
-            self._store.database.run("UPDATE frame SET name = ? WHERE media = ? AND idx = ?", (name, *key))
+            self._store.database.run("UPDATE frame SET name = ? WHERE media = ? AND idx = ?", (to_stored(name), *key))
 
     def _add_categories(self) -> dict[int, Category]:
         """The project's category for each of the draft."""

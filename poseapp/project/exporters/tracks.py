@@ -23,6 +23,7 @@ from engine.contract.label_grid import GridTransform
 from engine.media.source import open_media
 from engine.media.video_grid import opencv_grid
 from poseapp.project.exporters.files import FilesReport, written
+from poseapp.project.file_names import readable
 from poseapp.project.model import Category, FrameKey, Instance, Media, State
 from poseapp.project.store import ProjectStore
 from poseapp.project.tracks import frames_with_instances
@@ -195,8 +196,8 @@ class _Table:
 
     def _row(self, media: Media, key: FrameKey, name: str, time: float | None, instance: Instance) -> list[Cell]:
         category = self._categories[instance.category]
-        video = Path(media.path).name
-        head: list[Cell] = [video, key.index, name, time, instance.track, category.name, instance.state.value]
+        video = readable(Path(media.path).name)
+        head: list[Cell] = [video, key.index, readable(name), time, instance.track, category.name, instance.state.value]
         head += [instance.source, instance.score]
         head += [None] * 4 if instance.box is None else instance.box.tolist()
         cells: list[Cell] = [None] * (len(_PARTS) * len(self._place))

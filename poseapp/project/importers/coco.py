@@ -23,6 +23,7 @@ from engine.contract.coco_parse import parse_annotations, parse_categories, pars
 from poseapp.project import rows
 from poseapp.project.coco_archive import LAYOUT_BOXES, LAYOUT_FLAT, LAYOUT_PARTS, NOBODY, CocoArchive, Owners
 from poseapp.project.coco_points import flat_points, has_parts, to_arrays, to_boxes
+from poseapp.project.file_names import to_stored
 from poseapp.project.importers.coco_videos import frames_of_videos
 from poseapp.project.importers.image_files import find_images, likely_folders
 from poseapp.project.importers.report import ImportReport, Problems, ProgressCallback
@@ -73,7 +74,7 @@ def import_coco(
     total = len(document.annotations)
     try:
         with store.database.write():
-            file = archive.add_file(str(path), document.keys, document.header)
+            file = archive.add_file(to_stored(str(path)), document.keys, document.header)
             frames = _add_images(store, archive, file, path, document.images, image_root, problems, cache)
             sample = sample_points(document.annotations, categories, path)
             kinds = _add_categories(store, archive, file, categories, sample)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,22 @@ def test_what_cannot_be_taken_in_leaves_the_project_as_it_was(
     qtbot.waitUntil(lambda: opened.session.path == project and not opened.runner.active(), timeout=8000)
     assert len(opened.session.frames) == 3
     assert any("film.mp4" in text for text in opened.toasts.messages())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_folder_with_names_that_are_not_utf8_is_opened_and_shown(
+    window: MainWindow, project: Path, qtbot: QtBot
+) -> None:
+    folder = project.parent / os.fsdecode(b"m\xe4use")
+    folder.mkdir()
+    (project.parent / "a.png").rename(folder / os.fsdecode(b"f_\xfc.png"))
+    window.open_paths([folder])
+    qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=5000)
+    qtbot.waitUntil(lambda: window.canvas.image_size != (0, 0), timeout=5000)
+    store = window.session.store
+    assert store is not None
+    assert [frame.name for frame in store.frames()] == ["f_\udcfc.png"]
+    assert window.windowTitle()
+    assert window.toasts.messages() == []
+    # Every list is painted with the name.
+    assert not window.grab().isNull()

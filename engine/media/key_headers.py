@@ -128,6 +128,11 @@ class HeaderWatch:
         self._take(own.items())
         return can_start
 
+    def needed_by(self, data: bytes) -> bytes:
+        """What a key packet with these bytes would need if it came next, of all headers; as it stands in packets."""
+        own = dict(self._in_packet(data)) if data else {}
+        return b"".join(self._framed(part) for name, part in sorted(self._now.items()) if name not in own)
+
     def result(self) -> KeyHeaders:
         """What each key packet needs."""
         packets, which = [], []

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ KEY, DISCARD, CORRUPT, HIDDEN, GRADUAL = 1, 2, 4, 8, 16
 _HASHED_BYTES = 1 << 16
 _MOST_BYTES = 1 << 30
 """Of an index that is unpacked: a film of 25 bytes a packet lasts more than a week."""
+
+_MOST_SIDE = 1 << 20
+_MOST_STREAMS = 1 << 16
+_TURNS = frozenset((a, b, c, d) for a, b, c, d in product((-1, 0, 1), repeat=4) if abs(a) == abs(d) != abs(b) == abs(c))
 
 Progress = Callable[[float], None]
 
@@ -280,6 +284,7 @@ def save_index(index: VideoIndex, path: Path) -> None:
         header_sizes=np.array([len(blob) for blob in packets.headers.blobs], np.int64),
         header_bytes=np.frombuffer(b"".join(packets.headers.blobs), np.uint8),
     )
+    _seal(body)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
     try:
@@ -296,7 +301,10 @@ def save_index(index: VideoIndex, path: Path) -> None:
 def load_index(path: Path, key: str) -> VideoIndex | None:
     """The index of this content as it was saved; None when there is none, or one that does not hold together."""
     try:
-        with np.load(io.BytesIO(read_bytes(path, _MOST_BYTES)), allow_pickle=False) as stored:
+        data = read_bytes(path, _MOST_BYTES)
+        if not _is_sealed(data):
+            return None
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             if _unpacked(stored) > _MOST_BYTES:
                 return None  # it may have come with a project: a few bytes may say a lot
             head = msgspec.json.decode(stored["head"].tobytes(), type=_Head)
@@ -320,6 +328,7 @@ def load_index(path: Path, key: str) -> VideoIndex | None:
         ValueError,
         KeyError,
         EOFError,
+        OverflowError,
         ZeroDivisionError,
         TypeError,
         NotImplementedError,  # a compression that the damaged header names
@@ -329,6 +338,20 @@ def load_index(path: Path, key: str) -> VideoIndex | None:
         msgspec.MsgspecError,
     ):
         return None
+
+
+def _seal(body: io.BytesIO) -> None:
+    """Put a digest of the archive into its comment, the last bytes of it."""
+    digest = hashlib.sha256(body.getvalue()).hexdigest().encode()
+    with zipfile.ZipFile(body, "a") as archive:
+        archive.comment = digest
+
+
+def _is_sealed(data: bytes) -> bool:
+    """Whether the comment is the digest of what is before it."""
+    size = hashlib.sha256().digest_size * 2
+    # Without a comment, its length in front of it is 0.
+    return hashlib.sha256(data[: -size - 2] + b"\0\0").hexdigest().encode() == data[-size:]
 
 
 def _headers(stored: Any) -> KeyHeaders:
@@ -363,5 +386,11 @@ def _holds_together(index: VideoIndex) -> bool:
         and index.rate > 0
         and index.time_base > 0
         and min(*index.picture.coded, *index.picture.aspect) > 0
+        and max(*index.picture.coded, *index.picture.aspect) < _MOST_SIDE
+        and index.picture.turn in _TURNS
+        and 0 <= index.stream < _MOST_STREAMS
+        and max(*index.rate.as_integer_ratio(), *index.time_base.as_integer_ratio()) < 1 << 53
+        and int(packets.size.min()) > 0
+        and all(int(np.abs(times[times != NO_TIME]).max(initial=0)) < 1 << 62 for times in (packets.pts, packets.dts))
         and packets.headers.are_consistent(count)
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -13,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import MediaError
+from engine.media.frame_order import HEAD_PACKETS, Order, predict_order, settle
 from engine.media.h264_fields import SecondFields
+from engine.media.index_check import agrees_with_file
 from engine.media.key_headers import HeaderWatch
 from engine.media.key_packets import entry_check
 from engine.media.mp4_clock import video_table
+from engine.media.order_check import decode_head, is_so_at
 from engine.media.video_index import (
     CORRUPT,
     DISCARD,
@@ -33,20 +36,14 @@ from engine.media.video_index import (
     load_index,
     save_index,
 )
-from engine.media.video_picture import PictureMaker, picture_of
+from engine.media.video_picture import PictureMaker
 from engine.media.video_stream import FAULTS, FrameStream, choose_stream, open_container
 
-# At the start so many frames must come out as the container promises before the rest is believed.
-_TRUSTED_FRAMES = 8
-_HEAD_PACKETS = 600
 # The last group of pictures is tried when it is at most so long.
 _TAIL_PACKETS = 120
 # Where a frame does not come out it is tried from so many keys earlier.
 _RETRIES = (0, 1, 2, 4)
 _MANY = 1 << 14
-# Where the clock of a file is set more often than this, all of it is decoded once to learn the order of its frames.
-_MOST_CLOCKS = 32
-_JOINT_PACKETS = 48
 _TOLD_EVERY = 256
 # The second key is tried when it and so many packets behind it are at most so much to decode.
 _ENTRY_PACKETS = 300
@@ -54,8 +51,6 @@ _ENTRY_FRAMES = 24
 _ENTRY_PIXELS = 1 << 27
 # Pictures that others do not refer to, at most so many in a row.
 _MOST_BETWEEN = 16
-
-Order = npt.NDArray[np.int32]
 
 
 def read_index(path: Path | str, cache: Path | None = None, progress: Progress | None = None) -> VideoIndex:
@@ -70,8 +65,9 @@ def read_index(path: Path | str, cache: Path | None = None, progress: Progress |
     path = Path(path)
     key = content_key(path)
     if cache is not None:
-        found = load_index(index_path(cache, key), key)
-        if found is not None:
+        stored = index_path(cache, key)
+        found = load_index(stored, key)
+        if found is not None and _is_checked(path, stored, found):
             return found
     index = build_index(path, key, progress)
     if cache is not None:
@@ -80,6 +76,24 @@ def read_index(path: Path | str, cache: Path | None = None, progress: Progress |
         except OSError:
             pass  # a folder that cannot be written costs time, not frames
     return index
+
+
+_checked: set[tuple[str, str, int, int]] = set()
+"""Indices that agree with their files: (video, key, time and size of the stored index)."""
+
+
+def _is_checked(path: Path, stored: Path, index: VideoIndex) -> bool:
+    """Whether a stored index agrees with the file; looked up once for each index in a process."""
+    try:
+        status = stored.stat()
+    except OSError:
+        return False
+    mark = (os.path.abspath(path), index.key, status.st_mtime_ns, status.st_size)
+    if mark not in _checked:
+        if not agrees_with_file(index, path):
+            return False
+        _checked.add(mark)
+    return True
 
 
 def build_index(path: Path | str, key: str | None = None, progress: Progress | None = None) -> VideoIndex:
@@ -95,8 +109,6 @@ class _Scan:
         self._path, self._key = path, key
         self._problems: list[str] = []
         self._damaged = False
-        self._exhaustive = False
-        self._joints: list[int] = []
 
     def run(self, progress: Progress | None) -> VideoIndex:
         with open_container(self._path) as container:
@@ -111,11 +123,11 @@ class _Scan:
             self._check_clock()
         if not len(self._packets):
             raise MediaError("holds no pictures: it is empty or cut short", where=self._path)
-        order = self._predict_order()
-        picture, seen = self._decode_head(order)
+        predicted = predict_order(self._packets)
+        picture, seen = decode_head(self._path, self._packets, self._number, self._aspect)
         self._check_entry(picture)
-        settled = None if self._exhaustive else _settle(order, seen)
-        if settled is not None and self._joints and not self._is_so_at_joints(self._index(settled, picture)):
+        settled = None if predicted.exhaustive else settle(predicted.order, seen)
+        if settled is not None and not is_so_at(self._path, self._index(settled, picture), predicted.joints):
             settled = None
         order = self._decode_all(progress) if settled is None else self._try_damaged(self._index(settled, picture))
         if not len(order):
@@ -226,51 +238,6 @@ class _Scan:
             until = f" after {float((pts.max() - pts.min()) * self._base):.1f} s" if len(pts) else ""
             self._problems.append(f"is cut short: the file ends{until}, before its announced end")
 
-    def _predict_order(self) -> Order:
-        """Packets that are shown, by presentation time."""
-        packets = self._packets
-        shown = np.flatnonzero(packets.flags & (DISCARD | HIDDEN) == 0).astype(np.int32)
-        times = packets.pts[shown]
-        if (times == NO_TIME).any():
-            self._exhaustive = not (packets.flags & KEY).all()
-            return shown
-        clocks = _clocks(times, packets.dts[shown], packets.flags[shown] & KEY > 0)
-        if len(clocks) > _MOST_CLOCKS:
-            self._exhaustive = True
-            return shown
-        self._joints = [int(shown[begin]) for begin in clocks[1:]]
-        pieces: list[Order] = []
-        for begin, end in pairwise([*clocks, len(shown)]):
-            piece = times[begin:end]
-            pieces.append(shown[begin:end][np.argsort(piece, kind="stable")])
-            if len(np.unique(piece)) < len(piece) and not (packets.flags & KEY).all():
-                self._exhaustive = True
-        return np.concatenate(pieces) if pieces else shown
-
-    def _decode_head(self, order: Order) -> tuple[Picture, list[int]]:
-        """The first frames that come out, and how they are to be shown."""
-        seen: list[int] = []
-        picture: Picture | None = None
-        packets = self._packets
-        keys = np.flatnonzero(packets.flags & KEY)
-        first = int(keys[0]) if len(keys) else 0
-        stream = FrameStream(self._path, packets, self._number, careful=True)
-        try:
-            stream.start(0)
-            while not stream.ended:
-                for number, frame in stream.step():
-                    if picture is None:
-                        picture = picture_of(frame, self._aspect)
-                    seen.append(number)
-                enough = len([n for n in seen[-2 * _TRUSTED_FRAMES :] if n >= first]) >= _TRUSTED_FRAMES
-                if picture is not None and (enough or stream.position > _HEAD_PACKETS):
-                    break
-        finally:
-            stream.close()
-        if picture is None:
-            raise MediaError("holds no picture that can be decoded", where=self._path)
-        return picture, seen
-
     def _check_entry(self, picture: Picture) -> None:
         """Where a decoder that starts at the second key gives other pictures than one that starts before it, all keys
         but the start are given up: the decoder needs something that no header tells."""
@@ -305,24 +272,6 @@ class _Scan:
             return found, not (stream.troubles or stream.alone or stream.faults)
         finally:
             stream.close()
-
-    def _is_so_at_joints(self, index: VideoIndex) -> bool:
-        """Whether, where times begin anew, frames come out in the order of the index."""
-        stream = FrameStream(self._path, self._packets, self._number, careful=True)
-        try:
-            for joint in self._joints:
-                group = max(0, int(np.searchsorted(index.keys, joint, "left")) - 1)
-                stream.start(int(index.keys[group]))
-                ranks: list[int] = []
-                while not stream.ended and stream.position < joint + _JOINT_PACKETS:
-                    ranks += [int(index.rank[number]) for number, _ in stream.step()]
-                first = index.first_from(group)
-                ranks = [rank for rank in ranks if rank >= first]
-                if not ranks or ranks != list(range(ranks[0], ranks[0] + len(ranks))):
-                    return False
-        finally:
-            stream.close()
-        return True
 
     def _decode_all(self, progress: Progress | None) -> Order:
         """The order in which frames come out, where the container does not say it."""
@@ -376,7 +325,7 @@ class _Scan:
                     continue
                 missing = set(wanted.tolist())
                 starts = [group - back for back in _RETRIES if back <= group]
-                if int(index.keys[group]) <= _HEAD_PACKETS and starts[-1] > 0:
+                if int(index.keys[group]) <= HEAD_PACKETS and starts[-1] > 0:
                     starts.append(0)
                 for start in starts:
                     if missing:
@@ -414,34 +363,3 @@ def _places(text: str, index: VideoIndex, frames: list[int]) -> str:
     seconds = list(dict.fromkeys(f"{index.times[frame]:.1f}" for frame in frames))
     more = f" and {len(seconds) - 3} more places" if len(seconds) > 3 else ""
     return f"{text} {', '.join(seconds[:3])} s{more}"
-
-
-def _clocks(pts: npt.NDArray[np.int64], dts: npt.NDArray[np.int64], key: npt.NDArray[np.bool_]) -> list[int]:
-    """Where times begin anew, the start among them: files are joined, and recorders set their clocks.
-
-    Packets are decoded in the order of their decoding times, and nothing that is stored before a key is shown after it.
-    """
-    back = (dts[1:] < dts[:-1]) & (dts[1:] != NO_TIME)
-    begins = [0, *(np.flatnonzero(back) + 1).tolist()] if len(pts) else []
-    found: list[int] = []
-    for begin, end in pairwise([*begins, len(pts)]):
-        while begin < end and len(found) <= _MOST_CLOCKS:
-            found.append(begin)
-            latest = np.maximum.accumulate(pts[begin:end])
-            late = np.flatnonzero(key[begin + 1 : end] & (pts[begin + 1 : end] < latest[:-1]))
-            begin = begin + 1 + int(late[0]) if len(late) else end
-    return found
-
-
-def _settle(order: Order, seen: list[int]) -> Order | None:
-    """The predicted order without the frames of the start that did not come out; None when it is another order."""
-    if not seen:
-        return order
-    place = {int(number): i for i, number in enumerate(order[: len(seen) + _HEAD_PACKETS])}
-    if any(number not in place for number in seen):
-        return None
-    ranks = [place[number] for number in seen]
-    if any(b <= a for a, b in pairwise(ranks)):
-        return None
-    came = set(ranks)
-    return np.delete(order, [rank for rank in range(ranks[-1]) if rank not in came])

@@ -173,11 +173,17 @@ class FrameStream:
 
         Returns:
             Frames that came out, with the numbers of their packets, in the order in which they are shown.
+
+        Raises:
+            MediaError: a packet is another one than the index has.
         """
         packet = self._next()
         if packet is None:
             self.ended = True
             return self._decode(None)
+        if packet.size != self._packets.size[self.position]:
+            self._misses = _MISSES  # the next attempt reads the file from its start
+            raise MediaError("has changed since its index was made, or is not read as it was then", where=self._path)
         if self._entering:
             packet = self._with_headers(packet)
         packet.pts = packet.dts = self.position

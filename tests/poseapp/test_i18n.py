@@ -60,6 +60,7 @@ OWN = {
     "thunder",
     "coco",
     "figure",
+    "person",
     "head",
     "left",
     "right",

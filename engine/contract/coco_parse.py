@@ -11,7 +11,7 @@ gets the id that the category has; see :mod:`engine.contract.coco_match`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,8 +19,8 @@ import msgspec
 from engine.contract.coco_document import load_record
 from engine.contract.coco_match import IdMatcher
 from engine.contract.coco_records import CocoAnnotation, CocoCategory, CocoImage, CocoResult, Id, Number
+from engine.contract.coco_skeleton import zero_based
 from engine.contract.errors import CocoError, quoted, shortened
-from engine.contract.sides import guess_swaps
 
 _HUGE = 1 << 1023  # whole numbers from here on do not fit a float
 _LARGEST_ID = 1 << 63
@@ -58,10 +58,6 @@ class _Category(msgspec.Struct):
     skeleton: list[tuple[int, int]] | None = None
 
 
-class _Skeleton(msgspec.Struct):
-    skeleton: list[tuple[int, int]] | None = None
-
-
 class _Result(msgspec.Struct, gc=False):
     image_id: int | str
     category_id: int | str = 1
@@ -74,7 +70,6 @@ _annotation = msgspec.json.Decoder(_Annotation).decode
 _image = msgspec.json.Decoder(_Image).decode
 _category = msgspec.json.Decoder(_Category).decode
 _result = msgspec.json.Decoder(_Result).decode
-_skeleton = msgspec.json.Decoder(_Skeleton).decode
 
 
 Unreadable = Callable[[int, CocoError], object]
@@ -113,13 +108,14 @@ def parse_annotations(
             a = _annotation(text)
             category = a.category_id if a.category_id in points else matcher.match(a.category_id)
             flat, box, track = a.keypoints, a.bbox, a.track_id
-            is_odd = flat is not None and (len(flat) % 3 != 0 or category in pairs or not _are_small(flat))
+            is_pairs = flat is not None and category in pairs and len(flat) == 2 * points.get(category, 0)
+            is_odd = flat is not None and (len(flat) % 3 != 0 or is_pairs or not _are_small(flat))
             is_odd = is_odd or not (_is_small_id(a.id) and _is_small_id(a.image_id))
         except _ERRORS:
             is_odd = True
         if is_odd:
             try:
-                yield _slow_annotation(text, position, only, matcher, pairs, where)
+                yield _slow_annotation(text, position, only, matcher, {i: points.get(i, 0) for i in pairs}, where)
             except CocoError as error:
                 _reject(position, error, unreadable)
             continue
@@ -268,72 +264,8 @@ def _could_be_thirds(numbers: Iterable[Number]) -> bool:
     return all(0 <= n <= 1 or n == 2 for n in numbers)
 
 
-def zero_based(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> list[tuple[int, int]]:
-    """Limbs counted from 0, those that lead outside the points left out.
-
-    COCO counts from 1, many tools from 0. A 0 among the numbers, or the number of points, tells which. Where neither
-    stands there, the way of counting under which more limbs have a mirrored partner is taken, else that of COCO.
-    Numbers above that of points are element ids (CVAT writes them): they stand for the points in ascending order, where
-    there are as many of them as points, or where they are one run of so many. Else nobody can tell which points such
-    numbers mean: no limbs where most numbers are of that sort, else those limbs are left out.
-    """
-    if not pairs:
-        return []
-    count = len(names)
-    numbers = {n for pair in pairs for n in pair}
-    if _are_ids(numbers, count):
-        place = _places_of_ids(numbers, count)
-        return [(place[a], place[b]) for a, b in pairs] if place else []
-    if 0 in numbers:
-        base = 0
-    elif count in numbers or not count:
-        base = 1
-    else:
-        base = 0 if _mirrored(pairs, names, 0) > _mirrored(pairs, names, 1) else 1
-    moved = [(a - base, b - base) for a, b in pairs]
-    return [(a, b) for a, b in moved if 0 <= a < count and 0 <= b < count]
-
-
-def skeleton_note(category: CocoCategory) -> str:
-    """What to tell about a skeleton whose numbers are not positions of points, "" for an ordinary one."""
-    try:
-        pairs = _skeleton(category.raw).skeleton or []
-    except _ERRORS:
-        return ""
-    numbers = {n for pair in pairs for n in pair}
-    if not _are_ids(numbers, len(category.keypoints)):
-        return ""
-    if _places_of_ids(numbers, len(category.keypoints)):
-        return "Skeleton with numbers above that of points: they were taken as the points in ascending order"
-    return "Skeleton with numbers that are not its points: no limbs are shown, export writes it as it came"
-
-
-def _are_ids(numbers: Collection[int], count: int) -> bool:
-    above = sum(n > count for n in numbers)
-    return bool(count and above and min(numbers) > 0) and (len(numbers) == count or above * 2 > len(numbers))
-
-
-def _places_of_ids(numbers: Collection[int], count: int) -> dict[int, int]:
-    """The position of the point for each id; empty where nobody can tell."""
-    if len(numbers) == count:
-        return {number: place for place, number in enumerate(sorted(numbers))}
-    if len(numbers) > 1 and max(numbers) - min(numbers) + 1 == count:
-        return {number: number - min(numbers) for number in numbers}
-    return {}
-
-
-def _mirrored(pairs: Sequence[tuple[int, int]], names: Sequence[str], base: int) -> int:
-    """How many limbs have a left/right counterpart (or are their own) if positions count from ``base``."""
-    swaps = guess_swaps(names)
-    index = {name: i for i, name in enumerate(names)}
-    other = [index[swaps.get(name, name)] for name in names]
-    moved = {frozenset((a - base, b - base)) for a, b in pairs}
-    inside = [limb for limb in moved if all(0 <= i < len(names) for i in limb)]
-    return sum(any(names[i] in swaps for i in limb) and frozenset(other[i] for i in limb) in moved for limb in inside)
-
-
 def _slow_annotation(
-    raw: bytes, position: int, only: Id | None, matcher: IdMatcher, pairs: Collection[Id], file: object
+    raw: bytes, position: int, only: Id | None, matcher: IdMatcher, pairs: Mapping[Id, int], file: object
 ) -> CocoAnnotation:
     data = load_record(raw, f"{file}: annotation {position}")
     identity = _identity(data.get("id"))
@@ -353,7 +285,7 @@ def _slow_annotation(
         id=-1 - position if identity is None else identity,
         image_id=image_id,
         category_id=category_id,
-        keypoints=flat_keypoints(data.get("keypoints"), where, in_pairs=category_id in pairs),
+        keypoints=flat_keypoints(data.get("keypoints"), where, pairs=pairs.get(category_id, 0)),
         bbox=_box(data.get("bbox")),
         area=None if area is None else float(area),
         iscrowd=int(bool(_number(data.get("iscrowd")))),
@@ -365,11 +297,11 @@ def _slow_annotation(
     )
 
 
-def flat_keypoints(value: Any, where: object, *, in_pairs: bool = False) -> list[Number] | None:
+def flat_keypoints(value: Any, where: object, *, pairs: int = 0) -> list[Number] | None:
     """Flat x, y, v from whatever way a file writes points: flat, in rows, by twos.
 
     Args:
-        in_pairs: two numbers a point, where the length of the list fits three as well.
+        pairs: number of points of which a list has two numbers each, where its length fits three as well; 0 = none.
 
     Raises:
         CocoError: numbers that are none, or a length that fits neither two nor three a point.
@@ -382,7 +314,7 @@ def flat_keypoints(value: Any, where: object, *, in_pairs: bool = False) -> list
         return [n for row in value for n in _triple(row, where)]
     if any(isinstance(item, list | dict) for item in value):
         raise CocoError("'keypoints' mixes numbers and lists", where=where)
-    step = 2 if len(value) % 2 == 0 and (in_pairs or len(value) % 3) else 3
+    step = 2 if len(value) % 2 == 0 and (len(value) % 3 or len(value) == 2 * pairs) else 3
     if len(value) % step:
         raise CocoError(f"'keypoints' has {len(value)} numbers, which is not three a point", where=where)
     return [n for i in range(0, len(value), step) for n in _triple(value[i : i + step], where)]

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,6 +21,8 @@ from engine.contract.errors import ProjectError
 from poseapp.project.database import Database
 
 NOBODY = -1
+SECTION_READING, SECTION_SCHEMAS, SECTION_GRIDS = "reading", "schemas", "grids"
+"""How a file is read; the schema of each category at import; the pixel grid of images that are shown in another."""
 LAYOUT_FLAT, LAYOUT_PARTS, LAYOUT_BOXES = "flat", "parts", "boxes"
 """How annotations of a category are written: all points in one list, COCO-WholeBody's lists, no points at all."""
 MAX_BLOCK_BYTES = 1 << 28
@@ -69,7 +72,7 @@ class CocoArchive:
         self._db.run("UPDATE coco_file SET tracks = ? WHERE id = ?", (msgspec.json.encode(tracks), file))
 
     def add_block(self, file: int, section: str, owners: Owners, records: Sequence[bytes]) -> None:
-        """Keep records of "images", "annotations" or "categories"; owners (N,) or, for images, (N, 2)."""
+        """Keep records of a section; owners (N,) or, for images and grids, (N, 2)."""
         values = (file, section, owners.astype("<i8").tobytes(), _pack(records))
         self._db.run("INSERT INTO coco_block (file, section, owners, records) VALUES (?, ?, ?, ?)", values)
 
@@ -80,7 +83,7 @@ class CocoArchive:
             for owners, records in rows:
                 try:
                     found = np.frombuffer(owners, "<i8")
-                    block = (found.reshape(-1, 2) if section == "images" else found), _unpack(records)
+                    block = (found.reshape(-1, 2) if section in ("images", SECTION_GRIDS) else found), _unpack(records)
                 except (ValueError, TypeError, zlib.error) as error:
                     raise self._damaged(error) from None
                 if len(block[0]) != len(block[1]):
@@ -95,6 +98,11 @@ class CocoArchive:
     def layouts(self, file: int) -> Iterator[tuple[int, str]]:
         for owners, records in self.blocks(file, "layouts"):
             yield from zip(owners.tolist(), (record.decode() for record in records))
+
+    def records(self, file: int, section: str) -> Iterator[tuple[Any, bytes]]:
+        """Owner and record of every line of a section: a number, or two for images and grids."""
+        for owners, records in self.blocks(file, section):
+            yield from zip(owners.tolist(), records)
 
     def owners(self, section: str) -> Owners:
         """The owners of all records of a section."""

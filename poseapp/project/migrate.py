@@ -163,6 +163,24 @@ def put_aside(store: ProjectStore) -> set[int]:
     return {n for n in members if n in known and _ASIDE.search(known[n].name) and not _is_used(store, n)}
 
 
+def successors(store: ProjectStore) -> dict[int, int]:
+    """For each category whose poses were moved to others the last of these, of those that are in use now.
+
+    A category that its poses came back to is its own successor, and not listed.
+    """
+    rows = store.database.rows("SELECT key, value FROM meta WHERE key LIKE ?", (f"{_BECAME}%",))
+    became = {int(key.removeprefix(_BECAME)): int(value) for key, value in rows}
+    found: dict[int, int] = {}
+    for first in became:
+        seen, here = {first}, first
+        while here in became and became[here] not in seen:
+            here = became[here]
+            seen.add(here)
+            if _is_used(store, here):
+                found[first] = here
+    return found
+
+
 def _families(store: ProjectStore) -> list[set[int]]:
     """Categories that became one another."""
     rows = store.database.rows("SELECT key, value FROM meta WHERE key LIKE ?", (f"{_BECAME}%",))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from engine.contract.coco import (
     CocoAnnotation,
     CocoCategory,
+    CocoImage,
     Id,
     make_annotation,
     make_category,
@@ -26,18 +27,35 @@ from engine.contract.coco import (
     patch_record,
     write_coco,
 )
+from engine.contract.coco_match import IdMatcher
 from engine.contract.coco_parse import parse_annotations, parse_categories, parse_images
-from engine.contract.errors import MediaError
+from engine.contract.errors import CocoError, MediaError
+from engine.contract.label_grid import GridTransform
 from engine.media.images import image_size
 from engine.media.source import frame_file_name
-from poseapp.project.coco_archive import LAYOUT_BOXES, LAYOUT_PARTS, NOBODY, CocoArchive, CocoFile, Owners
+from poseapp.project.coco_archive import (
+    LAYOUT_BOXES,
+    LAYOUT_PARTS,
+    NOBODY,
+    SECTION_GRIDS,
+    SECTION_READING,
+    CocoArchive,
+    CocoFile,
+    Owners,
+)
 from poseapp.project.coco_points import in_parts
-from poseapp.project.exporters.coco_changes import BlockChanges
+from poseapp.project.coco_reading import OLD, Reading
+from poseapp.project.exporters.coco_categories import CategoryEdits
+from poseapp.project.exporters.coco_changes import BlockChanges, CategoryIds
 from poseapp.project.exporters.coco_ids import IdMap
+from poseapp.project.importers.report import Problems
 from poseapp.project.migrate import put_aside
 from poseapp.project.model import Frame, FrameKey, Instance, State
 from poseapp.project.shapes import extent
 from poseapp.project.store import ProjectStore
+
+LABELLED, PREDICTED, REVIEWED, NEGATIVE = 1, 2, 4, 16
+"""Bits of ``ProjectStore.frame_marks``."""
 
 
 @dataclass(frozen=True)
@@ -47,29 +65,41 @@ class ExportReport:
     Attributes:
         kept: of the annotations those that are no pose of the project (crowds, boxes alone): they went through as they
             came.
+        left_out: images without labels that nobody has looked at, which were not written.
         problems: what was left out or changed on the way, as sentences.
     """
 
     images: int
     annotations: int
     kept: int = 0
+    left_out: int = 0
     problems: list[str] = field(default_factory=list)
 
 
 def export_coco(
-    store: ProjectStore, path: Path | str, *, include_predicted: bool = False, only_labelled_frames: bool = False
+    store: ProjectStore,
+    path: Path | str,
+    *,
+    include_predicted: bool = False,
+    only_labelled_frames: bool = False,
+    unseen_frames: bool = False,
 ) -> ExportReport:
     """Write the project to a COCO file, whole or not at all.
+
+    A trainer takes an image without annotations for one in which there is nothing. So an image without labels is
+    written only if it came from a COCO file, or if a person has reviewed it or said that there is nothing in it.
 
     Args:
         include_predicted: also predictions that nobody has accepted, with ``score`` and ``keypoint_scores``. Those that
             came from a COCO file are written in any case.
         only_labelled_frames: leave out images without a labelled instance, and their annotations.
+        unseen_frames: also images without labels that nobody has looked at.
 
     Raises:
         CocoError: the file cannot be written.
     """
-    export = _Export(store, include_predicted, only_labelled_frames)
+    export = _Export(store, include_predicted)
+    export.choose_frames(only_labelled_frames, unseen_frames)
     header: dict[str, msgspec.Raw] = {}
     for file in export.files:
         header = {**file.header, **header}
@@ -85,7 +115,9 @@ def export_coco(
     }
     empty = {name for name in sections if not export.has_any(name)}
     write_coco(path, keys, header, sections, empty)
-    return ExportReport(export.written_images, export.written_annotations, export.kept)
+    return ExportReport(
+        export.written_images, export.written_annotations, export.kept, export.left_out, export.problems.sentences()
+    )
 
 
 def annotation_of(instance: Instance, id: Id, image: Id, category: Id) -> CocoAnnotation:
@@ -109,26 +141,51 @@ def annotation_of(instance: Instance, id: Id, image: Id, category: Id) -> CocoAn
 class _Export:
     """One run: ids are settled first, records then flow from the project to the file."""
 
-    def __init__(self, store: ProjectStore, include_predicted: bool, only_labelled_frames: bool) -> None:
+    def __init__(self, store: ProjectStore, include_predicted: bool) -> None:
         self._store, self._db = store, store.database
         self._include_predicted = include_predicted
         self._archive = CocoArchive(store.database)
         self.files: list[CocoFile] = self._archive.files()
         self._wanted: set[FrameKey] | None = None
-        if only_labelled_frames:
-            self._wanted = {key for key, counts in store.counts().items() if counts.labelled}
+        self._only_labelled = False
+        self.left_out = 0
+        self.problems = Problems()
         self._image_ids = IdMap()
         self._category_ids = IdMap()
         self._annotation_ids = IdMap()
         self._id_of_frame: dict[FrameKey, Id] = {}
         self._id_of_category: dict[int, Id] = {}
+        self._ids_of_category: dict[int, set[Id]] = {}
         self.category_records: list[bytes] = []
         self.written_images = self.written_annotations = self.kept = 0
         self._categories_of_file: dict[int, list[CocoCategory]] = {}
+        self._readings = {file.id: _reading(self._archive, file) for file in self.files}
+        self._grids = {
+            FrameKey(*owner): msgspec.json.decode(record, type=GridTransform)
+            for file in self.files
+            for owner, record in self._archive.records(file.id, SECTION_GRIDS)
+        }
         self._layouts = {number: layout for file in self.files for number, layout in self._archive.layouts(file.id)}
         self._videos = video_names(store)
         self._settle_images()
         self._settle_categories()
+
+    def choose_frames(self, only_labelled: bool, unseen: bool) -> None:
+        """Settle which images are written; all where neither this nor that is left out."""
+        if unseen and not only_labelled:
+            return
+        self._only_labelled = only_labelled
+        bits = LABELLED if only_labelled else LABELLED | REVIEWED | NEGATIVE
+        if self._include_predicted and not only_labelled:
+            bits |= PREDICTED
+        marks = self._store.frame_marks()
+        self._wanted = {key for key, mark in zip(self._store.frame_keys(), marks.tolist()) if mark & bits}
+        if not only_labelled:
+            self._wanted.update(
+                FrameKey(*owner) for file in self.files for owner, _ in self._archive.records(file.id, "images")
+            )
+            self._wanted.discard(FrameKey(NOBODY, NOBODY))
+        self.left_out = len(marks) - len(self._wanted)
 
     def has_any(self, section: str) -> bool:
         if section == "categories":
@@ -140,8 +197,8 @@ class _Export:
     def images(self) -> Iterator[bytes]:
         seen: set[FrameKey] = set()
         for file in self.files:
-            for owners, records in self._archive.blocks(file.id, "images"):
-                for owner, image in zip(owners.tolist(), parse_images(records, file.path)):
+            for owner, record in self._archive.records(file.id, "images"):
+                for image in self._images(record, file):
                     key = FrameKey(*owner)
                     if key in seen:
                         continue  # the picture stands in two files
@@ -149,10 +206,17 @@ class _Export:
                     if self._is_wanted(key):
                         self.written_images += 1
                         yield self._image_ids.patched(file.id, image.id, image.raw, "id")
+                if owner[0] == NOBODY and not self._only_labelled:
+                    self.written_images += 1
+                    yield record
         for frame in self._store.frames():
             if frame.key not in seen and self._is_wanted(frame.key):
                 self.written_images += 1
                 yield self._image(frame)
+
+    def _images(self, record: bytes, file: CocoFile) -> list[CocoImage]:
+        """The image of a record; none for a record that could not be understood at import either."""
+        return list(parse_images([record], file.path, unreadable=lambda position, error: None))
 
     def _image(self, frame: Frame) -> bytes:
         """The record of a frame that no file has: of a video also which, and the number in it."""
@@ -166,27 +230,45 @@ class _Export:
 
     def annotations(self) -> Iterator[bytes]:
         written: list[Owners] = []
+        ids = CategoryIds(self._id_of_category, self._ids_of_category)
         for file in self.files:
-            changes = BlockChanges(self._store, file.tracks, self._id_of_category)
+            reading = self._readings[file.id]
+            changes = BlockChanges(self._store, file.tracks, ids, reading, self._grids)
+            categories = self._categories_of_file[file.id]
+            pairs = reading.pairs_of(categories)
+            images = IdMatcher(image for number, image in self._frame_of if number == file.id)
             for owners, records in self._archive.blocks(file.id, "annotations"):
                 written.append(owners)
-                parsed = list(parse_annotations(records, self._categories_of_file[file.id], file.path))
+                unreadable: dict[int, CocoError] = {}
+                parsed = list(
+                    parse_annotations(records, categories, file.path, pairs=pairs, unreadable=unreadable.__setitem__)
+                )
+                readable = [place for place in range(len(records)) if place not in unreadable]
                 for annotation in parsed:
                     self._annotation_ids.see(annotation.id)
+                parsed = [msgspec.structs.replace(a, image_id=images.match(a.image_id)) for a in parsed]
                 wanted = [self._is_annotation_wanted(file, annotation) for annotation in parsed]
                 if len(self.files) > 1:
                     parsed = [self._renumbered(file, annotation) for annotation in parsed]
-                for owner, annotation_now, is_wanted in zip(owners.tolist(), changes.of(owners, parsed), wanted):
-                    if annotation_now is not None and is_wanted:
+                now = iter(zip(changes.of(owners[readable], parsed), wanted))
+                for place, (owner, record) in enumerate(zip(owners.tolist(), records)):
+                    if place in unreadable:
+                        raw = None if self._only_labelled else record
+                    else:
+                        annotation_now, is_wanted = next(now)
+                        raw = annotation_now.raw if annotation_now is not None and is_wanted else None
+                    if raw is not None:
                         self.written_annotations += 1
                         self.kept += owner == NOBODY
-                        yield annotation_now.raw
+                        yield raw
         known = set(np.concatenate(written).tolist()) if written else set()
         yield from self._new(known)
 
     def _is_annotation_wanted(self, file: CocoFile, annotation: CocoAnnotation) -> bool:
         key = self._frame_of.get((file.id, annotation.image_id))
-        return self._wanted is None or (key is not None and key in self._wanted)
+        if key is None:
+            return not self._only_labelled
+        return self._wanted is None or key in self._wanted
 
     def _renumbered(self, file: CocoFile, annotation: CocoAnnotation) -> CocoAnnotation:
         """The annotation with the ids that it has among those of all files."""
@@ -207,8 +289,9 @@ class _Export:
                 yield self._made(key, instance).encoded()
 
     def _made(self, key: FrameKey, instance: Instance) -> CocoAnnotation:
+        grid = self._grids.get(key)
         made = annotation_of(
-            instance,
+            instance if grid is None else _moved_back(instance, grid),
             self._annotation_ids.new(),
             self._id_of_frame[key],
             self._id_of_category[instance.category],
@@ -218,8 +301,8 @@ class _Export:
     def _settle_images(self) -> None:
         self._frame_of: dict[tuple[int, Id], FrameKey] = {}
         for file in self.files:
-            for owners, records in self._archive.blocks(file.id, "images"):
-                for owner, image in zip(owners.tolist(), parse_images(records, file.path)):
+            for owner, record in self._archive.records(file.id, "images"):
+                for image in self._images(record, file):
                     key = FrameKey(*owner)
                     if (file.id, image.id) in self._frame_of:
                         continue
@@ -233,22 +316,25 @@ class _Export:
                 self._id_of_frame[key] = self._image_ids.new()
 
     def _settle_categories(self) -> None:
-        names = {c.id: c.name for c in self._store.categories()}
         for file in self.files:
             listed = self._categories_of_file[file.id] = []
-            for owners, records in self._archive.blocks(file.id, "categories"):
-                for owner, category in zip(owners.tolist(), parse_categories(records, file.path)):
-                    listed.append(category)
-                    raw = category.raw
-                    if owner in self._id_of_category and len(self.files) > 1:
-                        self._category_ids.put(file.id, category.id, self._id_of_category[owner])
+            edits = CategoryEdits(self._store, self._archive, file.id)
+            for owner, record in self._archive.records(file.id, "categories"):
+                found = list(parse_categories([record], file.path, unreadable=lambda position, error: None))
+                listed += found
+                if not found:
+                    self.category_records.append(record)
+                for category in found:
+                    now = NOBODY if owner == NOBODY else edits.now(owner)
+                    if now in self._id_of_category and len(self.files) > 1:
+                        self._category_ids.put(file.id, category.id, self._id_of_category[now])
                         continue
                     identity = self._category_ids.add(file.id, category.id)
-                    raw = self._category_ids.patched(file.id, category.id, raw, "id")
+                    raw = self._category_ids.patched(file.id, category.id, category.raw, "id")
                     if owner != NOBODY:
-                        self._id_of_category.setdefault(owner, identity)
-                        raw = _renamed(raw, category.name, names.get(owner, category.name))
-                        raw = self._with_points(raw, owner)
+                        self._id_of_category.setdefault(now, identity)
+                        self._ids_of_category.setdefault(now, set()).add(identity)
+                        raw = self._with_points(edits.written(raw, category, owner), owner)
                     self.category_records.append(raw)
             for owners, ids in self._archive.blocks(file.id, "category_ids"):
                 for owner, text in zip(owners.tolist(), ids):
@@ -300,5 +386,13 @@ def video_names(store: ProjectStore) -> dict[int, str]:
     }
 
 
-def _renamed(raw: bytes, old: str, new: str) -> bytes:
-    return raw if old == new else patch_record(raw, {"name": new})
+def _reading(archive: CocoArchive, file: CocoFile) -> Reading:
+    """How a file was read at import."""
+    records = [record for _, record in archive.records(file.id, SECTION_READING)]
+    return msgspec.json.decode(records[0], type=Reading) if records else OLD
+
+
+def _moved_back(instance: Instance, grid: GridTransform) -> Instance:
+    """An instance in the pixels that the labels of its image count in."""
+    box = None if instance.box is None else grid.boxes_back(instance.box)
+    return replace(instance, keypoints=grid.points_back(instance.keypoints), box=box)

@@ -1,24 +1,43 @@
 """What has become of the annotations of a COCO file: gone, as they were, or changed in this and that.
 
-The state at import is told anew from the record itself, so that an edit taken back is no change, and a block of
+The state at import is computed again from the record itself, so that an edit taken back is no change, and a block of
 annotations is compared with the project's rows at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from engine.contract.coco import CocoAnnotation, Id
+from engine.contract.label_grid import GridTransform
 from poseapp.project import rows
 from poseapp.project.coco_archive import NOBODY, Owners
-from poseapp.project.coco_points import changed_points, flat_points, to_arrays, to_boxes
-from poseapp.project.model import Category, Instance, State
+from poseapp.project.coco_points import changed_points, flat_points
+from poseapp.project.coco_reading import Reading
+from poseapp.project.model import Category, FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
 
 _MODEL_KEYS = ("score", "keypoint_scores")
+
+
+@dataclass(frozen=True)
+class CategoryIds:
+    """COCO ids of the categories of a project.
+
+    Attributes:
+        written: the id under which new annotations of a category are written.
+        read: all ids whose annotations belong to a category; files that an earlier version imported may have several.
+    """
+
+    written: Mapping[int, Id]
+    read: Mapping[int, Collection[Id]] = field(default_factory=dict)
+
+    def is_of(self, identity: Id, category: int) -> bool:
+        return identity == self.written.get(category) or identity in self.read.get(category, ())
 
 
 class BlockChanges:
@@ -26,14 +45,24 @@ class BlockChanges:
 
     Args:
         tracks: number of every named track of the file.
-        category_ids: COCO id of every category of the project.
+        category_ids: of the categories of the project.
+        reading: how the numbers of the file are understood.
+        grids: frames whose labels were made on another pixel grid than they are shown in.
     """
 
-    def __init__(self, store: ProjectStore, tracks: Mapping[str, int], category_ids: Mapping[int, Id]) -> None:
+    def __init__(
+        self,
+        store: ProjectStore,
+        tracks: Mapping[str, int],
+        category_ids: CategoryIds,
+        reading: Reading,
+        grids: Mapping[FrameKey, GridTransform],
+    ) -> None:
         self._store = store
         self._tracks = tracks
         self._names = {number: name for name, number in tracks.items()}
         self._category_ids = category_ids
+        self._reading, self._grids = reading, grids
         self._categories = {c.id: c for c in store.categories()}
 
     def of(self, owners: Owners, annotations: Sequence[CocoAnnotation]) -> Iterator[CocoAnnotation | None]:
@@ -48,7 +77,8 @@ class BlockChanges:
             elif place not in touched:
                 yield annotation
             else:
-                yield self._changed(annotation, rows.from_row(stored[owner]))
+                row = stored[owner]
+                yield self._changed(annotation, rows.from_row(row), self._grids.get(FrameKey(row[1], row[2])))
 
     def _rows_of(self, owners: Owners) -> dict[int, rows.Row]:
         wanted = owners[owners != NOBODY]
@@ -70,8 +100,8 @@ class BlockChanges:
                 continue
             a = annotations[place]
             if (
-                self._category_ids.get(row[3]) != a.category_id
-                or row[4] != (a.score is None)
+                not self._category_ids.is_of(a.category_id, row[3])
+                or row[4] == self._reading.is_prediction(a)
                 or row[7] != self._track(a)
                 or flat_points(a, len(row[11])) is None
             ):
@@ -81,23 +111,23 @@ class BlockChanges:
         for count, places in lots.items():
             mine = [annotations[place] for place in places]
             theirs = [stored[int(owners[place])] for place in places]
-            found.update(np.asarray(places)[_differs(mine, theirs, count)].tolist())
+            found.update(np.asarray(places)[self._differs(mine, theirs, count)].tolist())
         return found
 
-    def _changed(self, annotation: CocoAnnotation, instance: Instance) -> CocoAnnotation:
+    def _changed(self, annotation: CocoAnnotation, instance: Instance, grid: GridTransform | None) -> CocoAnnotation:
         """The annotation with what differs, and only that, written anew."""
         category = self._categories[instance.category]
         changes: dict[str, Any] = {}
         remove: list[str] = []
-        if self._category_ids[category.id] != annotation.category_id:
-            changes["category_id"] = self._category_ids[category.id]
-        changes |= _points(annotation, instance, category)
+        if not self._category_ids.is_of(annotation.category_id, category.id):
+            changes["category_id"] = self._category_ids.written[category.id]
+        changes |= self._points(annotation, instance, category, grid)
         if instance.box is None:
             remove += ["bbox"] if annotation.bbox is not None else []
         else:
-            old, there = to_boxes([annotation.bbox])
-            if not there[0] or (old[0] != instance.box).any():
-                x1, y1, x2, y2 = instance.box.tolist()
+            old = self._reading.arrays([annotation], _count_of(annotation, category), [grid])
+            if not old.has_box[0] or (old.boxes[0] != instance.box).any():
+                x1, y1, x2, y2 = (instance.box if grid is None else grid.boxes_back(instance.box)).tolist()
                 changes["bbox"] = [x1, y1, x2 - x1, y2 - y1]
         if annotation.score is not None and instance.state is State.LABELLED:
             remove += _MODEL_KEYS
@@ -114,32 +144,41 @@ class BlockChanges:
             return None
         return self._tracks.get(str(track), track if isinstance(track, int) else None)
 
+    def _points(
+        self, annotation: CocoAnnotation, instance: Instance, category: Category, grid: GridTransform | None
+    ) -> dict[str, Any]:
+        count = category.schema.num_keypoints
+        if flat_points(annotation, count) is not None:
+            old = self._reading.arrays([annotation], count, [grid])
+            accepted = instance.state is State.LABELLED and self._reading.is_prediction(annotation)
+            return changed_points(annotation, old, instance.keypoints, instance.visibility, grid, accepted=accepted)
+        # The category has another number of points than the one that the record was written for.
+        seen = instance.visibility > 0
+        points = instance.keypoints if grid is None else grid.points_back(instance.keypoints)
+        table = np.column_stack([np.where(seen[:, None], points, 0.0), instance.visibility]).tolist()
+        flat = [value for x, y, v in table for value in (x, y, int(v))]
+        return {"keypoints": flat, "num_keypoints": int(np.count_nonzero(seen))}
 
-def _points(annotation: CocoAnnotation, instance: Instance, category: Category) -> dict[str, Any]:
+    def _differs(
+        self, annotations: Sequence[CocoAnnotation], stored: Sequence[rows.Row], count: int
+    ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """(N,) where points, visibilities or boxes are other than in the record."""
+        grids = [self._grids.get(FrameKey(row[1], row[2])) for row in stored]
+        old = self._reading.arrays(annotations, count, grids)
+        points = np.frombuffer(b"".join(row[10] for row in stored), "<f8").reshape(-1, count, 2)
+        seen = np.frombuffer(b"".join(row[11] for row in stored), np.uint8).reshape(-1, count)
+        has_box = np.array([row[14] is not None for row in stored])
+        boxes = np.frombuffer(b"".join(row[14] or bytes(32) for row in stored), "<f8").reshape(-1, 4)
+        moved = (points != old.points).any(axis=2) & (seen > 0)
+        found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
+            (moved | (seen != old.visibility)).any(axis=1)
+            | (has_box != old.has_box)
+            | (has_box & old.has_box & (boxes != old.boxes).any(axis=1))
+        )
+        return found
+
+
+def _count_of(annotation: CocoAnnotation, category: Category) -> int:
+    """How many points the record has; those of the category where it has them or none."""
     count = category.schema.num_keypoints
-    if flat_points(annotation, count) is not None:
-        return changed_points(annotation, count, instance.keypoints, instance.visibility)
-    # The category has another number of points than the one that the record was written for.
-    seen = instance.visibility > 0
-    table = np.column_stack([np.where(seen[:, None], instance.keypoints, 0.0), instance.visibility]).tolist()
-    flat = [value for x, y, v in table for value in (x, y, int(v))]
-    return {"keypoints": flat, "num_keypoints": int(np.count_nonzero(seen))}
-
-
-def _differs(
-    annotations: Sequence[CocoAnnotation], stored: Sequence[rows.Row], count: int
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """(N,) where points, visibilities or boxes are other than in the record."""
-    old_points, old_seen = to_arrays([flat_points(a, count) or [] for a in annotations], count)
-    old_boxes, had_box = to_boxes([a.bbox for a in annotations])
-    points = np.frombuffer(b"".join(row[10] for row in stored), "<f8").reshape(-1, count, 2)
-    seen = np.frombuffer(b"".join(row[11] for row in stored), np.uint8).reshape(-1, count)
-    has_box = np.array([row[14] is not None for row in stored])
-    boxes = np.frombuffer(b"".join(row[14] or bytes(32) for row in stored), "<f8").reshape(-1, 4)
-    moved = (points != old_points).any(axis=2) & (seen > 0)
-    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-        (moved | (seen != old_seen)).any(axis=1)
-        | (has_box != had_box)
-        | (has_box & had_box & (boxes != old_boxes).any(axis=1))
-    )
-    return found
+    return count if flat_points(annotation, count) is not None else len(annotation.keypoints or []) // 3

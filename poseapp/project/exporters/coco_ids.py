@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from engine.contract.coco import Id, patch_record
 
+_LARGEST = 1 << 53
+
 
 class IdMap:
     """Hands out ids of one kind of record: those of a file as they are while free, else the next above all others."""
@@ -30,8 +32,8 @@ class IdMap:
         self.see(given)
 
     def see(self, identity: Id) -> None:
-        """New ids lie above this one."""
-        if isinstance(identity, int) and identity > self._largest:
+        """New ids lie above this one, unless it is larger than what every reader of JSON takes as a whole number."""
+        if isinstance(identity, int) and self._largest < identity < _LARGEST:
             self._largest = identity
 
     def new(self) -> Id:

@@ -1,49 +1,48 @@
 """COCO files into a project, with nothing lost: what the window cannot show is kept and exported again.
 
 Becomes an instance: every annotation of a category with points, also one without labelled points (then it is a box).
-Kept aside: crowds, categories that have boxes and regions only, annotations of images or categories that do not exist.
-An annotation with a ``score`` is a prediction that nobody has accepted yet. An image with ``video`` and
-``frame_index`` is that frame of the video, where the video is found and no image file has its name.
+Kept aside: crowds, categories that have boxes and regions only, annotations of images or categories that do not exist,
+records that cannot be understood. Each of them is in the report.
+An annotation with a ``score``, or with scores for visibilities, is a prediction that nobody has accepted yet. An image
+with ``video`` and ``frame_index`` is that frame of the video, where the video is found and no image file has its name.
 """
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from engine.contract.coco import CocoAnnotation, CocoCategory, Id
+from engine.contract.coco import CocoAnnotation, Id
 from engine.contract.coco_document import Document, read_document
-from engine.contract.coco_parse import parse_annotations, parse_categories, parse_images
+from engine.contract.coco_match import IdMatcher
+from engine.contract.coco_parse import parse_annotations, parse_categories
+from engine.contract.errors import quoted
 from poseapp.project import rows
-from poseapp.project.coco_archive import LAYOUT_BOXES, LAYOUT_FLAT, LAYOUT_PARTS, NOBODY, CocoArchive, Owners
-from poseapp.project.coco_points import flat_points, has_parts, to_arrays, to_boxes
+from poseapp.project.coco_archive import (
+    NOBODY,
+    SECTION_READING,
+    CocoArchive,
+    Owners,
+)
+from poseapp.project.coco_points import flat_points
+from poseapp.project.coco_reading import Reading, reading_of
 from poseapp.project.file_names import to_stored
-from poseapp.project.importers.coco_videos import frames_of_videos
-from poseapp.project.importers.image_files import find_images, likely_folders
+from poseapp.project.importers.coco_categories import Kind, add_categories, sample_points
+from poseapp.project.importers.coco_faults import Faulty, in_place
+from poseapp.project.importers.coco_images import Frames, add_images
+from poseapp.project.importers.label_sizes import LabelSize
 from poseapp.project.importers.report import ImportReport, Problems, ProgressCallback
-from poseapp.project.importers.schemas import Points, schema_of
 from poseapp.project.importers.tracks import Tracks
-from poseapp.project.model import Bytes, Category, FrameKey
+from poseapp.project.model import Bytes, Category, Flags, Floats, FrameKey
 from poseapp.project.store import ProjectStore
 
 IMPORTED = "imported"
 _HUMAN = "human"
 _BLOCK = 4096
-_SAMPLE = 4000
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A category of the file: the project's own, or None where its annotations are kept aside."""
-
-    name: str
-    category: Category | None
 
 
 def import_coco(
@@ -54,163 +53,69 @@ def import_coco(
     progress: ProgressCallback | None = None,
     document: Document | None = None,
     cache: Path | None = None,
+    label_size: LabelSize = LabelSize.KEEP,
 ) -> ImportReport:
     """Add the images, categories and annotations of a COCO file to a project; all of it or nothing.
+
+    A record that cannot be understood is kept aside and reported.
 
     Args:
         document: the content, where it does not stand in the file as COCO; then ``path`` only names it.
         image_root: where the images lie; left out, they are looked for around the file.
         cache: folder where indices of the videos are kept whose frames the file names.
         progress: called now and then with annotations done and in all; what it raises stops the import.
+        label_size: what is done with labels that were made on pictures of another size or orientation.
 
     Raises:
         CocoError: the file cannot be understood. ProjectError: the project cannot be written.
+        LabelSizesDiffer: with ``LabelSize.ASK``.
     """
     path = Path(path)
     document = read_document(path) if document is None else document
-    categories = list(parse_categories(document.categories, path))
     problems = Problems()
+    for sentence in document.problems:
+        problems.add(sentence, "")
+    faulty_categories = Faulty("category", problems)
+    categories = list(parse_categories(document.categories, path, unreadable=faulty_categories))
     archive = CocoArchive(store.database)
     total = len(document.annotations)
     try:
         with store.database.write():
             file = archive.add_file(to_stored(str(path)), document.keys, document.header)
-            frames = _add_images(store, archive, file, path, document.images, image_root, problems, cache)
-            sample = sample_points(document.annotations, categories, path)
-            kinds = _add_categories(store, archive, file, categories, sample)
+            frames = add_images(store, archive, file, path, document.images, image_root, problems, cache, label_size)
+            reading = reading_of(document.annotations, categories)
+            archive.add_block(file, SECTION_READING, np.array([NOBODY]), [msgspec.json.encode(reading)])
+            sample = sample_points(document.annotations, categories, path, reading)
+            records = [bytes(record) for record in document.categories]
+            kinds = add_categories(store, archive, file, categories, sample, records, faulty_categories, problems)
             tracks = Tracks(store.database)
-            importer = _Annotations(store, archive, file, frames, kinds, tracks, problems)
+            importer = _Annotations(store, archive, file, frames, kinds, tracks, problems, reading)
+            pairs = reading.pairs_of(categories)
             for start in range(0, total, _BLOCK):
                 if progress is not None:
                     progress(start, total)
                 block = document.annotations[start : start + _BLOCK]
-                importer.add(list(parse_annotations(block, categories, path, start)))
+                faulty = Faulty("annotation", problems)
+                parsed = list(parse_annotations(block, categories, path, start, pairs=pairs, unreadable=faulty))
+                importer.add(in_place(parsed, faulty, range(start, start + len(block))), block)
             archive.set_tracks(file, tracks.names)
             store.database.set_meta("next_instance", importer.next_id)
     finally:
         store.imported()
     if importer.seen_visibilities == {1}:
         problems.add("All points are marked occluded (v = 1)", "the file may mean visible")
+    if reading.scores:
+        problems.add("Scores in place of visibilities: each point with a score is visible", ", ".join(reading.scores))
+    if reading.pairs:
+        problems.add("Points with two numbers, without visibility: taken as visible", f"category {reading.pairs[0]}")
     return ImportReport(len(frames.keys), importer.shown, problems.sentences())
 
 
-@dataclass
-class _Frames:
-    keys: list[FrameKey]
-    by_id: dict[Id, FrameKey]
+class _Ids(msgspec.Struct):
+    category_id: Any = None
 
 
-def _add_images(
-    store: ProjectStore,
-    archive: CocoArchive,
-    file: int,
-    path: Path,
-    records: Sequence[msgspec.Raw],
-    image_root: Path | str | None,
-    problems: Problems,
-    cache: Path | None,
-) -> _Frames:
-    images = list(parse_images(records, path))
-    root = None if image_root is None else Path(image_root)
-    of_videos = frames_of_videos(store, images, likely_folders(path, root), problems, cache)
-    stills = [n for n in range(len(images)) if n not in of_videos]
-    record_sizes = [(images[n].width, images[n].height) for n in stills]
-    found = find_images((images[n].file_name for n in stills), path, root, record_sizes)
-    for finding in found.findings:
-        problems.add(finding.kind.value, finding.case)
-    names = dict(zip(stills, found.names))
-    known = _known_frames(store)
-    root_name = str(found.root)
-    keys = [
-        of_videos[n] if n in of_videos else known.pop(_joined(root_name, names[n]), None) for n in range(len(images))
-    ]
-    new = [n for n, key in enumerate(keys) if key is None]
-    if new:
-        media = _media_at(store, found.root)
-        sizes = [(names[n], images[n].width, images[n].height) for n in new]
-        for n, key in zip(new, store.add_frames(media, sizes)):
-            keys[n] = key
-    settled = [key for key in keys if key is not None]
-    by_id: dict[Id, FrameKey] = {}
-    for image, key in zip(images, settled):
-        if image.id in by_id:
-            problems.add("Image id stands twice, its annotations go to the first", str(image.id))
-        by_id.setdefault(image.id, key)
-    for start in range(0, len(images), _BLOCK):
-        owners = np.array(settled[start : start + _BLOCK], dtype=np.int64).reshape(-1, 2)
-        archive.add_block(file, "images", owners, [image.raw for image in images[start : start + _BLOCK]])
-    return _Frames(settled, by_id)
-
-
-def _known_frames(store: ProjectStore) -> dict[str, FrameKey]:
-    """Frames that the project has already, by the path of their image."""
-    roots = {media.id: media.path for media in store.media() if media.kind == "images"}
-    return {_joined(roots[f.key.media], f.name): f.key for f in store.frames() if f.key.media in roots}
-
-
-def _joined(root: str, name: str) -> str:
-    """The path of an image, spelled always the same way."""
-    path = os.path.join(root, name)
-    return os.path.normpath(path) if ".." in name else path
-
-
-def _media_at(store: ProjectStore, root: Path) -> int:
-    for media in store.media():
-        if media.kind == "images" and Path(media.path) == root:
-            return media.id
-    return store.add_media("images", root).id
-
-
-def sample_points(records: Sequence[msgspec.Raw], categories: Sequence[CocoCategory], path: Path) -> dict[Id, Points]:
-    """What annotations hold, category by category, told from some thousand of them."""
-    step = max(1, len(records) // _SAMPLE)
-    counts: dict[Id, Counter[int]] = {}
-    in_parts: set[Id] = set()
-    for position in range(0, len(records), step):
-        for annotation in parse_annotations(records[position : position + 1], categories, path, position):
-            met = counts.setdefault(annotation.category_id, Counter())
-            if annotation.keypoints:
-                met[len(annotation.keypoints) // 3] += 1
-            if has_parts(annotation):
-                in_parts.add(annotation.category_id)
-    return {i: Points(tuple(n for n, _ in c.most_common()), i in in_parts) for i, c in counts.items()}
-
-
-def _add_categories(
-    store: ProjectStore, archive: CocoArchive, file: int, found: Sequence[CocoCategory], sample: dict[Id, Points]
-) -> dict[Id, _Kind]:
-    listed = list(found) or [CocoCategory(identity, _invented(identity, sample)) for identity in sample]
-    schemas = [schema_of(category, sample.get(category.id, Points())) for category in listed]
-    boxes_only = not any(schemas)
-    if boxes_only:  # boxes only: people can be given poses all the same
-        persons = (CocoCategory(c.id, c.name, raw=c.raw) for c in listed)
-        schemas = [schema_of(c, Points((17,))) if c.name.lower() == "person" else None for c in persons]
-    kinds: dict[Id, _Kind] = {}
-    owners: list[int] = []
-    layouts: list[tuple[int, str]] = []
-    for category, schema in zip(listed, schemas):
-        own = None
-        if schema is not None:
-            same = (c for c in store.categories() if c.name == category.name and c.schema.names == schema.names)
-            own = next(same, None) or store.add_category(category.name, schema)
-        owners.append(NOBODY if own is None else own.id)
-        if own is not None:
-            parts = sample.get(category.id, Points()).in_parts
-            layouts.append((own.id, LAYOUT_BOXES if boxes_only else LAYOUT_PARTS if parts else LAYOUT_FLAT))
-        kinds.setdefault(category.id, _Kind(category.name, own))
-    archive.add_layouts(file, layouts)
-    if found:
-        archive.add_block(file, "categories", np.array(owners, np.int64), [category.raw for category in found])
-    else:
-        # Written anew on export: owners tell which id the annotations use.
-        ids = [msgspec.json.encode(category.id) for category in listed]
-        archive.add_block(file, "category_ids", np.array(owners, np.int64), ids)
-    return kinds
-
-
-def _invented(identity: Id, sample: dict[Id, Points]) -> str:
-    """A name for a category that the file does not list."""
-    return "person" if len(sample) == 1 and 17 in sample[identity].counts else f"category {identity}"
+_ids = msgspec.json.Decoder(_Ids).decode
 
 
 class _Annotations:
@@ -221,98 +126,129 @@ class _Annotations:
         store: ProjectStore,
         archive: CocoArchive,
         file: int,
-        frames: _Frames,
-        kinds: dict[Id, _Kind],
+        frames: Frames,
+        kinds: dict[Id, Kind],
         tracks: Tracks,
         problems: Problems,
+        reading: Reading,
     ) -> None:
         self._db = store.database
-        self._archive, self._file = archive, file
+        self._archive, self._file, self._reading = archive, file, reading
         self._frames, self._kinds, self._tracks, self._problems = frames.by_id, kinds, tracks, problems
+        self._grids = frames.grids
+        self._images = IdMatcher(frames.by_id)
+        self._seen_categories: set[Id] = set()
         self.next_id = store.new_ids(0).start
         self.shown = 0
         self.seen_visibilities: set[int] = set()
 
-    def add(self, annotations: Sequence[CocoAnnotation]) -> None:
+    def add(self, annotations: Sequence[CocoAnnotation | None], records: Sequence[msgspec.Raw]) -> None:
+        """Take a block; None stands for a record that cannot be understood."""
         owners = np.full(len(annotations), NOBODY, np.int64)
-        lots: dict[int, list[tuple[int, FrameKey, list[int | float]]]] = {}
+        lots: dict[int, list[tuple[int, FrameKey, CocoAnnotation]]] = {}
         categories: dict[int, Category] = {}
         for place, annotation in enumerate(annotations):
-            found = self._place(annotation)
-            if found is not None:
-                key, category, flat = found
+            target = None if annotation is None else self._target(annotation)
+            if annotation is not None and target is not None:
+                key, category = target
                 categories[category.id] = category
-                lots.setdefault(category.id, []).append((place, key, flat))
+                lots.setdefault(category.id, []).append((place, key, annotation))
                 owners[place] = self.next_id
                 self.next_id += 1
         for number, lot in lots.items():
-            self._db.many(rows.INSERT, self._rows(categories[number], lot, annotations, owners))
+            self._db.many(rows.INSERT, self._rows(categories[number], lot, owners))
             self.shown += len(lot)
-        self._archive.add_block(self._file, "annotations", owners, [a.raw for a in annotations])
+        self._archive.add_block(self._file, "annotations", owners, [bytes(record) for record in records])
 
-    def _place(self, a: CocoAnnotation) -> tuple[FrameKey, Category, list[int | float]] | None:
-        """Frame, category and points of an annotation that becomes an instance."""
-        key, kind = self._frames.get(a.image_id), self._kinds.get(a.category_id)
+    def _target(self, a: CocoAnnotation) -> tuple[FrameKey, Category] | None:
+        """Frame and category of an annotation that becomes an instance."""
+        name = f"id {quoted(a.id)}"
+        image_id = self._images.match(a.image_id)
+        key, kind = self._frames.get(image_id), self._kinds.get(a.category_id)
+        if key is not None and image_id != a.image_id:
+            self._problems.add("Image id is text in one place and a number in another: taken as the same", name)
         if key is None:
-            self._problems.add("Annotation of an image that is not in the file, kept aside", f"id {a.id}")
+            self._problems.add("Annotation of an image that is not in the file, kept aside", name)
         elif kind is None:
-            self._problems.add("Annotation of a category that is not in the file, kept aside", f"id {a.id}")
+            self._problems.add("Annotation of a category that is not in the file, kept aside", name)
         elif kind.category is None:
-            self._problems.add("Annotation of a category without points, kept aside", f"id {a.id}, {kind.name!r}")
+            self._problems.add("Annotation of a category without points, kept aside", f"{name}, {quoted(kind.name)}")
         elif a.iscrowd:
-            self._problems.add("Crowd, kept aside", f"id {a.id}")
+            self._problems.add("Crowd, kept aside", name)
         else:
+            self._report_category_id(a, name)
             count = kind.category.schema.num_keypoints
-            flat = flat_points(a, count)
-            if flat is not None:
-                return key, kind.category, flat
-            given = len(a.keypoints or []) // 3
-            kept = f"Annotation without the {count} points of {kind.name!r}, kept aside"
-            self._problems.add(kept, f"id {a.id} has {given}")
+            if flat_points(a, count) is not None:
+                return key, kind.category
+            kept = f"Annotation without the {count} points of {quoted(kind.name)}, kept aside"
+            self._problems.add(kept, f"{name} has {len(a.keypoints or [])} numbers instead of {3 * count}")
         return None
 
+    def _report_category_id(self, a: CocoAnnotation, name: str) -> None:
+        """Once a category: its id in the annotations is text and in the categories a number, or the other way round."""
+        if a.category_id in self._seen_categories:
+            return
+        self._seen_categories.add(a.category_id)
+        try:
+            written = _ids(a.raw).category_id
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return
+        if isinstance(written, int | str) and written != a.category_id:
+            self._problems.add("Category id is text in one place and a number in another: taken as the same", name)
+
     def _rows(
-        self,
-        category: Category,
-        lot: Sequence[tuple[int, FrameKey, list[int | float]]],
-        annotations: Sequence[CocoAnnotation],
-        owners: Owners,
+        self, category: Category, lot: Sequence[tuple[int, FrameKey, CocoAnnotation]], owners: Owners
     ) -> Iterator[rows.Row]:
         count = category.schema.num_keypoints
-        points, visibility = to_arrays([flat for _, _, flat in lot], count)
-        boxes, there = to_boxes([annotations[place].bbox for place, _, _ in lot])
+        annotations = [annotation for _, _, annotation in lot]
+        arrays = self._reading.arrays(annotations, count, [self._grids.get(key) for _, key, _ in lot])
+        visibility = arrays.visibility
         self.seen_visibilities |= set(np.unique(visibility[visibility > 0]).tolist())
         numbers = np.count_nonzero(visibility, axis=1).tolist()
-        place_bytes, seen_bytes, box_bytes = points.tobytes(), visibility.tobytes(), boxes.tobytes()
-        human_bytes = (visibility > 0).tobytes()
+        place_bytes, seen_bytes, box_bytes = arrays.points.tobytes(), visibility.tobytes(), arrays.boxes.tobytes()
         size = 16 * count
-        for n, (place, key, _) in enumerate(lot):
-            a = annotations[place]
-            scores, lowest = (None, None) if a.score is None else _scores(a, count, visibility[n])
-            seen = seen_bytes[n * count : (n + 1) * count]
+        for n, (place, key, a) in enumerate(lot):
+            predicted = self._reading.is_prediction(a)
+            mask = None if arrays.are_scores is None else arrays.are_scores[n]
+            scores = _scores(a, count, visibility[n], mask, predicted)
+            lowest = None
+            if scores is not None and len(scores):
+                seen = scores[visibility[n] > 0]
+                lowest = float(seen.min() if len(seen) else scores.min())
+            human = visibility[n] > 0 if mask is None else (visibility[n] > 0) & ~mask
             yield (
                 int(owners[place]),
                 key[0],
                 key[1],
                 category.id,
-                1 if a.score is None else 0,
-                a.score,
+                0 if predicted else 1,
+                _score(a, scores, visibility[n]) if predicted else a.score,
                 lowest,
                 None if a.track_id is None else self._tracks.number(a.track_id),
-                _HUMAN if a.score is None else IMPORTED,
+                IMPORTED if predicted else _HUMAN,
                 numbers[n],
                 place_bytes[n * size : (n + 1) * size],
-                seen,
-                human_bytes[n * count : (n + 1) * count] if a.score is None else bytes(count),
-                scores,
-                box_bytes[32 * n : 32 * n + 32] if there[n] else None,
+                seen_bytes[n * count : (n + 1) * count],
+                bytes(count) if predicted else human.tobytes(),
+                None if scores is None else scores.tobytes(),
+                box_bytes[32 * n : 32 * n + 32] if arrays.has_box[n] else None,
             )
 
 
-def _scores(a: CocoAnnotation, count: int, visibility: Bytes) -> tuple[bytes | None, float | None]:
-    """Keypoint scores as a blob, and the lowest one of a visible point."""
-    if a.keypoint_scores is None or len(a.keypoint_scores) != count:
-        return None, None
-    scores = np.asarray(a.keypoint_scores, np.float64)
+def _scores(a: CocoAnnotation, count: int, visibility: Bytes, mask: Flags | None, predicted: bool) -> Floats | None:
+    """(K,) scores of the points: those given beside them, else those given for visibilities; points with a visibility
+    have 1 there."""
+    if predicted and a.keypoint_scores is not None and len(a.keypoint_scores) == count:
+        return np.asarray(a.keypoint_scores, np.float64)
+    if mask is None or not mask.any():
+        return None
+    thirds = np.asarray(flat_points(a, count), np.float64)[2::3]
+    return np.where(mask, thirds, (visibility > 0).astype(np.float64))
+
+
+def _score(a: CocoAnnotation, scores: Floats | None, visibility: Bytes) -> float | None:
+    """The score of a prediction: its own, else the mean of its points'."""
+    if a.score is not None or scores is None:
+        return a.score
     seen = scores[visibility > 0]
-    return scores.tobytes(), float(seen.min() if len(seen) else scores.min())
+    return float(seen.mean()) if len(seen) else 0.0

@@ -13,7 +13,7 @@ from engine.contract.coco_document import Document, read_document, read_json_byt
 from engine.contract.coco_parse import parse_categories
 from engine.contract.errors import CocoError, PoseError, SchemaError
 from engine.contract.schema import Limb, Schema, load_schema
-from poseapp.project.importers.coco import sample_points
+from poseapp.project.importers.coco_categories import sample_points
 from poseapp.project.importers.metainfo import read_metainfo
 from poseapp.project.importers.schemas import Points, schema_of
 

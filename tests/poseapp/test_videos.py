@@ -119,7 +119,7 @@ def test_a_project_without_any_has_none(project: Path) -> None:
 def test_frames_of_a_video_are_exported_with_their_number(film: Path, tmp_path: Path) -> None:
     out = tmp_path / "labels.json"
     with ProjectStore.open(film, read_only=True) as store:
-        export_coco(store, out)
+        export_coco(store, out, unseen_frames=True)
     images = json.loads(out.read_text(encoding="utf-8"))["images"]
     assert [(image["video"], image["frame_index"]) for image in images] == [("film.mp4", n) for n in range(90)]
     assert images[12]["file_name"] == "film/film_000012.png"

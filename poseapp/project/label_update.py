@@ -181,12 +181,14 @@ class LabelUpdate:
                 if (row := self._store.database.row(sql, (record.instance,))) is not None:
                     votes[instance.category][int(row[0])] += 1
         found: dict[int, tuple[Category, Sources]] = {}
+        taken: set[int] = set()
         for category in self._draft.categories():
             by_record = [number for number, _ in votes[category.id].most_common() if number in own]
             by_name = [c.id for c in own.values() if c.name == category.name]
             for number in dict.fromkeys((*by_record, *by_name)):
                 order = point_order(category.schema, own[number].schema, self._by_names, number in by_record)
-                if order is not None:
+                if order is not None and number not in taken:  # two categories of a file with one name stay two
+                    taken.add(number)
                     found[category.id] = (own[number], order)
                     break
         return found

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 import numpy as np
 
-from poseapp.project.coco_archive import NOBODY, CocoArchive, Owners
+from poseapp.project.coco_archive import NOBODY, SECTION_GRIDS, CocoArchive, Owners
 from poseapp.project.label_sources import LabelSource, unique_keys
 from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore
+
+_NO_FRAME = FrameKey(NOBODY, NOBODY)
 
 
 class _Identity(msgspec.Struct):
@@ -32,7 +34,8 @@ def image_ids(store: ProjectStore, archive: int) -> dict[str, FrameKey]:
     found: dict[str, FrameKey] = {}
     for owners, records in CocoArchive(store.database).blocks(archive, "images"):
         for owner, raw in zip(owners.tolist(), records):
-            found.setdefault(_id_text(raw), FrameKey(*owner))
+            if owner[0] != NOBODY:  # else a record that could not be understood
+                found.setdefault(_id_text(raw), FrameKey(*owner))
     return found
 
 
@@ -78,8 +81,7 @@ def copy_archive(
         return into
     database = store.database
     if into is not None:
-        for section in ("images", "annotations", "categories", "category_ids", "layouts"):
-            database.run("DELETE FROM coco_block WHERE file = ? AND section = ?", (into, section))
+        database.run("DELETE FROM coco_block WHERE file = ?", (into,))
     known_owners = set(own.owners("annotations").tolist()) - {NOBODY}
     known_frames = {tuple(key) for key in own.owners("images").reshape(-1, 2).tolist()}
     known_asides = _asides(own)
@@ -89,8 +91,9 @@ def copy_archive(
         s for (s,) in draft.database.rows("SELECT section FROM coco_block GROUP BY section ORDER BY min(id)") if s
     ):
         for owners, records in other.blocks(file.id, section):
-            if section == "images":
-                mapped = np.array([frames[FrameKey(*owner)] for owner in owners.tolist()], np.int64).reshape(-1, 2)
+            if section in ("images", SECTION_GRIDS):
+                keys = [FrameKey(*owner) for owner in owners.tolist()]
+                mapped = np.array([frames.get(key, _NO_FRAME) for key in keys], np.int64).reshape(-1, 2)
                 adds = adds or any(tuple(key) not in known_frames for key in mapped.tolist())
                 own.add_block(number, section, mapped, records)
             elif section == "annotations":

@@ -22,6 +22,7 @@ from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.importers.report import ImportReport
 from poseapp.project.migrate import migrate_category
 from poseapp.project.model import Edit, FrameEdit, FrameKey, FrameState, Instance, State
+from poseapp.project.open import open_any
 from poseapp.project.store import ProjectStore
 
 MOUSE: dict[str, Any] = {
@@ -395,3 +396,26 @@ def test_untouched_images_of_a_file_without_labels_come_back(project: Any) -> No
 def test_a_document_in_memory_is_imported_without_a_file(tmp_path: Path) -> None:
     with ProjectStore.create(tmp_path / "x.pose") as store:
         assert import_coco(store, tmp_path / "none", document=Document()).annotations == 0
+
+
+def test_a_file_that_is_opened_beside_another_keeps_how_its_numbers_are_read(tmp_path: Path) -> None:
+    (tmp_path / "first.json").write_text(json.dumps(labels({"id": 1, "keypoints": POINTS})))
+    other = labels(
+        {"id": 7, "keypoints": [10, 20, 0.9, 30, 40, 1.0, 50, 60, 0.0]},
+        {"id": 8, "keypoints": [1, 2, 2] * 3, "category_id": 2},
+        images=[{"id": 1, "file_name": "b.png"}, 5],
+        categories=[MOUSE, {**MOUSE, "id": 2}],
+    )
+    (tmp_path / "second.json").write_text(json.dumps(other))
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((80, 100, 3), np.uint8))
+    with open_any(tmp_path / "first.json") as store:
+        project = store.path
+    with open_any([project, tmp_path / "second.json"]) as store:
+        export_coco(store, tmp_path / "out.json")
+        assert len(store.categories()) == 2
+    after = json.loads((tmp_path / "out.json").read_text())
+    assert [a["keypoints"] for a in after["annotations"]] == [
+        POINTS, *(a["keypoints"] for a in other["annotations"]),
+    ]  # fmt: skip
+    assert 5 in after["images"]

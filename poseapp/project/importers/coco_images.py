@@ -60,7 +60,7 @@ def add_images(
         raise LabelSizesDiffer(len(check.grids), check.example, path)
     _report_sizes(check.counts, check.first, label_size, problems)
     shown = {stills[n]: size for n, size in check.shown.items()}
-    names = {n: _storable(name) for n, name in zip(stills, found.names)}
+    names = dict(zip(stills, found.names))
     known = _known_frames(store)
     root_name = str(found.root)
     keys = [
@@ -105,11 +105,6 @@ def _report_sizes(counts: Counter[Grid], first: dict[Grid, str], label_size: Lab
     if counts[Grid.CONTRADICTORY]:
         sentence = "The size in the labels contradicts the picture; labels were left as they are"
         problems.add(sentence, first[Grid.CONTRADICTORY], counts[Grid.CONTRADICTORY])
-
-
-def _storable(name: str) -> str:
-    """A file name as the project can hold it: half surrogate pairs, which JSON can carry, become question marks."""
-    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _known_frames(store: ProjectStore) -> dict[str, FrameKey]:

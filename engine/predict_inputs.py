@@ -16,6 +16,8 @@ from engine.contract.coco_document import encode_json
 from engine.contract.errors import CocoError, MediaError
 from engine.contract.schema import Schema
 from engine.geometry import box_is_usable, clip_box, xywh_to_xyxy
+from engine.media import image_finder
+from engine.media.image_finder import Kind
 from engine.media.images import is_image, list_images
 from engine.media.pages import remark
 from engine.media.source import frame_file_name, is_video, open_media
@@ -180,37 +182,36 @@ def find_annotated_images(
         if not folder.is_dir():
             why = "is no folder; with --annotations give that of the images" if folder.exists() else "does not exist"
             raise MediaError(why, where=folder)
+    found = image_finder.find_images(
+        (image.file_name for image in dataset.images),
+        folders,
+        [(image.width, image.height) for image in dataset.images],
+    )
+    kinds = {finding.name: finding.kind for finding in found.findings}
     sources = []
-    for image in dataset.images:
-        try:
-            sources.append(Source(image, _locate(image, folders, where)))
-        except CocoError as error:
-            if skipped is None:
-                raise
-            skipped.add_error(error)
+    for image, path in zip(dataset.images, found.paths, strict=True):
+        if path is not None:
+            sources.append(Source(image, path))
+            continue
+        error = _not_found(image, folders, kinds.get(image.file_name, Kind.MISSING), where)
+        if skipped is None:
+            raise error
+        skipped.add_error(error)
     if skipped is not None:
         check_something_is_left(len(sources), skipped)
+    moved = [finding for finding in found.findings if finding.path is not None]
+    if moved:
+        log.warning("%s: %d images lie elsewhere than it says; the first: %s", where, len(moved), moved[0].case)
     return sources
 
 
-def _locate(image: CocoImage, folders: Sequence[Path], where: object) -> Path:
-    name = image.file_name.replace("\\", "/")
-    if not name:
-        raise CocoError("has no file_name", where=f"{where}: image {image.id!r}")
-    # The name as it stands, then its last part: files move, and tools write absolute paths and addresses.
-    for candidate in (name, name.rsplit("/", 1)[-1]):
-        for folder in folders:
-            if _is_file(folder / candidate):
-                return folder / candidate
-    looked = " or ".join(map(str, folders))
-    raise CocoError(f"file {image.file_name!r} is not in {looked}", where=f"{where}: image {image.id!r}")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # no permission, or a name that no file can have
-        return False
+def _not_found(image: CocoImage, folders: Sequence[Path], kind: Kind, where: object) -> CocoError:
+    record = f"{where}: image {image.id!r}"
+    if not image.file_name:
+        return CocoError("has no file_name", where=record)
+    if kind is not Kind.MISSING:
+        return CocoError(f"{kind.value}: {image.file_name!r}", where=record)
+    return CocoError(f"file {image.file_name!r} is not in {' or '.join(map(str, folders))}", where=record)
 
 
 def choose_category(categories: Sequence[CocoCategory], schema: Schema, name: str) -> tuple[CocoCategory, bool]:

@@ -15,13 +15,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, Id, unique_names
+from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, CocoImage, Id, unique_names
 from engine.contract.errors import TrainingError
 from engine.contract.schema import Schema
 from engine.contract.schema_match import builtins_with_count, fits, schema_with_names
 from engine.contract.schemas import find_schema
 from engine.datasets import AIC_INTO_COCO17, aic_into_coco17, open_dataset, read_as_coco, sniff, to_coco
 from engine.datasets.read import plain_coco
+from engine.media.image_finder import find_images
 
 Floats = npt.NDArray[np.float32]
 
@@ -165,7 +166,7 @@ def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Pat
     kept: list[LabelledImage] = []
     instances: list[Instance] = []
     skipped = 0
-    for image in dataset.images:
+    for image, path in zip(dataset.images, _image_paths(dataset.images, folder), strict=True):
         annotations = grouped.get(image.id)
         if not annotations:
             continue
@@ -187,7 +188,7 @@ def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Pat
         kept.append(
             LabelledImage(
                 image.id,
-                image_path(folder, image.file_name),
+                path,
                 _rows(boxes),
                 np.asarray(labels, np.int64),
                 _rows(crowds),
@@ -205,14 +206,11 @@ def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Pat
     )
 
 
-def image_path(folder: Path, name: str) -> Path:
-    """Where an image lies: under the folder as the file says, else directly in the folder."""
-    path = folder / name
-    if not path.is_file():
-        flat = folder / Path(name.replace("\\", "/")).name
-        if flat.is_file():
-            return flat
-    return path
+def _image_paths(images: Sequence[CocoImage], folder: Path) -> list[Path]:
+    """Where the images lie, by the rules of :mod:`engine.media.image_finder`; as the file says for those not found."""
+    sizes = [(image.width, image.height) for image in images]
+    found = find_images((image.file_name for image in images), [folder], sizes)
+    return [path or folder / image.file_name for image, path in zip(images, found.paths, strict=True)]
 
 
 def schema_of(dataset: CocoDataset, file: Path) -> Schema:

@@ -437,3 +437,18 @@ def test_a_project_is_no_input(folder: Path, tmp_path: Path, capsys: pytest.Capt
     assert "is a project; export it as COCO" in capsys.readouterr().err
     assert predict(folder, "--annotations", project, "--out", tmp_path / "p.json") == 2
     assert "is a project; export it as COCO" in capsys.readouterr().err
+
+
+def test_a_missing_image_is_not_replaced_by_another_of_its_name(folder: Path, tmp_path: Path) -> None:
+    """Two cameras number their pictures alike; the pictures of one of them are there."""
+    (folder / "left").mkdir()
+    write_picture(folder / "left" / "7.png")
+    labels = tmp_path / "labels.json"
+    names = ("left/7.png", "right/7.png", "1.png")
+    images = [{"id": n, "file_name": name, "width": 64, "height": 48} for n, name in enumerate(names, 1)]
+    labels.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    out = tmp_path / "p.json"
+    assert predict(folder, "--annotations", labels, "--out", out) == 0
+    found = read(out)
+    assert [image["id"] for image in found["images"]] == [1, 3]
+    assert [item["where"] for item in found["skipped"]] == [f"{labels}: image 2"]

@@ -24,18 +24,29 @@ OUTLINE: Color = (16, 16, 16)
 WRITTEN_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def draw_poses(image: Image, predictions: Sequence[Prediction], schema: Schema, threshold: float = 0.2) -> Image:
+def draw_poses(
+    image: Image,
+    predictions: Sequence[Prediction],
+    schema: Schema,
+    threshold: float = 0.2,
+    colors: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] | None = None,
+) -> Image:
     """A copy of the image with every pose: limbs, points, box.
 
     Args:
         image: RGB uint8 (H, W, 3).
         schema: names the limbs and, where it does, the colours.
         threshold: points with a lower score, and limbs that end in one, are left out.
+        colors: per prediction RGB of its points (K, 3) and limbs (L, 3), in the order of the schema; those of the
+            schema if left out.
     """
     canvas = image.copy()
     thickness = max(1, round(min(image.shape[:2]) / 240))
     points_colors, limb_colors = _colors(schema)
-    for prediction in reversed(predictions):  # the best on top
+    for number in reversed(range(len(predictions))):  # the best on top
+        prediction = predictions[number]
+        if colors is not None:
+            points_colors, limb_colors = ([tuple(c) for c in each.tolist()] for each in colors[number])
         x1, y1, x2, y2 = prediction.box
         cv2.rectangle(canvas, _fixed((x1, y1)), _fixed((x2, y2)), (255, 255, 255), 1, cv2.LINE_AA, SHIFT)
         seen = (prediction.keypoints[:, 2] >= threshold) & np.isfinite(prediction.keypoints).all(1)

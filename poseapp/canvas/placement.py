@@ -103,7 +103,9 @@ class PlacementTool:
         self._holding = None
         self._pointer = None
         self._given = np.zeros(k, dtype=np.bool_) if pose is None else pose.visibility != ABSENT
-        self._order: list[int] = np.flatnonzero(~self._given).tolist()
+        points = None if self._placement is None else self._placement.points
+        self._outside = np.zeros(k, dtype=np.bool_) if points is None else ~points
+        self._order: list[int] = np.flatnonzero(~self._given & ~self._outside).tolist()
         self._points = np.zeros((k, 2)) if pose is None else pose.keypoints.copy()
         self._visibility = np.zeros(k, dtype=np.uint8)
 
@@ -137,6 +139,7 @@ class PlacementTool:
     def _finish(self) -> None:
         decided = np.zeros(len(self._points), dtype=np.bool_)
         decided[self._order[: self._at]] = True
+        decided |= self._outside
         given = None if self._placement is None or self._placement.pose is None else self._placement.pose.id
         pose = PlacedPose(self._points.copy(), self._visibility.copy(), decided, given)
         pointer = self._pointer
@@ -157,7 +160,7 @@ class PlacementTool:
         known = placed | self._given
         ghost = self._ghost(points, known)
         ghost[known] = points[known]
-        skipped = ((np.arange(len(points)) < self._next) | self._given) & ~placed
+        skipped = ((np.arange(len(points)) < self._next) | self._given | self._outside) & ~placed
         self.host.show_ghost(Ghost(self._schema, ghost, visibility, skipped, self._next, len(self._order) - self._at))
 
     def _ghost(self, points: Floats, placed: npt.NDArray[np.bool_]) -> Floats:

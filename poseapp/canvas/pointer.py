@@ -94,11 +94,12 @@ class Ghost:
 @dataclass(frozen=True, eq=False)
 class Placement:
     """What is placed: a schema, a pose (K, 2) of any size and place for the ghost, and the pose whose missing points
-    are placed, None for a new one."""
+    are placed, None for a new one. ``points`` (K,) bool: only these can be placed; None for all."""
 
     schema: Schema
     template: Floats
     pose: Instance | None = None
+    points: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from poseapp.canvas.pointer import Ghost, PointerEvent, PointRef
 from poseapp.canvas.style import CanvasStyle
 from poseapp.project.held import held_instance, locked_flags
 from poseapp.project.model import VISIBLE, Instance, State
+from poseapp.project.subsets import possible_points
 
 Flags = npt.NDArray[np.bool_]
 
@@ -153,6 +154,7 @@ class CanvasState:
             others = self.batch.points[self.batch.shown & drawn[self.batch.owner]]
             proposed = next((i for i in self.ghosts.instances if i.id == number), None)
             kept = locked_flags(instance, self.locked_points | self.hidden_points)
+            kept = kept | ~possible_points(schema, instance.visibility)
             found = missing_points(instance, schema, self.size, others=others, proposed=proposed, withheld=kept)
             self._missing = state, found
         found, preview = self._missing[1], self.preview.get(number)

@@ -14,7 +14,8 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QBrush, QFocusEvent, QHideEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
-from engine.contract.schema import Schema
+from engine.contract.schema import Schema, Subset
+from engine.contract.schemas import schema_of_subset
 from poseapp.canvas.haste import Haste
 from poseapp.canvas.host import ViewHost
 from poseapp.canvas.image_item import Picture, rgb_of
@@ -33,6 +34,7 @@ from poseapp.canvas.template import template_pose
 from poseapp.canvas.tools import TOOLS, Tool
 from poseapp.canvas.viewport import ViewPort
 from poseapp.project.model import FrameKey, Instance
+from poseapp.project.subsets import points_of, possible_points
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -193,13 +195,20 @@ class CanvasView(NavigationView):
         self.viewport().setCursor(Qt.CursorShape.ArrowCursor if name == "edit" else Qt.CursorShape.CrossCursor)
         self.tool_changed.emit(name)
 
-    def set_placement(self, schema: Schema | None, pose: Instance | None = None) -> None:
-        """What the placement tool places: a new pose of a schema, or the points that a pose has not."""
+    def set_placement(
+        self, schema: Schema | None, pose: Instance | None = None, *, subset: Subset | None = None
+    ) -> None:
+        """What the placement tool places: a new pose of a schema (of a subset of its points), or the points that a pose
+        has not."""
         self._active.cancel()
         if schema is None:
             self._host.placement = None
             return
-        self._host.placement = Placement(schema, template_pose(schema), pose)
+        points = possible_points(schema, pose.visibility) if pose is not None else points_of(schema, subset)
+        template = template_pose(schema)
+        if subset is not None:
+            template[points] = template_pose(schema_of_subset(schema, subset))
+        self._host.placement = Placement(schema, template, pose, points)
 
     @property
     def placement(self) -> Placement | None:

@@ -54,6 +54,10 @@ class Context:
     loader: FrameLoader
     settings: Settings
     clipboard: list[Instance] = field(default_factory=list)
+    clipboard_project: Path | None = None
+    """Where the copied poses come from: their tracks mean nothing in another project."""
+    last_objects: dict[int, str] = field(default_factory=dict)
+    """Per category with the points of several kinds of objects, the one that was chosen last."""
     hovered: frozenset[tuple[int, int]] = frozenset()
     """(instance id, keypoint) under the pointer, at most one."""
 

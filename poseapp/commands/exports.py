@@ -7,6 +7,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QFileDialog
 
+from poseapp.canvas.export_colors import pose_colors
 from poseapp.commands.context import Context
 from poseapp.i18n import tr
 from poseapp.jobs.exports import StepsJob, frames_job, table_job, video_job
@@ -67,7 +68,8 @@ def export_video(context: Context) -> None:
     )
     if chosen:
         target = Path(chosen).with_suffix(".mp4")
-        job = video_job(session.path, target, session.frame.media, True, _marked(context, session.frame.media))
+        media, colors = session.frame.media, pose_colors(context.canvas.style_now)
+        job = video_job(session.path, target, media, True, _marked(context, media), colors)
         start_export(context, job, "frames")
 
 

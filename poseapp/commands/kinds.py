@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.contract.schema import Schema
+from engine.contract.schema import Schema, Subset
+from engine.contract.schemas import schema_of_subset
 from poseapp.canvas.template import template_pose
 from poseapp.commands.context import Context
 from poseapp.commands.labels import finish_placing
+from poseapp.dialogs.ask import AskDialog
 from poseapp.dialogs.change_points import ChangePointsDialog
 from poseapp.dialogs.schema_choice import KindChoice, SchemaChoiceDialog
 from poseapp.dialogs.schema_editor import SchemaEditorDialog
@@ -26,13 +28,36 @@ def choose_kind(context: Context, then: Callable[[Context], None] | None = None)
         session.categories(), template_pose, session.category, context.window.widget(), context.runner
     )
 
-    def take(choice: KindChoice) -> None:
+    def use(choice: KindChoice) -> None:
         use_kind(context, choice)
         if then is not None and session.category is not None:
             then(context)
 
-    dialog.kind_chosen.connect(take)
+    dialog.kind_chosen.connect(lambda choice: _of_one_object(context, choice, use))
     dialog.open()
+
+
+def _of_one_object(context: Context, choice: KindChoice, use: Callable[[KindChoice], None]) -> None:
+    """Ask for one of several kinds of objects, where the points are those of several (13 garments): it gets a category
+    of its own. What the project has already is taken as it is."""
+    schema = choice.schema
+    if not schema.subsets or any(c.name == choice.name for c in context.session.categories()):
+        use(choice)
+        return
+    choices: list[tuple[str, object]] = [
+        (f"{s.name.replace('_', ' ')} ({s.stop - s.start} keypoints)", s) for s in schema.subsets
+    ]
+    choices.append((f"All of them in one category ({schema.num_keypoints} keypoints)", None))
+
+    def take(dialog: AskDialog) -> None:
+        subset = dialog.chosen()
+        if isinstance(subset, Subset):
+            use(KindChoice(subset.name, schema_of_subset(schema, subset)))
+        else:
+            use(choice)
+
+    text = f"{choice.name} are {len(schema.subsets)} kinds of objects, each with keypoints of its own."
+    AskDialog("What is it?", text, "Use this", context.window.widget(), choices=choices).ask(take)
 
 
 def use_kind(context: Context, choice: KindChoice) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from engine.contract.schema import Subset
+from engine.contract.schemas import schema_of_subset
 from poseapp.canvas.missing import likely_places
 from poseapp.canvas.pointer import PlacedPose
 from poseapp.canvas.template import template_pose
 from poseapp.canvas.verbs import with_points
 from poseapp.commands.bulk import edit_everywhere
 from poseapp.commands.context import Context
+from poseapp.commands.object_kinds import ask_object
 from poseapp.project import edits, edits_points
 from poseapp.project.held import PointRef, locked_flags
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
+from poseapp.project.review import TEMPLATE
+from poseapp.project.subsets import points_of
 
 PASTE_OFFSET = 12.0
 
@@ -40,7 +45,7 @@ def redo(context: Context) -> None:
 
 
 def copy(context: Context) -> None:
-    context.clipboard = list(context.session.selected)
+    context.clipboard, context.clipboard_project = list(context.session.selected), context.session.path
     count = len(context.clipboard)
     context.window.tell(f"{'Pose' if count == 1 else f'{count} poses'} copied. Ctrl+V pastes into any frame.")
 
@@ -51,7 +56,8 @@ def paste(context: Context) -> None:
         return
     here = {i.id for i in context.session.instances}
     shift = PASTE_OFFSET if any(i.id in here for i in context.clipboard) else 0.0
-    _paste(context, context.clipboard, (shift, shift))
+    same = context.clipboard_project == context.session.path
+    _paste(context, context.clipboard, (shift, shift), keep_track=same)
 
 
 def duplicate(context: Context) -> None:
@@ -85,7 +91,9 @@ def _paste(
     if session.store is None or session.frame is None or not known:
         return
     ids = session.store.new_ids(len(known))
-    if session.apply(edits.paste(session.frame, known, ids, offset=offset, keep_track=keep_track, text=text)):
+    taken = {i.track for i in session.instances}
+    edit = edits.paste(session.frame, known, ids, offset=offset, keep_track=keep_track, taken=taken, text=text)
+    if session.apply(edit):
         session.select(instances=ids)
 
 
@@ -168,10 +176,15 @@ def accept_everywhere(context: Context) -> None:
 
     edit_everywhere(
         context,
-        lambda found: edits.accept_frames(found.items()),
+        lambda found: edits.accept_frames(_measured(found.items())),
         done,
         "There are no predictions to accept",
     )
+
+
+def _measured(items: Iterable[tuple[FrameKey, Sequence[Instance]]]) -> list[tuple[FrameKey, list[Instance]]]:
+    """Without templates that nobody has touched: their points are nobody's measurement."""
+    return [(key, [i for i in instances if i.source != TEMPLATE]) for key, instances in items]
 
 
 def reject(context: Context) -> None:
@@ -353,18 +366,33 @@ def finish_placing(context: Context) -> None:
 
 
 def template_in_box(context: Context, box: tuple[float, float, float, float]) -> None:
-    """A pose of the template, fitted into a box: what is done where no model can fill it."""
-    session = context.session
-    if session.store is None or session.frame is None or session.category is None:
+    """A pose of the template, fitted into a box: what is done where no model can fill it.
+
+    It waits as a prediction until a person has moved a point of it or accepted it: nobody has said yet that its points
+    are right. Of a category with the points of several kinds of objects, it has those of one.
+    """
+    session, key, category = context.session, context.session.frame, context.session.category
+    if session.store is None or key is None or category is None:
         return
-    pose = template_pose(session.category.schema)
-    low, high = pose.min(axis=0), pose.max(axis=0)
-    x1, y1, x2, y2 = box
-    points = (pose - low) / np.maximum(high - low, 1e-9) * (x2 - x1, y2 - y1) + (x1, y1)
-    (number,) = session.store.new_ids(1)
-    made = edits.make_instance(number, session.category, points, box=box)
-    if session.apply(edits.add_instance(session.frame, made, text="Add pose from template")):
-        session.select(instances=[number])
+    store = session.store
+
+    def add(subset: Subset | None) -> None:
+        if session.store is not store or session.frame != key:
+            return
+        chosen = points_of(category.schema, subset)
+        pose = template_pose(category.schema if subset is None else schema_of_subset(category.schema, subset))
+        low, high = pose.min(axis=0), pose.max(axis=0)
+        x1, y1, x2, y2 = box
+        points = np.zeros((category.schema.num_keypoints, 2))
+        points[chosen] = (pose - low) / np.maximum(high - low, 1e-9) * (x2 - x1, y2 - y1) + (x1, y1)
+        (number,) = store.new_ids(1)
+        seen = np.where(chosen, VISIBLE, ABSENT)
+        made = edits.make_instance(number, category, points, seen, box=box)
+        made = replace(made, by_human=np.zeros(len(seen), np.bool_), state=State.PREDICTED, source=TEMPLATE)
+        if session.apply(edits.add_instance(key, made, text="Add pose from template")):
+            session.select(instances=[number])
+
+    ask_object(context, category, add)
 
 
 def _grown(context: Context, box: np.ndarray, margin: float = 0.1) -> np.ndarray:

@@ -249,7 +249,9 @@ def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
         return
     if target is None or (wanted is not None and wanted.id != target[1].id):
         template_in_box(context, box)
-        context.window.tell("No model knows these points yet: the template was put into the box. Drag its points.")
+        context.window.tell(
+            "No model knows these points yet: the template was put into the box. Drag its points; Enter confirms them."
+        )
         return
     entry, category = target
     store, key = session.store, session.frame

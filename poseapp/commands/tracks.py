@@ -181,9 +181,37 @@ def interpolate_smooth(context: Context) -> None:
 
 def _interpolate(context: Context, *, smooth: bool) -> None:
     pose, key, store = _tracked(context)
-    if pose is not None and key is not None and store is not None and pose.track is not None:
-        items = track_instances(store, pose.track, key.media)
-        _apply(context, lambda: keyframe_edits.interpolate_track(items, store.new_ids, smooth=smooth))
+    if pose is None or key is None or store is None or pose.track is None:
+        return
+    track = pose.track
+    items = track_instances(store, track, key.media)
+    keyframes, predicted = keyframe_edits.predictions_between(items)
+    if keyframes < 2:
+        context.window.tell(
+            f"Track {track} has {keyframes} of the 2 keyframes that interpolation needs. Correct or accept a pose, or "
+            "press I."
+        )
+        return
+
+    def fill(replace_predicted: bool) -> None:
+        _apply(
+            context,
+            lambda: keyframe_edits.interpolate_track(
+                track_instances(store, track, key.media), store.new_ids, smooth=smooth,
+                replace_predicted=replace_predicted,
+            ),
+            "Every frame between the keyframes has its pose already",
+        )  # fmt: skip
+
+    if not predicted:
+        fill(False)
+        return
+    AskDialog(
+        "Interpolate over predictions?", f"Predictions of track {track} in frames between its keyframes: {predicted:,}",
+        "Interpolate",
+        context.window.widget(),
+        choices=[("Replace the predictions", True), ("Keep them, fill only frames without a pose", False)],
+    ).ask(lambda dialog: fill(dialog.chosen() is True))  # fmt: skip
 
 
 def propagate_pose(context: Context) -> int | None:
@@ -284,7 +312,7 @@ def _tracked(context: Context) -> tuple[Instance | None, FrameKey | None, Projec
     return found
 
 
-def _apply(context: Context, make: Callable[[], Edit]) -> None:
+def _apply(context: Context, make: Callable[[], Edit], unchanged: str = "Nothing to change") -> None:
     finish_placing(context)
     try:
         edit = make()
@@ -294,4 +322,4 @@ def _apply(context: Context, make: Callable[[], Edit]) -> None:
     if edit.frames:
         context.session.apply(edit)
     else:
-        context.window.tell("Nothing to change")
+        context.window.tell(unchanged)

@@ -7,18 +7,21 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from engine.contract.errors import PoseError
+from engine.contract.schema import Subset
 from poseapp import places
 from poseapp.canvas.palette import OWN_COLORS, ColorMode, palette_for, part_color
 from poseapp.canvas.style import CanvasStyle
 from poseapp.commands.context import Context
 from poseapp.commands.kinds import choose_kind
 from poseapp.commands.labels import finish_placing
+from poseapp.commands.object_kinds import ask_object
 from poseapp.dialogs.data_settings import DataPlace, DataSettings
 from poseapp.dialogs.settings import NEXT_START, Look, SettingsDialog
 from poseapp.keymap import with_changes
 from poseapp.log_file import is_logging, start_log, stop_log
 from poseapp.project import part_colors
 from poseapp.project.shapes import extent
+from poseapp.project.subsets import possible_points
 
 SMALLEST = 96.0
 """Image pixels that a zoom to a pose shows at least: a distant person is not blown up to single pixels."""
@@ -176,13 +179,18 @@ def tool_place(context: Context) -> None:
         choose_kind(context, then=tool_place)
         return
     finish_placing(context)
-    context.canvas.set_placement(category.schema)
-    context.canvas.set_tool("place")
-    context.canvas.setFocus()
-    first = category.schema.names[0].replace("_", " ")
-    context.window.tell(
-        f"Click {first}, then the other points of {category.name} in order. Tab skips, Enter ends, Esc gives up."
-    )
+
+    def begin(subset: Subset | None) -> None:
+        context.canvas.set_placement(category.schema, subset=subset)
+        context.canvas.set_tool("place")
+        context.canvas.setFocus()
+        first = category.schema.names[0 if subset is None else subset.start].replace("_", " ")
+        name = category.name if subset is None else subset.name.replace("_", " ")
+        context.window.tell(
+            f"Click {first}, then the other points of {name} in order. Tab skips, Enter ends, Esc gives up."
+        )
+
+    ask_object(context, category, begin)
 
 
 def place_missing(context: Context) -> None:
@@ -193,7 +201,9 @@ def place_missing(context: Context) -> None:
         context.window.tell("Select one pose first")
         return
     pose = session.selected[0]
-    missing = [n for n, seen in zip(session.schema_of(pose).names, pose.visibility) if not seen]
+    schema = session.schema_of(pose)
+    possible = possible_points(schema, pose.visibility)
+    missing = [n for n, seen, can in zip(schema.names, pose.visibility, possible) if can and not seen]
     if not missing:
         context.window.tell("This pose has all its points")
         return

@@ -57,6 +57,7 @@ class SchemaEditorDialog(QDialog):
         self.resize(980, 620)
         self.base: Category | None = None
         self.draft = SchemaDraft()
+        self._title = ""
         self.kind = QComboBox()
         self.kind.setAccessibleName(tr("Kind"))
         for category in categories:
@@ -140,6 +141,8 @@ class SchemaEditorDialog(QDialog):
     # --- what is edited
 
     def show_draft(self, draft: SchemaDraft, name: str) -> None:
+        # A title of its own stays; one that only repeats the name (or, of earlier versions, its first letter) follows.
+        self._title = draft.title if draft.title not in ("", name, name[:1]) else ""
         self.draft = self.points.draft = self.limbs.draft = draft
         self.name.setText(name)
         self.points.fill(0)
@@ -164,7 +167,7 @@ class SchemaEditorDialog(QDialog):
         name = self.name.text().strip()
         self.draft.category = name
         self.draft.name = re.sub(r"\W+", "_", name).strip("_").lower() or "own"
-        self.draft.title = self.draft.title or name
+        self.draft.title = self._title or name
         try:
             return self.draft.schema()
         except SchemaError:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.media.index_home import index_home
 from poseapp.jobs.job import Lane, Progress
 from poseapp.project.exporters.files import FilesReport, Steps
 from poseapp.project.store import ProjectStore
+
+if TYPE_CHECKING:
+    from poseapp.project.exporters.video import PoseColors
 
 TABLES = ("csv", "parquet", "dlc")
 
@@ -68,15 +72,24 @@ def frames_job(project: Path, folder: Path, include_predicted: bool, picture_for
 
 
 def video_job(
-    project: Path, target: Path, media: int, include_predicted: bool, frames: tuple[int, int] | None = None
+    project: Path,
+    target: Path,
+    media: int,
+    include_predicted: bool,
+    frames: tuple[int, int] | None = None,
+    colors: PoseColors | None = None,
 ) -> StepsJob:
-    """A video with its poses drawn; of the frames from one to another, both included, or of all."""
+    """A video with its poses drawn; of the frames from one to another, both included, or of all.
+
+    Args:
+        colors: of the poses; those of their schemas for None.
+    """
     first, last = (0, None) if frames is None else frames
 
     def steps(store: ProjectStore) -> Steps[FilesReport]:
         from poseapp.project.exporters.video import DrawOptions, export_labelled_video
 
-        options = DrawOptions(include_predicted=include_predicted)
+        options = DrawOptions(include_predicted=include_predicted, colors=colors)
         return export_labelled_video(store, target, media, options, first=first, last=last, cache=index_home())
 
     return StepsJob(project, f"Exporting {target.name}", steps)

@@ -9,7 +9,7 @@ All raise :class:`ProjectError` for points that do not exist and numbers that ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -208,12 +208,22 @@ def paste(
     *,
     offset: tuple[float, float] = (0.0, 0.0),
     keep_track: bool = False,
+    taken: Collection[int | None] = (),
     text: str = "",
 ) -> Edit:
-    """Copies of instances, made by a person from now on. ``ids`` are new ones, as many as instances."""
+    """Copies of instances, made by a person from now on. ``ids`` are new ones, as many as instances.
+
+    Args:
+        keep_track: copies have the track of the original, unless it is among ``taken``: the tracks of the frame. One
+            track is in a frame once.
+    """
     if len(ids) < len(instances):
         raise ProjectError(f"{len(instances)} poses want as many new ids, got {len(ids)}")
     shift = np.array([[1.0, 0.0, offset[0]], [0.0, 1.0, offset[1]]])
+    tracks: list[int | None] = []
+    for i in instances:
+        free = keep_track and i.track is not None and i.track not in taken and i.track not in tracks
+        tracks.append(i.track if free else None)
     copies = tuple(
         Instance(
             id=number,
@@ -222,10 +232,10 @@ def paste(
             visibility=i.visibility.copy(),
             by_human=i.visibility > 0,
             box=None if i.box is None else moved_box(i.box, shift),
-            track=i.track if keep_track else None,
+            track=track,
             source=HUMAN,
         )
-        for number, i in zip(ids, instances)
+        for number, i, track in zip(ids, instances, tracks)
     )
     return add_instance(frame, *copies, text=text or f"Paste {poses_text(copies)}")
 

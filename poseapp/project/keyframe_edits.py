@@ -56,10 +56,12 @@ def interpolate_track(
     longest_gap: int | None = None,
     frames: Collection[FrameKey] | None = None,
     time: Callable[[int], float] = float,
+    replace_predicted: bool = False,
 ) -> Edit:
     """Fill a track between its keyframes, anew where it was filled before.
 
-    Poses of a model are left as they are. Interpolated poses that no longer lie between keyframes go.
+    Poses of a model are left as they are, unless ``replace_predicted``. Interpolated poses that no longer lie between
+    keyframes go.
 
     Args:
         items: poses of one track in one media.
@@ -79,7 +81,8 @@ def interpolate_track(
     there = dict(listed)
     wanted = [
         key for key in _between([key for key, _ in keys], longest_gap)
-        if (key not in there or is_interpolated(there[key])) and (frames is None or key in frames)
+        if (key not in there or is_interpolated(there[key]) or (replace_predicted and not is_keyframe(there[key])))
+        and (frames is None or key in frames)
     ]  # fmt: skip
     filled = set(wanted)
     made = _made(keys, wanted, smooth, time) if wanted else []
@@ -94,6 +97,16 @@ def interpolate_track(
         edits += [FrameEdit(key, (i,)) for key, i in listed if is_interpolated(i) and key not in filled]
     number = listed[0][1].track if listed else None
     return Edit("Interpolate track" if number is None else f"Interpolate track {number}", tuple(edits))
+
+
+def predictions_between(items: Iterable[Item]) -> tuple[int, int]:
+    """How many keyframes a track has, and how many poses of a model lie between them."""
+    listed = sorted(items, key=lambda item: item[0])
+    keys = [key for key, _ in _keyframes(listed)]
+    if len(keys) < 2:
+        return len(keys), 0
+    found = {key for key, i in listed if keys[0] < key < keys[-1] and not is_keyframe(i) and not is_interpolated(i)}
+    return len(keys), len(found - set(keys))
 
 
 def clear_interpolated(items: Iterable[Item]) -> Edit:

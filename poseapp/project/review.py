@@ -25,6 +25,8 @@ from poseapp.project.model import (
 from poseapp.project.shapes import box_overlap, extent, poses_text
 from poseapp.project.track_edits import same_pose
 
+TEMPLATE = "template"
+"""Source of poses that are nobody's measurement: the figure at rest in a box, until a person touches it."""
 SURE = 0.3
 """Keypoint score from which on a predicted point can contradict a label."""
 TOLERANCE = 0.1
@@ -100,7 +102,8 @@ def add_predictions(
     """
     if len(ids) < len(predictions):
         raise ProjectError(f"{len(predictions)} predictions want as many new ids, got {len(ids)}")
-    old = tuple(i for i in existing if i.state is State.PREDICTED and i.category == category.id)
+    predicted = [i for i in existing if i.state is State.PREDICTED and i.category == category.id]
+    old = tuple(i for i in predicted if i.source != TEMPLATE)  # a box that a person drew
     done = [i for i in existing if i.state is State.LABELLED and i.category == category.id]
     new: list[Instance] = []
     for number, prediction in zip(ids, predictions):

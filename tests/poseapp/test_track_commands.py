@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
@@ -233,3 +236,52 @@ def test_sides_are_swapped_along_a_track_as_one_step(film: MainWindow, qtbot: Qt
             assert now.state is State.PREDICTED
     film.run("undo")
     assert all(a.same_as(b) for key in session.frames for a, b in zip(before[key], store.instances(key), strict=True))
+
+
+def test_interpolation_over_predictions_asks_and_then_works(qtbot: QtBot, opened: MainWindow) -> None:
+    session, store = opened.session, opened.session.store
+    assert store is not None
+    first, second, last = session.frames
+    (guess,) = store.instances(second)
+    label = store.instances(first)[0]
+    tracked = [replace(label, track=4), replace(guess, track=4)]
+    session.apply(edits.combined("Track", [edits.set_track(first, [label], 4), edits.set_track(second, [guess], 4)]))
+    session.select(instances=[label.id])
+    opened.run("interpolate_track")
+    assert "has 1 of the 2 keyframes" in opened.toasts.messages()[-1]
+    end = edits.paste(last, [tracked[0]], store.new_ids(1), offset=(20.0, 0.0), keep_track=True)
+    session.apply(end)
+    opened.run("interpolate_track")
+    (dialog,) = [d for d in opened.findChildren(AskDialog) if d.isVisible()]
+    assert dialog.chosen() is True
+    QTest.mouseClick(dialog.do, Qt.MouseButton.LeftButton)
+    (between,) = store.instances(second)
+    assert between.source == "interpolated"
+    assert between.keypoints.tolist() == (label.keypoints + np.array([10.0, 0.0])).tolist()
+    session.undo()
+    assert store.instances(second)[0].same_as(tracked[1])
+    session.go_to(first)
+    session.select(instances=[label.id])
+    opened.run("interpolate_track")
+    (dialog,) = [d for d in opened.findChildren(AskDialog) if d.isVisible()]
+    assert dialog.choice is not None
+    dialog.choice.setCurrentIndex(1)  # keep them
+    QTest.mouseClick(dialog.do, Qt.MouseButton.LeftButton)
+    assert opened.toasts.messages()[-1] == "Every frame between the keyframes has its pose already"
+    assert store.instances(second)[0].same_as(tracked[1])
+
+
+def test_a_pasted_pose_keeps_its_track_where_that_is_free(opened: MainWindow) -> None:
+    session, store = opened.session, opened.session.store
+    assert store is not None
+    first, _, last = session.frames
+    label = store.instances(first)[0]
+    session.apply(edits.set_track(first, [label], 4))
+    session.select(instances=[label.id])
+    opened.run("copy")
+    opened.run("paste")
+    assert [i.track for i in session.instances] == [4, None, None]
+    session.go_to(last)
+    opened.run("paste")
+    opened.run("paste")
+    assert [i.track for i in session.instances] == [4, None]

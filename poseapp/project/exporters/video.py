@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from engine.contract.errors import MediaError, ProjectError
 from engine.contract.predictions import Prediction
+from engine.contract.schema import Schema
 from engine.media.copy_audio import AudioSpan
 from engine.media.source import DEFAULT_RATE, FrameSource, ImageSequence, open_media
 from engine.media.video_index import NO_TIME, VideoIndex
@@ -30,6 +31,9 @@ Image = npt.NDArray[np.uint8]
 
 _GOLDEN = 0.618034
 
+PoseColors = Callable[[Sequence[Instance], Mapping[int, Schema]], list[tuple[Image, Image]]]
+"""Gives per pose RGB of its points (K, 3) and limbs (L, 3)."""
+
 
 @dataclass(frozen=True)
 class DrawOptions:
@@ -39,11 +43,13 @@ class DrawOptions:
         include_predicted: also poses that no person has made or accepted.
         threshold: points of predictions that score less are left out.
         track_numbers: the number of its track at each pose.
+        colors: RGB of points and limbs of poses, as they are on the canvas; those of the schema for None.
     """
 
     include_predicted: bool = True
     threshold: float = 0.2
     track_numbers: bool = True
+    colors: PoseColors | None = None
 
 
 def export_labelled_video(
@@ -115,7 +121,9 @@ def draw_instances(
     drawn = image
     for number, group in by_category.items():
         category = categories[number]
-        drawn = draw_poses(drawn, [_drawable(i, category) for i in group], category.schema, options.threshold)
+        colors = None if options.colors is None else options.colors(group, {number: category.schema})
+        drawable = [_drawable(i, category) for i in group]
+        drawn = draw_poses(drawn, drawable, category.schema, options.threshold, colors)
     if options.track_numbers:
         drawn = drawn.copy() if drawn is image else drawn
         for instance in (i for group in by_category.values() for i in group if i.track is not None):

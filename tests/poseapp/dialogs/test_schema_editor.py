@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from engine.contract.schema import load_schema
+from engine.contract.schema import load_schema, schema_from_names
 from engine.contract.schemas import find_schema
+from poseapp.canvas.template import template_pose
 from poseapp.dialogs.ask import AskDialog
 from poseapp.dialogs.change_points import ChangePointsDialog
 from poseapp.dialogs.schema_editor import SchemaEditorDialog
 from poseapp.dialogs.schema_tables import PointsTable
 from poseapp.main_window import MainWindow
+from poseapp.project.model import Category
 
 
 @pytest.fixture
@@ -243,3 +246,31 @@ def test_a_file_without_points_changes_nothing(editor: SchemaEditorDialog, tmp_p
     assert editor.use_button.isEnabled()
     editor.open_file(tmp_path / "boxes.json")
     editor.close()  # while it is being read
+
+
+def test_the_title_follows_the_whole_name_that_is_typed(qtbot: QtBot) -> None:
+    dialog = SchemaEditorDialog([], template_pose)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    QTest.mouseClick(dialog.add_button, Qt.MouseButton.LeftButton)
+    dialog.name.setFocus()
+    QTest.keyClicks(dialog.name, "mouse")
+    schema = dialog.schema()
+    assert schema is not None
+    assert (schema.title, schema.name, schema.category) == ("mouse", "mouse", "mouse")
+    dialog.close()
+
+
+def test_a_title_of_its_own_stays_and_one_that_was_the_name_follows_it(qtbot: QtBot) -> None:
+    coco, own = find_schema("coco"), schema_from_names("rat", ["nose", "tail"])
+    kinds = [Category(1, "person", coco), Category(2, "rat", msgspec.structs.replace(own, title="rat"))]
+    dialog = SchemaEditorDialog([*kinds, Category(3, "mice", msgspec.structs.replace(own, title="m"))], template_pose)
+    qtbot.addWidget(dialog)
+    titles = []
+    for row in range(3):
+        dialog.kind.setCurrentIndex(row)
+        dialog.name.setText("renamed")
+        schema = dialog.schema()
+        assert schema is not None
+        titles.append(schema.title)
+    assert titles == [coco.title, "renamed", "renamed"]

@@ -11,9 +11,14 @@ import numpy as np
 import pytest
 
 from engine.contract.errors import MediaError, ProjectError
+from engine.contract.schema import schema_from_names
 from engine.media.images import read_image
 from engine.media.video import VideoReader
 from engine.media.write_video import write_mp4
+from poseapp.canvas.export_colors import pose_colors
+from poseapp.canvas.palette import ColorMode, instance_color, palette_for, unpack
+from poseapp.canvas.style import CanvasStyle
+from poseapp.project import edits
 from poseapp.project.edits import set_frame_state
 from poseapp.project.exporters.files import run_steps
 from poseapp.project.exporters.frames import export_labelled_frames
@@ -21,7 +26,7 @@ from poseapp.project.exporters.video import DrawOptions, draw_instances, export_
 from poseapp.project.importers.coco import import_coco
 from poseapp.project.importers.images import import_folder
 from poseapp.project.importers.videos import import_video
-from poseapp.project.model import FrameKey, FrameState
+from poseapp.project.model import Category, FrameKey, FrameState
 from poseapp.project.store import ProjectStore
 from tests.poseapp.project.track_project import put
 
@@ -160,3 +165,21 @@ def test_nothing_labelled_is_an_error_and_a_lost_video_a_sentence(
     report = run_steps(export_labelled_frames(store, tmp_path / "set"))
     assert report.count == 1
     assert "2 labelled frames" in report.problems[0]
+
+
+def test_a_video_has_the_colours_of_the_canvas() -> None:
+    schema = schema_from_names("two", ["left_hand", "right_hand"], [(0, 1)])
+    categories = {1: Category(1, "two", schema)}
+    poses = [edits.make_instance(n, categories[1], [[20.0, 40.0 * n], [70.0, 40.0 * n]], track=n) for n in (1, 2)]
+    picture = np.zeros((120, 100, 3), np.uint8)
+    for mode in (ColorMode.INSTANCE, ColorMode.SIDE):
+        style = CanvasStyle(color_mode=mode, dark=True)
+        options = DrawOptions(track_numbers=False, colors=pose_colors(style))
+        drawn = draw_instances(picture, poses, categories, options)
+        palette = palette_for(dark=True)
+        for n, pose in enumerate(poses):
+            own = unpack(instance_color(palette, pose.id, pose.track))
+            left, right = (unpack(palette.sides[side]) for side in (1, 2))
+            wanted = (own, own) if mode is ColorMode.INSTANCE else (left, right)
+            row = 40 * (n + 1)
+            assert (tuple(drawn[row, 20].tolist()), tuple(drawn[row, 70].tolist())) == wanted

@@ -14,8 +14,9 @@ from poseapp.commands import labels, models
 from poseapp.commands.context import Context
 from poseapp.jobs.play import Shown
 from poseapp.keyboard_hand import KeyboardHand
-from poseapp.project.model import Change, FrameKey
+from poseapp.project.model import Change, Frame, FrameKey
 from poseapp.project.part_colors import part_colors
+from poseapp.project.store import ProjectStore
 
 READ_AHEAD = 2
 SIZE_UNKNOWN = (640, 480)
@@ -41,6 +42,7 @@ class CanvasLink(QObject):
         self._context = context
         self._playing = False
         self._place = 0
+        self._told_sizes: set[FrameKey] = set()
         self._session, self._canvas, self._loader = context.session, context.canvas, context.loader
         session, canvas = self._session, self._canvas
         session.project_changed.connect(self._on_project)
@@ -71,6 +73,7 @@ class CanvasLink(QObject):
 
     def _on_project(self) -> None:
         self._canvas.set_tool("edit")
+        self._told_sizes.clear()
         store = self._session.store
         colors = () if store is None else part_colors(store)
         if colors != self._canvas.style_now.part_colors:
@@ -124,14 +127,28 @@ class CanvasLink(QObject):
         self.noticed.emit("", False)
         height, width = pixels.shape[:2]
         info = self._session.frame_info()
-        if info is not None and not info.width and not store.read_only:
-            store.set_frame_size(key, width, height)
+        if info is not None and (info.width, info.height) != (width, height):
+            self._on_other_size(store, info, width, height)
         self._canvas.set_frame(key, (width, height))
         self._show_instances()
         self._canvas.set_image(pixels)
         if self._session.proposal is None:
             # Before the lists, which can wait a moment. (With a proposal: that goes first, then the event loop paints.)
             self._canvas.viewport().repaint()
+
+    def _on_other_size(self, store: ProjectStore, frame: Frame, width: int, height: int) -> None:
+        """The picture has another size than the project knows: none yet, or it was replaced by another file."""
+        if frame.width and frame.height and self._session.instances:
+            if frame.key not in self._told_sizes:
+                self._told_sizes.add(frame.key)
+                known = f"{frame.width} x {frame.height}"
+                self._context.window.tell(
+                    f"This picture is {width} x {height} pixels, its labels were made on {known}. "
+                    "Was it replaced? Check where they lie.",
+                    "warning",
+                )
+        elif not store.read_only:
+            store.set_frame_size(frame.key, width, height)
 
     def _on_previewed(self, key: FrameKey, pixels: Any) -> None:
         """A frame near the one on its way: to look at only, its poses are not there and nothing can be drawn on it."""

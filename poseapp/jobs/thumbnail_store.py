@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import logging
 import os
 from pathlib import Path
@@ -17,12 +18,14 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from engine.contract.files import read_bytes, replacing
+from engine.media.headers import read_header
 from poseapp.jobs.frame_cache import Pixels
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_THUMBNAIL_FILE = 4 << 20
+MAX_SIDE = 4096
 QUALITY = 82
 _SUFFIX = ".webp"
 _KEPT_SHARE = 0.8
@@ -70,8 +73,11 @@ class ThumbnailStore:
         """(h, w, 3) uint8 RGB, or None."""
         try:
             data = read_bytes(self._place(key), MAX_THUMBNAIL_FILE)
-            found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
-        except (OSError, cv2.error):
+            header = read_header(io.BytesIO(data))
+            if header is None or max(header.size) > MAX_SIDE:
+                return None  # not what was written here: a few bytes may announce a picture of gigabytes
+            found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        except (OSError, cv2.error, MemoryError):
             return None
         return None if found is None else np.asarray(found, dtype=np.uint8)
 

@@ -36,3 +36,32 @@ def test_what_is_read_ahead_lies_in_the_way_one_goes(
         (0, [1]),
         (1, [2, 3, 0]),
     ]
+
+
+def test_a_picture_of_another_size_than_its_labels_were_made_on_is_told_of_once(
+    project: Path, window: MainWindow, qtbot: QtBot
+) -> None:
+    cv2.imwrite(str(project.parent / "b.png"), np.zeros((100, 50, 3), np.uint8))  # has a prediction
+    cv2.imwrite(str(project.parent / "c.png"), np.zeros((90, 60, 3), np.uint8))  # has nothing
+    window.open_paths([project])
+    qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=5000)
+    store = window.session.store
+    assert store is not None
+    second, third = store.frame_keys()[1:3]
+    told: list[str] = []
+    window.toasts.show_message = lambda text, *_: told.append(text)  # type: ignore[method-assign]
+    for frame, size in ((second, (50, 100)), (third, (60, 90)), (second, (50, 100))):
+        window.session.go_to(frame)
+        qtbot.waitUntil(lambda size=size: window.canvas.image_size == size, timeout=5000)
+    assert [text for text in told if "pixels" in text] == [
+        "This picture is 50 x 100 pixels, its labels were made on 320 x 240. Was it replaced? Check where they lie."
+    ]
+    assert (store.frame(second).width, store.frame(second).height) == (320, 240)
+    assert (store.frame(third).width, store.frame(third).height) == (60, 90)
+
+
+def test_pictures_of_the_size_that_the_project_has_are_not_told_of(opened: MainWindow, qtbot: QtBot) -> None:
+    for _ in range(2):
+        opened.run("next_frame")
+        qtbot.waitUntil(lambda: opened.canvas.image_size is not None, timeout=5000)
+    assert not any("pixels, its labels" in text for text in opened.toasts.messages())

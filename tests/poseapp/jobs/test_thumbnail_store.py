@@ -102,3 +102,31 @@ def test_a_second_window_reads_no_picture(qtbot: QtBot, store: ThumbnailStore, p
         assert seen[0].shape == (144, 192, 3)
         loader.shutdown()
     assert len(reads) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no picture",
+        b"RIFF\x1a\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + (16382).to_bytes(3, "little") * 2,
+    ],
+)
+def test_a_file_that_is_no_thumbnail_is_passed_over(store: ThumbnailStore, picture: Path, content: bytes) -> None:
+    key = store.key(picture)
+    assert key is not None
+    store.put(key, _some())
+    (place,) = (path for path in store.folder.rglob("*") if path.is_file())
+    place.write_bytes(content)
+    assert store.get(key) is None
+
+
+def test_a_picture_larger_than_any_thumbnail_is_not_decoded(store: ThumbnailStore, picture: Path) -> None:
+    key = store.key(picture)
+    assert key is not None
+    store.put(key, _some())
+    (place,) = (path for path in store.folder.rglob("*") if path.is_file())
+    done, data = cv2.imencode(".webp", np.zeros((5000, 20, 3), np.uint8))
+    assert done
+    place.write_bytes(data.tobytes())
+    assert store.get(key) is None

@@ -111,7 +111,7 @@ def load(
     rejected, assumed, unlabelled = _Groups("result"), _Groups("result"), _Groups("label")
     found, positions = _read_results(Path(results), rejected)
     given = None if not schema else schema if isinstance(schema, Schema) else find_schema(schema)
-    truth = _labels(annotations, found, given)
+    truth = _labels(annotations, found, given, unlabelled)
     chosen = schema_of(truth, Path(annotations)) if given is None else given
     kept = {category.id for category in fitting_categories(truth, chosen, Path(annotations))}
     labelled = list(_usable_labels(truth, kept, chosen, Path(annotations), unlabelled))
@@ -219,7 +219,7 @@ class _Matcher:
         self._only = next(iter(kept)) if len(kept) == 1 else None
         self._by_name: dict[Id, Id] | None = None
         self._image_of: dict[Id, Id | None] = {}
-        guess = CocoDataset.read(file) if read_json_bytes(file).lstrip()[:1] == b"{" else None
+        guess = CocoDataset.read(file, lambda *_: None) if read_json_bytes(file).lstrip()[:1] == b"{" else None
         if guess is not None:
             self._image_of = _images_by_name(guess, truth)
             if category_by != BY_ID and guess.categories:
@@ -325,12 +325,15 @@ def _base_name(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
 
 
-def _labels(file: Path | str, results: list[CocoResult], schema: Schema | None) -> CocoDataset:
+def _labels(file: Path | str, results: list[CocoResult], schema: Schema | None, rejected: _Groups) -> CocoDataset:
     """A COCO file as it is where its categories have as many points as the predictions, else what its kind tells."""
     count = next((len(result.keypoints) // 3 for result in results if result.keypoints), 0)
     if is_coco_style(file):
-        plain = CocoDataset.read(file)
+        faults: list[CocoError] = []
+        plain = CocoDataset.read(file, lambda _, error: faults.append(error))
         if not count or any(len(category.keypoints) == count for category in plain.categories):
+            for error in faults:
+                rejected.add(error.message, str(error.where))
             return plain
     try:
         return read_as_coco(file, names=() if schema is None else schema.names)

@@ -170,7 +170,7 @@ def _sources(options: argparse.Namespace, skipped: Skipped) -> tuple[list[Source
         return sources, CocoDataset()
     if options.track:
         _parser().error("--track takes videos, not --annotations")
-    dataset = CocoDataset.read(options.annotations)
+    dataset = CocoDataset.read(options.annotations, skipped.add_record)
     return find_annotated_images(dataset, options.inputs, options.annotations, skipped), dataset
 
 

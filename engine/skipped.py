@@ -69,6 +69,10 @@ class Skipped:
             return self.add(where if error.filename is None else error.filename, f"cannot be read ({error.strerror})")
         return self.add(where, str(error) or type(error).__name__)
 
+    def add_record(self, position: int, error: Exception) -> None:
+        """Add a record that a reader cannot understand, as readers of COCO files report it."""
+        self.add_error(error, f"record {position}")
+
     def extend(self, items: Iterable[SkippedItem]) -> None:
         """Add the items of another list."""
         for item in items:

@@ -19,6 +19,7 @@ from engine.cli import OK, Parser, run, write_event
 from engine.contract.errors import CocoError
 from engine.contract.outputs import add_overwrite_option, check_outputs
 from engine.datasets import KINDS, KeypointDataset, aic_into_coco17, combine, open_dataset, write_as_coco
+from engine.skipped import KEY, Skipped, add_strict_option
 
 MERGES = {"aic-into-coco17": aic_into_coco17}
 
@@ -31,16 +32,29 @@ def main(argv: Sequence[str]) -> int:
         return OK
     if options.command == "convert":
         _check_out(options)
-    data = open_dataset(options.kind, options.annotations, options.images, split=options.split)
+    skipped = Skipped("records")
+    data = open_dataset(options.kind, options.annotations, options.images, split=options.split, skipped=skipped)
+    if not data.samples:
+        _refuse_nothing(skipped)
     if options.command == "info":
-        _tell(data, options.json)
-        return OK
-    return _convert(data, options)
+        _tell(data, options.json, skipped)
+    else:
+        _convert(data, options, skipped)
+    skipped.report()
+    return skipped.status(options.strict)
 
 
-def _convert(data: KeypointDataset, options: argparse.Namespace) -> int:
+def _refuse_nothing(skipped: Skipped) -> None:
+    """Raises CocoError where nothing is left because all of it was skipped."""
+    first = next(iter(skipped), None)
+    if first is not None:
+        more = f" ({len(skipped)} records)" if len(skipped) > 1 else ""
+        raise CocoError(f"{first.reason}{more}", where=first.where)
+
+
+def _convert(data: KeypointDataset, options: argparse.Namespace, skipped: Skipped) -> None:
     merge = MERGES.get(options.merge)
-    parts = [data, *(open_dataset(kind, file, folder) for kind, file, folder in options.also)]
+    parts = [data, *(open_dataset(kind, file, folder, skipped=skipped) for kind, file, folder in options.also)]
     if merge is not None:
         if not any(part.schema.name == "aic" for part in parts):
             raise CocoError(f"--merge {options.merge} needs a data set of kind aic", where=options.annotations)
@@ -51,11 +65,10 @@ def _convert(data: KeypointDataset, options: argparse.Namespace) -> int:
     if options.usable:
         whole = whole.usable().with_instances()
     write_as_coco(whole, options.out, own_points=options.own_points)
-    _tell(whole, options.json)
+    _tell(whole, options.json, skipped)
     folder = next((image.folder for image in whole.images), None)
     if not options.json:
         sys.stdout.write(f"written to {options.out}; images are below {folder}\n")
-    return OK
 
 
 def _check_out(options: argparse.Namespace) -> None:
@@ -80,7 +93,7 @@ def _of_categories(data: KeypointDataset, names: Sequence[str]) -> KeypointDatas
     return data.of_categories(wanted).with_instances()
 
 
-def _tell(data: KeypointDataset, as_json: bool) -> None:
+def _tell(data: KeypointDataset, as_json: bool, skipped: Skipped) -> None:
     faults = Counter(fault for sample in data.samples if (fault := sample.fault))
     found = {
         "kind": data.kind,
@@ -93,7 +106,7 @@ def _tell(data: KeypointDataset, as_json: bool) -> None:
         "categories": dict(Counter(sample.category for sample in data.samples)),
     }
     if as_json:
-        write_event(found)
+        write_event(found | ({KEY: skipped.records()} if skipped else {}))
         return
     lines = [
         f"{data.kind}: {found['points']} points, {found['images']} images, {found['instances']} instances, "
@@ -116,6 +129,7 @@ def _parser() -> Parser:
         command.add_argument("--images", default="", help="folder of the images (default: beside the annotations)")
         command.add_argument("--split", default="", help="train, val or test of a list that holds all (DeepFashion)")
         command.add_argument("--json", action="store_true", help="write a line of JSON")
+        add_strict_option(command)
     convert.add_argument("--out", type=Path, required=True, help="COCO file to write")
     add_overwrite_option(convert)
     convert.add_argument(

@@ -16,6 +16,7 @@ from engine.contract.errors import CocoError
 from engine.datasets.assemble import assemble
 from engine.datasets.dataset import KeypointDataset
 from engine.datasets.kinds import KINDS, Kind
+from engine.skipped import Skipped
 
 _COCO_VISIBILITY: dict[Number, int] = {1: 2, 2: 1, 3: 0}
 _FARTHEST = 1e30  # pixels
@@ -40,39 +41,56 @@ class AicList:
     def kind(self) -> Kind:
         return KINDS["aic"]
 
-    def read(self, kind: Kind, folder: Path) -> KeypointDataset:
+    def read(self, kind: Kind, folder: Path, skipped: Skipped | None = None) -> KeypointDataset:
         """Raises: CocoError naming the entry that cannot be understood."""
         if kind.name != "aic":
             raise CocoError(f"is a list of AI Challenger, not {kind.name}", where=self._file)
-        entries = [self._parsed(position, raw) for position, raw in enumerate(self._entries)]
+        parsed = (self._parsed(position, raw, skipped) for position, raw in enumerate(self._entries))
+        entries = [entry for entry in parsed if entry is not None]
         images = [CocoImage(number, f"{entry.image_id}.jpg") for number, entry in enumerate(entries, 1)]
         category = CocoCategory(1, kind.load_schema().category)
-        return assemble(kind, self._file, folder, images, self._annotations(entries), [category])
+        return assemble(
+            kind, self._file, folder, images, self._annotations(entries, skipped), [category], skipped=skipped
+        )
 
-    def _parsed(self, position: int, raw: msgspec.Raw) -> _Entry:
+    def _parsed(self, position: int, raw: msgspec.Raw, skipped: Skipped | None) -> _Entry | None:
         try:
             return _entry(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CocoError(f"is no entry of AI Challenger: {error}", where=f"{self._file}: entry {position}") from None
+            fault = CocoError(f"is no entry of AI Challenger: {error}", where=f"{self._file}: entry {position}")
+        if skipped is None:
+            raise fault
+        skipped.add_error(fault)
+        return None
 
-    def _annotations(self, entries: Sequence[_Entry]) -> Iterator[CocoAnnotation]:
+    def _annotations(self, entries: Sequence[_Entry], skipped: Skipped | None) -> Iterator[CocoAnnotation]:
         identity = 0
         for image, entry in enumerate(entries, 1):
-            for person, numbers in entry.keypoint_annotations.items():
+            for person in entry.keypoint_annotations:
                 identity += 1
-                where = f"{self._file}: {entry.image_id}, {person}"
-                corners = entry.human_annotations.get(person)
-                if corners is not None and len(corners) != 4:
-                    raise CocoError(f"has a box of {len(corners)} numbers, wanted 4", where=where)
-                flat = _flat(numbers, where)
-                yield CocoAnnotation(
-                    id=identity,
-                    image_id=image,
-                    category_id=1,
-                    keypoints=flat,
-                    bbox=None if corners is None else xywh(corners, where),
-                    num_keypoints=sum(v > 0 for v in flat[2::3]),
-                )
+                try:
+                    annotation = self._annotation(identity, image, entry, person)
+                except CocoError as error:
+                    if skipped is None:
+                        raise
+                    skipped.add_error(error)
+                    continue
+                yield annotation
+
+    def _annotation(self, identity: int, image: int, entry: _Entry, person: str) -> CocoAnnotation:
+        where = f"{self._file}: {entry.image_id}, {person}"
+        corners = entry.human_annotations.get(person)
+        if corners is not None and len(corners) != 4:
+            raise CocoError(f"has a box of {len(corners)} numbers, wanted 4", where=where)
+        flat = _flat(entry.keypoint_annotations[person], where)
+        return CocoAnnotation(
+            id=identity,
+            image_id=image,
+            category_id=1,
+            keypoints=flat,
+            bbox=None if corners is None else xywh(corners, where),
+            num_keypoints=sum(v > 0 for v in flat[2::3]),
+        )
 
 
 def xywh(corners: Sequence[Number], where: str) -> list[Number]:

@@ -17,6 +17,7 @@ from engine.contract.errors import CocoError, MediaError
 from engine.datasets.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, Mask, TopDownSample, Weights
 from engine.datasets.kinds import Kind
 from engine.media.images import image_size
+from engine.skipped import Skipped
 
 _MARK = f'"{NOT_COVERED}"'.encode()
 _BLOCK = 2048
@@ -36,17 +37,21 @@ def assemble(
     categories: Sequence[CocoCategory],
     header: dict[str, msgspec.Raw] | None = None,
     points: Points | None = None,
+    skipped: Skipped | None = None,
 ) -> KeypointDataset:
     """A data set of these records.
 
     Args:
         folder: of the images. points: how an annotation tells its points; left out, by ``keypoints``.
+        skipped: gets the annotations at fault, and the images whose size neither the file nor the picture tells.
 
     Raises:
-        CocoError: a record has another number of points, stands for an unknown category, or an image id stands twice.
+        CocoError: an image id stands twice; and without ``skipped``: a record has another number of points, or stands
+            for an unknown category.
     """
     records = _image_records(images, folder, file)
-    builder = _Builder(kind, file, records, categories, points or (lambda annotation, _: annotation.keypoints))
+    of_points = points or (lambda annotation, _: annotation.keypoints)
+    builder = _Builder(kind, file, records, categories, of_points, skipped)
     samples = tuple(builder.samples(annotations))
     return KeypointDataset(
         kind=kind.name,
@@ -78,8 +83,15 @@ class _Builder:
     """Turns annotations into samples block by block, so that the numbers of a large file go into arrays at once."""
 
     def __init__(
-        self, kind: Kind, file: Path, images: list[ImageRecord], categories: Sequence[CocoCategory], points: Points
+        self,
+        kind: Kind,
+        file: Path,
+        images: list[ImageRecord],
+        categories: Sequence[CocoCategory],
+        points: Points,
+        skipped: Skipped | None,
     ) -> None:
+        self._skipped = skipped
         self.schema = kind.load_schema()
         self.images = images
         self.dropped: Counter[str] = Counter()
@@ -99,7 +111,13 @@ class _Builder:
         kept: list[CocoAnnotation] = []
         flats: list[list[Number]] = []
         for annotation in block:
-            flat = self._checked(annotation)
+            try:
+                flat = self._checked(annotation)
+            except CocoError as error:
+                if self._skipped is None:
+                    raise
+                self._skipped.add_error(error)
+                continue
             if flat is not None:
                 kept.append(annotation)
                 flats.append(flat)
@@ -147,6 +165,8 @@ class _Builder:
             raise CocoError(
                 f"has {len(flat) / 3:g} keypoints, {self._kind.name} has {self.schema.num_keypoints}", where=where
             )
+        if self._skipped is not None and not _is_finite(flat):
+            raise CocoError("'keypoints' holds a number that is too large", where=where)
         return flat
 
     def _covered_of(self, annotation: CocoAnnotation) -> Mask:
@@ -176,18 +196,20 @@ class _Builder:
         corners = np.array([x, y, x + width, y + height]).clip(-_FARTHEST, _FARTHEST)
         image = self.images[place]
         if not (image.width and image.height):
-            image = self.images[place] = _measured(image)
+            image = self.images[place] = _measured(image, self._skipped)
         if image.width and image.height:
             corners[0::2] = corners[0::2].clip(0, image.width - 1)
             corners[1::2] = corners[1::2].clip(0, image.height - 1)
         return corners.astype(np.float32)
 
 
-def _measured(image: ImageRecord) -> ImageRecord:
+def _measured(image: ImageRecord, skipped: Skipped | None = None) -> ImageRecord:
     """With the size that the image file tells; as it is where that cannot be read."""
     try:
         width, height = image_size(image.path)
-    except MediaError:
+    except MediaError as error:
+        if skipped is not None:
+            skipped.add(image.path, f"{error.message}; its size is not known, and its boxes are not cut to it")
         return image
     return ImageRecord(image.id, image.file_name, image.folder, width, height, image.raw)
 

@@ -14,6 +14,7 @@ from engine.contract.errors import CocoError
 from engine.datasets.assemble import Points, assemble
 from engine.datasets.dataset import KeypointDataset
 from engine.datasets.kinds import Kind, kind_of_coco
+from engine.skipped import Skipped
 
 _MANY = 200  # annotations looked at; files of one kind are alike
 
@@ -55,12 +56,13 @@ class CocoStyle:
         marks = [f'"{name}"'.encode() for name, _ in kind.parts[1:]]
         return any(mark in bytes(raw) for raw in self._document.annotations[:_MANY] for mark in marks)
 
-    def read(self, kind: Kind, folder: Path) -> KeypointDataset:
+    def read(self, kind: Kind, folder: Path, skipped: Skipped | None = None) -> KeypointDataset:
         """Raises: CocoError naming the record that cannot be understood."""
         document = self._document
         categories = list(parse_categories(document.categories, self._file))
-        images = list(parse_images(document.images, self._file))
-        parsed = parse_annotations(document.annotations, categories, self._file)
+        unreadable = None if skipped is None else skipped.add_record
+        images = list(parse_images(document.images, self._file, unreadable=unreadable))
+        parsed = parse_annotations(document.annotations, categories, self._file, unreadable=unreadable)
         annotations = with_image_ids(parsed, (image.id for image in images))
         return assemble(
             kind,
@@ -71,6 +73,7 @@ class CocoStyle:
             categories or [CocoCategory(1, kind.load_schema().category)],
             header={key: msgspec.Raw(bytes(value)) for key, value in document.header.items()},
             points=points_in_parts(kind) if kind.parts else None,
+            skipped=skipped,
         )
 
 

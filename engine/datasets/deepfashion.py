@@ -19,6 +19,7 @@ from engine.datasets.aic import xywh
 from engine.datasets.assemble import assemble
 from engine.datasets.dataset import KeypointDataset
 from engine.datasets.kinds import KINDS, Kind
+from engine.skipped import Skipped
 
 LANDMARKS, BOXES, PARTITION = "list_landmarks", "list_bbox", "list_eval_partition"
 _KINDS = {1: "deepfashion_upper", 2: "deepfashion_lower", 3: "deepfashion_full"}
@@ -51,37 +52,39 @@ class LandmarkLists:
             f"lists several types of clothes; say which with --kind {' or '.join(sorted(kinds))}", where=self._file
         )
 
-    def read(self, kind: Kind, folder: Path) -> KeypointDataset:
+    def read(self, kind: Kind, folder: Path, skipped: Skipped | None = None) -> KeypointDataset:
         """Raises: CocoError naming the line that cannot be understood, or the list that is missing."""
         if kind.name not in _KINDS.values():
             raise CocoError(f"is a landmark list of DeepFashion, not {kind.name}", where=self._file)
-        boxes, chosen = self._boxes(), self._chosen()
+        boxes, chosen = self._boxes(skipped), self._chosen()
         rows = [
             row
-            for row in self._rows()
+            for row in self._rows(skipped)
             if _KINDS[row.clothes] == kind.name and (chosen is None or chosen.get(row.image) == self._split)
         ]
         numbers = {image: number for number, image in enumerate(dict.fromkeys(row.image for row in rows), 1)}
         images = [CocoImage(number, image) for image, number in numbers.items()]
         category = CocoCategory(1, kind.load_schema().category)
-        annotations = self._annotations(kind, rows, numbers, boxes)
-        return assemble(kind, self._file, folder, images, annotations, [category])
+        annotations = self._annotations(kind, rows, numbers, boxes, skipped)
+        return assemble(kind, self._file, folder, images, annotations, [category], skipped=skipped)
 
     def _annotations(
-        self, kind: Kind, rows: list[_Row], images: dict[str, int], boxes: dict[str, list[Number]]
+        self,
+        kind: Kind,
+        rows: list[_Row],
+        images: dict[str, int],
+        boxes: dict[str, list[Number]],
+        skipped: Skipped | None,
     ) -> Iterator[CocoAnnotation]:
         count = kind.load_schema().num_keypoints
         for identity, row in enumerate(rows, 1):
-            where = f"{self._file}: line {row.line}"
-            if len(row.numbers) < 3 * count:
-                raise CocoError(f"has {len(row.numbers)} landmark numbers, wanted {3 * count}", where=where)
-            flat: list[Number] = []
-            for i in range(0, 3 * count, 3):
-                state, x, y = row.numbers[i : i + 3]
-                v = _COCO_VISIBILITY.get(state)
-                if v is None:
-                    raise CocoError(f"has visibility {state:g}, which is none of 0, 1, 2", where=where)
-                flat += (x, y, v) if v else (0, 0, 0)
+            try:
+                flat = _flat(row.numbers, count, f"{self._file}: line {row.line}")
+            except CocoError as error:
+                if skipped is None:
+                    raise
+                skipped.add_error(error)
+                continue
             box = boxes.get(row.image)
             yield CocoAnnotation(
                 id=identity,
@@ -93,30 +96,29 @@ class LandmarkLists:
                 num_keypoints=sum(v > 0 for v in flat[2::3]),
             )
 
-    def _rows(self) -> Iterator[_Row]:
+    def _rows(self, skipped: Skipped | None = None) -> Iterator[_Row]:
         for line, cells in _table(self._file):
-            where = f"{self._file}: line {line}"
-            clothes, numbers = cells[1:2], cells[3:]
             try:
-                row = _Row(line, cells[0], int(clothes[0]), [float(cell) for cell in numbers])
-            except (ValueError, IndexError):
-                raise CocoError("is no line of a landmark list", where=where) from None
-            if row.clothes not in _KINDS:
-                raise CocoError(f"has clothes type {row.clothes}, which is none of 1, 2, 3", where=where)
+                row = _row(line, cells, f"{self._file}: line {line}")
+            except CocoError as error:
+                if skipped is None:
+                    raise
+                skipped.add_error(error)
+                continue
             yield row
 
-    def _boxes(self) -> dict[str, list[Number]]:
+    def _boxes(self, skipped: Skipped | None = None) -> dict[str, list[Number]]:
         file = self._beside(BOXES)
         if not file.is_file():
             raise CocoError(f"the boxes belong to it; put {file.name} beside it", where=self._file)
         found: dict[str, list[Number]] = {}
         for line, cells in _table(file):
-            where = f"{file}: line {line}"
             try:
-                x1, y1, x2, y2 = (float(cell) for cell in cells[1:5])
-            except ValueError:
-                raise CocoError("is no line of a list of boxes", where=where) from None
-            found[cells[0]] = xywh((x1, y1, x2, y2), where)
+                found[cells[0]] = _box(cells, f"{file}: line {line}")
+            except CocoError as error:
+                if skipped is None:
+                    raise
+                skipped.add_error(error)
         return found
 
     def _chosen(self) -> dict[str, str] | None:
@@ -136,6 +138,37 @@ class LandmarkLists:
 
     def _beside(self, name: str) -> Path:
         return self._file.with_name(self._file.name.replace(LANDMARKS, name))
+
+
+def _row(line: int, cells: list[str], where: str) -> _Row:
+    try:
+        row = _Row(line, cells[0], int(cells[1]), [float(cell) for cell in cells[3:]])
+    except (ValueError, IndexError):
+        raise CocoError("is no line of a landmark list", where=where) from None
+    if row.clothes not in _KINDS:
+        raise CocoError(f"has clothes type {row.clothes}, which is none of 1, 2, 3", where=where)
+    return row
+
+
+def _box(cells: list[str], where: str) -> list[Number]:
+    try:
+        x1, y1, x2, y2 = (float(cell) for cell in cells[1:5])
+    except ValueError:
+        raise CocoError("is no line of a list of boxes", where=where) from None
+    return xywh((x1, y1, x2, y2), where)
+
+
+def _flat(numbers: list[float], count: int, where: str) -> list[Number]:
+    if len(numbers) < 3 * count:
+        raise CocoError(f"has {len(numbers)} landmark numbers, wanted {3 * count}", where=where)
+    flat: list[Number] = []
+    for i in range(0, 3 * count, 3):
+        state, x, y = numbers[i : i + 3]
+        v = _COCO_VISIBILITY.get(state)
+        if v is None:
+            raise CocoError(f"has visibility {state:g}, which is none of 0, 1, 2", where=where)
+        flat += (x, y, v) if v else (0, 0, 0)
+    return flat
 
 
 def _table(file: Path) -> Iterator[tuple[int, list[str]]]:

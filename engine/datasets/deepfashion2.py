@@ -20,6 +20,7 @@ from engine.datasets.aic import xywh
 from engine.datasets.assemble import assemble
 from engine.datasets.dataset import KeypointDataset
 from engine.datasets.kinds import KINDS, Kind
+from engine.skipped import Skipped
 
 
 def is_annotation_folder(folder: Path) -> bool:
@@ -43,7 +44,7 @@ class AnnotationFolder:
     def kind(self) -> Kind:
         return KINDS["deepfashion2"]
 
-    def read(self, kind: Kind, folder: Path) -> KeypointDataset:
+    def read(self, kind: Kind, folder: Path, skipped: Skipped | None = None) -> KeypointDataset:
         """Raises: CocoError naming the file and item that cannot be understood."""
         if kind.name != "deepfashion2":
             raise CocoError(f"is a folder of DeepFashion2, not {kind.name}", where=self._folder)
@@ -51,8 +52,10 @@ class AnnotationFolder:
         images = [CocoImage(_number(file, n), f"{file.stem}.jpg") for n, file in enumerate(files, 1)]
         schema = kind.load_schema()
         categories = [CocoCategory(number, subset.name) for number, subset in enumerate(schema.subsets, 1)]
-        annotations = _annotations(list(zip(images, files)), schema.subsets, schema.num_keypoints)
-        return assemble(kind, self._folder, folder, images, annotations, categories)
+        annotations = list(_annotations(list(zip(images, files)), schema.subsets, schema.num_keypoints, skipped))
+        if skipped is not None:
+            images = [image for image, file in zip(images, files) if str(file) not in skipped]
+        return assemble(kind, self._folder, folder, images, annotations, categories, skipped=skipped)
 
 
 def _number(file: Path, position: int) -> int | str:
@@ -60,14 +63,27 @@ def _number(file: Path, position: int) -> int | str:
 
 
 def _annotations(
-    files: list[tuple[CocoImage, Path]], subsets: tuple[Subset, ...], count: int
+    files: list[tuple[CocoImage, Path]], subsets: tuple[Subset, ...], count: int, skipped: Skipped | None
 ) -> Iterator[CocoAnnotation]:
     identity = 0
     for image, file in files:
-        data = load_record(read_json_bytes(file), file)
-        for name, item in _items(data).items():
+        try:
+            items = _items(load_record(read_json_bytes(file), file))
+        except CocoError as error:
+            if skipped is None:
+                raise
+            skipped.add_error(error)
+            continue
+        for name, item in items.items():
             identity += 1
-            yield _annotation(identity, image, item, subsets, count, f"{file}: {name}")
+            try:
+                annotation = _annotation(identity, image, item, subsets, count, f"{file}: {name}")
+            except CocoError as error:
+                if skipped is None:
+                    raise
+                skipped.add_error(error)
+                continue
+            yield annotation
 
 
 def _items(data: dict[str, Any]) -> dict[str, dict[str, Any]]:

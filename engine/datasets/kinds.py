@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -107,7 +108,7 @@ def kind_of_coco(annotations: Sequence[msgspec.Raw], categories: Sequence[CocoCa
         CocoError: none fits, or several do.
     """
     names = {category.id: category.keypoints for category in categories if category.keypoints}
-    found: set[tuple[int, int | str]] = set()
+    sizes: dict[int | str, Counter[int]] = {}
     for raw in annotations[:_MANY]:
         try:
             record = _peek(raw)
@@ -116,7 +117,9 @@ def kind_of_coco(annotations: Sequence[msgspec.Raw], categories: Sequence[CocoCa
         if len(record.foot_kpts) and len(record.face_kpts):
             return KINDS["coco_wholebody"]
         if record.keypoints:
-            found.add((len(record.keypoints) // 3, record.category_id))
+            sizes.setdefault(record.category_id, Counter())[len(record.keypoints) // 3] += 1
+    # What most annotations of a category have; one of another number is a fault of its own.
+    found = {(counts.most_common(1)[0][0], category) for category, counts in sizes.items()}
     if not found:
         count = {len(points) for points in names.values()}
         if len(count) != 1:

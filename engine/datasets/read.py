@@ -17,6 +17,7 @@ from engine.datasets.dataset import KeypointDataset
 from engine.datasets.deepfashion import LANDMARKS, LandmarkLists
 from engine.datasets.deepfashion2 import AnnotationFolder, is_annotation_folder
 from engine.datasets.kinds import Kind, find_kind
+from engine.skipped import Skipped
 
 
 class Layout(Protocol):
@@ -25,11 +26,14 @@ class Layout(Protocol):
     def kind(self) -> Kind:
         """The kind that the content tells. Raises: CocoError where it tells none, or several."""
 
-    def read(self, kind: Kind, folder: Path) -> KeypointDataset:
-        """The data set; ``folder`` is that of the images. Raises: CocoError."""
+    def read(self, kind: Kind, folder: Path, skipped: Skipped | None = None) -> KeypointDataset:
+        """The data set; ``folder`` is that of the images. Raises: CocoError; records at fault go into ``skipped``, if
+        there is one."""
 
 
-def open_dataset(kind: str, annotations: Path | str, images: Path | str = "", *, split: str = "") -> KeypointDataset:
+def open_dataset(
+    kind: str, annotations: Path | str, images: Path | str = "", *, split: str = "", skipped: Skipped | None = None
+) -> KeypointDataset:
     """Read a data set in its original layout.
 
     Args:
@@ -38,6 +42,8 @@ def open_dataset(kind: str, annotations: Path | str, images: Path | str = "", *,
             folder that holds ``list_landmarks.txt``.
         images: folder of the images; "" = beside the annotations, where the layout has them.
         split: train, val or test, of a layout that keeps all of them in one list (DeepFashion); "" = all.
+        skipped: gets the records and files that cannot be understood, and the images whose size cannot be read; None =
+            raise for the former.
 
     Raises:
         CocoError: naming file and record that cannot be understood, or why the kind cannot be told.
@@ -46,7 +52,7 @@ def open_dataset(kind: str, annotations: Path | str, images: Path | str = "", *,
     annotations = Path(annotations)
     layout = _layout(annotations, split)
     folder = Path(images) if str(images) not in ("", ".") else _image_folder(annotations, layout)
-    return layout.read(wanted or layout.kind(), folder)
+    return layout.read(wanted or layout.kind(), folder, skipped)
 
 
 def sniff(annotations: Path | str) -> str:

@@ -17,7 +17,7 @@ from engine.contract.errors import quoted
 from engine.contract.label_grid import Grid, GridTransform
 from poseapp.project.coco_archive import NOBODY, SECTION_GRIDS, CocoArchive
 from poseapp.project.importers.coco_faults import Faulty, in_place
-from poseapp.project.importers.coco_videos import frames_of_videos
+from poseapp.project.importers.coco_videos import frames_of_videos, grids_of_videos
 from poseapp.project.importers.image_files import find_images, likely_folders
 from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer, check_sizes
 from poseapp.project.importers.report import Problems
@@ -83,9 +83,11 @@ def add_images(
         owners = np.array([key or _LOST_FRAME for key in placed[start : start + _BLOCK]], dtype=np.int64)
         raws = [bytes(record) for record in records[start : start + _BLOCK]]
         archive.add_block(file, "images", owners.reshape(-1, 2), raws)
-    grids: dict[FrameKey, GridTransform] = {}
+    fit = label_size is not LabelSize.KEEP
+    grids = grids_of_videos(store, images, of_videos, problems, cache, fit=fit)
     if label_size is LabelSize.FIT and check.grids:
-        grids = {settled[stills[n]]: grid for n, grid in check.grids.items()}
+        grids |= {settled[stills[n]]: grid for n, grid in check.grids.items()}
+    if grids:
         owners = np.array(list(grids), dtype=np.int64).reshape(-1, 2)
         archive.add_block(file, SECTION_GRIDS, owners, [msgspec.json.encode(grid) for grid in grids.values()])
     return Frames(settled, by_id, grids)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from engine.contract.coco import CocoImage
 from engine.contract.errors import PoseError
+from engine.contract.label_grid import GridTransform
 from engine.media.source import is_video
+from engine.media.video_grid import opencv_grid
 from poseapp.project.importers.image_files import plain_name
 from poseapp.project.importers.report import Problems
 from poseapp.project.importers.videos import import_video
@@ -60,6 +62,38 @@ def frames_of_videos(
         else:
             problems.add(f"{told.video} has {count:,} frames, counted from 0; not found", f"frame {told.frame_index:,}")
     return frames
+
+
+def grids_of_videos(
+    store: ProjectStore,
+    images: Sequence[CocoImage],
+    frames: Mapping[int, FrameKey],
+    problems: Problems,
+    cache: Path | None = None,
+    *,
+    fit: bool,
+) -> dict[FrameKey, GridTransform]:
+    """What brings labels into the frames that are shown, where their records have the size of the stored pixels.
+
+    Only for videos of which this is another size: with pixels that are not square.
+
+    Args:
+        frames: as :func:`frames_of_videos` gives them.
+        fit: False = leave the labels as they are, and say so.
+    """
+    of_media: dict[int, GridTransform | None] = {}
+    paths = {media.id: Path(media.path) for media in store.media()}
+    grids: dict[FrameKey, GridTransform] = {}
+    for place, key in frames.items():
+        if key.media not in of_media:
+            of_media[key.media] = opencv_grid(paths[key.media], cache)
+        grid = of_media[key.media]
+        size = (images[place].width, images[place].height)
+        if grid is not None and size == grid.labels != grid.shown:
+            grids[key] = grid
+            done = "they were fitted to the frame" if fit else "they were left as they are"
+            problems.add(f"Labels made on stored pixels, which are not square; {done}", images[place].file_name)
+    return grids if fit else {}
 
 
 def _told(raw: bytes) -> _Place | None:

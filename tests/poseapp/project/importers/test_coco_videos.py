@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,10 @@ import pytest
 
 from poseapp.project import edits
 from poseapp.project.exporters.coco import export_coco
+from poseapp.project.importers.coco import import_coco
+from poseapp.project.importers.label_sizes import LabelSize
 from poseapp.project.open import open_any
+from poseapp.project.store import ProjectStore
 from tests.engine.media.video_clips import X264, Clip, make
 from tests.poseapp.conftest import POSE, SCHEMA
 
@@ -87,3 +91,24 @@ def test_odd_words_are_no_video(exported: Path, odd: dict[str, object]) -> None:
     exported.write_text(json.dumps(data), encoding="utf-8")
     with open_any(exported) as store:
         assert [media.kind for media in store.media()] == ["images"]
+
+
+def test_labels_in_stored_pixels_are_fitted_to_a_video_with_wide_pixels_and_go_out_as_they_came(tmp_path: Path) -> None:
+    make(Clip("film.mp4", "libx264", X264, frames=4, aspect=Fraction(2)), tmp_path)
+    image = {"id": 1, "file_name": "film/2.png", "width": 160, "height": 96, "video": "film.mp4", "frame_index": 2}
+    label = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 20, 30, 40], "keypoints": [15, 30, 2, 20, 40, 2]}
+    category = {"id": 1, "name": "mouse", "keypoints": ["nose", "tail"], "skeleton": [[1, 2]]}
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"images": [image], "annotations": [label], "categories": [category]}))
+    with ProjectStore.create(tmp_path / "p.pose") as store:
+        report = import_coco(store, path, label_size=LabelSize.FIT)
+        assert any("not square; they were fitted" in problem for problem in report.problems)
+        ((key, pose),) = store.all_instances()
+        assert key.index == 2
+        assert np.allclose(pose.keypoints, [[30.5, 30], [40.5, 40]])
+        assert pose.box is not None
+        assert np.allclose(pose.box, [20, 20, 80, 60])
+        export_coco(store, tmp_path / "again.json", only_labelled_frames=True)
+    again = json.loads((tmp_path / "again.json").read_text())["annotations"][0]
+    assert again["keypoints"] == label["keypoints"]
+    assert again["bbox"] == label["bbox"]

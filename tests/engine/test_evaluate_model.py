@@ -204,3 +204,61 @@ def test_labels_of_other_points_are_refused(tmp_path: Path, capsys: pytest.Captu
     status = cli.run(main, ["--annotations", str(file), "--model", "movenet_lightning", "--progress", "none"])
     assert status == 2
     assert "annotation 7: has 8 keypoints, coco has 17" in capsys.readouterr().err
+
+
+@pytest.fixture
+def own_set(resources_dir: Path, tmp_path: Path) -> Path:
+    """Labels of four pictures, of which one is missing and one is cut short."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    schema = find_schema("coco")
+    data = CocoDataset(categories=[make_category(1, schema)])
+    place = np.column_stack([np.linspace(100, 300, 17), np.linspace(100, 400, 17), np.full(17, 2)])
+    for number in range(1, 5):
+        data.images.append(make_image(number, f"{number}.jpg", 512, 512))
+        data.annotations.append(make_annotation(number, number, 1, place, [10, 8, 355, 503], area=90000.0))
+        if number != 3:
+            shutil.copy(resources_dir / "sample/astronaut.jpg", folder / f"{number}.jpg")
+    (folder / "4.jpg").write_bytes((folder / "4.jpg").read_bytes()[:9000])
+    data.write(folder / "labels.json")
+    return folder / "labels.json"
+
+
+def test_images_that_cannot_be_read_do_not_count_and_are_listed(
+    own_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "m.json"
+    given = ("--model", "movenet_lightning", "--annotations", own_set, "--device", "cpu", "--metrics", "oks,pck")
+    report = evaluate(*given, out=out)
+    assert (report["images"], report["predictions"]) == (2, 2)
+    assert report["measured"]["instances"] == 2
+    assert report["measured"]["missed"] == 0
+    assert "2 of 4 images could not be read; their labels do not count" in report["notes"]
+    wheres = [item["where"] for item in report["skipped"]]
+    assert wheres == [f"{own_set}: image 3", str(own_set.with_name("4.jpg"))]
+    assert "skipped 2 items" in capsys.readouterr().err
+    strict = [*map(str, given), "--out", str(out), "--progress", "none", "--strict"]
+    assert cli.run(main, strict) == 2
+    assert json.loads(out.read_text())["images"] == 2
+
+
+def test_nothing_that_can_be_read_is_no_evaluation(
+    own_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in own_set.parent.glob("*.jpg"):
+        file.write_bytes(b"")
+    given = ["--model", "movenet_lightning", "--annotations", str(own_set), "--device", "cpu", "--progress", "none"]
+    assert cli.run(main, given) == 2
+    assert "nothing could be read of 4 inputs" in capsys.readouterr().err
+
+
+def test_boxes_that_are_none_are_listed_beside_the_others(own_set: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.json"
+    good = {"image_id": 1, "category_id": 1, "bbox": [10, 8, 355, 503], "score": 0.9}
+    boxes.write_text(json.dumps([good | {"image_id": 77}, good, good | {"bbox": [1, 2, 0, 4]}, good | {"score": None}]))
+    given = ("--model", "movenet_lightning", "--annotations", own_set, "--device", "cpu", "--boxes", boxes)
+    report = evaluate(*given, out=tmp_path / "m.json")
+    assert report["predictions"] == 1
+    assert [item["where"].rpartition("result ")[2] for item in report["skipped"]] == [
+        "0 (image 77)", "2 (image 1)", "3 (image 1)"
+    ]  # fmt: skip

@@ -352,3 +352,22 @@ def test_keypoint_ap_on_real_photographs(shared: Path, tmp_path: Path) -> None:
     sigmas = find_schema("coco").sigmas
     stats = keypoint_ap(content["images"], content["annotations"], read(out), sigmas)
     assert stats["AP"] > 0.25
+
+
+def test_a_flip_test_that_would_do_harm_is_left_out_and_that_is_said(
+    photographs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from engine.checkpoint import load_network, save_checkpoint
+    from engine.mirroring import MIRRORED
+
+    network, info = load_network("movenet_lightning")
+    own = tmp_path / "own.safetensors"
+    save_checkpoint(own, network.state_dict(), info.replace(provenance={MIRRORED: False}))
+    results = []
+    for more in ((), ("--flip-test",)):
+        out = tmp_path / "p.json"
+        given = (photographs, "--out", out, "--model", own, "--detector", "none", "--device", "cpu")
+        assert run(main, [*map(str, given), "--progress", "none", *more]) == 0
+        results.append(out.read_bytes())
+    assert results[0] == results[1]
+    assert "--flip-test is left out: it was trained without mirrored copies" in caplog.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +47,7 @@ from poseapp.panels.status import StatusLine
 from poseapp.panels.timeline import Timeline
 from poseapp.panels.timeline_bar import PlayBar, TimelineSplitter, stacked
 from poseapp.playback import Player
+from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.importers.report import LabelOffer
 from poseapp.project.model import Change, FrameKey
 from poseapp.reports import Report, Reports
@@ -159,6 +160,7 @@ class MainWindow(QMainWindow):
         self.notice.retry_requested.connect(lambda: self.link.show_frame(session.frame))
         self.opener.reported.connect(self.report)
         self.opener.offered.connect(self._ask_about_labels)
+        self.opener.size_asked.connect(self._ask_about_sizes)
         self.opener.replacing.connect(self.loader.clear)
         self.banner.retry_requested.connect(self.opener.retry_writing)
         self.empty.path_chosen.connect(lambda path: self.open_paths([path]))
@@ -262,6 +264,11 @@ class MainWindow(QMainWindow):
         from poseapp.dialogs.label_offers import ask_about_labels
 
         ask_about_labels(offers, self.opener.take_offers, self.opener.decline_offers, self)
+
+    def _ask_about_sizes(self, question: LabelSizesDiffer, go_on: Callable[[LabelSize], None]) -> None:
+        from poseapp.dialogs.label_offers import ask_about_sizes
+
+        ask_about_sizes(question, go_on, self)
 
     def show_report(self) -> None:
         """The newest report, with those before it to choose from."""

@@ -15,6 +15,7 @@ from poseapp.jobs.job import Outcome
 from poseapp.jobs.project_files import Opened, OpenJob
 from poseapp.jobs.runner import JobRunner
 from poseapp.project.fingerprints import fingerprints
+from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.importers.report import LabelOffer
 from poseapp.project.store import ProjectStore
 from poseapp.reports import Report
@@ -28,6 +29,8 @@ class Opener(QObject):
     Signals:
         told(text, kind): what went wrong, or what is worth knowing of what was opened.
         reported(Report): what was odd about the labels and pictures that came in.
+        size_asked(LabelSizesDiffer, callable): labels were made on pictures of another size; the callable takes the
+            answer, a LabelSize.
         offered(tuple of LabelOffer): label files of which a person must say whether they are taken in.
         checked(VideoCheck): a video of the project that has just been opened was compared with what was labelled.
         replacing(): another project is about to be shown; pictures of the one before can be forgotten.
@@ -36,6 +39,7 @@ class Opener(QObject):
     told = Signal(str, str)
     reported = Signal(object)
     offered = Signal(object)
+    size_asked = Signal(object, object)
     checked = Signal(object)
     replacing = Signal()
 
@@ -59,9 +63,25 @@ class Opener(QObject):
         if current is not None and is_open and not (len(wanted) == 1 and is_video(wanted[0])):
             self._take_in(current, wanted)
             return
-        self._runner.submit(OpenJob(wanted, current), on_results=self._ready, on_finished=self._ended)
+        self._start(wanted, current)
 
-    def _take_in(self, current: Path, wanted: list[Path], *, take_changes: bool = False) -> None:
+    def _start(self, wanted: list[Path], current: Path | None, label_size: LabelSize = LabelSize.ASK) -> None:
+        def ended(outcome: Outcome) -> None:
+            if isinstance(outcome.error, LabelSizesDiffer):
+                self.size_asked.emit(outcome.error, lambda answer: self._start(wanted, current, answer))
+            else:
+                self._ended(outcome)
+
+        self._runner.submit(OpenJob(wanted, current, label_size=label_size), on_results=self._ready, on_finished=ended)
+
+    def _take_in(
+        self,
+        current: Path,
+        wanted: list[Path],
+        *,
+        take_changes: bool = False,
+        label_size: LabelSize = LabelSize.ASK,
+    ) -> None:
         """More pictures, videos and labels for the open project: it is closed while they come in, then shown where one
         was."""
         frame = self._session.frame
@@ -72,13 +92,20 @@ class Opener(QObject):
             if frame is not None and self._session.path == current:
                 self._session.go_to(frame)
 
+        def go_on(answer: LabelSize) -> None:
+            if self._session.path == current:
+                self._take_in(current, wanted, take_changes=take_changes, label_size=answer)
+
         def ended(outcome: Outcome) -> None:
-            self._ended(outcome)
+            if isinstance(outcome.error, LabelSizesDiffer):
+                self.size_asked.emit(outcome.error, go_on)
+            else:
+                self._ended(outcome)
             if not outcome.ok and self._session.path is None:
                 self.open([current])
 
         others = [path for path in wanted if path != current]
-        job = OpenJob([current, *others], take_changes=take_changes)
+        job = OpenJob([current, *others], take_changes=take_changes, label_size=label_size)
         self._runner.submit(job, on_results=ready, on_finished=ended)
 
     def _ready(self, results: list[Any]) -> None:

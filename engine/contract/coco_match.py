@@ -24,6 +24,10 @@ class IdMatcher:
             self._by_text.setdefault(_plain(identity), set()).add(identity)
         self.matched = 0
 
+    def knows(self, identity: Id) -> bool:
+        """Whether an id stands for one of these."""
+        return self.match(identity) in self._ids
+
     def match(self, identity: Id) -> Id:
         """The id that is meant; the given one where none, or more than one, fits."""
         if identity in self._ids:

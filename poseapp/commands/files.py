@@ -109,7 +109,11 @@ def export_coco(context: Context) -> None:
     session = context.session
     if session.store is None:
         return
-    dialog = ExportCocoDialog(session.store.summary(), _suggested(session.store.path), context.window.widget())
+    from poseapp.project.exporters.coco import seen_frames  # with the exporter: not needed to show the window
+
+    unseen = session.store.frame_count() - len(seen_frames(session.store))
+    suggested = _suggested(session.store.path)
+    dialog = ExportCocoDialog(session.store.summary(), suggested, context.window.widget(), unseen)
     dialog.accepted_wish.connect(lambda wish: write_coco(context, wish))
     dialog.open()
 
@@ -125,6 +129,8 @@ def write_coco(context: Context, wish: ExportWish) -> int:
             all_of_it = f"{images} with {poses:,} {'pose' if poses == 1 else 'poses'}"
             kept = f" (and {result.kept:,} records without points, as they came)" if result.kept else ""
             summary = f"Exported {all_of_it} to {result.path}{kept}"
+            if result.left_out:
+                summary += f"; {result.left_out:,} images without labels were left out"
             if result.problems:
                 context.window.report(Report(f"Export of {result.path.name}", f"{summary}.", result.problems))
             else:
@@ -139,6 +145,7 @@ def write_coco(context: Context, wish: ExportWish) -> int:
         wish.path,
         include_predicted=wish.include_predicted,
         only_labelled_frames=wish.only_labelled_frames,
+        unseen_frames=wish.unseen_frames,
     )
     return context.runner.submit(job, on_results=done, on_finished=ended)
 

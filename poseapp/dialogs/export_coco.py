@@ -20,6 +20,7 @@ class ExportWish:
     path: Path
     include_predicted: bool = False
     only_labelled_frames: bool = False
+    unseen_frames: bool = False
 
 
 class ExportCocoDialog(QDialog):
@@ -31,7 +32,8 @@ class ExportCocoDialog(QDialog):
 
     accepted_wish = Signal(object)
 
-    def __init__(self, summary: Summary, suggested: Path, parent: QWidget | None = None) -> None:
+    def __init__(self, summary: Summary, suggested: Path, parent: QWidget | None = None, unseen: int = 0) -> None:
+        """``unseen``: images without labels that nobody has looked at."""
         super().__init__(parent)
         self.setObjectName("exportCocoDialog")
         self.setWindowTitle(tr("Export COCO"))
@@ -64,7 +66,17 @@ class ExportCocoDialog(QDialog):
         )
         self.predicted.setVisible(summary.predicted > 0)
         self.only_labelled = QCheckBox(tr("Leave out images without labels"))
+        self.unseen = QCheckBox(tr(f"Also images that nobody has looked at ({unseen:,}), as images without objects"))
+        self.unseen.setToolTip(
+            tr(
+                "Left out by default: a trainer takes an image without annotations for one that shows nothing. Images "
+                "that you have reviewed, and those of an imported COCO file, are written in any case."
+            )
+        )
+        self.unseen.setVisible(unseen > 0)
+        self.only_labelled.toggled.connect(self.unseen.setDisabled)
         column.addWidget(self.predicted)
+        column.addWidget(self.unseen)
         column.addWidget(self.only_labelled)
         self.note = label("", "warning", wrap=True)
         column.addWidget(self.note)
@@ -86,7 +98,7 @@ class ExportCocoDialog(QDialog):
         path = Path(self.path.text().strip()).expanduser()
         if path.suffix == "":
             path = path.with_suffix(".json")
-        return ExportWish(path, self.predicted.isChecked(), self.only_labelled.isChecked())
+        return ExportWish(path, self.predicted.isChecked(), self.only_labelled.isChecked(), self.unseen.isChecked())
 
     def _choose(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(

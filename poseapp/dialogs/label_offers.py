@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from PySide6.QtWidgets import QWidget
 
 from poseapp.dialogs.ask import AskDialog
+from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.importers.report import LabelOffer
 
 TAKE, LEAVE = "take", "leave"
@@ -30,6 +31,26 @@ def ask_about_labels(
     text = "There are several label files. The one you choose is read into the project; the others stay as they are."
     dialog = AskDialog("Which labels?", text, "Read the labels", parent, choices=choices)
     dialog.ask(lambda answer: take([offers[number]]) if isinstance(number := answer.chosen(), int) else None)
+    return dialog
+
+
+def ask_about_sizes(
+    question: LabelSizesDiffer, go_on: Callable[[LabelSize], None], parent: QWidget | None = None
+) -> AskDialog:
+    """Ask what is done with labels that were made on pictures of another size; Cancel reads nothing.
+
+    Args:
+        go_on: called with the answer.
+    """
+    text = (
+        f"The labels of {question.images:,} images were made on pictures of another size or orientation: "
+        f"{question.example}.\n"
+        "Fit: the labels are turned and scaled so that they lie on the pictures as shown; an export writes them as "
+        "they came. Leave: right where the labels do lie on the pictures as shown, and only the size in the file is wrong."
+    )
+    choices = [("Fit the labels to the pictures", LabelSize.FIT), ("Leave the labels as they are", LabelSize.KEEP)]
+    dialog = AskDialog("Labels of another size", text, "Open", parent, choices=choices)
+    dialog.ask(lambda answer: go_on(LabelSize(str(answer.chosen()))))
     return dialog
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from engine.contract.errors import Cancelled, PoseError
 from poseapp.jobs.job import Lane, Progress
 from poseapp.project.database import is_of_older_version
+from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.importers.report import LabelOffer
 from poseapp.project.store import ProjectStore
 
@@ -46,12 +47,24 @@ class OpenJob:
         paths: what to open.
         current: the project that is open already; asking for it again is no mistake.
         take_changes: take in what changed label files have new, and do not offer it.
+        label_size: what is done with labels that were made on pictures of another size or orientation.
+
+    Raises (from ``run``):
+        LabelSizesDiffer: with ``LabelSize.ASK``; a person is to say, and the job to be run again with the answer.
     """
 
     lane = Lane.IO
 
-    def __init__(self, paths: Sequence[Path], current: Path | None = None, *, take_changes: bool = False) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        current: Path | None = None,
+        *,
+        take_changes: bool = False,
+        label_size: LabelSize = LabelSize.ASK,
+    ) -> None:
         self._paths, self._current, self._take_changes = list(paths), current, take_changes
+        self._label_size = label_size
         named = next((path for path in self._paths if path != current), self._paths[0])
         self._name = named.name or str(named)
         self.title = f"Opening {self._name}"
@@ -74,6 +87,8 @@ class OpenJob:
                 return
         try:
             result = yield from _in_a_thread(self._open)
+        except LabelSizesDiffer:
+            raise
         except PoseError as error:
             # A project opens also where its label files cannot be looked through.
             if not home.exists() or (error.where != str(home) and self._paths != [home]):
@@ -85,7 +100,9 @@ class OpenJob:
     def _open(self, progress: Callable[[int, int], None]) -> Opened:
         from poseapp.project.open import open_with_report
 
-        store, report = open_with_report(self._paths, progress=progress, take_changes=self._take_changes)
+        store, report = open_with_report(
+            self._paths, progress=progress, take_changes=self._take_changes, label_size=self._label_size
+        )
         with store:
             return Opened(store.path, tuple(report.problems), self._name, tuple(report.notes), tuple(report.offers))
 
@@ -153,6 +170,7 @@ class Exported:
     images: int
     annotations: int
     kept: int = 0
+    left_out: int = 0
     problems: tuple[str, ...] = ()
 
 
@@ -161,10 +179,19 @@ class ExportCocoJob:
 
     lane = Lane.IO
 
-    def __init__(self, project: Path, target: Path, *, include_predicted: bool, only_labelled_frames: bool) -> None:
+    def __init__(
+        self,
+        project: Path,
+        target: Path,
+        *,
+        include_predicted: bool,
+        only_labelled_frames: bool,
+        unseen_frames: bool = False,
+    ) -> None:
         self.title = f"Exporting {target.name}"
         self._project, self._target = project, target
         self._include_predicted, self._only_labelled = include_predicted, only_labelled_frames
+        self._unseen = unseen_frames
 
     def run(self) -> Iterator[Progress]:
         from poseapp.project.exporters.coco import export_coco
@@ -172,10 +199,15 @@ class ExportCocoJob:
         yield Progress(0, 0, self.title)
         with ProjectStore.open(self._project, read_only=True) as store:
             report = export_coco(
-                store, self._target, include_predicted=self._include_predicted, only_labelled_frames=self._only_labelled
+                store,
+                self._target,
+                include_predicted=self._include_predicted,
+                only_labelled_frames=self._only_labelled,
+                unseen_frames=self._unseen,
             )
         problems = tuple(report.problems)
-        exported = Exported(self._target, report.images, report.annotations, report.kept, problems)
+        counts = (report.images, report.annotations, report.kept, report.left_out)
+        exported = Exported(self._target, *counts, problems)
         yield Progress(1, 1, self.title, exported)
 
 

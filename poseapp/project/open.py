@@ -13,9 +13,12 @@ from platformdirs import user_data_dir
 from engine.contract.errors import PoseError, ProjectError
 from engine.media.images import is_image
 from engine.media.source import is_video, open_media
+from poseapp.project.coco_archive import CocoArchive
+from poseapp.project.importers.coco_results import RESULTS, find_coco_file, import_results, is_results_file
 from poseapp.project.importers.images import import_folder, import_images
-from poseapp.project.importers.label_files import DATASET, LabelSet, kind_of, look_into
+from poseapp.project.importers.label_files import COCO, DATASET, LabelSet, kind_of, look_into
 from poseapp.project.importers.label_import import LabelImport, stale_sources
+from poseapp.project.importers.label_sizes import LabelSize
 from poseapp.project.importers.report import ImportReport, LabelOffer, ProgressCallback
 from poseapp.project.importers.videos import find_video, import_video
 from poseapp.project.label_sources import SourceTable
@@ -34,7 +37,11 @@ def open_any(
 
 
 def open_with_report(
-    paths: Path | str | Sequence[Path | str], *, progress: ProgressCallback | None = None, take_changes: bool = True
+    paths: Path | str | Sequence[Path | str],
+    *,
+    progress: ProgressCallback | None = None,
+    take_changes: bool = True,
+    label_size: LabelSize = LabelSize.KEEP,
 ) -> tuple[ProjectStore, ImportReport]:
     """Open the project of these paths, or make one beside them and import them.
 
@@ -45,9 +52,11 @@ def open_with_report(
     Args:
         progress: called now and then with records done and in all; what it raises stops the import, and nothing stays.
         take_changes: take in what a changed label file has new; False: leave it, and offer it in the report.
+        label_size: what is done with labels that were made on pictures of another size or orientation.
 
     Raises:
         PoseError: nothing there, nothing that can be opened, or an import that failed (then no project is left behind).
+        LabelSizesDiffer: with ``LabelSize.ASK``; nothing has been changed.
     """
     listed = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
     if not listed:
@@ -62,7 +71,7 @@ def open_with_report(
     is_new = not home.exists()
     store = ProjectStore.create(home) if is_new else ProjectStore.open(home)
     try:
-        run = _Opening(store, progress, take_changes)
+        run = _Opening(store, progress, take_changes, label_size)
         report = run.everything([path for path in listed if path not in projects])
         if is_new and not store.frame_count() and not SourceTable(store).all():
             raise ProjectError(run.nothing_found(), where=listed[0])
@@ -80,7 +89,8 @@ def project_path(paths: Sequence[Path]) -> Path:
     Inside a folder, under its name; beside a label file, under its name; for images in their folder. Where that cannot
     be written, among the user's own data.
     """
-    first = Path(os.path.abspath(paths[0]))
+    # A results list belongs to the COCO file that is opened with it.
+    first = Path(os.path.abspath(next((p for p in paths if len(paths) > 1 and not is_results_file(p)), paths[0])))
     folder = first if first.is_dir() else first.parent
     stem = first.stem if first.is_file() and not is_image(first) else folder.name or "project"
     home = folder / f"{stem}{SUFFIX}"
@@ -95,7 +105,10 @@ def project_path(paths: Sequence[Path]) -> Path:
 class _Opening:
     """Brings what a person points at into a project."""
 
-    def __init__(self, store: ProjectStore, progress: ProgressCallback | None, take_changes: bool) -> None:
+    def __init__(
+        self, store: ProjectStore, progress: ProgressCallback | None, take_changes: bool, label_size: LabelSize
+    ) -> None:
+        self._label_size = label_size
         self._store, self._progress, self._take_changes = store, progress, take_changes
         self._report = ImportReport()
 
@@ -104,9 +117,12 @@ class _Opening:
         images = [path for path in paths if path.is_file() and is_image(path)]
         if images:
             self._report.join(import_images(self._store, images))
+        results = [path for path in paths if path not in images and kind_of(path) == RESULTS]
         for path in paths:
-            if path not in images:
+            if path not in images and path not in results:
                 self._one(path)
+        for path in results:
+            self._results(path)
         if not paths:
             for source in stale_sources(self._store):
                 self._labels(source.path, source.kind, asked_for=False, take_changes=False)
@@ -132,9 +148,17 @@ class _Opening:
                 where=path,
             )
 
+    def _results(self, path: Path) -> None:
+        """Predictions for the images of a COCO file: one of the project, else one beside the list."""
+        if not CocoArchive(self._store.database).files():
+            labels = find_coco_file(path)
+            self._labels(labels, COCO, asked_for=True)
+            self._report.notes.append(f"{path.name} belongs to {labels.name}, which was opened with it")
+        self._report.join(import_results(self._store, path))
+
     def _labels(self, path: Path, kind: str, *, asked_for: bool, take_changes: bool | None = None) -> None:
         take = self._take_changes if take_changes is None else take_changes
-        self._report.join(LabelImport(self._store, take, asked_for, self._progress).run(path, kind))
+        self._report.join(LabelImport(self._store, take, asked_for, self._progress, self._label_size).run(path, kind))
 
     def _folder(self, folder: Path) -> None:
         """Its images and videos, then the labels that lie there: where it is clear which they are."""

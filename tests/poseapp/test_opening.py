@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from poseapp.dialogs.ask import AskDialog
 from poseapp.main_window import MainWindow
 from tests.engine.media.video_clips import HEIGHT, WIDTH, X264, Clip, make, number_in
 
@@ -150,3 +154,26 @@ def test_a_folder_with_names_that_are_not_utf8_is_opened_and_shown(
     assert window.toasts.messages() == []
     # Every list is painted with the name.
     assert not window.grab().isNull()
+
+
+def test_labels_of_another_size_are_asked_about_once_and_fitted(
+    window: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((60, 80, 3), np.uint8))
+    data = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 160, "height": 120}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [100, 80, 2], "bbox": [90, 70, 20, 20]}
+        ],
+        "categories": [{"id": 1, "name": "dot", "keypoints": ["p"]}],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(data))
+    window.open_paths([tmp_path / "labels.json"])
+    qtbot.waitUntil(lambda: bool(window.findChildren(AskDialog)), timeout=5000)
+    (dialog,) = window.findChildren(AskDialog)
+    assert window.session.path is None
+    assert dialog.choice.currentText() == "Fit the labels to the pictures"
+    dialog.do.click()
+    qtbot.waitUntil(lambda: window.session.path is not None and not window.runner.active(), timeout=5000)
+    assert window.session.instances[0].box.tolist() == [45, 35, 55, 45]
+    assert not [d for d in window.findChildren(AskDialog) if d.isVisible()]

@@ -120,6 +120,23 @@ def export_coco(
     )
 
 
+def seen_frames(store: ProjectStore, *, include_predicted: bool = False) -> set[FrameKey]:
+    """The images that an export holds by default: with labels, reviewed, without objects as a person has said, or of a
+    COCO file that was imported.
+
+    Args:
+        include_predicted: also those with predictions.
+    """
+    found = _marked_frames(store, LABELLED | REVIEWED | NEGATIVE | (PREDICTED if include_predicted else 0))
+    owners = CocoArchive(store.database).owners("images").reshape(-1, 2)
+    found.update(FrameKey(*owner) for owner in owners.tolist() if owner[0] != NOBODY)
+    return found
+
+
+def _marked_frames(store: ProjectStore, bits: int) -> set[FrameKey]:
+    return {key for key, mark in zip(store.frame_keys(), store.frame_marks().tolist()) if mark & bits}
+
+
 def annotation_of(instance: Instance, id: Id, image: Id, category: Id) -> CocoAnnotation:
     """The record of an instance that no file has one of."""
     seen = instance.visibility > 0
@@ -175,17 +192,12 @@ class _Export:
         if unseen and not only_labelled:
             return
         self._only_labelled = only_labelled
-        bits = LABELLED if only_labelled else LABELLED | REVIEWED | NEGATIVE
-        if self._include_predicted and not only_labelled:
-            bits |= PREDICTED
-        marks = self._store.frame_marks()
-        self._wanted = {key for key, mark in zip(self._store.frame_keys(), marks.tolist()) if mark & bits}
-        if not only_labelled:
-            self._wanted.update(
-                FrameKey(*owner) for file in self.files for owner, _ in self._archive.records(file.id, "images")
-            )
-            self._wanted.discard(FrameKey(NOBODY, NOBODY))
-        self.left_out = len(marks) - len(self._wanted)
+        self._wanted = (
+            _marked_frames(self._store, LABELLED)
+            if only_labelled
+            else seen_frames(self._store, include_predicted=self._include_predicted)
+        )
+        self.left_out = self._store.frame_count() - len(self._wanted)
 
     def has_any(self, section: str) -> bool:
         if section == "categories":

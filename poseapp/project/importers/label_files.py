@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.media.images import is_image
 from engine.media.source import is_video
+from poseapp.project.importers.coco_results import RESULTS, is_results_file
 from poseapp.project.importers.datasets import is_dataset
 from poseapp.project.importers.dlc import is_dlc_folder
 
@@ -59,6 +60,8 @@ def kind_of(path: Path) -> str:
     """Which kind of labels a path is, by its name, and for folders and lists by what is in it; "" for none."""
     if is_dataset(path):
         return DATASET
+    if path.suffix.lower() == ".json" and is_results_file(path):
+        return RESULTS
     if path.is_dir():
         return DLC if is_dlc_folder(path) else ""
     return {".csv": DLC, ".h5": DLC, ".json": COCO, ".slp": SLEAP}.get(path.suffix.lower(), "")

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from engine.contract.errors import PoseError
 from poseapp.project import rows
-from poseapp.project.coco_archive import CocoArchive
+from poseapp.project.coco_archive import SECTION_GRIDS, CocoArchive
 from poseapp.project.importers.coco import import_coco
 from poseapp.project.importers.datasets import import_dataset
 from poseapp.project.importers.dlc import import_dlc, label_files
 from poseapp.project.importers.image_files import find_images
 from poseapp.project.importers.label_files import COCO, DATASET, DLC, SLEAP
+from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.importers.report import ImportReport, LabelOffer, ProgressCallback
 from poseapp.project.importers.sleap import import_sleap
 from poseapp.project.label_sources import (
@@ -46,12 +47,15 @@ class LabelImport:
         asked_for: a person has named this file, and not only the folder or the project; then it is taken in also where
             its poses land in frames that have poses already, and offered again after "no".
         progress: called now and then with records done and in all; what it raises stops the import.
+        label_size: what is done with labels that were made on pictures of another size or orientation, the first time
+            that a file comes in; later it is done as then.
     """
 
     store: ProjectStore
     take_changes: bool = True
     asked_for: bool = True
     progress: ProgressCallback | None = None
+    label_size: LabelSize = LabelSize.KEEP
 
     def run(self, path: Path, kind: str) -> ImportReport:
         """Bring the labels of a file (or of a folder of DeepLabCut) into the project, as far as they are new.
@@ -70,6 +74,8 @@ class LabelImport:
             if known and len(known) == len(files) and all(self._is_unchanged(s, f) for s, f in zip(known, files)):
                 return ImportReport(notes=[f"{path.name} is unchanged since it was imported; nothing was added"])
             return self._update(path, kind, files, known)
+        except LabelSizesDiffer:
+            raise
         except PoseError as error:
             if known or not table.all():
                 return ImportReport(
@@ -80,7 +86,7 @@ class LabelImport:
     def _import_directly(self, path: Path, kind: str, files: Sequence[Path]) -> ImportReport:
         try:
             with self.store.database.write():
-                return _read(self.store, self.store, path, kind, files, self.progress)
+                return _read(self.store, self.store, path, kind, files, self.progress, self.label_size)
         finally:
             self.store.imported()
 
@@ -90,7 +96,8 @@ class LabelImport:
             ProjectStore.create(Path(folder) / "draft.pose") as draft,
         ):
             with draft.database.write():
-                report = _read(draft, self.store, path, kind, files, self.progress)
+                label_size = self._earlier_size(known) if known else self.label_size
+                report = _read(draft, self.store, path, kind, files, self.progress, label_size)
             draft.imported()
             update = LabelUpdate(self.store, draft, f"{'Update from' if known else 'Import'} {path.name}")
             found = update.report
@@ -131,6 +138,13 @@ class LabelImport:
     def _is_declined(self, known: Sequence[LabelSource], changed: Sequence[LabelSource]) -> bool:
         """Whether a person has said no to just this content, and does not ask for it now."""
         return not self.asked_for and {source.digest for source in changed} <= {source.declined for source in known}
+
+    def _earlier_size(self, known: Sequence[LabelSource]) -> LabelSize:
+        """How the labels of a file were taken when it came in."""
+        archive = CocoArchive(self.store.database)
+        numbers = [source.archive for source in known if source.archive is not None]
+        fitted = any(True for number in numbers for _ in archive.records(number, SECTION_GRIDS))
+        return LabelSize.FIT if fitted else LabelSize.KEEP
 
     def _has_poses(self) -> bool:
         return self.store.database.row("SELECT 1 FROM instance LIMIT 1") is not None or bool(
@@ -187,12 +201,13 @@ def _read(
     kind: str,
     files: Sequence[Path],
     progress: ProgressCallback | None,
+    label_size: LabelSize,
 ) -> ImportReport:
     """Import into ``store``, an empty project or a draft for ``project``, and remember what came from which record."""
     first = store.new_ids(0).start
     cache = project_cache(project.path)
     readers: dict[str, Callable[[], ImportReport]] = {
-        COCO: lambda: import_coco(store, path, progress=progress, cache=cache),
+        COCO: lambda: import_coco(store, path, progress=progress, cache=cache, label_size=label_size),
         DATASET: lambda: import_dataset(store, path, progress=progress),
         SLEAP: lambda: import_sleap(store, path, cache=cache, progress=progress, home=project.path.absolute().parent),
         DLC: lambda: import_dlc(store, path, cache=cache, progress=progress),

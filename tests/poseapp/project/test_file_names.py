@@ -59,7 +59,7 @@ def test_a_folder_of_such_names_is_opened_again_and_exported(folder: Path, tmp_p
         assert all(store.frame_path(frame.key).is_file() for frame in store.frames())
     with open_any(folder) as store:
         assert store.frame_count() == 2
-        export_coco(store, tmp_path / "out.json")
+        export_coco(store, tmp_path / "out.json", unseen_frames=True)
     text = (tmp_path / "out.json").read_text(encoding="utf-8")
     assert "f_\\udcfc.jpg" in text
     names = [image["file_name"] for image in json.loads(text)["images"]]

@@ -130,7 +130,8 @@ def list_image_names(
     """As :func:`list_images`, as paths below the folder with forward slashes: much quicker for huge folders."""
 
     def refuse(error: OSError) -> None:
-        problem = MediaError(_reason(error, Path(folder)), where=error.filename or folder)
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        problem = MediaError(reason, where=error.filename or folder)
         if unreadable is None or error.filename in (None, root):
             raise problem
         unreadable(problem)

@@ -160,7 +160,10 @@ def test_what_may_not_be_read_is_skipped(folder: Path, tmp_path: Path) -> None:
         assert predict(folder, "--out", out) == 0
     finally:
         (folder / "sub").chmod(0o755)
-    assert {Path(item["where"]).name for item in read(out)["skipped"]} == {"3.png", "sub"}
+    assert {Path(item["where"]).name: item["reason"] for item in read(out)["skipped"]} == {
+        "3.png": "cannot be read (Permission denied)",
+        "sub": "cannot be read (Permission denied)",
+    }
 
 
 def test_a_file_that_vanishes_after_it_was_listed_is_skipped(

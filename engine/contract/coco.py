@@ -16,6 +16,7 @@ import msgspec
 from engine.contract.coco_document import (
     SECTIONS,
     Document,
+    encode_json,
     patch_record,
     read_document,
     read_json_bytes,
@@ -168,14 +169,14 @@ def write_coco(
         lead = b"{"
         for name in names:
             if name in sections and not (name in empty and name in header):
-                yield lead + msgspec.json.encode(name) + b":["
+                yield lead + encode_json(name) + b":["
                 between = b""
                 for record in sections[name]:
                     yield between + record
                     between = b","
                 yield b"]"
             elif name in header:
-                yield lead + msgspec.json.encode(name) + b":" + bytes(header[name])
+                yield lead + encode_json(name) + b":" + bytes(header[name])
             else:
                 continue
             lead = b","

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from engine.contract.coco_document import load_record
 from engine.contract.errors import CocoError, MediaError
 from engine.datasets.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, Mask, TopDownSample, Weights
 from engine.datasets.kinds import Kind
+from engine.media.image_finder import ImageLookup
 from engine.media.images import image_size
 from engine.skipped import Skipped
 
@@ -67,10 +69,14 @@ def assemble(
 
 def _image_records(images: Iterable[CocoImage], folder: Path, file: Path) -> list[ImageRecord]:
     found: dict[Id, ImageRecord] = {}
+    images = list(images)
+    lookup = ImageLookup((image.file_name for image in images), folder)
     for image in images:
         known = found.get(image.id)
         if known is None:
-            found[image.id] = ImageRecord(image.id, image.file_name, folder, image.width, image.height, image.raw)
+            found[image.id] = ImageRecord(
+                image.id, image.file_name, folder, image.width, image.height, image.raw, lookup
+            )
         elif known.file_name != image.file_name:
             raise CocoError(
                 f"the id stands twice, for {known.file_name} and for {image.file_name}",
@@ -211,7 +217,7 @@ def _measured(image: ImageRecord, skipped: Skipped | None = None) -> ImageRecord
         if skipped is not None:
             skipped.add(image.path, f"{error.message}; its size is not known, and its boxes are not cut to it")
         return image
-    return ImageRecord(image.id, image.file_name, image.folder, width, height, image.raw)
+    return replace(image, width=width, height=height)
 
 
 def _is_finite(numbers: Sequence[Number]) -> bool:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from engine.contract.coco import CocoCategory, Id
 from engine.contract.coco_document import load_record
 from engine.contract.schema import Schema
+from engine.media.image_finder import ImageLookup
 
 Floats = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.float32]
@@ -44,16 +45,13 @@ class ImageRecord:
     width: int = 0
     height: int = 0
     raw: bytes = b""
+    lookup: ImageLookup | None = field(default=None, compare=False, repr=False)
 
     @property
     def path(self) -> Path:
-        """Where the image lies: below the folder as the record says, else directly in the folder."""
-        path = self.folder / self.file_name
-        if not path.is_file():
-            flat = self.folder / Path(self.file_name.replace("\\", "/")).name
-            if flat.is_file():
-                return flat
-        return path
+        """Where the image lies: as :mod:`engine.media.image_finder` finds it among all images of the file, else below
+        the folder as the record says."""
+        return self.folder / self.file_name if self.lookup is None else self.lookup.path(self.file_name)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

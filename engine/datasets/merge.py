@@ -115,7 +115,7 @@ def combine(parts: Sequence[KeypointDataset]) -> KeypointDataset:
 
 
 def _moved(image: ImageRecord, number: int, root: Path) -> ImageRecord:
-    path = os.path.join(os.path.abspath(image.folder), image.file_name)
+    path = os.path.abspath(image.path)
     try:
         name = Path(os.path.relpath(path, root)).as_posix()
     except ValueError:  # on another drive

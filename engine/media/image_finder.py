@@ -107,6 +107,21 @@ def find_images(
     return search.result(listed)
 
 
+class ImageLookup:
+    """The images of one label file, looked for when the first of them is asked for."""
+
+    def __init__(self, names: Iterable[str], folder: Path) -> None:
+        self._names, self._folder = list(names), folder
+        self._paths: dict[str, Path | None] | None = None
+
+    def path(self, name: str) -> Path:
+        """The file of an image; where it would lie below the folder if it has none."""
+        if self._paths is None:
+            found = find_images(self._names, [self._folder])
+            self._paths = dict(zip(self._names, found.paths, strict=True))
+        return self._paths.get(name) or self._folder / name
+
+
 def likely_folders(label_file: Path | str, image_root: Path | str | None = None) -> list[Path]:
     """Folders in which the image names of a label file may begin.
 

@@ -7,6 +7,7 @@ deletion brings the instance back under its id, and so its record too.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,13 @@ class CocoArchive:
         rows = self._db.rows("SELECT id, path, keys, header, tracks FROM coco_file ORDER BY id")
         try:
             return [
-                CocoFile(i, path, _KEYS.decode(keys), _unpack_header(header), _TRACKS.decode(tracks))
+                CocoFile(
+                    i,
+                    path,
+                    [_loaded(key) for key in _KEYS.decode(keys)],
+                    _unpack_header(header),
+                    _TRACKS.decode(tracks),
+                )
                 for i, path, keys, header, tracks in rows
             ]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError) as error:
@@ -65,7 +72,7 @@ class CocoArchive:
         )
 
     def add_file(self, path: str, keys: Sequence[str], header: dict[str, msgspec.Raw]) -> int:
-        values = (path, msgspec.json.encode(list(keys)), _pack_header(header), b"{}")
+        values = (path, msgspec.json.encode([_stored(key) for key in keys]), _pack_header(header), b"{}")
         return self._db.run("INSERT INTO coco_file (path, keys, header, tracks) VALUES (?, ?, ?, ?)", values)
 
     def set_tracks(self, file: int, tracks: dict[str, int]) -> None:
@@ -132,8 +139,22 @@ def _unpack(data: bytes) -> list[bytes]:
 
 
 def _pack_header(header: dict[str, msgspec.Raw]) -> bytes:
-    return msgspec.msgpack.encode({key: bytes(value) for key, value in header.items()})
+    return msgspec.msgpack.encode({_stored(key): bytes(value) for key, value in header.items()})
 
 
 def _unpack_header(data: bytes) -> dict[str, msgspec.Raw]:
-    return {key: msgspec.Raw(value) for key, value in msgspec.msgpack.decode(data, type=dict[str, bytes]).items()}
+    values = msgspec.msgpack.decode(data, type=dict[str, bytes])
+    return {_loaded(key): msgspec.Raw(value) for key, value in values.items()}
+
+
+def _stored(key: str) -> str:
+    """A top-level key as valid Unicode: one with half of a surrogate pair as JSON text behind a null character."""
+    try:
+        key.encode("utf-8")
+    except UnicodeEncodeError:
+        return f"\0{json.dumps(key)}"
+    return key
+
+
+def _loaded(key: str) -> str:
+    return str(json.loads(key[1:])) if key.startswith('\0"') else key

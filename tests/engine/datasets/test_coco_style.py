@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.contract.errors import CocoError
+from engine.contract.schemas import find_schema
 from engine.datasets import open_dataset, sniff
 from engine.datasets.dataset import CROWD, EMPTY_BOX, NO_BOX, NO_POINTS, OUTSIDE
 from tests.engine.datasets.conftest import COCO_NAMES, coco_document, person, triples
@@ -308,3 +309,18 @@ def test_the_two_ways_of_writing_whole_bodies_agree(shared):
     for a, b in zip(in_parts.samples, joined.samples):
         np.testing.assert_array_equal(a.keypoints, b.keypoints)
         np.testing.assert_array_equal(a.visibility, b.visibility)
+
+
+def test_a_missing_image_is_not_replaced_by_another_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").touch()
+    names = ["pigpen", "henhouse"]
+    images = [{"id": n, "file_name": f"{name}/1.jpg", "width": 9, "height": 9} for n, name in enumerate(names, 1)]
+    rows = [
+        {"id": n, "image_id": n, "category_id": 1, "keypoints": [1, 2, 2] * 17, "num_keypoints": 17,
+         "bbox": [0, 0, 5, 5], "area": 25, "iscrowd": 0}
+        for n in (1, 2)
+    ]  # fmt: skip
+    person = {"id": 1, "name": "person", "keypoints": list(find_schema("coco").names)}
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": rows, "categories": [person]}))
+    data = open_dataset("coco", tmp_path / "a.json")
+    assert [image.path for image in data.images] == [tmp_path / name / "1.jpg" for name in names]

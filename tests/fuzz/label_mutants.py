@@ -159,8 +159,8 @@ ANY_FILE: tuple[Mutate, ...] = (cut_off, flip_bytes, double_a_piece, drop_a_piec
 # --- COCO
 
 _ODD: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 2, 0.5, 1e308, -1e308, 2**31, 2**53, 2**63, 2**64, 10**30, 10**400, "", "1", "x", "NaN",
-    "\ud83d", "a\0b", "\u202e", "../../etc/passwd", "/dev/zero", "x" * 100_000, [], [[]], {}, {"id": 1}, [1, 2], [None],
+    None, True, False, 0, -1, 1, 2, 0.5, 1e308, -1e308, 2**31, 2**53, 2**63, 2**64, 10**30, 10**400, "", "1", "x",
+    "NaN", "\ud83d", "a\0b", "\u202e", "../../etc/passwd", "/dev/zero", "x" * 100_000, [], [[]], {}, {"id": 1}, [1, 2], [None],
     float("nan"), float("inf"), [1, 2, 2] * 3, [1.5, 2, 0.3] * 3, [[1, 2], [3, 4]], "C:\\a\\b.png", "%2e%2e%2fa.png",
 )  # fmt: skip
 

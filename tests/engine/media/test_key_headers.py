@@ -118,6 +118,13 @@ def test_a_fault_of_an_old_encoder_is_worked_around_in_every_frame(tmp_path: Pat
     check_every_frame(path, build_index(path))
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "gray16le"])
+def test_slices_that_learn_from_the_frame_before_are_right_in_every_frame(tmp_path: Path, pix_fmt: str) -> None:
+    source = Source("ffv1", {"g": "12", "level": "3", "slices": "4"}, pix_fmt)
+    path = write(tmp_path / "film.mkv", [source])
+    check_every_frame(path, build_index(path))
+
+
 def test_headers_that_the_container_gives_along_with_a_packet_are_known_behind_it(tmp_path: Path) -> None:
     first = write(tmp_path / "first.flv", [x264()])
     second = write(tmp_path / "second.flv", [x264(OTHER_264)])

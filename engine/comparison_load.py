@@ -346,10 +346,13 @@ def _joined(results: list[CocoResult], file: Path) -> list[CocoResult]:
     if not any(b'"face_kpts"' in result.raw for result in results[:1]):
         return results
     points = points_in_parts(find_kind("coco_wholebody"))
-    return [
-        msgspec.structs.replace(result, keypoints=points(result, f"{file}: result {number}"))  # type: ignore[arg-type]
-        for number, result in enumerate(results)
-    ]
+    joined = []
+    for number, result in enumerate(results):
+        try:
+            joined.append(msgspec.structs.replace(result, keypoints=points(result, f"{file}: result {number}")))  # type: ignore[arg-type]
+        except CocoError:  # a part of another length; as it is it has too few points, and is left out for that
+            joined.append(result)
+    return joined
 
 
 def _annotation(record: CocoAnnotation) -> dict[str, Any]:

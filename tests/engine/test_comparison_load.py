@@ -190,6 +190,25 @@ def test_a_result_with_another_number_of_points_is_left_out_and_listed(files: Fi
     ]
 
 
+def test_a_whole_body_with_a_part_of_another_length_is_left_out_and_listed(tmp_path: Path) -> None:
+    schema = find_schema("coco_wholebody")
+    rng = np.random.default_rng(1)
+    labels = labels_of(names=list(schema.names), count=2)
+    rows = []
+    for label in labels["annotations"]:
+        label["keypoints"] = np.column_stack([rng.uniform(90, 180, (133, 2)), np.full(133, 2)]).ravel().tolist()
+        row = {"image_id": label["image_id"], "category_id": 1, "score": 1.0}
+        cuts = {"keypoints": (0, 17), "foot_kpts": (17, 23), "face_kpts": (23, 91),
+                "lefthand_kpts": (91, 112), "righthand_kpts": (112, 133)}  # fmt: skip
+        rows.append(row | {name: label["keypoints"][3 * a : 3 * b] for name, (a, b) in cuts.items()})
+    rows[1]["face_kpts"] = rows[1]["face_kpts"][:-3]
+    data = load(write(tmp_path / "l.json", labels), write(tmp_path / "r.json", rows))
+    assert [row["image_id"] for row in data.results] == [1]
+    (item,) = data.skipped
+    assert item.where.endswith("result 1")
+    assert "wanted 399" in item.reason
+
+
 def test_a_line_that_is_no_result_is_left_out_and_listed_by_its_position(files: Files) -> None:
     rows = [{"category_id": 1, "keypoints": [*map(float, POINTS)], "score": 1}, *results_of()]
     rows[2]["image_id"] = 99

@@ -19,6 +19,7 @@ from poseapp.project.coco_archive import NOBODY, SECTION_GRIDS, CocoArchive
 from poseapp.project.importers.coco_faults import Faulty, in_place
 from poseapp.project.importers.coco_videos import frames_of_videos, grids_of_videos
 from poseapp.project.importers.image_files import find_images, likely_folders
+from poseapp.project.importers.images import note_pages
 from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer, check_sizes
 from poseapp.project.importers.report import Problems
 from poseapp.project.model import FrameKey
@@ -55,6 +56,7 @@ def add_images(
     found = find_images((images[n].file_name for n in stills), path, root, record_sizes)
     for finding in found.findings:
         problems.add(finding.kind.value, finding.case)
+    note_pages((path for path in found.paths if path is not None), problems)
     check = check_sizes(found.paths, record_sizes)
     if check.grids and label_size is LabelSize.ASK:
         raise LabelSizesDiffer(len(check.grids), check.example, path)

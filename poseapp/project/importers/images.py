@@ -86,20 +86,20 @@ def _add(store: ProjectStore, root: Path, names: Iterable[str], problems: Proble
     new = [name for name in dict.fromkeys(names) if _place(str(root), name) not in known]
     if new:
         media = next((m for m in store.media() if m.kind == "images" and Path(m.path) == root), None)
-        _note_pages(root, new, problems)
+        note_pages((os.path.join(root, name) for name in new), problems)
         with store.database.write():
             number = store.add_media("images", root).id if media is None else media.id
             store.add_frames(number, [(name, 0, 0) for name in new])
     return ImportReport(images=len(new), problems=problems.sentences())
 
 
-def _note_pages(root: Path, names: Iterable[str], problems: Problems) -> None:
+def note_pages(paths: Iterable[str | Path], problems: Problems) -> None:
     """Tell of files that hold several pictures."""
-    candidates = (name for name in names if os.path.splitext(name)[1].lower() in CHECKED_IN_FOLDERS)
-    for name in islice(candidates, _MOST_CHECKED):
-        sentence = remark(os.path.join(root, name))
+    candidates = (path for path in paths if os.path.splitext(path)[1].lower() in CHECKED_IN_FOLDERS)
+    for path in islice(candidates, _MOST_CHECKED):
+        sentence = remark(path)
         if sentence is not None:
-            problems.add(f"File {sentence}", name)
+            problems.add(f"File {sentence}", os.path.basename(path))
 
 
 def _place(root: str, name: str) -> str:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from engine.predict_inputs import find_images
 from engine.skipped import Skipped
+from poseapp.project.importers.coco import import_coco
 from poseapp.project.importers.images import import_folder, import_images
 from poseapp.project.store import ProjectStore
 from tests.engine.media.test_pages import save
@@ -37,3 +39,13 @@ def test_prediction_lists_the_pictures_that_it_does_not_read(tmp_path: Path) -> 
     (item,) = skipped
     assert item.where.endswith("stack.tif")
     assert "only the first" in item.reason
+
+
+def test_labels_of_a_file_of_several_pictures_say_so(tmp_path: Path) -> None:
+    save(tmp_path / "stack.tif", 3)
+    image = {"id": 1, "file_name": "stack.tif", "width": 30, "height": 20}
+    category = {"id": 1, "name": "mouse", "keypoints": ["nose"], "skeleton": []}
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"images": [image], "annotations": [], "categories": [category]}))
+    with ProjectStore.create(tmp_path / "p.pose") as store:
+        assert any("3 pictures; only the first is read" in text for text in import_coco(store, path).problems)

@@ -14,6 +14,7 @@ from poseapp.canvas.anatomy import apply_matrix, fit_similarity
 from poseapp.canvas.pointer import PlacedPose
 from poseapp.canvas.template import template_pose
 from poseapp.commands.context import Context
+from poseapp.guard import guarded
 from poseapp.jobs.assist import AssistJob
 from poseapp.project.held import held_instance
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
@@ -27,6 +28,7 @@ LEAST_SHIFT = 2.0
 """Image pixels; a proposal that moves no point further is not worth a person's look."""
 
 
+@guarded
 class Assist(QObject):
     """Watches the edits of the canvas. The newest edit wins: what an older one asked for is dropped when it comes."""
 

@@ -15,6 +15,7 @@ from poseapp.canvas.anatomy import apply_matrix, fit_similarity
 from poseapp.canvas.pointer import Button, EventKind
 from poseapp.canvas.template import template_pose
 from poseapp.canvas.view import CanvasView
+from poseapp.guard import guarded
 
 ARROWS = {
     Qt.Key.Key_Left: (-1, 0),
@@ -28,6 +29,7 @@ _SHARE = 0.5
 """Height of a pose of which one point is known, as a share of the picture's: as the ghost of the placement tool."""
 
 
+@guarded
 class KeyboardHand(QObject):
     """Listens to the canvas's keys; lives as long as it.
 

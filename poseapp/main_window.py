@@ -27,6 +27,7 @@ from poseapp.canvas_link import CanvasLink
 from poseapp.commands import COMMANDS, labels, models, views
 from poseapp.commands.context import Context
 from poseapp.commands.playback import KEEPS_PLAYING
+from poseapp.guard import Faults, guarded
 from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
 from poseapp.jobs.inference import ModelHost
@@ -65,6 +66,7 @@ LAYOUT_VERSION = 1
 """Of the saved arrangement of docks; a newer one makes Qt forget the old."""
 
 
+@guarded
 class MainWindow(QMainWindow):
     """Everything the person sees. ``context`` is what its commands work with."""
 
@@ -79,6 +81,8 @@ class MainWindow(QMainWindow):
         self.dark = theme.is_dark(self.settings.theme)
         self.colours = theme.tokens(dark=self.dark)
         self.session = Session(self)
+        self.faults = Faults(self)
+        self.faults.told.connect(lambda text: self.tell(text, "error"))
         self.runner = JobRunner(self)
         self.loader = FrameLoader(self, store=ThumbnailStore())
         self.canvas = CanvasView()
@@ -162,6 +166,7 @@ class MainWindow(QMainWindow):
         self.opener.offered.connect(self._ask_about_labels)
         self.opener.size_asked.connect(self._ask_about_sizes)
         self.opener.replacing.connect(self.loader.clear)
+        self.opener.replacing.connect(self.faults.forget)
         self.banner.retry_requested.connect(self.opener.retry_writing)
         self.empty.path_chosen.connect(lambda path: self.open_paths([path]))
         for panel in (self.media, self.review, self.timeline):

@@ -124,7 +124,8 @@ class Opener(QObject):
             if store is None:
                 return
             self.replacing.emit()
-            self._session.set_store(store)
+            if not self._show(store):
+                return
             self._settings.add_recent(opened.path)
             self._check_videos(store)
         if opened.problems:
@@ -152,6 +153,16 @@ class Opener(QObject):
                     decline(store, offer)
             except PoseError as error:
                 self.told.emit(str(error), "warning")
+
+    def _show(self, store: ProjectStore) -> bool:
+        """Show a project; one whose content cannot be read is closed again."""
+        try:
+            self._session.set_store(store)
+        except PoseError as error:
+            self.told.emit(str(error), "error")
+            self._session.set_store(None)
+            return False
+        return True
 
     def _check_videos(self, store: ProjectStore) -> None:
         """Tell when a video is no longer the file that was labelled."""

@@ -68,9 +68,10 @@ def check_outputs(
     if not existing:
         return  # nothing can be lost
     for name, given in inputs:
-        option = existing.get(file_id(given)) if given else None  # type: ignore[arg-type]
-        if option is not None:
-            raise FileError(f"is one of the inputs ({name}: {given}); give another {option}", where=outputs[option])
+        identity = file_id(given) if given else None
+        if identity in existing:
+            hit = existing[identity]
+            raise FileError(f"is one of the inputs ({name}: {given}); give another {hit}", where=outputs[hit])
     if overwrite:
         return
     for option in existing.values():

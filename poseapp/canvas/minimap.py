@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from poseapp.canvas.palette import palette_for
 from poseapp.canvas.sprites import color_of
 from poseapp.canvas.view import CanvasView
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 
 SIDE = 136
@@ -19,6 +20,7 @@ SHOWN_BELOW = 0.4
 """Share of the picture in sight below which the small one appears."""
 
 
+@guarded
 class Minimap(QWidget):
     """In the upper right corner of a canvas; takes no focus."""
 

@@ -12,6 +12,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QPainter, QResizeEvent, QTransform
 from PySide6.QtWidgets import QFrame, QGraphicsScene, QGraphicsView, QWidget
 
+from poseapp.guard import guarded
+
 LARGEST_SCALE = 64.0
 WHEEL_FACTOR = 1.2
 _BUTTON_FACTOR = 1.25
@@ -20,6 +22,7 @@ _BEYOND_FIT = 4.0
 """How much smaller than fitted the picture can be made."""
 
 
+@guarded
 class NavigationView(QGraphicsView):
     """Zoom, pan, fit. Scene coordinates are image pixels."""
 

@@ -32,6 +32,7 @@ from poseapp.canvas.strokes import (
 )
 from poseapp.canvas.style import CanvasStyle
 from poseapp.canvas.viewport import ViewPort
+from poseapp.guard import guarded
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -192,6 +193,7 @@ def _pen(color: int, alpha: float, width: float, dash: int) -> QPen:
     return pen
 
 
+@guarded
 class PosesItem(QGraphicsItem):
     """The one item of the scene: hands its painting on, above the cached ground."""
 

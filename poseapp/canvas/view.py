@@ -33,6 +33,7 @@ from poseapp.canvas.style import CanvasStyle
 from poseapp.canvas.template import template_pose
 from poseapp.canvas.tools import TOOLS, Tool
 from poseapp.canvas.viewport import ViewPort
+from poseapp.guard import guarded
 from poseapp.project.model import FrameKey, Instance
 from poseapp.project.subsets import points_of, possible_points
 
@@ -42,6 +43,7 @@ _GHOST_OPACITY = 0.35
 _TO_COME_OPACITY = 0.8
 
 
+@guarded
 class CanvasView(NavigationView):
     """Picture, poses, tools.
 

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from engine.zoo import ModelEntry, list_models
 from poseapp.dialogs.parts import Findings, button, device_combo, fill_models, label, set_role
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.runner import JobRunner
@@ -46,6 +47,7 @@ FRAME = 8
 MAX_ROWS = 4
 
 
+@guarded
 class FineTuneDialog(QDialog):
     """Asks for a :class:`TrainingPlan`.
 

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from engine.contract.files import replacing
 from poseapp.dialogs.parts import button, label, set_role, sign_icon
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.project.importers.report import Remark
 from poseapp.reports import Report, as_remark
@@ -32,6 +33,7 @@ HEAD = ("Remark", "Count", "First record")
 SEVERITIES = {"info": "Note", "warning": "Warning", "error": "Left out"}
 
 
+@guarded
 class RemarksModel(QAbstractTableModel):
     """Remark with its severity, number of records, first record."""
 

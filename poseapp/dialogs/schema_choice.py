@@ -23,6 +23,7 @@ from engine.contract.schema import Schema
 from engine.contract.schemas import builtin_schemas, find_schema
 from poseapp.dialogs.parts import button, label
 from poseapp.dialogs.schema_source import SchemaSource
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.jobs.runner import JobRunner
 from poseapp.project.model import Category
@@ -203,6 +204,7 @@ def _file_text(schema: Schema, path: Path) -> str:
     return f"{schema.category or schema.title or schema.name}, from {path.name}"
 
 
+@guarded
 class SchemaPreview(QWidget):
     """Draws the points and limbs of a schema on a figure at rest.
 

@@ -17,6 +17,7 @@ from poseapp.dialogs.parts import button, label, set_role
 from poseapp.dialogs.schema_choice import Layout, SchemaPreview
 from poseapp.dialogs.schema_source import SchemaSource
 from poseapp.dialogs.schema_tables import LimbsTable, PointsTable
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.jobs.runner import JobRunner
 from poseapp.project.model import Category
@@ -26,6 +27,7 @@ from poseapp.widgets.line_edit import LineEdit
 FILES = "Keypoint schemas (*.toml)"
 
 
+@guarded
 class SchemaEditorDialog(QDialog):
     """Edits a draft; nothing changes in the project before Use in project.
 

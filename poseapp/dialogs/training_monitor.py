@@ -12,6 +12,7 @@ from engine.contract.errors import PoseError, TrainingError
 from engine.zoo import find_model
 from poseapp.dialogs.parts import button, label, sign_pixmap
 from poseapp.dialogs.training_series import TrainingSeries
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.jobs.training import RunState, TrainingRun
 
@@ -25,6 +26,7 @@ STATE_TEXTS = {
 }
 
 
+@guarded
 class TrainingMonitor(QDialog):
     """Shows one :class:`TrainingRun`. Closing it leaves the run alone; it may be opened again for the same run.
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from poseapp.dialogs.figures import card_words
 from poseapp.dialogs.parts import is_dark
 from poseapp.dialogs.training_series import Phase
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 
 TRAIN_COLOURS = ("#1f6feb", "#6cb6ff")
@@ -28,6 +29,7 @@ class CountAxis(pg.AxisItem):
         return [f"{value:.0f}" for value in values]
 
 
+@guarded
 class CurvePlot(QWidget):
     """A titled plot of up to two curves with a key beside its title.
 

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.project.query import FrameQuery, Labels, Points
 from poseapp.project.store import ProjectStore
@@ -65,6 +66,7 @@ class Names:
         return cls({c.id: c.name for c in store.categories()}, media, tuple(store.tracks()[:MAX_TRACKS]))
 
 
+@guarded
 class FilterChoices(QFrame):
     """One line a condition.
 

@@ -10,6 +10,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QS
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
 from poseapp.project.model import Frame, FrameCounts, FrameKey
@@ -27,6 +28,7 @@ PICTURES = 256
 """Thumbnails kept ready to be painted."""
 
 
+@guarded
 class FrameDelegate(QStyledItemDelegate):
     """Paints a row: thumbnail, name, what is in it."""
 

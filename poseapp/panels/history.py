@@ -10,6 +10,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QColor, QShowEvent
 from PySide6.QtWidgets import QHeaderView, QTableView, QVBoxLayout, QWidget
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.project.model import Step
 from poseapp.session import Session
@@ -21,6 +22,7 @@ PAGES = 16
 ROW_HEIGHT = 28
 
 
+@guarded
 class HistoryModel(QAbstractListModel):
     """Row 0 is the beginning; row n is step n. Steps are read in pages, when they are asked for."""
 
@@ -70,6 +72,7 @@ class HistoryModel(QAbstractListModel):
         return f"{when:%H:%M}   {tr(step.text)}"
 
 
+@guarded
 class HistoryPanel(QWidget):
     """List of steps; activating one jumps there."""
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QColor, QIcon
 from PySide6.QtWidgets import QWidget
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.project.held import PointRef
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Instance, State
@@ -57,6 +58,7 @@ class Node:
         return self._children or []
 
 
+@guarded
 class InstanceModel(QAbstractItemModel):
     """Built anew for each frame or edit: a frame holds few instances, and only shown rows are asked for."""
 

@@ -16,6 +16,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QMouseEvent, QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QMenu, QStackedLayout, QTreeView, QVBoxLayout, QWidget
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.panels.instance_menu import add_part_actions, add_withhold_actions
 from poseapp.panels.instance_model import VISIBILITY_NAMES, InstanceModel, points_below
@@ -27,6 +28,7 @@ NO_POSES = "No poses in this image.\n\nCtrl+R lets the model find them,\nN draws
 NOTHING_FOUND = "Nothing found.\n\nEnter confirms that nothing is here,\nN draws a box, P places points."
 
 
+@guarded
 class PoseTree(QTreeView):
     """A tree whose visibility signs are buttons.
 
@@ -46,6 +48,7 @@ class PoseTree(QTreeView):
         super().mousePressEvent(event)
 
 
+@guarded
 class InstancesPanel(QWidget):
     """The tree, or a hint where the frame has no poses.
 

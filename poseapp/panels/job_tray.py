@@ -9,6 +9,7 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QWidget
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.jobs.job import Progress, say_duration, say_rate
 from poseapp.jobs.runner import JobRunner
@@ -190,6 +191,7 @@ class JobTray(QWidget):
             self.open_requested.emit(entries[0].opens)
 
 
+@guarded
 class _ElidedLabel(QLabel):
     """One line that gives way when the status bar is narrow."""
 

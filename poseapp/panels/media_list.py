@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
 from poseapp.panels.filter_bar import FilterBar
@@ -38,6 +39,7 @@ MANY = 64
 """From so many changed frames on, the list repaints as a whole."""
 
 
+@guarded
 class FrameModel(QAbstractListModel):
     """Frames of the session that meet the query, in its order."""
 

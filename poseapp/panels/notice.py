@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.theme import Tokens
 from poseapp.widgets.icons import pixmap
@@ -14,6 +15,7 @@ WIDTH = 420
 MARGIN = 16
 
 
+@guarded
 class CanvasNotice(QFrame):
     """A card in the middle of its host. It takes no keys until it is clicked, so that stepping goes on.
 

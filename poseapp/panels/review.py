@@ -8,6 +8,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QStackedLayout, QTableView, QVBoxLayout, QWidget
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.model import FrameKey
@@ -16,6 +17,7 @@ from poseapp.session import Session
 Index = QModelIndex | QPersistentModelIndex
 
 
+@guarded
 class QueueModel(QAbstractTableModel):
     """Frame, number of predictions, lowest score."""
 
@@ -67,6 +69,7 @@ class QueueModel(QAbstractTableModel):
         return None
 
 
+@guarded
 class ReviewPanel(QWidget):
     """The queue, or a word that nothing waits.
 

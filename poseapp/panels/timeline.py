@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPixmap, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QScrollBar, QSizePolicy, QWidget
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.jobs.film import Film
 from poseapp.jobs.frames import FrameLoader
@@ -43,6 +44,7 @@ LOWEST = HEADER + 2 * GAP + len(ROWS) * ROW
 SEEN_LANES = 5
 
 
+@guarded
 class Timeline(QWidget):
     """Frames of one video, or of the pictures of a project.
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, QPoint, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QWidget
 
+from poseapp.guard import guarded
 from poseapp.jobs.film import SIDE, Film
 from poseapp.jobs.frame_cache import Pixels
 from poseapp.jobs.frames import FrameLoader
@@ -71,6 +72,7 @@ class Scrub(QObject):
         self.wanted.emit(key)
 
 
+@guarded
 class FramePreview(QWidget):
     """A small picture with a line of text, above a point of the window."""
 

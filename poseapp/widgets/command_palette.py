@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.widgets.line_edit import LineEdit
 
@@ -47,6 +48,7 @@ NAME_ROLE = Qt.ItemDataRole.UserRole + 1
 MENU_ROLE = Qt.ItemDataRole.UserRole + 2
 
 
+@guarded
 class CommandDelegate(QStyledItemDelegate):
     """A row: icon, name, menu in grey, keys at the right edge."""
 
@@ -80,6 +82,7 @@ class CommandDelegate(QStyledItemDelegate):
         painter.drawText(text, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), keys)
 
 
+@guarded
 class CommandPalette(QFrame):
     """A line and a list over the window. Commands that cannot be done now come last and grey."""
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
 
+from poseapp.guard import guarded
 
+
+@guarded
 class FlowLayout(QLayout):
     """Places its items from the left and begins a new line where the width ends."""
 

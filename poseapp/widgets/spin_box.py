@@ -5,6 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSpinBox
 
+from poseapp.guard import guarded
+
 ROOM = 7
 
 
@@ -12,6 +14,7 @@ def _make_room(box: QAbstractSpinBox) -> None:
     box.lineEdit().setTextMargins(ROOM, 0, 0, 0)
 
 
+@guarded
 class SpinBox(QSpinBox):
     def __init__(self) -> None:
         super().__init__()
@@ -21,6 +24,7 @@ class SpinBox(QSpinBox):
         return super().sizeHint() + QSize(ROOM, 0)
 
 
+@guarded
 class DoubleSpinBox(QDoubleSpinBox):
     def __init__(self) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.theme import Tokens
 from poseapp.widgets.icons import icon, pixmap
@@ -81,6 +82,7 @@ class Toast(QFrame):
         return max(own.heightForWidth(width - frame), self._words.sizeHint().height()) + frame + 2
 
 
+@guarded
 class Toasts(QWidget):
     """The pile of messages in the lower right corner of a host widget."""
 

@@ -7,9 +7,10 @@ has empty cells.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -32,6 +33,7 @@ Progress = Callable[[int, int], None]
 Cell = str | int | float | None
 
 SCORER = "poseapp"
+_MISSING = "NaN"
 
 _HEAD = ("video", "frame_index", "frame", "time", "track", "category", "state", "source", "score")
 _BOX = ("box.x1", "box.y1", "box.x2", "box.y2")
@@ -136,10 +138,11 @@ def export_dlc(
     """The table that DeepLabCut writes for an analysed video: a row a frame; x, y, likelihood of every point of each
     individual. What a person has labelled has likelihood 1.
 
+    An individual is a track; without any track, the first, second, ... pose of a frame. Poses of another category have
+    other points and get a table of their own beside it, with the name of the category.
+
     Args:
         cache: folder where indices of videos are kept; for the pixels of the video.
-
-    An individual is a track; without any track, and with one pose a frame at most, the one animal there is.
 
     Raises:
         ProjectError: no such media, nothing to write, or the file cannot be written.
@@ -150,20 +153,62 @@ def export_dlc(
     report = FilesReport(Path(path), problems=problems)
     if not poses:
         raise ProjectError("has no poses with a track that could be put into such a table", where=report.path)
-    heads = [(name, categories[kind].schema.names) for name, kind in poses]
     grid = _grid_of(store, media, cache, report)
-    with written(report.path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows(_dlc_head(heads))
-        for index in range(count):
-            if progress is not None and index % 1000 == 0:
-                progress(index, count)
-            cells = (
-                _dlc_cells(of_one.get(index), len(names), grid) for of_one, (_, names) in zip(poses.values(), heads)
-            )
-            writer.writerow([index, *chain.from_iterable(cells)])
-            report.count += 1
+    sizes: Counter[int] = Counter()
+    for (_, kind), of_one in poses.items():
+        sizes[kind] += len(of_one)
+    kinds = [kind for kind, _ in sizes.most_common()]
+    targets = _targets(report.path, [categories[kind].name for kind in kinds])
+    with contextlib.ExitStack() as stack:  # all of the tables or none
+        for number, (kind, target) in enumerate(zip(kinds, targets)):
+            of_kind = {name: of_one for (name, other), of_one in poses.items() if other == kind}
+            temporary = stack.enter_context(written(target))
+            names = categories[kind].schema.names
+
+            def told(done: int, total: int, number: int = number) -> None:
+                if progress is not None:
+                    progress(number * total + done, len(kinds) * total)
+
+            _write_dlc(temporary, of_kind, names, count, grid, told)
+    report.count = count
+    for kind, target in list(zip(kinds, targets))[1:]:
+        report.problems.append(
+            f"{categories[kind].name!r} has other points and is in a table of its own: {target.name}"
+        )
     return report
+
+
+def _targets(path: Path, names: Sequence[str]) -> list[Path]:
+    """A file for each category: the first has the name that was asked for; the others take no file that is there."""
+    targets = [path]
+    for name in names[1:]:
+        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60] or "category"
+        stems = (f"{path.stem}_{plain}", *(f"{path.stem}_{plain}_{n}" for n in range(2, 10_000)))
+        free = (path.with_name(f"{stem}{path.suffix}") for stem in stems)
+        targets.append(next(target for target in free if target not in targets and not target.exists()))
+    return targets
+
+
+def _write_dlc(
+    path: Path,
+    poses: Mapping[str, Mapping[int, Instance]],
+    names: Sequence[str],
+    count: int,
+    grid: GridTransform | None,
+    progress: Progress,
+) -> None:
+    """One table: the pose of each individual by frame, all of them with the same points."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows(_dlc_head([(individual, names) for individual in poses]))
+        for index in range(count):
+            if index % 1000 == 0:
+                progress(index, count)
+            cells = list(chain.from_iterable(_dlc_cells(of.get(index), len(names), grid) for of in poses.values()))
+            if index == 0 and not any(cell != "" for cell in cells):
+                # pandas takes an empty row below several header lines for names of the index, and drops the frame.
+                cells = [_MISSING] * len(cells)
+            writer.writerow([index, *cells])
 
 
 class _Table:
@@ -254,23 +299,25 @@ def _poses_by_individual(
 ) -> tuple[dict[tuple[str, int], dict[int, Instance]], list[str]]:
     """By name and category, the pose in each frame; and what was left out, as sentences."""
     tracked: defaultdict[tuple[int, int], dict[int, Instance]] = defaultdict(dict)
-    alone: defaultdict[int, dict[int, Instance]] = defaultdict(dict)
+    alone: defaultdict[tuple[int, int], dict[int, Instance]] = defaultdict(dict)
     lost: Counter[str] = Counter()
     for key, instances in frames_with_instances(store, media):
+        places: Counter[int] = Counter()
         for i in sorted(instances, key=lambda i: i.state is State.PREDICTED):
             if i.state is State.PREDICTED and not include_predicted:
                 continue
-            group = alone[i.category] if i.track is None else tracked[i.track, i.category]
-            if key.index in group:
+            if i.track is None:
+                alone[places[i.category], i.category][key.index] = i
+                places[i.category] += 1
+            elif key.index in tracked[i.track, i.category]:
                 lost["more than one pose of it in a frame"] += 1
             else:
-                group[key.index] = i
+                tracked[i.track, i.category][key.index] = i
     if tracked:
         lost["no track"] += sum(len(group) for group in alone.values())
         found = {(f"track_{number}", kind): tracked[number, kind] for number, kind in sorted(tracked)}
     else:
-        found = {("individual_1" if len(alone) == 1 else f"individual_{n}", kind): alone[kind]
-                 for n, kind in enumerate(sorted(alone), 1)}  # fmt: skip
+        found = {(f"individual_{place + 1}", kind): alone[place, kind] for place, kind in sorted(alone)}
     return found, [f"Poses left out, {why}: {count}" for why, count in lost.items() if count]
 
 

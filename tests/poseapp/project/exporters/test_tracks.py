@@ -133,6 +133,57 @@ def test_dlc_table_of_one_has_no_individuals(store: ProjectStore, tmp_path: Path
         export_dlc(store, tmp_path / "e.csv", 99)
 
 
+def dlc_rows(path: Path) -> list[list[str]]:
+    """Rows of a table as pandas reads it: a row without values below the header is no row."""
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    head = next(n for n, row in enumerate(rows) if row[0] == "coords") + 1
+    assert any(rows[head][1:]), "pandas takes this row for names of the index"
+    assert len({len(row) for row in rows}) == 1
+    return rows
+
+
+def test_a_first_frame_without_a_pose_stays_a_row_of_the_dlc_table(store: ProjectStore, tmp_path: Path) -> None:
+    number = add_video(store, 3, "one.mp4")
+    put(store, FrameKey(number, 1), 5)
+    export_dlc(store, tmp_path / "d.csv", number)
+    rows = dlc_rows(tmp_path / "d.csv")
+    assert [row[0] for row in rows[3:]] == ["0", "1", "2"]
+    assert set(rows[3][1:]) == {"NaN"}
+    assert set(rows[5][1:]) == {""}
+
+
+def test_two_animals_without_tracks_are_two_individuals_of_the_dlc_table(store: ProjectStore, tmp_path: Path) -> None:
+    number = add_video(store, 2, "one.mp4")
+    put(store, FrameKey(number, 0), 5)
+    put(store, FrameKey(number, 0), 7)
+    put(store, FrameKey(number, 1), 9)
+    report = export_dlc(store, tmp_path / "d.csv", number)
+    assert not any("left out" in text for text in report.problems)
+    rows = dlc_rows(tmp_path / "d.csv")
+    assert rows[1] == ["individuals"] + ["individual_1"] * 12 + ["individual_2"] * 12
+    assert [float(rows[4][n]) for n in (1, 13)] == [5, 7]
+    assert (float(rows[5][1]), rows[5][13]) == (9, "")
+
+
+def test_categories_with_other_points_have_dlc_tables_of_their_own(store: ProjectStore, tmp_path: Path) -> None:
+    number = add_video(store, 2, "one.mp4")
+    put(store, FrameKey(number, 0), 5)
+    put(store, FrameKey(number, 1), 6)
+    other = store.add_category("a pen", schema_from_names("pen", ["tip", "nose"]))
+    pose = make_instance(store.new_ids(1)[0], other, [(1, 2), (3, 4)])
+    store.apply(add_instance(FrameKey(number, 1), pose))
+    (tmp_path / "d_a_pen.csv").write_text("mine")
+    report = export_dlc(store, tmp_path / "d.csv", number)
+    assert report.problems[-1] == "'a pen' has other points and is in a table of its own: d_a_pen_2.csv"
+    assert (tmp_path / "d_a_pen.csv").read_text() == "mine"
+    animals, pens = dlc_rows(tmp_path / "d.csv"), dlc_rows(tmp_path / "d_a_pen_2.csv")
+    assert set(animals[1][1:]) == {"nose", "left_ear", "right_ear", "tail"}
+    assert pens[1][1:] == ["tip"] * 3 + ["nose"] * 3
+    assert [row[0] for row in pens[3:]] == ["0", "1"]
+    assert pens[4][1:] == ["1.0", "2.0", "1.0", "3.0", "4.0", "1.0"]
+
+
 def test_a_video_that_is_gone_costs_the_times_only(store: ProjectStore, media: int, tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").unlink()
     report = export_csv(store, tmp_path / "t.csv")

@@ -17,6 +17,7 @@ import msgspec
 from engine.cli import Parser, add_progress_option, run
 from engine.contract.errors import PoseError, TrainingError
 from engine.contract.outputs import check_outputs
+from engine.skipped import Skipped, add_strict_option
 from engine.train.config import (
     AUTO_BATCH,
     CONFIG_FILE,
@@ -82,6 +83,7 @@ def parser() -> Parser:
         action="store_true",
         help="replace the run in OUT; its best model stays there until the new run has one (default: refuse)",
     )
+    add_strict_option(made)
     add_progress_option(made)
     _add_schedule(made.add_argument_group("training of the network that is meant: of points, unless --what detector"))
     return made
@@ -149,20 +151,23 @@ def main(arguments: Sequence[str]) -> int:
         _check_out(config, options)
     # Of several processes only the first tells how it goes.
     reporter = Reporter(options.progress if os.environ.get("RANK", "0") == "0" else "none")
+    skipped = Skipped("images")
     try:
         prepare_process()
         from engine.train.distributed import World  # torch loads here, after the arguments are known to be good
         from engine.train.run import run_training
 
         world = World.from_environment()
-        run_training(config, reporter, resume=options.resume, overwrite=options.overwrite, world=world)
+        run_training(config, reporter, resume=options.resume, overwrite=options.overwrite, world=world, skipped=skipped)
     except PoseError as error:
         if options.progress == "json":
             reporter("error", message=str(error))
         raise
     finally:
         reporter.close()
-    return 0
+    if os.environ.get("RANK", "0") == "0":
+        skipped.report()
+    return skipped.status(options.strict)
 
 
 def _check_out(config: TrainConfig, options: argparse.Namespace) -> None:

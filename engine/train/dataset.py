@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from engine.contract.errors import MediaError
 from engine.geometry import apply_affine, box_to_center_scale, crop_affine, warp
 from engine.media.images import read_image
+from engine.skipped import Skipped
 from engine.train.augment import PLAIN, View, mirror, random_colour, random_view
 from engine.train.config import AugmentConfig
 from engine.train.instances import TrainingSet
@@ -29,9 +31,11 @@ class ImageCache:
     Args:
         max_bytes: of pixels.
         longest: images are shrunk to this longer side; 0 = left as they are.
+        skipped: gets the images that cannot be read.
     """
 
-    def __init__(self, max_bytes: int, longest: int = 0) -> None:
+    def __init__(self, max_bytes: int, longest: int = 0, skipped: Skipped | None = None) -> None:
+        self.skipped = skipped
         self._images: dict[Path, tuple[Image, float]] = {}
         self._left = max_bytes
         self._longest = longest
@@ -47,7 +51,12 @@ class ImageCache:
             found = self._images.get(path)
         if found is not None:
             return found
-        image, factor = self._shrunk(read_image(path))
+        try:
+            image, factor = self._shrunk(read_image(path))
+        except MediaError as error:
+            if self.skipped is not None:
+                self.skipped.add_error(error, path)
+            raise
         with self._lock:
             if path not in self._images and image.nbytes <= self._left:
                 self._images[path] = image, factor

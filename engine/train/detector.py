@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.checkpoint_info import CheckpointInfo
+from engine.contract.errors import MediaError, TrainingError
 from engine.contract.predictions import Detections
 from engine.detector import Detector
 from engine.metrics.oks import box_ap
 from engine.networks.anchors import make_anchors
+from engine.skipped import Skipped
 from engine.train.boxes import LEFT_OUT, BoxDataset, BoxSample, iou_matrix, match
 from engine.train.config import PhaseConfig
 from engine.train.dataset import ImageCache
-from engine.train.instances import TrainingSet
+from engine.train.instances import LabelledImage, TrainingSet
 from engine.train.loss import box_loss, focal_loss
 from engine.train.order import evaluation_batches
 from engine.train.phase import Batch, Validation
@@ -50,12 +53,13 @@ class DetectorPhase:
         val: TrainingSet | None,
         cache_bytes: int,
         out: Path,
+        skipped: Skipped | None = None,
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
         self.config = config
         self.info = info
         self.best_file, self.last_file, self.state_file = out / BEST, out / LAST, out / STATE
-        cache = ImageCache(cache_bytes, longest=SHRINK * max(info.input_size))
+        cache = ImageCache(cache_bytes, longest=SHRINK * max(info.input_size), skipped=skipped)
         self._train = BoxDataset(train, info.input_size, config.augment, cache)
         self._val = BoxDataset(val if val is not None else train, info.input_size, None, cache)
         self._held_out = val is not None and len(self._val) > 0
@@ -97,18 +101,27 @@ class DetectorPhase:
         count = len(self._val) if self._held_out else min(len(self._val), SELF_CHECK)
         detector = Detector(self.network, self.info, device)
         found: list[Detections] = []
+        measured: list[LabelledImage] = []
         loss_sum = 0.0
         for indices in evaluation_batches(count, self.config.batch):
-            samples = [self._val.sample(i, NO_SAMPLE) for i in indices]
+            samples, images, records = [], [], []
+            for index in indices:
+                with suppress(MediaError):  # the cache notes it
+                    images.append(self._val.image(index))
+                    samples.append(self._val.sample(index, NO_SAMPLE))
+                    records.append(self._val.images[index])
+            if not samples:
+                continue
             batch = self.collate([(s, *match(self._anchors, s), 0) for s in samples])
-            loss_sum += float(self.loss({k: v.to(device) for k, v in batch.tensors.items()})) * len(indices)
-            images = [self._val.image(i) for i in indices]
+            loss_sum += float(self.loss({k: v.to(device) for k, v in batch.tensors.items()})) * len(samples)
             boxes = detector.detect([image for image, _ in images], score_threshold=LOWEST_SCORE)
             found += [_scaled(d, 1 / factor) for d, (_, factor) in zip(boxes, images, strict=True)]
-        return self._measure(found, loss_sum / count)
+            measured += records
+        if not measured:
+            raise TrainingError("no image to validate on can be read")
+        return self._measure(found, measured, loss_sum / len(measured))
 
-    def _measure(self, found: list[Detections], loss: float) -> Validation:
-        records = self._val.images[: len(found)]
+    def _measure(self, found: list[Detections], records: Sequence[LabelledImage], loss: float) -> Validation:
         truth: list[dict[str, Any]] = []
         results: list[dict[str, Any]] = []
         hits: list[tuple[float, bool]] = []
@@ -189,7 +202,10 @@ def finds_objects(detector: Detector, data: TrainingSet, *, images: int = 24, sh
     """
     found = total = 0
     for record in data.images[:: max(1, len(data.images) // images)][:images]:
-        picture, factor = ImageCache(0, longest=SHRINK * max(detector.info.input_size)).get(record.path)
+        try:
+            picture, factor = ImageCache(0, longest=SHRINK * max(detector.info.input_size)).get(record.path)
+        except MediaError:  # training says so
+            continue
         boxes = _scaled(detector.detect([picture], categories=data.categories)[0], 1 / factor).boxes
         total += len(record.boxes)
         if len(boxes) and len(record.boxes):

@@ -23,6 +23,7 @@ from engine.contract.schemas import find_schema
 from engine.datasets import AIC_INTO_COCO17, aic_into_coco17, open_dataset, read_as_coco, sniff, to_coco
 from engine.datasets.read import plain_coco
 from engine.media.image_finder import find_images
+from engine.train.record_check import check_records
 
 Floats = npt.NDArray[np.float32]
 
@@ -67,7 +68,11 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """``images`` are those with at least one annotation; the others may simply not be labelled yet."""
+    """``images`` are those with at least one annotation; the others may simply not be labelled yet.
+
+    ``remarks`` say what is wrong with the file. ``origin`` is the fingerprint of the set that this one was made from by
+    leaving out what cannot be read: a picture that is damaged meanwhile does not make it another set.
+    """
 
     file: Path
     schema: Schema
@@ -76,6 +81,8 @@ class TrainingSet:
     instances: tuple[Instance, ...]
     unlabelled: int = 0
     skipped: int = 0
+    remarks: tuple[str, ...] = ()
+    origin: str = ""
 
     def subset(self, images: Sequence[int]) -> TrainingSet:
         """The set of these image positions only."""
@@ -86,6 +93,8 @@ class TrainingSet:
     @property
     def fingerprint(self) -> str:
         """Changes when anything that a run learns from changes."""
+        if self.origin:
+            return self.origin
         digest = hashlib.sha256(repr((self.schema.names, self.categories)).encode())
         for image in self.images:
             digest.update(f"{image.id}\0{image.path.name}\0".encode())
@@ -144,6 +153,7 @@ def joined(first: TrainingSet, second: TrainingSet) -> TrainingSet:
         instances=first.instances + moved,
         unlabelled=first.unlabelled + second.unlabelled,
         skipped=first.skipped + second.skipped,
+        remarks=first.remarks + second.remarks,
     )
 
 
@@ -203,6 +213,7 @@ def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Pat
         instances=tuple(instances),
         unlabelled=len(dataset.images) - len(kept),
         skipped=skipped,
+        remarks=tuple(check_records(dataset, label, file)),
     )
 
 

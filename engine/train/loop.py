@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from engine.checkpoint import save_checkpoint
-from engine.contract.errors import TrainingError
+from engine.contract.errors import MediaError, TrainingError
 from engine.train.distributed import World, data_parallel
 from engine.train.ema import WeightMean
 from engine.train.files import write_atomically
@@ -186,11 +186,26 @@ class Trainer:
         )
 
     def _make(self, items: list[tuple[int, np.random.Generator]]) -> Batch:
-        batch = self.phase.collate([self.phase.sample(index, rng) for index, rng in items])
+        batch = self.phase.collate([self._sample(index, rng) for index, rng in items])
         if self._device.type != "cuda":
             return batch
         # From page-locked memory the copy to the card goes on beside the arithmetic.
         return Batch({name: tensor.pin_memory() for name, tensor in batch.tensors.items()}, batch.ids)
+
+    def _sample(self, index: int, rng: np.random.Generator) -> Any:
+        """A sample; in place of one whose image cannot be read, the next one whose image can. Which that is does not
+        depend on anything but the files, so that a resumed run has the same samples.
+
+        Raises:
+            TrainingError: no image can be read.
+        """
+        count = self.phase.train_count
+        for offset in range(count):
+            try:
+                return self.phase.sample((index + offset) % count, rng)
+            except MediaError as error:
+                last = error
+        raise TrainingError(f"no training image can be read; the last one: {last.message}", where=last.where)
 
     def _is_stopped(self) -> bool:
         """Several processes stop at the same step: the one that all were told of with the loss before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from torch import Tensor, nn
 
 from engine.checkpoint_info import CheckpointInfo
 from engine.codec import codec_from_dict
+from engine.contract.errors import MediaError, TrainingError
 from engine.geometry import apply_affine, invert_affine
 from engine.metrics.oks import keypoint_ap
 from engine.metrics.pck import box_norm, distances, pck
 from engine.train.config import AugmentConfig, PhaseConfig
 from engine.train.dataset import ImageCache, PoseDataset, PoseSample
-from engine.train.instances import TrainingSet
+from engine.train.instances import Instance, TrainingSet
 from engine.train.loss import heatmap_loss
 from engine.train.order import evaluation_batches
 from engine.train.phase import Batch, Validation
@@ -98,10 +100,12 @@ class PosePhase:
     def validate(self) -> Validation:
         device = next(self.network.parameters()).device
         count = len(self._val) if self._held_out else min(len(self._val), SELF_CHECK)
-        points, scores = [], []
+        points, scores, measured = [], [], []
         loss_sum = 0.0
-        for indices in evaluation_batches(count, self.config.batch):
-            samples = [self._val.sample(i, NO_SAMPLE) for i in indices]
+        for batch in evaluation_batches(count, self.config.batch):
+            indices, samples = self._readable(batch)
+            if not samples:
+                continue
             tensors = {name: tensor.to(device) for name, tensor in self._tensors(samples).items()}
             maps = self._forward(tensors["crops"])
             loss_sum += float(self._loss(maps, tensors)) * len(indices)
@@ -109,12 +113,23 @@ class PosePhase:
             back = invert_affine(np.stack([sample.affine for sample in samples]))
             points.append(apply_affine(found.cpu().numpy(), back))
             scores.append(score.cpu().numpy())
-        return self._measure(np.concatenate(points), np.concatenate(scores), loss_sum / count)
+            measured += indices
+        if not measured:
+            raise TrainingError("no image to validate on can be read", where=self._val.data.file)
+        return self._measure(np.concatenate(points), np.concatenate(scores), measured, loss_sum / len(measured))
 
-    def _measure(self, points: np.ndarray, scores: np.ndarray, loss: float) -> Validation:
-        """points (N, K, 2) image pixels and scores (N, K) of the first N validation instances."""
-        data = self._val.data
-        instances = data.instances[: len(points)]
+    def _readable(self, indices: Sequence[int]) -> tuple[list[int], list[PoseSample]]:
+        """The samples whose images can be read, and which they are."""
+        kept, samples = [], []
+        for index in indices:
+            with suppress(MediaError):  # the cache notes it
+                samples.append(self._val.sample(index, NO_SAMPLE))
+                kept.append(index)
+        return kept, samples
+
+    def _measure(self, points: np.ndarray, scores: np.ndarray, measured: Sequence[int], loss: float) -> Validation:
+        """points (N, K, 2) image pixels and scores (N, K) of the N validation instances ``measured``."""
+        instances = [self._val.data.instances[index] for index in measured]
         labelled = np.stack([item.labelled for item in instances])
         distance = distances(points, np.stack([item.keypoints for item in instances]))
         norm = box_norm(np.stack([item.box for item in instances]))
@@ -122,7 +137,7 @@ class PosePhase:
         metrics = {
             "mean_px": float(distance[labelled].mean()),
             "median_px": float(np.median(distance[labelled])),
-            "AP": self._ap(points, scores),
+            "AP": self._ap(instances, points, scores),
             "PCK@0.2": pck(distance, labelled, norm, 0.2),
         }
         if not self._held_out:
@@ -134,11 +149,10 @@ class PosePhase:
             metrics=metrics,
         )
 
-    def _ap(self, points: np.ndarray, scores: np.ndarray) -> float:
-        data = self._val.data
+    def _ap(self, instances: Sequence[Instance], points: np.ndarray, scores: np.ndarray) -> float:
         truth: list[dict[str, Any]] = []
         found: list[dict[str, Any]] = []
-        for item, xy, score in zip(data.instances, points, scores, strict=False):
+        for item, xy, score in zip(instances, points, scores, strict=True):
             marked = np.concatenate([item.keypoints, 2.0 * item.labelled[:, None]], 1)
             low, high = item.box[:2], item.box[2:]
             common = {"image_id": item.image, "category_id": 1, "bbox": [*low, *(high - low)]}
@@ -146,7 +160,7 @@ class PosePhase:
             posed = np.concatenate([xy, score[:, None]], 1)
             found.append({**common, "keypoints": posed.ravel(), "score": float(score.mean())})
         images = [{"id": i} for i in sorted({record["image_id"] for record in truth})]
-        return keypoint_ap(images, truth, found, data.schema.sigmas)["AP"]
+        return keypoint_ap(images, truth, found, self._val.data.schema.sigmas)["AP"]
 
     def describe(self, metrics: dict[str, Any], provenance: dict[str, Any]) -> CheckpointInfo:
         return self.info.replace(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from engine.contract.errors import PoseError, TrainingError
 from engine.contract.schema import Schema
 from engine.mirroring import mirror_problem, mirroring_off
+from engine.skipped import Skipped
 from engine.train.config import TrainConfig, check
 from engine.train.instances import TrainingSet, joined, read_extra_set, read_training_set, split
+from engine.train.label_check import overlap, settle
 from engine.train.recipe import is_missing_extra, points_of
+from engine.train.record_check import Counts
 from engine.zoo import find_model
 
 FEW, ADVISED = 5, 20
@@ -24,12 +26,15 @@ class Preflight:
 
     Attributes:
         errors: reasons why the run cannot start. warnings: what may disappoint. Sentences for people.
+        findings: those of the warnings that say what is wrong with labels and pictures.
         schema, images, instances, val_instances: what was found; 0 or None where reading failed.
         labelled: (K,) how often each point is labelled.
+        train, val: the sets, without pictures that are missing or cannot be read; those are in ``skipped``.
     """
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     schema: Schema | None = None
     images: int = 0
     instances: int = 0
@@ -37,6 +42,7 @@ class Preflight:
     labelled: tuple[int, ...] = ()
     train: TrainingSet | None = None
     val: TrainingSet | None = None
+    skipped: Skipped = field(default_factory=lambda: Skipped("images"))
 
 
 def preflight(config: TrainConfig, fresh_models: tuple[str, ...] = ("resnet50", "resnet101", "resnet152")) -> Preflight:
@@ -64,13 +70,15 @@ def preflight(config: TrainConfig, fresh_models: tuple[str, ...] = ("resnet50", 
     except PoseError as error:
         found.errors.append(str(error))
         return found
+    found.errors += _missing_images(train, "train") + ([] if val is None else _missing_images(val, "val"))
+    train, val = _settled(found, train, val)
     found.train, found.val, found.schema = train, val, data.schema
     found.images, found.instances = len(train.images), len(train.instances)
     found.val_instances = 0 if val is None else len(val.instances)
     counts = np.sum([item.labelled for item in train.instances], axis=0) if train.instances else np.zeros(0, int)
     found.labelled = tuple(int(n) for n in counts)
-    found.errors += _missing_images(train, "train") + ([] if val is None else _missing_images(val, "val"))
-    found.errors += _nothing_labelled(train)
+    if not found.errors:
+        found.errors += _nothing_labelled(train, config)
     found.warnings += _thin_data(train, val, found.labelled)
     found.warnings += _mirroring(config, data.schema)
     if is_missing_extra(config):
@@ -94,8 +102,8 @@ def _sets(config: TrainConfig, data: TrainingSet, kind: str) -> tuple[TrainingSe
 
 def _missing_images(data: TrainingSet, which: str) -> list[str]:
     missing = [image.path for image in data.images if not image.path.is_file()]
-    if not missing:
-        return []
+    if len(missing) < max(1, len(data.images)):
+        return []  # the rest can be trained on
     where = "--images" if which == "train" else "--val-images"
     return [
         f"{data.file}: {len(missing)} of {len(data.images)} images are not there, the first is {missing[0]}; "
@@ -103,7 +111,43 @@ def _missing_images(data: TrainingSet, which: str) -> list[str]:
     ]
 
 
-def _nothing_labelled(data: TrainingSet) -> list[str]:
+def _settled(found: Preflight, train: TrainingSet, val: TrainingSet | None) -> tuple[TrainingSet, TrainingSet | None]:
+    """The sets as they can be trained on; what was found on the way is added to ``found``."""
+    texts = list(train.remarks)
+    counts = [Counts(train.file)]
+    train = settle(train, found.skipped, counts[0])
+    if val is not None:
+        texts += val.remarks
+        if val.file != train.file:
+            counts.append(Counts(val.file))
+        val = settle(val, found.skipped, counts[-1])
+    texts += [text for count in counts for text in count.texts()]
+    if val is not None:
+        shared, first = overlap(train, val)
+        if shared:
+            texts.append(
+                f"{shared} of {len(val.images)} validation images are training images too (the first is {first}); the "
+                "figures will be too good."
+            )
+        if not val.instances:
+            val = None
+    if len(found.skipped):
+        first_skipped = next(iter(found.skipped))
+        count = len(found.skipped)
+        what = "1 image is missing or cannot be read and is left out" if count == 1 else (
+            f"{count} images are missing or cannot be read and are left out"
+        )  # fmt: skip
+        texts.append(f"{what} (the first is {first_skipped}).")
+    found.findings = list(dict.fromkeys(texts))
+    found.warnings += found.findings
+    return train, val
+
+
+def _nothing_labelled(data: TrainingSet, config: TrainConfig) -> list[str]:
+    if config.what == "detector":
+        if any(len(image.boxes) for image in data.images):
+            return []
+        return [f"{data.file}: no annotation of {', '.join(data.categories)} has a box"]
     if data.instances:
         return []
     return [f"{data.file}: no annotation of {', '.join(data.categories)} has a labelled point"]
@@ -134,9 +178,4 @@ def _thin_data(train: TrainingSet, val: TrainingSet | None, labelled: tuple[int,
         out.append(f"{len(train.instances)} labelled poses can do for a first try; {ADVISED} or more are better.")
     if val is None:
         out.append("Too few images to set some aside: the figures are of the training images themselves.")
-    if train.skipped:
-        out.append(f"{train.skipped} annotations without a labelled point are not trained on.")
-    names = {Path(image.path).name for image in train.images}
-    if val is not None and val.file != train.file and names & {Path(image.path).name for image in val.images}:
-        out.append("Some images stand in the training and in the validation file; the figures will be too good.")
     return out

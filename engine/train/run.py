@@ -24,6 +24,7 @@ from engine.device import pick_device
 from engine.evaluate_model import LABELLED_BOXES, Conditions
 from engine.mirroring import MIRRORED, mirror_problem
 from engine.networks import build
+from engine.skipped import Skipped
 from engine.train import config as defaults
 from engine.train import detector as boxes
 from engine.train import pose as poses
@@ -84,6 +85,7 @@ class _Run:
     world: World
     step_bytes: int
     protocol: Protocol | None
+    skipped: Skipped
 
     def trainer(self, phase: Phase, start: str) -> Trainer:
         workers = self.config.workers
@@ -114,6 +116,7 @@ def run_training(
     resume: bool = False,
     overwrite: bool = False,
     world: World | None = None,
+    skipped: Skipped | None = None,
 ) -> Outcome:
     """Train what ``config`` asks for into ``config.out``; see ``python -m engine.train --help``.
 
@@ -122,6 +125,7 @@ def run_training(
         overwrite: replace the run in ``config.out``; its best model stays until there is a better or a finished one.
         world: the processes that train together, as yet unconnected; None = this one alone. All have the same
             ``config`` and see the same folders.
+        skipped: gets the images that could not be read; the run goes on without them.
 
     Raises:
         PoseError: bad input; the message names the file and the record. Or another process is gone.
@@ -131,7 +135,7 @@ def run_training(
     device = _device(config, world)
     world.start(device, config.silence)
     try:
-        return _run(config, report, resume, overwrite, world, device)
+        return _run(config, report, resume, overwrite, world, device, Skipped("images") if skipped is None else skipped)
     except PoseError as error:
         world.tell_failure(error)
         if world.is_told_by_main():
@@ -157,7 +161,13 @@ def _device(config: TrainConfig, world: World) -> torch.device:
 
 
 def _run(
-    config: TrainConfig, report: Reporter, resume: bool, overwrite: bool, world: World, device: torch.device
+    config: TrainConfig,
+    report: Reporter,
+    resume: bool,
+    overwrite: bool,
+    world: World,
+    device: torch.device,
+    skipped: Skipped,
 ) -> Outcome:
     refused = world.from_main(refusal(Path(config.out), resume=resume, overwrite=overwrite) if world.is_main else "")
     if refused:
@@ -165,6 +175,7 @@ def _run(
     found = preflight(config)
     if found.errors or found.train is None:
         raise TrainingError(found.errors[0])
+    skipped.extend(found.skipped)
     if world.is_main:
         for warning in found.warnings:
             log.warning("%s", warning)
@@ -193,9 +204,11 @@ def _run(
             report.log_to(out / LOG_FILE)
             if config.tensorboard:
                 report.show_on(Board(out / BOARD_FOLDER))
+            if found.findings:
+                report("findings", texts=found.findings)
         world.barrier()
         stop = stack.enter_context(StopRequest(out))
-        shared = out, device, report, stop, resume, world, step_bytes, protocol
+        shared = out, device, report, stop, resume, world, step_bytes, protocol, skipped
         outcome = _train(_Run(config, start, found.train, found.val, *shared))
         if record is not None:
             if outcome != "interrupted":
@@ -245,6 +258,11 @@ def _train(run: _Run) -> Outcome:
     if run.world.is_main and what == "both" and "detector" in best and (run.out / DETECTOR).is_file():
         for name in (BEST, LAST):
             _name_detector(run.out / name, DETECTOR)
+    for others in run.world.gathered(run.skipped.records()):
+        for row in others:
+            run.skipped.add(row["where"], row["reason"])
+    if len(run.skipped):
+        run.report("skipped", what=run.skipped.what, count=len(run.skipped), items=run.skipped.records())
     main = best.get("pose") or best.get("detector") or {}
     run.report("done", best=main, detector=best.get("detector"), out=str(run.out), stopped=outcome)
     return outcome
@@ -265,7 +283,7 @@ def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     run.record()
     detector = _known_detector(run) if run.config.what == "pose" else None
     info = info.replace(categories=list(run.train.categories), detector=detector)
-    cache = ImageCache(_cache_bytes(run))
+    cache = ImageCache(_cache_bytes(run), skipped=run.skipped)
     phase: Phase
     if run.protocol is not None:
         phase = TopDownPhase(network, info, phase_config, run.train, run.protocol, cache, run.out)
@@ -320,7 +338,9 @@ def _train_detector(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     )
     run.config.detect = phase_config
     run.record()
-    phase = boxes.DetectorPhase(network, info, phase_config, run.train, run.val, _cache_bytes(run), run.out)
+    phase = boxes.DetectorPhase(
+        network, info, phase_config, run.train, run.val, _cache_bytes(run), run.out, run.skipped
+    )
     return _go(run, phase, run.config.detector)
 
 

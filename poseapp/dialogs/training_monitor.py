@@ -17,6 +17,7 @@ from poseapp.i18n import tr
 from poseapp.jobs.training import RunState, TrainingRun
 
 REDRAW_MS = 250
+MOST_NOTES = 3
 
 STATE_TEXTS = {
     RunState.PREPARING: "Writing out the labels …",
@@ -66,6 +67,9 @@ class TrainingMonitor(QDialog):
         column.addWidget(label(f"Training {self.run.plan.name}", "heading"))
         self.about = label("", "hint")
         column.addWidget(self.about)
+        self.notes = label("", "hint", wrap=True)
+        self.notes.hide()
+        column.addWidget(self.notes)
         self.bar = QProgressBar(self)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(6)
@@ -140,6 +144,12 @@ class TrainingMonitor(QDialog):
         self.bar.setValue(0 if fraction is None else round(fraction * 1000))
         self.progress.setText(tr(STATE_TEXTS.get(run.state) or self._progress_text()))
         self.about.setText(tr(self._about_text()))
+        shown = run.notes[:MOST_NOTES] + (
+            [f"and {len(run.notes) - MOST_NOTES} more"] if len(run.notes) > MOST_NOTES else []
+        )
+        self.notes.setText(tr("\n".join(shown)))
+        self.notes.setToolTip(tr("\n".join(run.notes)))
+        self.notes.setVisible(bool(run.notes))
         for card, values in zip(self.cards, [*self.series.cards(), None, None, None], strict=False):
             card.show_values(values)
         self.plots.show_phase(phase)

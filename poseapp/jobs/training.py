@@ -77,6 +77,7 @@ class TrainingRun(QObject):
         files: the run's folder, once prepared.
         model: id in the model list, once there.
         message: what to tell, once over.
+        notes: what the trainer found wrong with labels and pictures.
         trashed: where a run that was discarded lies, until it is brought back.
     """
 
@@ -99,6 +100,7 @@ class TrainingRun(QObject):
         self.model: str | None = None
         self.message = ""
         self.trashed: Path | None = None
+        self.notes: list[str] = []
         self._lock = ExitStack()
 
     @classmethod
@@ -258,6 +260,10 @@ class TrainingRun(QObject):
         if self.state is RunState.STARTING:
             self._set(RunState.TRAINING)
         self.events.append(event)
+        if event.get("event") == "findings":
+            self.notes += [str(text) for text in event.get("texts") or ()]
+        elif event.get("event") == "skipped":
+            self.notes.append(_skipped_text(event))
         self.reported.emit(event)
 
     @Slot(bool, str)
@@ -314,3 +320,10 @@ class TrainingRun(QObject):
         except TrainingError as error:
             return f"{message} {sentence(str(error))}"
         return message
+
+
+def _skipped_text(event: dict[str, Any]) -> str:
+    items = [item for item in event.get("items") or () if isinstance(item, dict)]
+    first = f": {items[0].get('where')}: {items[0].get('reason')}" if items else ""
+    count = event.get("count", len(items))
+    return f"1 image was left out{first}" if count == 1 else f"{count} images were left out, the first{first}"

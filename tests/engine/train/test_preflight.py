@@ -1,7 +1,12 @@
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from engine.train.config import TrainConfig
 from engine.train.preflight import preflight
@@ -78,3 +83,121 @@ def test_mirrored_copies_are_off_where_no_pairs_are_known(tmp_path: Path) -> Non
     forced.pose.augment.flip = 0.5
     (warning,) = [t for t in preflight(forced).warnings if "Mirrored copies" in t]
     assert "mixed up" in warning
+
+
+def changed(bars: Path, change: Callable[[dict[str, Any]], object], name: str = "changed.json") -> Path:
+    content = json.loads(bars.read_text())
+    change(content)
+    file = bars.with_name(name)
+    file.write_text(json.dumps(content))
+    return file
+
+
+def box(record: dict[str, Any], *values: float) -> None:
+    record["bbox"] = list(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda c: [a.update(image_id=99) for a in c["annotations"][:2]],
+            "belong to no image of the file, not trained on: 2",
+        ),
+        (
+            lambda c: c["annotations"].append({**c["annotations"][0], "id": 7}),
+            "repeat the pose of another in the same image: 1",
+        ),
+        (lambda c: [i.update(width=120, height=90) for i in c["images"]], "another size than the file says"),
+        (
+            lambda c: [i.update(width=60, height=60) for i in c["images"]],
+            "images that were resized after they were labelled",
+        ),
+        (
+            lambda c: c["annotations"][3]["keypoints"].__setitem__(0, 1e30),
+            "points far outside their picture; these points are left out: 1",
+        ),
+        (
+            lambda c: box(c["annotations"][2], 500, 400, 60, 50),
+            "boxes outside their picture; the box of the points is used: 1",
+        ),
+        (
+            lambda c: [
+                box(a, a["bbox"][0], a["bbox"][1], a["bbox"][0] + a["bbox"][2], a["bbox"][1] + a["bbox"][3])
+                for a in c["annotations"]
+            ],
+            "x1, y1, x2, y2",
+        ),
+        (lambda c: c["images"].append({**c["images"][0], "id": 50}), "images that are listed more than once: 1"),
+    ],
+)
+def test_faults_of_labels_are_counted_with_the_first(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    found = preflight(TrainConfig(train=str(changed(write_bars(tmp_path, 9), change)), val_fraction=0))
+    assert found.errors == []
+    (text,) = [text for text in found.findings if words in text]
+    assert "the first is" in text
+    assert text in found.warnings
+
+
+def test_good_labels_have_no_findings(bars: Path) -> None:
+    assert preflight(TrainConfig(train=str(bars))).findings == []
+
+
+def test_points_that_no_picture_can_hold_are_not_learned(tmp_path: Path) -> None:
+    file = changed(write_bars(tmp_path, 2), lambda c: c["annotations"][0]["keypoints"].__setitem__(0, 1e30))
+    train = preflight(TrainConfig(train=str(file))).train
+    assert train is not None
+    assert train.instances[0].labelled.tolist() == [False, True, True, True]
+    assert abs(train.instances[0].keypoints).max() < 200
+
+
+def test_labels_of_a_turned_photo_are_moved_onto_it(tmp_path: Path) -> None:
+    bars = write_bars(tmp_path, 1)
+    stored = np.zeros((80, 120, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
+    Image.fromarray(stored).save(tmp_path / "turned.jpg", exif=exif)
+
+    def turn(content: dict[str, Any]) -> None:
+        content["images"][0].update(file_name="turned.jpg", width=120, height=80)
+        content["annotations"][0]["keypoints"] = [10, 20, 2, 30, 20, 2, 30, 40, 2, 50, 60, 2]
+        content["annotations"][0]["bbox"] = [5, 15, 50, 50]
+
+    found = preflight(TrainConfig(train=str(changed(bars, turn))))
+    assert any("images that were turned after they were labelled" in text for text in found.findings)
+    assert found.train is not None
+    item = found.train.instances[0]
+    assert item.keypoints[0].tolist() == [80 - 1 - 20, 10]
+    assert item.box.tolist() == [80 - 65, 5, 80 - 15, 55]
+    assert found.train.images[0].boxes.tolist() == [item.box.tolist()]
+
+
+def test_images_that_cannot_be_read_are_left_out_and_listed(tmp_path: Path) -> None:
+    bars = write_bars(tmp_path, 10)
+    (tmp_path / "001.png").write_bytes(b"")
+    (tmp_path / "002.png").unlink()
+    found = preflight(TrainConfig(train=str(bars), val_fraction=0))
+    assert found.errors == []
+    assert [Path(item.where).name for item in found.skipped] == ["001.png", "002.png"]
+    assert found.instances == 8
+    assert any("2 images are missing or cannot be read" in text for text in found.warnings)
+    whole = preflight(TrainConfig(train=str(write_bars(tmp_path, 10)), val_fraction=0))
+    assert found.train is not None
+    assert whole.train is not None
+    assert found.train.fingerprint == whole.train.fingerprint  # so that the run can be resumed
+
+
+@pytest.mark.parametrize("how", ["same file", "copy"])
+def test_validation_on_training_images_is_warned_of(how: str, tmp_path: Path) -> None:
+    bars = write_bars(tmp_path / "a", 3)
+    val = bars
+    if how == "copy":
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
+        (tmp_path / "b" / "001.png").rename(tmp_path / "b" / "other.png")
+        val = changed(
+            tmp_path / "b" / "labels.json", lambda c: c["images"][0].update(file_name="other.png"), "labels.json"
+        )
+    found = preflight(TrainConfig(train=str(bars), val=str(val)))
+    assert any("3 of 3 validation images are training images too" in text for text in found.warnings)

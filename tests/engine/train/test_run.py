@@ -302,6 +302,29 @@ def test_two_runs_do_not_share_a_folder(
     assert first.returncode == 0
 
 
+def test_damaged_pictures_are_skipped_and_listed(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = write_bars(tmp_path / "bars", 4)
+    broken = tmp_path / "bars" / "002.png"
+    broken.write_bytes(broken.read_bytes()[:120])  # the header is whole
+    (tmp_path / "bars" / "003.png").write_bytes(b"")
+    out = tmp_path / "out"
+    assert cli.run(main, arguments(bars, out, tiny, "--epochs", "3")) == 0
+    captured = capsys.readouterr()
+    assert "warning: skipped 2 images:" in captured.err
+    told = events(captured.out)
+    (skipped,) = [e for e in told if e["event"] == "skipped"]
+    assert sorted(Path(item["where"]).name for item in skipped["items"]) == ["002.png", "003.png"]
+    assert told[-1]["event"] == "done"
+    assert any(e["event"] == "skipped" for e in events((out / "log.jsonl").read_text()))
+    again = tmp_path / "again"
+    assert cli.run(main, arguments(bars, again, tiny, "--epochs", "3", "--strict")) == 2
+    _, expected = load_checkpoint(out / "last.safetensors")
+    _, found = load_checkpoint(again / "last.safetensors")
+    assert all(torch.equal(found[key], expected[key]) for key in expected)  # the same samples stand in
+
+
 def test_a_failed_run_says_why(bars: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.MonkeyPatch.context() as patch:

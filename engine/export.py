@@ -46,7 +46,10 @@ def main(argv: Sequence[str]) -> int:
 
     network, info = load_network(options.model, options.weights)
     if info.task != "pose":
-        raise ModelError("is a detector; only pose models can be exported", where=options.model)
+        raise ModelError(
+            "is a detector; only pose models can be written as ONNX, detectors run with torch alone",
+            where=options.model,
+        )
     names = write_onnx(network, info, out, decode=options.decode)
     differences = compare(out, network, info, decode=options.decode)
     worst = max(value for name, value in differences.items() if name != "keypoints")

@@ -31,6 +31,7 @@ MAX_CACHE_MB = 1 << 24
 MAX_BATCH = 1 << 20
 MAX_COUNT = 10**9
 SELECTABLE = ("", "AP", "PCK@0.2", "AUC", "EPE")
+DETECTOR_SELECTABLE = ("", "AP")
 STEPS_PER_EPOCH = 20  # fewer would spend more time on validation than on training
 
 
@@ -130,7 +131,8 @@ class PhaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         total_batch: instances or images a step of all processes together; 0 = batch * accumulate * processes.
         patience: epochs without improvement after which the run ends; 0 = never.
         validate_every: epochs; the last one is always validated.
-        select: figure that decides which epoch is best ("AP", "PCK@0.2", "AUC", "EPE"); "" = the mean distance.
+        select: figure that decides which epoch is best ("AP", "PCK@0.2", "AUC", "EPE"); "" = the mean distance. Of the
+            detector "AP"; "" = AP and the overlap of the best boxes.
         foreground_weight: extra weight of heatmap cells under a point (pose only; not with ``topdown``).
         visibility_weight: of the loss of a visibility head.
         precision: of the forward pass: "auto" = fp16 on CUDA, else float32.
@@ -291,7 +293,7 @@ def check(config: TrainConfig, *, where: object = None) -> None:
             "accumulate": 0 <= phase.accumulate <= MAX_BATCH,
             "total_batch": 0 <= phase.total_batch <= MAX_BATCH,
             "validate_every": 1 <= phase.validate_every <= MAX_COUNT,
-            "select": phase.select in SELECTABLE,
+            "select": phase.select in (SELECTABLE if name == "pose" else DETECTOR_SELECTABLE),
             "ema": 0 <= phase.ema < 1,
             "patience": phase.patience >= 0,
             "optimiser.lr": 0 <= phase.optimiser.lr < 10,

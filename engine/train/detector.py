@@ -153,7 +153,7 @@ class DetectorPhase:
         return Validation(
             loss=loss if self._held_out else math.nan,
             # AP alone is a coarse measure on a few images; the overlap of the best box tells equal epochs apart.
-            error=1 - (ap["AP"] + float(np.mean(overlaps))) / 2,
+            error=1 - ap["AP"] if self.config.select == "AP" else 1 - (ap["AP"] + float(np.mean(overlaps))) / 2,
             slack=min(0.25, 1 / math.sqrt(len(overlaps))),
             metrics=metrics,
         )

@@ -28,6 +28,7 @@ from engine.train.record_check import check_records
 Floats = npt.NDArray[np.float32]
 
 COCO_POINTS = 17
+SQLITE = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +120,7 @@ def read_training_set(
         CocoError: the file cannot be read. TrainingError: no category fits the schema, nothing labelled.
     """
     file = Path(file)
+    _refuse_project(file)
     wanted = schema if isinstance(schema, Schema) else find_schema(schema) if schema else None
     if kind and wanted is not None:
         dataset = plain_coco(file, wanted.names) or to_coco(open_dataset(kind, file, images), own_points=True)
@@ -126,6 +128,20 @@ def read_training_set(
         dataset = read_as_coco(file, images, names=() if wanted is None else wanted.names)
     found = schema_of(dataset, file) if wanted is None else wanted
     return training_set_of(dataset, found, file, Path(images) if str(images) else file.parent, margin)
+
+
+def _refuse_project(file: Path) -> None:
+    try:
+        with file.open("rb") as opened:
+            is_project = opened.read(len(SQLITE)) == SQLITE
+    except OSError:  # the reader says what is wrong
+        return
+    if is_project:
+        raise TrainingError(
+            "is a poseapp project, not a COCO file: open it, use File > Export COCO, and train on what that writes; "
+            "or use Models > Fine-tune in the window",
+            where=file,
+        )
 
 
 def read_extra_set(file: Path | str, images: Path | str, data: TrainingSet, margin: float = 20.0) -> TrainingSet:

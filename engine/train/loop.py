@@ -63,6 +63,7 @@ class Trainer:
         seed, workers, device: see ``TrainConfig``.
         provenance: goes into the checkpoints.
         world: the processes that train together; None = this one alone.
+        part: which of how many networks of the run this is.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Trainer:
         stop: StopRequest,
         provenance: dict[str, Any],
         world: World | None = None,
+        part: tuple[int, int] = (1, 1),
     ) -> None:
+        self._part = part
         self.phase = phase
         self._world = world or World()
         self.place = Place()
@@ -122,6 +125,8 @@ class Trainer:
         self._report(
             "start",
             what=what,
+            part=self._part[0],
+            parts=self._part[1],
             epochs=config.epochs,
             steps_per_epoch=config.steps_per_epoch,
             device=str(self._device),

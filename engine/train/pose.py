@@ -17,7 +17,7 @@ from engine.codec import codec_from_dict
 from engine.contract.errors import MediaError, TrainingError
 from engine.geometry import apply_affine, invert_affine
 from engine.metrics.oks import keypoint_ap
-from engine.metrics.pck import box_norm, distances, pck
+from engine.metrics.pck import auc, box_norm, distances, pck
 from engine.train.config import AugmentConfig, PhaseConfig
 from engine.train.dataset import ImageCache, PoseDataset, PoseSample
 from engine.train.instances import Instance, TrainingSet
@@ -140,11 +140,17 @@ class PosePhase:
             "AP": self._ap(instances, points, scores),
             "PCK@0.2": pck(distance, labelled, norm, 0.2),
         }
+        select = self.config.select
+        if select:
+            figures = {**metrics, "EPE": metrics["mean_px"], "AUC": auc(distance, labelled)}
+            error = figures[select] if select == "EPE" else 1 - figures[select]
+        else:
+            error = float(relative.mean())
         if not self._held_out:
             metrics = {f"train_{name}": value for name, value in metrics.items()}
         return Validation(
             loss=loss if self._held_out else math.nan,
-            error=float(relative.mean()),
+            error=error,
             slack=min(0.25, 1 / math.sqrt(relative.size)),
             metrics=metrics,
         )

@@ -101,6 +101,10 @@ class _Run:
             stop=self.stop,
             provenance=_provenance(self.config, phase, start),
             world=self.world,
+            part=(
+                1 if phase.what == "pose" or self.config.what != "both" else 2,
+                2 if self.config.what == "both" else 1,
+            ),
         )
 
     def record(self) -> None:

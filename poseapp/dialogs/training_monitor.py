@@ -150,9 +150,13 @@ class TrainingMonitor(QDialog):
         self.notes.setText(tr("\n".join(shown)))
         self.notes.setToolTip(tr("\n".join(run.notes)))
         self.notes.setVisible(bool(run.notes))
-        for card, values in zip(self.cards, [*self.series.cards(), None, None, None], strict=False):
+        for card, values in zip(
+            self.cards,
+            [*(self.series.final_cards() if run.is_over else self.series.cards()), None, None, None],
+            strict=False,
+        ):
             card.show_values(values)
-        self.plots.show_phase(phase)
+        self.plots.show_phase(self.series.phases.get("pose", phase) if run.is_over else phase)
         self._update_buttons()
 
     def _progress_text(self) -> str:

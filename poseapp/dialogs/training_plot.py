@@ -37,10 +37,20 @@ class CurvePlot(QWidget):
         title: what is drawn.
         bottom: name of the x axis.
         curves: key texts; the first is a line, the second a line with dots.
+        colours: of the curves, each in a light and in a dark theme.
     """
 
-    def __init__(self, title: str, bottom: str, curves: tuple[str, ...], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        bottom: str,
+        curves: tuple[str, ...],
+        parent: QWidget | None = None,
+        *,
+        colours: tuple[tuple[str, str], ...] = (TRAIN_COLOURS, VAL_COLOURS),
+    ) -> None:
         super().__init__(parent)
+        self._colours = colours
         self._curves: list[pg.PlotDataItem] = []
         self._keys: list[QLabel] = []
         self.title = QLabel(tr(title), self)
@@ -103,7 +113,7 @@ class CurvePlot(QWidget):
         )
         self.plot.showGrid(x=False, y=True, alpha=0.18)
         for number, (curve, key) in enumerate(zip(self._curves, self._keys, strict=True)):
-            colour = QColor((TRAIN_COLOURS, VAL_COLOURS)[number][1 if dark else 0])
+            colour = QColor(self._colours[number][1 if dark else 0])
             curve.setPen(pg.mkPen(colour, width=2))
             if number == 1 or len(self._curves) == 1:
                 curve.setSymbol("o")
@@ -119,7 +129,7 @@ class TrainingPlots(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.loss = CurvePlot("Loss", "step", ("training", "set aside"), self)
-        self.figure = CurvePlot("Typical error (px)", "epoch", ("figure",), self)
+        self.figure = CurvePlot("Typical error (px)", "epoch", ("figure",), self, colours=(VAL_COLOURS,))
         self.note = QLabel(self)
         self.note.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.note.setWordWrap(True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from poseapp.dialogs.figures import TRAIN, card_words, rank
 from poseapp.jobs.job import say_duration, say_rate
 
-PHASES = {"pose": "Keypoints", "detector": "Finding the subject"}
+PHASES = {"pose": "Training keypoints", "detector": "Training the detector"}
 DEVICES = {"cpu": "processor", "cuda": "graphics card", "mps": "Apple graphics"}
 MAX_DRAWN = 2000
 
@@ -32,9 +32,12 @@ class Phase:
         metrics: per epoch.
         best: position in ``epoch_numbers`` of the best epoch, or None.
         latest: the last step line.
+        part, parts: which of the run's networks this is.
     """
 
     what: str
+    part: int = 1
+    parts: int = 1
     epochs: int = 0
     total_steps: int = 0
     device: str = ""
@@ -52,7 +55,8 @@ class Phase:
 
     @property
     def title(self) -> str:
-        return PHASES.get(self.what, self.what)
+        name = PHASES.get(self.what, self.what)
+        return f"{name} ({self.part} of {self.parts})" if self.parts > 1 else name
 
     def loss_curve(self) -> tuple[Floats, Floats]:
         """Steps and smoothed losses, thinned to what a plot can show."""
@@ -122,11 +126,19 @@ class TrainingSeries:
         return " · ".join([phase.title, *parts])
 
     def fraction(self) -> float | None:
-        """How much of the current phase is done, None while unknown."""
+        """How much of the run is done, each of its phases counted alike; None while unknown."""
         phase = self.current
         if phase is None or not phase.total_steps or not phase.steps:
             return None
-        return min(phase.steps[-1] / phase.total_steps, 1.0)
+        return (phase.part - 1 + min(phase.steps[-1] / phase.total_steps, 1.0)) / phase.parts
+
+    def final_cards(self) -> list[tuple[str, str, str]]:
+        """As :meth:`cards`, of a run that is over: the best figures of the keypoints, then one of the detector."""
+        pose, detector = self.phases.get("pose"), self.phases.get("detector")
+        if pose is None or detector is None:
+            return self.cards()
+        one = [(f"Detector: {title}", value, small) for title, value, small in _cards(detector)[:1]]
+        return _cards(pose)[: 3 - len(one)] + one
 
     def cards(self) -> list[tuple[str, str, str]]:
         """Title, value and small print of the figures worth showing, the most telling first; of the current phase."""
@@ -148,6 +160,7 @@ def smoothed(values: Floats, memory: float = 12.0) -> Floats:
 
 
 def _take_start(phase: Phase, event: dict[str, Any]) -> None:
+    phase.part, phase.parts = (int(_number(event.get(name)) or 1) for name in ("part", "parts"))
     phase.epochs = int(_number(event.get("epochs")) or 0)
     per_epoch = int(_number(event.get("steps_per_epoch")) or 0)
     phase.total_steps = phase.epochs * per_epoch

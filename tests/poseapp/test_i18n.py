@@ -385,7 +385,10 @@ def test_what_is_told_of_a_file_keeps_the_file_in_front() -> None:
 @pytest.mark.parametrize(
     ("text", "chinese"),
     [
-        ("Keypoints · epoch 2 of 9 · 28 images/s · about 8 s left", "关键点 · 第 2 / 9 轮 · 每秒 28 幅 · 约剩 8 秒"),
+        (
+            "Training keypoints · epoch 2 of 9 · 28 images/s · about 8 s left",
+            "训练关键点 · 第 2 / 9 轮 · 每秒 28 幅 · 约剩 8 秒",
+        ),
         ("20 images/min · 2 min left", "每分钟 20 幅 · 剩余 2 分钟"),
         ("left wrist · 12 left", "左腕 · 还剩 12 个"),
         ("left wrist · occluded", "左腕 · 遮挡"),

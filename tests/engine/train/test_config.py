@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from engine.contract.errors import TrainingError
-from engine.train.config import AugmentConfig, PhaseConfig, TrainConfig, read_config, write_config
+from engine.train.config import AugmentConfig, PhaseConfig, TrainConfig, read_config, with_settings, write_config
 
 
 def test_a_written_configuration_reads_back_equal(tmp_path: Path) -> None:
@@ -59,3 +59,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_configuration_and_preflight_load_no_torch() -> None:
     code = "import sys, engine.train.config, engine.train.preflight, engine.evaluate; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_figure_that_a_network_does_not_have_cannot_choose_its_best_epoch() -> None:
+    assert with_settings(TrainConfig(), ["pose.select=AUC"]).pose.select == "AUC"
+    assert with_settings(TrainConfig(), ["detect.select=AP"]).detect.select == "AP"
+    with pytest.raises(TrainingError, match=r"detect\.select"):
+        with_settings(TrainConfig(), ["detect.select=EPE"])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from engine.checkpoint import load_checkpoint
 from engine.checkpoint_info import CheckpointInfo
-from engine.contract.errors import TrainingError
+from engine.contract.errors import MediaError, TrainingError
 from engine.train.config import OptimiserConfig, PhaseConfig
 from engine.train.distributed import World
 from engine.train.loop import Trainer
@@ -197,6 +197,58 @@ def test_a_loss_that_is_no_number_elsewhere_stops_all_with_the_annotations_there
     one._world = pair
     with pytest.raises(TrainingError, match=r"step 3.*annotations other 7,"):
         one.run()
+
+
+class SeenInValidation(Line):
+    """Remembers the weights that its validations saw, and those that the last step left."""
+
+    def __init__(self, out: Path, **config: Any) -> None:
+        super().__init__(out, **config)
+        self.seen: list[float] = []
+
+    def validate(self) -> Validation:
+        self.seen.append(weights(self)[0])
+        return super().validate()
+
+
+def test_validation_and_checkpoints_see_the_mean_of_the_weights(tmp_path: Path) -> None:
+    line = SeenInValidation(tmp_path, epochs=2, ema=0.5)
+    before = weights(line)[0]
+    run = trainer(line, tmp_path)
+    assert run._mean is not None
+    assert run.run() == "finished"
+    mean = run._mean.state()["weight"]
+    assert isinstance(mean, Tensor)
+    assert line.seen[-1] == float(mean)  # the mean was in place
+    assert line.seen[-1] != weights(line)[0]  # which is not what the last step left
+    assert line.seen[-1] != before  # and it follows the weights
+    assert run._mean.state()["steps"] == 6
+    _, state = load_checkpoint(tmp_path / "last.safetensors")
+    assert float(state["weight"]) == float(mean)
+
+
+def test_an_unreadable_image_is_replaced_by_the_next_that_can_be_read(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    plain = line.sample
+    asked: list[int] = []
+
+    def sample(index: int, rng: np.random.Generator) -> tuple[int, float, float]:
+        if index in (4, 0):
+            raise MediaError("is broken", where=f"{index}.png")
+        asked.append(index)
+        return plain(index, rng)
+
+    line.sample = sample  # type: ignore[method-assign]
+    assert trainer(line, tmp_path).run() == "finished"
+    assert len(asked) == 24
+    assert set(asked) == {1, 2, 3}
+
+    def none(index: int, rng: np.random.Generator) -> tuple[int, float, float]:
+        raise MediaError("is broken", where=f"{index}.png")
+
+    line.sample = none  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match="no training image can be read"):
+        trainer(line, tmp_path).run()
 
 
 def test_figures_are_taken_every_so_many_epochs_and_at_the_end(tmp_path: Path) -> None:

@@ -41,3 +41,11 @@ def test_boxes_count_only_where_there_is_an_object() -> None:
     wanted = torch.ones(1, 2, 4)
     assert float(box_loss(codes, wanted, torch.tensor([[False, False]]))) == 0
     assert float(box_loss(codes, wanted, torch.tensor([[True, False]]))) == pytest.approx(0.1 * (1 - 0.05))
+
+
+def test_objects_have_the_weight_alpha_and_background_the_rest() -> None:
+    logits = torch.zeros(1, 1, 1)
+    counted = torch.tensor([[True]])
+    half = 0.5**1.5 * float(torch.log(torch.tensor(2.0)))
+    assert float(focal_loss(logits, torch.ones(1, 1, 1), counted)) == pytest.approx(0.25 * half)
+    assert float(focal_loss(logits, torch.zeros(1, 1, 1), counted)) == pytest.approx(0.75 * half)

@@ -201,3 +201,11 @@ def test_validation_on_training_images_is_warned_of(how: str, tmp_path: Path) ->
         )
     found = preflight(TrainConfig(train=str(bars), val=str(val)))
     assert any("3 of 3 validation images are training images too" in text for text in found.warnings)
+
+
+def test_a_project_is_told_from_a_label_file(tmp_path: Path) -> None:
+    project = tmp_path / "mice.pose"
+    project.write_bytes(b"SQLite format 3\0" + bytes(100))
+    (error,) = preflight(TrainConfig(train=str(project))).errors
+    assert "is a poseapp project" in error
+    assert "Export COCO" in error

@@ -36,8 +36,26 @@ def test_before_the_first_line_it_says_what_it_waits_for() -> None:
 
 def test_progress_says_how_far_how_fast_and_how_long_yet() -> None:
     series = trained()
-    assert series.progress_text() == "Keypoints · epoch 2 of 2 · 12 images/s · about 2 min left"
+    assert series.progress_text() == "Training keypoints · epoch 2 of 2 · 12 images/s · about 2 min left"
     assert series.fraction() == 0.75
+
+
+def test_two_networks_are_one_run_with_named_parts_and_both_figures_at_the_end() -> None:
+    series = TrainingSeries()
+    for part, what in ((1, "pose"), (2, "detector")):
+        figures = {"median_px": 2.0, "PCK@0.2": 0.9, "AP": 0.8} if what == "pose" else {"recall": 0.75, "AP": 0.6}
+        series.take({"event": "start", "what": what, "epochs": 1, "steps_per_epoch": 2, "part": part, "parts": 2})
+        series.take({"event": "step", "what": what, "epoch": 1, "step": 1, "total_steps": 2, "loss": 1.0})
+        assert series.fraction() == (part - 1 + 0.5) / 2
+        series.take({"event": "epoch", "what": what, "epoch": 1, "best": True, "metrics": figures})
+        assert series.progress_text().startswith(
+            ("Training keypoints (1 of 2)", "Training the detector (2 of 2)")[part - 1]
+        )
+    assert [title for title, _, _ in series.final_cards()] == [
+        "Typical error",
+        "Points within 20% of the box",
+        "Detector: AP",
+    ]
 
 
 def test_figures_are_said_in_plain_words_the_most_telling_first() -> None:
@@ -64,7 +82,7 @@ def test_without_figures_the_loss_is_shown() -> None:
 def test_the_detector_is_a_phase_of_its_own() -> None:
     series = trained()
     series.take({"event": "start", "what": "detector", "epochs": 5, "steps_per_epoch": 4})
-    assert series.progress_text() == "Finding the subject · getting ready"
+    assert series.progress_text() == "Training the detector · getting ready"
     assert series.fraction() is None
     assert len(series.phases["pose"].steps) == 3
 

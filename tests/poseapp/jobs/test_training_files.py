@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ from poseapp.jobs.training_files import (
     suggest_name,
 )
 from poseapp.jobs.training_labels import schema_toml
-from poseapp.project.model import Category
+from poseapp.project import edits
+from poseapp.project.model import Category, State
 from poseapp.project.store import ProjectStore
 from resources import resource_path
 from tests.poseapp.conftest import POSE, SCHEMA
@@ -134,6 +136,26 @@ def test_few_labels_are_a_warning() -> None:
 
 def test_enough_labels_have_no_findings() -> None:
     assert problems_of(survey(40, 40, (40, 40, 40, 39))) == ([], [])
+
+
+def test_predictions_that_nobody_has_accepted_are_not_trained_on(project: Path) -> None:
+    with ProjectStore.open(project) as store:
+        key = next(key for key, counts in store.counts().items() if counts.labelled)
+        (new,) = store.new_ids(1)
+        guess = replace(store.instances(key)[0], id=new, state=State.PREDICTED, source="a_model", keypoints=POSE + 33.0)
+        store.apply(edits.add_instance(key, guess))
+        assert sum(i.state is State.PREDICTED for i in store.instances(key)) == 1
+    files: RunFiles = last_result(PrepareTrainingJob(project, PLAN))
+    assert files.instances == 2
+    shown = [a["keypoints"][:2] for a in json.loads(files.train.read_text())["annotations"]]
+    assert (POSE + 33.0)[0].tolist() not in shown
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_the_share_that_was_chosen_is_set_aside(project: Path, share: float) -> None:
+    plan = replace(PLAN, val_fraction=share)
+    files: RunFiles = last_result(PrepareTrainingJob(project, plan))
+    assert read_config(files.config).val_fraction == share
 
 
 def test_a_kind_without_pairs_is_told_that_nothing_is_mirrored() -> None:

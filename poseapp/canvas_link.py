@@ -14,6 +14,7 @@ from poseapp.commands import labels, models
 from poseapp.commands.context import Context
 from poseapp.jobs.play import Shown
 from poseapp.keyboard_hand import KeyboardHand
+from poseapp.panels.notice import WaitingBadge
 from poseapp.project.model import Change, Frame, FrameKey
 from poseapp.project.part_colors import part_colors
 from poseapp.project.store import ProjectStore
@@ -65,6 +66,7 @@ class CanvasLink(QObject):
         self.assist = Assist(context, self)
         self.hand = KeyboardHand(canvas)
         self.hand.started.connect(self._tell_arrows)
+        self.waiting = WaitingBadge(canvas)
         self._loader.loaded.connect(self._on_loaded)
         self._loader.previewed.connect(self._on_previewed)
         self._loader.failed.connect(self._on_unreadable)
@@ -93,6 +95,7 @@ class CanvasLink(QObject):
         self._playing = False
         store, info = self._session.store, self._session.frame_info(key)
         self.noticed.emit("", False)
+        self.waiting.end()
         if store is None or key is None or info is None:
             self._canvas.set_frame(None, None)
             self._canvas.set_instances((), {})
@@ -107,11 +110,14 @@ class CanvasLink(QObject):
         # Most of what is read ahead lies in the way that one goes.
         near = [*ahead, *behind[-1:]] if place >= self._place else [*reversed(behind), *ahead[:1]]
         self._place = place
+        if self._canvas.pixels is not None and self._loader.cached(key, path) is None:
+            self.waiting.begin(f"Loading {info.name}; the picture is of another frame")
         self._loader.request(key, path, [(k, store.frame_path(k)) for k in near])
 
     def show_playing(self, shown: Shown) -> None:
         """A frame of playback with its poses, to look at only; the session is elsewhere until it stops."""
         self._playing = True
+        self.waiting.end()
         self.noticed.emit("", False)
         self._session.propose(None)
         if shown.pixels is not None:
@@ -125,6 +131,7 @@ class CanvasLink(QObject):
         if key != self._session.frame or store is None or self._playing:
             return
         self.noticed.emit("", False)
+        self.waiting.end()
         height, width = pixels.shape[:2]
         info = self._session.frame_info()
         if info is not None and (info.width, info.height) != (width, height):
@@ -156,10 +163,12 @@ class CanvasLink(QObject):
             self._canvas.set_frame(None, (pixels.shape[1], pixels.shape[0]))
             self._canvas.set_instances((), {})
             self._canvas.set_image(pixels)
+            self.waiting.show_now()
 
     def _on_unreadable(self, key: FrameKey, why: str) -> None:
         if key != self._session.frame or self._playing:
             return
+        self.waiting.end()
         info = self._session.frame_info()
         size = (info.width, info.height) if info is not None and info.width else SIZE_UNKNOWN
         self._canvas.set_image(None)

@@ -438,6 +438,7 @@ class MainWindow(QMainWindow):
         self.loader.shutdown()
         self.tray.hide()
         self.toasts.clear()
+        self.link.waiting.end()
         self.session.close()
         for panel in (self.media, self.review, self.history, self.timeline):
             panel.rest()

@@ -17,6 +17,7 @@ from poseapp.jobs.runner import JobRunner
 from poseapp.project.fingerprints import fingerprints
 from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.importers.report import LabelOffer
+from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore
 from poseapp.reports import Report
 from poseapp.session import Session
@@ -46,6 +47,12 @@ class Opener(QObject):
     def __init__(self, session: Session, runner: JobRunner, settings: Settings, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._runner, self._settings = session, runner, settings
+        session.leaving.connect(self._keep_frame)
+
+    def _keep_frame(self) -> None:
+        path, frame = self._session.path, self._session.frame
+        if path is not None and frame is not None:
+            self._settings.keep_last_frame_of(path, frame.media, frame.index)
 
     def open(self, paths: Iterable[Path | str]) -> None:
         """Open pictures, folders, labels or a project."""
@@ -126,6 +133,9 @@ class Opener(QObject):
             self.replacing.emit()
             if not self._show(store):
                 return
+            left_at = self._settings.last_frame_of(opened.path)
+            if left_at is not None:
+                self._session.go_to(FrameKey(*left_at))
             self._settings.add_recent(opened.path)
             self._check_videos(store)
         if opened.problems:

@@ -60,6 +60,8 @@ class Session(QObject):
         self.store: ProjectStore | None = None
         self._keys = NO_FRAMES
         self._frame: FrameKey | None = None
+        self._listed: FrameKeys | None = None
+        self._listed_place = -1
         self._instances: tuple[Instance, ...] = ()
         self._selected: frozenset[int] = frozenset()
         self._points: frozenset[PointRef] = frozenset()
@@ -96,7 +98,7 @@ class Session(QObject):
         self.store = store
         if store is not None and not store.read_only:
             self._try(lambda: settle_all_names(store))
-        self._category = None
+        self._category, self._listed, self._listed_place = None, None, -1
         self._selected = self.hidden = self.locked = self.correcting = frozenset()
         self._points = self.hidden_points = self.locked_points = frozenset()
         self.in_out.clear()
@@ -160,6 +162,8 @@ class Session(QObject):
         if key == self._frame or key not in self._keys or self.held():
             return
         self._frame = key
+        if self._listed is not None and self._listed.position(key) >= 0:
+            self._listed_place = -1
         self.correcting = frozenset()
         had_selection = bool(self._selected or self._points)
         self._selected, self._points = frozenset(), frozenset()
@@ -169,9 +173,34 @@ class Session(QObject):
             self.selection_changed.emit()
 
     def step(self, by: int) -> None:
-        """Go ``by`` frames on (back when negative), stopping at the ends."""
-        if self._keys:
-            self.go_to(self._keys[min(max(self.position() + by, 0), len(self._keys) - 1)])
+        """Go ``by`` frames on (back when negative), stopping at the ends: in the list of frames as it is filtered and
+        sorted (:attr:`listed`)."""
+        keys = self._keys if self._listed is None or not len(self._listed) else self._listed
+        if not keys:
+            return
+        place = keys.position(self._frame)
+        if place >= 0:
+            target = place + by
+        elif self._frame is None:
+            target = 0
+        else:  # it has left the list: from where it stood, or would stand by its number
+            stood = self._listed_place if self._listed_place >= 0 else keys.place_for(self._frame)
+            target = stood + by - (by > 0)
+        self.go_to(keys[min(max(target, 0), len(keys) - 1)])
+
+    @property
+    def listed(self) -> FrameKeys | None:
+        """The frames that the list shows, in its order; None for all of them in their own."""
+        return self._listed
+
+    def set_listed(self, keys: FrameKeys | None) -> None:
+        """Tell which frames the list shows."""
+        before = -1 if self._listed is None else self._listed.position(self._frame)
+        self._listed = keys
+        if before >= 0:
+            self._listed_place = before
+        if keys is None or keys.position(self._frame) >= 0:
+            self._listed_place = -1
 
     # --- instances
 

@@ -93,6 +93,25 @@ class Settings:
         known[name] = {**chosen, category: model}
         self._store.setValue("models", json.dumps(dict(list(known.items())[-MOST_PROJECTS:])))
 
+    def last_frame_of(self, project: Path) -> tuple[int, int] | None:
+        """Media id and index of the frame at which a project was left."""
+        try:
+            data = json.loads(str(self._store.value("last_frames", "{}")))
+            media, index = data[str(project.absolute())]
+        except (ValueError, RecursionError, TypeError, KeyError):
+            return None
+        return (media, index) if type(media) is int and type(index) is int else None
+
+    def keep_last_frame_of(self, project: Path, media: int, index: int) -> None:
+        try:
+            data = json.loads(str(self._store.value("last_frames", "{}")))
+        except (ValueError, RecursionError):
+            data = {}
+        known: dict[str, Any] = data if isinstance(data, dict) else {}
+        known.pop(str(project.absolute()), None)
+        known[str(project.absolute())] = [media, index]
+        self._store.setValue("last_frames", json.dumps(dict(list(known.items())[-MOST_PROJECTS:])))
+
     def _models(self) -> dict[str, Any]:
         try:
             data = json.loads(str(self._store.value("models", "{}")))

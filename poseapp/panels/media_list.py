@@ -257,6 +257,7 @@ class MediaList(QWidget):
             place = self.view.verticalScrollBar().value()
             self.model.show(keys)
             self.view.verticalScrollBar().setValue(place)
+        self._session.set_listed(None if self.filter.query.is_plain else keys)
         shown, of = self.model.rowCount(), len(self._session.frames)
         self.filter.set_count(shown, of)
         self._pages.setCurrentIndex(1 if of and not shown else 0)

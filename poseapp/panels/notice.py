@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -13,6 +13,7 @@ from poseapp.widgets.icons import pixmap
 
 WIDTH = 420
 MARGIN = 16
+MOMENT_MS = 120
 
 
 @guarded
@@ -90,3 +91,46 @@ class CanvasNotice(QFrame):
         if watched is self._host and event.type() == QEvent.Type.Resize:
             self._place()
         return False
+
+
+class WaitingBadge(QLabel):
+    """Says, at the top of the canvas, that the picture on show is not that of the frame one has gone to.
+
+    It comes after a moment: most pictures are there before.
+    """
+
+    def __init__(self, host: QWidget) -> None:
+        super().__init__(host)
+        self.setObjectName("waitingBadge")
+        self.setProperty("role", "toast")
+        self.setContentsMargins(10, 6, 10, 6)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._host = host
+        self._moment = QTimer(self)
+        self._moment.setSingleShot(True)
+        self._moment.setInterval(MOMENT_MS)
+        self._moment.timeout.connect(self.show_now)
+        self.hide()
+
+    def begin(self, text: str) -> None:
+        """Show this text in a moment, unless :meth:`end` comes first."""
+        self.setText(tr(text))
+        self.setAccessibleName(tr(text))
+        if self.isHidden():
+            self._moment.start()
+
+    def show_now(self) -> None:
+        """Another picture is on show already."""
+        self._moment.stop()
+        if self.text():
+            self.adjustSize()
+            self.move(max(0, (self._host.width() - self.width()) // 2), MARGIN // 2)
+            self.show()
+            self.raise_()
+
+    def end(self) -> None:
+        """The picture is the frame's own, or none is shown."""
+        self._moment.stop()
+        self.setText("")
+        self.hide()

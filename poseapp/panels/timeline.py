@@ -57,10 +57,12 @@ class Timeline(QWidget):
     Signals:
         frame_chosen(FrameKey)
         lanes_changed(int): so many tracks there are.
+        project_shown(): another project is shown.
     """
 
     frame_chosen = Signal(object)
     lanes_changed = Signal(int)
+    project_shown = Signal()
 
     def __init__(
         self,
@@ -95,6 +97,7 @@ class Timeline(QWidget):
         self._bar = QScrollBar(Qt.Orientation.Vertical, self)
         self._bar.setAccessibleName(tr("Tracks"))
         self._bar.valueChanged.connect(self.update_lanes)
+        session.project_changed.connect(self.project_shown)
         session.project_changed.connect(self.refresh)
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._on_frame)

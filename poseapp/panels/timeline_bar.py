@@ -78,7 +78,7 @@ class TimelineSplitter(QSplitter):
     def __init__(self, canvas: QWidget, timeline: Timeline, parent: QWidget | None = None) -> None:
         super().__init__(Qt.Orientation.Vertical, parent)
         self.setObjectName("timelineSplitter")
-        self._timeline, self._by_hand = timeline, False
+        self._timeline, self._by_hand, self._fitted = timeline, False, False
         self.addWidget(canvas)
         self.addWidget(timeline)
         self.setStretchFactor(0, 1)
@@ -87,7 +87,8 @@ class TimelineSplitter(QSplitter):
         self.setCollapsible(1, False)
         self.setHandleWidth(3)
         self.splitterMoved.connect(self._on_moved)
-        timeline.lanes_changed.connect(lambda _count: self._fit())
+        timeline.lanes_changed.connect(self._on_lanes)
+        timeline.project_shown.connect(self._on_project)
 
     def restore(self, state: QByteArray | None) -> None:
         """The height that a person had chosen, as :meth:`saveState` gave it; None for none."""
@@ -98,6 +99,20 @@ class TimelineSplitter(QSplitter):
     def by_hand(self) -> bool:
         """Whether a person has chosen the height."""
         return self._by_hand
+
+    def _on_project(self) -> None:
+        """Another project: its height is its own."""
+        self._fitted = False
+
+    def _on_lanes(self, count: int) -> None:
+        """The first tracks of a project make room for themselves. Later ones do not: the picture would shrink and move
+        under the hand with each new track; the lanes scroll."""
+        if count and not self._fitted:
+            self._fitted = True
+            self._fit()
+        elif not count:
+            self._fitted = False
+            self._fit()
 
     def _on_moved(self, _place: int, _index: int) -> None:
         self._by_hand = True

@@ -81,6 +81,10 @@ class FrameKeys(Sequence[FrameKey]):
         found = np.flatnonzero(self.packed == number)
         return int(found[0]) if len(found) else -1
 
+    def place_for(self, key: FrameKey) -> int:
+        """Where a frame that is not among them would stand by its number: so many of them have a lower one."""
+        return int((self.packed < pack_key(key)).sum())
+
     def nearest(self, key: FrameKey) -> FrameKey | None:
         """A frame that is not among them gives the last one before it, else the first; None where there are none."""
         if key in self or not len(self):

@@ -9,6 +9,7 @@ from pytestqt.qtbot import QtBot
 from engine.contract.schema import schema_from_names
 from poseapp.dialogs.ask import AskDialog
 from poseapp.main_window import MainWindow
+from poseapp.project import edits
 from poseapp.project.model import ABSENT, State
 from tests.poseapp.conftest import POSE
 
@@ -133,3 +134,13 @@ def test_accepting_keeps_working_beside_the_new_verbs(opened: MainWindow) -> Non
     session.go_to(session.frames[1])
     opened.run("accept_all")
     assert all(i.state is State.LABELLED for i in session.instances)
+
+
+def test_points_that_are_split_off_do_not_have_the_track_a_second_time(opened: MainWindow) -> None:
+    session = opened.session
+    first = session.instances[0]
+    assert session.frame is not None
+    session.apply(edits.set_track(session.frame, [first], 5))
+    session.select(instances=[first.id], points=[(first.id, 0), (first.id, 1)])
+    opened.run("split_pose")
+    assert {i.id == first.id: i.track for i in session.instances if i.track is not None} == {True: 5}

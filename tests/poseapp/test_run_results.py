@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from poseapp.commands import run_results
+from engine.contract.predictions import Prediction
+from poseapp.commands import models, run_results
 from poseapp.commands.models import run_on
 from poseapp.commands.run_results import RunResults
 from poseapp.dialogs.run_model import GO_ON, RunModelDialog
@@ -97,3 +99,36 @@ def test_a_run_goes_on_with_the_frames_that_it_has_not_done(film: Path, window: 
     dialog.which.setCurrentIndex(dialog.which.findData(GO_ON))
     assert [key.index for key in dialog.plan().frames] == [4, 5]
     dialog.close()
+
+
+def test_points_outside_the_picture_lose_their_score_and_those_on_its_edge_keep_it() -> None:
+    points = np.array([[-0.5, 0, 0.9], [-0.6, 5, 0.9], [99.5, 79.5, 0.8], [99.6, 5, 0.8], [5, 80, 0.7], [5, 5, 0.6]])
+    found = Prediction(points.astype(np.float32), np.array([0, 0, 100, 80], np.float32), 0.5)
+    (kept,) = models.within_picture(FrameResult(FrameKey(1, 0), (found,), (100, 80)))
+    assert np.allclose(kept.keypoints[:, 2], [0.9, 0, 0.8, 0, 0, 0.6])
+    assert found.keypoints[1, 2] == np.float32(0.9)
+
+
+def test_what_a_run_finds_is_not_written_into_another_project(
+    window: MainWindow, resources_dir: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        shutil.copyfile(resources_dir / "sample/astronaut.jpg", tmp_path / name / "a.jpg")
+    window.open_paths([tmp_path / "other"])
+    qtbot.waitUntil(lambda: window.canvas.pixels is not None and not window.runner.active(), timeout=10_000)
+    other = window.session.path
+    window.open_paths([tmp_path / "one"])
+    qtbot.waitUntil(lambda: window.session.path not in (None, other) and not window.runner.active(), timeout=10_000)
+    assert other is not None
+    frame = window.session.frame
+    assert frame is not None
+    choice = ModelChoice("movenet_lightning", device="cpu")
+    assert models.run_on(window.context, [frame], choice, 0.2) is not None
+    window.session.set_store(ProjectStore.open(other))
+    qtbot.waitUntil(lambda: not window.runner.active(), timeout=60_000)
+    assert window.session.path == other
+    assert window.session.instances == ()
+    assert window.session.categories() == []
+    assert window.session.store is not None
+    assert window.session.store.undo_text() is None

@@ -83,3 +83,14 @@ def test_review_queue_is_least_certain_first(session: Session) -> None:
 def test_a_category_with_the_same_points_is_used_again(session: Session) -> None:
     (category,) = session.categories()
     assert session.ensure_category("other name", category.schema).id == category.id
+
+
+def test_views_read_the_frame_again_after_a_refused_edit(session: Session, qtbot: QtBot) -> None:
+    assert session.frame is not None
+    first = session.instances[0]
+    edit = edits.move_keypoints(session.frame, first, {0: (1.0, 2.0)})
+    assert session.apply(edit)
+    with qtbot.waitSignal(session.changed) as told:  # a canvas that drags shows the old state again
+        assert not session.apply(edit)
+    assert told.args is not None
+    assert session.frame in told.args[0].frames

@@ -14,7 +14,9 @@ from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from engine.media.source import open_media
+from poseapp.commands.tracks import _apply_tracked
 from poseapp.dialogs.ask import AskDialog
+from poseapp.jobs.tracks import TrackJob
 from poseapp.main_window import MainWindow
 from poseapp.project import edits
 from poseapp.project.model import FrameKey, Instance, State
@@ -285,3 +287,17 @@ def test_a_pasted_pose_keeps_its_track_where_that_is_free(opened: MainWindow) ->
     opened.run("paste")
     opened.run("paste")
     assert [i.track for i in session.instances] == [4, None]
+
+
+def test_tracking_leaves_frames_alone_that_somebody_edited_meanwhile(film: MainWindow, qtbot: QtBot) -> None:
+    session, store = film.session, store_of(film)
+    media = session.frames[0].media
+    key = FrameKey(media, 5)
+    job = TrackJob(store.path, media, 1)
+    (found,) = [step.result for step in job.run() if step.result is not None]
+    pose = store.instances(key)[0]
+    session.apply(edits.move_keypoints(key, pose, {0: (3.0, 4.0)}))
+    _apply_tracked(film.context, store, found)
+    assert tracks(film, 4) != [None, None]
+    assert tracks(film, 5) == [None, None]
+    assert store.instances(key)[0].keypoints[0].tolist() == [3.0, 4.0]

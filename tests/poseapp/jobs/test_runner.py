@@ -246,3 +246,33 @@ def test_progress_keeps_the_last_text_and_counts_time_left(runner: JobRunner, qt
     go_on.set()
     qtbot.waitUntil(lambda: record.outcome is not None)
     assert seen[-1] == Progress(4, 4, "Loading")
+
+
+def test_an_urgent_job_runs_between_two_steps_of_another_and_before_those_that_wait(
+    runner: JobRunner, qtbot: QtBot
+) -> None:
+    order: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def long() -> Iterator[Progress]:
+        order.append("first half")
+        begun.set()
+        assert go_on.wait(10)
+        yield Progress(1, 2)
+        order.append("second half")
+        yield Progress(2, 2)
+
+    def short(name: str) -> Callable[[], Iterator[Progress]]:
+        def steps() -> Iterator[Progress]:
+            order.append(name)
+            yield Progress(1, 1)
+
+        return steps
+
+    records = [submit(runner, Work(long))[1]]
+    assert begun.wait(10)
+    records.append(submit(runner, Work(short("waiting")))[1])
+    records.append(submit(runner, Work(short("urgent")), urgent=True)[1])
+    go_on.set()
+    qtbot.waitUntil(lambda: all(record.outcome is not None for record in records))
+    assert order == ["first half", "urgent", "second half", "waiting"]

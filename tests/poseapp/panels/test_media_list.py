@@ -7,6 +7,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from poseapp.main_window import MainWindow
+from poseapp.panels.filter_choices import Names
 from poseapp.project import edits
 from poseapp.project.model import FrameState
 from poseapp.project.query import FrameQuery, Labels, Points, Sort
@@ -131,3 +132,39 @@ def test_a_list_under_conditions_follows_the_edits(opened: MainWindow, qtbot: Qt
     qtbot.waitUntil(lambda: _names(opened) == ["a"], timeout=5000)
     opened.run("flag")
     qtbot.waitUntil(lambda: _names(opened) == [], timeout=5000)
+
+
+def test_both_bounds_of_the_score_are_asked_for(opened: MainWindow) -> None:
+    choices = opened.media.filter.choices
+    choices.fill(Names.of(opened.session.store), FrameQuery())
+    assert (choices.query().min_score, choices.query().max_score) == (None, None)
+    choices.low.setValue(0.3)
+    choices.high.setValue(0.6)
+    assert (choices.query().min_score, choices.query().max_score) == (0.3, 0.6)
+    choices.fill(Names.of(opened.session.store), FrameQuery(min_score=0.2, max_score=0.7))
+    assert (choices.low.value(), choices.high.value()) == (0.2, 0.7)
+    choices.clear()
+    assert choices.query().is_plain
+
+
+def test_the_highest_score_leaves_frames_out(opened: MainWindow, qtbot: QtBot) -> None:
+    bar = opened.media.filter
+    bar.open_choices()
+    bar.choices.high.setValue(0.65)  # the only prediction scores 0.7
+    qtbot.waitUntil(lambda: opened.media.model.rowCount() == 0, timeout=3000)
+    bar.choices.high.setValue(0.75)
+    qtbot.waitUntil(lambda: opened.media.model.rowCount() == 1, timeout=3000)
+    bar.choices.hide()
+    bar.clear()
+
+
+def test_frames_in_which_nothing_was_found_can_be_listed(opened: MainWindow, qtbot: QtBot) -> None:
+    session, store = opened.session, opened.session.store
+    assert store is not None
+    last = session.frames[2]
+    category = session.categories()[0]
+    session.apply(edits.add_predictions(last, (), [], category, [], "net", state=store.frame(last).state))
+    opened.media.filter.set_query(FrameQuery(nothing_found=True))
+    qtbot.waitUntil(lambda: opened.media.model.rowCount() == 1, timeout=3000)
+    assert "nothing found" in str(opened.media.model.index(0).data(Qt.ItemDataRole.AccessibleTextRole))
+    opened.media.filter.clear()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.contract.schemas import find_schema
 from poseapp.jobs.film import Film
 from poseapp.panels.timeline_data import MediaData
+from poseapp.panels.timeline_lanes import Sight
 from poseapp.project import edits
 from poseapp.project.store import ProjectStore
 
@@ -37,3 +39,14 @@ def test_an_answer_from_before_an_edit_is_read_again(tmp_path: Path, qtbot: QtBo
         data._on_answer(*answers.pop())  # type: ignore[misc]
         assert list(data.lanes.tracks) == [4]
         film.shutdown()
+
+
+def test_while_playing_the_part_in_sight_turns_like_a_page() -> None:
+    sight = Sight(1000, 100.0, 100.0)
+    assert sight.showing(150, page=True) is sight
+    turned = sight.showing(200, page=True)
+    assert turned.start == 195.0  # the frame near the left, all that follows in sight
+    assert turned.count == 100.0
+    assert sight.showing(200).start == pytest.approx(111.0)  # by hand: as little as it takes
+    assert sight.showing(40, page=True).start == 35.0
+    assert Sight(1000, 900.0, 100.0).showing(999, page=True).start == 900.0

@@ -162,3 +162,14 @@ def test_a_model_looks_where_the_flow_has_carried_the_box(store: ProjectStore) -
     assert (found.source, found.state, found.score) == ("propagated", State.PREDICTED, 0.8)
     store.undo()
     assert len(track_instances(store, 1, media)) == 1
+
+
+@pytest.mark.parametrize(("gap", "filled"), [(1, []), (2, [1, 2]), (3, [1, 2]), (7, [1, 2, *range(4, 11)])])
+def test_the_longest_gap_counts_the_frames_between_two_keyframes(
+    store: ProjectStore, gap: int, filled: list[int]
+) -> None:
+    media = add_video(store, 12)
+    for n in (0, 3, 11):
+        put(store, FrameKey(media, n), n, 1, labelled=True)
+    edit = interpolate_track(track_instances(store, 1, media), store.new_ids, longest_gap=gap)
+    assert [f.frame.index for f in edit.frames] == filled

@@ -2,7 +2,8 @@
 
 COCO's third number of a point is a visibility 0, 1 or 2. Tools that write predictions put a score there, COCO-WholeBody
 does so for some hands and faces. A list with a fraction among its third numbers and no whole 2 holds scores; so does a
-list of floats up to 1 (1.0, 0.0) in a file that has such lists under the same key. Everything else are visibilities.
+list of floats up to 1 (1.0, 0.0) in a file that has such lists under the same key, or that has nothing but these under a
+key of COCO-WholeBody's parts (its faces). Everything else are visibilities.
 """
 
 from __future__ import annotations
@@ -122,21 +123,28 @@ def are_thirds_scores(flat: Sequence[Number]) -> bool:
 
 
 def _keys_with_scores(records: Iterable[msgspec.Raw]) -> list[str]:
-    left = dict.fromkeys(PARTS)
-    found: list[str] = []
+    with_fractions: set[str] = set()
+    with_ones: set[str] = set()  # lists of floats that hold 1.0
+    with_visibilities: set[str] = set()  # a 2, or whole numbers above 0
     for raw in records:
         try:
             lists = _lists(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        for key in tuple(left):
+        for key in PARTS:
             flat = getattr(lists, key)
-            if flat and len(flat) % 3 == 0 and _have_fractions(flat[2::3]):
-                found.append(key)
-                del left[key]
-        if not left:
-            break
-    return found
+            if not flat or len(flat) % 3:
+                continue
+            thirds = flat[2::3]
+            if _have_fractions(thirds):
+                with_fractions.add(key)
+            elif any(v > 1 or (v and type(v) is int) for v in thirds):
+                with_visibilities.add(key)
+            elif any(thirds):
+                with_ones.add(key)
+    # COCO-WholeBody gives 1.0 to every point of a face that is marked. Of a body, 1.0 may well be an occluded point.
+    parts_of_ones = with_ones - with_visibilities - {"keypoints"}
+    return [key for key in PARTS if key in with_fractions or key in parts_of_ones]
 
 
 def _have_fractions(thirds: Sequence[Number]) -> bool:

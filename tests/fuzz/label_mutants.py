@@ -160,7 +160,8 @@ ANY_FILE: tuple[Mutate, ...] = (cut_off, flip_bytes, double_a_piece, drop_a_piec
 
 _ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 0.5, 1e308, -1e308, 2**31, 2**53, 2**63, 2**64, 10**30, 10**400, "", "1", "x",
-    "NaN", "\ud83d", "a\0b", "\u202e", "../../etc/passwd", "/dev/zero", "x" * 100_000, [], [[]], {}, {"id": 1}, [1, 2], [None],
+    "NaN", "\ud83d", "a\0b", "\u202e", "../../etc/passwd", "/dev/zero", "x" * 100_000, [], [[]], {}, {"id": 1}, [1, 2],
+    [None],
     float("nan"), float("inf"), [1, 2, 2] * 3, [1.5, 2, 0.3] * 3, [[1, 2], [3, 4]], "C:\\a\\b.png", "%2e%2e%2fa.png",
 )  # fmt: skip
 
@@ -381,7 +382,8 @@ def main() -> int:
     options = parser.parse_args()
     outcome = run(options.kind, options.count, options.seed, options.keep)
     print(
-        f"{options.count} mutants: {dict(outcome.counts)}, {len(outcome.failures)} failed, slowest {outcome.slowest:.1f} s"
+        f"{options.count} mutants: {dict(outcome.counts)}, {len(outcome.failures)} failed, "
+        f"slowest {outcome.slowest:.1f} s"
     )
     for number, text in outcome.failures[:20]:
         print(f"--- {number}\n{text}")

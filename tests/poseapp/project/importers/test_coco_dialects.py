@@ -252,6 +252,22 @@ def test_whole_body_hands_with_scores_are_visible_and_the_body_keeps_its_visibil
     assert opened.exported()["annotations"][0]["lefthand_kpts"] == [*hand[:6], 9.0, 9.0, 1.0, *hand[9:]]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [(1.0, 0.0, 2), (1.0, 2.0, 1), (1, 0, 1)],  # faces of COCO-WholeBody; visibilities as floats; as whole numbers
+)
+def test_a_part_of_nothing_but_ones_is_visible(project: Any, one: float, other: float, expected: int) -> None:
+    row = {"keypoints": [1, 2, 2] * 17, "foot_kpts": [5, 6, 2] * 6}
+    data = labels(
+        {"id": 1, **row, "face_kpts": [7.0, 8.0, one] * 68},
+        {"id": 2, **row, "face_kpts": [7.0, 8.0, other] * 68},
+        categories=[{"id": 1, "name": "person", "keypoints": [], "skeleton": []}],
+    )
+    opened = project(data)
+    assert set(opened.poses[0][1].visibility[23:91].tolist()) == {expected}
+    assert opened.exported() == data
+
+
 # --- ids and damaged records
 
 

@@ -111,6 +111,7 @@ def parse_annotations(
             is_pairs = flat is not None and category in pairs and len(flat) == 2 * points.get(category, 0)
             is_odd = flat is not None and (len(flat) % 3 != 0 or is_pairs or not _are_small(flat))
             is_odd = is_odd or not (_is_small_id(a.id) and _is_small_id(a.image_id))
+            is_odd = is_odd or (box is not None and not _are_small(box))
         except _ERRORS:
             is_odd = True
         if is_odd:

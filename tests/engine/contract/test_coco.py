@@ -473,3 +473,9 @@ def test_messages_do_not_quote_the_file_at_length(tmp_path: Path) -> None:
         with pytest.raises(CocoError) as caught:
             CocoDataset.read(write(tmp_path / "a.json", text))
         assert len(str(caught.value)) < 1300
+
+
+def test_a_number_that_fits_no_float_is_none_in_an_otherwise_ordinary_record(tmp_path: Path) -> None:
+    data = dataset(tmp_path, annotation(bbox=[10**400, 1, 1, 1]), annotation(keypoints=[10**400, 2, 2, 3, 4, 1]))
+    assert data.annotations[0].bbox is None
+    assert data.annotations[1].keypoints == [0, 0, 0, 3, 4, 1]

@@ -2,8 +2,8 @@
 
 COCO's third number of a point is a visibility 0, 1 or 2. Tools that write predictions put a score there, COCO-WholeBody
 does so for some hands and faces. A list with a fraction among its third numbers and no whole 2 holds scores; so does a
-list of floats up to 1 (1.0, 0.0) in a file that has such lists under the same key, or that has nothing but these under a
-key of COCO-WholeBody's parts (its faces). Everything else are visibilities.
+list of floats up to 1 (1.0, 0.0) in a file that has such lists under the same key, or that has nothing but these under
+a key of COCO-WholeBody's parts (its faces). Everything else are visibilities.
 """
 
 from __future__ import annotations

@@ -249,12 +249,8 @@ def follow(connection: Connection) -> bool:
             return False
         if not move_into_file(file, connection.sqlite, seconds=_COPY_SECONDS):
             return False
-        old_log = side_files.wal_of(file.path)
-        # The log under the old name is empty now. It goes before anybody else takes the old name.
         connection.sqlite.close()
-        with contextlib.suppress(OSError):
-            if file_id(old_log) == file.log_id and not os.path.getsize(old_log):
-                os.unlink(old_log)
+        _remove_empty_log(file)  # before anybody else takes the old name
         file.connections -= 1
         file.path, file.log_id = path, None
         _settle(file)
@@ -314,6 +310,7 @@ def _settle(file: OpenFile) -> None:
         if remark := side_files.put_journal_aside(path):
             file.remarks.append(remark)
         side_files.clear_shared_index(path)
+        side_files.remove_empty_logs(path.parent)
         wal = side_files.wal_of(path)
         if os.path.lexists(wal) and not _log_belongs(path, wal):
             if side_files.holds_pages(wal) or not os.path.isfile(wal) or os.path.islink(wal):
@@ -401,7 +398,16 @@ def _close_in_file(sqlite: sqlite3.Connection, file: OpenFile) -> None:
     sqlite.close()
     file.connections -= 1
     if is_last:
+        _remove_empty_log(file)
         _forget(file)
+
+
+def _remove_empty_log(file: OpenFile) -> None:
+    """SQLite leaves the log behind when the file has been renamed. The last connection has been closed."""
+    wal = side_files.wal_of(file.path)
+    with contextlib.suppress(OSError):
+        if file_id(wal) == file.log_id and not os.path.getsize(wal):
+            os.unlink(wal)
 
 
 def _forget(file: OpenFile) -> None:

@@ -136,6 +136,17 @@ def clear_shared_index(project: Path) -> None:
         os.unlink(project.with_name(project.name + "-shm"))
 
 
+def remove_empty_logs(folder: Path) -> None:
+    """Remove logs without content whose project is not there: of one that was killed and then renamed."""
+    with contextlib.suppress(OSError):
+        for log in list(folder.glob("*.pose-wal")):
+            with contextlib.suppress(OSError):
+                state = os.lstat(log)
+                is_empty = stat.S_ISREG(state.st_mode) and not state.st_size
+                if is_empty and not os.path.lexists(log.with_name(log.name.removesuffix("-wal"))):
+                    os.unlink(log)
+
+
 def find_orphan(project: Path, mark: int) -> Path | None:
     """A log in the project's folder that holds what was last done to it: left where the project had another name.
 

@@ -66,6 +66,8 @@ ACTIONS: tuple[Action, ...] = (
            "The labelled frames as pictures, with a COCO file: for training elsewhere", "project", group=1),
     Action("export_video", "Export labelled video...", FILE, (), "export", "An mp4 with the poses drawn", "frame",
            group=1),
+    Action("save_copy", "Save a copy...", FILE, (), "export",
+           "The whole project under another name, to keep or to hand on", "project", group=1),
     Action("snapshots", "Snapshots...", FILE, (), "history", "Named states of the project, to come back to", "project",
            group=1),
     Action("close_project", "Close project", FILE, ("Ctrl+W",), "close", "Back to the first page", "project", group=2),

@@ -24,9 +24,10 @@ from poseapp.canvas.minimap import Minimap
 from poseapp.canvas.palette import track_color
 from poseapp.canvas.view import CanvasView
 from poseapp.canvas_link import CanvasLink
-from poseapp.commands import COMMANDS, labels, models, views
+from poseapp.commands import COMMANDS, labels, models, project, views
 from poseapp.commands.context import Context
 from poseapp.commands.playback import KEEPS_PLAYING
+from poseapp.file_watch import FileWatch
 from poseapp.guard import Faults, guarded
 from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
@@ -93,6 +94,7 @@ class MainWindow(QMainWindow):
         self.link = CanvasLink(self.context, self)
         self.playback = Player(self.session, self.loader, self)
         self.opener = Opener(self.session, self.runner, self.settings, self)
+        self.file_watch = FileWatch(self.session, self)
         self.video_files = VideoFiles(self.context, self.opener, self)
         self.monitors: list[QWidget] = []
         self.run_keeper = RunKeeper(self.runner, self)
@@ -165,6 +167,8 @@ class MainWindow(QMainWindow):
         self.opener.reported.connect(self.report)
         self.opener.offered.connect(self._ask_about_labels)
         self.opener.size_asked.connect(self._ask_about_sizes)
+        self.file_watch.renamed.connect(self._on_renamed)
+        self.file_watch.gone.connect(lambda path: project.ask_to_save_again(self.context, path))
         self.opener.replacing.connect(self.loader.clear)
         self.opener.replacing.connect(self.faults.forget)
         self.banner.retry_requested.connect(self.opener.retry_writing)
@@ -393,6 +397,11 @@ class MainWindow(QMainWindow):
         path = self.session.path
         self.setWindowTitle("poseapp" if path is None else f"{path.stem} - poseapp")
         self.refresh_actions()
+
+    def _on_renamed(self, path: Path) -> None:
+        self.settings.add_recent(path)
+        self.setWindowTitle(f"{path.stem} - poseapp")
+        self.tell(f"The project file is called {path.name} now; edits go there", "info")
 
     def _on_change(self, _change: Change) -> None:
         self.refresh_actions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from poseapp.jobs.runner import JobRunner
 from poseapp.project.fingerprints import fingerprints
 from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.importers.report import LabelOffer
+from poseapp.project.lock import InUseError
 from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore
 from poseapp.reports import Report
@@ -64,7 +66,7 @@ class Opener(QObject):
             self.told.emit(f"{missing[0] if missing else 'Nothing'}: there is no such file or folder", "error")
             return
         current = self._session.path
-        if current is not None and wanted == [current]:
+        if len(wanted) == 1 and _is_same(wanted[0], current):
             return
         is_open = current is not None and current in (*wanted, project_path(wanted))
         if current is not None and is_open and not (len(wanted) == 1 and is_video(wanted[0])):
@@ -124,7 +126,7 @@ class Opener(QObject):
             self.told.emit(str(outcome.error), "error")
 
     def _take(self, opened: Opened) -> None:
-        if self._session.path is not None and opened.path == self._session.path:
+        if _is_same(opened.path, self._session.path):
             self._session.structure_changed()
         else:
             store = self._store(opened.path)
@@ -138,6 +140,9 @@ class Opener(QObject):
                 self._session.go_to(FrameKey(*left_at))
             self._settings.add_recent(opened.path)
             self._check_videos(store)
+            if store.database.remarks:
+                remarks = tuple(store.database.remarks)
+                self.reported.emit(Report(f"Opening {opened.path.name}", f"{opened.path.stem} is open.", remarks))
         if opened.problems:
             name = opened.source or opened.path.name
             self.reported.emit(Report(f"Import of {name}", f"{opened.path.stem} is open.", opened.problems))
@@ -212,9 +217,19 @@ class Opener(QObject):
             except PoseError:
                 self.told.emit(str(error), "error")
                 return None
-            if "another window" in error.message:
+            if isinstance(error, InUseError):
                 why = f"{path.name} is open in another window; it is shown read-only here"
             else:
                 why = f"{path.name} cannot be written; it is shown read-only here"
         self.told.emit(why, "warning")
         return store
+
+
+def _is_same(path: Path, other: Path | None) -> bool:
+    """Whether both name one file, also through links."""
+    if other is None:
+        return False
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return path == other

@@ -211,6 +211,23 @@ class ExportCocoJob:
         yield Progress(1, 1, self.title, exported)
 
 
+class SaveCopyJob:
+    """Writes a whole copy of a project. Yields its path."""
+
+    lane = Lane.IO
+
+    def __init__(self, project: Path, target: Path) -> None:
+        self.title = f"Saving a copy as {target.name}"
+        self._project, self._target = project, target
+
+    def run(self) -> Iterator[Progress]:
+        from poseapp.project.save_copy import save_copy
+
+        yield Progress(0, 0, self.title)
+        save_copy(self._project, self._target)
+        yield Progress(1, 1, self.title, self._target)
+
+
 class SnapshotJob:
     """Copies a project under a name. Yields one :class:`~poseapp.project.snapshots.Snapshot`."""
 

@@ -23,7 +23,9 @@ class ReadOnlyBanner(QFrame):
         self.setObjectName("readOnlyBanner")
         self.setProperty("role", "banner")
         self._session = session
-        self.words = QLabel(tr("Read-only: this project is open in another window, or its folder cannot be written."))
+        self.words = QLabel(
+            tr("Read-only: this project is open in another window, or its file or folder cannot be written.")
+        )
         self.words.setProperty("role", "warning")
         self.words.setWordWrap(True)
         self.retry = QPushButton(tr("Try to edit here"))

@@ -28,7 +28,7 @@ from engine.contract.errors import ProjectError
 from poseapp.project import side_files
 from poseapp.project.continuity import continues
 from poseapp.project.leftovers import own_temporary_name, remove_old_copies
-from poseapp.project.lock import FileId, FileLock, file_id, pages_locked, path_of, take_writer_lock
+from poseapp.project.lock import FileId, FileLock, InUseError, file_id, pages_locked, path_of, take_writer_lock
 
 log = logging.getLogger(__name__)
 
@@ -139,9 +139,7 @@ def open_for_writing(path: Path) -> Connection:
     with _mutex:
         file = _open_files.get(_id_of(path))
         if file is not None and file.has_writer:
-            raise ProjectError(
-                "is open in another window; close it there, or open it here for reading only", where=path
-            )
+            raise InUseError(path)
         is_new = file is None
         if file is None:
             file = _open_file(path)

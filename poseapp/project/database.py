@@ -144,9 +144,11 @@ class Database:
                     remove_left_behind(path.parent, ".*.pose.*.tmp")
                     _ensure_mark(opened)
                 return cls(path, opened)
-        except BaseException:
+        except BaseException as error:
             if opened is not None:
                 opened.close()
+            if isinstance(error, ProjectError) and error.where == str(connections.real_path(path)):
+                error.where = str(path)  # the name that the caller knows
             raise
 
     def close(self) -> None:
@@ -259,6 +261,11 @@ class Database:
     def connection(self) -> sqlite3.Connection:
         """To copy all of it through, when the file has been deleted."""
         return self._connection
+
+    @property
+    def is_in_place(self) -> bool:
+        """False while a renamed file cannot be opened under its new name, because something still reads it."""
+        return self._opened.file is None or self._opened.file.is_in_place()
 
     @property
     def is_gone(self) -> bool:

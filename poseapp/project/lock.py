@@ -30,6 +30,14 @@ from pathlib import Path
 
 from engine.contract.errors import ProjectError
 
+
+class InUseError(ProjectError):
+    """Another window or program has the project open for writing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("is open in another window; close it there, or open it here for reading only", where=path)
+
+
 FileId = tuple[int, int]
 """Device and inode: the file, whatever its name."""
 
@@ -158,9 +166,9 @@ def take_writer_lock(path: Path) -> FileLock:
     """The lock of the one writer of a project.
 
     Raises:
-        ProjectError: another window or program holds it, or the file cannot be written.
+        InUseError: another window or program holds it.
+        ProjectError: the file cannot be written.
     """
-    in_use = ProjectError("is open in another window; close it there, or open it here for reading only", where=path)
     try:
         lock = FileLock.take(path, Part.WRITER)
     except OSError as error:
@@ -170,10 +178,10 @@ def take_writer_lock(path: Path) -> FileLock:
             ) from None
         raise ProjectError(f"cannot be locked for writing ({error.strerror or error})", where=path) from None
     if lock is None:
-        raise in_use
+        raise InUseError(path)
     if _old_writer(path):
         lock.release()
-        raise in_use
+        raise InUseError(path)
     return lock
 
 

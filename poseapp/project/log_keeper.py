@@ -79,8 +79,13 @@ class LogKeeper:
                 except sqlite3.Error:  # a disk that is full, a medium that is gone: the log stays until the next edit
                     moved = edits
                     log.warning("edits stay in the log of %s for now", self._file.path, exc_info=True)
-        except (ProjectError, sqlite3.Error):
-            log.warning("the log of %s is emptied at the end only", self._file.path, exc_info=True)
+        except ProjectError:  # just renamed: the next edit follows the file
+            log.info("the log of %s is left for the next edit", self._file.path)
+        except sqlite3.Error:
+            log.warning("the log of %s is left for the next edit", self._file.path, exc_info=True)
         finally:
             if connection is not None:
                 connection.close()
+            with self._wake:
+                if self._thread is threading.current_thread():
+                    self._thread = None

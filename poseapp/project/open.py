@@ -73,6 +73,7 @@ def open_with_report(
     try:
         run = _Opening(store, progress, take_changes, label_size)
         report = run.everything([path for path in listed if path not in projects])
+        report.problems[:0] = store.database.remarks
         if is_new and not store.frame_count() and not SourceTable(store).all():
             raise ProjectError(run.nothing_found(), where=listed[0])
     except BaseException:

@@ -137,13 +137,12 @@ def clear_shared_index(project: Path) -> None:
 
 
 def remove_empty_logs(folder: Path) -> None:
-    """Remove logs without content whose project is not there: of one that was killed and then renamed."""
+    """Remove logs without a transaction whose project is not there: of one that was killed and then renamed."""
     with contextlib.suppress(OSError):
         for log in list(folder.glob("*.pose-wal")):
             with contextlib.suppress(OSError):
-                state = os.lstat(log)
-                is_empty = stat.S_ISREG(state.st_mode) and not state.st_size
-                if is_empty and not os.path.lexists(log.with_name(log.name.removesuffix("-wal"))):
+                has_owner = os.path.lexists(log.with_name(log.name.removesuffix("-wal")))
+                if not has_owner and stat.S_ISREG(os.lstat(log).st_mode) and read_log(log).empty:
                     os.unlink(log)
 
 

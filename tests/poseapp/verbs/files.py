@@ -182,6 +182,19 @@ def _(me: Person) -> None:
         assert source.frame_count == FRAMES
 
 
+@verb("save_copy")
+def _(me: Person) -> None:
+    target = aside(me, "copies", ()) / "copy.pose"
+    answer("getSaveFileName", (str(target.with_suffix("")), ""))
+    me.do()
+    me.bot.waitUntil(lambda: target.exists(), timeout=20000)
+    me.idle()
+    assert me.session.path == me.folder / "verbs.pose"
+    assert me.session.store is not None
+    with ProjectStore.open(target) as copy:
+        assert copy.summary() == me.session.store.summary()
+
+
 @verb("snapshots")
 def _(me: Person) -> None:
     me.do()

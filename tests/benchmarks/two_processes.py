@@ -1,6 +1,6 @@
 """Two processes on one project, in random order: dialogs, edits, opens, closes, kills, renames. POSIX only.
 
-``python tests/poseapp/project/two_processes.py --count 200`` runs 200 such stories with seeds 0, 1, ... and ends with
+``python tests/benchmarks/two_processes.py --count 200`` runs 200 such stories with seeds 0, 1, ... and ends with
 status 1 at the first that is not as it must be: never two writers; the file is whole; what a reader sees and what is
 there at the end has every edit that was acknowledged before.
 """
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402

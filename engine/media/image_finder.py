@@ -271,7 +271,10 @@ class _Search:
         for spelling in dict.fromkeys((name, unquote(name))):
             place, base = _place(folder, spelling)
             stem = _stem(_key(base))
-            candidates = (file for suffix in _SUFFIXES for file in self._keys(place).get(stem + suffix, ()))
+            keys = self._keys(place)
+            if not keys:
+                continue
+            candidates = (file for suffix in _SUFFIXES for file in keys.get(stem + suffix, ()))
             files = [os.path.join(place, file) for file in candidates]
             if files:
                 return _Offer(files, folder, Kind.OTHER_EXTENSION)

@@ -80,7 +80,8 @@ class Reading(msgspec.Struct, frozen=True):
         Args:
             grids: what brings the labels of each annotation into the picture as it is shown.
         """
-        masks = [self.score_mask(annotation, count) for annotation in annotations]
+        has_masks = bool(self.scores) and not self.is_old
+        masks = [self.score_mask(annotation, count) for annotation in annotations] if has_masks else []
         flats = [flat_points(annotation, count) or [] for annotation in annotations]
         are_scores = None
         if any(mask is not None for mask in masks):
@@ -95,6 +96,7 @@ class Reading(msgspec.Struct, frozen=True):
         return PointArrays(points, visibility, boxes, has_box, are_scores)
 
 
+_VISIBILITIES = frozenset({0, 1, 2})
 OLD = Reading(pairs=None, is_old=True)
 
 
@@ -136,7 +138,10 @@ def _keys_with_scores(records: Iterable[msgspec.Raw]) -> list[str]:
             if not flat or len(flat) % 3:
                 continue
             thirds = flat[2::3]
-            if _have_fractions(thirds):
+            values = set(thirds)
+            if 2 in values and values <= _VISIBILITIES:  # nearly all lists there are
+                with_visibilities.add(key)
+            elif _have_fractions(thirds):
                 with_fractions.add(key)
             elif any(v > 1 or (v and type(v) is int) for v in thirds):
                 with_visibilities.add(key)

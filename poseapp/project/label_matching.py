@@ -88,7 +88,16 @@ class Matcher:
         if record is not None and record.digest == pose.digest and record.instance not in self._taken:
             return self._take(pose, record.instance, record)
         owner = self.same_records.get(pose.instance.id)
-        return record is None and owner is not None and owner not in self._taken and self._take(pose, owner, None)
+        if record is not None or owner is None or owner in self._taken or not self._was_in(owner, pose.target):
+            return False
+        return self._take(pose, owner, None)
+
+    def _was_in(self, instance: int, target: FrameKey | None) -> bool:
+        """Whether a pose is in a frame, or was before it was deleted."""
+        row = self.store.database.row("SELECT media, idx FROM instance WHERE id = ?", (instance,))
+        if row is not None:
+            return FrameKey(*row) == target
+        return target is not None and any(number == instance for number, _ in self.originals.get(target, ()))
 
     def _same_content(self, pose: DraftPose, here: Mapping[int, rows.Row]) -> bool:
         for instance in here:

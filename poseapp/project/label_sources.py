@@ -90,7 +90,7 @@ class SourceTable:
         return found
 
     def find(self, path: Path) -> LabelSource | None:
-        """The file of this path, or else one with the same content that lay elsewhere."""
+        """The file of this path, or else one with the same content whose place is empty now: it was moved."""
         listed = self.all()
         if not listed:
             return None
@@ -99,7 +99,8 @@ class SourceTable:
         if same_place is not None or not path.exists():
             return same_place
         digest = digest_of(path)
-        return next((source for source in listed if source.digest == digest), None)
+        moved = (source for source in listed if source.digest == digest and not source.path.exists())
+        return next(moved, None)
 
     def put(self, source: LabelSource, records: Iterable[SourceRecord]) -> int:
         """Remember a file and its poses; what was remembered under ``source.id`` is replaced. Returns the id."""

@@ -40,7 +40,7 @@ def image_ids(store: ProjectStore, archive: int) -> dict[str, FrameKey]:
 
 
 def same_records(store: ProjectStore, draft: ProjectStore, archives: Iterable[int]) -> dict[int, int]:
-    """For poses of the draft the project's that have the same record, byte for byte, and the same image name."""
+    """For poses of the draft the project's that have the same record, byte for byte."""
     own = CocoArchive(store.database)
     by_record: dict[bytes, int] = {}
     for file in own.files():

@@ -125,6 +125,8 @@ def _row(line: int, name: str, cells: list[str], width: int, count: int, decimal
     """The row, or why it is left out."""
     while len(cells) > count and not cells[-1].strip():
         cells = cells[:-1]
+    if len(cells) < count and not any(cell.strip() for cell in cells[width:]):
+        cells = [*cells[:width], *[""] * (count - width)]  # no labels, whatever their number
     if len(cells) != count:
         return f"Row with {'more' if len(cells) > count else 'fewer'} cells than the {count} of the header, left out"
     values: list[float] = []
@@ -216,6 +218,8 @@ def _header(lines: Sequence[tuple[int, list[str]]], file: Path) -> dict[str, lis
             "is not a DeepLabCut label table: it does not start with scorer, bodyparts, coords", where=file
         )
     count = max(n for line in header.values() for n, cell in enumerate(line, 1) if cell)
+    if "scorer" in header:  # DeepLabCut itself writes too few of them where points of one animal alone were added
+        header["scorer"] += [header["scorer"][-1]] * (count - len(header["scorer"]))
     short = next((level for level, line in header.items() if len(line) < count), None)
     if short is not None:
         raise ProjectError(

@@ -26,10 +26,10 @@ from engine.contract.errors import MediaError, ProjectError
 from engine.contract.label_grid import GridTransform
 from engine.contract.schema import Schema
 from engine.contract.schemas import builtin_schemas, find_schema
+from engine.media.image_finder import find_images, likely_folders
 from engine.media.video_grid import opencv_grid
 from poseapp.project import rows
 from poseapp.project.importers.hdf5 import try_in_a_process
-from poseapp.project.importers.image_files import find_images
 from poseapp.project.importers.images import frames_of_images
 from poseapp.project.importers.report import INFO, ImportReport, Problems, ProgressCallback
 from poseapp.project.importers.schemas import schema_of_names
@@ -301,11 +301,16 @@ class _Import:
 
     def _sequence(self, video: SleapVideo) -> dict[int, FrameKey] | None:
         """The images of a sequence; those that are missing are listed."""
-        given = {n: Path(self._given[name]) for n, name in enumerate(video.files) if name in self._given}
-        found = find_images(video.files, self._file.path)
+        near, ambiguous = find_videos(video.files, self._file.path, self._given)
+        files = {n: near[name] for n, name in enumerate(video.files) if name in near}
+        for name in ambiguous:
+            self._problems.add("Images of the same name, none is taken for another", name)
+        left = [n for n, name in enumerate(video.files) if name not in near and name not in ambiguous]
+        found = find_images([video.files[n] for n in left], likely_folders(self._file.path))
         for finding in found.findings:
             self._problems.add(finding.kind.value, finding.case)
-        files = {n: path for n, path in enumerate(found.paths) if path is not None} | given
+        taken = set(files.values())
+        files.update((n, path) for n, path in zip(left, found.paths) if path is not None and path not in taken)
         return self._pictures(files) or None
 
     def _pictures(self, files: Mapping[int, Path]) -> dict[int, FrameKey]:

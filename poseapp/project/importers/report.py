@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.contract.errors import shortened
+
 _MOST_LISTED = 500
 
 ProgressCallback = Callable[[int, int], None]
@@ -31,6 +33,7 @@ class Remark(str):
     severity: str
 
     def __new__(cls, kind: str, where: str = "", count: int = 1, severity: str = WARNING) -> Remark:
+        kind, where = shortened(kind), shortened(where)  # a damaged file may hold megabytes in a name
         more = f" and {count - 1} more" if count > 1 else ""
         remark = super().__new__(cls, f"{kind}: {where}{more}" if where else kind)
         remark.kind, remark.where, remark.occurrences, remark.severity = kind, where, count, severity

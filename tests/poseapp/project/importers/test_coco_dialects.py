@@ -435,3 +435,9 @@ def test_a_file_that_is_opened_beside_another_keeps_how_its_numbers_are_read(tmp
         POINTS, *(a["keypoints"] for a in other["annotations"]),
     ]  # fmt: skip
     assert 5 in after["images"]
+
+
+def test_a_remark_does_not_quote_the_file_at_length(project: Any) -> None:
+    opened = project(labels(images=[{"id": 1, "file_name": "x" * 100_000}]))
+    assert opened.said("Image not found")
+    assert max(len(sentence) for sentence in opened.report.problems) < 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -36,10 +37,13 @@ def find_videos(
     for name, (path, _) in matches.items():
         claims.setdefault(os.path.realpath(path), []).append(name)
     taken = {os.path.realpath(path) for path in found.values()}
+    bases = Counter(_parts(name)[-1] for name in {_plain(name): name for name in wanted}.values() if _parts(name))
     ambiguous: list[str] = []
     for place, claimants in claims.items():
         most = max(matches[name][1] for name in claimants)
         best = [name for name in claimants if matches[name][1] == most]
+        if most == 1 and any(len(_parts(name)) > 1 and bases[_parts(name)[-1]] > 1 for name in best):
+            best = []
         if place not in taken and len({_plain(name) for name in best}) == 1:
             found.update((name, matches[name][0]) for name in best)
         ambiguous += [name for name in claimants if name not in found]
@@ -49,7 +53,7 @@ def find_videos(
 def _match(name: str, file: Path) -> tuple[Path, int] | None:
     """A file, and how many parts of the name agree with its path."""
     plain = _plain(name)
-    parts = [part for part in plain.split("/") if part not in ("", ".", "..")]
+    parts = _parts(name)
     if not parts:
         return None
     if os.path.isabs(plain) and Path(plain).is_file():
@@ -73,6 +77,10 @@ def _agreeing(place: Path, parts: list[str]) -> int:
             break
         count += 1
     return count
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in _plain(name).split("/") if part not in ("", ".", "..")]
 
 
 def _plain(name: str) -> str:

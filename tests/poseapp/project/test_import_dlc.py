@@ -132,3 +132,91 @@ def test_the_real_mouse_project(shared: Path, empty: ProjectStore) -> None:
     first = empty.instances(FrameKey(1, 0))[0]
     assert first.keypoints[0].tolist() == [21.521, 265.428]
     assert (empty.frames()[0].width, empty.frames()[0].height) == (640, 480)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("labeled-data/v/img3.png,9,1,2,3,4", "more cells than the 5 of the header, left out"),
+        ("labeled-data/v/img3.png,1,2,3", "fewer cells than the 5 of the header, left out"),
+        ("labeled-data/v/img3.png,1,2,abc,4", "a cell that is not a number, left out"),
+        (",1,2,3,4", "Row without a name of an image, left out"),
+        ("17,1,2,3,4", "a number and no name of an image, left out"),
+        ("labeled-data/v/img2.png,9,2,3,4", "the same image with other values, left out"),
+        ("labeled-data/v/img2.png,1.5,2.5,3,4", "there twice, read once"),
+        ("labeled-data/v/img3.png,1,,,", "x or y alone, left out"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_listed_and_the_others_come_in(
+    project: Path, empty: ProjectStore, row: str, words: str
+) -> None:
+    text = "\n".join([*SINGLE.splitlines()[:4], row, *SINGLE.splitlines()[4:5], ""])
+    report = import_dlc(empty, table(project, text))
+    assert report.annotations == 2
+    places = sorted(instance.keypoints.tolist() for _, instance in empty.all_instances())
+    assert places == [[[1.5, 2.5], [3, 4]], [[5, 6], [0, 0]]]
+    (problem,) = report.problems
+    assert words in problem
+    assert "alone" in words or "CollectedData_me.csv line 5" in problem
+
+
+@pytest.mark.parametrize(("cell", "comma"), [(";", ","), ("\t", ","), (";", "."), (",", ".")])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_tables_that_went_through_a_spreadsheet(
+    project: Path, empty: ProjectStore, cell: str, comma: str, encoding: str, end: str
+) -> None:
+    lines = ["scorer,mé,mé,mé,mé", *SINGLE.splitlines()[1:4]]
+    lines = [cell.join(c.replace(".", comma) if n else f'"{c}"' for n, c in enumerate(x.split(","))) for x in lines]
+    path = project / "labeled-data" / "v" / "CollectedData_me.csv"
+    path.write_bytes(end.join([*lines, ""]).encode(encoding))
+    assert import_dlc(empty, path).problems == []
+    ((_, pose),) = empty.all_instances()
+    assert pose.keypoints.tolist() == [[1.5, 2.5], [3, 4]]
+
+
+def test_points_in_another_order_and_one_more_are_one_category(project: Path, empty: ProjectStore) -> None:
+    other = project / "labeled-data" / "w"
+    other.mkdir()
+    cv2.imwrite(str(other / "img1.png"), np.zeros((20, 30, 3), np.uint8))
+    table(project, SINGLE)
+    (other / "CollectedData_me.csv").write_text(
+        "scorer,me,me,me,me,me,me\nbodyparts,tail,tail,ear,ear,snout,snout\ncoords,x,y,x,y,x,y\n"
+        "labeled-data/w/img1.png,1,2,3,4,5,6\n"
+    )
+    import_dlc(empty, project)
+    (category,) = empty.categories()
+    assert category.schema.names == ("snout", "tail", "ear")
+    last = [instance for _, instance in empty.all_instances()][-1]
+    assert last.keypoints.tolist() == [[5, 6], [1, 2], [3, 4]]
+
+
+def test_images_of_one_base_name_are_not_taken_for_one_another(project: Path, empty: ProjectStore) -> None:
+    text = SINGLE.replace("labeled-data/v/none.png", "labeled-data/w/img2.png")
+    report = import_dlc(empty, table(project, text))
+    assert report.annotations == 2
+    assert report.left_out == 1
+    assert any("Image not found" in text for text in report.problems)
+
+
+def test_the_labels_of_another_scorer_are_told_of(project: Path, empty: ProjectStore) -> None:
+    (project / "config.yaml").write_text("scorer: me\n")
+    table(project, SINGLE)
+    table(project, SINGLE, "CollectedData_you.csv")
+    report = import_dlc(empty, project)
+    assert report.annotations == 2
+    assert any("another scorer" in text and "CollectedData_you.csv" in text for text in report.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SINGLE.replace("bodyparts,snout,snout,tail,tail", "bodyparts,snout,snout,tail"), "different numbers of cells"),
+        (SINGLE.replace("bodyparts,snout,snout,tail,tail", "bodyparts,snout,snout,snout,snout"), "two columns"),
+        (SINGLE.replace("scorer,me,me,me,me", "scorer,me,me,you,you"), "several scorers"),
+    ],
+)
+def test_headers_that_cannot_be_trusted_are_refused(project: Path, empty: ProjectStore, text: str, words: str) -> None:
+    with pytest.raises(ProjectError, match=words):
+        import_dlc(empty, table(project, text))
+    assert empty.frame_count() == 0

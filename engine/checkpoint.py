@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from engine.checkpoint_bounds import check_bounds, check_points
 from engine.checkpoint_info import (
     METADATA_KEY,
     CheckpointInfo,
@@ -154,7 +155,11 @@ def load_network(
         info, state = read_info(entry.file), read_weights(where)
     if weights is not None:
         _check_same_architecture(info, where)
+    check_bounds(info, where=where)
     network = network_from(info, state, where=where)
+    channels = getattr(network, "num_keypoints", None)
+    if isinstance(channels, int):
+        check_points(info, channels, where=where)
     return network.to(device=device, memory_format=torch.channels_last), info
 
 

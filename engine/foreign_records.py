@@ -94,6 +94,8 @@ class PickledArray:
             return None
         if len(self.data) != math.prod(self.shape) * dtype.itemsize:
             return None
+        if not math.prod(self.shape):  # (10**9, 0) would be a billion empty lists
+            return []
         flat = np.frombuffer(self.data, dtype)
         return flat.reshape(self.shape, order="F" if self.fortran else "C").tolist()
 

@@ -21,6 +21,7 @@ from typing import Any
 from engine.checkpoint_info import TASKS, CheckpointInfo, read_info
 from engine.cli import OK, Parser, run
 from engine.contract.errors import ModelError
+from engine.contract.plain_text import one_line
 from engine.contract.toml_file import read_toml
 from resources import resource_path
 
@@ -213,8 +214,8 @@ def _user_models(folder: Path) -> list[ModelEntry]:
     for name, path in found:
         try:
             entries.append(_entry_of(path, name, name))
-        except ModelError as error:
-            log.warning("left out of the model list: %s", error)
+        except (ModelError, OSError, ValueError, RecursionError) as error:  # one bad file does not hide the others
+            log.warning("left out of the model list: %s", one_line(str(error), 500))
     return entries
 
 
@@ -244,7 +245,10 @@ def _detector_of(info: CheckpointInfo, path: Path) -> str | None:
     if name is None or Path(name).name != name:
         return None
     beside = path.parent / name
-    return str(beside) if beside.is_file() else name
+    try:
+        return str(beside) if beside.is_file() else name
+    except (OSError, ValueError):  # no file can have this name
+        return name
 
 
 def main(argv: Sequence[str]) -> int:
@@ -277,7 +281,9 @@ def _as_table(entries: Sequence[ModelEntry]) -> str:
         width, height = entry.input_size
         figures = " ".join(f"{name} {_figure(value)}" for name, value in entry.metrics.items())
         size = f"{width}x{height}"
-        rows.append((entry.id, entry.task, size, entry.schema or "-", figures or "-", _place(entry), entry.title))
+        rows.append(
+            (entry.id, entry.task, size, entry.schema or "-", figures or "-", _place(entry), one_line(entry.title, 200))
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines) + "\n"

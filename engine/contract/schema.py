@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import SchemaError
+from engine.contract.limits import MAX_KEYPOINTS, MAX_LIMBS, MAX_NAME
 from engine.contract.sides import guess_swaps, side_of
 from engine.contract.toml_file import read_toml
 
@@ -50,12 +51,6 @@ __all__ = [
 
 DEFAULT_SIGMA = 0.05
 DEFAULT_PART = "body"
-
-
-# The densest published schemas have some hundred points; 200,000 are a mistake or a trap.
-MAX_KEYPOINTS = 5000
-MAX_LIMBS = 20_000
-MAX_NAME = 1000  # characters
 
 
 class Keypoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

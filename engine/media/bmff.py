@@ -55,6 +55,18 @@ def read_properties(file: BinaryIO) -> tuple[int, int, int]:
     return _shown(own)
 
 
+def largest_size(data: bytes) -> tuple[int, int]:
+    """The largest width and height that any size property (``ispe``) before the picture data announces; 0 for none."""
+    width = height = place = 0
+    head = memoryview(data)[:MAX_META_BYTES].tobytes()
+    while (place := head.find(b"ispe", place)) >= 0:
+        if place + 16 <= len(head):
+            w, h = struct.unpack(">II", head[place + 8 : place + 16])
+            width, height = max(width, w), max(height, h)
+        place += 4
+    return width, height
+
+
 def _shown(properties: list[tuple[bytes, bytes]]) -> tuple[int, int, int]:
     width = height = turns = 0
     mirror = None

@@ -1,8 +1,9 @@
 """Size and orientation of an image from the first bytes of its file, without decoding it.
 
-Formats: JPEG, PNG, WebP, GIF, BMP, TIFF, and AVIF and HEIC by :mod:`engine.media.bmff`. Layouts follow ITU-T T.81, the
+Formats: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC by :mod:`engine.media.bmff`, and those of
+:mod:`engine.media.more_headers`. Layouts follow ITU-T T.81, the
 PNG, WebP, GIF89a and TIFF 6.0 specifications and EXIF 2.3 (orientation = TIFF tag 0x0112, 1..8). Anything unexpected
-gives None: the caller then decodes the image.
+gives None, and such a file is not decoded: nothing would bound the memory that it takes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.contract.files import open_regular
-from engine.media import bmff
+from engine.media import bmff, more_headers
 
 ORIENTATION_TAG = 0x0112
 MAX_EXIF_BYTES = 1 << 20
@@ -25,15 +26,24 @@ class ImageHeader:
     """What a header says.
 
     Attributes:
-        format: "jpeg", "png", "webp", "gif", "bmp", "tiff", "avif" or "heic".
+        format: "jpeg", "png", "webp", "gif", "bmp", "tiff", "pnm", "jpeg 2000", "avif" or "heic".
         width, height: pixels as stored, before the orientation is applied.
         orientation: EXIF value 1..8; 1 where there is none.
+        bytes_per_pixel: of the decoder's buffer.
+        tile_pixels: of the largest part that is decoded at once, where the file chooses its size.
     """
 
     format: str
     width: int
     height: int
     orientation: int = 1
+    bytes_per_pixel: int = 3
+    tile_pixels: int = 0
+
+    @property
+    def decoded_bytes(self) -> int:
+        """What decoding takes at most, but for constant amounts."""
+        return max(self.width * self.height, self.tile_pixels) * self.bytes_per_pixel
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,7 +60,7 @@ def read_header(file: BinaryIO) -> ImageHeader | None:
             if matches(start):
                 header = read(file, start)
                 return header if header.width > 0 and header.height > 0 else None
-    except (struct.error, IndexError, ValueError, _Faulty):
+    except (struct.error, IndexError, KeyError, ValueError, OverflowError, OSError, _Faulty):
         pass
     return None
 
@@ -104,12 +114,14 @@ def _png(file: BinaryIO, start: bytes) -> ImageHeader:
     if start[12:16] != b"IHDR":
         raise _Faulty
     width, height = struct.unpack(">II", start[16:24])
+    depth, kind = start[24], start[25]
+    size = max(3, {0: 1, 4: 2, 6: 4}.get(kind, 3) * (2 if depth == 16 else 1))
     file.seek(8)
     orientation = 1
     while True:  # eXIf may stand before or after the picture data
         head = file.read(8)
         if len(head) < 8 or head[4:] == b"IEND":
-            return ImageHeader("png", width, height, orientation)
+            return ImageHeader("png", width, height, orientation, size)
         length = struct.unpack(">I", head[:4])[0]
         if head[4:] == b"eXIf" and length <= MAX_EXIF_BYTES:
             orientation = exif_orientation(_take(file, length))
@@ -170,7 +182,19 @@ def _webp_orientation(file: BinaryIO) -> int:
 
 def _gif(file: BinaryIO, start: bytes) -> ImageHeader:
     width, height = struct.unpack("<HH", start[6:10])
-    return ImageHeader("gif", width, height)
+    file.seek(13 + (3 << (start[10] & 7) + 1 if start[10] & 0x80 else 0))
+    while True:  # the first picture must lie on the screen that the header announces
+        kind = _take(file, 1)
+        if kind == b",":
+            left, top, right, bottom = struct.unpack("<4H", _take(file, 8))
+            if left + right > width or top + bottom > height:
+                raise _Faulty
+            return ImageHeader("gif", width, height, bytes_per_pixel=8)
+        if kind != b"!":
+            raise _Faulty
+        file.seek(1, 1)
+        while length := _take(file, 1)[0]:
+            file.seek(length, 1)
 
 
 def _bmp(file: BinaryIO, start: bytes) -> ImageHeader:
@@ -183,9 +207,30 @@ def _bmp(file: BinaryIO, start: bytes) -> ImageHeader:
 
 def _tiff(file: BinaryIO, start: bytes) -> ImageHeader:
     order = "<" if start[:2] == b"II" else ">"
-    file.seek(struct.unpack(order + "I", start[4:8])[0])
-    tags = _tags(order, _take(file, 2), file.read(12 * 65535))
-    return ImageHeader("tiff", tags[256], tags[257], _valid_orientation(tags.get(ORIENTATION_TAG, 1)))
+    if start[2:4] in (b"+\0", b"\0+"):
+        tags = more_headers.big_tiff_tags(file, order)
+    else:
+        file.seek(struct.unpack(order + "I", start[4:8])[0])
+        count = _take(file, 2)
+        entries = file.read(12 * 65535)
+        tags = _tags(order, count, entries)
+        tags.setdefault(258, _first_bits(file, order, count, entries))
+    samples, bits = tags.get(277, 1), max(8, tags.get(258, 1))
+    size = max(3, samples * -(-bits // 8))
+    tile = tags.get(322, 0) * tags.get(323, 0)
+    return ImageHeader("tiff", tags[256], tags[257], _valid_orientation(tags.get(ORIENTATION_TAG, 1)), size, tile)
+
+
+def _first_bits(file: BinaryIO, order: str, count: bytes, entries: bytes) -> int:
+    """BitsPerSample where it is a list: its first."""
+    for at in range(0, 12 * min(struct.unpack(order + "H", count)[0], len(entries) // 12), 12):
+        tag, kind, number = struct.unpack(order + "HHI", entries[at : at + 8])
+        if (tag, kind) == (258, 3) and number > 2:
+            file.seek(struct.unpack(order + "I", entries[at + 8 : at + 12])[0])
+            return int(struct.unpack(order + "H", _take(file, 2))[0])
+        if (tag, kind) == (258, 3):
+            return int(struct.unpack(order + "H", entries[at + 8 : at + 10])[0])
+    return 1
 
 
 def _tags(order: str, count: bytes, entries: bytes) -> dict[int, int]:
@@ -209,6 +254,17 @@ def exif_orientation(exif: bytes) -> int:
     return _valid_orientation(tags.get(ORIENTATION_TAG, 1))
 
 
+def _pnm(file: BinaryIO, start: bytes) -> ImageHeader:
+    width, height, largest = more_headers.pnm(file)
+    return ImageHeader("pnm", width, height, bytes_per_pixel=6 if largest > 255 else 3)
+
+
+def _jpeg_2000(file: BinaryIO, start: bytes) -> ImageHeader:
+    width, height, components = more_headers.jpeg_2000(file, start)
+    # The decoder keeps four bytes a component beside the picture that it gives.
+    return ImageHeader("jpeg 2000", width, height, bytes_per_pixel=4 * components + 3)
+
+
 def _bmff(file: BinaryIO, start: bytes) -> ImageHeader:
     width, height, orientation = bmff.read_properties(file)
     return ImageHeader(bmff.kind_of(start) or "", width, height, orientation)
@@ -224,6 +280,8 @@ _READERS = (
     (lambda start: start[:4] == b"RIFF" and start[8:12] == b"WEBP", _webp),
     (lambda start: start[:6] in (b"GIF87a", b"GIF89a"), _gif),
     (lambda start: start[:2] == b"BM", _bmp),
-    (lambda start: start[:4] in (b"II*\0", b"MM\0*"), _tiff),
+    (lambda start: start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff),
+    (lambda start: start[:1] == b"P" and start[1:2] in b"123456" and start[2:3].isspace(), _pnm),
+    (lambda start: start[4:8] == b"jP  " or start[:4] == b"\xff\x4f\xff\x51", _jpeg_2000),
     (lambda start: bmff.kind_of(start) is not None, _bmff),
 )

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from engine.contract.errors import MediaError
 from engine.contract.files import MAX_IMAGE_BYTES, FileError, open_regular, read_bytes
 from engine.media.bit_depth import decode_rgb
-from engine.media.bmff import kind_of
+from engine.media.bmff import kind_of, largest_size
 from engine.media.headers import ImageHeader, png_is_intact, read_header
 
 Image = npt.NDArray[np.uint8]
@@ -36,6 +36,8 @@ IMAGE_SUFFIXES = frozenset(
 )  # fmt: skip
 # 268 million pixels are 0.8 GB of RGB; a header that announces more is a mistake or a trap.
 MAX_PIXELS = 1 << 28
+# Of the decoder's own buffer: 100 million pixels of four 16-bit channels are 0.8 GB.
+MAX_DECODED_BYTES = 3 << 29
 
 _LOT = 8192
 _BRANDS = 64
@@ -69,11 +71,17 @@ def decode_image(data: bytes, *, where: object = None) -> Image:
     if not data:
         raise MediaError("is empty (0 bytes)", where=where)
     header = read_header(io.BytesIO(data))
+    kind = kind_of(data[:_BRANDS])
+    if header is None and kind == "avif":  # a picture that is cut: its size is not read, but is announced
+        header_of_size = ImageHeader("avif", *largest_size(data))
+        _check_size(header_of_size, where)
+    elif header is None and kind != "heic":  # that decoder checks sizes itself
+        raise MediaError(_why_undecodable(data, header), where=where)
     if header is not None:
         _check_size(header, where)
         if header.format == "png" and not png_is_intact(data):
             raise MediaError(_why_undecodable(data, header), where=where)
-    if kind_of(data[:_BRANDS]) == "heic":
+    if kind == "heic":
         return _decode_heic(data, where)
     try:
         # The orientation is ours to apply, so that it agrees with image_size whatever the decoder knows.
@@ -221,6 +229,12 @@ def _check_size(header: ImageHeader, where: object) -> None:
     if header.width * header.height > MAX_PIXELS:
         raise MediaError(
             f"is too large: {header.width} x {header.height} pixels, at most {MAX_PIXELS >> 20} million are read",
+            where=where,
+        )
+    if header.decoded_bytes > MAX_DECODED_BYTES:
+        raise MediaError(
+            f"is too large: {header.width} x {header.height} pixels take {header.decoded_bytes / 1e9:.1f} GB, "
+            f"at most {MAX_DECODED_BYTES / 1e9:.1f} GB are used",
             where=where,
         )
 

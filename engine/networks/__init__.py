@@ -39,5 +39,6 @@ def build(architecture: str, arguments: Mapping[str, Any], *, where: object = No
         raise ModelError(f"unknown architecture {architecture!r}; this version has {known}", where=where)
     try:
         return make(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"architecture {architecture!r} does not take its arguments: {error}", where=where) from None
+    except (TypeError, ValueError, LookupError, OverflowError, RuntimeError, MemoryError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise ModelError(f"architecture {architecture!r} does not take its arguments: {reason}", where=where) from None

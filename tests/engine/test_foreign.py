@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from engine.contract.errors import ModelError
 from engine.foreign import ForeignCheckpoint, read_foreign
+from engine.foreign_records import PickledArray, PickledDtype
 
 SAMPLES = ("mm0x_layout_small.pth", "mm1x_published_small.pth", "mm1x_training_small.pth")
 BOTH_CONTAINERS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -499,3 +500,10 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_content_that_is_no_state_is_refused(content: object, reason: str, tmp_path: Path) -> None:
     for zipped in (True, False):
         _refused(_save(tmp_path / "w.pth", content, zipped), reason)
+
+
+@pytest.mark.parametrize("shape", [(10**9, 0), (0, 10**18), (10**9, 10**9, 0), (1 << 62,), (1 << 62, 4)])
+def test_an_array_that_announces_more_than_it_holds_takes_no_memory(shape: tuple[int, ...]) -> None:
+    array = PickledArray()
+    array.__setstate__((1, shape, PickledDtype("f4"), False, b""))
+    assert array.values() in ([], None)

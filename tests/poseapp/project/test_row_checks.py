@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from engine.contract.errors import PoseError, ProjectError
-from engine.contract.schema import MAX_KEYPOINTS
+from engine.contract.limits import MAX_KEYPOINTS
 from poseapp.project import edits, rows
 from poseapp.project.coco_archive import CocoArchive
 from poseapp.project.model import FrameKey, FrameState

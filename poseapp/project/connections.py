@@ -25,9 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.contract.errors import ProjectError
+from engine.contract.leftovers import own_temporary_name, remove_old_copies
 from poseapp.project import side_files
 from poseapp.project.continuity import continues
-from poseapp.project.leftovers import own_temporary_name, remove_old_copies
 from poseapp.project.lock import FileId, FileLock, InUseError, file_id, pages_locked, path_of, take_writer_lock
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from poseapp.project.leftovers import own_temporary_name
+from engine.contract.leftovers import own_temporary_name
 
 _SECONDS = 2.0
 

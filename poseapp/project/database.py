@@ -23,9 +23,9 @@ import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
 from engine.contract.files import new_file_mode, open_regular, replacing
+from engine.contract.leftovers import own_temporary_name, remove_left_behind
 from poseapp.project import connections, side_files
 from poseapp.project.connections import Connection
-from poseapp.project.leftovers import own_temporary_name, remove_left_behind
 from poseapp.project.log_keeper import LogKeeper
 from poseapp.project.own_schema import check_schema
 from poseapp.project.row_checks import check_rows

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.contract.errors import ProjectError
+from engine.contract.leftovers import own_temporary_name, remove_left_behind
 from poseapp.project import rows
 from poseapp.project.connections import open_for_reading
 from poseapp.project.database import Database, is_of_older_version
 from poseapp.project.history import Touched, TouchedFrame
-from poseapp.project.leftovers import own_temporary_name, remove_left_behind
 from poseapp.project.model import Change, FrameKey
 from poseapp.project.save_copy import copy_pages
 from poseapp.project.store import ProjectStore

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.contract.errors import PoseError
+from engine.contract.leftovers import own_temporary_name, sweep_once
 
 # Larger files of a kind are a mistake or a trap.
 MAX_IMAGE_BYTES = 2 << 30  # 100 megapixels of 16-bit RGBA without compression are 0.8 GB
@@ -133,7 +134,8 @@ def _megabytes(size: int) -> str:
 def replacing(path: Path, *, mode: int | None = None, sync: bool = True, suffix: str = ".tmp") -> Iterator[Path]:
     """A name to write to, which takes the place of ``path`` when the block ends well; else nothing is left of it.
 
-    A symbolic link stays one: the file it points to is replaced.
+    A symbolic link stays one: the file it points to is replaced. The first write into a folder also removes what killed
+    processes left there under such temporary names.
 
     Args:
         mode: permissions of the file; None = for its owner alone.
@@ -145,7 +147,8 @@ def replacing(path: Path, *, mode: int | None = None, sync: bool = True, suffix:
         OSError: it cannot be written; a file that was there is untouched.
     """
     path = write_target(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=suffix, dir=path.parent)
+    sweep_once(path.parent)
+    handle, name = tempfile.mkstemp(prefix=own_temporary_name(f".{path.name[:40]}"), suffix=suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

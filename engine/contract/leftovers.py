@@ -67,6 +67,30 @@ def remove_left_behind(folder: Path, pattern: str) -> int:
     return count
 
 
+_swept: set[str] = set()
+
+
+def sweep_once(folder: Path) -> None:
+    """Remove what killed processes of this computer left in a folder; once a folder and process.
+
+    Only names that :func:`own_temporary_name` made are touched, and only those that start with a dot.
+    """
+    key = os.path.abspath(folder)
+    if key in _swept:
+        return
+    _swept.add(key)
+    with contextlib.suppress(OSError), os.scandir(key) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(".")]
+        for name in names:
+            owner = _OWNER.search(name)
+            if owner is None or owner[1] != _HOST or is_running(int(owner[2])):
+                continue
+            path = Path(key, name)
+            if path.is_file() and not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
 _removed = False
 
 

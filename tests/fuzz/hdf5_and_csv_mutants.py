@@ -116,7 +116,9 @@ def check_table(path: Path) -> str:
     ending, poses, problems = _try(path, import_dlc)
     text = path.read_bytes().decode("latin-1")
     mark = next((c for c in text[:14] if c in ",;\t"), ",")
-    lines = [line for line in text.replace("\r", "\n").split("\n")[3:] if any(c.strip() for c in line.split(mark)[1:])]
+    listed = text.replace("\r", "\n").split("\n")
+    head = next((n for n, line in enumerate(listed) if line.strip('"').lower().startswith("coords")), len(listed))
+    lines = [line for line in listed[head + 1 :] if any(cell.strip(' "') for cell in line.split(mark)[1:])]
     if ending == "read" and poses < len(lines) and not any(_LOST.search(problem) for problem in problems):
         raise Wrong(f"{len(lines)} rows, {poses} poses, and not a word")
     return ending

@@ -298,7 +298,8 @@ class Session(QObject):
 
     def _read_instances(self) -> None:
         before, known = self._instances, self.store is not None and self._frame is not None
-        self._instances = self.store.instances(self._frame) if known else ()  # type: ignore[union-attr,arg-type]
+        found = self._try(lambda: self.store.instances(self._frame)) if known else ()  # type: ignore[union-attr,arg-type]
+        self._instances = found or ()
         self.correcting = under_correction(self.correcting, before, self._instances)
 
     # --- selection

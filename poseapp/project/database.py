@@ -138,8 +138,7 @@ class Database:
                 check_schema(path, opened.sqlite)  # before anything in it is read
                 _check_contents(path, opened.sqlite)
                 _migrate(path, opened.sqlite, read_only)
-                if path.stat().st_size < _CHECK_WHOLE_BELOW:
-                    check_rows(path, opened.sqlite)
+                check_rows(path, opened.sqlite, whole=path.stat().st_size < _CHECK_WHOLE_BELOW)
                 if not read_only:
                     remove_left_behind(path.parent, ".*.pose.*.tmp")
                     _ensure_mark(opened)

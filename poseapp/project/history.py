@@ -160,6 +160,8 @@ class History:
         sql = "SELECT instance, media, idx, before, after FROM step_instance WHERE step = ?"
         with counted_once(self._db, [number for number, _ in media]):
             for block in self._db.stream(sql, (step,), _PIECE):
+                if not all(isinstance(number, int) for row in block for number in row[:3]):
+                    raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
                 found = [
                     Touched(i, FrameKey(m, n), b if b is None else _decode(b), a if a is None else _decode(a))
                     for i, m, n, b, a in block

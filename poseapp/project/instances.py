@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from engine.contract.errors import ProjectError
 from poseapp.project import rows
 from poseapp.project.database import Database
-from poseapp.project.model import FrameKey, Instance, State
+from poseapp.project.model import Category, FrameKey, Instance, State
 
 
 class InstanceTable:
     """The instance table of one project."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, categories: Callable[[], Mapping[int, Category]]) -> None:
         self._db = database
+        self._categories = categories
+
+    def _instance(self, row: rows.Row) -> Instance:
+        """Raises ProjectError for a row that does not fit its category."""
+        instance = rows.from_row(row)
+        category = self._categories().get(instance.category)
+        if category is None or category.schema.num_keypoints != instance.num_keypoints:
+            reason = "its category is missing" if category is None else f"it has other points than {category.name!r}"
+            raise ProjectError(f"is damaged: {reason}", where=f"{self._db.path}: instance {instance.id}")
+        return instance
 
     def get(self, instance_id: int) -> tuple[FrameKey, Instance]:
         """Raises ProjectError when there is no such instance."""
         row = self._db.row(f"{rows.SELECT} WHERE id = ?", (instance_id,))
         if row is None:
             raise ProjectError(f"there is no instance {instance_id}", where=self._db.path)
-        return FrameKey(row[1], row[2]), rows.from_row(row)
+        return FrameKey(row[1], row[2]), self._instance(row)
 
     def last_id(self) -> int:
         """The highest id in use; 0 for none, and where the table cannot be read, which showing a frame reports."""
@@ -34,7 +44,7 @@ class InstanceTable:
 
     def of_frame(self, key: FrameKey) -> tuple[Instance, ...]:
         found = self._db.rows(f"{rows.SELECT} WHERE media = ? AND idx = ? ORDER BY id", key)
-        return tuple(rows.from_row(row) for row in found)
+        return tuple(self._instance(row) for row in found)
 
     def find(self, conditions: Mapping[str, Any], by_score: bool) -> list[tuple[FrameKey, int]]:
         """Frame and id of the instances that meet all conditions (SQL with one ``?``, and its value)."""
@@ -57,4 +67,4 @@ class InstanceTable:
         where, values = ("", ()) if state is None else ("WHERE state = ?", (int(state is State.LABELLED),))
         for block in self._db.stream(f"{rows.SELECT} {where} ORDER BY media, idx, id", values):
             for row in block:
-                yield FrameKey(row[1], row[2]), rows.from_row(row)
+                yield FrameKey(row[1], row[2]), self._instance(row)

@@ -49,9 +49,9 @@ class ProjectStore:
         self.database = database
         self._db = database
         self._frames = FrameTable(database)
-        self._instances = InstanceTable(database)
         self._history = History(database)
         self._categories = CategoryTable(database)
+        self._instances = InstanceTable(database, self._categories.all)
         self._seen_version = database.data_version()
         self._next_id = max(database.meta("next_instance", 1), self._instances.last_id() + 1)
 

@@ -35,6 +35,7 @@ Cell = str | int | float | None
 SCORER = "poseapp"
 _MISSING = "NaN"
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _HEAD = ("video", "frame_index", "frame", "time", "track", "category", "state", "source", "score")
 _BOX = ("box.x1", "box.y1", "box.x2", "box.y2")
 _PARTS = ("x", "y", "visibility", "score")
@@ -86,11 +87,25 @@ def export_csv(
     with written(report.path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(table.columns)
+        changed = 0
         for row in table.rows(progress):
-            writer.writerow(["" if cell is None else cell for cell in row])
+            cells = ["" if cell is None else _as_text(cell) for cell in row]
+            changed += sum(isinstance(cell, str) and cell != "" and cell is not own for cell, own in zip(cells, row))
+            writer.writerow(cells)
             report.count += 1
     report.problems = table.problems
+    if changed:
+        report.problems = [
+            *table.problems,
+            f"{changed} names begin as a formula does (= + - @); an apostrophe was put before them, so that no "
+            "spreadsheet runs them",
+        ]
     return report
+
+
+def _as_text(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def export_parquet(

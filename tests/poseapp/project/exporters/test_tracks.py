@@ -205,3 +205,13 @@ def test_what_is_stopped_or_fails_leaves_the_old_file(store: ProjectStore, media
     assert list(tmp_path.glob(".t.*")) == []
     with pytest.raises(ProjectError, match="cannot be written"):
         export_csv(store, path / "below" / "t.csv")
+
+
+def test_no_cell_of_a_table_is_a_formula(store: ProjectStore, media: int, tmp_path: Path) -> None:
+    category = store.categories()[0]
+    store.update_category(category.id, name="=cmd|' /C calc'!A0")
+    report = export_csv(store, tmp_path / "tracks.csv")
+    rows = read(report.path)
+    assert {row["category"] for row in rows} == {"'=cmd|' /C calc'!A0"}
+    assert any("apostrophe" in problem for problem in report.problems)
+    assert all(float(row["time"]) >= 0 for row in rows)

@@ -254,11 +254,9 @@ class Session(QObject):
         return made
 
     def update_category(self, category: Category, name: str, schema: Schema) -> bool:
-        """Other names, limbs, colours, sigmas for the points that a category has. True when it was done."""
+        """Other names, limbs, colours, sigmas for the keypoints of a category, as one step. True when it was done."""
         store = self.store
-        done = (
-            None if store is None else self._try(lambda: store.update_category(category.id, name=name, schema=schema))
-        )
+        done = None if store is None else self._try(lambda: store.edit_category(category.id, name=name, schema=schema))
         self._structure()
         return done is not None
 
@@ -437,6 +435,8 @@ class Session(QObject):
         if kind is not None:
             self._read_categories()
             self._category, change = kind.id, replace(change, structure=True)
+        elif change.structure and not change.media:
+            self._read_categories()
         self._tell(change, show=show)
 
     def restore(self, snapshot: Snapshot) -> bool:

@@ -2,12 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
 import msgspec
 
-from engine.contract.errors import ProjectError
+from engine.contract.errors import PoseError, ProjectError
 from engine.contract.schema import Schema, schema_from_dict
 from poseapp.project.database import Database
 from poseapp.project.model import Category
+
+CategoryColumns = dict[str, str | bytes]
+"""Columns of a category that a step changes: ``name`` (text), ``schema`` (JSON)."""
+_decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+class TouchedCategory(NamedTuple):
+    """One category in a step; equal columns are left out of both."""
+
+    category: int
+    before: CategoryColumns
+    after: CategoryColumns
+
+
+def encode_columns(columns: CategoryColumns) -> bytes:
+    return msgspec.msgpack.encode(columns)
+
+
+def decode_columns(data: bytes) -> CategoryColumns:
+    """Raises ProjectError for what :func:`encode_columns` has not made."""
+    try:
+        columns = _decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
+        columns = None
+    types = {"name": str, "schema": bytes}
+    if columns is None or not all(isinstance(value, types.get(key, ())) for key, value in columns.items()):
+        raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
+    return columns
+
+
+def write_categories(database: Database, categories: Iterable[tuple[int, CategoryColumns]]) -> None:
+    """Give categories the columns of one side of a step. Within a transaction.
+
+    Raises:
+        ProjectError: the points would no longer be as many as those of the instances.
+    """
+    for category, columns in categories:
+        if "schema" in columns:
+            _check_count(database, category, columns["schema"])
+        for column, value in columns.items():
+            database.run(f"UPDATE category SET {column} = ? WHERE id = ?", (value, category))
+
+
+def _check_count(database: Database, category: int, schema: str | bytes) -> None:
+    # By way of a frame: instances are not indexed by category, and there may be a million.
+    frame = database.row("SELECT media, idx FROM frame_category WHERE category = ? LIMIT 1", (category,))
+    if frame is None:
+        return
+    sql = "SELECT length(visibility) FROM instance WHERE media = ? AND idx = ? AND category = ? LIMIT 1"
+    row = database.row(sql, (*frame, category))
+    try:
+        count = schema_from_dict(msgspec.json.decode(schema)).num_keypoints
+    except (PoseError, msgspec.MsgspecError):
+        count = -1
+    if row is not None and row[0] != count:
+        raise ProjectError("a step does not fit what the project holds; nothing was changed", where=database.path)
 
 
 class CategoryTable:
@@ -42,6 +101,18 @@ class CategoryTable:
 
     def update(self, category_id: int, name: str | None, schema: Schema | None) -> Category:
         """Raises ProjectError where the number of points would change under instances."""
+        touched, new = self.compare(category_id, name, schema)
+        with self._db.write():
+            write_categories(self._db, [(touched.category, touched.after)])
+        self.forget()
+        return new
+
+    def compare(self, category_id: int, name: str | None, schema: Schema | None) -> tuple[TouchedCategory, Category]:
+        """What an update would change, and the category after it; nothing is written.
+
+        Raises:
+            ProjectError: there is no such category, or the number of points would change under instances.
+        """
         old = self.get(category_id)
         new = Category(category_id, old.name if name is None else name, old.schema if schema is None else schema)
         count, wanted = old.schema.num_keypoints, new.schema.num_keypoints
@@ -49,12 +120,10 @@ class CategoryTable:
             raise ProjectError(
                 f"{old.name!r} has instances with {count} points; make a new category for {wanted}", where=self._db.path
             )
-        with self._db.write():
-            self._db.run(
-                "UPDATE category SET name = ?, schema = ? WHERE id = ?", (new.name, _blob(new.schema), category_id)
-            )
-        self.forget()
-        return new
+        before, after = _columns(old), _columns(new)
+        changed = [column for column in after if before[column] != after[column]]
+        touched = TouchedCategory(category_id, {c: before[c] for c in changed}, {c: after[c] for c in changed})
+        return touched, new
 
     def _is_used(self, category_id: int) -> bool:
         """Whether there are instances, or a history that may bring some back."""
@@ -68,6 +137,10 @@ class CategoryTable:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
             raise ProjectError("its points cannot be read; restore the project from a backup", where=where) from None
         return schema_from_dict(plain, where=where)
+
+
+def _columns(category: Category) -> CategoryColumns:
+    return {"name": category.name, "schema": _blob(category.schema)}
 
 
 def _blob(schema: Schema) -> bytes:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.contract.errors import ProjectError
+from poseapp.project.categories import TouchedCategory, decode_columns, encode_columns, write_categories
 from poseapp.project.database import Database
 from poseapp.project.long_write import run_through
 from poseapp.project.media_state import TouchedMedia, counted_once, decode, encode, grow, settle
@@ -89,6 +90,7 @@ class History:
         touched: Sequence[Touched],
         frames: Sequence[TouchedFrame],
         media: Sequence[TouchedMedia] = (),
+        categories: Sequence[TouchedCategory] = (),
     ) -> Iterator[int]:
         """Write a step behind the present one and forget what could be redone. Within a transaction, in pieces."""
         position = self.position
@@ -97,6 +99,7 @@ class History:
             ("step_instance", "step"),
             ("step_frame", "step"),
             ("step_media", "step"),
+            ("step_category", "step"),
         ):
             self._db.run(f"DELETE FROM {table} WHERE {column} > ?", (position,))
         if self._mergeable(position, merge_key, touched):
@@ -111,6 +114,10 @@ class History:
             self._db.many(
                 "INSERT INTO step_media VALUES (?, ?, ?, ?, ?)",
                 ((position, m.media, m.moved, encode(m.before), encode(m.after)) for m in media),
+            )
+            self._db.many(
+                "INSERT INTO step_category VALUES (?, ?, ?, ?)",
+                ((position, c.category, encode_columns(c.before), encode_columns(c.after)) for c in categories),
             )
             self._db.set_meta("position", position)
         self._may_merge = True
@@ -128,6 +135,7 @@ class History:
         frames: set[FrameKey] = set()
         instances: set[int] = set()
         media: set[int] = set()
+        structure = False
         at_once = abs(target - position) > 1 and self._takes_frames(*sorted((position, target)))
         while position != target:
             forward = target > position
@@ -137,10 +145,11 @@ class History:
             frames |= change.frames
             instances |= change.instances
             media |= change.media
+            structure |= change.structure
             position += 1 if forward else -1
         self._db.set_meta("position", position)
         self._may_merge = False
-        return Change(frozenset(frames), frozenset(instances), bool(media), frozenset(media))
+        return Change(frozenset(frames), frozenset(instances), structure, frozenset(media))
 
     def stop_merging(self) -> None:
         """The next edit is a step of its own."""
@@ -180,7 +189,15 @@ class History:
             frames.add(key)
         for number, state in media:
             settle(self._db, number, state)
-        return Change(frozenset(frames), frozenset(instances), bool(media), frozenset(number for number, _ in media))
+        categories = [
+            (category, decode_columns(after if forward else before))
+            for category, before, after in self._db.rows(
+                "SELECT category, before, after FROM step_category WHERE step = ?", (step,)
+            )
+        ]
+        write_categories(self._db, categories)
+        structure = bool(media or categories)
+        return Change(frozenset(frames), frozenset(instances), structure, frozenset(number for number, _ in media))
 
     def _takes_frames(self, first: int, last: int) -> bool:
         """Whether a step after ``first``, up to ``last``, is another file for a video, so that frames come and go."""

@@ -103,6 +103,10 @@ _RULES: dict[str, tuple[str, tuple[str, ...]]] = {
         "step || ':' || media",
         (_integer("step", 1), _integer("media", 1, MAX_ID), _integer("moved", 0, 2), _blob("before"), _blob("after")),
     ),
+    "step_category": (
+        "step || ':' || category",
+        (_integer("step", 1), _integer("category", 1), _blob("before"), _blob("after")),
+    ),
     "coco_file": (
         "id", (_text("path", MAX_PATH), _blob("keys"), _blob("header"), _blob("tracks")),
     ),

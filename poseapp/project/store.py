@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.schema import Schema
-from poseapp.project.categories import CategoryTable
+from poseapp.project.categories import CategoryTable, write_categories
 from poseapp.project.database import Database
 from poseapp.project.frame_keys import FrameKeys
 from poseapp.project.frames import FrameTable
@@ -174,6 +174,23 @@ class ProjectStore:
     def add_category(self, name: str, schema: Schema) -> Category:
         return self._categories.add(name, schema)
 
+    def edit_category(self, category_id: int, *, name: str | None = None, schema: Schema | None = None) -> Change:
+        """As :meth:`update_category`, as one step of the history. A category that stays as it is leaves no step.
+
+        Raises:
+            ProjectError: as :meth:`update_category`.
+        """
+        self._db.finish_pieces()
+        touched, new = self._categories.compare(category_id, name, schema)
+        if not touched.after:
+            return Change()
+        with self._db.write():
+            write_categories(self._db, [(category_id, touched.after)])
+            for _ in self._history.record(f"Edit skeleton {new.name}", "", (), (), categories=[touched]):
+                pass  # a step without instances is written in one piece
+        self._categories.forget()
+        return Change(structure=True)
+
     def update_category(self, category_id: int, *, name: str | None = None, schema: Schema | None = None) -> Category:
         """Rename a category, or change names, limbs, colours and sigmas of its points.
 
@@ -316,6 +333,8 @@ class ProjectStore:
         change = yield from self._history.walk(step)
         if change.media:
             self._frames.forget()
+        if change.structure:
+            self._categories.forget()
         return change
 
     def stop_merging(self) -> None:

@@ -50,7 +50,8 @@ def test_the_kind_in_use_is_shown_and_drawn(editor: SchemaEditorDialog, qtbot: Q
 
 def test_names_and_colours_change_in_place_and_poses_stay(editor: SchemaEditorDialog, opened: MainWindow) -> None:
     before = opened.session.instances[0].keypoints.copy()
-    steps = opened.session.store.history_length()
+    name = opened.session.categories()[0].schema.names[0]
+    _, steps = opened.session.store.history_length()
     _cell(editor, 0, PointsTable.NAME, "snout")
     _cell(editor, 0, PointsTable.COLOUR, "#ff0000")
     _cell(editor, 3, PointsTable.SIGMA, "0,1")
@@ -61,7 +62,9 @@ def test_names_and_colours_change_in_place_and_poses_stay(editor: SchemaEditorDi
     assert category.schema.limbs[0].start == "snout"
     assert category.schema.keypoints[3].sigma == 0.1
     assert (opened.session.instances[0].keypoints == before).all()
-    assert opened.session.store.history_length() == steps
+    assert opened.session.store.history_length() == (steps + 1, steps + 1)
+    opened.session.undo()
+    assert opened.session.categories()[0].schema.names[0] == name
 
 
 def test_what_is_left_as_it_was_is_not_called_changed(editor: SchemaEditorDialog, opened: MainWindow) -> None:

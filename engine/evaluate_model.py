@@ -6,7 +6,7 @@ Protocols, as ``ModelEntry.protocol`` names them: "coco" (OKS average precision)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,12 +27,14 @@ from engine.contract.coco import (
     unique_names,
 )
 from engine.contract.errors import CocoError, MediaError
+from engine.contract.label_grid import GridTransform
 from engine.contract.schema import Schema
 from engine.contract.schema_match import fits
 from engine.datasets import KINDS, open_dataset, to_coco
 from engine.datasets.read import plain_coco
 from engine.geometry import box_is_usable, box_to_center_scale, clip_box, xywh_to_xyxy, xyxy_to_xywh
 from engine.media.images import read_image
+from engine.media.label_pictures import label_transforms
 from engine.metrics.coco_metric import Accumulator, CocoMetricOptions, PoseResult, evaluate_coco, select
 from engine.metrics.matching import Pose
 from engine.metrics.oks import annotation_area, keypoints_of
@@ -150,14 +152,16 @@ def predict_for_evaluation(
     sources = find_annotated_images(CocoDataset(wanted), roots, annotations, listed)
     step(len(sources))
     unread: dict[Id, MediaError] = {}
-    found.add(predictions(model, sources, boxes, category, conditions, step, unread))
+    transforms, remarks = label_transforms(sources)
+    moves = {source.image.id: move for source, move in zip(sources, transforms, strict=True) if move is not None}
+    found.add(predictions(model, sources, boxes, category, conditions, step, unread, moves))
     for error in unread.values():
         listed.add_error(error)
     lost = {image.id for image in wanted} - {source.image.id for source in sources} | unread.keys()
     check_something_is_left(len(wanted) - len(lost), listed)
     labels, boxes = _without(labels, boxes, lost)
     protocol = protocol_of(entry, model.schema)
-    notes = _notes(entry, protocol, conditions)
+    notes = [*_notes(entry, protocol, conditions), *remarks]
     if problem:
         notes.append(f"no flip test: {problem}")
     if lost:
@@ -296,16 +300,21 @@ def _list_other_categories(labels: CocoDataset, category: Id, schema: Schema, wh
 def predictions(
     model: PoseModel, sources: Sequence[Source], boxes: dict[Id, list[Box]], category: Id, conditions: Conditions,
     step: Callable[[int], None], unread: dict[Id, MediaError] | None = None,
+    moves: Mapping[Id, GridTransform] | None = None,
 ) -> Iterator[PoseResult]:  # fmt: skip
     """One prediction for each box of these images; ``step`` is called with their number after each image.
 
     Args:
         unread: gets the images that cannot be read, for which nothing is predicted; None = raise.
+        moves: by image what brings its labels onto the picture, where that was turned or resized since. Boxes and
+            predictions are in the pixels of the labels all the same.
 
     Raises:
         MediaError: an image cannot be read, and ``unread`` is None.
     """
     from engine.pipeline import Item
+
+    moves = moves or {}
 
     def read(source: Source) -> npt.NDArray[np.uint8]:
         try:
@@ -320,7 +329,9 @@ def predictions(
         for source in sources:
             given = boxes[source.image.id]
             scores = np.array([box.score for box in given])
-            yield Item(source.image, partial(read, source), np.stack([box.xyxy for box in given]), scores)
+            xyxy = np.stack([box.xyxy for box in given])
+            move = moves.get(source.image.id)
+            yield Item(source.image, partial(read, source), xyxy if move is None else move.boxes(xyxy), scores)
 
     info = model.predictor.info
     aspect = info.input_size[0] / info.input_size[1]
@@ -328,12 +339,16 @@ def predictions(
         if unread and item.key.id in unread:
             step(len(sources))
             continue
+        move = moves.get(item.key.id)
         for box, pose in zip(boxes[item.key.id], poses, strict=True):
+            keypoints = np.array(pose.keypoints)
+            if move is not None:
+                keypoints[:, :2] = move.points_back(keypoints[:, :2])
             _, crop = box_to_center_scale(box.xyxy, info.box_padding, aspect)
             yield PoseResult(
                 id=box.id,
                 image_id=item.key.id,
-                keypoints=pose.keypoints,
+                keypoints=keypoints,
                 box_score=box.score,
                 box=box.xyxy,
                 nms_area=float(np.prod(crop)),

@@ -34,6 +34,7 @@ from engine.predict_inputs import (
     Source,
     boxes_of_annotations,
     boxes_of_results,
+    boxes_on_pictures,
     check_something_is_left,
     choose_category,
     find_annotated_images,
@@ -181,8 +182,10 @@ def _with_boxes(
     if not options.boxes:
         return sources
     if options.boxes == "gt":
-        return boxes_of_annotations(dataset, sources, category, schema.num_keypoints, options.annotations)
-    return boxes_of_results(options.boxes, sources, dataset, category, skipped)
+        sources = boxes_of_annotations(dataset, sources, category, schema.num_keypoints, options.annotations)
+    else:
+        sources = boxes_of_results(options.boxes, sources, dataset, category, skipped)
+    return boxes_on_pictures(sources, options.annotations)
 
 
 def _check_out(options: argparse.Namespace, sources: Sequence[Source]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,13 @@ import numpy.typing as npt
 from engine.contract.coco import CocoAnnotation, CocoCategory, CocoDataset, CocoImage, Id, make_category, read_results
 from engine.contract.coco_document import encode_json
 from engine.contract.errors import CocoError, MediaError
+from engine.contract.label_grid import GridTransform
 from engine.contract.schema import Schema
-from engine.geometry import box_is_usable, clip_box, xywh_to_xyxy
+from engine.geometry import box_is_usable, clip_box, xywh_to_xyxy, xyxy_to_xywh
 from engine.media import image_finder
 from engine.media.image_finder import Kind
 from engine.media.images import is_image, list_images
+from engine.media.label_pictures import label_transforms
 from engine.media.pages import remark
 from engine.media.source import frame_file_name, is_video, open_media
 from engine.media.video_index import index_folder
@@ -273,6 +275,22 @@ def _with_annotations(source: Source, annotations: Sequence[CocoAnnotation]) -> 
         xyxy = np.where(inside, clipped, xyxy)
     ids = [annotation.category_id for annotation in annotations]
     return Source(source.image, source.path, GivenBoxes(xyxy, xywh, np.ones(len(xywh)), ids))
+
+
+def boxes_on_pictures(sources: Sequence[Source], where: object) -> list[Source]:
+    """Sources whose given boxes lie on the picture as it is shown, where it was turned or resized since; said once."""
+    transforms, remarks = label_transforms([source for source in sources if not source.is_frame])
+    for sentence in remarks:
+        log.warning("%s: %s", where, sentence)
+    moves = iter(transforms)
+    return [source if source.is_frame else _moved(source, next(moves)) for source in sources]
+
+
+def _moved(source: Source, move: GridTransform | None) -> Source:
+    if move is None or source.boxes is None:
+        return source
+    xyxy, xywh = move.boxes(source.boxes.xyxy), xyxy_to_xywh(move.boxes(xywh_to_xyxy(source.boxes.xywh)))
+    return replace(source, boxes=replace(source.boxes, xyxy=xyxy, xywh=xywh))
 
 
 def boxes_of_results(

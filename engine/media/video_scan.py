@@ -109,6 +109,8 @@ class _Scan:
         self._path, self._key = path, key
         self._problems: list[str] = []
         self._damaged = False
+        self._empty_packets = 0
+        """Packets without a picture: in AVI each stands for a picture that is shown again."""
 
     def run(self, progress: Progress | None) -> VideoIndex:
         with open_container(self._path) as container:
@@ -119,6 +121,7 @@ class _Scan:
             self._aspect = stream.sample_aspect_ratio
             self._packets = self._demux(container, stream, progress)
             self._table = video_table(self._path)
+            self._listed = stream.frames if container.format.name == "avi" else 0
             self._look_for_a_cut(container, stream)
             self._check_clock()
         if not len(self._packets):
@@ -156,6 +159,7 @@ class _Scan:
             for packet in container.demux(stream):
                 size = packet.size
                 if not size:
+                    self._empty_packets += packet.dts is not None
                     continue
                 flags = packet.is_keyframe * KEY | packet.is_discard * DISCARD | packet.is_corrupt * CORRUPT
                 if flags & KEY and check is not None:
@@ -222,10 +226,19 @@ class _Scan:
             self._problems.append("has an edit list that shows no picture or a single one; all pictures are shown")
 
     def _compare_with_table(self, order: Order) -> None:
-        """An MP4 lists the pictures that it stores, and may say that some of them are not to be shown."""
-        if self._table is None or self._damaged:
+        """An MP4 lists the pictures that it stores, and may say that some of them are not to be shown. An AVI says in
+        its header how many it has."""
+        if self._damaged:
             return
-        stored = self._table.pictures - int((self._packets.flags & HIDDEN > 0).sum())
+        hidden = int((self._packets.flags & HIDDEN > 0).sum())
+        if len(order) < self._listed - self._empty_packets - hidden:
+            self._problems.append(
+                f"is damaged: {len(order):,} of the {self._listed:,} pictures that its header names can be read; "
+                "frames after a lost one have smaller numbers than in the whole file"
+            )
+        if self._table is None:
+            return
+        stored = self._table.pictures - hidden
         if len(order) < stored:
             self._problems.append(
                 f"shows {len(order):,} of the {stored:,} pictures that it lists; its edit list cuts the others "

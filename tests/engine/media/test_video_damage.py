@@ -142,3 +142,19 @@ def test_a_pipe_is_refused_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(MediaError, match="is no ordinary file"):
         VideoReader(tmp_path / "pipe.mp4")
+
+
+def test_a_picture_that_is_gone_from_an_avi_is_said(tmp_path: Path) -> None:
+    path = make(Clip("gone.avi", "mjpeg", pix_fmt="yuvj420p"), tmp_path)
+    with VideoReader(path) as reader:
+        whole = reader.frame_count
+        assert reader.problems == []
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    position, size = packets[5]
+    data = bytearray(path.read_bytes())
+    data[position : position + size] = bytes(size)  # the name of the chunk as well, so that it is passed over
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        assert reader.frame_count == whole - 1
+        assert any(f"{whole - 1} of the {whole} pictures" in problem for problem in reader.problems)

@@ -43,11 +43,10 @@ def ask_about_sizes(
         go_on: called with the answer.
     """
     text = (
-        f"The labels of {question.images:,} images were made on pictures of another size or orientation: "
-        f"{question.example}.\n"
-        "Fit: the labels are turned and scaled so that they lie on the pictures as shown; an export writes them as "
-        "they came. Leave: right where the labels do lie on the pictures as shown, and only the size in the file is "
-        "wrong."
+        f"Images whose labels were made in another size or orientation: {question.images:,}. "
+        f"The first: {question.example}.\n"
+        "Fit: turn and scale the labels so that they lie on the pictures as shown; an export writes them as they "
+        "came.\nLeave: the labels already lie on the pictures as shown, and only the size in the file is wrong."
     )
     choices = [("Fit the labels to the pictures", LabelSize.FIT), ("Leave the labels as they are", LabelSize.KEEP)]
     dialog = AskDialog("Labels of another size", text, "Open", parent, choices=choices)

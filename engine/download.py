@@ -3,6 +3,9 @@
 What arrives is kept in a hidden ``.NAME.part`` beside the target, so that a later call goes on where this one stopped.
 The target's name is given to a file only after its SHA-256 has the digits that were published with it. Whoever
 downloads holds a lock; others who want the same file wait and then find it there.
+
+No server can fill the disk: a transfer ends at the announced size. Without one it ends at ``MAX_BYTES``, or when less
+than ``RESERVE_BYTES`` are left free; what came is then removed.
 """
 
 from __future__ import annotations
@@ -41,6 +44,9 @@ __all__ = ["MIRROR_VARIABLE", "Download", "Patience", "addresses", "fetch", "has
 
 MIRROR_VARIABLE = "POSEAPP_MODEL_MIRROR"
 CHUNK_BYTES = 256 * 1024
+MAX_BYTES = 8 * 1024**3  # the largest published weights have about 3 GB; more is not a file of weights
+RESERVE_BYTES = 512 * 1024**2  # stays free on the disk while a file of unknown size arrives
+ROOM_CHECK_BYTES = 16 * 1024**2  # between two looks at the free space
 STALL_BYTES = 1024  # fewer in one stall time count as none: a connection that drips is as good as a dead one
 TRY_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
 LONGEST_WAIT_SECONDS = 60.0
@@ -314,6 +320,9 @@ class _Transfer:
             self.total = int(length) if length.isdigit() else None
         else:
             raise Hopeless(f"{urllib.parse.urlsplit(url).netloc} answers {status}")
+        if self.total is not None and self.total > MAX_BYTES:
+            self.part.unlink(missing_ok=True)
+            raise Hopeless(f"the server announces {_megabytes(self.total)}; at most {_megabytes(MAX_BYTES)} are taken")
         self.version = version_of(headers)
         self._check_room(start)
         done = self._copy(response, start, url)
@@ -329,6 +338,7 @@ class _Transfer:
 
     def _copy(self, response: Any, start: int, url: str) -> int:
         done = start
+        checked = -ROOM_CHECK_BYTES  # bytes of this answer before the last look at the free space
         window, arrived = time.monotonic(), 0
         with self.part.open("r+b" if start else "wb") as file:
             file.seek(start)
@@ -345,6 +355,10 @@ class _Transfer:
                         raise network_failure(error, url, self.patience.stall_seconds, reached=self.reached) from None
                     if not piece:
                         return done
+                    self._check_size(done + len(piece), url)
+                    if self.total is None and done - start - checked >= ROOM_CHECK_BYTES:
+                        self._check_reserve()
+                        checked = done - start
                     file.write(piece)
                     done += len(piece)
                     arrived += len(piece)
@@ -356,6 +370,30 @@ class _Transfer:
             finally:
                 file.flush()
                 os.fsync(file.fileno())
+
+
+    def _check_size(self, size: int, url: str) -> None:
+        """Raises Hopeless, and removes what came, when the file would become larger than it may be."""
+        limit = MAX_BYTES if self.total is None else self.total
+        if size <= limit:
+            return
+        self.part.unlink(missing_ok=True)
+        host = urllib.parse.urlsplit(url).netloc or url
+        if self.total is not None:
+            raise Hopeless(f"{host} sent more than the {limit:,} bytes that it announced")
+        raise Hopeless(f"{host} did not stop sending; at most {_megabytes(limit)} are taken")
+
+    def _check_reserve(self) -> None:
+        free = shutil.disk_usage(self.part.parent).free
+        if free >= RESERVE_BYTES:
+            return
+        self.part.unlink(missing_ok=True)
+        raise ModelError(
+            f"the download of the weights of {self.item.id} was stopped because the disk is nearly full: the server "
+            f"does not say how large the file is, and {_megabytes(free)} are free ({_megabytes(RESERVE_BYTES)} stay "
+            "free). Free some, or set POSEAPP_MODELS to a folder on another disk",
+            where=self.item.target.parent,
+        )
 
 
 def _megabytes(count: int) -> str:

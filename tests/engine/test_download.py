@@ -385,6 +385,76 @@ def test_a_full_disk_is_told_before_and_while_it_fills(
     _only_the_target(item)
 
 
+def endless(*, chunked: bool) -> Behave:
+    """Sends without end, and says of no size."""
+
+    def behave(handler: Handler) -> None:
+        handler.send_response(200)
+        if chunked:
+            handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        piece = bytes(64 * 1024)
+        try:
+            while not handler.server.released.is_set():
+                handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        except OSError:
+            pass  # the client went away
+
+    return behave
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("digest", [DIGEST, ""])
+def test_a_download_that_never_ends_is_stopped_and_nothing_of_it_stays(
+    chunked: bool, digest: str, server: Server, item: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "MAX_BYTES", 2 * len(BODY))
+    server.script = [endless(chunked=chunked)]
+    came: list[int] = []
+    with pytest.raises(ModelError, match=r"did not stop sending; at most 1.5 MB"):
+        fetch(dataclasses.replace(item, digest=digest), report=lambda done, total: came.append(done), patience=QUICK)
+    assert max(came) <= 2 * len(BODY)
+    assert len(server.asked) == 1  # not again: it would be as long
+    assert list(item.target.parent.iterdir()) == []
+
+
+def test_a_download_of_unknown_size_leaves_some_of_the_disk_free(
+    server: Server, item: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "ROOM_CHECK_BYTES", 64 * 1024)
+    free = iter([10**9, 10**9, *[10**8] * 1000])
+    monkeypatch.setattr(download_module.shutil, "disk_usage", lambda path: type("Usage", (), {"free": next(free)}))
+    server.script = [endless(chunked=True)]
+    _fails(item, "nearly full", "POSEAPP_MODELS")
+    assert list(item.target.parent.iterdir()) == []
+
+
+def test_a_server_that_sends_more_than_it_announced_is_refused(server: Server, item: Download) -> None:
+    def longer(handler: Handler) -> None:
+        start = len(BODY) // 2
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+        handler.end_headers()  # no Content-Length, by which the library would stop
+        handler.wfile.write(BODY[start:] + b"more")
+
+    server.script = [cut(0.5), longer]
+    _fails(item, f"more than the {len(BODY):,} bytes")
+    assert list(item.target.parent.iterdir()) == []
+
+
+def test_an_announced_size_beyond_all_weights_is_refused_before_anything_is_written(
+    server: Server, item: Download
+) -> None:
+    def huge(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(10**15))
+        handler.end_headers()
+
+    server.script = [huge]
+    _fails(item, "announces 1,000,000,000.0 MB")
+    assert list(item.target.parent.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_made_is_told(server: Server, item: Download, tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
     with pytest.raises(ModelError, match="cannot be written"):

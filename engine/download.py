@@ -371,7 +371,6 @@ class _Transfer:
                 file.flush()
                 os.fsync(file.fileno())
 
-
     def _check_size(self, size: int, url: str) -> None:
         """Raises Hopeless, and removes what came, when the file would become larger than it may be."""
         limit = MAX_BYTES if self.total is None else self.total

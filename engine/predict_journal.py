@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import CocoError
+from engine.contract.file_names import side_name
 from engine.contract.predictions import Prediction
 from engine.predict_items import FileState, RunItems
 
@@ -351,7 +352,8 @@ class JournalReader:
 
 def journal_path(out: Path, rank: int = 0) -> Path:
     """Beside the result: OUT.json.part, of other processes OUT.json.part.1 and so on."""
-    return out.with_name(f"{out.name}.part" + (f".{rank}" if rank else ""))
+    first = side_name(out.name, ".part.0000").removesuffix(".0000")  # with room for the number of a process
+    return out.with_name(first + (f".{rank}" if rank else ""))
 
 
 def journals(out: Path) -> list[Path]:

@@ -23,6 +23,7 @@ from engine.contract.coco import (
 )
 from engine.contract.coco_document import SECTIONS, encode_json, write_atomic
 from engine.contract.errors import MediaError
+from engine.contract.file_names import side_name
 from engine.contract.predictions import Prediction
 from engine.contract.schema import Schema
 from engine.geometry import xyxy_to_xywh
@@ -203,7 +204,7 @@ def spans_text(frames: Iterable[int]) -> str:
 
 def _write_beside(out: Path, skipped: Skipped) -> None:
     """Beside a results list the list of what was skipped; one of an earlier run is removed where nothing was."""
-    path = out.with_name(f"{out.name}.{KEY}.json")
+    path = out.with_name(side_name(out.name, f".{KEY}.json"))
     if skipped:
         write_atomic(path, [encode_json(skipped.records())])
     else:

@@ -61,7 +61,7 @@ class Opener(QObject):
         from poseapp.project.open import project_path  # with all importers: not needed to show the window
 
         wanted = [Path(path) for path in paths]
-        missing = [path for path in wanted if not path.exists()]
+        missing = [path for path in wanted if not os.path.exists(path)]
         if missing or not wanted:
             self.told.emit(f"{missing[0] if missing else 'Nothing'}: there is no such file or folder", "error")
             return

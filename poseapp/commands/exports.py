@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def export_tracks(context: Context) -> None:
         elif name == "parquet" or not target.suffix:  # the name that was suggested ends in .csv
             bare = target.with_suffix("") if target.suffix.lower() == ".csv" else target
             target = bare.with_name(bare.name + suffix)
-            if target.exists():  # nobody was asked whether it may go
+            if os.path.exists(target):  # nobody was asked whether it may go
                 context.window.tell(f"{target.name} exists already; choose another name", "warning")
                 return
         start_export(context, table_job(session.path, target, name, session.frame.media, True), "poses")

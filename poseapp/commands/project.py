@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def _ask_target(context: Context) -> Path | None:
     target = Path(chosen)
     if target.suffix.lower() != SUFFIX:
         target = target.with_name(target.name + SUFFIX)
-        if target.exists():  # the dialog has asked about another name
+        if os.path.exists(target):  # the dialog has asked about another name
             context.window.tell(f"{target.name} exists already; nothing was saved", "error")
             return None
     return target

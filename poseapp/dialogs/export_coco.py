@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QDialog, QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from engine.contract.file_names import MAX_NAME_BYTES, byte_length
 from poseapp.dialogs.parts import button, label
 from poseapp.i18n import tr
 from poseapp.project.model import Summary
@@ -111,15 +113,17 @@ class ExportCocoDialog(QDialog):
         text = self.path.text().strip()
         path = Path(text).expanduser()
         trouble = ""
-        if not text or path.is_dir():
+        if not text or os.path.isdir(path):
             trouble = "Name a file to write."
-        elif not path.parent.is_dir():
+        elif not os.path.isdir(path.parent):
             trouble = f"There is no folder {path.parent}."
-        elif path.exists():
+        elif byte_length(path.name) > MAX_NAME_BYTES:
+            trouble = "This file name is too long."
+        elif os.path.exists(path):
             trouble = "A file of this name is there; it will be replaced."
         self.note.setText(tr(trouble))
         self.note.setVisible(bool(trouble))
-        self.export_button.setEnabled(not trouble or path.is_file())
+        self.export_button.setEnabled(not trouble or os.path.isfile(path))
 
     def _finish(self) -> None:
         self.accepted_wish.emit(self.wish())

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import ProjectError
+from engine.contract.file_names import MAX_NAME_BYTES, byte_length, side_name
 from engine.contract.files import new_file_mode, open_regular, replacing
 from engine.contract.leftovers import own_temporary_name, remove_left_behind
 from poseapp.project import connections, side_files
@@ -51,6 +52,9 @@ MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
 """From version n to n + 1; run in order, in one transaction, when an older file is opened for writing."""
 
 _MAGIC = b"SQLite format 3\0"
+# SQLite may make NAME-journal beside a project, and cannot open the project where that name is too long.
+MAX_PROJECT_NAME_BYTES = MAX_NAME_BYTES - len("-journal")
+MAX_PROJECT_PATH_BYTES = 512 - 1 - len("-journal")  # SQLITE_MAX_PATHNAME of the unix VFS
 _CHECK_WHOLE_BELOW = 8 << 20
 _TRASH = re.compile(r"^(\.?trash(-\d+)?|\.trashes|\$recycle\.bin)$", re.IGNORECASE)
 
@@ -90,14 +94,15 @@ class Database:
         """Make a new project file; it appears whole or not at all.
 
         Raises:
-            ProjectError: there is a file already, or the folder cannot be written.
+            ProjectError: there is a file already, its name is too long, or the folder cannot be written.
         """
+        _check_name(path)
         if path.exists():
             raise ProjectError("exists already; open it instead", where=path)
         remove_left_behind(path.parent, ".*.pose.*.tmp")
         temporary = ""
         try:
-            prefix = own_temporary_name(f".{path.name[:80]}")
+            prefix = own_temporary_name(f".{path.name[:40]}")
             handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
             os.close(handle)
             connection = sqlite3.connect(temporary, isolation_level=None)
@@ -130,6 +135,8 @@ class Database:
         if path.is_symlink():
             path = connections.real_path(path)
         _check_header(path)
+        if not read_only:
+            _check_name(path)
         opened: Connection | None = None
         try:
             with _told(path):
@@ -465,9 +472,23 @@ def _migrate(path: Path, connection: sqlite3.Connection, read_only: bool) -> Non
         raise
 
 
+def _check_name(path: Path) -> None:
+    most = MAX_PROJECT_NAME_BYTES
+    if byte_length(path.name) > most:
+        raise ProjectError(
+            f"the file name is too long: {byte_length(path.name)} bytes, at most {most}; use a shorter name", where=path
+        )
+    length = byte_length(os.path.abspath(path))
+    if length > MAX_PROJECT_PATH_BYTES:
+        raise ProjectError(
+            f"the path is too long: {length} bytes, at most {MAX_PROJECT_PATH_BYTES}; use shorter names of folders",
+            where=path,
+        )
+
+
 def _keep_copy(path: Path, connection: sqlite3.Connection, version: int) -> None:
     """The file as it was, beside it; an earlier copy stays."""
-    names = (path.with_name(f"{path.name}.v{version}{f'.{n}' if n else ''}") for n in range(1000))
+    names = (path.with_name(side_name(path.name, f".v{version}{f'.{n}' if n else ''}")) for n in range(1000))
     backup = next(name for name in names if not os.path.lexists(name))
     try:
         with (

@@ -29,6 +29,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from engine.contract.errors import ProjectError
+from engine.contract.file_names import side_name
 
 
 class InUseError(ProjectError):
@@ -99,7 +100,7 @@ class FileLock:
         folder.mkdir(mode=0o700, exist_ok=True)
         names = [folder / f"{device}-{inode}.{part.name.lower()}"]
         if not shared:
-            names.append(path.with_name(f".{path.name}.{part.name.lower()}-lock"))
+            names.append(path.with_name(side_name(f".{path.name}", f".{part.name.lower()}-lock")))
         descriptors: list[int] = []
         try:
             for name in names:

@@ -11,9 +11,11 @@ from pathlib import Path
 from platformdirs import user_data_dir
 
 from engine.contract.errors import PoseError, ProjectError
+from engine.contract.file_names import side_name
 from engine.media.images import is_image
 from engine.media.source import is_video, open_media
 from poseapp.project.coco_archive import CocoArchive
+from poseapp.project.database import MAX_PROJECT_NAME_BYTES
 from poseapp.project.importers.coco_results import RESULTS, find_coco_file, import_results, is_results_file
 from poseapp.project.importers.images import import_folder, import_images
 from poseapp.project.importers.label_files import COCO, DATASET, LabelSet, kind_of, look_into
@@ -62,7 +64,7 @@ def open_with_report(
     if not listed:
         raise ProjectError("nothing to open")
     for path in listed:
-        if not path.exists():
+        if not os.path.exists(path):  # False also for a name that is too long
             raise ProjectError("does not exist", where=path)
     projects = [path for path in listed if path.suffix.lower() == SUFFIX and path.is_file()]
     if len(projects) > 1:
@@ -88,19 +90,19 @@ def project_path(paths: Sequence[Path]) -> Path:
     """Where the project of these paths lies, or is to be made.
 
     Inside a folder, under its name; beside a label file, under its name; for images in their folder. Where that cannot
-    be written, among the user's own data.
+    be written, among the user's own data. A name that is too long for a project is shortened.
     """
     # A results list belongs to the COCO file that is opened with it.
     first = Path(os.path.abspath(next((p for p in paths if len(paths) > 1 and not is_results_file(p)), paths[0])))
     folder = first if first.is_dir() else first.parent
     stem = first.stem if first.is_file() and not is_image(first) else folder.name or "project"
-    home = folder / f"{stem}{SUFFIX}"
+    home = folder / side_name(stem, SUFFIX, MAX_PROJECT_NAME_BYTES)
     if home.exists() or os.access(folder, os.W_OK):
         return home
     own = Path(user_data_dir("poseapp")) / "projects"
     own.mkdir(parents=True, exist_ok=True)
     mark = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    return own / f"{stem}-{mark}{SUFFIX}"
+    return own / side_name(stem, f"-{mark}{SUFFIX}", MAX_PROJECT_NAME_BYTES)
 
 
 class _Opening:

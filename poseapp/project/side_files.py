@@ -21,6 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.contract.file_names import side_name
 from poseapp.project.lock import FileLock, Part
 
 MARK, MARK_BEFORE = "commit", "commit_before"
@@ -111,7 +112,7 @@ def put_aside(path: Path) -> Path:
     """Rename a file that is not the project's, so that SQLite does not see it. Raises OSError."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for number in range(1000):
-        target = path.with_name(f"{path.name}{_ASIDE}-{stamp}{f'-{number}' if number else ''}")
+        target = path.with_name(side_name(path.name, f"{_ASIDE}-{stamp}{f'-{number}' if number else ''}"))
         if not os.path.lexists(target):
             os.rename(path, target)
             return target

@@ -8,6 +8,7 @@ like any other: what was done since is one undo away.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import sqlite3
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.contract.errors import ProjectError
+from engine.contract.file_names import shortened, side_name
 from engine.contract.leftovers import own_temporary_name, remove_left_behind
 from poseapp.project import rows
 from poseapp.project.connections import open_for_reading
@@ -30,6 +32,7 @@ from poseapp.project.store import ProjectStore
 _TIME = "%Y-%m-%d %H.%M.%S"
 _STAMP = len("2000-01-01 00.00.00")
 _LONGEST = 80
+_LONGEST_BYTES = 200  # with the time, a number and the suffix a name that every file system takes
 _FORBIDDEN = frozenset('\\/:*?"<>|')
 
 
@@ -45,7 +48,7 @@ class Snapshot:
 
 def snapshot_folder(project: Path) -> Path:
     """Where the snapshots of a project lie: ``mice.pose`` has ``mice.snapshots``."""
-    return project.with_name(f"{project.stem}.snapshots")
+    return project.with_name(side_name(project.stem, ".snapshots"))
 
 
 def list_snapshots(project: Path) -> list[Snapshot]:
@@ -62,13 +65,16 @@ def list_snapshots(project: Path) -> list[Snapshot]:
 def take_snapshot(project: Path, name: str) -> Snapshot:
     """Copy a project as it stands on the disk, also while it is open and being written.
 
+    An earlier snapshot is never replaced: a second one of the same name and second gets a number, ``name (2)``.
+
     Raises:
         ProjectError: the project cannot be read, or the folder beside it not written.
     """
     folder = snapshot_folder(project)
     words = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in name).strip(" .")[:_LONGEST]
+    words = shortened(words, _LONGEST_BYTES).strip(" .") or "snapshot"
     now = time.time()
-    target = folder / f"{time.strftime(_TIME, time.localtime(now))} {words or 'snapshot'}.pose"
+    stamp = time.strftime(_TIME, time.localtime(now))
     temporary = ""
     try:
         folder.mkdir(exist_ok=True)
@@ -82,14 +88,29 @@ def take_snapshot(project: Path, name: str) -> Snapshot:
             source.close()
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        target = _reserve(folder, stamp, words)
+        try:
+            os.replace(temporary, target)
+        except OSError:
+            target.unlink()
+            raise
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ProjectError(f"no snapshot was made ({reason})", where=project) from None
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-    return Snapshot(target, words or "snapshot", now, target.stat().st_size)
+    return Snapshot(target, target.stem[_STAMP + 1 :], now, target.stat().st_size)
+
+
+def _reserve(folder: Path, stamp: str, words: str) -> Path:
+    """Make an empty file under a name that no snapshot has; the copy then takes its place."""
+    for number in itertools.count(1):
+        target = folder / f"{stamp} {words}{f' ({number})' if number > 1 else ''}.pose"
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            return target
+    raise AssertionError("unreachable")
 
 
 def delete_snapshot(snapshot: Snapshot) -> None:

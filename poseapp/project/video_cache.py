@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from engine.contract.errors import PoseError
+from engine.contract.file_names import side_name
 from engine.contract.files import replacing
 from engine.media.fingerprint import Fingerprint
 from engine.media.video_index import index_folder, index_path
@@ -23,7 +24,7 @@ _SUFFIX = ".videoindex"
 
 def cache_folder(project: Path) -> Path:
     """``film.pose`` has ``film.pose-cache``."""
-    return project.with_name(f"{project.name}-cache")
+    return project.with_name(side_name(project.name, "-cache"))
 
 
 def project_cache(project: Path) -> Path:

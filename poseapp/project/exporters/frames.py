@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from engine.contract.coco import make_category, make_image, patch_record, write_coco
 from engine.contract.errors import MediaError, ProjectError
+from engine.contract.file_names import side_name
 from engine.contract.files import open_regular
 from engine.media.images import image_size
 from engine.media.source import FrameSource
@@ -26,6 +27,7 @@ from poseapp.project.store import ProjectStore
 IMAGES = "images"
 ANNOTATIONS = "annotations.json"
 FORMATS = ("png", "jpg")
+_MAX_MEDIA_NAME_BYTES = 200
 
 Image = npt.NDArray[np.uint8]
 
@@ -179,6 +181,7 @@ def _write_annotations(
 def _free_name(wanted: str, taken: set[str]) -> str:
     """A folder's name that no other media has, whatever the case of its letters."""
     base = re.sub(r"[^\w.\- ]", "_", wanted).strip(". ") or "media"
+    base = side_name(base, "", _MAX_MEDIA_NAME_BYTES)  # the names of frames are longer by a number
     name, number = base, 2
     while name.lower() in taken:
         name, number = f"{base}_{number}", number + 1

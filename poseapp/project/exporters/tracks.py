@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -200,7 +201,7 @@ def _targets(path: Path, names: Sequence[str]) -> list[Path]:
         plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60] or "category"
         stems = (f"{path.stem}_{plain}", *(f"{path.stem}_{plain}_{n}" for n in range(2, 10_000)))
         free = (path.with_name(f"{stem}{path.suffix}") for stem in stems)
-        targets.append(next(target for target in free if target not in targets and not target.exists()))
+        targets.append(next(target for target in free if target not in targets and not os.path.exists(target)))
     return targets
 
 

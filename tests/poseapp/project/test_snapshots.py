@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from engine.contract.errors import ProjectError
 from engine.contract.schema import schema_from_names
 from poseapp.project import edits
+from poseapp.project import snapshots as snapshots_module
 from poseapp.project.model import Edit, FrameEdit, FrameKey, FrameState
 from poseapp.project.snapshots import (
     delete_snapshot,
@@ -122,3 +124,39 @@ def test_a_hundred_thousand_steps_are_read_in_pages(store: ProjectStore, frame: 
     assert store.history_length() == (2, 1)
     assert [(s.id, s.text, s.done) for s in store.history_page(2, 10)] == [(2, "mark", False)]
     assert store.history_page(3, 10) == []
+
+
+def test_snapshots_of_one_name_and_second_do_not_replace_each_other(
+    store: ProjectStore, frame: FrameKey, make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots_module.time, "time", lambda: 1_700_000_000.4)
+    states = []
+    for number in range(3):
+        store.apply(edits.add_instance(frame, make(number + 1)))
+        states.append(_all(store))
+        take_snapshot(store.path, "round")
+    taken = sorted(list_snapshots(store.path), key=lambda snapshot: snapshot.name)
+    assert [snapshot.name for snapshot in taken] == ["round", "round (2)", "round (3)"]
+    assert {snapshot.time for snapshot in taken} == {1_700_000_000.0}
+    for snapshot, state in zip(taken, states, strict=True):
+        restore_snapshot(store, snapshot)
+        assert _all(store) == state
+
+
+def test_snapshots_taken_by_several_threads_at_once_are_all_kept(
+    store: ProjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots_module.time, "time", lambda: 1_700_000_000.4)
+    with ThreadPoolExecutor(6) as pool:
+        taken = list(pool.map(lambda _: take_snapshot(store.path, "now"), range(6)))
+    assert len({snapshot.path for snapshot in taken}) == 6
+    assert {s.path for s in list_snapshots(store.path)} == {s.path for s in taken}
+    assert all(snapshot.size > 0 for snapshot in taken)
+
+
+@pytest.mark.parametrize("name", ["🐭" * 100, "鼠" * 100, " . ", "..", "a/b\\c\x1b[31m"])
+def test_a_snapshot_may_have_any_name(name: str, store: ProjectStore) -> None:
+    snapshot = take_snapshot(store.path, name)
+    assert [s.path for s in list_snapshots(store.path)] == [snapshot.path]
+    assert snapshot.path.parent == snapshot_folder(store.path)
+    assert snapshot.name.isprintable()

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -67,13 +68,16 @@ def remove_left_behind(folder: Path, pattern: str) -> int:
     return count
 
 
+_RESTING = 60.0
+"""Seconds since the last write after which a file of a process that is gone is removed."""
 _swept: set[str] = set()
 
 
 def sweep_once(folder: Path) -> None:
     """Remove what killed processes of this computer left in a folder; once a folder and process.
 
-    Only names that :func:`own_temporary_name` made are touched, and only those that start with a dot.
+    Only names that :func:`own_temporary_name` made are touched, and only those that start with a dot. What was written
+    in the last minute stays: containers may share a folder and a host name, but not their process numbers.
     """
     key = os.path.abspath(folder)
     if key in _swept:
@@ -86,8 +90,9 @@ def sweep_once(folder: Path) -> None:
             if owner is None or owner[1] != _HOST or is_running(int(owner[2])):
                 continue
             path = Path(key, name)
-            if path.is_file() and not path.is_symlink():
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                state = os.lstat(path)
+                if stat.S_ISREG(state.st_mode) and time.time() - state.st_mtime > _RESTING:
                     path.unlink()
 
 

@@ -282,11 +282,12 @@ def _slow_annotation(
     count = _number(data.get("num_keypoints"))
     area, score = _number(data.get("area")), _number(data.get("score"))
     track = _identity(data.get("track_id"))
+    flat = flat_keypoints(data.get("keypoints"), where, pairs=pairs.get(category_id, 0))
     return CocoAnnotation(
         id=-1 - position if identity is None else identity,
         image_id=image_id,
         category_id=category_id,
-        keypoints=flat_keypoints(data.get("keypoints"), where, pairs=pairs.get(category_id, 0)),
+        keypoints=flat,
         bbox=_box(data.get("bbox")),
         area=None if area is None else float(area),
         iscrowd=int(bool(_number(data.get("iscrowd")))),
@@ -295,6 +296,20 @@ def _slow_annotation(
         keypoint_scores=[_number(s) or 0 for s in scores] if isinstance(scores, list) else None,
         track_id=_track(data.get("attributes")) if track is None else track,
         raw=raw,
+        unreadable_points=_unreadable_points(data.get("keypoints"), flat),
+    )
+
+
+def _unreadable_points(value: Any, flat: Sequence[Number] | None) -> int:
+    """Points of three numbers that are marked as labelled but have no finite coordinates."""
+    if not flat or not isinstance(value, list):
+        return 0
+    rows = value if isinstance(value[0], list) else [value[i : i + 3] for i in range(0, len(value), 3)]
+    if len(rows) != len(flat) // 3:  # two numbers a point: there NaN is the way to say absent
+        return 0
+    return sum(
+        len(row) == 3 and (_number(row[2]) or 0) > 0 and (_number(row[0]) is None or _number(row[1]) is None)
+        for row in rows
     )
 
 

@@ -52,6 +52,7 @@ class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
         score: of a model, or None. keypoint_scores: K scores of a model, or None.
         track_id: identity across images, also where it stands under ``attributes``.
         raw: the record as it stands in the file, written back unchanged; b"" for a record made here.
+        unreadable_points: points that the file marks as labelled but whose coordinates are no finite numbers.
     """
 
     id: Id
@@ -66,6 +67,7 @@ class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
     keypoint_scores: list[Number] | None = None
     track_id: Id | None = None
     raw: bytes = b""
+    unreadable_points: int = 0
 
     def encoded(self) -> bytes:
         return self.raw or encode_json(self._fields())

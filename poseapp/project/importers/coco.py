@@ -179,6 +179,9 @@ class _Annotations:
             self._report_category_id(a, name)
             count = kind.category.schema.num_keypoints
             if flat_points(a, count) is not None:
+                if a.unreadable_points:
+                    text = f"{name} has {a.unreadable_points} of them"
+                    self._problems.add("Keypoint without finite coordinates, read as absent", text)
                 return key, kind.category
             kept = f"Annotation without the {count} points of {quoted(kind.name)}, kept aside"
             self._problems.add(kept, f"{name} has {len(a.keypoints or [])} numbers instead of {3 * count}")

@@ -88,7 +88,8 @@ def look_into(folder: Path) -> FolderContents:
             if kind is not None:
                 foreign.setdefault(kind, []).append(path)
     found.labels += [LabelSet(COCO, tuple(paths)) for paths in groups.values()]
-    yolo = next((p for p in sorted(folder.glob("*.y*ml")) if _holds(p, b"names:") and _has_texts(folder)), None)
+    settings = (p for p in sorted(folder.glob("*.y*ml")) if _holds(p, b"names:") or _holds(p, b"kpt_shape:"))
+    yolo = next((p for p in settings if _has_texts(folder)), None)
     if yolo is not None:
         foreign["YOLO"] = [yolo]
     for kind, paths in foreign.items():

@@ -84,6 +84,17 @@ def picture(path: Path, width: int, height: int, orientation: int = 1) -> None:
     path.write_bytes(data[:2] + exif + data[2:] if orientation != 1 else data)
 
 
+def test_points_without_finite_coordinates_are_absent_and_said(project: Any) -> None:
+    points = [float("nan"), 2, 2, 3, 4, 1, float("inf"), 6, 2]
+    opened = project(labels({"id": 1, "keypoints": points}, {"id": 2, "keypoints": [None, None, 0, 3, 4, 1, 5, 6, 2]}))
+    (_, first), (_, second) = opened.poses
+    assert first.visibility.tolist() == [0, 1, 0]
+    assert second.visibility.tolist() == [0, 1, 2]
+    (remark,) = [p for p in opened.report.problems if "without finite coordinates" in p]
+    assert "id 1 has 2 of them" in remark
+    assert "more" not in remark  # what is marked as absent needs no coordinates
+
+
 # --- identity of categories
 
 

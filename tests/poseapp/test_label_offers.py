@@ -122,8 +122,19 @@ def test_labels_that_are_left_are_asked_about_again_when_the_file_changes_again(
 
 def test_cancel_changes_nothing_and_asks_again(ask: Callable[[], AskDialog], window: MainWindow, qtbot: QtBot) -> None:
     ask().reject()
-    qtbot.waitUntil(lambda: not window.runner.active(), timeout=10_000)
-    if window.session.store is not None:
-        assert poses(window) == 1
-        window.run("close_project")
+    qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=10_000)
+    assert poses(window) == 1
+    window.run("close_project")
     ask().reject()
+    assert poses(window) == 1
+
+
+def test_an_unchanged_file_adds_nothing_and_asks_nothing(
+    ask: Callable[[], AskDialog], window: MainWindow, labels: Path, qtbot: QtBot
+) -> None:
+    ask().do.click()
+    qtbot.waitUntil(lambda: poses(window) == 2 and not window.runner.active(), timeout=10_000)
+    window.open_paths([labels])
+    qtbot.waitUntil(lambda: not window.runner.active(), timeout=10_000)
+    assert poses(window) == 2
+    assert no_question()

@@ -110,7 +110,7 @@ class Opener(QObject):
                 self.size_asked.emit(outcome.error, go_on)
             else:
                 self._ended(outcome)
-            if not outcome.ok and self._session.path is None:
+            if not outcome.ok and self._session.path is None and not self._runner.is_shut_down:
                 self.open([current])
 
         others = [path for path in wanted if path != current]
@@ -118,6 +118,9 @@ class Opener(QObject):
         self._runner.submit(job, on_results=ready, on_finished=ended)
 
     def _ready(self, results: list[Any]) -> None:
+        """Show what was opened. A window that is closing shows nothing more; the project is complete on the disk."""
+        if self._runner.is_shut_down:
+            return
         for result in results:
             self._take(result)
 

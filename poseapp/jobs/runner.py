@@ -248,6 +248,11 @@ class JobRunner(QObject):
             return None
         return task.rate.seconds_left(task.shown.total, time.monotonic())
 
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether nothing can be submitted any more: the window is closing."""
+        return self._closed
+
     def shutdown(self) -> None:
         """Cancel everything, wait for both threads to end, deliver what was made until then. May be called twice."""
         self._closed = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from poseapp.dialogs.ask import AskDialog
+from poseapp.jobs.job import Lane, Progress
 from poseapp.main_window import MainWindow
 from tests.engine.media.video_clips import HEIGHT, WIDTH, X264, Clip, make, number_in
 
@@ -177,3 +180,31 @@ def test_labels_of_another_size_are_asked_about_once_and_fitted(
     qtbot.waitUntil(lambda: window.session.path is not None and not window.runner.active(), timeout=5000)
     assert window.session.instances[0].box.tolist() == [45, 35, 55, 45]
     assert not [d for d in window.findChildren(AskDialog) if d.isVisible()]
+
+
+class _Behind:
+    """A job that says when all before it in its lane have ended."""
+
+    lane = Lane.IO
+    title = "Behind"
+
+    def __init__(self) -> None:
+        self.runs = threading.Event()
+
+    def run(self) -> Iterator[Progress]:
+        self.runs.set()
+        yield Progress(1, 1, self.title)
+
+
+def test_a_window_that_is_closed_while_a_project_opens_closes_quietly(
+    window: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    path = make(Clip("film.mp4", "libx264", X264, frames=3), tmp_path)
+    window.open_paths([path])
+    behind = _Behind()
+    window.runner.submit(behind)
+    assert behind.runs.wait(20)  # the project is ready; the window, whose events wait, does not know yet
+    with qtbot.capture_exceptions() as exceptions:
+        window.close()
+    assert exceptions == []
+    assert window.session.path is None

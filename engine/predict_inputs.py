@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,6 +93,7 @@ def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
                 if not found:
                     raise MediaError("holds no images (name videos one by one)", where=given)
                 files |= dict.fromkeys(path.absolute() for path in found)
+                note_videos(given, skipped)
             else:
                 _check_is_media(given)
                 files[given.absolute()] = None
@@ -112,6 +113,27 @@ def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
             sources.append(Source(CocoImage(len(sources) + 1, name), path))
     check_something_is_left(len(sources), skipped)
     return sources
+
+
+def note_videos(folder: Path, skipped: Skipped) -> None:
+    """Add to the list that the videos of a folder are not read: only its pictures are."""
+    videos = [
+        os.path.join(parent, name)
+        for parent, names in _walk(folder)
+        for name in names
+        if not name.startswith(".") and is_video(name)
+    ]
+    if videos:
+        first = os.path.relpath(min(videos), folder)
+        more = f" and {len(videos) - 1} more" if len(videos) > 1 else ""
+        skipped.add(folder, f"holds videos, which were not read: {first}{more} (name videos one by one)")
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """The folders that :func:`list_images` reads, with the names of their files."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield parent, names
 
 
 def note_pages(path: Path, skipped: Skipped) -> None:

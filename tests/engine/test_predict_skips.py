@@ -455,3 +455,17 @@ def test_a_missing_image_is_not_replaced_by_another_of_its_name(folder: Path, tm
     found = read(out)
     assert [image["id"] for image in found["images"]] == [1, 3]
     assert [item["where"] for item in found["skipped"]] == [f"{labels}: image 2"]
+
+
+def test_videos_in_a_folder_of_pictures_are_listed_as_not_read(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out.json"
+    (folder / "more").mkdir(parents=True)
+    write_picture(folder / "a.png")
+    write_film(folder / "more" / "film.mp4", 2)
+    write_film(folder / "more" / "second.mp4", 2)
+    assert predict(folder, "--out", out) == 0
+    assert [image["file_name"] for image in read(out)["images"]] == ["a.png"]
+    (entry,) = read(out)["skipped"]
+    assert entry["where"] == str(folder)
+    assert f"{Path('more', 'film.mp4')} and 1 more" in entry["reason"]
+    assert predict(folder, "--out", out, "--strict") == 2

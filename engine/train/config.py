@@ -286,6 +286,10 @@ def config_from_dict(data: dict[str, Any], *, where: object = None) -> TrainConf
 def check(config: TrainConfig, *, where: object = None) -> None:
     """Refuse numbers that no run can use (TrainingError)."""
     for name, phase in (("pose", config.pose), ("detect", config.detect)):
+        selectable = SELECTABLE if name == "pose" else DETECTOR_SELECTABLE
+        if phase.select not in selectable:
+            choices = ", ".join(f'"{choice}"' for choice in selectable)
+            raise TrainingError(f"{name}.select must be one of {choices}", where=where)
         rules = {
             "epochs": 0 <= phase.epochs <= MAX_COUNT,
             "steps_per_epoch": 0 <= phase.steps_per_epoch <= MAX_COUNT,
@@ -293,7 +297,6 @@ def check(config: TrainConfig, *, where: object = None) -> None:
             "accumulate": 0 <= phase.accumulate <= MAX_BATCH,
             "total_batch": 0 <= phase.total_batch <= MAX_BATCH,
             "validate_every": 1 <= phase.validate_every <= MAX_COUNT,
-            "select": phase.select in (SELECTABLE if name == "pose" else DETECTOR_SELECTABLE),
             "ema": 0 <= phase.ema < 1,
             "patience": phase.patience >= 0,
             "optimiser.lr": 0 <= phase.optimiser.lr < 10,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +15,8 @@ from engine.media.video_index import DISCARD, HIDDEN, KEY, NO_TIME, Packets
 HEAD_PACKETS = 600
 # Where the clock of a file is set more often than this, all of it is decoded once to learn the order of its frames.
 _MOST_CLOCKS = 32
+# Frames are shown at most so many places before or behind the place at which they are stored.
+_NEAR_FRAMES = 16
 
 Order = npt.NDArray[np.int32]
 
@@ -57,8 +60,14 @@ def _clocks(pts: npt.NDArray[np.int64], dts: npt.NDArray[np.int64], key: npt.NDA
     """Where times begin anew, the start among them: files are joined, and recorders set their clocks.
 
     Packets are decoded in the order of their decoding times, and nothing that is stored before a key is shown after it.
+    Where a container has no decoding times they are estimated, and wrong around damaged packets: later than the
+    presentation times, going back while these do not, or of one packet alone too late.
     """
-    back = (dts[1:] < dts[:-1]) & (dts[1:] != NO_TIME)
+    latest_before = np.maximum.accumulate(pts)[:-1]
+    sane = dts <= pts
+    before = dts[:-1].copy()
+    before[1:] = np.minimum(before[1:], before[:-1])
+    back = (dts[1:] < before) & (dts[1:] != NO_TIME) & sane[1:] & sane[:-1] & (pts[1:] < latest_before)
     begins = [0, *(np.flatnonzero(back) + 1).tolist()] if len(pts) else []
     found: list[int] = []
     for begin, end in pairwise([*begins, len(pts)]):
@@ -70,15 +79,54 @@ def _clocks(pts: npt.NDArray[np.int64], dts: npt.NDArray[np.int64], key: npt.NDA
     return found
 
 
-def settle(order: Order, seen: list[int]) -> Order | None:
-    """The predicted order without the frames of the start that did not come out; None when it is another order."""
+def settle(packets: Packets, order: Order, seen: list[int], broken: Collection[int] = ()) -> Order | None:
+    """The predicted order without the frames of the start that did not come out; None when it is another order.
+
+    Args:
+        order: (N,) packets as they are predicted to be shown.
+        seen: packets of the frames that came out, in that order.
+        broken: packets that are damaged. Their frames, and those that are made of them, keep their places although
+            they did not come out: without them all later frames would get other numbers.
+    """
     if not seen:
         return order
-    place = {int(number): i for i, number in enumerate(order[: len(seen) + HEAD_PACKETS])}
+    place = {int(number): i for i, number in enumerate(order[: len(seen) + len(broken) + HEAD_PACKETS])}
     if any(number not in place for number in seen):
         return None
-    ranks = [place[number] for number in seen]
-    if any(b <= a for a, b in pairwise(ranks)):
+    # What a damaged packet follows may come out in another order than that of its times, which is the right one.
+    sound = [place[number] for number in seen if not suffers(packets, number, broken)]
+    if any(b <= a for a, b in pairwise(sound)):
         return None
-    came = set(ranks)
-    return np.delete(order, [rank for rank in range(ranks[-1]) if rank not in came])
+    came = {place[number] for number in seen}
+    missing = [rank for rank in range(max(came)) if rank not in came]
+    return np.delete(order, [rank for rank in missing if not suffers(packets, int(order[rank]), broken)])
+
+
+def suffers(packets: Packets, packet: int, broken: Collection[int]) -> bool:
+    """Whether a packet is broken, or no key lies between it and a broken one before it."""
+    before = [number for number in broken if number <= packet]
+    return bool(before) and not (packets.flags[max(before) + 1 : packet + 1] & KEY).any()
+
+
+def is_unexplained(codec: str, packets: Packets, packet: int) -> bool:
+    """Whether a frame that did not come out, of a packet about which the decoder said nothing, must be damaged.
+
+    The decoder of HEVC passes over slices that it does not understand. Of an intact file it leaves out only what is
+    shown before the key behind which it is stored, or is stored before any key.
+    """
+    keys = np.flatnonzero(packets.flags[: packet + 1] & KEY)
+    return codec == "hevc" and bool(len(keys)) and bool(packets.pts[packet] >= packets.pts[keys[-1]])
+
+
+def insert_by_time(packets: Packets, order: list[int], packet: int) -> None:
+    """Give the frame of a damaged packet its place in an order that was learned by decoding.
+
+    The place is among the frames that are stored near it, by time, or by storage where there are no times.
+    """
+    time = packets.pts[packet]
+    after = next((i for i, other in enumerate(order) if other > packet), len(order))
+    if time != NO_TIME:
+        near = range(max(0, after - _NEAR_FRAMES), min(len(order), after + _NEAR_FRAMES))
+        later = [i for i in near if packets.pts[order[i]] != NO_TIME and packets.pts[order[i]] > time]
+        after = later[0] if later else after
+    order.insert(after, packet)

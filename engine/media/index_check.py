@@ -164,12 +164,12 @@ def _agrees_at(index: VideoIndex, path: Path, key: int) -> bool:
 
 
 def _order_agrees(index: VideoIndex, path: Path, aspect: Fraction | None) -> bool:
-    picture, seen = decode_head(path, index.packets, index.stream, aspect)
+    picture, seen, broken = decode_head(path, index.packets, index.stream, aspect, index.codec)
     if picture != index.picture:
         return False
     predicted = predict_order(index.packets)
     if not predicted.exhaustive:
-        settled = settle(predicted.order, seen)
+        settled = settle(index.packets, predicted.order, seen, broken)
         if settled is not None and np.array_equal(settled, index.order):
             return is_so_at(path, index, predicted.joints)
         if settled is not None and not predicted.joints:

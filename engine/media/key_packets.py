@@ -17,6 +17,8 @@ _WITH_PALETTE = frozenset({"smc", "qtrle", "cinepak", "msvideo1", "msrle", "rawv
 # What stands behind a packet that holds two pictures is shorter.
 _EMPTY_MPEG4 = 20
 _START = b"\0\0\1"
+# Shorter packets are not judged.
+_LEAST_PACKET = 8
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Use(Enum):
 def use_of(codec: str, extradata: bytes | None, data: bytes) -> Use:
     """As far as its first bytes tell; REFERRED for codecs that are not looked into."""
     extra = extradata or b""
+    if codec in ("h264", "hevc") and is_garbled(codec, extra, data):
+        return Use.REFERRED  # nobody knows what it was
     if codec == "h264":
         for unit in nal_units(data, _h264_length(extra)):
             if unit and 1 <= unit[0] & 31 <= 5:
@@ -83,6 +87,41 @@ def use_of(codec: str, extradata: bytes | None, data: bytes) -> Use:
         at = data.find(b"\0\0\1\xb6")
         return Use.ALONE if 0 <= at < len(data) - 4 and data[at + 4] >> 6 == 2 else Use.REFERRED
     return Use.REFERRED
+
+
+def is_garbled(codec: str, extradata: bytes | None, data: bytes) -> bool:
+    """Whether a packet is certainly not what an encoder wrote: overwritten, with zeros for example.
+
+    True for H.264 and HEVC packets that are no sequence of NAL units, MPEG-1/2 packets without a start code, AV1
+    packets whose first unit has no type, and VP8 packets whose first partition is empty or longer than they are. False
+    for all other codecs: their decoders report such packets themselves.
+    """
+    extra = extradata or b""
+    if len(data) < _LEAST_PACKET:
+        return False  # recorders write a few bytes in place of a picture that they dropped
+    if codec in ("h264", "hevc"):
+        length = nal_length(codec, extra)
+        if data.startswith((_START, b"\0" + _START)):
+            return False  # start codes, whatever the container says
+        return not _are_units(data, length) if length else _START not in data
+    if codec in ("mpeg1video", "mpeg2video"):
+        return _START not in data
+    if codec.removeprefix("lib") in ("av1", "dav1d"):
+        return bool(data[0] & 0x80) or not data[0] >> 3 & 15
+    if codec in ("vp8", "libvpx"):
+        return not 0 < int.from_bytes(data[:3], "little") >> 5 < len(data)
+    return False
+
+
+def _are_units(data: bytes, length: int) -> bool:
+    """Whether the numbers in front of the NAL units lead from one to the next and to the end of the packet."""
+    at = 0
+    while at + length < len(data):
+        size = int.from_bytes(data[at : at + length], "big")
+        if not size or data[at + length] & 0x80:
+            return at > 0 and not any(data[at:])  # zeros behind the last unit are padding
+        at += length + size
+    return at <= len(data)
 
 
 def nal_length(codec: str, extradata: bytes) -> int:
@@ -179,7 +218,7 @@ def _mpeg2(data: bytes) -> Entry | None:
 
 
 def _vp8(data: bytes) -> Entry | None:
-    return Entry() if data and not data[0] & 1 else None
+    return Entry() if data and not data[0] & 1 and not is_garbled("vp8", None, data) else None
 
 
 def _vp9(data: bytes) -> Entry | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.contract.errors import MediaError
-from engine.media.frame_order import HEAD_PACKETS
-from engine.media.video_index import KEY, Packets, Picture, VideoIndex
+from engine.media.frame_order import HEAD_PACKETS, is_unexplained
+from engine.media.video_index import DISCARD, HIDDEN, KEY, Packets, Picture, VideoIndex
 from engine.media.video_picture import picture_of
 from engine.media.video_stream import FrameStream
 
@@ -19,12 +20,27 @@ _TRUSTED_FRAMES = 8
 _JOINT_PACKETS = 48
 
 
-def decode_head(path: Path, packets: Packets, number: int, aspect: Fraction | None) -> tuple[Picture, list[int]]:
-    """How the first frames are to be shown, and the packets of those that come out.
+class Head(NamedTuple):
+    """What the start of a video gives.
+
+    Attributes:
+        picture: how frames are to be shown.
+        seen: packets of the frames that came out, in that order.
+        broken: packets that are damaged.
+    """
+
+    picture: Picture
+    seen: list[int]
+    broken: set[int]
+
+
+def decode_head(path: Path, packets: Packets, number: int, aspect: Fraction | None, codec: str) -> Head:
+    """How the first frames are to be shown, which packets come out as frames, and which are damaged.
 
     Args:
         number: of the video stream in the file.
         aspect: width of a pixel divided by its height, as the container says.
+        codec: name of the decoder.
 
     Raises:
         MediaError: none comes out.
@@ -48,7 +64,16 @@ def decode_head(path: Path, packets: Packets, number: int, aspect: Fraction | No
         stream.close()
     if picture is None:
         raise MediaError("holds no picture that can be decoded", where=path)
-    return picture, seen
+    broken = stream.troubles | stream.alone
+    shown_until = packets.pts[seen].max()
+    for packet in set(range(max(seen))) - set(seen):
+        is_due = packets.pts[packet] < shown_until and not packets.flags[packet] & (DISCARD | HIDDEN)
+        if is_due and is_unexplained(codec, packets, packet):
+            broken.add(packet)
+    if not stream.begins_with_key:
+        # A recording that begins between two keys: what lies before the first picture cannot be shown by any player.
+        broken = {packet for packet in broken if packet > min(seen)}
+    return Head(picture, seen, broken)
 
 
 def is_so_at(path: Path, index: VideoIndex, places: Iterable[int]) -> bool:

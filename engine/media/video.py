@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import Cancelled, MediaError
+from engine.media.frame_order import is_unexplained
 from engine.media.source import check_index
 from engine.media.video_behind import Behind
 from engine.media.video_damage import Damage
@@ -223,6 +224,8 @@ class VideoReader:
         """A frame that is kept, or else decoded; the lock is held."""
         careful = self._stream.careful
         frame = None if self._suspect or (careful and not self._damage.is_sure(index)) else self._kept.get(index)
+        if frame is not None and not careful and not self._references_are_whole(index):
+            frame = None
         if frame is None and index not in self._lost:
             frame = self._decode(index) or self._decode_from_far(index)
             if frame is None:
@@ -250,6 +253,8 @@ class VideoReader:
                 frame = self._run_to(index)
             if frame is None:
                 frame = self._decode_from_key(index)
+            if frame is not None and not self._stream.careful:
+                self._references_are_whole(index)
         if (frame is None or self._suspect) and not self._stream.careful:
             # Several frames are decoded at once, and one that is damaged may take others with it.
             self._kept.clear()
@@ -344,11 +349,34 @@ class VideoReader:
             rank = int(self.index.rank[number])
             if rank < self._floor:
                 continue
+            self._note_missing(max(self._latest + 1, self._floor), rank)
             self._latest = max(self._latest, rank)
             self._kept.put(rank, frame)
             if rank == wanted:
                 found = frame
         return found
+
+    def _references_are_whole(self, index: int) -> bool:
+        """Decode on until the frames are out that this one may be made of.
+
+        A decoder says that a picture is damaged when it comes out; one that is shown before it may be made of it.
+        """
+        last_needed = self._damage.needs(index)
+        while self._floor <= index <= self._latest < last_needed and not (self._stream.ended or self._suspect):
+            if self._stream.position < 0:
+                break
+            self._check_stop(index)
+            self._step(-1)
+        return not self._suspect
+
+    def _note_missing(self, first: int, end: int) -> None:
+        """Frames first..end-1 should have come out before the one that did."""
+        packets, codec = self.index.packets, self.index.codec
+        missing = [n for n in self.index.order[first:end].tolist() if is_unexplained(codec, packets, n)]
+        if missing and self._stream.careful:
+            self._damage.note(missing)
+        elif missing:
+            self._suspect = True
 
     def _note_troubles(self) -> None:
         stream = self._stream

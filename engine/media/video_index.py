@@ -31,7 +31,7 @@ from engine.contract.errors import MediaError
 from engine.contract.files import read_bytes
 from engine.media.key_headers import KeyHeaders
 
-VERSION = 4
+VERSION = 5
 NO_TIME = np.iinfo(np.int64).min
 KEY, DISCARD, CORRUPT, HIDDEN, GRADUAL = 1, 2, 4, 8, 16
 _HASHED_BYTES = 1 << 16

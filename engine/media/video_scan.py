@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contract.errors import MediaError
-from engine.media.frame_order import HEAD_PACKETS, Order, predict_order, settle
+from engine.media.frame_order import HEAD_PACKETS, Order, insert_by_time, is_unexplained, predict_order, settle, suffers
 from engine.media.h264_fields import SecondFields
 from engine.media.index_check import agrees_with_file
 from engine.media.key_headers import HeaderWatch
-from engine.media.key_packets import entry_check
+from engine.media.key_packets import entry_check, is_garbled
 from engine.media.mp4_clock import video_table
 from engine.media.order_check import decode_head, is_so_at
 from engine.media.video_index import (
@@ -127,9 +127,9 @@ class _Scan:
         if not len(self._packets):
             raise MediaError("holds no pictures: it is empty or cut short", where=self._path)
         predicted = predict_order(self._packets)
-        picture, seen = decode_head(self._path, self._packets, self._number, self._aspect)
+        picture, seen, broken = decode_head(self._path, self._packets, self._number, self._aspect, self._codec)
         self._check_entry(picture)
-        settled = None if predicted.exhaustive else settle(predicted.order, seen)
+        settled = None if predicted.exhaustive else settle(self._packets, predicted.order, seen, broken)
         if settled is not None and not is_so_at(self._path, self._index(settled, picture), predicted.joints):
             settled = None
         order = self._decode_all(progress) if settled is None else self._try_damaged(self._index(settled, picture))
@@ -177,7 +177,7 @@ class _Scan:
                     flags &= ~KEY
                 if seconds is not None and seconds.needed and seconds.is_second(bytes(packet)):
                     flags = (flags | HIDDEN) & ~(KEY | GRADUAL)
-                if is_vp8 and not memoryview(packet)[0] & 0x10:
+                if is_vp8 and not memoryview(packet)[0] & 0x10 and not is_garbled(self._codec, None, bytes(packet)):
                     flags |= HIDDEN
                 pts, dts = packet.pts, packet.dts
                 rows.append((NO_TIME if pts is None else pts, NO_TIME if dts is None else dts, size, flags))
@@ -201,11 +201,21 @@ class _Scan:
         if container.name.startswith("subfile,"):
             self._cut(pts)
             return
-        if len(stream.index_entries):
-            last = stream.index_entries[len(stream.index_entries) - 1]
-            if last.pos + last.size > container.size > 0:
+        entries = stream.index_entries
+        if len(entries):
+            # Behind a packet that is said to reach beyond the end of the file none is read.
+            suspects = range(len(self._packets), len(entries)) if len(entries) > len(self._packets) else ()
+            last = len(entries) - 1
+            if any(entries[n].pos + entries[n].size > container.size > 0 for n in (last, *suspects)):
                 self._cut(pts)
                 return
+        if "mov" in container.format.name.split(",") and len(entries) < stream.frames:
+            # A picture that is said to be larger than the file: the library gives up the table there.
+            self._damaged = True
+            self._problems.append(
+                f"is damaged: it lists {stream.frames:,} pictures, only {len(entries):,} can be found"
+            )
+            return
         if self._table is not None and 0 < self._table.pictures <= len(self._packets):
             return
         promised = container.duration
@@ -306,6 +316,9 @@ class _Scan:
             order.remove(end)  # a part of a picture
             self._damaged = True
             self._problems.append("is cut short: its last picture is not whole")
+        for packet in sorted((stream.troubles | stream.alone) - set(order) - {end}):
+            if order and packet > order[0]:
+                insert_by_time(self._packets, order, packet)
         return np.array(order, np.int32)
 
     def _note_faults(self, count: int) -> None:
@@ -313,7 +326,8 @@ class _Scan:
         self._problems.append(f"is damaged: {count} {'picture' if count == 1 else 'pictures'} cannot be decoded")
 
     def _try_damaged(self, index: VideoIndex) -> Order:
-        """Decode the groups of pictures that are marked as damaged, and the last one; leave out what does not come."""
+        """Decode the groups of pictures that are marked as damaged, and the last one; leave out what does not come, but
+        keep the places of damaged pictures that others follow."""
         corrupt = np.flatnonzero(self._packets.flags & CORRUPT)
         groups = set((np.searchsorted(index.keys, corrupt, "right") - 1).tolist())
         if len(corrupt):
@@ -321,15 +335,27 @@ class _Scan:
         last = int(index.start[-1])
         if len(self._packets) - int(index.keys[last]) <= _TAIL_PACKETS or self._damaged:
             groups.add(last)
-        lost = sorted(set(self._lost_in(index, groups)))
+        partial = len(self._packets) - 1 if self._damaged else -1
+        lost, broken = self._lost_in(index, groups)
         if lost:
             self._note_lost(index, lost)
         elif len(corrupt):
             self._problems.append(_places("is damaged near", index, self._frames_near(index, corrupt)))
-        return np.delete(index.order, lost)
+        end = index.frame_count
+        while end - 1 in lost:
+            end -= 1
+        left_out = [
+            rank
+            for rank in lost
+            if rank >= end
+            or (packet := int(index.order[rank])) == partial
+            or not (suffers(self._packets, packet, broken) or is_unexplained(self._codec, self._packets, packet))
+        ]
+        return np.delete(index.order, left_out)
 
-    def _lost_in(self, index: VideoIndex, groups: Iterable[int]) -> list[int]:
-        lost: list[int] = []
+    def _lost_in(self, index: VideoIndex, groups: Iterable[int]) -> tuple[list[int], set[int]]:
+        """Frames of some groups that do not come out, and packets that are damaged."""
+        lost: set[int] = set()
         stream = FrameStream(self._path, self._packets, self._number, careful=True)
         try:
             for group in sorted(groups):
@@ -343,10 +369,10 @@ class _Scan:
                 for start in starts:
                     if missing:
                         missing -= self._come_from(stream, index, start, int(wanted[-1]))
-                lost += missing
+                lost |= missing
         finally:
             stream.close()
-        return lost
+        return sorted(lost), stream.troubles | stream.alone
 
     @staticmethod
     def _come_from(stream: FrameStream, index: VideoIndex, group: int, last: int) -> set[int]:

@@ -17,7 +17,7 @@ from av.stream import Discard, Disposition
 
 from engine.contract.errors import MediaError
 from engine.media.key_headers import with_headers
-from engine.media.key_packets import Use, use_of
+from engine.media.key_packets import Use, is_garbled, use_of
 from engine.media.mp4_clock import video_table
 from engine.media.mp4_tables import check_tables, whole_boxes
 from engine.media.video_index import KEY, NO_TIME, Packets
@@ -37,6 +37,8 @@ _LEARNING = frozenset({"mpeg4"})
 _LESSON = 12
 # A picture comes out of the decoder at most so many packets later.
 _REMEMBERED = 64
+# Decoders of these pass over what they do not understand, and report nothing.
+_SILENT = frozenset({"mpeg1video", "mpeg2video", "libdav1d", "av1", "libaom-av1"})
 FAULTS = (av.error.FFmpegError, ValueError, OSError, EOFError)
 
 Numbered = list[tuple[int, av.VideoFrame]]
@@ -130,6 +132,7 @@ class FrameStream:
         troubles: packets that were damaged, or could not be decoded, since this was last emptied; where several frames
             are decoded at once, not always these but ones soon after.
         alone: those of them to which no other picture refers.
+        begins_with_key: the container calls the first packet a key; known once that was decoded.
     """
 
     def __init__(self, path: Path, packets: Packets, stream: int, careful: bool = False) -> None:
@@ -143,6 +146,7 @@ class FrameStream:
         self.troubles: set[int] = set()
         self.alone: set[int] = set()
         self._uses: dict[int, Use] = {}
+        self.begins_with_key = self._is_silent = False
 
     def close(self) -> None:
         if self._container is not None:
@@ -187,9 +191,13 @@ class FrameStream:
         if self._entering:
             packet = self._with_headers(packet)
         packet.pts = packet.dts = self.position
+        if self.position == 0:
+            self.begins_with_key = packet.is_keyframe
         self.position += 1
         if self.careful:
             self._note_use(packet)
+        if self._is_silent and is_garbled(packet.stream.codec_context.name, None, bytes(packet)):
+            self._trouble(self.position - 1)
         return self._decode(packet)
 
     def _with_headers(self, packet: av.Packet) -> av.Packet:
@@ -334,6 +342,7 @@ class FrameStream:
         assert isinstance(stream, av.VideoStream)
         only(self._container, stream)
         context = stream.codec_context
+        self._is_silent = context.name in _SILENT
         context.options = {"max_pixels": str(MAX_PIXELS)}
         context.thread_type = "SLICE" if self.careful or self._is_single(context.name) else "AUTO"
         context.thread_count = 1 if self.careful else min(_MAX_THREADS, os.cpu_count() or 1)

@@ -92,6 +92,22 @@ def test_ordinary_files_have_no_remark(tmp_path: Path, film: bytes, clips) -> No
     assert video_table(clips["plain.mkv"]) is None
 
 
+@pytest.mark.parametrize("size", [1 << 20, 1 << 30])
+def test_a_picture_that_is_said_to_be_larger_than_the_file_hides_no_others_silently(
+    tmp_path: Path, film: bytes, size: int
+) -> None:
+    data = bytearray(film)
+    sizes = data.index(b"stsz") + 16
+    data[sizes + 4 * 31 : sizes + 4 * 32] = size.to_bytes(4, "big")
+    data[data.index(b"dinf") - 4] = 1  # a box of this length: our own reading of the tables gives up
+    path = tmp_path / "film.mp4"
+    path.write_bytes(data)
+    assert video_table(path) is None
+    index = build_index(path)
+    assert index.frame_count < FRAMES
+    assert index.problems
+
+
 @settings(max_examples=60)
 @given(st.data())
 def test_any_byte_of_the_tables_may_be_wrong(tmp_path_factory: pytest.TempPathFactory, film: bytes, data) -> None:

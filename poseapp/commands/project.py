@@ -17,7 +17,7 @@ from poseapp.i18n import tr
 from poseapp.jobs.job import Outcome
 from poseapp.jobs.project_files import SaveCopyJob, SnapshotJob
 from poseapp.project import save_copy as copies
-from poseapp.project.open import SUFFIX
+from poseapp.project.database import SUFFIX
 from poseapp.project.snapshots import Snapshot, delete_snapshot
 
 

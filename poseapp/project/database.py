@@ -51,6 +51,7 @@ MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
 }
 """From version n to n + 1; run in order, in one transaction, when an older file is opened for writing."""
 
+SUFFIX = ".pose"
 _MAGIC = b"SQLite format 3\0"
 # SQLite may make NAME-journal beside a project, and cannot open the project where that name is too long.
 MAX_PROJECT_NAME_BYTES = MAX_NAME_BYTES - len("-journal")

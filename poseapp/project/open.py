@@ -16,6 +16,7 @@ from engine.media.images import is_image
 from engine.media.source import is_video, open_media
 from poseapp.project.coco_archive import CocoArchive
 from poseapp.project.database import MAX_PROJECT_NAME_BYTES
+from poseapp.project.database import SUFFIX as SUFFIX
 from poseapp.project.importers.coco_results import RESULTS, find_coco_file, import_results, is_results_file
 from poseapp.project.importers.images import import_folder, import_images
 from poseapp.project.importers.label_files import COCO, DATASET, LabelSet, kind_of, look_into
@@ -28,7 +29,6 @@ from poseapp.project.store import ProjectStore
 from poseapp.project.video_cache import project_cache
 
 _MOST_FAULTS = 1000
-SUFFIX = ".pose"
 
 
 def open_any(

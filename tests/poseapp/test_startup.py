@@ -16,7 +16,7 @@ window.show()
 application.processEvents()
 window.grab()
 import psutil
-heavy = [name for name in ("torch", "torchvision", "pyqtgraph", "pycocotools") if name in sys.modules]
+heavy = [name for name in ("torch", "torchvision", "pyqtgraph", "pycocotools", "av", "h5py") if name in sys.modules]
 print(json.dumps({"heavy": heavy, "megabytes": psutil.Process().memory_info().rss / 1e6}))
 window.close()
 """

@@ -145,7 +145,7 @@ def _check_zip(file: IO[bytes], size: int) -> Machine:
             machine = Machine()
             with archive.open(name) as stream:
                 machine.run(stream)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError, RuntimeError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OverflowError, RuntimeError) as error:
         raise Damaged(f"is cut short or damaged ({error}); download it again") from None
     for storage in machine.storages.values():
         entry = entries.get(f"{folder}data/{storage.key}")

@@ -19,6 +19,10 @@ CHECKED_IN_FOLDERS = SUFFIXES - {".png"}  # nearly all of these hold one picture
 # Whoever wants to know is told no larger number; a file that says more is a mistake or a trap.
 MOST = 100_000
 _MOST_BYTES = 1 << 32
+# What is read of one file at most. Directories of a TIFF may overlap and blocks may be empty, so that a small file can
+# make a reader go on for hours; counting then stops with what has been seen.
+_MOST_TABLE_BYTES = 32 << 20
+_MOST_BLOCKS = 1_000_000
 
 
 def page_count(path: Path | str) -> int:
@@ -62,7 +66,7 @@ def _tiff(file: BinaryIO, start: bytes, count_size: int, entry: int, link: int, 
     order: _Order = "little" if start[:2] == b"II" else "big"
     at = int.from_bytes(start[first : first + link], order)
     seen: set[int] = set()
-    pages = 0
+    pages = table_bytes = 0
     while 0 < at < _MOST_BYTES and at not in seen and len(seen) < MOST:
         seen.add(at)
         file.seek(at)
@@ -70,7 +74,8 @@ def _tiff(file: BinaryIO, start: bytes, count_size: int, entry: int, link: int, 
         if len(head) < count_size:
             break
         entries = int.from_bytes(head, order)
-        if entries > 1 << 16:
+        table_bytes += entries * entry + link
+        if entries > 1 << 16 or table_bytes > _MOST_TABLE_BYTES:
             break
         table = file.read(entries * entry + link)
         if len(table) < entries * entry + link:
@@ -94,7 +99,7 @@ def _gif(file: BinaryIO) -> int:
     file.seek(10)
     flags = file.read(3)
     file.seek(_table_bytes(flags[0] if flags else 0), os.SEEK_CUR)
-    frames = 0
+    frames = blocks = 0
     while frames < MOST:
         kind = file.read(1)
         if kind == b"\x21":
@@ -107,7 +112,11 @@ def _gif(file: BinaryIO) -> int:
             break
         while (length := file.read(1)) not in (b"", b"\0"):
             file.seek(length[0], os.SEEK_CUR)
-        if length == b"":
+            blocks += 1
+            if blocks > _MOST_BLOCKS:
+                return max(1, frames)
+        blocks += 1
+        if length == b"" or blocks > _MOST_BLOCKS:
             break
     return max(1, frames)
 
@@ -119,10 +128,10 @@ def _table_bytes(flags: int) -> int:
 def _webp(file: BinaryIO) -> int:
     """ANMF chunks of the RIFF file."""
     frames, at = 0, 12
-    while frames < MOST:
+    for _ in range(_MOST_BLOCKS):
         file.seek(at)
         head = file.read(8)
-        if len(head) < 8:
+        if len(head) < 8 or frames >= MOST:
             break
         frames += head[:4] == b"ANMF"
         length = int.from_bytes(head[4:], "little")
@@ -133,7 +142,7 @@ def _webp(file: BinaryIO) -> int:
 def _png(file: BinaryIO) -> int:
     """The chunk acTL, which lies before the picture file."""
     at = 8
-    while True:
+    for _ in range(_MOST_BLOCKS):
         file.seek(at)
         head = file.read(12)
         if len(head) < 12 or head[4:8] in (b"IDAT", b"IEND"):
@@ -141,3 +150,4 @@ def _png(file: BinaryIO) -> int:
         if head[4:8] == b"acTL":
             return min(MOST, max(1, int.from_bytes(head[8:12], "big")))
         at += 12 + int.from_bytes(head[:4], "big")
+    return 1

@@ -65,3 +65,43 @@ def test_a_file_of_the_field_is_counted(shared: Path, suffix: str) -> None:
     path = shared / "field/inputs/multipage" / f"{name}{suffix}"
     with Image.open(path) as opened:
         assert page_count(path) == opened.n_frames  # type: ignore[attr-defined]
+
+
+class Counting(io.BytesIO):
+    """Counts the bytes and the calls that are read."""
+
+    size = calls = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.size += len(data)
+        self.calls += 1
+        return data
+
+
+def test_a_small_tiff_of_large_overlapping_directories_is_not_read_for_hours() -> None:
+    """Each directory claims 65,535 entries, all within the same bytes."""
+    count, link = 2_000, 2 + 12 * 65_535
+    data = bytearray(8 + 10 * count + link + 4)
+    data[:8] = b"II*\0" + (8).to_bytes(4, "little")
+    for at in range(8, 8 + 10 * count, 10):
+        data[at : at + 2] = b"\xff\xff"
+        data[at + link : at + link + 4] = (at + 10).to_bytes(4, "little")
+    file = Counting(bytes(data))
+    assert count_pages(file) >= 1
+    assert file.size < 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("start", "block"),
+    [
+        (b"GIF89a" + bytes(7), b"\x21\xf9\1\0\0"),
+        (b"RIFF0000WEBP", b"JUNK" + bytes(4)),
+        (b"\x89PNG\r\n\x1a\n", bytes(4) + b"tEXt" + bytes(4)),
+    ],
+)
+def test_a_file_of_countless_empty_blocks_is_not_read_to_its_end(start: bytes, block: bytes) -> None:
+    count = 1_500_000
+    file = Counting(start + block * count)
+    assert count_pages(file) == 1
+    assert file.tell() < len(start) + len(block) * (count - 1)

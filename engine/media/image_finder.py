@@ -183,6 +183,8 @@ class _Search:
         self._folders = list(dict.fromkeys(os.path.abspath(folder) for folder in folders))
         self._listings: dict[str, frozenset[str]] = {}
         self._by_key: dict[str, dict[str, list[str]]] = {}
+        self._stems_of: dict[str, frozenset[str]] = {}
+        self._places: dict[tuple[str, str], str] = {}
         self._matches: dict[str, tuple[str, str]] = {}  # name -> file, and the folder from which it was found
         self._claimed: set[str] = set()
         self._notes: dict[str, Kind] = {}
@@ -191,10 +193,13 @@ class _Search:
         written = {_plain(name): name for name in names if name}
         size_of = {_plain(name): size for name, size in zip(names, sizes)}
         left = self._step(list(written), self._absolute)
-        for folder in self._folders:
+        folders = self._folders
+        if not any(".." in unquote(name) for name in left):  # else a path can lead out of a folder that is not there
+            folders = [folder for folder in folders if os.path.isdir(folder)]
+        for folder in folders:
             left = self._step(left, partial(self._exact, written, folder))
         for find in (self._other_spelling, self._other_extension):
-            for folder in self._folders:
+            for folder in folders:
                 left = self._step(left, partial(find, folder))
         if left:
             self._by_last_parts(left, list(written), size_of)
@@ -251,16 +256,17 @@ class _Search:
             return _Offer([os.path.join(folder, written[name])], folder)
         if _is_absolute(name):
             return _NOTHING
-        place, base = _place(folder, name)
+        place, base = self._place(folder, name)
         return _Offer([os.path.join(place, base)], folder) if base in self._listing(place) else _NOTHING
 
     def _other_spelling(self, folder: str, name: str) -> _Offer:
         """The same path with other letter case, Unicode form or percent escapes."""
         if _is_absolute(name):
             return _NOTHING
-        for spelling in dict.fromkeys((name, unquote(name))):
-            place, base = _place(folder, spelling)
-            files = self._keys(place).get(_key(base))
+        for spelling in _spellings(name):
+            place, base = self._place(folder, spelling)
+            keys = self._keys(place)
+            files = keys.get(_key(base)) if keys else None
             if files:
                 return _Offer([os.path.join(place, file) for file in files], folder)
         return _NOTHING
@@ -268,11 +274,13 @@ class _Search:
     def _other_extension(self, folder: str, name: str) -> _Offer:
         if _is_absolute(name):
             return _NOTHING
-        for spelling in dict.fromkeys((name, unquote(name))):
-            place, base = _place(folder, spelling)
-            stem = _stem(_key(base))
+        for spelling in _spellings(name):
+            place, base = self._place(folder, spelling)
             keys = self._keys(place)
             if not keys:
+                continue
+            stem = _stem(_key(base))
+            if stem not in self._stems(place):
                 continue
             candidates = (file for suffix in _SUFFIXES for file in keys.get(stem + suffix, ()))
             files = [os.path.join(place, file) for file in candidates]
@@ -286,6 +294,8 @@ class _Search:
         if not index.is_complete:
             self._notes.update((name, Kind.UNSEARCHED) for name in left)
             return
+        if not index.by_tail:
+            return  # there are no images
         for length in range(_TAIL, 0, -1):
             tails = Counter(tail for name in every if (tail := _tail(name, length)))
             left = self._step(left, partial(self._last_parts, index, length, tails, sizes))
@@ -325,6 +335,16 @@ class _Search:
         inside = (folder for folder in self._folders if file.startswith(os.path.join(folder, "")))
         return max(inside, key=len, default=os.path.dirname(file))
 
+    def _place(self, folder: str, name: str) -> tuple[str, str]:
+        """The folder and the file name of a path below ``folder``. Many names share few folders."""
+        parent, _, base = name.rpartition("/")
+        if not parent:
+            return folder, base
+        place = self._places.get((folder, parent))
+        if place is None:
+            place = self._places[folder, parent] = os.path.normpath(os.path.join(folder, parent))
+        return place, base
+
     def _listing(self, place: str) -> frozenset[str]:
         """The files of a folder, without its folders, dangling links and devices."""
         names = self._listings.get(place)
@@ -344,6 +364,13 @@ class _Search:
             for name in self._listing(place):
                 keys.setdefault(_key(name), []).append(name)
         return keys
+
+    def _stems(self, place: str) -> frozenset[str]:
+        """Names of the images of a folder without their extensions."""
+        stems = self._stems_of.get(place)
+        if stems is None:
+            stems = self._stems_of[place] = frozenset(map(_stem, self._keys(place)))
+        return stems
 
     def _index(self) -> _Index:
         index = _Index()
@@ -383,10 +410,9 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _place(folder: str, name: str) -> tuple[str, str]:
-    """The folder and the file name of a path below ``folder``."""
-    parent, _, base = name.rpartition("/")
-    return (os.path.normpath(os.path.join(folder, parent)) if parent else folder), base
+def _spellings(name: str) -> tuple[str, ...]:
+    """A name as written, and with its percent escapes resolved."""
+    return (name, unquote(name)) if "%" in name else (name,)
 
 
 def _plain(name: str) -> str:

@@ -240,7 +240,7 @@ def _records(value: msgspec.Raw, where: object) -> list[msgspec.Raw]:
 
 
 def _has_lone_surrogates(data: bytes) -> bool:
-    if _MAYBE_LONE.search(data) is None:
+    if b"\\u" not in data or _MAYBE_LONE.search(data) is None:  # the first is a hundred times as fast
         return False
     try:  # the pattern is also met by an escaped backslash
         json.dumps(json.loads(data, strict=False), ensure_ascii=False).encode("utf-8")

@@ -406,3 +406,14 @@ def test_a_schema_accepts_the_files_of_its_own_data_set(shared: Path, tmp_path: 
         assert not data.skipped
         assert found["AP"] == pytest.approx(1)
         assert found["missed"] == 0
+
+
+@pytest.mark.parametrize("value", ["1e999", "-1E999", "null", "Infinity"])
+def test_every_spelling_of_a_coordinate_that_is_not_finite_is_said(files: Files, value: str) -> None:
+    rows = results_of()
+    rows[0]["keypoints"][0] = 123456
+    write(files.labels, labels_of())
+    write(files.results, rows)
+    files.results.write_text(files.results.read_text().replace("123456", value))
+    evaluation = load(files.labels, files.results)
+    assert any("not finite" in item.reason for item in evaluation.assumed)

@@ -82,13 +82,17 @@ def overlap(train: TrainingSet, val: TrainingSet) -> tuple[int, str]:
         size = _size(image.path)
         if size:
             sizes.setdefault(size, []).append(image.path)
-    digests: dict[Path, bytes] = {}
-    shared = [
-        image.path
-        for image in val.images
-        if _resolved(image.path) in paths
-        or any(_digest(image.path, digests) == _digest(other, digests) for other in sizes.get(_size(image.path), ()))
-    ]
+    contents: dict[int, set[bytes]] = {}  # by size of the files: pictures without compression all have the same
+
+    def is_training_picture(path: Path) -> bool:
+        size = _size(path)
+        if size not in sizes:
+            return False
+        if size not in contents:
+            contents[size] = {_digest(other) for other in sizes[size]}
+        return _digest(path) in contents[size]
+
+    shared = [image.path for image in val.images if _resolved(image.path) in paths or is_training_picture(image.path)]
     return len(shared), str(shared[0]) if shared else ""
 
 
@@ -208,11 +212,10 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _digest(path: Path, known: dict[Path, bytes]) -> bytes:
-    if path not in known:
-        try:
-            with path.open("rb") as file:
-                known[path] = hashlib.file_digest(file, "sha256").digest()
-        except OSError:
-            known[path] = str(path).encode("utf-8", "surrogateescape")
-    return known[path]
+def _digest(path: Path) -> bytes:
+    """Of the content; of the name where a file cannot be read, so that it is like no other."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return str(path).encode("utf-8", "surrogateescape")

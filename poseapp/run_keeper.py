@@ -79,7 +79,7 @@ class RunKeeper(QObject):
             self.add(run, show=show)
 
     def _ask_next(self) -> None:
-        if self._question is not None or not self._broken:
+        if self._question is not None or self._closing is not None or not self._broken:
             return
         found = self._broken.pop(0)
         dialog = FoundRunDialog(found, self._window)
@@ -141,7 +141,9 @@ class RunKeeper(QObject):
         if isinstance(self._question, CloseDialog):
             return False
         if self._question is not None:
+            waiting, self._broken = self._broken, []  # rejecting a question asks the next one; closing goes first
             self._question.reject()
+            self._broken = waiting
         dialog = CloseDialog([run.plan.name for run in active], self._window)
         self._question = dialog
         dialog.chosen.connect(lambda choice: self._close(Closing(choice)))

@@ -182,8 +182,10 @@ class TrainingProcess(QObject):
         try:
             if sys.platform == "win32":  # pragma: no cover
                 os.kill(pid, number)
-            else:
+            elif os.getpgid(pid) == pid:
                 os.killpg(pid, number)
+            else:  # a person has resumed the run in a script: the group is not the trainer's own
+                os.kill(pid, number)
         except (ProcessLookupError, PermissionError):
             pass
 

@@ -21,7 +21,7 @@ from poseapp.dialogs.training_ask import Broken, CloseDialog, Closing, FoundRunD
 from poseapp.dialogs.training_monitor import TrainingMonitor
 from poseapp.jobs import training_process, training_runs
 from poseapp.jobs.training import RunState, TrainingRun
-from poseapp.jobs.training_files import TrainingPlan, runs_folder
+from poseapp.jobs.training_files import RunFiles, TrainingPlan, runs_folder
 from poseapp.main_window import MainWindow
 from resources import resource_path
 
@@ -302,3 +302,42 @@ def test_the_trash_keeps_a_run_for_a_month(tmp_path: Path) -> None:
     training_runs.sweep()
     assert not old.exists()
     assert new.is_dir()
+
+
+def test_closing_asks_before_any_other_question(
+    opened: MainWindow, training: TrainingRun, tmp_path: Path, qtbot: QtBot
+) -> None:
+    """Two broken runs wait for an answer, and the window is closed while the first question is shown."""
+    for name in ("one", "two"):
+        folder = runs_folder() / name / name
+        folder.mkdir(parents=True)
+        training_runs.save_plan(_files(folder), PLAN)
+        for file in ("labels.json", "schema.toml", "wanted.toml"):
+            (folder / file).write_text("")
+    opened.find_runs()
+    assert found_dialog() is not None
+    opened.close()
+    assert found_dialog() is None
+    dialog = next(w for w in opened.findChildren(CloseDialog) if w.isVisible())
+    dialog.buttons[Closing.DISCARD].click()
+    assert not opened.isVisible()
+    assert found_dialog() is None
+
+
+def _files(folder: Path) -> RunFiles:
+    return RunFiles(folder, folder / "labels.json", folder, folder / "schema.toml", folder / "wanted.toml", 1, 1)
+
+
+def test_a_trainer_that_does_not_lead_its_process_group_is_ended_too(tmp_path: Path, qtbot: QtBot) -> None:
+    """As when a script has resumed the run: its group is that of the script, here of this test."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as trainer:
+        try:
+            training_runs.mark_process(tmp_path, trainer.pid)
+            process = training_process.TrainingProcess(tmp_path, [])
+            process.attach()
+            with qtbot.waitSignal(process.finished) as finished:
+                process.kill()
+            assert finished.args == [False, training_process.CANCELLED]
+            assert trainer.wait(0) == -signal.SIGKILL
+        finally:
+            trainer.kill()

@@ -19,6 +19,7 @@ COCO, DATASET, SLEAP, DLC = "coco", "dataset", "sleap", "dlc"
 _MOST_ENTRIES = 200_000
 _DEPTH = 6
 _LARGEST_SEARCHED = 1 << 30
+_NOT_SEARCHED = "The folder is too large or too deep: videos in some of its subfolders were not looked for"
 _SPLIT = re.compile(
     r"(?:^|[_\-.])(train|val|valid|validation|test|minival|trainval)(?:\d{0,4})?(?=$|[_\-.])", re.IGNORECASE
 )
@@ -73,7 +74,10 @@ def look_into(folder: Path) -> FolderContents:
     Labels are looked for in the folder itself, in ``annotations`` and in the folders of splits; videos everywhere
     below, but not in folders whose name begins with a dot.
     """
-    found = FolderContents(videos=_videos(folder))
+    found = FolderContents()
+    found.videos, all_seen = _videos(folder)
+    if not all_seen:
+        found.foreign.append(_NOT_SEARCHED)
     tables = sorted(p for p in folder.glob("CollectedData*.csv") if p.is_file())
     found.labels += [LabelSet(DLC, (path,)) for path in tables]
     found.labels += [LabelSet(SLEAP, (path,)) for path in sorted(folder.iterdir()) if path.suffix.lower() == ".slp"]
@@ -98,22 +102,25 @@ def look_into(folder: Path) -> FolderContents:
     return found
 
 
-def _videos(folder: Path) -> list[Path]:
+def _videos(folder: Path) -> tuple[list[Path], bool]:
+    """The videos below a folder, and whether all of it was searched."""
     top = str(folder).rstrip(os.sep).count(os.sep)
     found: list[Path] = []
     count = 0
+    all_seen = True
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".pictures"))
+        if count > _MOST_ENTRIES:
+            return found, False
         if place.count(os.sep) - top >= _DEPTH:
+            all_seen &= not folders
             folders.clear()
         for name in sorted(files):
             count += 1
             path = Path(place, name)
             if not name.startswith(".") and is_video(path) and not is_image(path) and path.is_file():
                 found.append(path)
-        if count > _MOST_ENTRIES:
-            break
-    return found
+    return found, all_seen
 
 
 def _candidates(folder: Path) -> list[Path]:

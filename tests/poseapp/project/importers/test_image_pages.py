@@ -3,10 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from engine.predict_inputs import find_images
 from engine.skipped import Skipped
+from poseapp.project.importers import label_files
 from poseapp.project.importers.coco import import_coco
 from poseapp.project.importers.images import import_folder, import_images
+from poseapp.project.importers.label_files import look_into
 from poseapp.project.store import ProjectStore
 from tests.engine.media.test_pages import save
 
@@ -49,3 +53,16 @@ def test_labels_of_a_file_of_several_pictures_say_so(tmp_path: Path) -> None:
     path.write_text(json.dumps({"images": [image], "annotations": [], "categories": [category]}))
     with ProjectStore.create(tmp_path / "p.pose") as store:
         assert any("3 pictures; only the first is read" in text for text in import_coco(store, path).problems)
+
+
+def test_a_folder_that_is_not_searched_to_its_end_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / "a/b/c/d/e/f/g"
+    deep.mkdir(parents=True)
+    assert any("not looked for" in text for text in look_into(tmp_path).foreign)
+    assert not look_into(tmp_path / "a").foreign
+    for folder in (deep, deep.parent):
+        for number in range(3):
+            (folder / f"{number}.png").touch()
+    monkeypatch.setattr(label_files, "_MOST_ENTRIES", 2)
+    assert any("not looked for" in text for text in look_into(deep.parent).foreign)
+    assert not look_into(deep).foreign

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import hashlib
 import os
 import re
@@ -60,7 +61,8 @@ def remove_left_behind(folder: Path, pattern: str) -> int:
     """Remove the temporary files of a folder whose owner is gone; returns how many."""
     count = 0
     with contextlib.suppress(OSError):
-        for path in folder.glob(pattern):
+        for name in fnmatch.filter(os.listdir(folder), pattern):
+            path = folder / name
             if path.is_file() and not path.is_symlink() and is_left_behind(path):
                 with contextlib.suppress(OSError):
                     path.unlink()

@@ -57,6 +57,8 @@ class OpenFile:
     log_id: FileId | None = None
     """The log that SQLite has open, whatever its name is now."""
     remarks: list[str] = field(default_factory=list)
+    checked: bool = False
+    """Whether its rows have been checked since the writer lock is held: nobody else has written since."""
 
     def is_in_place(self) -> bool:
         """Whether file and log still have their names."""
@@ -87,6 +89,7 @@ class _Copy:
     path: Path
     stamp: Stamp
     connections: int = 0
+    checked: bool = False
 
 
 _mutex = threading.RLock()
@@ -106,6 +109,17 @@ class Connection:
         """Whether some of what is read is not in the file itself but in a log."""
         held = self.file or self._copy
         return held is not None and side_files.holds_pages(side_files.wal_of(held.path))
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether another connection of this process has checked the rows, and nobody else can have written since."""
+        held = self.file or self._copy
+        return held is not None and held.checked
+
+    def set_checked(self) -> None:
+        held = self.file or self._copy
+        if held is not None:
+            held.checked = True
 
     def close(self) -> None:
         """Harmless when called twice."""
@@ -247,6 +261,8 @@ def follow(connection: Connection) -> bool:
             return False
         if not move_into_file(file, connection.sqlite, seconds=_COPY_SECONDS):
             return False
+        if not os.path.lexists(side_files.wal_of(path)):
+            _make_log(path)  # while the old connection is open: a folder that is not writable costs nothing then
         connection.sqlite.close()
         _remove_empty_log(file)  # before anybody else takes the old name
         file.connections -= 1
@@ -308,7 +324,8 @@ def _settle(file: OpenFile) -> None:
         if remark := side_files.put_journal_aside(path):
             file.remarks.append(remark)
         side_files.clear_shared_index(path)
-        side_files.remove_empty_logs(path.parent)
+        logs = side_files.logs_in(path.parent)
+        side_files.remove_empty_logs(logs)
         wal = side_files.wal_of(path)
         if os.path.lexists(wal) and not _log_belongs(path, wal):
             if side_files.holds_pages(wal) or not os.path.isfile(wal) or os.path.islink(wal):
@@ -320,7 +337,7 @@ def _settle(file: OpenFile) -> None:
             else:
                 os.unlink(wal)
         if not os.path.lexists(wal):
-            orphan = side_files.find_orphan(path, side_files.marks_of_file(path).get(side_files.MARK, 0))
+            orphan = side_files.find_orphan(path, side_files.marks_of_file(path).get(side_files.MARK, 0), logs)
             if orphan is not None:
                 os.rename(orphan, wal)
                 file.remarks.append(f"the last edits were found in {orphan.name} and are back")
@@ -466,7 +483,12 @@ def _copied_unchanged(path: Path, wal: Path, target: Path) -> bool:
         copied_log.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             if side_files.holds_pages(wal):
+                log_begin = side_files.header_of(wal)
                 shutil.copyfile(wal, copied_log)
+                # The writer may begin its log anew meanwhile. What the copy then has of the old one is already in the
+                # file, and older than the file.
+                if not log_begin == side_files.header_of(copied_log) == side_files.header_of(wal):
+                    return False
         after = os.stat(path)
     return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
@@ -477,6 +499,7 @@ def _settle_copy(path: Path, target: Path) -> None:
     if os.path.lexists(wal) and not _log_belongs(target, wal):
         wal.unlink(missing_ok=True)
     if not os.path.lexists(wal):
-        orphan = side_files.find_orphan(path, side_files.marks_of_file(target).get(side_files.MARK, 0))
+        mark = side_files.marks_of_file(target).get(side_files.MARK, 0)
+        orphan = side_files.find_orphan(path, mark, side_files.logs_in(path.parent))
         if orphan is not None:
             shutil.copyfile(orphan, wal)

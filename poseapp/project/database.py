@@ -57,6 +57,7 @@ _MAGIC = b"SQLite format 3\0"
 MAX_PROJECT_NAME_BYTES = MAX_NAME_BYTES - len("-journal")
 MAX_PROJECT_PATH_BYTES = 512 - 1 - len("-journal")  # SQLITE_MAX_PATHNAME of the unix VFS
 _CHECK_WHOLE_BELOW = 8 << 20
+_cleaned: set[str] = set()
 _TRASH = re.compile(r"^(\.?trash(-\d+)?|\.trashes|\$recycle\.bin)$", re.IGNORECASE)
 
 _DAMAGED = "is damaged; restore it from a backup, or import its last COCO export into a new project"
@@ -146,9 +147,11 @@ class Database:
                 check_schema(path, opened.sqlite)  # before anything in it is read
                 _check_contents(path, opened.sqlite)
                 _migrate(path, opened.sqlite, read_only)
-                check_rows(path, opened.sqlite, whole=path.stat().st_size < _CHECK_WHOLE_BELOW)
+                if not opened.is_checked:  # it takes a second for 400,000 frames
+                    check_rows(path, opened.sqlite, whole=path.stat().st_size < _CHECK_WHOLE_BELOW)
+                    opened.set_checked()
                 if not read_only:
-                    remove_left_behind(path.parent, ".*.pose.*.tmp")
+                    _remove_left_behind_once(path.parent)
                     _ensure_mark(opened)
                 return cls(path, opened)
         except BaseException as error:
@@ -255,6 +258,8 @@ class Database:
         renamed = path != connections.real_path(self.path)
         if self._connection.in_transaction:
             return False
+        if renamed:
+            _check_name(path)  # SQLite could not open it there, and the old connection would be lost
         assert self._keeper is not None
         self._keeper.stop()
         with _told(path):
@@ -351,6 +356,14 @@ class Database:
         """
         with _told(self.path):
             _check_integrity(self.path, self._connection, "integrity_check")
+
+
+def _remove_left_behind_once(folder: Path) -> None:
+    """What killed programs left of projects that they were making; once a folder, which may hold many images."""
+    key = os.path.abspath(folder)
+    if key not in _cleaned:
+        _cleaned.add(key)
+        remove_left_behind(folder, ".*.pose.*.tmp")
 
 
 def _flat(blocks: Iterable[list[Row]]) -> Iterator[Any]:

@@ -18,7 +18,9 @@ import os
 import stat
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from engine.contract.file_names import side_name
@@ -62,6 +64,12 @@ def holds_pages(wal: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(state.st_mode) and state.st_size > _WAL_HEADER
+
+
+def header_of(wal: Path) -> bytes:
+    """The header of a log; another one when SQLite has begun the log anew. Raises OSError when it cannot be read."""
+    with wal.open("rb") as file:
+        return file.read(_WAL_HEADER)
 
 
 def marks_of_file(path: Path) -> dict[str, int]:
@@ -137,29 +145,32 @@ def clear_shared_index(project: Path) -> None:
         os.unlink(project.with_name(project.name + "-shm"))
 
 
-def remove_empty_logs(folder: Path) -> None:
+def logs_in(folder: Path) -> list[Path]:
+    """What is called like a log in a folder. The folder may hold 200,000 images, so it is listed once, by names."""
+    try:
+        return sorted(folder / name for name in os.listdir(folder) if "-wal" in name)
+    except OSError:
+        return []
+
+
+def remove_empty_logs(logs: Iterable[Path]) -> None:
     """Remove logs without a transaction whose project is not there: of one that was killed and then renamed."""
-    with contextlib.suppress(OSError):
-        for log in list(folder.glob("*.pose-wal")):
-            with contextlib.suppress(OSError):
-                has_owner = os.path.lexists(log.with_name(log.name.removesuffix("-wal")))
-                if not has_owner and stat.S_ISREG(os.lstat(log).st_mode) and read_log(log).empty:
-                    os.unlink(log)
+    for log in logs:
+        with contextlib.suppress(OSError):
+            has_owner = os.path.lexists(log.with_name(log.name.removesuffix("-wal")))
+            is_log = log.name.endswith(".pose-wal") and stat.S_ISREG(os.lstat(log).st_mode)
+            if is_log and not has_owner and read_log(log).empty:
+                os.unlink(log)
 
 
-def find_orphan(project: Path, mark: int) -> Path | None:
-    """A log in the project's folder that holds what was last done to it: left where the project had another name.
+def find_orphan(project: Path, mark: int, logs: Iterable[Path]) -> Path | None:
+    """The one of these logs that holds what was last done to a project: left where the project had another name.
 
     A log that belongs to the project of its own name is nobody else's, and neither is one whose project is open.
     """
     if not mark:
         return None
-    logs: list[Path] = []
-    with contextlib.suppress(OSError), os.scandir(project.parent) as entries:
-        for entry in entries:
-            if "-wal" in entry.name and len(logs) < _MAX_LOGS and entry.is_file(follow_symlinks=False):
-                logs.append(project.with_name(entry.name))
-    for log in sorted(logs):
+    for log in islice((log for log in logs if os.path.isfile(log) and not os.path.islink(log)), _MAX_LOGS):
         with contextlib.suppress(OSError):
             if log == wal_of(project) or not holds_pages(log) or mark not in read_log(log).marks:
                 continue

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from engine.contract.errors import ProjectError
-from poseapp.project import edits, lock, side_files
+from poseapp.project import connections, edits, lock, side_files
 from poseapp.project.lock import FileLock, Part
 from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore
@@ -154,3 +156,29 @@ def test_a_worker_that_still_reads_keeps_other_processes_out(store: ProjectStore
     reader.close()
     assert open_elsewhere(store.path) == "2"
     assert os.listdir(store.path.parent) == ["test.pose"]
+
+
+def test_a_copy_does_not_count_when_the_log_is_begun_anew_meanwhile(
+    store: ProjectStore, frame: FrameKey, make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The begin of an old log over a newer file would take pages back."""
+    store.apply(edits.add_instance(frame, make()))
+    log = side_files.wal_of(store.path)
+    begun_anew = [True, False]
+
+    def copy(source: Path, target: Path) -> None:
+        shutil.copyfile(source, target)
+        if source == log and begun_anew.pop(0):
+            header = bytearray(log.read_bytes()[:32])
+            header[16] ^= 1  # SQLite gives each log other salts
+            with log.open("r+b") as file:
+                file.write(header)
+
+    path, log_copy = tmp_path / "still.pose", tmp_path / "still.pose-wal"
+    shutil.copyfile(store.path, path)
+    shutil.copyfile(log, log_copy)  # not the log of the open project
+    log = log_copy
+    monkeypatch.setattr(connections, "shutil", SimpleNamespace(copyfile=copy))
+    target = tmp_path / "copy.pose"
+    assert not connections._copied_unchanged(path, log, target)
+    assert connections._copied_unchanged(path, log, target)

@@ -178,3 +178,25 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(store: ProjectStore, tmp_p
     (tmp_path / "folder.pose").mkdir()
     with pytest.raises(ProjectError, match="not saved"):
         save_copy(store.path, tmp_path / "folder.pose")
+
+
+def test_a_new_name_that_cannot_be_opened_refuses_edits_and_keeps_the_labels(
+    store: ProjectStore, frame: FrameKey, make, tmp_path: Path
+) -> None:
+    """The path is longer than SQLite opens."""
+    add(store, frame, make, 3)
+    folder = tmp_path
+    while len(os.fsencode(folder)) < 500:
+        folder /= "x" * 40
+    folder.mkdir(parents=True)
+    old = store.path
+    new = old.rename(folder / old.name)
+    for _ in range(2):
+        with pytest.raises(ProjectError, match="too long"):
+            add(store, frame, make, 1)
+    assert store.summary().labelled == 3
+    save_copy(store.path, tmp_path / "saved.pose", store.database.connection)
+    assert count_in_file(tmp_path / "saved.pose") == 3
+    new.rename(old)
+    add(store, frame, make, 1)
+    assert store.summary().labelled == 4

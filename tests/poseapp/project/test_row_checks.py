@@ -16,7 +16,7 @@ import pytest
 
 from engine.contract.errors import PoseError, ProjectError
 from engine.contract.limits import MAX_KEYPOINTS
-from poseapp.project import edits, rows
+from poseapp.project import database, edits, rows
 from poseapp.project.coco_archive import CocoArchive
 from poseapp.project.model import FrameKey, FrameState
 from poseapp.project.store import ProjectStore
@@ -202,3 +202,22 @@ def test_random_bytes_in_a_project_are_an_error_or_a_project(path: Path, seed: i
                 pass
     except PoseError:
         pass
+
+
+def test_readers_beside_the_writer_do_not_check_every_row_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[Path] = []
+    monkeypatch.setattr(database, "check_rows", lambda path, *_, **__: checked.append(path))
+    with ProjectStore.open(path), ProjectStore.open(path, read_only=True) as first:
+        assert first.summary().labelled == 1
+        ProjectStore.open(path, read_only=True).close()
+        assert len(checked) == 1
+    ProjectStore.open(path).close()
+    assert len(checked) == 2
+
+
+def test_a_project_that_was_changed_after_it_was_closed_is_checked_again(path: Path) -> None:
+    ProjectStore.open(path).close()
+    _run(path, "UPDATE frame SET state = 'x'")
+    for read_only in (False, True):
+        with pytest.raises(ProjectError, match="cannot be right"):
+            ProjectStore.open(path, read_only=read_only)

@@ -53,9 +53,8 @@ MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
 
 SUFFIX = ".pose"
 _MAGIC = b"SQLite format 3\0"
-# SQLite may make NAME-journal beside a project, and cannot open the project where that name is too long.
-MAX_PROJECT_NAME_BYTES = MAX_NAME_BYTES - len("-journal")
-MAX_PROJECT_PATH_BYTES = 512 - 1 - len("-journal")  # SQLITE_MAX_PATHNAME of the unix VFS
+_MAX_PATH_BYTES = 512 - len("-journal")  # MAX_PATHNAME of SQLite (os_unix.c), for the journal's path too
+_SHORT_NAME_BYTES = 40
 _CHECK_WHOLE_BELOW = 8 << 20
 _cleaned: set[str] = set()
 _TRASH = re.compile(r"^(\.?trash(-\d+)?|\.trashes|\$recycle\.bin)$", re.IGNORECASE)
@@ -104,7 +103,7 @@ class Database:
         remove_left_behind(path.parent, ".*.pose.*.tmp")
         temporary = ""
         try:
-            prefix = own_temporary_name(f".{path.name[:40]}")
+            prefix = own_temporary_name(".new.pose")  # short: the whole path has a limit too
             handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
             os.close(handle)
             connection = sqlite3.connect(temporary, isolation_level=None)
@@ -486,18 +485,20 @@ def _migrate(path: Path, connection: sqlite3.Connection, read_only: bool) -> Non
         raise
 
 
+def project_name_room(folder: Path) -> int:
+    """The most bytes that the name of a project in this folder may have; 0 or less where none can be opened."""
+    most = MAX_NAME_BYTES - len("-journal")
+    return most if os.name == "nt" else min(most, _MAX_PATH_BYTES - byte_length(os.path.abspath(folder)) - 1)
+
+
 def _check_name(path: Path) -> None:
-    most = MAX_PROJECT_NAME_BYTES
-    if byte_length(path.name) > most:
-        raise ProjectError(
-            f"the file name is too long: {byte_length(path.name)} bytes, at most {most}; use a shorter name", where=path
-        )
-    length = byte_length(os.path.abspath(path))
-    if length > MAX_PROJECT_PATH_BYTES:
-        raise ProjectError(
-            f"the path is too long: {length} bytes, at most {MAX_PROJECT_PATH_BYTES}; use shorter names of folders",
-            where=path,
-        )
+    """SQLite cannot open a project where NAME-journal beside it would be too long, or its whole path."""
+    size, most = byte_length(path.name), project_name_room(path.parent)
+    if size <= most:
+        return
+    if most >= _SHORT_NAME_BYTES:
+        raise ProjectError(f"the file name is too long: {size} bytes, at most {most}; use a shorter name", where=path)
+    raise ProjectError("the path of its folder is too long for a project; use a folder further up", where=path)
 
 
 def _keep_copy(path: Path, connection: sqlite3.Connection, version: int) -> None:

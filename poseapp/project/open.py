@@ -15,8 +15,8 @@ from engine.contract.file_names import side_name
 from engine.media.images import is_image
 from engine.media.source import is_video, open_media
 from poseapp.project.coco_archive import CocoArchive
-from poseapp.project.database import MAX_PROJECT_NAME_BYTES
 from poseapp.project.database import SUFFIX as SUFFIX
+from poseapp.project.database import project_name_room
 from poseapp.project.importers.coco_results import RESULTS, find_coco_file, import_results, is_results_file
 from poseapp.project.importers.images import import_folder, import_images
 from poseapp.project.importers.label_files import COCO, DATASET, LabelSet, kind_of, look_into
@@ -29,6 +29,7 @@ from poseapp.project.store import ProjectStore
 from poseapp.project.video_cache import project_cache
 
 _MOST_FAULTS = 1000
+_SHORTEST_ROOM_BYTES = 40  # for the name of a project; in folders with a longer path none is made
 
 
 def open_any(
@@ -96,13 +97,15 @@ def project_path(paths: Sequence[Path]) -> Path:
     first = Path(os.path.abspath(next((p for p in paths if len(paths) > 1 and not is_results_file(p)), paths[0])))
     folder = first if first.is_dir() else first.parent
     stem = first.stem if first.is_file() and not is_image(first) else folder.name or "project"
-    home = folder / side_name(stem, SUFFIX, MAX_PROJECT_NAME_BYTES)
-    if home.exists() or os.access(folder, os.W_OK):
-        return home
+    room = project_name_room(folder)
+    if room >= _SHORTEST_ROOM_BYTES:
+        home = folder / side_name(stem, SUFFIX, room)
+        if home.exists() or os.access(folder, os.W_OK):
+            return home
     own = Path(user_data_dir("poseapp")) / "projects"
     own.mkdir(parents=True, exist_ok=True)
-    mark = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    return own / side_name(stem, f"-{mark}{SUFFIX}", MAX_PROJECT_NAME_BYTES)
+    mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+    return own / side_name(stem, f"-{mark}{SUFFIX}", project_name_room(own))
 
 
 class _Opening:

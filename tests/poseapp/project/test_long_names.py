@@ -74,7 +74,7 @@ def test_two_projects_with_the_same_long_beginning_have_folders_of_their_own(tmp
 @characters
 @pytest.mark.parametrize("size", [200, 230, 250, 255])
 def test_images_and_folders_with_long_names_are_opened_and_exported(character: str, size: int, tmp_path: Path) -> None:
-    folder = tmp_path / _name(character, 120, "")
+    folder = tmp_path / _name(character, size, "")
     folder.mkdir()
     for suffix in ("1.png", "2.png"):
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / _name(character, size, suffix))
@@ -106,9 +106,18 @@ def test_a_name_beyond_the_file_system_is_a_message(tmp_path: Path) -> None:
                 export(store, too_long)
 
 
-def test_a_path_too_long_for_sqlite_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
-    folder = tmp_path / ("d" * 250) / ("e" * 250)
+def test_a_folder_too_deep_for_sqlite_gets_its_project_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poseapp.project.open.user_data_dir", lambda name: str(tmp_path / "data"))
+    folder = tmp_path / ("a" * 250) / ("b" * 250)
     folder.mkdir(parents=True)
-    with pytest.raises(ProjectError, match="the path is too long"):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "a.png")
+    with open_any(folder) as store:
+        assert store.path.is_relative_to(tmp_path / "data")
+        first = store.path
+    with open_any(folder) as store:
+        assert store.path == first
+    with pytest.raises(ProjectError, match="path of its folder is too long"):
         ProjectStore.create(folder / "p.pose")
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == ["a.png"]

@@ -27,6 +27,7 @@ from engine.cli import OK, Parser, add_progress_option, run, write_event
 from engine.contract.coco import CocoCategory, CocoDataset
 from engine.contract.errors import CocoError, MediaError
 from engine.contract.outputs import add_overwrite_option, check_outputs, file_id, holds_predictions
+from engine.contract.plain_text import OneLineFormatter
 from engine.contract.schema import Schema
 from engine.media.source import is_video
 from engine.overlay import overlay_name
@@ -234,5 +235,7 @@ def _prepare_process() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(format="%(levelname)s: %(message)s")
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(OneLineFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[terminal])
     raise SystemExit(run(main))

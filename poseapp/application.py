@@ -11,6 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import QSettings, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
+from engine.contract.plain_text import OneLineFormatter
 from poseapp import __version__, collector, language, places, theme
 from poseapp.log_file import start_log, stop_log
 from poseapp.main_window import MainWindow
@@ -50,7 +51,9 @@ def answer_quickly() -> None:
 
 def run(paths: Sequence[Path], *, sample: bool = False) -> int:
     """Show the window until it is closed; returns the exit status."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(OneLineFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[terminal])
     application = make_application()
     answer_quickly()
     start_log(places.log_folder())

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from engine.contract.plain_text import visible
 from resources import resource_path
 
 log = logging.getLogger(__name__)
@@ -204,13 +205,16 @@ def best_language(wished: Iterable[str]) -> str:
 
 
 def tr(text: str) -> str:
-    """A text of the window in the language in use; one that the catalogue does not have as it is."""
+    """A text of the window in the language in use; one that the catalogue does not have as it is.
+
+    Control characters, which a file name or a category may hold, become visible escapes.
+    """
     if _catalogue is None or not text:
-        return text
+        return visible(text)
     return _translated(text)
 
 
 @lru_cache(maxsize=4096)
 def _translated(text: str) -> str:
     found = None if _catalogue is None else _catalogue.find(text)
-    return text if found is None else found
+    return visible(text if found is None else found)

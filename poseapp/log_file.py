@@ -6,6 +6,8 @@ import logging
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from engine.contract.plain_text import OneLineFormatter
+
 NAME = "poseapp.log"
 MAX_BYTES = 1 << 20
 KEPT = 3
@@ -23,7 +25,7 @@ def start_log(folder: Path) -> bool:
     except OSError as error:
         logging.getLogger(__name__).warning("no log is kept: %s", error)
         return False
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(OneLineFormatter(FORMAT))
     handler.setLevel(logging.WARNING)
     logging.getLogger().addHandler(handler)
     _handler = handler

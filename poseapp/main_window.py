@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.contract.errors import PoseError
+from engine.contract.plain_text import one_line
 from poseapp import theme
 from poseapp.actions import ACTIONS, BY_ID, writes
 from poseapp.canvas.minimap import Minimap
@@ -395,12 +396,12 @@ class MainWindow(QMainWindow):
         else:
             self.empty.set_recent(self.settings.recent)
         path = self.session.path
-        self.setWindowTitle("poseapp" if path is None else f"{path.stem} - poseapp")
+        self.setWindowTitle("poseapp" if path is None else f"{one_line(path.stem)} - poseapp")
         self.refresh_actions()
 
     def _on_renamed(self, path: Path) -> None:
         self.settings.add_recent(path)
-        self.setWindowTitle(f"{path.stem} - poseapp")
+        self.setWindowTitle(f"{one_line(path.stem)} - poseapp")
         self.tell(f"The project file is called {path.name} now; edits go there", "info")
 
     def _on_change(self, _change: Change) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 # Control characters (with them the escapes that move the cursor or retitle a terminal), and the marks that turn the
@@ -20,6 +21,20 @@ def one_line(text: str, most: int = 0) -> str:
         half = (most - 5) // 2
         plain = f"{plain[:half]} ... {plain[-half:]}"
     return plain
+
+
+def visible(text: str) -> str:
+    """The text with its lines as they are, and control characters other than line feeds as visible escapes."""
+    if text.isprintable():
+        return text  # nearly every text
+    return "\n".join(_CONTROL.sub(_escaped, line.replace("\t", " ")) for line in text.split("\n"))
+
+
+class OneLineFormatter(logging.Formatter):
+    """A record is one line of a log, whatever names its message holds; a traceback follows in lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))
 
 
 def _escaped(match: re.Match[str]) -> str:

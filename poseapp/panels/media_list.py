@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.contract.plain_text import visible
 from poseapp.guard import guarded
 from poseapp.i18n import tr
 from poseapp.jobs.frames import FrameLoader
@@ -96,6 +97,7 @@ class FrameModel(QAbstractListModel):
         if role == FRAME_ROLE:
             return frame
         name = f"{self._videos[key.media]}  {frame.name}" if key.media in self._videos else frame.name
+        name = visible(name)
         if role == Qt.ItemDataRole.DisplayRole:
             return name
         if role == Qt.ItemDataRole.ToolTipRole:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from poseapp.dialogs.ask import AskDialog
@@ -157,6 +157,28 @@ def test_a_folder_with_names_that_are_not_utf8_is_opened_and_shown(
     assert window.toasts.messages() == []
     # Every list is painted with the name.
     assert not window.grab().isNull()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_control_characters_of_names_are_shown_as_escapes(window: MainWindow, project: Path, qtbot: QtBot) -> None:
+    folder = project.parent / "mi\x1b]0;owned\x07\nce"
+    folder.mkdir()
+    (project.parent / "a.png").rename(folder / "a\x1b[31m\u202e.png")
+    (folder / "b\x1b[2J.mp4").write_bytes(b"no video" * 1000)
+    window.open_paths([folder])
+    qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=5000)
+    assert window.windowTitle() == "mi\\x1b]0;owned\\x07 ce - poseapp"
+    model = window.media.model
+    index = model.index(0)
+    roles = (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole)
+    for role in roles:
+        assert str(model.data(index, role)).startswith("a\\x1b[31m\\u202e.png")
+    window.tell("cannot read b\x1b[2J.mp4", "warning")
+    for label in window.findChildren(QLabel):
+        assert "\x1b" not in label.text()
+    store = window.session.store
+    assert store is not None
+    assert [frame.name for frame in store.frames()] == ["a\x1b[31m\u202e.png"]  # kept as it is
 
 
 def test_labels_of_another_size_are_asked_about_once_and_fitted(

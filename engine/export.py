@@ -11,14 +11,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.cli import OK, Parser, run
-from engine.contract.errors import ModelError
-from engine.contract.files import open_regular
-from engine.contract.outputs import add_overwrite_option, check_outputs
+from engine.errors import ModelError
+from engine.utils.command_line import OK, Parser, run
+from engine.utils.files import open_regular
+from engine.utils.outputs import add_overwrite_option, check_outputs
 
 # Float32 sums in another order; heatmaps are of the order of 1.
 TOLERANCE = 1e-3
-# The key of the description in a serialised ONNX file (StringStringEntryProto, field 1); see engine.onnx_file.
+# The key of the description in a serialised ONNX file (StringStringEntryProto, field 1),
+# see engine.inference.onnx_export.
 METADATA_ENTRY = b"\x0a\x07poseapp"
 MAX_METADATA_BYTES = 1 << 20
 
@@ -41,8 +42,8 @@ def main(argv: Sequence[str]) -> int:
         is_own=_is_ours,
     )
 
-    from engine.checkpoint import load_network
-    from engine.onnx_file import compare, write_onnx
+    from engine.inference.onnx_export import compare, write_onnx
+    from engine.models.checkpoint import load_network
 
     network, info = load_network(options.model, options.weights)
     if info.task != "pose":

@@ -24,12 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in ENGINE_COMMANDS:  # a frozen program has no `python -m`
-        from engine.cli import run as run_command
+        from engine.utils.command_line import run as run_command
 
         module = importlib.import_module(ENGINE_COMMANDS[arguments[0]])
         return run_command(module.main, arguments[1:])
     if arguments and arguments[0] == "--try-hdf5":
-        from poseapp.project.importers.hdf5_trial import main as try_hdf5
+        from poseapp.project.formats.hdf5_trial import main as try_hdf5
 
         return try_hdf5(arguments[1:])
     options = _parser().parse_args(arguments)
@@ -39,10 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         if options.tour is not None:
-            from poseapp.tour import run_tour
+            from poseapp.tour.tour import run_tour
 
             return run_tour(options.tour, size=options.tour_size)
-        from poseapp.application import run
+        from poseapp.app.application import run
     except ImportError as error:
         sys.stderr.write(
             f"poseapp: the window's libraries cannot be loaded ({error}); the README tells what to install\n"

@@ -20,9 +20,9 @@ import torch
 from tflite_convolutions import read_convolutions
 from torch import Tensor
 
-from engine.checkpoint import CheckpointInfo, network_from, save_checkpoint
-from engine.contract.schema import Schema, load_schema
+from engine.models.checkpoint import CheckpointInfo, network_from, save_checkpoint
 from engine.networks.efficientdet import CELLS, HEAD_LAYERS, LEVELS
+from engine.schema.schema import Schema, load_schema
 from resources import resource_path, schema_path
 
 Storage = Literal["float32", "float16", "int8"]

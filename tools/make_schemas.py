@@ -17,8 +17,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from engine.contract.schema import DEFAULT_PART, DEFAULT_SIGMA, load_schema
-from engine.contract.sides import side_of
+from engine.schema.schema import DEFAULT_PART, DEFAULT_SIGMA, load_schema
+from engine.schema.sides import side_of
 
 # stem: (title, category)
 TITLES = {

@@ -1,1 +1,1 @@
-"""One file a codec; ``engine.codec`` is the door."""
+"""One file a codec; ``engine.codecs.registry`` is the door."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from engine.contract.errors import ModelError, TrainingError
+from engine.errors import ModelError, TrainingError
 
 Array = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]

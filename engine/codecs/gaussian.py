@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.codecs.base import Array, Codec, Outputs, heatmaps_of, peak_cells, take_cells
-from engine.contract.errors import ModelError
+from engine.errors import ModelError
 
 # A keypoint further than this many sigmas outside the crop leaves no trace in the map; it is not trained.
 REACH = 3.0

@@ -15,11 +15,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engine.cli import OK, Parser, run, write_event
-from engine.contract.errors import CocoError
-from engine.contract.outputs import add_overwrite_option, check_outputs
-from engine.datasets import KINDS, KeypointDataset, aic_into_coco17, combine, open_dataset, write_as_coco
-from engine.skipped import KEY, Skipped, add_strict_option
+from engine.errors import CocoError
+from engine.formats import KINDS, KeypointDataset, aic_into_coco17, combine, open_dataset, write_as_coco
+from engine.utils.command_line import OK, Parser, run, write_event
+from engine.utils.outputs import add_overwrite_option, check_outputs
+from engine.utils.skipped import KEY, Skipped, add_strict_option
 
 MERGES = {"aic-into-coco17": aic_into_coco17}
 

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from engine.media.headers import read_header_of
+from engine.media.image_headers import read_header_of
 from engine.media.images import IMAGE_SUFFIXES, is_image
 
 SEARCH_LIMIT = 100_000

@@ -22,11 +22,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.errors import MediaError
-from engine.contract.files import MAX_IMAGE_BYTES, FileError, open_regular, read_bytes
+from engine.errors import MediaError
 from engine.media.bit_depth import decode_rgb
-from engine.media.bmff import kind_of, largest_size
-from engine.media.headers import ImageHeader, png_is_intact, read_header
+from engine.media.image_headers import ImageHeader, png_is_intact, read_header
+from engine.media.isobmff import kind_of, largest_size
+from engine.utils.files import MAX_IMAGE_BYTES, FileError, open_regular, read_bytes
 
 Image = npt.NDArray[np.uint8]
 

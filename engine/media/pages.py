@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from engine.contract.files import open_regular
+from engine.utils.files import open_regular
 
 _Order = Literal["little", "big"]
 

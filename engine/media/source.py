@@ -11,7 +11,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.errors import MediaError
+from engine.errors import MediaError
 from engine.media.images import image_size, is_image, list_images, read_image
 
 Image = npt.NDArray[np.uint8]
@@ -153,6 +153,6 @@ def open_media(path: Path | str, *, cache: Path | None = None) -> FrameSource:
         raise MediaError("does not exist", where=path)
     if is_image(path):
         return ImageSequence([path], path)
-    from engine.media.video import VideoReader
+    from engine.media.video.reader import VideoReader
 
     return VideoReader(path, cache=cache)

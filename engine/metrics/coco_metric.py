@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.coco import CocoAnnotation, CocoDataset, Id, unique_names
-from engine.contract.errors import CocoError
-from engine.contract.schema import Schema
-from engine.contract.schema_match import fits
+from engine.errors import CocoError
+from engine.formats.coco.dataset import CocoAnnotation, CocoDataset, Id, unique_names
 from engine.metrics.coco_eval import Found, Matches, Truth, match, summary
 from engine.metrics.oks import AREA_OF_BOX, extent_xywh
 from engine.metrics.oks_nms import HARD_THRESHOLD, NMS
+from engine.schema.matching import fits
+from engine.schema.schema import Schema
 
 Array = npt.NDArray[np.floating]
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.contract.coco import CocoDataset
-from engine.contract.errors import CocoError
-from engine.contract.schema import Schema
+from engine.errors import CocoError
+from engine.formats.coco.dataset import CocoDataset
 from engine.metrics.coco_metric import (
     Array,
     CocoMetricOptions,
@@ -26,6 +25,7 @@ from engine.metrics.coco_metric import (
     measure,
     select,
 )
+from engine.schema.schema import Schema
 
 WHOLE = "wholebody"
 HAND = "hand"
@@ -61,7 +61,7 @@ def evaluate_wholebody(
     without telling how it came about.
 
     Args:
-        dataset: the labels, all 133 points of an annotation in ``keypoints`` (``engine.datasets.read_as_coco``).
+        dataset: the labels, all 133 points of an annotation in ``keypoints`` (``engine.formats.read_as_coco``).
         results: predictions of all 133 points.
 
     Raises:

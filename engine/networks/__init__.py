@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from engine.contract.errors import ModelError
+from engine.errors import ModelError
 from engine.networks.efficientdet import EfficientDet
 from engine.networks.hrnet import PoseHRNet
 from engine.networks.movenet import MoveNet, MoveNetHeatmap

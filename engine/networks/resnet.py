@@ -129,7 +129,8 @@ class PoseResNet(nn.Module):
 
         Args:
             state: a pose checkpoint's tensors (``backbone.*``, ``head.*``) or torchvision's ImageNet classifier
-                (``conv1.weight``, ...; its ``fc`` is left out), as ``engine.checkpoint.read_weights`` gives them.
+                (``conv1.weight``, ...; its ``fc`` is left out), as
+                ``engine.models.checkpoint.read_weights`` gives them.
 
         Raises:
             ValueError: a backbone tensor is missing or has another shape; the first one is named, nothing was changed.

@@ -1,1 +1,1 @@
-"""What :mod:`engine.tracker` is made of: assignment, motion, likeness. Numpy only."""
+"""What :mod:`engine.tracking.tracker` is made of: assignment, motion, likeness. Numpy only."""

@@ -14,10 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cli import Parser, add_progress_option, run
-from engine.contract.errors import PoseError, TrainingError
-from engine.contract.outputs import check_outputs
-from engine.skipped import Skipped, add_strict_option
+from engine.errors import PoseError, TrainingError
 from engine.train.config import (
     AUTO_BATCH,
     CONFIG_FILE,
@@ -28,10 +25,13 @@ from engine.train.config import (
     read_config,
     with_settings,
 )
-from engine.train.files import OUT_FILES
-from engine.train.process import prepare_process
-from engine.train.recipe import find_recipe, with_data, with_recipe
-from engine.train.report import Reporter
+from engine.train.recipes import find_recipe, with_data, with_recipe
+from engine.train.reporting import Reporter
+from engine.utils.atomic_write import OUT_FILES
+from engine.utils.command_line import Parser, add_progress_option, run
+from engine.utils.outputs import check_outputs
+from engine.utils.process import prepare_process
+from engine.utils.skipped import Skipped, add_strict_option
 
 
 def parser() -> Parser:

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.contract.errors import TrainingError
-from engine.contract.toml_file import MAX_KEY_PARTS, parse_toml, read_toml
-from engine.train.files import write_atomically
+from engine.errors import TrainingError
+from engine.utils.atomic_write import write_atomically
+from engine.utils.toml_file import MAX_KEY_PARTS, parse_toml, read_toml
 
 What = Literal["pose", "detector", "both"]
 CONFIG_FILE = "config.toml"
@@ -59,7 +59,9 @@ class AugmentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class TopDownConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Random changes of a crop as the published top-down models were trained with; see ``engine.train.topdown_view``.
+    """Random changes of a crop as the published top-down models were trained with.
+
+    See ``engine.train.data.topdown_augmentation``.
 
     Attributes:
         enabled: use these and not ``AugmentConfig``, on crops as the published models see them.

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from engine.contract.errors import TrainingError
+from engine.errors import TrainingError
 
 Thing = TypeVar("Thing")
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.contract.errors import PoseError, TrainingError
-from engine.contract.schema import Schema
-from engine.mirroring import mirror_problem, mirroring_off
-from engine.skipped import Skipped
+from engine.errors import PoseError, TrainingError
+from engine.models.catalog import find_model
+from engine.models.mirroring import mirror_problem, mirroring_off
+from engine.schema.schema import Schema
 from engine.train.config import TrainConfig, check
-from engine.train.instances import TrainingSet, joined, read_extra_set, read_training_set, split
-from engine.train.label_check import overlap, settle
-from engine.train.recipe import is_missing_extra, points_of
-from engine.train.record_check import Counts
-from engine.zoo import find_model
+from engine.train.data.label_check import overlap, settle
+from engine.train.data.record_check import Counts
+from engine.train.data.training_set import TrainingSet, joined, read_extra_set, read_training_set, split
+from engine.train.recipes import is_missing_extra, points_of
+from engine.utils.skipped import Skipped
 
 FEW, ADVISED = 5, 20
 

@@ -14,36 +14,26 @@ import msgspec
 import torch
 from torch import nn
 
-from engine.checkpoint import load_checkpoint, save_checkpoint
-from engine.checkpoint_info import CheckpointInfo
-from engine.cli import BAD_INPUT
-from engine.contract.errors import PoseError, TrainingError
-from engine.contract.schema import Schema
-from engine.detector import Detector
-from engine.device import pick_device
-from engine.evaluate_model import LABELLED_BOXES, Conditions
-from engine.mirroring import MIRRORED, mirror_problem
+from engine.errors import PoseError, TrainingError
+from engine.evaluate.model import LABELLED_BOXES, Conditions
+from engine.inference.detector import Detector
+from engine.inference.device import pick_device
+from engine.models.catalog import ModelEntry, find_model
+from engine.models.checkpoint import load_checkpoint, save_checkpoint
+from engine.models.metadata import CheckpointInfo
+from engine.models.mirroring import MIRRORED, mirror_problem
 from engine.networks import build
-from engine.skipped import Skipped
+from engine.schema.schema import Schema
 from engine.train import config as defaults
-from engine.train import detector as boxes
-from engine.train import pose as poses
-from engine.train.board import Board
+from engine.train.batch_size import with_sizes
 from engine.train.config import AUTO_BATCH, CONFIG_FILE, PhaseConfig, TrainConfig, write_config
-from engine.train.dataset import ImageCache
+from engine.train.data.pose_crops import ImageCache
+from engine.train.data.rotation import rotation_from
+from engine.train.data.sampler import choose_epochs
+from engine.train.data.topdown_crops import as_published
+from engine.train.data.training_set import TrainingSet
 from engine.train.distributed import World
-from engine.train.files import write_atomically
-from engine.train.instances import TrainingSet
-from engine.train.loop import Outcome, Trainer, autocast_type
-from engine.train.memory import StepMemory, free_memory, step_memory
-from engine.train.order import choose_epochs
-from engine.train.phase import Phase
-from engine.train.preflight import preflight
-from engine.train.recipe import find_recipe
-from engine.train.report import Reporter
-from engine.train.run_state import BEST, DETECTOR, LAST, RESULTS, recorded, refusal
-from engine.train.sizes import with_sizes
-from engine.train.start import (
+from engine.train.initial_weights import (
     DEFAULT_LEARNING_RATE,
     LEARNING_RATES,
     detector_start,
@@ -51,12 +41,22 @@ from engine.train.start import (
     pose_start,
     recipe_start,
 )
-from engine.train.stop import StopRequest
-from engine.train.topdown import TopDownPhase
-from engine.train.topdown_dataset import as_published
-from engine.train.topdown_validation import Protocol, for_other_points
-from engine.train.turns import rotation_from
-from engine.zoo import ModelEntry, find_model
+from engine.train.memory import StepMemory, free_memory, step_memory
+from engine.train.preflight import preflight
+from engine.train.recipes import find_recipe
+from engine.train.reporting import Reporter
+from engine.train.run_state import BEST, DETECTOR, LAST, RESULTS, recorded, refusal
+from engine.train.stop_request import StopRequest
+from engine.train.tasks import detector as boxes
+from engine.train.tasks import pose as poses
+from engine.train.tasks.task import Phase
+from engine.train.tasks.topdown import TopDownPhase
+from engine.train.tasks.topdown_validation import Protocol, for_other_points
+from engine.train.tensorboard import Board
+from engine.train.trainer import Outcome, Trainer, autocast_type
+from engine.utils.atomic_write import write_atomically
+from engine.utils.command_line import BAD_INPUT
+from engine.utils.skipped import Skipped
 
 log = logging.getLogger(__name__)
 

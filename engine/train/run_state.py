@@ -16,10 +16,10 @@ from typing import Literal
 
 import msgspec
 
-from engine.contract.errors import PoseError, TrainingError
-from engine.file_lock import is_locked, locked
-from engine.process_identity import is_alive, own_identity
-from engine.train.files import write_atomically
+from engine.errors import PoseError, TrainingError
+from engine.utils.atomic_write import write_atomically
+from engine.utils.file_lock import is_locked, locked
+from engine.utils.process_identity import is_alive, own_identity
 
 RUN_FILE, LOCK_FILE = "run.json", "run.lock"
 BEST, LAST, POSE_STATE = "best.safetensors", "last.safetensors", "pose.state.pt"

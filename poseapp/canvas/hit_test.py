@@ -8,8 +8,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from poseapp.canvas.batch import SPECK, PoseBatch
-from poseapp.canvas.layout import OUTLINE
+from poseapp.canvas.render.pose_arrays import SPECK, PoseBatch
+from poseapp.canvas.render.schema_layout import OUTLINE
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

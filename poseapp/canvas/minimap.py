@@ -8,11 +8,11 @@ from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from poseapp.canvas.palette import palette_for
-from poseapp.canvas.sprites import color_of
+from poseapp.app.fault_guard import guarded
+from poseapp.app.i18n import tr
+from poseapp.canvas.render.colors import palette_for
+from poseapp.canvas.render.sprites import color_of
 from poseapp.canvas.view import CanvasView
-from poseapp.guard import guarded
-from poseapp.i18n import tr
 
 SIDE = 136
 MARGIN = 12

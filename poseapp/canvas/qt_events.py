@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 
-from poseapp.canvas.pointer import ALT, CTRL, SHIFT, Button, CursorRole
+from poseapp.canvas.tools.base import ALT, CTRL, SHIFT, Button, CursorRole
 
 KEY_NAMES = {
     Qt.Key.Key_Tab: "tab",

@@ -14,28 +14,28 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QBrush, QFocusEvent, QHideEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
-from engine.contract.schema import Schema, Subset
-from engine.contract.schemas import schema_of_subset
-from poseapp.canvas.haste import Haste
-from poseapp.canvas.host import ViewHost
-from poseapp.canvas.image_item import Picture, rgb_of
-from poseapp.canvas.large_picture import make_picture
-from poseapp.canvas.navigation import WHEEL_FACTOR, NavigationView
-from poseapp.canvas.overlays import Marks, OverlayPainter
-from poseapp.canvas.palette import palette_for
-from poseapp.canvas.placement import PlacementTool
-from poseapp.canvas.pointer import Button, EventKind, Ghost, Placement, PointerEvent, PointRef
+from engine.schema.builtin import schema_of_subset
+from engine.schema.schema import Schema, Subset
+from poseapp.app.fault_guard import guarded
+from poseapp.canvas.pan_zoom_view import WHEEL_FACTOR, NavigationView
 from poseapp.canvas.qt_events import KEY_NAMES, button_of, modifiers_of
-from poseapp.canvas.skeleton_item import PosePainter, PosesItem, viewports
-from poseapp.canvas.sprites import color_of
-from poseapp.canvas.state import CanvasState, ghost_batches
-from poseapp.canvas.style import CanvasStyle
-from poseapp.canvas.template import template_pose
-from poseapp.canvas.tools import TOOLS, Tool
-from poseapp.canvas.viewport import ViewPort
-from poseapp.guard import guarded
+from poseapp.canvas.render.adaptive_quality import Haste
+from poseapp.canvas.render.colors import palette_for
+from poseapp.canvas.render.image_item import Picture, rgb_of
+from poseapp.canvas.render.image_pyramid import make_picture
+from poseapp.canvas.render.overlay_painter import Marks, OverlayPainter
+from poseapp.canvas.render.pose_painter import PosePainter, PosesItem, viewports
+from poseapp.canvas.render.sprites import color_of
+from poseapp.canvas.render.style import CanvasStyle
+from poseapp.canvas.render.viewport import ViewPort
+from poseapp.canvas.scene import CanvasState, ghost_batches
+from poseapp.canvas.template_pose import template_pose
+from poseapp.canvas.tool_host import ViewHost
+from poseapp.canvas.tools.base import Button, EventKind, Ghost, Placement, PointerEvent, PointRef
+from poseapp.canvas.tools.edit import TOOLS, Tool
+from poseapp.canvas.tools.place import PlacementTool
 from poseapp.project.model import FrameKey, Instance
-from poseapp.project.subsets import points_of, possible_points
+from poseapp.project.schema.subsets import points_of, possible_points
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -5,44 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from poseapp.actions import ACTIONS
 from poseapp.commands import (
-    exports,
-    files,
-    kinds,
-    labels,
-    models,
-    navigate,
+    category,
+    edit,
+    export,
+    file,
+    model,
+    navigation,
     playback,
     points,
-    poses,
+    pose,
     project,
     relink,
-    tracks,
-    views,
+    track,
+    view,
 )
 from poseapp.commands.context import Context
+from poseapp.window.actions import ACTIONS
 
 Command = Callable[[Context], None]
 
 
 def _find(name: str) -> Command:
     if name.startswith("select_") and name[-1].isdigit():
-        return partial(navigate.select_number, number=int(name[-1]))
+        return partial(navigation.select_number, number=int(name[-1]))
     for module in (
-        exports,
-        files,
-        kinds,
-        labels,
-        models,
-        navigate,
+        export,
+        file,
+        category,
+        edit,
+        model,
+        navigation,
         playback,
         points,
-        poses,
+        pose,
         project,
         relink,
-        tracks,
-        views,
+        track,
+        view,
     ):
         command = vars(module).get(name)
         if callable(command) and getattr(command, "__module__", "") == module.__name__:

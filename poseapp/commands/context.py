@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from poseapp.app.reports import Report
+from poseapp.app.settings import Settings
 from poseapp.canvas.view import CanvasView
-from poseapp.jobs.frames import FrameLoader
+from poseapp.jobs.frames.loader import FrameLoader
 from poseapp.jobs.inference import ModelChoice, ModelHost
 from poseapp.jobs.runner import JobRunner
-from poseapp.model_memory import ModelMemory
 from poseapp.project.model import Instance
-from poseapp.reports import Report
-from poseapp.session import Session
-from poseapp.settings import Settings
+from poseapp.session.model_memory import ModelMemory
+from poseapp.session.session import Session
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
-    from poseapp.jobs.training import TrainingRun
-    from poseapp.playback import Player
+    from poseapp.jobs.training.run import TrainingRun
+    from poseapp.session.playback import Player
 
 
 class Window(Protocol):

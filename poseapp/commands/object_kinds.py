@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.contract.schema import Subset
+from engine.schema.schema import Subset
 from poseapp.commands.context import Context
-from poseapp.dialogs.ask import AskDialog
+from poseapp.dialogs.prompt import AskDialog
 from poseapp.project.model import Category
-from poseapp.project.subsets import subset_named
+from poseapp.project.schema.subsets import subset_named
 
 
 def ask_object(context: Context, category: Category, then: Callable[[Subset | None], None]) -> None:

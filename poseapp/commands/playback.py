@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from poseapp.commands.context import Context
-from poseapp.project import jumps
-from poseapp.project.jumps import Mark
 from poseapp.project.model import FrameKey
+from poseapp.project.queries import neighbors
+from poseapp.project.queries.neighbors import Mark
 
 KEEPS_PLAYING = frozenset({"play", "mark_in", "mark_out", "clear_range", "zoom_in", "zoom_out", "fit", "actual_size"})
 """Verbs that do not stop what plays."""
@@ -69,7 +69,7 @@ def _to_mark(context: Context, mark: Mark, back: bool) -> None:
     session = context.session
     if session.store is None or session.frame is None:
         return
-    there = jumps.next_marked(session.store, session.frame, mark, back)
+    there = neighbors.next_marked(session.store, session.frame, mark, back)
     if there is None:
         context.window.tell(f"No {mark} frame {'before' if back else 'after'} this one")
     else:
@@ -89,7 +89,7 @@ def _to_keyframe(context: Context, back: bool) -> None:
     if session.store is None or session.frame is None:
         return
     track = _track(context)
-    there = jumps.next_keyframe(session.store, session.frame, track, back)
+    there = neighbors.next_keyframe(session.store, session.frame, track, back)
     if there is None:
         context.window.tell("No keyframe before this one" if back else "No keyframe after this one")
     else:
@@ -101,7 +101,7 @@ def between_keyframes(context: Context) -> None:
     if session.store is None or session.frame is None:
         return
     track = _track(context)
-    there = jumps.between_keyframes(session.store, session.frame, track)
+    there = neighbors.between_keyframes(session.store, session.frame, track)
     if there is None:
         context.window.tell("There is no keyframe on both sides of this frame")
     else:
@@ -123,7 +123,7 @@ def _to_end(context: Context, which: int) -> None:
     if track is None:
         context.window.tell("The selected pose has no track")
         return
-    ends = jumps.track_ends(session.store, session.frame.media, track)
+    ends = neighbors.track_ends(session.store, session.frame.media, track)
     if ends is not None:
         _go_with(context, FrameKey(session.frame.media, ends[which]), track)
 

@@ -8,17 +8,17 @@ from typing import Any
 
 from PySide6.QtWidgets import QFileDialog
 
-from engine.contract.errors import PoseError
+from engine.errors import PoseError
+from poseapp.app.i18n import tr
 from poseapp.commands.context import Context
-from poseapp.commands.labels import finish_placing
-from poseapp.dialogs.ask import AskDialog
+from poseapp.commands.edit import finish_placing
+from poseapp.dialogs.prompt import AskDialog
 from poseapp.dialogs.snapshots import SnapshotsDialog
-from poseapp.i18n import tr
-from poseapp.jobs.job import Outcome
-from poseapp.jobs.project_files import SaveCopyJob, SnapshotJob
-from poseapp.project import save_copy as copies
-from poseapp.project.database import SUFFIX
-from poseapp.project.snapshots import Snapshot, delete_snapshot
+from poseapp.jobs.base import Outcome
+from poseapp.jobs.opening import SaveCopyJob, SnapshotJob
+from poseapp.project.storage import save_copy as copies
+from poseapp.project.storage.database import SUFFIX
+from poseapp.project.storage.snapshots import Snapshot, delete_snapshot
 
 
 def save_copy(context: Context) -> None:

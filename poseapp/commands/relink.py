@@ -7,20 +7,20 @@ from typing import Any
 
 from PySide6.QtWidgets import QFileDialog
 
-from engine.contract.errors import PoseError
-from engine.media.fingerprint import Fingerprint
-from engine.media.index_home import index_home
+from engine.errors import PoseError
+from engine.media.alignment.fingerprint import Fingerprint
 from engine.media.source import VIDEO_SUFFIXES
-from engine.media.video_index import index_folder
+from engine.media.video.index.folder import index_home
+from engine.media.video.index.index import index_folder
+from poseapp.app.i18n import tr
 from poseapp.commands.context import Context
 from poseapp.dialogs.relink import RelinkDialog
-from poseapp.i18n import tr
+from poseapp.jobs.base import Outcome
 from poseapp.jobs.check_videos import CheckVideosJob, VideoCheck
-from poseapp.jobs.job import Outcome
-from poseapp.jobs.relink import AlignJob, Proposal, facts_of
-from poseapp.project.fingerprints import fingerprints, keep_fingerprint
+from poseapp.jobs.video_relink import AlignJob, Proposal, facts_of
 from poseapp.project.model import Change, FrameKey
-from poseapp.project.remap import Mapping, NewFile, plan_remap, relink_video, remap_video
+from poseapp.project.relink.fingerprints import fingerprints, keep_fingerprint
+from poseapp.project.relink.remap import Mapping, NewFile, plan_remap, relink_video, remap_video
 from poseapp.project.store import ProjectStore
 
 

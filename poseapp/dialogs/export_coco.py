@@ -9,9 +9,9 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QDialog, QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
-from engine.contract.file_names import MAX_NAME_BYTES, byte_length
-from poseapp.dialogs.parts import button, label
-from poseapp.i18n import tr
+from engine.utils.file_names import MAX_NAME_BYTES, byte_length
+from poseapp.app.i18n import tr
+from poseapp.dialogs.common import button, label
 from poseapp.project.model import Summary
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtWidgets import QWidget
 
-from poseapp.dialogs.ask import AskDialog
-from poseapp.project.importers.label_sizes import LabelSize, LabelSizesDiffer
-from poseapp.project.importers.report import LabelOffer
+from poseapp.dialogs.prompt import AskDialog
+from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer
+from poseapp.project.formats.report import LabelOffer
 
 TAKE, LEAVE = "take", "leave"
 

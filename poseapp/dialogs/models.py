@@ -23,12 +23,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.checkpoint_info import read_info
-from engine.contract.errors import ModelError, PoseError
-from engine.zoo import RUN_FILES, ModelEntry, list_models, user_models_dir
+from engine.errors import ModelError, PoseError
+from engine.models.catalog import RUN_FILES, ModelEntry, list_models, user_models_dir
+from engine.models.metadata import read_info
+from poseapp.app.i18n import tr
+from poseapp.dialogs.common import button, label
 from poseapp.dialogs.figures import say_figures
-from poseapp.dialogs.parts import button, label
-from poseapp.i18n import tr
 
 TASKS = {"pose": "keypoints", "detector": "boxes"}
 COLUMNS = ("Model", "Finds", "Schema", "Input", "Size", "Figures", "From")

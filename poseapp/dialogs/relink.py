@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseapp.dialogs.parts import button, label, set_role
-from poseapp.i18n import tr
-from poseapp.jobs.relink import FileFacts, Proposal
-from poseapp.project.remap import Mapping, RemapPlan
+from poseapp.app.i18n import tr
+from poseapp.dialogs.common import button, label, set_role
+from poseapp.jobs.video_relink import FileFacts, Proposal
+from poseapp.project.relink.remap import Mapping, RemapPlan
 
 PICTURE = QSize(96, 54)
 PICTURES, TIME, AS_IT_IS = "pictures", "time", "as_it_is"
@@ -39,7 +39,7 @@ class RelinkDialog(QDialog):
 
     Args:
         old, new: what is known of both files.
-        plan: what a mapping would do to the labels; see :func:`poseapp.project.remap.plan_remap`.
+        plan: what a mapping would do to the labels; see :func:`poseapp.project.relink.remap.plan_remap`.
 
     Signals:
         remap_requested(Proposal, ndarray): re-map the labels by this mapping.

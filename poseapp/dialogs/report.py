@@ -20,12 +20,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.contract.files import replacing
-from poseapp.dialogs.parts import button, label, set_role, sign_icon
-from poseapp.guard import guarded
-from poseapp.i18n import tr
-from poseapp.project.importers.report import Remark
-from poseapp.reports import Report, as_remark
+from engine.utils.files import replacing
+from poseapp.app.fault_guard import guarded
+from poseapp.app.i18n import tr
+from poseapp.app.reports import Report, as_remark
+from poseapp.dialogs.common import button, label, set_role, sign_icon
+from poseapp.project.formats.report import Remark
 
 Index = QModelIndex | QPersistentModelIndex
 

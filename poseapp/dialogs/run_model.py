@@ -18,14 +18,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.mirroring import flip_test_problem_of
-from engine.zoo import list_models
-from poseapp.dialogs.parts import button, device_combo, fill_models, label
-from poseapp.i18n import tr
+from engine.models.catalog import list_models
+from engine.models.mirroring import flip_test_problem_of
+from poseapp.app.i18n import tr
+from poseapp.dialogs.common import button, device_combo, fill_models, label
 from poseapp.jobs.inference import ModelChoice
 from poseapp.project.model import FrameKey, Media
-from poseapp.project.sources import frames_of_model
-from poseapp.session import Session
+from poseapp.project.tables.sources import frames_of_model
+from poseapp.session.session import Session
 from poseapp.widgets.spin_box import DoubleSpinBox, SpinBox
 
 CURRENT, ALL, EMPTY, RANGE, GO_ON = "current", "all", "empty", "range", "go on"

@@ -8,9 +8,9 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from poseapp.dialogs.parts import button, label
-from poseapp.i18n import tr
-from poseapp.project.snapshots import Snapshot, list_snapshots
+from poseapp.app.i18n import tr
+from poseapp.dialogs.common import button, label
+from poseapp.project.storage.snapshots import Snapshot, list_snapshots
 from poseapp.widgets.line_edit import LineEdit
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.contract.errors import PoseError
-from engine.media.fingerprint import Fingerprint, Likeness, compare, fingerprint
-from engine.media.index_home import index_home
-from engine.media.video_index import content_key
-from poseapp.jobs.job import Lane, Progress
+from engine.errors import PoseError
+from engine.media.alignment.fingerprint import Fingerprint, Likeness, compare, fingerprint
+from engine.media.video.index.folder import index_home
+from engine.media.video.index.index import content_key
+from poseapp.jobs.base import Lane, Progress
 
 
 @dataclass(frozen=True)

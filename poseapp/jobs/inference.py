@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.errors import Cancelled, ModelError, PoseError
-from engine.contract.predictions import Prediction
-from engine.media.frame_reader import FrameReader
+from engine.errors import Cancelled, ModelError, PoseError
+from engine.media.reader import FrameReader
 from engine.media.source import is_video
-from poseapp import collector
-from poseapp.jobs.frame_cache import FrameCache, Pixels
-from poseapp.jobs.job import Lane, Progress
+from engine.pose import Prediction
+from poseapp.app import gc_control
+from poseapp.jobs.base import Lane, Progress
+from poseapp.jobs.frames.cache import FrameCache, Pixels
 from poseapp.project.model import FrameKey
 
 if TYPE_CHECKING:  # at run time only inside the worker
-    from engine.pipeline import Item, PoseModel
+    from engine.inference.pose_model import Item, PoseModel
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +107,10 @@ class ModelHost:
             # processor that is shared with a training run to a halt (measured: 0.2 against 7 images a second).
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             first = "torch" not in sys.modules
-            from engine.pipeline import PoseModel
+            from engine.inference.pose_model import PoseModel
 
             if first:
-                collector.set_aside()
+                gc_control.set_aside()
             while len(self._loaded) >= KEPT_MODELS:  # first free, then load: both may not fit
                 self._loaded.popitem(last=False)
             model = PoseModel.load(choice.model, choice.detector, choice.device)
@@ -130,7 +130,7 @@ class ModelHost:
 
 def _changed(model: str) -> int:
     """Time of change of a model's file in ns, so that a model trained again under its name is loaded again."""
-    from engine.zoo import find_model
+    from engine.models.catalog import find_model
 
     try:
         entry = find_model(model)
@@ -140,7 +140,7 @@ def _changed(model: str) -> int:
 
 
 def _device_text(model: PoseModel) -> str:
-    from engine.device import describe_device
+    from engine.inference.device import describe_device
 
     return str(describe_device(model.device))
 
@@ -246,7 +246,7 @@ class PredictJob:
     def _stream_items(
         self, reader: FrameReader, problems: dict[FrameKey, str], left: threading.Event
     ) -> Iterator[Item[FrameKey]]:
-        from engine.pipeline import Item
+        from engine.inference.pose_model import Item
 
         for place in self._items:
             key, path = place

@@ -18,8 +18,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
-from engine.contract.errors import Cancelled, PoseError
-from poseapp.jobs.job import Ending, Job, Lane, Outcome, Progress, RateEstimator, as_pose_error
+from engine.errors import Cancelled, PoseError
+from poseapp.jobs.base import Ending, Job, Lane, Outcome, Progress, RateEstimator, as_pose_error
 
 log = logging.getLogger(__name__)
 

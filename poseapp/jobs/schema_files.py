@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from poseapp.jobs.job import Lane, Progress
-from poseapp.project.importers.schema_files import read_schemas
+from poseapp.jobs.base import Lane, Progress
+from poseapp.project.schema.files import read_schemas
 
 
 class SchemaFileJob:

@@ -10,11 +10,11 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QColor, QShowEvent
 from PySide6.QtWidgets import QHeaderView, QTableView, QVBoxLayout, QWidget
 
-from poseapp.guard import guarded
-from poseapp.i18n import tr
+from poseapp.app.fault_guard import guarded
+from poseapp.app.i18n import tr
+from poseapp.app.theme import Tokens
 from poseapp.project.model import Step
-from poseapp.session import Session
-from poseapp.theme import Tokens
+from poseapp.session.session import Session
 
 Index = QModelIndex | QPersistentModelIndex
 PAGE = 128

@@ -9,11 +9,11 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QWidget
 
-from poseapp.guard import guarded
-from poseapp.i18n import tr
-from poseapp.jobs.job import Progress, say_duration, say_rate
+from poseapp.app.fault_guard import guarded
+from poseapp.app.i18n import tr
+from poseapp.jobs.base import Progress, say_duration, say_rate
 from poseapp.jobs.runner import JobRunner
-from poseapp.jobs.training import RunState, TrainingRun
+from poseapp.jobs.training.run import RunState, TrainingRun
 
 SHOW_AFTER_MS = 250
 """Work that ends sooner is not shown: a flash in the corner only distracts."""

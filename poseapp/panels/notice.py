@@ -6,9 +6,9 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from poseapp.guard import guarded
-from poseapp.i18n import tr
-from poseapp.theme import Tokens
+from poseapp.app.fault_guard import guarded
+from poseapp.app.i18n import tr
+from poseapp.app.theme import Tokens
 from poseapp.widgets.icons import pixmap
 
 WIDTH = 420

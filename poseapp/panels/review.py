@@ -8,11 +8,11 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QStackedLayout, QTableView, QVBoxLayout, QWidget
 
-from poseapp.guard import guarded
-from poseapp.i18n import tr
-from poseapp.project.frame_keys import NO_FRAMES, FrameKeys
+from poseapp.app.fault_guard import guarded
+from poseapp.app.i18n import tr
 from poseapp.project.model import FrameKey
-from poseapp.session import Session
+from poseapp.project.queries.frame_keys import NO_FRAMES, FrameKeys
+from poseapp.session.session import Session
 
 Index = QModelIndex | QPersistentModelIndex
 

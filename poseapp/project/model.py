@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.schema import Schema
+from engine.schema.schema import Schema
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]

@@ -15,15 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.contract.schema import Schema
-from poseapp.project.categories import CategoryTable, write_categories
-from poseapp.project.database import Database
-from poseapp.project.frame_keys import FrameKeys
-from poseapp.project.frames import FrameTable
-from poseapp.project.history import History, Touched, TouchedFrame, write_instances, write_states
-from poseapp.project.instances import InstanceTable
-from poseapp.project.long_write import LongWrite, Pieces, run_through
-from poseapp.project.media_state import TouchedMedia, counted_once, grow, settle
+from engine.schema.schema import Schema
 from poseapp.project.model import (
     Category,
     Change,
@@ -38,8 +30,16 @@ from poseapp.project.model import (
     Step,
     Summary,
 )
-from poseapp.project.query import FrameQuery, find_frames
-from poseapp.project.verify import blocks, check_once, compare_instances, compare_states
+from poseapp.project.queries.frame_keys import FrameKeys
+from poseapp.project.queries.frame_query import FrameQuery, find_frames
+from poseapp.project.storage.chunked_write import LongWrite, Pieces, run_through
+from poseapp.project.storage.database import Database
+from poseapp.project.tables.categories import CategoryTable, write_categories
+from poseapp.project.tables.edit_diff import blocks, check_once, compare_instances, compare_states
+from poseapp.project.tables.frames import FrameTable
+from poseapp.project.tables.history import History, Touched, TouchedFrame, write_instances, write_states
+from poseapp.project.tables.instances import InstanceTable
+from poseapp.project.tables.media_state import TouchedMedia, counted_once, grow, settle
 
 
 class ProjectStore:

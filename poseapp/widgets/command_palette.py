@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseapp.guard import guarded
-from poseapp.i18n import tr
+from poseapp.app.fault_guard import guarded
+from poseapp.app.i18n import tr
 from poseapp.widgets.line_edit import LineEdit
 
 WIDTH, ROWS, ROW_HEIGHT = 560, 10, 34

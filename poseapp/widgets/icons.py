@@ -8,7 +8,7 @@ from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
-from poseapp.theme import Tokens
+from poseapp.app.theme import Tokens
 from resources import resource_path
 
 _SIDES = (16, 20, 24, 32, 40, 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSpinBox
 
-from poseapp.guard import guarded
+from poseapp.app.fault_guard import guarded
 
 ROOM = 7
 

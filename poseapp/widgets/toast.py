@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from poseapp.guard import guarded
-from poseapp.i18n import tr
-from poseapp.theme import Tokens
+from poseapp.app.fault_guard import guarded
+from poseapp.app.i18n import tr
+from poseapp.app.theme import Tokens
 from poseapp.widgets.icons import icon, pixmap
 
 WIDTH = 380

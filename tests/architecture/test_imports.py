@@ -21,8 +21,8 @@ def loaded_after(statement: str, *names: str) -> list[str]:
     "module",
     [
         "engine",
-        "engine.contract.schema",
-        "engine.contract.coco",
+        "engine.schema.schema",
+        "engine.formats.coco.dataset",
         "engine.media.images",
         "engine.zoo",
         "engine.train.config",
@@ -33,15 +33,23 @@ def test_contract_side_of_the_engine_loads_neither_torch_nor_qt(module: str) -> 
 
 
 def test_importing_the_main_window_loads_no_torch() -> None:
-    assert loaded_after("import poseapp.application, poseapp.main_window", *ROOT_MODULES) == []
+    assert loaded_after("import poseapp.app.application, poseapp.window.main_window", *ROOT_MODULES) == []
 
 
-@pytest.mark.parametrize("module", ["engine.predictor", "engine.detector", "engine.pipeline", "engine.train.loop"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "engine.inference.pose_estimator",
+        "engine.inference.detector",
+        "engine.inference.pose_model",
+        "engine.train.trainer",
+    ],
+)
 def test_torch_side_of_the_engine_loads_no_qt(module: str) -> None:
     assert loaded_after(f"import {module}", "PySide6", "pyqtgraph", "poseapp") == []
 
 
 def test_project_model_and_tools_load_no_qt() -> None:
-    project = "import poseapp.project.store, poseapp.project.edits"
-    tools = "import poseapp.canvas.tools, poseapp.canvas.hit_test, poseapp.jobs.job"
+    project = "import poseapp.project.store, poseapp.project.edits.basic"
+    tools = "import poseapp.canvas.tools, poseapp.canvas.hit_test, poseapp.jobs.base"
     assert loaded_after(f"{project}\n{tools}", "PySide6", "pyqtgraph") == []

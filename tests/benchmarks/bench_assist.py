@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.assist import Estimate, reestimate
-from engine.contract.schemas import find_schema
+from engine.inference.pose_model import PoseModel
+from engine.inference.refinement import Estimate, reestimate
 from engine.media.images import read_image
-from engine.pipeline import PoseModel
+from engine.schema.builtin import find_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("POSEAPP_TEST_DATA", ROOT.parent / "shared"))

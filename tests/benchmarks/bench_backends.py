@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.backends import RUNNERS, make_runner
-from engine.checkpoint_info import CheckpointInfo
-from engine.contract.errors import ModelError
+from engine.errors import ModelError
+from engine.inference.backends import RUNNERS, make_runner
+from engine.inference.pose_estimator import Predictor
+from engine.models.catalog import find_model
+from engine.models.metadata import CheckpointInfo
+from engine.models.mmpose_weights import published_info
 from engine.networks import build
-from engine.predictor import Predictor
-from engine.published import published_info
-from engine.zoo import find_model
 
 ROWS = ("coco_res50_256x192", "wholebody_hrnetw32_256x192", "wholebody_hrnetw48_384x288")
 BATCHES = (1, 8)

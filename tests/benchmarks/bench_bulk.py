@@ -30,7 +30,7 @@ def make(folder: Path, images: int) -> Path:
     import cv2
     import numpy as np
 
-    from engine.contract.schemas import find_schema
+    from engine.schema.builtin import find_schema
     from poseapp.project import edits
     from poseapp.project.model import Edit, State
     from poseapp.project.store import ProjectStore
@@ -58,15 +58,15 @@ def make(folder: Path, images: int) -> Path:
 
 
 def go(application: WatchedApplication, folder: Path, images: int) -> None:
-    from poseapp import collector
-    from poseapp.application import make_application
-    from poseapp.main_window import MainWindow
+    from poseapp.app import gc_control
+    from poseapp.app.application import make_application
+    from poseapp.window.main_window import MainWindow
 
     make_application()
     project = make(folder, images)
     window = MainWindow()
     window.resize(1280, 800)
-    collector.set_aside(collect=True)
+    gc_control.set_aside(collect=True)
     window.show()
     session = window.session
 

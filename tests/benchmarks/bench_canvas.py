@@ -22,10 +22,10 @@ import numpy as np
 from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QApplication
 
-from engine.contract.schema import Schema
-from engine.contract.schemas import find_schema
-from poseapp.canvas.pointer import Button, EventKind, PointerEvent
-from poseapp.canvas.template import template_pose
+from engine.schema.builtin import find_schema
+from engine.schema.schema import Schema
+from poseapp.canvas.template_pose import template_pose
+from poseapp.canvas.tools.base import Button, EventKind, PointerEvent
 from poseapp.canvas.view import CanvasView
 from poseapp.project.model import FrameKey, Instance, State
 

@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from engine.contract.coco import CocoDataset, make_annotation, make_category, make_image
-from engine.contract.schemas import find_schema
+from engine.formats.coco.dataset import CocoDataset, make_annotation, make_category, make_image
 from engine.metrics.coco_metric import GIVEN, NO_NMS, CocoMetricOptions, PoseResult, evaluate_coco
 from engine.metrics.oks import keypoint_ap
 from engine.metrics.wholebody import evaluate_wholebody
+from engine.schema.builtin import find_schema
 
 
 def scene(schema_name: str, images: int, predictions: int) -> tuple[CocoDataset, list[PoseResult]]:

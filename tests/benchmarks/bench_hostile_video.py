@@ -18,10 +18,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from engine.contract.errors import MediaError
-from engine.media.video import VideoReader
-from engine.media.video_picture import PictureMaker
-from engine.media.video_stream import FAULTS, open_container
+from engine.errors import MediaError
+from engine.media.video.decoder import FAULTS, open_container
+from engine.media.video.reader import VideoReader
+from engine.media.video.rgb import PictureMaker
 from tests.benchmarks.hostile_clips import RECIPES, make
 from tests.benchmarks.hostile_surgery import SURGERY, operate
 from tests.engine.media.video_clips import number_in

@@ -16,17 +16,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from engine.train.process import prepare_process  # noqa: E402
+from engine.utils.process import prepare_process  # noqa: E402
 
 prepare_process()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from engine.detector import Detector  # noqa: E402
-from engine.device import describe_device  # noqa: E402
+from engine.inference.detector import Detector  # noqa: E402
+from engine.inference.device import describe_device  # noqa: E402
+from engine.inference.pose_estimator import Predictor  # noqa: E402
 from engine.media.images import read_image  # noqa: E402
-from engine.predictor import Predictor  # noqa: E402
 
 SECONDS = 4.0
 

@@ -39,12 +39,12 @@ import numpy.typing as npt
 from PySide6.QtCore import QEventLoop, QPoint, QSettings, Qt, QTimer
 from PySide6.QtTest import QTest
 
-from engine.contract.schemas import find_schema
-from poseapp.application import make_application
-from poseapp.main_window import MainWindow
+from engine.schema.builtin import find_schema
+from poseapp.app.application import make_application
+from poseapp.app.settings import Settings
 from poseapp.project.model import ABSENT, FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
-from poseapp.settings import Settings
+from poseapp.window.main_window import MainWindow
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("POSEAPP_TEST_DATA", ROOT.parent / "shared")) / "data" / "coco-mini"
@@ -437,7 +437,7 @@ def main() -> None:
 
 def predict(window: MainWindow) -> None:
     """The model on all pictures, one command."""
-    from poseapp.commands.models import run_on
+    from poseapp.commands.model import run_on
 
     run_on(window.context, list(window.session.frames), window.context.choice, 0.2)
     wait_until(lambda: not window.runner.active(), 600)

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from PySide6.QtCore import QCoreApplication, Qt, QTimer
 
+from poseapp.jobs.base import Job
 from poseapp.jobs.inference import BoxPredictJob, ModelChoice, ModelHost, PredictJob, WarmUpJob
-from poseapp.jobs.job import Job
 from poseapp.jobs.runner import JobRunner
 from poseapp.project.model import FrameKey
 from resources import resource_path

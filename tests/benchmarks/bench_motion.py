@@ -36,7 +36,7 @@ NONE, LEFT, MIDDLE = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton, 
 
 def make_project(folder: Path, count: int, schema_name: str) -> Path:
     """FRAMES pictures with so many poses each, every second one predicted."""
-    from engine.contract.schemas import find_schema
+    from engine.schema.builtin import find_schema
     from poseapp.project import edits
     from poseapp.project.store import ProjectStore
     from tests.benchmarks.bench_canvas import crowd
@@ -161,18 +161,18 @@ class Hands:
 
 def layers_of(clock: Clock) -> None:
     """The layers of a step: what is nested in another is counted in both."""
-    from poseapp.canvas import image_item, overlays, skeleton_item
+    from poseapp.canvas.render import image_item, overlay_painter, pose_painter
     from poseapp.canvas.view import CanvasView
     from poseapp.project.store import ProjectStore
 
-    painter = skeleton_item.PosePainter
+    painter = pose_painter.PosePainter
     for owner, name, label in (
         (image_item.Picture, "paint", "picture, scaled"),
         (image_item.Picture, "__init__", "picture, taken over"),
         (painter, "_bones", "lines of bones"),
         (painter, "_points", "points"),
         (painter, "_strokes_of", "sizes, dashes, colours"),
-        (overlays.OverlayPainter, "paint", "marks and names"),
+        (overlay_painter.OverlayPainter, "paint", "marks and names"),
         (CanvasView, "set_instances", "poses made flat"),
         (ProjectStore, "instances", "poses read"),
         (type(clock.window.instances), "refresh", "tree of poses"),
@@ -185,14 +185,14 @@ def layers_of(clock: Clock) -> None:
 def measure(count: int, schema: str, folder: Path, profile: bool) -> None:
     from PySide6.QtWidgets import QApplication
 
-    from poseapp import collector
-    from poseapp.main_window import MainWindow
+    from poseapp.app import gc_control
     from poseapp.project.store import ProjectStore
+    from poseapp.window.main_window import MainWindow
 
     project = make_project(folder, count, schema)
     window = MainWindow()
     window.resize(1280, 800)
-    collector.set_aside(collect=True)  # as the program does
+    gc_control.set_aside(collect=True)  # as the program does
     window.show()
     clock = Clock(window)
     if profile:
@@ -250,7 +250,7 @@ def main() -> None:
         QSettings.setDefaultFormat(QSettings.Format.IniFormat)
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(folder / "config"))
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-        from poseapp.application import make_application
+        from poseapp.app.application import make_application
 
         application = make_application()
         print("| poses | zoom | frame change | wheel zoom | pan | drag |\n|---|---|---|---|---|---|")

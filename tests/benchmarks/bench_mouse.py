@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from mouse_data import read_rows, splits, write_coco
 
-from engine.contract.coco import CocoDataset
+from engine.formats.coco.dataset import CocoDataset
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DATA = Path(os.environ.get("POSEAPP_TEST_DATA", ROOT.parent / "shared")) / "data" / "openfield-mouse"

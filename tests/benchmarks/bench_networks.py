@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from engine.checkpoint import load_network
+from engine.models.checkpoint import load_network
 from engine.networks import build
 
 EMBEDDED = {"movenet_lightning": 192, "movenet_thunder": 256, "efficientdet_lite0": 320}

@@ -26,12 +26,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as engine.predict has it;
 
 import torch
 
-from engine.cli import run
-from engine.contract.predictions import Prediction
-from engine.media.frame_reader import FrameReader
-from engine.media.video import VideoReader
-from engine.pipeline import CROPS, CROPS_ON_PROCESSOR, IMAGES, IMAGES_ON_PROCESSOR, Item, PoseModel
-from engine.train.process import prepare_process
+from engine.inference.pose_model import CROPS, CROPS_ON_PROCESSOR, IMAGES, IMAGES_ON_PROCESSOR, Item, PoseModel
+from engine.media.reader import FrameReader
+from engine.media.video.reader import VideoReader
+from engine.pose import Prediction
+from engine.utils.command_line import run
+from engine.utils.process import prepare_process
 from resources import resource_path
 
 
@@ -125,7 +125,7 @@ def _cancel(model: PoseModel, video: Path) -> Iterator[tuple[str, str]]:
 
 def _memory(model: PoseModel, folder: Path, minutes: float) -> Iterator[tuple[str, str]]:
     """The whole command, with networks that take no time: their memory does not grow, and hours would not be enough."""
-    from engine import predict
+    from engine.predict import __main__ as predict
 
     count = round(minutes * 60 * 30)
     video = _write(folder / "long.mp4", _noise(count), 320, 240)

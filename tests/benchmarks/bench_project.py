@@ -66,7 +66,7 @@ def measure_json(folder: Path) -> dict[str, Any]:
 
 
 def measure_dataset(folder: Path) -> dict[str, Any]:
-    from engine.contract.coco import CocoDataset
+    from engine.formats.coco.dataset import CocoDataset
 
     data: list[CocoDataset] = []
     read = timed(lambda: data.append(CocoDataset.read(folder / "labels.json")))
@@ -74,7 +74,7 @@ def measure_dataset(folder: Path) -> dict[str, Any]:
 
 
 def measure_import(folder: Path) -> dict[str, Any]:
-    from poseapp.project.importers.coco import import_coco
+    from poseapp.project.formats.coco.importer import import_coco
     from poseapp.project.store import ProjectStore
 
     with ProjectStore.create(folder / "x.pose") as store:
@@ -122,7 +122,7 @@ def measure_edits(folder: Path) -> dict[str, Any]:
 
 
 def measure_export(folder: Path) -> dict[str, Any]:
-    from poseapp.project.exporters.coco import export_coco
+    from poseapp.project.formats.coco.exporter import export_coco
     from poseapp.project.store import ProjectStore
 
     with ProjectStore.open(folder / "x.pose", read_only=True) as store:

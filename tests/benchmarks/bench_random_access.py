@@ -19,12 +19,12 @@ import av
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from engine.contract.errors import MediaError
+from engine.errors import MediaError
 from engine.media.source import VIDEO_SUFFIXES
-from engine.media.video import VideoReader
-from engine.media.video_index import VideoIndex
-from engine.media.video_picture import PictureMaker
-from engine.media.video_scan import build_index
+from engine.media.video.index.index import VideoIndex
+from engine.media.video.index.indexer import build_index
+from engine.media.video.reader import VideoReader
+from engine.media.video.rgb import PictureMaker
 
 
 def digest(pixels: bytes) -> bytes:

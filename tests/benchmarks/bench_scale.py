@@ -30,9 +30,9 @@ def make(folder: Path, images: int) -> Found:
     import cv2
     import numpy as np
 
-    from engine.contract.schemas import find_schema
-    from poseapp.project.rows import INSERT
+    from engine.schema.builtin import find_schema
     from poseapp.project.store import ProjectStore
+    from poseapp.project.tables.instance_rows import INSERT
 
     rng = np.random.default_rng(0)
     for number in range(8):
@@ -85,7 +85,7 @@ def make(folder: Path, images: int) -> Found:
 
 
 def queries() -> dict[str, Any]:
-    from poseapp.project.query import FrameQuery, Labels, Points, Sort
+    from poseapp.project.queries.frame_query import FrameQuery, Labels, Points, Sort
 
     return {
         "without poses": FrameQuery(labels=Labels.UNLABELLED),
@@ -140,15 +140,15 @@ def store_part(folder: Path, _images: int) -> Found:
 def window_part(folder: Path, _images: int) -> Found:
     from PySide6.QtCore import QEventLoop, QTimer
 
-    from poseapp import collector
-    from poseapp.application import make_application
-    from poseapp.main_window import MainWindow
+    from poseapp.app import gc_control
+    from poseapp.app.application import make_application
     from poseapp.project.store import ProjectStore
+    from poseapp.window.main_window import MainWindow
 
     application = make_application()
     window = MainWindow()
     window.resize(1280, 800)
-    collector.set_aside(collect=True)  # as the program does
+    gc_control.set_aside(collect=True)  # as the program does
     window.show()
     application.processEvents()
     before = _rss()
@@ -250,8 +250,8 @@ def folder_part(folder: Path, images: int) -> Found:
     """A folder of so many (empty) files, opened as a person does; the longest time the window did not answer."""
     from PySide6.QtCore import QEventLoop, QTimer
 
-    from poseapp.application import answer_quickly, make_application
-    from poseapp.main_window import MainWindow
+    from poseapp.app.application import answer_quickly, make_application
+    from poseapp.window.main_window import MainWindow
 
     answer_quickly()
     many = folder / "many"

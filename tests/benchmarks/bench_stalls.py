@@ -39,7 +39,7 @@ CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftM
 
 def make_project(folder: Path, schema_name: str) -> Path:
     """FRAMES pictures with PEOPLE poses each."""
-    from engine.contract.schemas import find_schema
+    from engine.schema.builtin import find_schema
     from poseapp.project import edits
     from poseapp.project.store import ProjectStore
 
@@ -221,8 +221,8 @@ def go(folder: Path) -> WatchedApplication:
     for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "POSEAPP_MODELS"):
         os.environ[name] = str(folder / name.lower())
     application = WatchedApplication(["bench"])
-    from poseapp.application import make_application
-    from poseapp.main_window import MainWindow
+    from poseapp.app.application import make_application
+    from poseapp.window.main_window import MainWindow
 
     make_application()
     with application.journey("first window"):

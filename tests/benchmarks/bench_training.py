@@ -13,21 +13,21 @@ import time
 from pathlib import Path
 
 from engine.train.config import AugmentConfig, OptimiserConfig, PhaseConfig
-from engine.train.process import prepare_process
+from engine.utils.process import prepare_process
 
 prepare_process()
 
 import torch  # noqa: E402
 
-from engine.device import describe_device, pick_device  # noqa: E402
-from engine.train.dataset import ImageCache  # noqa: E402
-from engine.train.detector import DetectorPhase  # noqa: E402
-from engine.train.instances import TrainingSet, read_training_set  # noqa: E402
-from engine.train.optimiser import build_optimiser  # noqa: E402
-from engine.train.order import batches  # noqa: E402
-from engine.train.phase import Phase  # noqa: E402
-from engine.train.pose import PosePhase  # noqa: E402
-from engine.train.start import detector_start, pose_start  # noqa: E402
+from engine.inference.device import describe_device, pick_device  # noqa: E402
+from engine.train.data.pose_crops import ImageCache  # noqa: E402
+from engine.train.data.sampler import batches  # noqa: E402
+from engine.train.data.training_set import TrainingSet, read_training_set  # noqa: E402
+from engine.train.initial_weights import detector_start, pose_start  # noqa: E402
+from engine.train.optimizer import build_optimiser  # noqa: E402
+from engine.train.tasks.detector import DetectorPhase  # noqa: E402
+from engine.train.tasks.pose import PosePhase  # noqa: E402
+from engine.train.tasks.task import Phase  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.engine.train.conftest import write_bars  # noqa: E402

@@ -19,17 +19,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engine.contract.coco import CocoDataset, make_annotation, make_category, make_image
-from engine.contract.schemas import find_schema
+from engine.formats.coco.dataset import CocoDataset, make_annotation, make_category, make_image
+from engine.schema.builtin import find_schema
 from engine.train.config import TopDownConfig, TrainConfig
-from engine.train.dataset import ImageCache
-from engine.train.instances import read_training_set
-from engine.train.loader import prepared
-from engine.train.order import batches
-from engine.train.recipe import find_recipe, with_recipe
-from engine.train.start import recipe_start
-from engine.train.topdown import TopDownPhase
-from engine.train.topdown_validation import Conditions, Protocol
+from engine.train.data.pose_crops import ImageCache
+from engine.train.data.prefetch import prepared
+from engine.train.data.sampler import batches
+from engine.train.data.training_set import read_training_set
+from engine.train.initial_weights import recipe_start
+from engine.train.recipes import find_recipe, with_recipe
+from engine.train.tasks.topdown import TopDownPhase
+from engine.train.tasks.topdown_validation import Conditions, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

@@ -11,18 +11,18 @@ import argparse
 import os
 import time
 
-from engine.train.process import prepare_process
+from engine.utils.process import prepare_process
 
 prepare_process()
 
 import torch  # noqa: E402
 
-from engine.device import describe_device, pick_device  # noqa: E402
+from engine.inference.device import describe_device, pick_device  # noqa: E402
 from engine.networks import build  # noqa: E402
 from engine.train.config import OptimiserConfig  # noqa: E402
-from engine.train.loss import keypoint_mse  # noqa: E402
+from engine.train.losses import keypoint_mse  # noqa: E402
 from engine.train.memory import gib, step_memory  # noqa: E402
-from engine.train.optimiser import build_optimiser  # noqa: E402
+from engine.train.optimizer import build_optimiser  # noqa: E402
 
 SIZE = (192, 256)
 WAYS = (

@@ -22,8 +22,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from engine.media.video import VideoReader
-from engine.media.video_scan import build_index, read_index
+from engine.media.video.index.indexer import build_index, read_index
+from engine.media.video.reader import VideoReader
 
 SECONDS, RATE, WIDTH, HEIGHT = 20, 30, 1920, 1080
 

@@ -54,12 +54,12 @@ def frame_change(instances: int, changes: int = 200) -> list[float]:
     import numpy as np
     from PySide6.QtCore import QEventLoop, QTimer
 
-    from engine.contract.schemas import find_schema
-    from poseapp.application import make_application
-    from poseapp.main_window import MainWindow
+    from engine.schema.builtin import find_schema
+    from poseapp.app.application import make_application
     from poseapp.project import edits
     from poseapp.project.model import Edit
     from poseapp.project.store import ProjectStore
+    from poseapp.window.main_window import MainWindow
 
     application = make_application()
     found: list[float] = []

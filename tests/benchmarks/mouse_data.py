@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.contract.coco import CocoDataset, make_annotation, make_category, make_image
-from engine.contract.schema import Schema, schema_from_names
+from engine.formats.coco.dataset import CocoDataset, make_annotation, make_category, make_image
 from engine.media.images import image_size
+from engine.schema.schema import Schema, schema_from_names
 
 FOLDER = Path("labeled-data") / "m4s1"
 MARGIN = 20.0

@@ -27,8 +27,8 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from engine.contract.errors import ProjectError  # noqa: E402
-from engine.contract.schema import schema_from_names  # noqa: E402
+from engine.errors import ProjectError  # noqa: E402
+from engine.schema.schema import schema_from_names  # noqa: E402
 from poseapp.project import edits  # noqa: E402
 from poseapp.project.store import ProjectStore  # noqa: E402
 

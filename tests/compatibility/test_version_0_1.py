@@ -19,16 +19,16 @@ import pytest
 from PySide6.QtCore import QSettings
 from PySide6.QtGui import QKeySequence
 
-from engine.checkpoint_info import CheckpointInfo, read_info
+from engine.models.metadata import CheckpointInfo, read_info
 from engine.train.config import TrainConfig, read_config
 from engine.train.run_state import read_run_state
-from poseapp.actions import ACTIONS
-from poseapp.jobs.training_runs import Status, find_runs
-from poseapp.keymap import PRESETS, default_keymap, read_keymap
-from poseapp.project.exporters.coco import export_coco
-from poseapp.project.open import open_any
+from poseapp.app.settings import Settings
+from poseapp.app.shortcuts import PRESETS, default_keymap, read_keymap
+from poseapp.jobs.training.runs import Status, find_runs
+from poseapp.project.formats.coco.exporter import export_coco
+from poseapp.project.opening import open_any
 from poseapp.project.store import ProjectStore
-from poseapp.settings import Settings
+from poseapp.window.actions import ACTIONS
 from tests.compatibility.dump import content
 
 HERE = Path(__file__).parent

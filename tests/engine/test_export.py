@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.checkpoint import load_network
-from engine.codec import codec_from_dict
-from engine.contract.errors import ModelError
+from engine.codecs.registry import codec_from_dict
+from engine.errors import ModelError
 from engine.export import main
+from engine.models.checkpoint import load_network
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -38,7 +38,7 @@ def test_keypoints_come_out_with_decode(tmp_path: Path) -> None:
     out = tmp_path / "m.onnx"
     assert main(["movenet_lightning", "--out", str(out), "--decode"]) == 0
     network, info = load_network("movenet_lightning")
-    from engine.backends.choice import calibration_crops
+    from engine.inference.backends.autotune import calibration_crops
 
     crops = calibration_crops(info)[:3].contiguous()
     with torch.inference_mode():

@@ -13,15 +13,17 @@ import cv2
 import numpy as np
 import pytest
 
-from engine import evaluate, export, predict
-from engine.cli import run
+from engine import export
 from engine.datasets import __main__ as datasets
+from engine.evaluate import __main__ as evaluate
+from engine.predict import __main__ as predict
 from engine.train import __main__ as train
-from engine.train import detector as detector_phase
-from engine.train import pose as pose_phase
-from engine.train.files import OUT_FILES
 from engine.train.run import LOG_FILE
-from engine.train.stop import STOP_FILE
+from engine.train.stop_request import STOP_FILE
+from engine.train.tasks import detector as detector_phase
+from engine.train.tasks import pose as pose_phase
+from engine.utils.atomic_write import OUT_FILES
+from engine.utils.command_line import run
 
 Main = Callable[[Sequence[str]], int]
 NAMES = [f"p{n}" for n in range(17)]

@@ -16,13 +16,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from engine.contract.errors import PoseError
-from poseapp.project.importers.dlc import import_dlc
-from poseapp.project.importers.report import ImportReport
-from poseapp.project.importers.sleap import import_sleap
+from engine.errors import PoseError
+from poseapp.project.formats.deeplabcut.importer import import_dlc
+from poseapp.project.formats.report import ImportReport
+from poseapp.project.formats.sleap.importer import import_sleap
 from poseapp.project.store import ProjectStore
 from tests.fuzz.label_mutants import ANY_FILE, Format, Mutate, Wrong, main, register
-from tests.poseapp.project.importers.test_sleap import write_slp
+from tests.poseapp.project.formats.sleap.test_importer import write_slp
 
 _ROWS = 6
 _LOST = re.compile(r"left out|not found|read once|alone")

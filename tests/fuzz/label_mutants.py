@@ -25,10 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.contract.errors import PoseError
-from engine.contract.schema import load_schema
-from poseapp.project.exporters.coco import export_coco
-from poseapp.project.importers.coco import import_coco
+from engine.errors import PoseError
+from engine.schema.schema import load_schema
+from poseapp.project.formats.coco.exporter import export_coco
+from poseapp.project.formats.coco.importer import import_coco
 from poseapp.project.store import ProjectStore
 
 SECONDS = 10

@@ -24,17 +24,17 @@ import numpy as np  # noqa: E402
 from PySide6.QtCore import QPoint, QSettings, Qt  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
 
-from engine.contract.schemas import find_schema  # noqa: E402
-from poseapp.application import make_application  # noqa: E402
-from poseapp.canvas.template import template_pose  # noqa: E402
-from poseapp.main_window import MainWindow  # noqa: E402
+from engine.schema.builtin import find_schema  # noqa: E402
+from poseapp.app.application import make_application  # noqa: E402
+from poseapp.app.settings import Settings  # noqa: E402
+from poseapp.canvas.template_pose import template_pose  # noqa: E402
 from poseapp.project import edits  # noqa: E402
 from poseapp.project.model import Edit, FrameEdit, Instance, State  # noqa: E402
-from poseapp.project.open import open_any  # noqa: E402
+from poseapp.project.opening import open_any  # noqa: E402
+from poseapp.project.queries.tracks import INTERPOLATED  # noqa: E402
 from poseapp.project.store import ProjectStore  # noqa: E402
-from poseapp.project.tracks import INTERPOLATED  # noqa: E402
-from poseapp.settings import Settings  # noqa: E402
-from poseapp.tour_video import make_film  # noqa: E402
+from poseapp.tour.video_steps import make_film  # noqa: E402
+from poseapp.window.main_window import MainWindow  # noqa: E402
 
 PHOTOGRAPHS = {"astronaut.jpg": (512, 512), "camera.png": (512, 512), "grace_hopper.jpg": (512, 600)}
 PHOTOGRAPHER = np.array(

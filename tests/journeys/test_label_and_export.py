@@ -14,9 +14,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from poseapp.application import make_application
+from poseapp.app.application import make_application
 from poseapp.dialogs.export_coco import ExportCocoDialog
-from poseapp.main_window import MainWindow
+from poseapp.window.main_window import MainWindow
 
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 NONE = Qt.KeyboardModifier.NoModifier

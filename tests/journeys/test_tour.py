@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.checkpoint_info import read_info
-from engine.contract.coco import CocoDataset
+from engine.formats.coco.dataset import CocoDataset
+from engine.models.metadata import read_info
 
 SECONDS = 280
 

@@ -10,10 +10,10 @@ import pytest
 from PySide6.QtCore import QTimer
 from pytestqt.qtbot import QtBot
 
-from poseapp.application import make_application
-from poseapp.main_window import MainWindow
-from poseapp.tour import Summary, TourError, breathe, check, training_steps, wait_until
-from poseapp.tour_hands import Hands
+from poseapp.app.application import make_application
+from poseapp.tour.driver import Hands
+from poseapp.tour.tour import Summary, TourError, breathe, check, training_steps, wait_until
+from poseapp.window.main_window import MainWindow
 
 
 @pytest.fixture

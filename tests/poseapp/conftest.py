@@ -12,12 +12,12 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from engine.contract.schema import schema_from_dict
-from poseapp.application import make_application
-from poseapp.main_window import MainWindow
+from engine.schema.schema import schema_from_dict
+from poseapp.app.application import make_application
 from poseapp.project import edits
 from poseapp.project.model import FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
+from poseapp.window.main_window import MainWindow
 
 SIZE = (320, 240)
 SCHEMA = schema_from_dict(

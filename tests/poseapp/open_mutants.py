@@ -12,8 +12,8 @@ from pathlib import Path
 from PySide6.QtCore import QDeadlineTimer, QEventLoop
 from PySide6.QtWidgets import QApplication
 
-from poseapp.application import make_application
-from poseapp.main_window import MainWindow
+from poseapp.app.application import make_application
+from poseapp.window.main_window import MainWindow
 
 
 def _wait(application: QApplication, window: MainWindow, milliseconds: int = 5000) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from poseapp.project.database import VERSION
+from poseapp.project.storage.database import VERSION
 
 COUNT = int(os.environ.get("POSEAPP_MUTANTS", "24"))
 VALUES = (

@@ -32,7 +32,8 @@ def test_an_open_window_has_loaded_no_torch_and_is_small() -> None:
 
 def test_worker_threads_leave_the_interpreter_to_the_window_soon() -> None:
     code = (
-        "import sys; from poseapp.application import answer_quickly; answer_quickly(); print(sys.getswitchinterval())"
+        "import sys; from poseapp.app.application import answer_quickly; "
+        "answer_quickly(); print(sys.getswitchinterval())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

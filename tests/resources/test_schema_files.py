@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.contract.schema import DEFAULT_SIGMA, Schema
-from engine.contract.schemas import builtin_schemas, find_schema
+from engine.schema.builtin import builtin_schemas, find_schema
+from engine.schema.schema import DEFAULT_SIGMA, Schema
 from resources import schema_files, schema_path
 
 # fmt: off

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.contract.errors import MediaError
-from engine.media.headers import read_header
+from engine.errors import MediaError
+from engine.media.image_headers import read_header
 from engine.media.images import IMAGE_SUFFIXES, MAX_PIXELS, decode_image, image_size, list_images, read_image
 
 AVIF, HEIC = b"\0\0\0\x10ftypavif\0\0\0\0\0\0\1\0meta", b"\0\0\0\x10ftypheic\0\0\0\0\0\0\1\0meta"

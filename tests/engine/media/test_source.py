@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.contract.errors import MediaError
+from engine.errors import MediaError
 from engine.media.source import ImageSequence, open_media
 
 

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.contract.coco import CocoDataset, make_annotation, make_category, make_image
-from engine.contract.errors import CocoError
-from engine.contract.schemas import find_schema
+from engine.errors import CocoError
+from engine.formats.coco.dataset import CocoDataset, make_annotation, make_category, make_image
 from engine.metrics.coco_metric import (
     Accumulator,
     CocoMetricOptions,
@@ -19,6 +18,7 @@ from engine.metrics.coco_metric import (
 )
 from engine.metrics.oks_nms import oks_nms, soft_oks_nms
 from engine.metrics.wholebody import PARTS, evaluate_wholebody
+from engine.schema.builtin import find_schema
 
 SCHEMA = find_schema("coco")
 SIGMAS = np.array(SCHEMA.sigmas)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.contract.coco import CocoDataset
-from engine.contract.schemas import find_schema
-from engine.datasets import read_as_coco
+from engine.formats import read_as_coco
+from engine.formats.coco.dataset import CocoDataset
 from engine.metrics.coco_metric import CocoMetricOptions, PoseResult, evaluate_coco, select
 from engine.metrics.oks_nms import oks_between, oks_nms, soft_oks_nms
 from engine.metrics.pck import auc, box_norm, distances, epe, pck
 from engine.metrics.wholebody import evaluate_wholebody
+from engine.schema.builtin import find_schema
 
 STATS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 SETS = (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.checkpoint import load_network
+from engine.models.checkpoint import load_network
 from engine.networks.anchors import decode_boxes, encode_boxes, make_anchors
 from engine.networks.efficientdet import COCO_ANIMALS, EfficientDet
 

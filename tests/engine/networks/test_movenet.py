@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.checkpoint import load_checkpoint, load_network
+from engine.models.checkpoint import load_checkpoint, load_network
 from engine.networks.movenet import MoveNet, MoveNetHeatmap
 
 TOLERANCE = 2e-3

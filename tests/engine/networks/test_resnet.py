@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.checkpoint import network_from, read_weights
-from engine.checkpoint_info import CheckpointInfo
+from engine.models.checkpoint import network_from, read_weights
+from engine.models.metadata import CheckpointInfo
 from engine.networks import build
 from engine.networks.resnet import PoseResNet
 

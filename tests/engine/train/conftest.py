@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.contract.coco import CocoDataset, make_annotation, make_category, make_image
-from engine.contract.schema import schema_from_dict
+from engine.formats.coco.dataset import CocoDataset, make_annotation, make_category, make_image
+from engine.schema.schema import schema_from_dict
 
 POINTS = ("head", "left_side", "right_side", "tail")
 COLOURS = ((255, 0, 0), (0, 255, 0), (255, 255, 0), (0, 0, 255))

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.contract.errors import TrainingError
+from engine.errors import TrainingError
 from engine.train.config import AugmentConfig, PhaseConfig, TrainConfig, read_config, with_settings, write_config
 
 

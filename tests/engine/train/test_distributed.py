@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.checkpoint import load_checkpoint
-from engine.contract.errors import TrainingError
+from engine.errors import TrainingError
+from engine.models.checkpoint import load_checkpoint
+from engine.train.data.sampler import batches
 from engine.train.distributed import World
-from engine.train.order import batches
 from tests.engine.train.conftest import SCHEMA, write_bars
 from tests.engine.train.tiny_network import write_start
 

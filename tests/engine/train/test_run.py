@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from engine import cli
-from engine.checkpoint import load_checkpoint, load_network
-from engine.checkpoint_info import read_info
+from engine.models.checkpoint import load_checkpoint, load_network
+from engine.models.metadata import read_info
 from engine.train.__main__ import main
 from engine.train.config import read_config
+from engine.train.initial_weights import detector_start, pose_start
 from engine.train.run_state import is_running, read_run_state
-from engine.train.start import detector_start, pose_start
-from engine.train.stop import STOP_FILE
+from engine.train.stop_request import STOP_FILE
+from engine.utils import command_line
 from tests.engine.train.conftest import SCHEMA, write_bars
 
 TINY = """
@@ -62,7 +62,7 @@ def test_a_new_kind_of_object_gets_a_pose_model_and_a_detector(
     bars: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert cli.run(main, arguments(bars, out, tiny)) == 0
+    assert command_line.run(main, arguments(bars, out, tiny)) == 0
     told = events(capsys.readouterr().out)
     kinds = [(e["event"], e.get("what")) for e in told]
     pose = [("step", "pose")] * 2 + [("saved", "pose"), ("epoch", "pose")]
@@ -125,7 +125,7 @@ def test_a_stopped_run_is_resumed_bit_for_bit(bars: Path, tiny: Path, tmp_path: 
 
 
 def _stop_after_first_epoch(out: Path, argv: list[str]) -> None:
-    from engine.train import report
+    from engine.train import reporting as report
 
     original = report.Reporter.__call__
 
@@ -206,7 +206,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     bars: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], words: str
 ) -> None:
     out = tmp_path / "out"
-    assert cli.run(main, [*arguments(bars, out, tiny), *more]) == 2
+    assert command_line.run(main, [*arguments(bars, out, tiny), *more]) == 2
     captured = capsys.readouterr()
     assert words in captured.err
     assert captured.err.count("\n") == 1
@@ -226,7 +226,7 @@ def test_a_start_that_fails_leaves_an_earlier_run_alone(bars: Path, tiny: Path, 
     out = tmp_path / "out"
     assert main([*arguments(bars, out, tiny), "--progress", "none", "--what", "pose", "--epochs", "1"]) == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert cli.run(main, [*arguments(bars, out, tiny), "--weights", "none.pth"]) == 2
+    assert command_line.run(main, [*arguments(bars, out, tiny), "--weights", "none.pth"]) == 2
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -236,13 +236,13 @@ def test_a_folder_that_holds_a_run_is_refused(
     out = tmp_path / "out"
     assert main([*arguments(bars, out, tiny), "--progress", "none", "--what", "pose", "--epochs", "1"]) == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert cli.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
+    assert command_line.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
     told = capsys.readouterr().err
     assert "holds a finished run" in told
     assert "--resume" in told
     assert "--overwrite" in told
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert cli.run(main, [*arguments(bars, out, tiny), "--resume", "--overwrite"]) == 2
+    assert command_line.run(main, [*arguments(bars, out, tiny), "--resume", "--overwrite"]) == 2
 
 
 def test_a_replaced_run_keeps_its_best_until_there_is_a_new_one(bars: Path, tiny: Path, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_two_runs_do_not_share_a_folder(
     with subprocess.Popen([sys.executable, "-m", "engine.train", *options], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         next(first.stdout)
-        assert cli.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
+        assert command_line.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
         first.send_signal(signal.SIGINT)
         for _ in first.stdout:
             pass
@@ -310,7 +310,7 @@ def test_damaged_pictures_are_skipped_and_listed(
     broken.write_bytes(broken.read_bytes()[:120])  # the header is whole
     (tmp_path / "bars" / "003.png").write_bytes(b"")
     out = tmp_path / "out"
-    assert cli.run(main, arguments(bars, out, tiny, "--epochs", "3")) == 0
+    assert command_line.run(main, arguments(bars, out, tiny, "--epochs", "3")) == 0
     captured = capsys.readouterr()
     assert "warning: skipped 2 images:" in captured.err
     told = events(captured.out)
@@ -319,7 +319,7 @@ def test_damaged_pictures_are_skipped_and_listed(
     assert told[-1]["event"] == "done"
     assert any(e["event"] == "skipped" for e in events((out / "log.jsonl").read_text()))
     again = tmp_path / "again"
-    assert cli.run(main, arguments(bars, again, tiny, "--epochs", "3", "--strict")) == 2
+    assert command_line.run(main, arguments(bars, again, tiny, "--epochs", "3", "--strict")) == 2
     _, expected = load_checkpoint(out / "last.safetensors")
     _, found = load_checkpoint(again / "last.safetensors")
     assert all(torch.equal(found[key], expected[key]) for key in expected)  # the same samples stand in
@@ -329,9 +329,9 @@ def test_a_failed_run_says_why(bars: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "engine.train.pose.PosePhase.loss", lambda self, tensors: tensors["crops"].float().sum() * torch.nan
+            "engine.train.tasks.pose.PosePhase.loss", lambda self, tensors: tensors["crops"].float().sum() * torch.nan
         )
-        assert cli.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
+        assert command_line.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
     state = read_run_state(out)
     assert state is not None
     assert state.state == "failed"

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from engine.checkpoint import save_checkpoint
-from engine.checkpoint_info import CheckpointInfo
-from engine.contract.schema import Schema
+from engine.models.checkpoint import save_checkpoint
+from engine.models.metadata import CheckpointInfo
 from engine.networks import ARCHITECTURES
+from engine.schema.schema import Schema
 
 NAME = "tiny_pose"
 SIZE = (48, 64)
@@ -66,29 +66,29 @@ def write_start(file: Path, schema: Schema) -> Path:
 
 def _die_at(step: int, rank: int) -> None:
     """This process kills itself after that step, as the system would."""
-    from engine.train import loop
+    from engine.train import trainer
 
     if int(os.environ.get("RANK", "0")) != rank:
         return
-    original = loop.Trainer._report_step
+    original = trainer.Trainer._report_step
 
     def reporting(self: Any, *values: Any) -> None:
         original(self, *values)
         if self.place.epoch * self.phase.config.steps_per_epoch + self.place.step == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    loop.Trainer._report_step = reporting  # type: ignore[method-assign]
+    trainer.Trainer._report_step = reporting  # type: ignore[method-assign]
 
 
 def main(arguments: list[str]) -> int:
     ARCHITECTURES[NAME] = TinyPose
-    from engine import cli
     from engine.train.__main__ import main as train
+    from engine.utils import command_line
 
     if arguments[0] == "--die-at":
         _die_at(int(arguments[1]), int(arguments[2]))
         arguments = arguments[3:]
-    return cli.run(train, arguments)
+    return command_line.run(train, arguments)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from engine.contract.schema import Schema
-from engine.contract.schemas import find_schema
+from engine.schema.builtin import find_schema
+from engine.schema.schema import Schema
 from poseapp.canvas.view import CanvasView
 from poseapp.project.model import Edit, FrameKey, Instance, State
 

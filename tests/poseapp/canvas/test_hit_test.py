@@ -8,9 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.contract.schema import schema_from_names
-from engine.contract.schemas import find_schema
-from poseapp.canvas.batch import SPECK, build_batch
+from engine.schema.builtin import find_schema
+from engine.schema.schema import schema_from_names
 from poseapp.canvas.hit_test import (
     BOX_TOLERANCE,
     LIMB_TOLERANCE,
@@ -22,7 +21,8 @@ from poseapp.canvas.hit_test import (
     points_inside,
     segment_distances,
 )
-from poseapp.canvas.template import template_pose
+from poseapp.canvas.render.pose_arrays import SPECK, build_batch
+from poseapp.canvas.template_pose import template_pose
 from poseapp.project.model import Instance
 
 SCHEMA = schema_from_names("line", ["a", "b", "c"], [(0, 1), (1, 2)])

@@ -12,18 +12,18 @@ from PySide6.QtWidgets import QDialog, QWidget
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
-from engine.checkpoint import load_checkpoint, save_checkpoint
-from engine.zoo import list_models, user_models_dir
-from poseapp.application import make_application
-from poseapp.dialogs.fine_tune import FineTuneDialog
+from engine.models.catalog import list_models, user_models_dir
+from engine.models.checkpoint import load_checkpoint, save_checkpoint
+from poseapp.app.application import make_application
 from poseapp.dialogs.models import ModelsDialog
 from poseapp.dialogs.run_model import ALL, CURRENT, EMPTY, GO_ON, RANGE, RunModelDialog, RunPlan
-from poseapp.dialogs.training_monitor import TrainingMonitor
+from poseapp.dialogs.training.fine_tune import FineTuneDialog
+from poseapp.dialogs.training.monitor import TrainingMonitor
 from poseapp.jobs.runner import JobRunner
-from poseapp.jobs.training import RunState, TrainingRun
-from poseapp.jobs.training_files import TrainingPlan
+from poseapp.jobs.training.export import TrainingPlan
+from poseapp.jobs.training.run import RunState, TrainingRun
 from poseapp.project.store import ProjectStore
-from poseapp.session import Session
+from poseapp.session.session import Session
 from resources import resource_path
 
 LEFT = Qt.MouseButton.LeftButton

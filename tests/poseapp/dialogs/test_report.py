@@ -14,10 +14,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
+from poseapp.app.reports import Report
 from poseapp.dialogs.report import ReportDialog
-from poseapp.main_window import MainWindow
-from poseapp.project.importers.report import ERROR, Problems, Remark
-from poseapp.reports import Report
+from poseapp.project.formats.report import ERROR, Problems, Remark
+from poseapp.window.main_window import MainWindow
 
 
 def dialog_of(window: MainWindow) -> ReportDialog:

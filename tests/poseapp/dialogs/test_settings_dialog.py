@@ -10,11 +10,11 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from poseapp.canvas.palette import ColorMode
-from poseapp.dialogs.settings import SettingsDialog
-from poseapp.keymap import conflicts, preset
-from poseapp.main_window import MainWindow
-from poseapp.settings import Settings
+from poseapp.app.settings import Settings
+from poseapp.app.shortcuts import conflicts, preset
+from poseapp.canvas.render.colors import ColorMode
+from poseapp.dialogs.settings.dialog import SettingsDialog
+from poseapp.window.main_window import MainWindow
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from poseapp.dialogs.snapshots import SnapshotsDialog
-from poseapp.main_window import MainWindow
 from poseapp.project import edits
+from poseapp.window.main_window import MainWindow
 
 
 def _dialog(window: MainWindow) -> SnapshotsDialog:

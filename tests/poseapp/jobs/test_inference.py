@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from engine.contract.errors import ModelError
+from engine.errors import ModelError
 from engine.media.images import read_image
-from engine.zoo import user_models_dir
-from poseapp.jobs.frame_cache import FrameCache
+from engine.models.catalog import user_models_dir
+from poseapp.jobs.base import Ending, Outcome, Progress
+from poseapp.jobs.frames.cache import FrameCache
 from poseapp.jobs.inference import BoxPredictJob, FrameResult, ModelChoice, ModelHost, PredictJob, WarmUpJob
-from poseapp.jobs.job import Ending, Outcome, Progress
 from poseapp.jobs.runner import JobRunner
 from poseapp.project.model import FrameKey
 from resources import resource_path
@@ -164,7 +164,7 @@ def test_warming_up_loads_the_model() -> None:
 
 
 def test_importing_the_jobs_loads_no_torch() -> None:
-    code = "import sys, poseapp.jobs.inference, poseapp.jobs.training, poseapp.dialogs.fine_tune; "
+    code = "import sys, poseapp.jobs.inference, poseapp.jobs.training.run, poseapp.dialogs.training.fine_tune; "
     code += "print([m for m in ('torch', 'pyqtgraph') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

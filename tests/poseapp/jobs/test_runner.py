@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 
-from engine.contract.errors import MediaError, PoseError
-from poseapp.jobs.job import Ending, Lane, Outcome, Progress, UnexpectedError
+from engine.errors import MediaError, PoseError
+from poseapp.jobs.base import Ending, Lane, Outcome, Progress, UnexpectedError
 from poseapp.jobs.runner import JobRunner
 
 

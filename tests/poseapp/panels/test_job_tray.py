@@ -9,11 +9,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from poseapp.application import make_application
-from poseapp.jobs.job import Lane, Progress
+from poseapp.app.application import make_application
+from poseapp.jobs.base import Lane, Progress
 from poseapp.jobs.runner import JobRunner
-from poseapp.jobs.training import RunState, TrainingRun
-from poseapp.jobs.training_files import TrainingPlan
+from poseapp.jobs.training.export import TrainingPlan
+from poseapp.jobs.training.run import RunState, TrainingRun
 from poseapp.panels.job_tray import JobTray
 
 

@@ -11,12 +11,12 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from engine.contract.schemas import find_schema
-from poseapp.canvas.template import template_pose
-from poseapp.main_window import MainWindow
+from engine.schema.builtin import find_schema
+from poseapp.canvas.template_pose import template_pose
 from poseapp.project import edits
 from poseapp.project.model import OCCLUDED
 from poseapp.project.store import ProjectStore
+from poseapp.window.main_window import MainWindow
 
 
 def test_a_click_in_the_image_list_shows_the_frame(opened: MainWindow) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.contract.schema import schema_from_names
+from engine.schema.schema import schema_from_names
 from poseapp.project.model import Category, FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
 

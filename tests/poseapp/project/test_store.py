@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.contract.errors import ProjectError
-from engine.contract.schema import schema_from_names
-from engine.contract.schemas import find_schema
+from engine.errors import ProjectError
+from engine.schema.builtin import find_schema
+from engine.schema.schema import schema_from_names
 from poseapp.project import edits
 from poseapp.project.model import Category, Change, Edit, FrameCounts, FrameEdit, FrameKey, FrameState, State
 from poseapp.project.store import ProjectStore

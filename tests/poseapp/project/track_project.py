@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poseapp.project.edits import add_instance
+from poseapp.project.edits.basic import add_instance
 from poseapp.project.model import FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
 

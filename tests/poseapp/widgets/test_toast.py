@@ -6,7 +6,7 @@ from PySide6.QtCore import QPoint, QRect
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from poseapp.theme import DARK
+from poseapp.app.theme import DARK
 from poseapp.widgets.toast import MARGIN, Toasts
 
 

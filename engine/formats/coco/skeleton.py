@@ -1,0 +1,81 @@
+"""The skeleton of a COCO category: pairs of numbers, which tools count in different ways, as positions from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from engine.schema.sides import guess_swaps
+
+
+class _Skeleton(msgspec.Struct):
+    skeleton: list[tuple[int, int]] | None = None
+
+
+_skeleton = msgspec.json.Decoder(_Skeleton).decode
+
+
+def zero_based(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> list[tuple[int, int]]:
+    """Limbs counted from 0, those that lead outside the points left out.
+
+    COCO counts from 1, many tools from 0. A 0 among the numbers, or the number of points, tells which. Where neither
+    stands there, the way of counting under which more limbs have a mirrored partner is taken, else that of COCO.
+    Numbers above that of points are element ids (CVAT writes them): they stand for the points in ascending order, where
+    there are as many of them as points, or where they are one run of so many. Else nobody can tell which points such
+    numbers mean: no limbs where most numbers are of that sort, else those limbs are left out.
+    """
+    if not pairs:
+        return []
+    count = len(names)
+    numbers = {n for pair in pairs for n in pair}
+    if _are_ids(numbers, count):
+        place = _places_of_ids(numbers, count)
+        return [(place[a], place[b]) for a, b in pairs] if place else []
+    if 0 in numbers:
+        base = 0
+    elif count in numbers or not count:
+        base = 1
+    else:
+        base = 0 if _mirrored(pairs, names, 0) > _mirrored(pairs, names, 1) else 1
+    moved = [(a - base, b - base) for a, b in pairs]
+    return [(a, b) for a, b in moved if 0 <= a < count and 0 <= b < count]
+
+
+def skeleton_note(record: bytes, count: int) -> str:
+    """What to tell about the skeleton of a category record with ``count`` points whose numbers are not positions of
+    these; "" for an ordinary one."""
+    try:
+        pairs = _skeleton(record).skeleton or []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    numbers = {n for pair in pairs for n in pair}
+    if not _are_ids(numbers, count):
+        return ""
+    if _places_of_ids(numbers, count):
+        return "Skeleton with numbers above that of points: they were taken as the points in ascending order"
+    return "Skeleton with numbers that are not its points: no limbs are shown, export writes it as it came"
+
+
+def _are_ids(numbers: Collection[int], count: int) -> bool:
+    above = sum(n > count for n in numbers)
+    return bool(count and above and min(numbers) > 0) and (len(numbers) == count or above * 2 > len(numbers))
+
+
+def _places_of_ids(numbers: Collection[int], count: int) -> dict[int, int]:
+    """The position of the point for each id; empty where nobody can tell."""
+    if len(numbers) == count:
+        return {number: place for place, number in enumerate(sorted(numbers))}
+    if len(numbers) > 1 and max(numbers) - min(numbers) + 1 == count:
+        return {number: number - min(numbers) for number in numbers}
+    return {}
+
+
+def _mirrored(pairs: Sequence[tuple[int, int]], names: Sequence[str], base: int) -> int:
+    """How many limbs have a left/right counterpart (or are their own) if positions count from ``base``."""
+    swaps = guess_swaps(names)
+    index = {name: i for i, name in enumerate(names)}
+    other = [index[swaps.get(name, name)] for name in names]
+    moved = {frozenset((a - base, b - base)) for a, b in pairs}
+    inside = [limb for limb in moved if all(0 <= i < len(names) for i in limb)]
+    return sum(any(names[i] in swaps for i in limb) and frozenset(other[i] for i in limb) in moved for limb in inside)

@@ -1,0 +1,76 @@
+"""Ways to run a network on the processor: torch, onnxruntime, OpenVINO; single precision or bfloat16.
+
+"auto" measures those that are installed on this machine, once for each network, and remembers the fastest of those
+that give the same keypoints (see :mod:`engine.inference.backends.autotune`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engine.codecs.registry import Outputs
+from engine.errors import ModelError
+from engine.inference.backends.torch import bfloat16_runner, plain_runner
+from engine.models.metadata import CheckpointInfo
+
+__all__ = ["BACKENDS", "RUNNERS", "Runner", "RunnerName", "make_runner"]
+
+BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
+RunnerName = str
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A network made ready: normalised crops (B, 3, H, W) float32 -> its outputs, as the network itself gives them."""
+
+    name: RunnerName
+    forward: Callable[[Tensor], Outputs]
+
+    def __call__(self, crops: Tensor) -> Outputs:
+        return self.forward(crops)
+
+
+def _onnxruntime(network: nn.Module, info: CheckpointInfo, file: Path) -> Callable[[Tensor], Outputs]:
+    from engine.inference.backends.onnx import onnxruntime_runner
+
+    return onnxruntime_runner(network, info, file)
+
+
+def _openvino(network: nn.Module, info: CheckpointInfo, file: Path) -> Callable[[Tensor], Outputs]:
+    from engine.inference.backends.onnx import openvino_runner
+
+    return openvino_runner(network, info, file, "f32")
+
+
+def _openvino_bf16(network: nn.Module, info: CheckpointInfo, file: Path) -> Callable[[Tensor], Outputs]:
+    from engine.inference.backends.onnx import openvino_runner
+
+    return openvino_runner(network, info, file, "bf16")
+
+
+RUNNERS: Mapping[RunnerName, Callable[[nn.Module, CheckpointInfo, Path], Callable[[Tensor], Outputs]]] = {
+    "torch": lambda network, _info, _file: plain_runner(network),
+    "torch-bf16": lambda network, _info, _file: bfloat16_runner(network),
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "openvino-bf16": _openvino_bf16,
+}
+"""All ways; the third argument is where the network's ONNX file is kept."""
+
+
+def make_runner(name: RunnerName, network: nn.Module, info: CheckpointInfo, onnx_file: Path) -> Runner:
+    """Make a network ready.
+
+    Raises:
+        ModelError: unknown, not installed, or not able to run this network.
+    """
+    make = RUNNERS.get(name)
+    if make is None:
+        raise ModelError(f"there is no backend {name!r}; choose one of {', '.join(RUNNERS)}")
+    with torch.inference_mode():
+        return Runner(name, make(network, info, onnx_file))

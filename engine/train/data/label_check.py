@@ -1,0 +1,221 @@
+"""What is wrong with labels before they are trained on: in the file itself, and compared with its pictures.
+
+Each finding is a sentence with the number of records and the first of them. What has one right reading is mended in the
+set that is trained on (labels of a picture that was turned or resized); what has none is left out and said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import MediaError
+from engine.labels.image_size import Grid, classify, transform_of
+from engine.media.image_headers import ImageHeader, read_header_of
+from engine.media.images import read_image
+from engine.train.data.record_check import Counts
+from engine.train.data.training_set import Floats, Instance, LabelledImage, TrainingSet
+from engine.utils.skipped import Skipped
+
+FAR = 1.0
+"""Points farther outside a picture than its own width or height are mistakes, not hidden parts of the subject."""
+SAME_BOX_SHARE = 0.5
+
+
+def settle(data: TrainingSet, skipped: Skipped, found: Counts) -> TrainingSet:
+    """Compare labels with their pictures.
+
+    Args:
+        skipped: gets the pictures that are missing or cannot be read.
+        found: gets the findings.
+
+    Returns:
+        The set without these pictures, its labels on the pixels of the pictures as they are shown, without points that
+        no picture can hold.
+    """
+    headers: dict[int, ImageHeader | None] = {}
+    for position, image in enumerate(data.images):
+        readable, header = _look(image.path, skipped)
+        if readable:
+            headers[position] = header
+    images, instances = list(data.images), list(data.instances)
+    by_image: dict[int, list[int]] = {}
+    for number, item in enumerate(instances):
+        by_image.setdefault(item.image, []).append(number)
+    left_out: set[int] = set()
+    corners = _Corners()
+    for position, header in headers.items():
+        image = images[position]
+        if header is None:
+            continue
+        move = _grid(image, header, found)
+        if move is not None:
+            images[position] = replace(image, boxes=move(image.boxes), crowds=move(image.crowds), size=header.size)
+        for number in by_image.get(position, ()):
+            item = instances[number] if move is None else _moved(instances[number], image, header)
+            corners.take(item, header.size)
+            checked = _within(item, header.size, found)
+            if checked is None:
+                left_out.add(number)
+            else:
+                instances[number] = checked
+    if corners.look_like_corners:
+        found.add("boxes that look like x1, y1, x2, y2; they are used as x, y, width, height", corners.first)
+    whole = replace(
+        data,
+        images=tuple(images),
+        instances=tuple(replace(item, image=-1) if n in left_out else item for n, item in enumerate(instances)),
+        origin=data.fingerprint,
+    )
+    return whole.subset(sorted(headers))
+
+
+def overlap(train: TrainingSet, val: TrainingSet) -> tuple[int, str]:
+    """How many pictures of the validation set are training pictures too, by file or by content, and the first."""
+    paths = {_resolved(image.path) for image in train.images}
+    sizes: dict[int, list[Path]] = {}
+    for image in train.images:
+        size = _size(image.path)
+        if size:
+            sizes.setdefault(size, []).append(image.path)
+    contents: dict[int, set[bytes]] = {}  # by size of the files: pictures without compression all have the same
+
+    def is_training_picture(path: Path) -> bool:
+        size = _size(path)
+        if size not in sizes:
+            return False
+        if size not in contents:
+            contents[size] = {_digest(other) for other in sizes[size]}
+        return _digest(path) in contents[size]
+
+    shared = [image.path for image in val.images if _resolved(image.path) in paths or is_training_picture(image.path)]
+    return len(shared), str(shared[0]) if shared else ""
+
+
+def _look(path: Path, skipped: Skipped) -> tuple[bool, ImageHeader | None]:
+    if not path.is_file():
+        skipped.add(path, "does not exist" if not path.exists() else "is not a regular file")
+        return False, None
+    header = read_header_of(path)
+    if header is None:  # a kind whose header is not known here, or a damaged file
+        try:
+            height, width = read_image(path).shape[:2]
+        except MediaError as error:
+            skipped.add(path, error.message)
+            return False, None
+        return True, ImageHeader("", width, height)
+    return True, header
+
+
+def _grid(image: LabelledImage, header: ImageHeader, found: Counts) -> Callable[[Floats], Floats] | None:
+    """What brings boxes to the picture as it is shown, None where they lie on it already."""
+    width, height = header.size
+    where = f"{image.path.name}, {image.size[0]} x {image.size[1]} in the file but {width} x {height}"
+    stored = (header.width, header.height)
+    transform = transform_of(image.size, stored, header.orientation)
+    if transform is not None:
+        grid = classify(image.size, stored, header.orientation)
+        how = "turned" if grid is Grid.TURNED else "resized" if grid is Grid.SCALED else "turned and resized"
+        found.add(f"images that were {how} after they were labelled; their labels are moved along", where)
+        return lambda boxes: transform.boxes(boxes).astype(np.float32).reshape(-1, 4)
+    if all(image.size) and classify(image.size, stored, header.orientation) is Grid.CONTRADICTORY:
+        if image.size == header.size[::-1]:
+            found.add(
+                "images whose width and height are exchanged in the file; their labels are used as they are", where
+            )
+        else:
+            found.add("images of another size than the file says; their labels are used as they are", where)
+    return None
+
+
+def _moved(item: Instance, image: LabelledImage, header: ImageHeader) -> Instance:
+    transform = transform_of(image.size, (header.width, header.height), header.orientation)
+    assert transform is not None
+    box = transform.boxes(item.box).astype(np.float32)
+    scale = float(np.prod(box[2:] - box[:2]) / max(np.prod(item.box[2:] - item.box[:2]), 1e-9))
+    points = transform.points(item.keypoints).astype(np.float32)
+    return replace(item, keypoints=points, box=box, area=item.area * scale)
+
+
+def _within(item: Instance, size: tuple[int, int], found: Counts) -> Instance | None:
+    """The pose without points that cannot be right; None where nothing is left of it."""
+    where = f"annotation {item.id}"
+    extent = np.asarray(size, np.float64)
+    points = item.keypoints.astype(np.float64)
+    labelled = item.labelled & np.isfinite(points).all(axis=1)
+    far = labelled & ((points < -FAR * extent) | (points > (1 + FAR) * extent)).any(axis=1)
+    outside = labelled & ~far & ((points < -1) | (points > extent)).any(axis=1)
+    if far.any():
+        found.add("poses with points far outside their picture; these points are left out", where)
+        labelled = labelled & ~far
+    if outside.any():
+        found.add("poses with points outside their picture", where)
+    if not labelled.any():
+        return None
+    kept = np.where(labelled[:, None], points, 0).astype(np.float32)
+    item = replace(item, keypoints=kept, labelled=labelled)
+    x1, y1, x2, y2 = (float(v) for v in item.box)
+    if x2 <= 0 or y2 <= 0 or x1 >= extent[0] or y1 >= extent[1]:
+        low, high = kept[labelled].min(axis=0), kept[labelled].max(axis=0)
+        if (high < 0).any() or (low > extent).any():
+            found.add("poses outside their picture, not trained on", where)
+            return None
+        found.add("boxes outside their picture; the box of the points is used", where)
+        margin = max(20.0, 0.1 * float((high - low).max()))
+        return replace(item, box=np.concatenate([low - margin, high + margin]).astype(np.float32))
+    inside = (kept >= (x1, y1)).all(axis=1) & (kept <= (x2, y2)).all(axis=1)
+    if not (inside & labelled).any():
+        found.add("boxes that hold none of their points", where)
+    return item
+
+
+@dataclass
+class _Corners:
+    """Whether boxes read as x, y, width, height are really two corners."""
+
+    boxes: int = 0
+    corners: int = 0
+    first: str = ""
+
+    def take(self, item: Instance, size: tuple[int, int]) -> None:
+        x, y, x2, y2 = (float(v) for v in item.box)
+        width, height = x2 - x, y2 - y
+        points = item.keypoints[item.labelled]
+        self.boxes += 1
+        beyond = x2 > size[0] + 1 or y2 > size[1] + 1
+        as_corners = width > x and height > y and width <= size[0] + 1 and height <= size[1] + 1
+        fits = len(points) and (points >= (x - 1, y - 1)).all() and (points <= (width + 1, height + 1)).all()
+        if beyond and as_corners and fits:
+            self.corners += 1
+            self.first = self.first or f"annotation {item.id}"
+
+    @property
+    def look_like_corners(self) -> bool:
+        return self.boxes > 0 and self.corners > SAME_BOX_SHARE * self.boxes
+
+
+def _resolved(path: Path) -> str:
+    try:
+        return str(path.resolve())
+    except (OSError, RuntimeError):
+        return str(path)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _digest(path: Path) -> bytes:
+    """Of the content; of the name where a file cannot be read, so that it is like no other."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return str(path).encode("utf-8", "surrogateescape")

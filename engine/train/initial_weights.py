@@ -1,0 +1,201 @@
+"""Where a network starts: an embedded model, a checkpoint, or fresh layers; with a new head where the points differ."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from engine.codecs.registry import GaussianCodec, MSRACodec
+from engine.errors import ModelError
+from engine.models.catalog import ModelEntry, find_model, user_models_dir
+from engine.models.checkpoint import load_checkpoint, load_state, network_from, read_weights
+from engine.models.download import Download, fetch
+from engine.models.metadata import CheckpointInfo
+from engine.models.mmpose_weights import missing_weights, own_names, published_info
+from engine.networks import build
+from engine.schema.schema import Schema
+from engine.train.recipes import BACKBONES
+
+log = logging.getLogger(__name__)
+
+RANDOM, PUBLISHED = "random", "published"
+IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
+# Networks that can be trained from their first layer or from the weights of a classifier (``--weights``).
+FRESH = {f"resnet{depth}": ("resnet_pose", {"depth": depth}) for depth in (50, 101, 152)}
+
+# Peak rates of AdamW. MoveNet's is measured; the larger networks with batch normalisation want less.
+LEARNING_RATES = {"movenet_heatmap": 1e-3, "resnet_pose": 5e-4, "hrnet_pose": 5e-4, "efficientdet": 5e-4}
+DEFAULT_LEARNING_RATE = 5e-4
+
+
+def pose_start(model: str, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+    """The network to train, and its description with ``schema`` in it.
+
+    A model of the same points, once fine-tuned, keeps its head; any other start gets a new one. MoveNet's own four
+    heads become one heatmap head.
+
+    Args:
+        model: id or file of a pose model, or a key of :data:`FRESH`.
+        weights: a file for the same architecture, ``random``, or "".
+
+    Raises:
+        ModelError: no such model, a detector, or weights that do not fit.
+    """
+    if model in FRESH:
+        return _fresh(model, weights, schema)
+    entry = find_model(model)
+    file = entry.file
+    if entry.source == "published":
+        return _published(entry, weights, schema)
+    if file is None:
+        raise ModelError(f"model {model!r} has no file on this computer")
+    info, state = load_checkpoint(file)
+    if info.task != "pose" or info.schema is None:
+        raise ModelError("is a detector; --model wants a pose model", where=model)
+    if weights and weights != RANDOM:
+        state = read_weights(weights)
+    described = info.replace(
+        schema=schema.to_dict(),
+        arguments={**info.arguments, "num_keypoints": schema.num_keypoints},
+        metrics={},
+    )
+    same_points = tuple(point["name"] for point in info.schema["keypoints"]) == schema.names
+    if info.architecture == "movenet":
+        described = described.replace(
+            architecture="movenet_heatmap", codec=GaussianCodec(input_size=info.input_size).to_dict()
+        )
+    elif same_points and weights != RANDOM:
+        return network_from(described, state, where=weights or file), described
+    network = build(described.architecture, described.arguments, where=file)
+    if weights != RANDOM:
+        _load_trunk(network, state, weights or str(file))
+    return network, described
+
+
+def _fresh(model: str, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+    if not weights:
+        raise ModelError(
+            f"{model!r} has no weights here: give a file with --weights, or --weights random to start from nothing"
+        )
+    architecture, arguments = FRESH[model]
+    size = (192, 256)
+    info = CheckpointInfo(
+        task="pose",
+        architecture=architecture,
+        arguments={**arguments, "num_keypoints": schema.num_keypoints},
+        schema=schema.to_dict(),
+        codec=MSRACodec(input_size=size, unbiased=True).to_dict(),
+        input_size=size,
+        normalisation=IMAGENET,
+    )
+    network = build(architecture, info.arguments)
+    if weights != RANDOM:
+        _load_trunk(network, read_weights(weights), weights)
+    return network, info
+
+
+def recipe_start(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+    """The network of a published row as its recipe starts it: fresh, the backbone from a classifier.
+
+    Args:
+        weights: a file with the backbone, or with the whole network of which all but the last layer is taken; "random";
+            "published" = the row's own weights; "" = those that the publication started from, fetched if need be.
+
+    Raises:
+        ModelError: weights that cannot be had or do not fit.
+    """
+    if weights == PUBLISHED:
+        return _published(entry, "", schema)
+    info = _described(entry, schema)
+    network = build(info.architecture, info.arguments)
+    if weights != RANDOM:
+        file = weights or str(backbone_weights(info))
+        _load_trunk(network, read_weights(file), file)
+    return network, info
+
+
+def backbone_weights(info: CheckpointInfo) -> Path:
+    """The file of classifier weights for a network, in the models folder; fetched where it is not there.
+
+    Raises:
+        ModelError: it cannot be fetched (the message tells how to get it by hand), or none is known.
+    """
+    size = info.arguments.get("depth", info.arguments.get("width"))
+    known = BACKBONES.get((info.architecture, size)) if isinstance(size, int) else None
+    if known is None:
+        raise ModelError(f"no weights to start {info.architecture} from are known; give --weights FILE or random")
+    target = user_models_dir() / "backbones" / known.url.rsplit("/", 1)[-1]
+    return fetch(Download(known.id, known.url, known.digest, target), notice=lambda text: log.warning("%s", text))
+
+
+def _described(entry: ModelEntry, schema: Schema) -> CheckpointInfo:
+    """A row's description, for these points."""
+    info = published_info(entry).replace(metrics={}, provenance={})
+    if info.schema is not None and tuple(point["name"] for point in info.schema["keypoints"]) == schema.names:
+        return info.replace(categories=[schema.category])
+    conventions = {name: value for name, value in info.conventions.items() if name != "channels"}
+    return info.replace(
+        schema=schema.to_dict(),
+        arguments={**info.arguments, "num_keypoints": schema.num_keypoints},
+        categories=[schema.category],
+        conventions=conventions,
+    )
+
+
+def _published(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+    """A published model with its own weights, with a new head where the points are others."""
+    if weights == RANDOM:
+        return recipe_start(entry, RANDOM, schema)
+    if entry.task != "pose":
+        raise ModelError("is a detector; --model wants a pose model", where=entry.id)
+    file = Path(weights) if weights else entry.file
+    if file is None:
+        raise missing_weights(entry)
+    state, info = read_weights(file), _described(entry, schema)
+    if info.arguments == entry.arguments:
+        return network_from(info, state, where=file), info
+    network = build(info.architecture, info.arguments)
+    _load_trunk(network, own_names(state, network), str(file))
+    return network, info
+
+
+def _load_trunk(network: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
+    try:
+        network.load_trunk_from(state)
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"does not fit: {error}", where=where) from None
+
+
+def detector_start(model: str, categories: tuple[str, ...]) -> tuple[nn.Module, CheckpointInfo]:
+    """The detector to train, with ``categories`` as its classes.
+
+    A class that the start knows by name starts as that class, a new one as the mean of its animals (or of all classes).
+
+    Raises:
+        ModelError: no such model, or not a detector.
+    """
+    file = find_model(model).file
+    if file is None:
+        raise ModelError(f"detector {model!r} has no file on this computer")
+    info, state = load_checkpoint(file)
+    if info.task != "detector":
+        raise ModelError("is a pose model; --detector wants a detector", where=model)
+    described = info.replace(
+        arguments={**info.arguments, "num_classes": len(categories)}, categories=list(categories), metrics={}
+    )
+    network = build(info.architecture, info.arguments, where=file)
+    load_state(network, state, where=file)
+    if tuple(info.categories) != categories:
+        network.replace_classes(len(categories))
+    return network, described
+
+
+def knows_category(detector: str, categories: tuple[str, ...]) -> bool:
+    """Whether a detector has classes of all these names. Reads only the file's header."""
+    from engine.models.metadata import read_info
+
+    file = find_model(detector).file
+    return file is not None and set(categories) <= set(read_info(Path(file)).categories)

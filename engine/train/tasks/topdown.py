@@ -1,0 +1,114 @@
+"""Training as the published top-down models were: their crops, targets and loss, validated by their protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engine.codecs.registry import MSRACodec, UDPCodec, codec_from_dict
+from engine.errors import TrainingError
+from engine.models.metadata import CheckpointInfo
+from engine.train.config import PhaseConfig
+from engine.train.data.pose_crops import ImageCache
+from engine.train.data.topdown_crops import TopDownDataset, TopDownSample
+from engine.train.data.training_set import TrainingSet
+from engine.train.losses import keypoint_mse, visibility_loss
+from engine.train.run_state import BEST, LAST
+from engine.train.run_state import POSE_STATE as STATE
+from engine.train.tasks.task import Batch, Validation
+from engine.train.tasks.topdown_validation import Protocol
+
+
+class TopDownPhase:
+    """A pose network with its data; see ``phase.Phase``.
+
+    Args:
+        network, info: of ``start.pose_start``.
+        train: what to learn from.
+        protocol: how the network is measured.
+        out: folder of the run.
+
+    Raises:
+        TrainingError: the network's codec makes no heatmaps of this kind, or no instance is left to train on.
+    """
+
+    what = "pose"
+    validates_together = True
+
+    def __init__(
+        self,
+        network: nn.Module,
+        info: CheckpointInfo,
+        config: PhaseConfig,
+        train: TrainingSet,
+        protocol: Protocol,
+        cache: ImageCache,
+        out: Path,
+    ) -> None:
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=layout)
+        self._layout = layout
+        self.config = config
+        self.info = info
+        self.best_file, self.last_file, self.state_file = out / BEST, out / LAST, out / STATE
+        codec = codec_from_dict(info.codec, info.input_size)
+        if not isinstance(codec, MSRACodec | UDPCodec):
+            raise TrainingError(f"recipes train models with the codec 'msra' or 'udp', this one has {codec.name!r}")
+        self._codec = codec
+        self._train = TopDownDataset(train, info, config.topdown, cache)
+        if not len(self._train):
+            raise TrainingError("no annotation has a box inside its image", where=train.file)
+        self._protocol = protocol
+        self.train_count, self.val_count = len(self._train), protocol.count
+        self.fingerprint = f"{info.architecture} {info.arguments} {config.step_size} {train.fingerprint}"
+        self._channels = slice(*info.conventions.get("channels", (None, None)))
+        self._mean = torch.tensor(info.normalisation["mean"]).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(info.normalisation["std"]).reshape(1, 3, 1, 1)
+
+    def sample(self, index: int, rng: np.random.Generator) -> tuple[TopDownSample, int]:
+        return self._train.sample(index, rng), index
+
+    def collate(self, samples: Sequence[tuple[TopDownSample, int]]) -> Batch:
+        """Targets travel as their factors, a hundredth of the maps; those are multiplied on the device."""
+        count = len(samples)
+        keypoints = np.concatenate([sample.keypoints for sample, _ in samples])
+        labelled = np.concatenate([sample.labelled for sample, _ in samples])
+        columns, rows, weights = self._codec.encode_factors(keypoints, labelled)
+        tensors = {
+            "crops": torch.from_numpy(np.stack([sample.crop for sample, _ in samples])),
+            "columns": torch.from_numpy(columns.astype(np.float32)).unflatten(0, (count, -1)),
+            "rows": torch.from_numpy(rows.astype(np.float32)).unflatten(0, (count, -1)),
+            "weights": torch.from_numpy(weights).unflatten(0, (count, -1)),
+            "covered": torch.from_numpy(np.stack([sample.covered for sample, _ in samples]).astype(np.float32)),
+        }
+        return Batch(tensors, [self._train.data.instances[index].id for _, index in samples])
+
+    def loss(self, tensors: dict[str, Tensor]) -> Tensor:
+        crops = tensors["crops"]
+        # A transposed HWC batch is channels-last already.
+        x = (crops.permute(0, 3, 1, 2).float() - self._mean.to(crops.device)) / self._std.to(crops.device)
+        outputs = self.network(x.contiguous(memory_format=self._layout))
+        maps = outputs if isinstance(outputs, Tensor) else outputs["heatmap"]
+        target = tensors["columns"][..., :, None] * tensors["rows"][..., None, :]
+        weights = tensors["weights"]
+        # Channels of other categories (DeepFashion2) have no target here, and stay in the mean.
+        share = target.shape[1] / maps.shape[1]
+        loss = keypoint_mse(maps[:, self._channels].float(), target, weights) * share
+        if not isinstance(outputs, Tensor):
+            seen = outputs["visibility"][:, self._channels].float()
+            loss = loss + self.config.visibility_weight * visibility_loss(seen, weights, tensors["covered"])
+        return loss
+
+    def validate(self) -> Validation:
+        return self._protocol.measure(self.network, self.info)
+
+    def describe(self, metrics: dict[str, Any], provenance: dict[str, Any]) -> CheckpointInfo:
+        return self.info.replace(
+            metrics={name: round(value, 5) for name, value in metrics.items() if isinstance(value, float)},
+            provenance=provenance,
+        )

@@ -1,0 +1,159 @@
+"""Measuring a network while it is trained, by the protocol of its row: what ``engine.evaluate`` would say of it.
+
+Several processes each predict on a part of the images; the first one puts the predictions together, in an order that
+does not depend on who made which, and measures them. Every image is looked at exactly once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from engine.evaluate.__main__ import evaluate_model
+from engine.evaluate.model import (
+    COCO,
+    LABELLED_BOXES,
+    WHOLEBODY,
+    Box,
+    Conditions,
+    Measured,
+    category_of,
+    detected_boxes,
+    labelled_boxes,
+    predictions,
+    protocol_of,
+    read_labels,
+)
+from engine.formats.coco.dataset import CocoDataset, Id
+from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_model import NO_DETECTOR, PoseModel
+from engine.metrics.coco_metric import Accumulator
+from engine.models.catalog import ModelEntry
+from engine.models.metadata import CheckpointInfo
+from engine.predict.inputs import Source, find_annotated_images
+from engine.schema.schema import Schema
+from engine.train.data.training_set import TrainingSet
+from engine.train.distributed import World
+from engine.train.tasks.task import Validation
+
+SELF_CHECK = 32  # training images looked at where no validation set is there
+# Errors, of which less is better, and figures of which more is better; the first that was measured decides.
+LOWER_IS_BETTER = ("EPE",)
+DECIDING = ("AP", "AUC", "PCK@0.2", "EPE")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a network is measured on.
+
+    Attributes:
+        entry: the row; its protocol and points say what is measured.
+        held_out: whether these images are not among those trained on.
+        select: figure that decides; where it was not measured, the first of :data:`DECIDING`.
+    """
+
+    entry: ModelEntry
+    schema: Schema
+    labels: CocoDataset
+    boxes: dict[Id, list[Box]]
+    category: Id
+    sources: tuple[Source, ...]
+    conditions: Conditions
+    held_out: bool
+    select: str
+    world: World
+
+    @classmethod
+    def of(
+        cls,
+        entry: ModelEntry,
+        data: TrainingSet,
+        folder: Path,
+        *,
+        held_out: bool,
+        conditions: Conditions,
+        select: str = "",
+        world: World | None = None,
+    ) -> Protocol:
+        """Measure on these images.
+
+        Args:
+            data: the set to validate on, as training reads it; its labels are read again as evaluation does.
+            folder: of the images.
+
+        Raises:
+            CocoError, MediaError: the labels or the boxes cannot be used, an image is not there.
+        """
+        schema = data.schema
+        labels = read_labels(data.file, folder, entry, schema)
+        category = category_of(labels, schema, data.file)
+        images = data.images if held_out else data.images[:SELF_CHECK]
+        labels = _only({image.id for image in images}, labels)
+        if conditions.boxes == LABELLED_BOXES:
+            boxes = labelled_boxes(labels, category, schema.num_keypoints, data.file)
+        else:
+            boxes = detected_boxes(conditions.boxes, labels, category)
+        wanted = CocoDataset([image for image in labels.images if image.id in boxes])
+        sources = tuple(find_annotated_images(wanted, [folder], data.file))
+        return cls(
+            entry, schema, labels, boxes, category, sources, conditions, held_out, select, world or World()
+        )  # fmt: skip
+
+    @property
+    def count(self) -> int:
+        """Boxes that are predicted in; 0 where the images are those trained on."""
+        return sum(len(boxes) for boxes in self.boxes.values()) if self.held_out else 0
+
+    def measure(self, network: nn.Module, info: CheckpointInfo) -> Validation:
+        """The figures, on the first process; on the others a stand-in without any."""
+        device = next(network.parameters()).device
+        model = PoseModel(Predictor(network, info, device), NO_DETECTOR)
+        part = self.sources[self.world.rank :: self.world.size]
+        with torch.inference_mode():
+            made = list(predictions(model, part, self.boxes, self.category, self.conditions, lambda total: None))
+        parts = self.world.to_main(made)
+        if parts is None:
+            return Validation(loss=math.nan, error=math.inf, slack=0.0)
+        found = Accumulator()
+        for results in parts:
+            found.add(results)
+        protocol = protocol_of(self.entry, self.schema)
+        measured = Measured(
+            self.entry, protocol, self.schema, self.category, self.labels, self.boxes, found.results(), []
+        )
+        figures = evaluate_model(measured, self.conditions)["measured"]
+        return self._validation(figures)
+
+    def _validation(self, figures: Mapping[str, Any]) -> Validation:
+        numbers = {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
+        names = (self.select, *DECIDING)
+        name = next((name for name in names if name in numbers), "")
+        value = numbers.get(name, math.nan)
+        error = value if name in LOWER_IS_BETTER else 1 - value
+        if not self.held_out:
+            numbers = {f"train_{key}": number for key, number in numbers.items()}
+        return Validation(
+            loss=math.nan, error=error if math.isfinite(error) else math.inf, slack=0.0, metrics=numbers
+        )  # fmt: skip
+
+
+def _only(images: set[Id], labels: CocoDataset) -> CocoDataset:
+    return CocoDataset(
+        [image for image in labels.images if image.id in images],
+        [label for label in labels.annotations if label.image_id in images],
+        labels.categories,
+    )
+
+
+def for_other_points(entry: ModelEntry, schema: Schema) -> ModelEntry:
+    """The row as it is used for points that are not its own: read as any COCO file, no parts of the body."""
+    if schema.name in (entry.schema, f"{entry.schema}_{entry.subset}"):
+        return entry
+    protocol = COCO if entry.protocol == WHOLEBODY else entry.protocol
+    return replace(entry, schema=schema.name, subset="", protocol=protocol)

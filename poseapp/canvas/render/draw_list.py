@@ -1,0 +1,122 @@
+"""A batch made ready for painting at one zoom: what is drawn alike stands together. No Qt.
+
+Sorting and colouring is done once for a batch and a zoom; a repaint then only shifts, leaves out what is out of sight,
+and walks over runs of equal keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from poseapp.canvas.render.coloring import ALPHA_STEPS, batch_alphas, batch_colors
+from poseapp.canvas.render.colors import RIGHT, Palette
+from poseapp.canvas.render.pose_arrays import HIDDEN, SMALL, TINY, PoseBatch
+from poseapp.canvas.render.schema_layout import OUTLINE
+from poseapp.canvas.render.style import CanvasStyle
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+SOLID, DASHED, SHORT_DASHED, TICKED = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Strokes:
+    """Lines (n, 4) and points (m, 2) in screen pixels from the image's origin, each sorted by key.
+
+    A key packs, from the top: size (HIDDEN..FULL), dash or look, opacity in ALPHA_STEPS, colour.
+    """
+
+    lines: Floats
+    line_keys: Ints
+    line_owner: Ints
+    ticked: Flags
+    points: Floats
+    point_keys: Ints
+    point_owner: Ints
+
+    def lines_in(self, clip: tuple[float, float, float, float], margin: float, drawn: Flags) -> Ints:
+        """Rows of the lines of ``drawn`` (N,) instances that may be seen in left, top, right, bottom."""
+        left, top, right, bottom = clip
+        x1, y1, x2, y2 = self.lines.T
+        seen = (np.maximum(x1, x2) > left - margin) & (np.minimum(x1, x2) < right + margin)
+        seen &= (np.maximum(y1, y2) > top - margin) & (np.minimum(y1, y2) < bottom + margin)
+        return np.flatnonzero(seen & drawn[self.line_owner])
+
+    def points_in(self, clip: tuple[float, float, float, float], margin: float, drawn: Flags) -> Ints:
+        """Rows of the points of ``drawn`` (N,) instances that may be seen in left, top, right, bottom."""
+        left, top, right, bottom = clip
+        x, y = self.points.T
+        seen = (x > left - margin) & (x < right + margin) & (y > top - margin) & (y < bottom + margin)
+        return np.flatnonzero(seen & drawn[self.point_owner])
+
+
+def make_strokes(batch: PoseBatch, scale: float, style: CanvasStyle, palette: Palette) -> Strokes:
+    """Sizes, dashes, opacities and colours of everything in a batch, sorted."""
+    part_sizes = batch.part_sizes(scale, style.parts)
+    point_colors, line_colors = batch_colors(batch, style.color_mode, palette)
+    point_alphas, line_alphas = batch_alphas(batch)
+    rows = np.flatnonzero(_wanted_lines(batch, style))
+    sizes = part_sizes[batch.limb_part[rows]]
+    sizes = np.where(batch.limb_index[rows] == OUTLINE, np.minimum(sizes, TINY), sizes)
+    predicted = batch.predicted[batch.limb_owner[rows]]
+    right = batch.limb_sides[rows] == RIGHT
+    dash = np.where(predicted & (sizes > HIDDEN), np.where(right, SHORT_DASHED, DASHED), SOLID)
+    # Lines of dense parts are opaque: thin as they are, they would vanish.
+    alphas = np.where(dash == SOLID, ALPHA_STEPS, line_alphas[rows])
+    keys = _packed(sizes, dash, alphas, line_colors[rows])
+    order = np.argsort(keys, kind="stable")
+    rows, lines = rows[order], batch.points[batch.limbs[rows[order]]].reshape(-1, 4) * scale
+    point_sizes = batch.point_sizes(scale, style.parts, bones=style.show_bones)
+    kept = np.flatnonzero(point_sizes > HIDDEN)
+    looks = 2 * batch.predicted[batch.owner[kept]] + (batch.visibility[kept] == 1)
+    point_keys = _packed(point_sizes[kept], looks, point_alphas[kept], point_colors[kept])
+    point_order = np.argsort(point_keys, kind="stable")
+    return Strokes(
+        lines=lines,
+        line_keys=keys[order],
+        line_owner=batch.limb_owner[rows],
+        ticked=(right & ~predicted & (sizes >= SMALL))[order],
+        points=batch.points[kept[point_order]] * scale,
+        point_keys=point_keys[point_order],
+        point_owner=batch.owner[kept[point_order]],
+    )
+
+
+def runs(keys: Ints) -> Iterator[tuple[int, int, int]]:
+    """Runs of equal values in a sorted array: value, first row, row after the last."""
+    if not len(keys):
+        return
+    changes = (np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist()
+    edges = [0, *changes, len(keys)]
+    for first, end in pairwise(edges):
+        yield int(keys[first]), first, end
+
+
+def unpacked(key: int) -> tuple[int, int, int, int]:
+    """Size, dash or look, opacity in ALPHA_STEPS, colour."""
+    return key >> 40, (key >> 36) & 15, (key >> 28) & 255, key & 0xFFFFFF
+
+
+def without_color(keys: Ints) -> Ints:
+    """Keys that tell only size, dash and opacity, still sorted."""
+    return (keys >> 28) << 28
+
+
+def _packed(size: Ints, kind: Ints, alpha: Ints, color: Ints) -> Ints:
+    packed: Ints = (size << 40) | (kind.astype(np.int64) << 36) | (alpha << 28) | color
+    return packed
+
+
+def _wanted_lines(batch: PoseBatch, style: CanvasStyle) -> Flags:
+    if not style.show_bones:
+        return np.zeros(len(batch.limb_shown), dtype=np.bool_)
+    if style.parts is None:
+        return batch.limb_shown
+    return batch.limb_shown & batch.parts_in(style.parts)[batch.limb_part]

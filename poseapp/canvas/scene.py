@@ -1,0 +1,251 @@
+"""What the canvas shows, without Qt: poses, selection, hover and preview, and the arrays made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.schema.schema import Schema
+from poseapp.canvas.hit_test import HitKind, HitTarget, hit_test, points_inside
+from poseapp.canvas.missing_points import MissingPoints, missing_points
+from poseapp.canvas.pose_geometry import handle_positions
+from poseapp.canvas.render.pose_arrays import PoseBatch, build_batch
+from poseapp.canvas.render.style import CanvasStyle
+from poseapp.canvas.tools.base import Ghost, PointerEvent, PointRef
+from poseapp.canvas.tools.gestures import pose_box
+from poseapp.project.edits.locks import held_instance, locked_flags
+from poseapp.project.model import VISIBLE, Instance, State
+from poseapp.project.schema.subsets import possible_points
+
+Flags = npt.NDArray[np.bool_]
+
+_HANDLE_REACH = 7.0
+
+
+class CanvasState:
+    """Poses in two layers: the *still* ones, painted once and kept, and the *live* ones on top, painted every time.
+
+    Live are the selected, the hovered and the previewed instances.
+    """
+
+    def __init__(self) -> None:
+        self.schemas: Mapping[int, Schema] = {}
+        self.style = CanvasStyle()
+        self.batch = build_batch((), {})
+        self.selected: frozenset[int] = frozenset()
+        self.points: frozenset[PointRef] = frozenset()
+        self.hovered: HitTarget | None = None
+        self.preview: Mapping[int, Instance] = {}
+        self.handles = False
+        self.ghosts = build_batch((), {})
+        self.hidden: frozenset[int] = frozenset()
+        self.locked: frozenset[int] = frozenset()
+        self.hidden_points: frozenset[PointRef] = frozenset()
+        self.locked_points: frozenset[PointRef] = frozenset()
+        self._instances: tuple[Instance, ...] = ()
+        self.size: tuple[int, int] | None = None
+        self.correcting: frozenset[int] = frozenset()
+        self.offering = True
+        self._missing: tuple[tuple[object, ...], MissingPoints | None] = ((), None)
+        self._live: PoseBatch | None = None
+        self._rows: dict[int, int] = {}
+
+    def set_instances(self, instances: Sequence[Instance], schemas: Mapping[int, Schema]) -> None:
+        self.schemas = schemas
+        self._instances = tuple(instances)
+        self.batch = self._built(instances)
+        self._rows = {instance.id: row for row, instance in enumerate(self.batch.instances)}
+        if self.hovered is not None and not self._still_there(self.hovered):
+            self.hovered = None
+        self.refresh()
+
+    def withhold_points(self, hidden: frozenset[PointRef], locked: frozenset[PointRef]) -> None:
+        """Points that are not drawn, and those that are drawn but cannot be taken hold of."""
+        anew = hidden != self.hidden_points
+        self.hidden_points, self.locked_points = hidden, locked
+        if anew:
+            self.set_instances(self._instances, self.schemas)
+
+    def _built(self, instances: Sequence[Instance]) -> PoseBatch:
+        """A batch in which hidden points are not shown."""
+        batch = build_batch(instances, self.schemas)
+        rows = _point_rows(batch, self.hidden_points)
+        if not len(rows):
+            return batch
+        shown = batch.shown.copy()
+        shown[rows] = False
+        return replace(batch, shown=shown, limb_shown=batch.limb_shown & shown[batch.limbs].all(axis=1))
+
+    def _loose(self) -> Flags | None:
+        """(P,) points of the batch that are not locked; None for all."""
+        rows = _point_rows(self.batch, self.locked_points)
+        if not len(rows):
+            return None
+        loose = np.ones(len(self.batch.points), dtype=np.bool_)
+        loose[rows] = False
+        return loose
+
+    def held(self, instance: Instance) -> Instance:
+        """A preview with locked points where they are."""
+        now = self.instance(instance.id)
+        return instance if now is None else held_instance(now, instance, self.locked_points)
+
+    def set_ghosts(self, instances: Sequence[Instance]) -> None:
+        self.ghosts = build_batch(instances, self.schemas)
+
+    def refresh(self) -> None:
+        """Forget the live batch; to be called after any change of selection, hover, preview or style."""
+        self._live = None
+
+    def instance(self, instance_id: int) -> Instance | None:
+        row = self._rows.get(instance_id)
+        return None if row is None else self.batch.instances[row]
+
+    def shown(self, instance_id: int) -> Instance | None:
+        """The instance as it is drawn now: its preview, if there is one."""
+        return self.preview.get(instance_id) or self.instance(instance_id)
+
+    def live_batch(self) -> PoseBatch:
+        """Instances of the upper layer: hovered, then selected, then those under way."""
+        if self._live is None:
+            hovered = [] if self.hovered is None else [self.hovered.instance_id]
+            order = [id_ for id_ in hovered if id_ not in self.selected and self._drawable(id_)]
+            order += [i.id for i in self.batch.instances if i.id in self.selected and i.id not in self.preview]
+            order += [id_ for id_ in self.preview if id_ in self._rows]
+            found = [self.shown(id_) for id_ in dict.fromkeys(order)]
+            self._live = self._built([i for i in found if i is not None])
+        return self._live
+
+    def still_rows(self) -> Flags:
+        """(N,) instances of the lower layer."""
+        above = self.selected | set(self.preview)
+        return self.drawable_rows() & ~np.isin(self.batch.ids, np.array(sorted(above), dtype=np.int64))
+
+    def drawable_rows(self) -> Flags:
+        """(N,) instances that are drawn."""
+        if self.style.hide_others and self.selected:
+            return np.isin(self.batch.ids, np.array(sorted(self.selected), dtype=np.int64))
+        if self.hidden:
+            return ~np.isin(self.batch.ids, np.array(sorted(self.hidden), dtype=np.int64))
+        return np.ones(len(self.batch), dtype=np.bool_)
+
+    def pickable_rows(self) -> Flags:
+        """(N,) instances that the pointer can take hold of."""
+        rows = self.drawable_rows()
+        return rows & ~np.isin(self.batch.ids, np.array(sorted(self.locked), dtype=np.int64)) if self.locked else rows
+
+    def missing(self) -> MissingPoints | None:
+        """The missing points that can be taken hold of: of the only selected pose, while it is under correction."""
+        if not (self.offering and self.style.show_missing) or len(self.selected) != 1:
+            return None
+        number = next(iter(self.selected))
+        instance, schema = self.instance(number), None
+        if instance is not None and number in self.correcting - self.hidden - self.locked:
+            schema = self.schemas.get(instance.category)
+        if instance is None or schema is None:
+            return None
+        withheld = self.locked_points, self.hidden_points, self.hidden, self.style.hide_others
+        state = (instance, self.batch, self.ghosts, self.size, *withheld)
+        if len(state) != len(self._missing[0]) or any(a is not b for a, b in zip(state, self._missing[0])):
+            drawn = self.drawable_rows() & (self.batch.ids != number)
+            others = self.batch.points[self.batch.shown & drawn[self.batch.owner]]
+            proposed = next((i for i in self.ghosts.instances if i.id == number), None)
+            kept = locked_flags(instance, self.locked_points | self.hidden_points)
+            kept = kept | ~possible_points(schema, instance.visibility)
+            found = missing_points(instance, schema, self.size, others=others, proposed=proposed, withheld=kept)
+            self._missing = state, found
+        found, preview = self._missing[1], self.preview.get(number)
+        if found is None or preview is None:
+            return found
+        return found.without(preview.visibility > 0)
+
+    def missing_place(self, instance_id: int, index: int) -> tuple[float, float] | None:
+        """Where a missing point is offered, or None."""
+        found = self.missing()
+        if found is None or found.instance.id != instance_id or not found.missing[index]:
+            return None
+        x, y = found.places[index].tolist()
+        return x, y
+
+    def hit(self, x: float, y: float, scale: float) -> HitTarget | None:
+        """A point that is placed comes first, then one that is missing, then a limb or box."""
+        target = self._hit_placed(x, y, scale)
+        if target is not None and target.kind == HitKind.POINT:
+            return target
+        found = self.missing()
+        if found is None:
+            return target
+        absent = hit_test(found.batch, x, y, scale, parts=self.style.parts, bones=False)
+        if absent is None or absent.kind != HitKind.POINT:
+            return target
+        return HitTarget(HitKind.MISSING, absent.instance_id, absent.index)
+
+    def _hit_placed(self, x: float, y: float, scale: float) -> HitTarget | None:
+        return hit_test(
+            self.batch,
+            x,
+            y,
+            scale,
+            selected=self.selected,
+            pickable=self.pickable_rows(),
+            loose=self._loose(),
+            parts=self.style.parts,
+            bones=self.style.show_bones,
+            boxes=self.style.show_boxes,
+        )
+
+    def points_inside(self, first: PointerEvent, last: PointerEvent) -> frozenset[PointRef]:
+        corners = first.x, first.y, last.x, last.y
+        rows, loose = self.pickable_rows(), self._loose()
+        bones = self.style.show_bones
+        return points_inside(self.batch, *corners, last.scale, rows, self.style.parts, loose, bones)
+
+    def handle_owner(self) -> Instance | None:
+        """The instance whose box has handles now: the only selected one, while Alt is down or boxes are shown."""
+        if not (self.handles or self.style.show_boxes) or len(self.selected) != 1:
+            return None
+        return self.shown(next(iter(self.selected)))
+
+    def hit_handle(self, x: float, y: float, scale: float) -> tuple[int, int] | None:
+        """(instance id, handle) under the pointer."""
+        owner = self.handle_owner()
+        box = None if owner is None else pose_box(owner)
+        if owner is None or box is None:
+            return None
+        distances = np.abs(handle_positions(box, scale) - (x, y)).max(axis=1) * scale
+        nearest = int(np.argmin(distances))
+        return (owner.id, nearest) if distances[nearest] <= _HANDLE_REACH else None
+
+    def with_style(self, **changes: object) -> CanvasStyle:
+        """The present style with some fields replaced."""
+        return replace(self.style, **changes)  # type: ignore[arg-type]
+
+    def _still_there(self, target: HitTarget) -> bool:
+        return target.instance_id in self._rows
+
+    def _drawable(self, instance_id: int) -> bool:
+        row = self._rows.get(instance_id)
+        return row is not None and bool(self.drawable_rows()[row])
+
+
+def _point_rows(batch: PoseBatch, points: frozenset[PointRef]) -> npt.NDArray[np.int64]:
+    """Rows in ``batch.points`` of those points that it has."""
+    if not points:
+        return np.zeros(0, dtype=np.int64)
+    rows = {number: (int(start), i.num_keypoints) for number, start, i in zip(batch.ids, batch.start, batch.instances)}
+    found = [rows[i][0] + k for i, k in points if i in rows and k < rows[i][1]]
+    return np.array(found, dtype=np.int64)
+
+
+def ghost_batches(ghost: Ghost) -> tuple[PoseBatch, PoseBatch]:
+    """A pose under placement as two: all that is not skipped, looking predicted, and what is placed, looking real."""
+    k = ghost.schema.num_keypoints
+    visibility = np.where(ghost.skipped, 0, VISIBLE).astype(np.uint8)
+    nobody, human = np.zeros(k, dtype=np.bool_), np.ones(k, dtype=np.bool_)
+    to_come = Instance(0, 0, ghost.points.copy(), visibility, nobody, state=State.PREDICTED)
+    placed = Instance(0, 0, ghost.points.copy(), ghost.visibility.copy(), human)
+    schemas = {0: ghost.schema}
+    return build_batch([to_come], schemas), build_batch([placed], schemas)

@@ -1,0 +1,134 @@
+"""Which kind of object new poses are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.schema.builtin import schema_of_subset
+from engine.schema.schema import Schema, Subset
+from poseapp.canvas.template_pose import template_pose
+from poseapp.commands.context import Context
+from poseapp.commands.edit import finish_placing
+from poseapp.dialogs.prompt import AskDialog
+from poseapp.dialogs.schema.choice import KindChoice, SchemaChoiceDialog
+from poseapp.dialogs.schema.editor import SchemaEditorDialog
+from poseapp.dialogs.schema.mapping import ChangePointsDialog
+from poseapp.project.model import Category
+from poseapp.project.schema.draft import SchemaDraft
+from poseapp.project.schema.migration import Sources
+from poseapp.session.session import Session
+
+
+def choose_kind(context: Context, then: Callable[[Context], None] | None = None) -> None:
+    """Ask for the points of new poses; ``then`` goes on with what was wanted."""
+    session = context.session
+    if session.store is None:
+        return
+    dialog = SchemaChoiceDialog(
+        session.categories(), template_pose, session.category, context.window.widget(), context.runner
+    )
+
+    def use(choice: KindChoice) -> None:
+        use_kind(context, choice)
+        if then is not None and session.category is not None:
+            then(context)
+
+    dialog.kind_chosen.connect(lambda choice: _of_one_object(context, choice, use))
+    dialog.open()
+
+
+def _of_one_object(context: Context, choice: KindChoice, use: Callable[[KindChoice], None]) -> None:
+    """Ask for one of several kinds of objects, where the points are those of several (13 garments): it gets a category
+    of its own. What the project has already is taken as it is."""
+    schema = choice.schema
+    if not schema.subsets or any(c.name == choice.name for c in context.session.categories()):
+        use(choice)
+        return
+    choices: list[tuple[str, object]] = [
+        (f"{s.name.replace('_', ' ')} ({s.stop - s.start} keypoints)", s) for s in schema.subsets
+    ]
+    choices.append((f"All of them in one category ({schema.num_keypoints} keypoints)", None))
+
+    def take(dialog: AskDialog) -> None:
+        subset = dialog.chosen()
+        if isinstance(subset, Subset):
+            use(KindChoice(subset.name, schema_of_subset(schema, subset)))
+        else:
+            use(choice)
+
+    text = f"{choice.name} are {len(schema.subsets)} kinds of objects, each with keypoints of its own."
+    AskDialog("What is it?", text, "Use this", context.window.widget(), choices=choices).ask(take)
+
+
+def use_kind(context: Context, choice: KindChoice) -> None:
+    """New poses are of this kind from now on; the project gets a category for it where it has none."""
+    session = context.session
+    category = _category_of(session, choice)
+    session.select()  # new poses follow the selection otherwise
+    session.choose_category(category.id)
+    context.window.tell(f"New poses are {category.name}, {category.schema.num_keypoints} points")
+
+
+def _category_of(session: Session, choice: KindChoice) -> Category:
+    """The category of this name and these points. Cat and dog may have the same points, and are two kinds."""
+    alike = [c for c in session.categories() if c.schema.names == choice.schema.names]
+    own = next((c for c in alike if c.name == choice.name), None)
+    if (
+        own is None
+        and alike
+        and session.store is not None
+        and choice.name not in {c.name for c in session.categories()}
+    ):
+        own = session.store.add_category(choice.name, choice.schema)
+        session.structure_changed()
+    return own or session.ensure_category(choice.name, choice.schema)
+
+
+def edit_points(context: Context) -> None:
+    """The points of a kind, in an editor."""
+    session = context.session
+    if session.store is None:
+        return
+    dialog = SchemaEditorDialog(
+        session.categories(), template_pose, session.category, context.window.widget(), context.runner
+    )
+    dialog.use_requested.connect(lambda name, draft, base: use_draft(context, name, draft, base))
+    dialog.show()
+
+
+def use_draft(context: Context, name: str, draft: SchemaDraft, base: Category | None) -> None:
+    """A new kind; other looks for the points of one; or its poses move to other points."""
+    session = context.session
+    finish_placing(context)
+    schema = draft.schema()
+    if base is None:
+        use_kind(context, KindChoice(name, schema))
+    elif draft.sources() == tuple(range(base.schema.num_keypoints)):
+        now = (base.name, base.schema.keypoints, base.schema.limbs)
+        if (name, schema.keypoints, schema.limbs) == now:
+            context.window.tell(f"{name} is as it was")
+        elif session.update_category(base, name, schema):
+            context.window.tell(f"{name} has been changed", "good")
+    else:
+        _migrate(context, base, name, schema, draft.sources())
+
+
+def change_points(context: Context) -> None:
+    """Poses of a kind to another set of points."""
+    session = context.session
+    if session.store is None or not session.categories():
+        context.window.tell("There are no poses yet whose points could change")
+        return
+    dialog = ChangePointsDialog(session.categories(), session.category, context.window.widget())
+    dialog.change_requested.connect(
+        lambda source, schema, sources: _migrate(context, source, source.name, schema, sources)
+    )
+    dialog.show()
+
+
+def _migrate(context: Context, source: Category, name: str, schema: Schema, sources: Sources) -> None:
+    finish_placing(context)
+    made = context.session.migrate(source, name, schema, sources)
+    if made is not None:
+        context.session.choose_category(made.id)
+        context.window.tell(f"{name} has {schema.num_keypoints} points now. Undo takes the poses back.", "good")

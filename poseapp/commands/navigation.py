@@ -1,0 +1,147 @@
+"""Verbs that go somewhere: frames, the review queue, poses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from poseapp.commands.context import Context
+from poseapp.commands.edit import nudge
+from poseapp.dialogs.prompt import AskDialog
+from poseapp.project.model import FrameKey
+
+
+def next_frame(context: Context) -> None:
+    context.session.step(1)
+
+
+def previous_frame(context: Context) -> None:
+    context.session.step(-1)
+
+
+def next_ten(context: Context) -> None:
+    context.session.step(10)
+
+
+def previous_ten(context: Context) -> None:
+    context.session.step(-10)
+
+
+def first_frame(context: Context) -> None:
+    context.session.step(-len(context.session.frames))
+
+
+def last_frame(context: Context) -> None:
+    context.session.step(len(context.session.frames))
+
+
+def go_to_frame(context: Context) -> None:
+    """Ask for a number. Frames of a video are counted from 0, as in all files that are written, pictures from 1."""
+    session = context.session
+    store, here = session.store, session.frame
+    if store is None or here is None:
+        return
+    frames, first = session.frames, 1
+    if any(media.id == here.media and media.kind == "video" for media in store.media()):
+        indices = frames.packed[frames.packed >> 32 == here.media] & 0xFFFFFFFF
+        first, last, now = int(indices.min()), int(indices.max()), here.index
+
+        def place_of(number: int) -> FrameKey:
+            return FrameKey(here.media, int(indices[np.abs(indices - number).argmin()]))
+    else:
+        last, now = len(frames), session.position() + 1
+
+        def place_of(number: int) -> FrameKey:
+            return frames[number - 1]
+
+    def go(dialog: AskDialog) -> None:
+        if dialog.number is not None and session.store is store:
+            session.go_to(place_of(dialog.number.value()))
+
+    AskDialog(
+        "Go to frame", f"A number from {first:,} to {last:,}.", "Go", context.window.widget(),
+        number=("Number of the frame", first, last, now),
+    ).ask(go)  # fmt: skip
+
+
+def next_review(context: Context) -> None:
+    _review(context, 1)
+
+
+def previous_review(context: Context) -> None:
+    _review(context, -1)
+
+
+def _review(context: Context, way: int) -> None:
+    """The neighbour of the place that one has reached in the queue. A prediction is selected, ready for Enter."""
+    session = context.session
+    if session.store is None:
+        return
+    there = session.review.next(back=way < 0)
+    if there is None:
+        context.window.tell("Nothing left to review", "good")
+        return
+    if there == session.frame:
+        context.window.tell("This is the last frame to review")
+    session.go_to(there)
+    waiting = session.predicted()
+    if waiting:
+        session.select(instances=[min(waiting, key=lambda i: 1.0 if i.score is None else i.score).id])
+
+
+def next_pose(context: Context) -> None:
+    _cycle(context, 1)
+
+
+def previous_pose(context: Context) -> None:
+    _cycle(context, -1)
+
+
+def _cycle(context: Context, way: int) -> None:
+    session = context.session
+    ids = [i.id for i in session.instances]
+    if not ids:
+        return
+    now = [ids.index(i.id) for i in session.selected]
+    place = (now[-1] + way) % len(ids) if now else (0 if way > 0 else len(ids) - 1)
+    session.select(instances=[ids[place]])
+
+
+def select_number(context: Context, number: int) -> None:
+    """The n-th pose of the frame, counted from 1."""
+    instances = context.session.instances
+    if number <= len(instances):
+        context.session.select(instances=[instances[number - 1].id])
+
+
+def nudge_left(context: Context) -> None:
+    if not nudge(context, -1, 0):
+        previous_frame(context)
+
+
+def nudge_right(context: Context) -> None:
+    if not nudge(context, 1, 0):
+        next_frame(context)
+
+
+def nudge_up(context: Context) -> None:
+    nudge(context, 0, -1)
+
+
+def nudge_down(context: Context) -> None:
+    nudge(context, 0, 1)
+
+
+def nudge_left_far(context: Context) -> None:
+    nudge(context, -10, 0)
+
+
+def nudge_right_far(context: Context) -> None:
+    nudge(context, 10, 0)
+
+
+def nudge_up_far(context: Context) -> None:
+    nudge(context, 0, -10)
+
+
+def nudge_down_far(context: Context) -> None:
+    nudge(context, 0, 10)

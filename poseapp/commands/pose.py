@@ -1,0 +1,197 @@
+"""Verbs on whole poses: their kind, merging and splitting, weeding out, hiding and locking."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.errors import PoseError
+from poseapp.commands.bulk_edit import edit_everywhere
+from poseapp.commands.context import Context
+from poseapp.commands.edit import finish_placing
+from poseapp.dialogs.prompt import AskDialog
+from poseapp.jobs.inference import WarmUpJob
+from poseapp.project import edits
+from poseapp.project.edits import groups
+from poseapp.project.model import Edit, Instance, State
+
+
+def change_category(context: Context) -> None:
+    """The selected poses are of another kind of the project."""
+    session = context.session
+    chosen = session.selected
+    if session.frame is None or not chosen:
+        return
+    own = {pose.category for pose in chosen}
+    others = [category for category in session.categories() if {category.id} != own]
+    if not others:
+        context.window.tell("There is no other kind yet: Pose > Kind of new poses... makes one")
+        return
+
+    def take(dialog: AskDialog) -> None:
+        known = {category.id: category for category in session.categories()}
+        category = known.get(_whole(dialog.chosen()))
+        ids = {pose.id for pose in chosen}
+        poses = [pose for pose in session.instances if pose.id in ids]
+        if category is not None and session.frame is not None and poses:
+            session.apply(edits.set_category(session.frame, poses, category, known))
+
+    AskDialog(
+        "Change kind", "Points of the same name are taken along; the others of the new kind are absent.", "Change",
+        context.window.widget(), choices=[(category.name, category.id) for category in others],
+    ).ask(take)  # fmt: skip
+
+
+def merge_poses(context: Context) -> None:
+    """The selected poses are one."""
+    session = context.session
+    frame, chosen = session.frame, session.selected
+    if frame is None or _any_locked(context, chosen):
+        return
+    edit = _made(context, lambda: groups.merge_instances(frame, chosen))
+    if edit is not None and session.apply(edit):
+        session.select(instances=[chosen[0].id])
+
+
+def split_pose(context: Context) -> None:
+    """The selected points are a pose of their own."""
+    session = context.session
+    frame, store = session.frame, session.store
+    owners = {instance for instance, _ in session.selected_points}
+    if frame is None or store is None or len(owners) != 1:
+        context.window.tell("Select some points of one pose first: drag a frame around them with Shift")
+        return
+    pose = session.selected[0]
+    if _any_locked(context, [pose]):
+        return
+    points = [point for _, point in session.selected_points]
+    new_id = store.new_ids(1)[0]
+    edit = _made(context, lambda: groups.split_instance(frame, pose, points, new_id))
+    if edit is not None and session.apply(edit):
+        session.select(instances=[new_id])
+
+
+def delete_below(context: Context) -> None:
+    """Predictions of the project that score less than a number."""
+    session = context.session
+    store = session.store
+    if store is None:
+        return
+
+    def take(dialog: AskDialog) -> None:
+        threshold = 0.0 if dialog.number is None else dialog.number.value() / 100
+        edit_everywhere(
+            context,
+            lambda found: groups.delete_below_score(found.items(), threshold),
+            lambda edit: f"{edit.text.replace('Delete', 'Deleted', 1)}. Ctrl+Z brings them back.",
+            f"No prediction scores below {threshold:.2f}",
+        )
+
+    AskDialog(
+        "Delete below a score", "Predictions of all frames. Labels stay, and undo brings everything back.", "Delete",
+        context.window.widget(), number=("Score below", 1, 100, 30), unit=" %",
+    ).ask(take)  # fmt: skip
+
+
+def nothing_here(context: Context) -> None:
+    """This frame holds nothing to label; said again, it does."""
+    session = context.session
+    info = session.frame_info()
+    if info is None:
+        return
+    if not info.state.negative and any(i.state is State.LABELLED for i in session.instances):
+        context.window.tell("There are labelled poses here: delete them first, or leave the frame as it is")
+        return
+    session.apply(edits.set_frame_state(info.key, info.state, negative=not info.state.negative))
+
+
+def assist(context: Context) -> None:
+    """Whether the model follows corrections."""
+    context.settings.assist = not context.settings.assist
+    if not context.settings.assist:
+        context.session.propose(None)
+    elif not context.host.holds(context.choice):
+        context.runner.submit(WarmUpJob(context.host, context.choice))
+    state = "on: after a drag, Enter takes what the model proposes" if context.settings.assist else "off"
+    context.window.tell(f"Assist is {state}")
+    context.window.refresh_actions()
+
+
+def hide_poses(context: Context) -> None:
+    """The selected poses are not drawn."""
+    session = context.session
+    session.withhold(session.hidden | {pose.id for pose in session.selected}, session.locked)
+    context.window.tell("Hidden. Ctrl+Shift+H shows all again.")
+
+
+def lock_poses(context: Context) -> None:
+    """The selected poses are drawn but not touched."""
+    session = context.session
+    session.withhold(session.hidden, session.locked | {pose.id for pose in session.selected})
+    context.window.tell("Locked. Ctrl+Shift+H unlocks all again.")
+
+
+def hide_points(context: Context) -> None:
+    """The selected points are not drawn."""
+    session = context.session
+    session.withhold_points(session.hidden_points | session.selected_points, session.locked_points)
+    context.window.tell("Hidden. Ctrl+Shift+H shows all again.")
+
+
+def lock_points(context: Context) -> None:
+    """The selected points are drawn but not touched; where all of them are locked already, they are free again."""
+    session = context.session
+    chosen = session.selected_points
+    free = chosen <= session.locked_points
+    locked = session.locked_points - chosen if free else session.locked_points | chosen
+    session.withhold_points(session.hidden_points, locked)
+    context.window.tell("Unlocked" if free else "Locked. Ctrl+Shift+H unlocks all again.")
+
+
+def show_all_poses(context: Context) -> None:
+    """Nothing is hidden, locked, or out of focus."""
+    context.session.withhold((), ())
+    context.session.withhold_points((), ())
+    _focus(context, None)
+
+
+def next_part(context: Context) -> None:
+    """The next part of the points alone, after the last all of them again."""
+    session = context.session
+    schemas = [session.schema_of(pose) for pose in session.selected or session.instances]
+    names = list(dict.fromkeys(part for schema in schemas for part in schema.parts))
+    if len(names) < 2:
+        context.window.tell("These points have one part only")
+        return
+    now = context.canvas.style_now.parts
+    at = names.index(next(iter(now))) if now and next(iter(now)) in names else -1
+    part = names[at + 1] if at + 1 < len(names) else None
+    _focus(context, part)
+    context.window.tell("All parts" if part is None else f"Only {part.replace('_', ' ')}. Shift+B goes on.")
+
+
+def _focus(context: Context, part: str | None) -> None:
+    context.canvas.set_style(replace(context.canvas.style_now, parts=None if part is None else frozenset({part})))
+
+
+def _any_locked(context: Context, poses: list[Instance]) -> bool:
+    """Whether one of the poses is locked or has a locked point; that is told."""
+    session = context.session
+    withheld = session.locked | {number for number, _ in session.locked_points}
+    found = any(pose.id in withheld for pose in poses)
+    if found:
+        context.window.tell("Locked: left as it is. Ctrl+Shift+H unlocks all.")
+    return found
+
+
+def _made(context: Context, make) -> Edit | None:  # type: ignore[no-untyped-def]
+    finish_placing(context)
+    try:
+        edit: Edit = make()
+    except PoseError as error:
+        context.window.tell(f"{error.message[0].upper()}{error.message[1:]}")
+        return None
+    return edit
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else -1

@@ -1,0 +1,308 @@
+"""Pose > Edit points: the points of a kind, their partners, parts and limbs, drawn while one edits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QComboBox, QDialog, QFileDialog, QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
+
+from engine.errors import SchemaError
+from engine.schema.schema import Schema
+from poseapp.app.fault_guard import guarded
+from poseapp.app.i18n import tr
+from poseapp.dialogs.common import button, label, set_role
+from poseapp.dialogs.prompt import AskDialog
+from poseapp.dialogs.schema.choice import Layout, SchemaPreview
+from poseapp.dialogs.schema.source import SchemaSource
+from poseapp.dialogs.schema.tables import LimbsTable, PointsTable
+from poseapp.jobs.runner import JobRunner
+from poseapp.project.model import Category
+from poseapp.project.schema.draft import SchemaDraft, write_schema
+from poseapp.widgets.line_edit import LineEdit
+
+FILES = "Keypoint schemas (*.toml)"
+
+
+@guarded
+class SchemaEditorDialog(QDialog):
+    """Edits a draft; nothing changes in the project before Use in project.
+
+    Signals:
+        use_requested(str, SchemaDraft, object): name of the kind, the draft, and the category that it was made of or
+            None for a new kind.
+
+    Args:
+        categories: of the project.
+        layout: where points lie on a figure at rest.
+        current: the one to begin with.
+        runner: reads large files in the background.
+    """
+
+    use_requested = Signal(str, object, object)
+
+    def __init__(
+        self,
+        categories: Sequence[Category],
+        layout: Layout,
+        current: Category | None = None,
+        parent: QWidget | None = None,
+        runner: JobRunner | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("schemaEditorDialog")
+        self.setWindowTitle(tr("Points of a kind"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(980, 620)
+        self.base: Category | None = None
+        self.draft = SchemaDraft()
+        self._title = ""
+        self.kind = QComboBox()
+        self.kind.setAccessibleName(tr("Kind"))
+        for category in categories:
+            self.kind.addItem(category.name, category)
+        self.kind.addItem(tr("New kind"), None)
+        self.name = LineEdit()
+        self.name.setAccessibleName(tr("Name of the kind"))
+        self.points, self.limbs = PointsTable(self.draft, self), LimbsTable(self.draft, self)
+        self.preview = SchemaPreview(layout)
+        self.preview.own_colours = True
+        self.note = label("", "hint", wrap=True)
+        self.source = SchemaSource(runner, self)
+        self._make_buttons()
+        self._lay_out()
+        self._connect()
+        place = next((i for i, c in enumerate(categories) if current is not None and c.id == current.id), 0)
+        self.kind.setCurrentIndex(place)
+        self._on_kind()
+
+    def _make_buttons(self) -> None:
+        self.add_button, self.remove_button = button("Add"), button("Remove")
+        self.up_button, self.down_button = button("Up"), button("Down")
+        self.pairs_button = button("Propose partners", tip="Pairs left and right by their names")
+        self.add_limb, self.remove_limb = button("Add"), button("Remove")
+        self.open_button, self.save_button = button("Open file..."), button("Save as file...")
+        self.open_button.setToolTip(tr("Points of a TOML file, of a category of a COCO file, or of MMPose's metainfo"))
+        self.use_button = button("Use in project", primary=True)
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        for widget, stretch in ((label("Kind"), 0), (self.kind, 1), (label("Name"), 0), (self.name, 1)):
+            top.addWidget(widget, stretch)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        many = (self.add_button, self.remove_button, self.up_button, self.down_button, self.pairs_button)
+        self.tabs.addTab(_page(self.points.table, many), tr("Points"))
+        self.tabs.addTab(_page(self.limbs.table, (self.add_limb, self.remove_limb)), tr("Limbs"))
+        middle = QHBoxLayout()
+        middle.setSpacing(16)
+        middle.addWidget(self.tabs, 5)
+        middle.addWidget(self.preview, 2)
+        bottom = QHBoxLayout()
+        bottom.setSpacing(8)
+        cancel = button("Cancel")
+        cancel.clicked.connect(self.close)
+        bottom.addWidget(self.open_button)
+        bottom.addWidget(self.save_button)
+        bottom.addStretch(1)
+        bottom.addWidget(cancel)
+        bottom.addWidget(self.use_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addLayout(top)
+        column.addLayout(middle, 1)
+        column.addWidget(self.note)
+        column.addLayout(bottom)
+
+    def _connect(self) -> None:
+        self.kind.currentIndexChanged.connect(self._on_kind)
+        self.name.textChanged.connect(self.check)
+        for part in (self.points, self.limbs):
+            part.edited.connect(self._on_edited)
+        self.points.refused.connect(self._on_refused)
+        self.points.table.currentCellChanged.connect(lambda row, *_: self.preview.mark(row))
+        self.preview.point_clicked.connect(self._on_point)
+        self.add_button.clicked.connect(self._add)
+        self.remove_button.clicked.connect(self._remove)
+        self.up_button.clicked.connect(lambda: self._move(-1))
+        self.down_button.clicked.connect(lambda: self._move(1))
+        self.pairs_button.clicked.connect(self._propose)
+        self.add_limb.clicked.connect(lambda: self.limbs.add())
+        self.remove_limb.clicked.connect(lambda: self.limbs.remove())
+        self.open_button.clicked.connect(self._choose_file)
+        self.source.read.connect(self._on_read)
+        self.source.failed.connect(lambda text: self._tell(text, "error"))
+        self.save_button.clicked.connect(self._choose_target)
+        self.use_button.clicked.connect(self._use)
+
+    # --- what is edited
+
+    def show_draft(self, draft: SchemaDraft, name: str) -> None:
+        # A title of its own stays; one that only repeats the name (or, of earlier versions, its first letter) follows.
+        self._title = draft.title if draft.title not in ("", name, name[:1]) else ""
+        self.draft = self.points.draft = self.limbs.draft = draft
+        self.name.setText(name)
+        self.points.fill(0)
+        self._on_edited()
+
+    def _on_kind(self) -> None:
+        self.base = self.kind.currentData()
+        if self.base is None:
+            self.show_draft(SchemaDraft("own"), "")
+        else:
+            self.show_draft(SchemaDraft.of(self.base.schema), self.base.name)
+
+    def _on_edited(self) -> None:
+        self.limbs.fill()
+        self.check()
+
+    def _on_refused(self, text: str) -> None:
+        self._tell(text, "warning")
+
+    def schema(self) -> Schema | None:
+        """What the draft gives, None while it is wrong."""
+        name = self.name.text().strip()
+        self.draft.category = name
+        self.draft.name = re.sub(r"\W+", "_", name).strip("_").lower() or "own"
+        self.draft.title = self._title or name
+        try:
+            return self.draft.schema()
+        except SchemaError:
+            return None
+
+    def check(self) -> None:
+        """Draw what is there and say what is missing."""
+        schema = self.schema()
+        problem = "" if self.name.text().strip() else "Give the kind a name."
+        if schema is None:
+            try:
+                self.draft.schema()
+            except SchemaError as error:
+                problem = str(error) if self.draft.points else "Add the first point."
+        else:
+            self.preview.set_schema(schema)
+            self.preview.mark(self.points.table.currentRow())
+        self.use_button.setEnabled(not problem)
+        self.save_button.setEnabled(schema is not None)
+        self._tell(problem or self._facts(), "warning" if problem else "hint")
+
+    def _facts(self) -> str:
+        pairs = sum(bool(row.point.swap) for row in self.draft.points) // 2
+        text = f"{len(self.draft.points)} points, {pairs} left and right pairs, {len(self.draft.limbs)} limbs."
+        if self.moves_points:
+            text += " Poses of this kind move to the new points, as one step that Undo takes back."
+        return text
+
+    @property
+    def moves_points(self) -> bool:
+        """Whether points came, went or changed places, so that poses must follow."""
+        count = 0 if self.base is None else self.base.schema.num_keypoints
+        return self.base is not None and self.draft.sources() != tuple(range(count))
+
+    # --- buttons
+
+    def _add(self) -> None:
+        row = self.points.table.currentRow()
+        place = self.draft.add(row if row >= 0 else None)
+        self.points.fill(place)
+        self._on_edited()
+        self.points.table.setCurrentCell(place, PointsTable.NAME)
+        self.points.table.setFocus()
+
+    def _remove(self) -> None:
+        row = self.points.table.currentRow()
+        if 0 <= row < len(self.draft.points):
+            self.draft.remove(row)
+            self.points.fill(min(row, len(self.draft.points) - 1))
+            self._on_edited()
+
+    def _move(self, by: int) -> None:
+        row = self.points.table.currentRow()
+        if 0 <= row < len(self.draft.points):
+            self.points.fill(self.draft.move(row, by))
+            self._on_edited()
+
+    def _propose(self) -> None:
+        made = self.draft.propose_swaps()
+        self.points.fill()
+        self._on_edited()
+        if not made:
+            self.note.setText(tr("No further left and right pairs follow from the names."))
+
+    def _on_point(self, point: int) -> None:
+        self.tabs.setCurrentIndex(0)
+        self.points.table.setCurrentCell(point, PointsTable.NAME)
+
+    def _choose_file(self) -> None:
+        path = self.source.choose(self)
+        if path is not None:
+            self.open_file(path)
+
+    def open_file(self, path: Path) -> None:
+        """A new kind of a file, see :class:`SchemaSource`; what is wrong with it is told, and nothing changes."""
+        self._tell(f"Reading {path.name}", "hint")
+        self.source.open(path)
+
+    def _on_read(self, path: Path, schemas: list[Schema]) -> None:
+        self.check()
+        if len(schemas) == 1:
+            self.show_schema(schemas[0])
+            return
+        choices = [(f"{s.category or s.name}, {s.num_keypoints} points", s) for s in schemas]
+        asked = AskDialog("Which kind?", f"{path.name} describes several.", "Open", self, choices=choices)
+        asked.ask(lambda answer: self.show_schema(answer.chosen()))
+
+    def show_schema(self, schema: object) -> None:
+        """Edit a schema as a new kind."""
+        if isinstance(schema, Schema):
+            self.kind.setCurrentIndex(self.kind.count() - 1)
+            self.show_draft(SchemaDraft.of(schema), schema.category or schema.name)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.source.stop()
+        super().closeEvent(event)
+
+    def _tell(self, text: str, role: str) -> None:
+        set_role(self.note, role)
+        self.note.setText(tr(text))
+
+    def _choose_target(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, tr("Save points"), f"{self.draft.name}.toml", tr(FILES))
+        if chosen:
+            self.save_file(Path(chosen))
+
+    def save_file(self, path: Path) -> None:
+        schema = self.schema()
+        if schema is None:
+            return
+        try:
+            write_schema(path, schema)
+        except SchemaError as error:
+            self._tell(str(error), "error")
+            return
+        self._tell(f"Written to {path.name}.", "hint")
+
+    def _use(self) -> None:
+        if self.schema() is not None:
+            name, draft, base = self.name.text().strip(), self.draft, self.base
+            self.close()
+            self.use_requested.emit(name, draft, base)
+
+
+def _page(table: QWidget, buttons: Sequence[QWidget]) -> QWidget:
+    page = QWidget()
+    column = QVBoxLayout(page)
+    column.setContentsMargins(0, 8, 0, 0)
+    row = QHBoxLayout()
+    row.setSpacing(8)
+    for made in buttons:
+        row.addWidget(made)
+    row.addStretch(1)
+    column.addWidget(table, 1)
+    column.addLayout(row)
+    return page

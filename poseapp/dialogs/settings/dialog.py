@@ -1,0 +1,209 @@
+"""Edit > Settings: keys, look, where things lie. Every change holds at once and is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QColorDialog,
+    QComboBox,
+    QDialog,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from poseapp.app.i18n import LANGUAGES, tr
+from poseapp.app.shortcuts import Keymap
+from poseapp.dialogs.common import button, label
+from poseapp.dialogs.settings.shortcuts import KeySettings
+from poseapp.dialogs.settings.storage import DataSettings
+from poseapp.widgets.spin_box import DoubleSpinBox
+
+NEXT_START = "The window speaks the new language when the program is started again"
+THEMES = {"system": "As the system", "dark": "Dark", "light": "Light"}
+MODES = {
+    "side": "Left and right",
+    "limb": "Limb (colours of the kind)",
+    "part": "Part",
+    "instance": "Pose",
+    "score": "Score of the model",
+    "source": "Who made it",
+}
+COLOR_NAMES = {
+    "left": "Left",
+    "right": "Right",
+    "middle": "Middle",
+    "human": "Made by a person",
+    "model": "Made by a model",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How poses are drawn: the canvas style's fields of these names; ``colors`` are a person's own, 0xRRGGBB."""
+
+    point_size: float
+    line_width: float
+    font_size: float
+    color_mode: str
+    show_labels: bool
+    show_bones: bool
+    show_boxes: bool
+    colors: tuple[tuple[str, int], ...] = ()
+
+
+class SettingsDialog(QDialog):
+    """Non-modal.
+
+    Signals:
+        keymap_changed(dict): verb to keys.
+        theme_changed(str): "system", "dark" or "light".
+        look_changed(Look): sizes, names, colours.
+        language_changed(str): "system" or a key of LANGUAGES.
+
+    Args:
+        palette: colours (0xRRGGBB) that hold where a person has chosen none.
+        data: the page of places.
+    """
+
+    keymap_changed = Signal(object)
+    theme_changed = Signal(str)
+    look_changed = Signal(object)
+    language_changed = Signal(str)
+
+    def __init__(
+        self,
+        keymap: Keymap,
+        theme: str,
+        look: Look,
+        palette: Mapping[str, int],
+        data: DataSettings,
+        parent: QWidget | None = None,
+        language: str = "system",
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("settingsDialog")
+        self.setWindowTitle(tr("Settings"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(720, 640)
+        self._style, self._palette = look, dict(palette)
+        self.keys = KeySettings(keymap)
+        self.keys.keymap_changed.connect(self.keymap_changed)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(self.keys, tr("Keys"))
+        self.tabs.addTab(self._look(theme, language), tr("Look"))
+        self.data = data
+        self.tabs.addTab(data, tr("Data"))
+        close = button("Close", primary=True)
+        close.clicked.connect(self.close)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 12, 16, 16)
+        column.addWidget(self.tabs, 1)
+        bottom = QHBoxLayout()
+        self.note = label("Changes hold at once.", "hint")
+        self.language.currentIndexChanged.connect(lambda: self.note.setText(tr(NEXT_START)))
+        bottom.addWidget(self.note)
+        bottom.addStretch(1)
+        bottom.addWidget(close)
+        column.addLayout(bottom)
+
+    # --- look
+
+    def _look(self, theme: str, language: str) -> QWidget:
+        page = QWidget()
+        form = QFormLayout(page)
+        form.setVerticalSpacing(10)
+        form.setHorizontalSpacing(16)
+        self.theme = QComboBox()
+        for value, text in THEMES.items():
+            self.theme.addItem(tr(text), value)
+        self.theme.setCurrentIndex(self.theme.findData(theme))
+        self.theme.currentIndexChanged.connect(lambda: self.theme_changed.emit(self.theme.currentData()))
+        form.addRow(tr("Theme"), self.theme)
+        self.language = QComboBox()
+        self.language.addItem(tr("As the system"), "system")
+        for value, text in LANGUAGES.items():
+            self.language.addItem(text, value)
+        self.language.setCurrentIndex(max(self.language.findData(language), 0))
+        self.language.currentIndexChanged.connect(lambda: self.language_changed.emit(self.language.currentData()))
+        form.addRow(tr("Language"), self.language)
+        self.point_size = self._size(form, "Size of points", "point_size", 3.0, 30.0)
+        self.line_width = self._size(form, "Width of limbs", "line_width", 0.5, 12.0)
+        self.font_size = self._size(form, "Size of names", "font_size", 6.0, 24.0)
+        self.mode = QComboBox()
+        for mode, text in MODES.items():
+            self.mode.addItem(tr(text), mode)
+        self.mode.setCurrentIndex(self.mode.findData(self._style.color_mode))
+        self.mode.currentIndexChanged.connect(lambda: self._set(color_mode=self.mode.currentData()))
+        form.addRow(tr("Colours tell"), self.mode)
+        for name, text in (("show_labels", "Names of points"), ("show_bones", "Limbs"), ("show_boxes", "Boxes")):
+            box = QCheckBox(tr(text))
+            box.setChecked(bool(getattr(self._style, name)))
+            box.toggled.connect(lambda on, field=name: self._set(**{field: on}))
+            form.addRow("", box)
+        self.colours: dict[str, QPushButton] = {}
+        grid = QGridLayout()
+        grid.setSpacing(8)
+        for place, name in enumerate(COLOR_NAMES):
+            chip = button(COLOR_NAMES[name], tip="Choose a colour")
+            chip.clicked.connect(lambda _checked=False, which=name: self._choose_colour(which))
+            self.colours[name] = chip
+            grid.addWidget(chip, place // 3, place % 3)
+        reset = button("Reset colours")
+        reset.clicked.connect(lambda: self._set(colors=()))
+        grid.addWidget(reset, len(COLOR_NAMES) // 3, len(COLOR_NAMES) % 3)
+        form.addRow(tr("Colours"), grid)
+        self._paint_chips()
+        return page
+
+    def _size(self, form: QFormLayout, text: str, field: str, low: float, high: float) -> QDoubleSpinBox:
+        box = DoubleSpinBox()
+        box.setRange(low, high)
+        box.setSingleStep(0.5)
+        box.setDecimals(1)
+        box.setSuffix(tr(" px" if field != "font_size" else " pt"))
+        box.setValue(getattr(self._style, field))
+        box.setAccessibleName(tr(text))
+        box.valueChanged.connect(lambda value: self._set(**{field: value}))
+        form.addRow(tr(text), box)
+        return box
+
+    def _choose_colour(self, name: str) -> None:
+        chosen = QColorDialog.getColor(QColor.fromRgb(self._colour(name)), self, tr(COLOR_NAMES[name]))
+        if chosen.isValid():
+            self.set_colour(name, chosen.rgb() & 0xFFFFFF)
+
+    def set_colour(self, name: str, colour: int) -> None:
+        """Give left, right, middle, human or model a colour (0xRRGGBB)."""
+        self._set(colors=tuple(sorted({**dict(self._style.colors), name: colour}.items())))
+
+    def _set(self, **changes: object) -> None:
+        self._style = replace(self._style, **changes)  # type: ignore[arg-type]
+        self._paint_chips()
+        self.look_changed.emit(self._style)
+
+    def _colour(self, name: str) -> int:
+        return dict(self._style.colors).get(name, self._palette[name])
+
+    def _paint_chips(self) -> None:
+        for name, chip in self.colours.items():
+            colour = QColor.fromRgb(self._colour(name))
+            chip.setStyleSheet(f"QPushButton {{ background: {colour.name()}; color: {words_on(colour)}; }}")
+
+
+def words_on(ground: QColor) -> str:
+    """White or near black, whichever is read better on a colour (relative luminance, WCAG 2.2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in ground.getRgbF()[:3]]  # type: ignore[index]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#ffffff" if luminance < 0.179 else "#101418"

@@ -1,0 +1,244 @@
+"""Work on project files that may take long: making a project of pictures or labels, exporting it."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from engine.errors import Cancelled, PoseError
+from poseapp.jobs.base import Lane, Progress
+from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer
+from poseapp.project.formats.report import LabelOffer
+from poseapp.project.storage.database import is_of_older_version
+from poseapp.project.store import ProjectStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A project that is ready to be opened.
+
+    Attributes:
+        problems: remarks of the import, each a sentence.
+        source: name of what was imported.
+        notes: what is good to know (labels that are unchanged), as sentences.
+        offers: label files of which a person must say whether they are taken in.
+    """
+
+    path: Path
+    problems: tuple[str, ...] = field(default=())
+    source: str = ""
+    notes: tuple[str, ...] = field(default=())
+    offers: tuple[LabelOffer, ...] = field(default=())
+
+
+class OpenJob:
+    """Finds or makes the project of folders, pictures, a COCO file, DeepLabCut labels or a project file.
+
+    Yields one :class:`Opened`. The file is closed again, for the window opens it in its own thread.
+
+    Args:
+        paths: what to open.
+        current: the project that is open already; asking for it again is no mistake.
+        take_changes: take in what changed label files have new, and do not offer it.
+        label_size: what is done with labels that were made on pictures of another size or orientation.
+
+    Raises (from ``run``):
+        LabelSizesDiffer: with ``LabelSize.ASK``; a person is to say, and the job to be run again with the answer.
+    """
+
+    lane = Lane.IO
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        current: Path | None = None,
+        *,
+        take_changes: bool = False,
+        label_size: LabelSize = LabelSize.ASK,
+    ) -> None:
+        self._paths, self._current, self._take_changes = list(paths), current, take_changes
+        self._label_size = label_size
+        named = next((path for path in self._paths if path != current), self._paths[0])
+        self._name = named.name or str(named)
+        self.title = f"Opening {self._name}"
+
+    def run(self) -> Iterator[Progress]:
+        from poseapp.project.opening import SUFFIX, project_path
+
+        yield Progress(0, 0, self.title)
+        first = self._paths[0]
+        home = first if first.suffix.lower() == SUFFIX else project_path(self._paths)
+        # A project with pictures or videos beside it takes them in.
+        if home == self._current or (home == first and home.suffix.lower() == SUFFIX and len(self._paths) == 1):
+            if home != self._current and is_of_older_version(home):
+                with contextlib.suppress(PoseError):  # the window tells, when it opens the file itself
+                    ProjectStore.open(home).close()
+            if home != self._current:
+                _tend(home)
+            if home == self._current or not _has_stale_labels(home):
+                yield Progress(1, 1, self.title, Opened(home))
+                return
+        try:
+            result = yield from _in_a_thread(self._open)
+        except LabelSizesDiffer:
+            raise
+        except PoseError as error:
+            # A project opens also where its label files cannot be looked through.
+            if not home.exists() or (error.where != str(home) and self._paths != [home]):
+                raise
+            yield Progress(1, 1, self.title, Opened(home))  # the window shows it for reading only, and says why
+            return
+        yield Progress(1, 1, self.title, result)
+
+    def _open(self, progress: Callable[[int, int], None]) -> Opened:
+        from poseapp.project.opening import open_with_report
+
+        store, report = open_with_report(
+            self._paths, progress=progress, take_changes=self._take_changes, label_size=self._label_size
+        )
+        with store:
+            return Opened(store.path, tuple(report.problems), self._name, tuple(report.notes), tuple(report.offers))
+
+
+def _in_a_thread(work: Callable[[Callable[[int, int], None]], T]) -> Generator[Progress, None, T]:
+    """Do work that tells its progress to a function, as steps of a job; closed, it makes the work stop there.
+
+    What the work raises is raised here.
+    """
+    steps: queue.Queue[tuple[int, int] | None] = queue.Queue()
+    results: list[T] = []
+    errors: list[BaseException] = []
+    stopping = threading.Event()
+
+    def tell(done: int, total: int) -> None:
+        if stopping.is_set():
+            raise Cancelled("was stopped")
+        steps.put((done, total))
+
+    def run() -> None:
+        try:
+            results.append(work(tell))
+        except BaseException as error:  # raised again in the thread of the job
+            errors.append(error)
+        finally:
+            steps.put(None)
+
+    thread = threading.Thread(target=run, name="opening", daemon=True)
+    thread.start()
+    try:
+        while (step := steps.get()) is not None:
+            yield Progress(*step)
+    finally:
+        stopping.set()
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _has_stale_labels(project: Path) -> bool:
+    """Whether a label file of a project may have something new; a look at sizes and times."""
+    from poseapp.project.formats.label_import import stale_sources
+
+    try:
+        with ProjectStore.open(project, read_only=True) as store:
+            return bool(stale_sources(store))
+    except PoseError:  # the window tells, when it opens the file itself
+        return False
+
+
+def _tend(project: Path) -> None:
+    """Put the folder of indices in order before the window asks for frames."""
+    from poseapp.project.relink.video_cache import tend_cache
+
+    with contextlib.suppress(PoseError), ProjectStore.open(project, read_only=True) as store:
+        tend_cache(store)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A COCO file that has been written, and how much stands in it."""
+
+    path: Path
+    images: int
+    annotations: int
+    kept: int = 0
+    left_out: int = 0
+    problems: tuple[str, ...] = ()
+
+
+class ExportCocoJob:
+    """Writes the COCO file of a project, as it stands on the disk. Yields one :class:`Exported`."""
+
+    lane = Lane.IO
+
+    def __init__(
+        self,
+        project: Path,
+        target: Path,
+        *,
+        include_predicted: bool,
+        only_labelled_frames: bool,
+        unseen_frames: bool = False,
+    ) -> None:
+        self.title = f"Exporting {target.name}"
+        self._project, self._target = project, target
+        self._include_predicted, self._only_labelled = include_predicted, only_labelled_frames
+        self._unseen = unseen_frames
+
+    def run(self) -> Iterator[Progress]:
+        from poseapp.project.formats.coco.exporter import export_coco
+
+        yield Progress(0, 0, self.title)
+        with ProjectStore.open(self._project, read_only=True) as store:
+            report = export_coco(
+                store,
+                self._target,
+                include_predicted=self._include_predicted,
+                only_labelled_frames=self._only_labelled,
+                unseen_frames=self._unseen,
+            )
+        problems = tuple(report.problems)
+        counts = (report.images, report.annotations, report.kept, report.left_out)
+        exported = Exported(self._target, *counts, problems)
+        yield Progress(1, 1, self.title, exported)
+
+
+class SaveCopyJob:
+    """Writes a whole copy of a project. Yields its path."""
+
+    lane = Lane.IO
+
+    def __init__(self, project: Path, target: Path) -> None:
+        self.title = f"Saving a copy as {target.name}"
+        self._project, self._target = project, target
+
+    def run(self) -> Iterator[Progress]:
+        from poseapp.project.storage.save_copy import save_copy
+
+        yield Progress(0, 0, self.title)
+        save_copy(self._project, self._target)
+        yield Progress(1, 1, self.title, self._target)
+
+
+class SnapshotJob:
+    """Copies a project under a name. Yields one :class:`~poseapp.project.storage.snapshots.Snapshot`."""
+
+    lane = Lane.IO
+
+    def __init__(self, project: Path, name: str) -> None:
+        self.title = f"Snapshot {name}"
+        self._project, self._name = project, name
+
+    def run(self) -> Iterator[Progress]:
+        from poseapp.project.storage.snapshots import take_snapshot
+
+        yield Progress(0, 0, self.title)
+        yield Progress(1, 1, self.title, take_snapshot(self._project, self._name))

@@ -1,0 +1,90 @@
+"""The menu of a row in the list of poses: visibility, lock and hide, and for a part what is drawn of it and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QColorDialog, QMenu
+
+from poseapp.app.i18n import tr
+from poseapp.project.edits.locks import PointRef
+
+if TYPE_CHECKING:
+    from poseapp.panels.instances.panel import InstancesPanel
+    from poseapp.panels.instances.tree_model import Node
+
+
+def add_withhold_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None:
+    """Lock and hide what the row stands for, or all that is selected if the row is."""
+    session, model = panel.session, panel.model
+    if node.part or node.point >= 0:
+        own = model.points_of(node)
+        points = session.selected_points if own <= session.selected_points else own
+        locked, hidden = points <= session.locked_points, points <= session.hidden_points
+        _switch(menu, "Lock", locked, lambda: _set_points(panel, points, locked=not locked))
+        _switch(menu, "Hide", hidden, lambda: _set_points(panel, points, hidden=not hidden))
+        return
+    number = node.instance.id
+    poses = session.selected_instances if number in session.selected_instances else frozenset({number})
+    locked, hidden = poses <= session.locked, poses <= session.hidden
+    _switch(
+        menu, "Lock", locked,
+        lambda: session.withhold(session.hidden, session.locked - poses if locked else session.locked | poses),
+    )  # fmt: skip
+    _switch(
+        menu, "Hide", hidden,
+        lambda: session.withhold(session.hidden - poses if hidden else session.hidden | poses, session.locked),
+    )  # fmt: skip
+
+
+def _set_points(
+    panel: InstancesPanel, points: frozenset[PointRef], *, locked: bool | None = None, hidden: bool | None = None
+) -> None:
+    session = panel.session
+    kept = {"locked": session.locked_points, "hidden": session.hidden_points}
+    for name, wanted in (("locked", locked), ("hidden", hidden)):
+        if wanted is not None:
+            kept[name] = kept[name] | points if wanted else kept[name] - points
+    session.withhold_points(kept["hidden"], kept["locked"])
+
+
+def _switch(menu: QMenu, text: str, on: bool, do: Callable[[], None]) -> None:
+    action = menu.addAction(tr(text))
+    action.setCheckable(True)
+    action.setChecked(on)
+    action.triggered.connect(lambda _checked=False: do())
+
+
+def add_part_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None:
+    """Show, hide, or show alone a part of the points, and its colour: of all poses, for the view only."""
+    part = node.part
+    every = frozenset(panel.session.schema_of(node.instance).parts)
+    if len(every) > 1:
+        drawn = every if panel.model.parts is None else panel.model.parts & every
+        shown = menu.addAction(tr("Show this part"))
+        shown.setCheckable(True)
+        shown.setChecked(part in drawn)
+        alone, whole = menu.addAction(tr("Only this part")), menu.addAction(tr("All parts"))
+        alone.setEnabled(drawn != {part})
+        whole.setEnabled(panel.model.parts is not None)
+        toggled = drawn ^ {part}
+        shown.triggered.connect(lambda: panel.parts_requested.emit(None if toggled == every else toggled))
+        alone.triggered.connect(lambda: panel.parts_requested.emit(frozenset({part})))
+        whole.triggered.connect(lambda: panel.parts_requested.emit(None))
+    menu.addAction(tr("Colour of this part...")).triggered.connect(lambda: ask_color(panel, part))
+    default = menu.addAction(tr("Default colour"))
+    default.setEnabled(part in panel.own_colors)
+    default.triggered.connect(lambda: panel.part_color_requested.emit(part, None))
+
+
+def ask_color(panel: InstancesPanel, part: str) -> QColorDialog:
+    """A dialog that does not stop the window; what is chosen is asked for when it is accepted."""
+    dialog = QColorDialog(QColor(panel.part_color(part)), panel)
+    dialog.setWindowTitle(tr(f"Colour of {part.replace('_', ' ')}"))
+    dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog)
+    dialog.colorSelected.connect(lambda color: panel.part_color_requested.emit(part, color.rgb() & 0xFFFFFF))
+    dialog.finished.connect(dialog.deleteLater)
+    dialog.open()
+    return dialog

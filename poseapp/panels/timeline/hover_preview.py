@@ -1,0 +1,177 @@
+"""The hand on the timeline: frames while it moves, none of them queued, and a small picture of where it points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QPoint, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap
+from PySide6.QtWidgets import QWidget
+
+from poseapp.app.fault_guard import guarded
+from poseapp.app.theme import Tokens
+from poseapp.jobs.frames.cache import Pixels
+from poseapp.jobs.frames.loader import FrameLoader
+from poseapp.jobs.frames.timeline_previews import SIDE, Film
+from poseapp.project.model import FrameKey
+
+PATIENCE_MS = 200
+_PAD, _TEXT = 5, 20
+
+
+class Scrub(QObject):
+    """Asks for the frame under the hand, the next one only when a picture of the last has come: the newest wins, and
+    every one that is asked for is seen.
+
+    Signals:
+        wanted(FrameKey)
+    """
+
+    wanted = Signal(object)
+
+    def __init__(self, loader: FrameLoader, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._next: FrameKey | None = None
+        self._asked: FrameKey | None = None
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE_MS)
+        self._patience.timeout.connect(self._go_on)
+        for came in (loader.loaded, loader.previewed, loader.failed):
+            came.connect(self._on_shown)
+
+    def want(self, key: FrameKey) -> None:
+        """Show a frame as soon as may be."""
+        self._next = key
+        if self._asked is None:
+            self._go_on()
+
+    def finish(self) -> None:
+        """The hand is gone: show the frame it was on now."""
+        self._go_on()
+        self._patience.stop()
+        self._asked = None
+
+    def _on_shown(self, key: FrameKey, _picture: object) -> None:
+        if key == self._asked:
+            self._asked = None
+            # After all that listen to this picture have had it.
+            QTimer.singleShot(0, self, self._when_free)
+
+    def _when_free(self) -> None:
+        if self._asked is None and self._next is not None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        key, self._next = self._next, None
+        self._asked = key
+        if key is None:
+            self._patience.stop()
+            return
+        self._patience.start()
+        self.wanted.emit(key)
+
+
+@guarded
+class FramePreview(QWidget):
+    """A small picture with a line of text, above a point of the window."""
+
+    def __init__(self, window: QWidget, colours: Tokens) -> None:
+        super().__init__(window)
+        self._window = window
+        self.setObjectName("framePreview")
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.colours = colours
+        self.key: FrameKey | None = None
+        self.exact = False
+        self._text = ""
+        self._picture: QPixmap | None = None
+        self.hide()
+
+    def point_at(self, key: FrameKey, text: str, above: QPoint) -> None:
+        """Show the text of a frame above a point of the window; its picture may follow."""
+        if key != self.key:
+            self.key, self.exact = key, False  # the picture before stays until a new one is there: nothing flickers
+        self._text = text
+        self._place(above)
+        self.show()
+        self.raise_()
+        self.update()
+
+    def set_picture(self, key: FrameKey, pixels: Pixels, exact: bool) -> None:
+        if key != self.key or (self.exact and not exact):
+            return
+        height, width = pixels.shape[:2]
+        image = QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+        before = self._size()
+        self._picture, self.exact = QPixmap.fromImage(image), exact
+        if self._size() != before:
+            self._place(QPoint(self.geometry().center().x(), self.geometry().bottom() + 1))
+        self.update()
+
+    def leave(self) -> None:
+        self.key, self._picture = None, None
+        self.hide()
+
+    def _size(self) -> QSize:
+        text = self.fontMetrics().horizontalAdvance(self._text)
+        wide, high = max(text, 80), 0
+        if self._picture is not None:
+            wide, high = max(wide, self._picture.width()), self._picture.height()
+        return QSize(min(max(wide, 60), SIDE + 60) + 2 * _PAD, high + _TEXT + 2 * _PAD)
+
+    def _place(self, above: QPoint) -> None:
+        size, window = self._size(), self._window
+        x = min(max(above.x() - size.width() // 2, 4), max(window.width() - size.width() - 4, 4))
+        self.setGeometry(x, max(above.y() - size.height(), 0), size.width(), size.height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QColor(self.colours.line_strong))
+        painter.setBrush(QColor(self.colours.raised))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
+        if self._picture is not None:
+            painter.setOpacity(1.0 if self.exact else 0.75)
+            painter.drawPixmap((self.width() - self._picture.width()) // 2, _PAD, self._picture)
+            painter.setOpacity(1.0)
+        painter.setPen(QColor(self.colours.text))
+        text = QRectF(0, self.height() - _TEXT - _PAD + 2, self.width(), _TEXT)
+        painter.drawText(text, int(Qt.AlignmentFlag.AlignCenter), self._text)
+        painter.end()
+
+
+class Pointer(QObject):
+    """Shows the frame under the pointer of a widget, above it in its window."""
+
+    def __init__(self, film: Film, owner: QWidget, colours: Tokens) -> None:
+        super().__init__(owner)
+        self._film, self._owner, self._colours = film, owner, colours
+        self.preview: FramePreview | None = None
+        film.pictured.connect(self._on_picture)
+
+    def set_colours(self, colours: Tokens) -> None:
+        self._colours = colours
+        if self.preview is not None:
+            self.preview.colours = colours
+
+    def point_at(self, key: FrameKey, path: Path, text: str, x: float) -> None:
+        """A frame is pointed at, ``x`` pixels from the left of the widget."""
+        window = self._owner.window()
+        if self.preview is None or self.preview.parentWidget() is not window:
+            self.preview = FramePreview(window, self._colours)
+        asked = self.preview.key != key
+        self.preview.point_at(key, text, self._owner.mapTo(window, QPoint(round(x), -2)))
+        found = self._film.look(key, path) if asked else None
+        if found is not None:
+            self.preview.set_picture(key, found, True)
+
+    def leave(self) -> None:
+        """Nothing is pointed at."""
+        if self.preview is not None:
+            self.preview.leave()
+        self._film.rest()
+
+    def _on_picture(self, key: FrameKey, pixels: Pixels, exact: bool) -> None:
+        if self.preview is not None:
+            self.preview.set_picture(key, pixels, exact)

@@ -1,0 +1,138 @@
+"""What stands in the middle before anything is open: what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from poseapp.app.i18n import tr
+from poseapp.app.theme import Tokens
+from poseapp.widgets.icons import pixmap
+from poseapp.window.actions import BY_ID
+from resources import resource_path
+
+CHOICES = (
+    ("open_sample", "Try the sample", "Three photographs to play with"),
+    ("open_folder", "Open a folder", "Label the pictures in it"),
+    ("open_video", "Open a video", "Label its frames, follow who is who"),
+    ("open_coco", "Open a COCO file", "Correct existing keypoints"),
+    ("open_labels", "SLEAP or DeepLabCut", "Bring your labels along"),
+    ("open_project", "Open a project", "Go on where you stopped"),
+)
+WIDTH = 640
+
+
+class ChoiceButton(QPushButton):
+    """A sign, what to do, and below it in softer words what that is."""
+
+    def __init__(self, text: str, tip: str) -> None:
+        super().__init__()
+        self.setProperty("role", "choice")
+        self.setAccessibleName(tr(text))
+        self.setAccessibleDescription(tr(tip))
+        self.sign, title, hint = QLabel(), QLabel(tr(text)), QLabel(tr(tip))
+        title.setProperty("role", "heading")
+        hint.setProperty("role", "hint")
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addStretch(1)
+        words.addWidget(title)
+        words.addWidget(hint)
+        words.addStretch(1)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 8, 16, 8)
+        row.setSpacing(16)
+        row.addWidget(self.sign)
+        row.addLayout(words, 1)
+        for part in (self.sign, title, hint):
+            part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+
+class EmptyPage(QFrame):
+    """Ways to begin, and the projects opened last.
+
+    Signals:
+        path_chosen(Path): a recent project.
+    """
+
+    path_chosen = Signal(object)
+
+    def __init__(self, run: Callable[[str], None], colours: Tokens, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("emptyPage")
+        self.setProperty("role", "empty")
+        self.buttons: dict[str, ChoiceButton] = {}
+        middle = QWidget()
+        middle.setFixedWidth(WIDTH)
+        column = QVBoxLayout(middle)
+        column.setSpacing(8)
+        picture = QLabel()
+        image = QPixmap(str(resource_path("icons/poseapp.png"))).scaled(
+            QSize(144, 144), Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        )
+        image.setDevicePixelRatio(2.0)
+        picture.setPixmap(image)
+        picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        title = QLabel(tr("What shall we label?"))
+        title.setProperty("role", "title")
+        title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        hint = QLabel(tr("Or drop pictures, a folder, a video, a COCO file or a project anywhere in this window."))
+        hint.setProperty("role", "hint")
+        hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        grid = QGridLayout()
+        grid.setSpacing(12)
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(1, 1)
+        for place, (command, text, tip) in enumerate(CHOICES):
+            choice = ChoiceButton(text, tip)
+            choice.clicked.connect(lambda _checked=False, name=command: run(name))
+            self.buttons[command] = choice
+            grid.addWidget(choice, place // 2, place % 2)
+        self._recent = QVBoxLayout()
+        self._recent.setSpacing(0)
+        column.addWidget(picture)
+        column.addSpacing(8)
+        column.addWidget(title)
+        column.addWidget(hint)
+        column.addSpacing(16)
+        column.addLayout(grid)
+        column.addSpacing(12)
+        column.addLayout(self._recent)
+        outer = QVBoxLayout(self)
+        outer.addStretch(2)
+        outer.addWidget(middle, 0, Qt.AlignmentFlag.AlignHCenter)
+        outer.addStretch(3)
+        self.set_colours(colours)
+
+    def set_colours(self, colours: Tokens) -> None:
+        for command, choice in self.buttons.items():
+            choice.sign.setPixmap(pixmap(BY_ID[command].icon, colours.accent, 24, 2.0))
+
+    def set_recent(self, paths: Sequence[str]) -> None:
+        """Projects opened last, newest first."""
+        while self._recent.count():
+            item = self._recent.takeAt(0)
+            line = None if item is None else item.widget()
+            if line is not None:
+                line.deleteLater()
+        if paths:
+            head = QLabel(tr("Opened last"))
+            head.setProperty("role", "hint")
+            head.setContentsMargins(8, 0, 0, 4)
+            self._recent.addWidget(head)
+        for path in paths[:4]:
+            place = Path(path)
+            line = QPushButton()
+            words = line.fontMetrics().elidedText(
+                f"{place.stem}    {place.parent}", Qt.TextElideMode.ElideMiddle, WIDTH - 40
+            )
+            line.setText(words)
+            line.setProperty("role", "flat")
+            line.setAccessibleName(tr(f"Open {place.stem}"))
+            line.setToolTip(path)
+            line.clicked.connect(lambda _checked=False, chosen=place: self.path_chosen.emit(chosen))
+            self._recent.addWidget(line)

@@ -1,1 +1,0 @@
-"""Writers of labels for other programs, one a file."""

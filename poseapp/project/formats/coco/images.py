@@ -1,0 +1,130 @@
+"""The images of a COCO file as frames of a project."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from engine.errors import quoted
+from engine.formats.coco.dataset import Id
+from engine.formats.coco.parsing import parse_images
+from engine.labels.image_size import Grid, GridTransform
+from poseapp.project.formats.coco.archive import NOBODY, SECTION_GRIDS, CocoArchive
+from poseapp.project.formats.coco.faults import Faulty, in_place
+from poseapp.project.formats.coco.videos import frames_of_videos, grids_of_videos
+from poseapp.project.formats.image_files import find_images, likely_folders
+from poseapp.project.formats.images import note_pages
+from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer, check_sizes
+from poseapp.project.formats.report import Problems
+from poseapp.project.model import FrameKey
+from poseapp.project.store import ProjectStore
+
+_BLOCK = 4096
+_LOST_FRAME = FrameKey(NOBODY, NOBODY)
+
+
+@dataclass
+class Frames:
+    keys: list[FrameKey]
+    by_id: dict[Id, FrameKey]
+    grids: dict[FrameKey, GridTransform] = field(default_factory=dict)
+
+
+def add_images(
+    store: ProjectStore,
+    archive: CocoArchive,
+    file: int,
+    path: Path,
+    records: Sequence[msgspec.Raw],
+    image_root: Path | str | None,
+    problems: Problems,
+    cache: Path | None,
+    label_size: LabelSize,
+) -> Frames:
+    faulty = Faulty("image", problems)
+    images = list(parse_images(records, path, unreadable=faulty))
+    root = None if image_root is None else Path(image_root)
+    of_videos = frames_of_videos(store, images, likely_folders(path, root), problems, cache)
+    stills = [n for n in range(len(images)) if n not in of_videos]
+    record_sizes = [(images[n].width, images[n].height) for n in stills]
+    found = find_images((images[n].file_name for n in stills), path, root, record_sizes)
+    for finding in found.findings:
+        problems.add(finding.kind.value, finding.case)
+    note_pages((path for path in found.paths if path is not None), problems)
+    check = check_sizes(found.paths, record_sizes)
+    if check.grids and label_size is LabelSize.ASK:
+        raise LabelSizesDiffer(len(check.grids), check.example, path)
+    _report_sizes(check.counts, check.first, label_size, problems)
+    shown = {stills[n]: size for n, size in check.shown.items()}
+    names = dict(zip(stills, found.names))
+    known = _known_frames(store)
+    root_name = str(found.root)
+    keys = [
+        of_videos[n] if n in of_videos else known.pop(_joined(root_name, names[n]), None) for n in range(len(images))
+    ]
+    new = [n for n, key in enumerate(keys) if key is None]
+    if new:
+        media = _media_at(store, found.root)
+        sizes = [(names[n], *shown.get(n, (images[n].width, images[n].height))) for n in new]
+        for n, key in zip(new, store.add_frames(media, sizes)):
+            keys[n] = key
+    settled = [key for key in keys if key is not None]
+    by_id: dict[Id, FrameKey] = {}
+    for image, key in zip(images, settled):
+        if image.id in by_id:
+            problems.add("Image id stands twice, its annotations go to the first", quoted(image.id))
+        by_id.setdefault(image.id, key)
+    placed = in_place(settled, faulty, range(len(records)))
+    for start in range(0, len(records), _BLOCK):
+        owners = np.array([key or _LOST_FRAME for key in placed[start : start + _BLOCK]], dtype=np.int64)
+        raws = [bytes(record) for record in records[start : start + _BLOCK]]
+        archive.add_block(file, "images", owners.reshape(-1, 2), raws)
+    fit = label_size is not LabelSize.KEEP
+    grids = grids_of_videos(store, images, of_videos, problems, cache, fit=fit)
+    if label_size is LabelSize.FIT and check.grids:
+        grids |= {settled[stills[n]]: grid for n, grid in check.grids.items()}
+    if grids:
+        owners = np.array(list(grids), dtype=np.int64).reshape(-1, 2)
+        archive.add_block(file, SECTION_GRIDS, owners, [msgspec.json.encode(grid) for grid in grids.values()])
+    return Frames(settled, by_id, grids)
+
+
+def _report_sizes(counts: Counter[Grid], first: dict[Grid, str], label_size: LabelSize, problems: Problems) -> None:
+    fitted = label_size is LabelSize.FIT
+    words = {
+        Grid.TURNED: "Labels made on the picture before it is turned upright",
+        Grid.SCALED: "Labels made on a picture of another size",
+        Grid.TURNED_SCALED: "Labels made on a picture of another size, before it is turned upright",
+    }
+    for grid, sentence in words.items():
+        if counts[grid]:
+            done = "they were fitted to it" if fitted else "they were left as they are"
+            problems.add(f"{sentence}; {done}", first[grid], counts[grid])
+    if counts[Grid.CONTRADICTORY]:
+        sentence = "The size in the labels contradicts the picture; labels were left as they are"
+        problems.add(sentence, first[Grid.CONTRADICTORY], counts[Grid.CONTRADICTORY])
+
+
+def _known_frames(store: ProjectStore) -> dict[str, FrameKey]:
+    """Frames that the project has already, by the path of their image."""
+    roots = {media.id: media.path for media in store.media() if media.kind == "images"}
+    return {_joined(roots[f.key.media], f.name): f.key for f in store.frames() if f.key.media in roots}
+
+
+def _joined(root: str, name: str) -> str:
+    """The path of an image, spelled always the same way."""
+    path = os.path.join(root, name)
+    return os.path.normpath(path) if ".." in name else path
+
+
+def _media_at(store: ProjectStore, root: Path) -> int:
+    for media in store.media():
+        if media.kind == "images" and Path(media.path) == root:
+            return media.id
+    return store.add_media("images", root).id

@@ -1,0 +1,241 @@
+"""The tables of DeepLabCut, as csv or HDF5: which column is which point, and the rows, each checked.
+
+A csv may have been through a spreadsheet: semicolons or tabs between the cells, decimal commas, a byte order mark, line
+ends and paths of Windows, bytes of Latin-1. A row with a cell too many or too few is left out, for nobody can tell
+which cell it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.errors import PoseError, ProjectError
+from engine.utils.files import read_bytes
+from poseapp.project.formats.deeplabcut.h5 import read_h5
+from poseapp.project.formats.hdf5 import try_in_a_process
+from poseapp.project.formats.image_files import plain_name
+from poseapp.project.formats.report import Problems, ProgressCallback
+
+LEVELS = ("scorer", "individuals", "bodyparts", "coords")
+
+_MOST_BYTES = 1 << 30
+_COORDS = ("x", "y", "likelihood")
+Column = tuple[str, str, str]
+"""Individual ("" where there is one animal), point, coordinate."""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row: line of a csv (row of an HDF5 table, counted from 1), name of the image or number of the frame, and a
+    number for each column of points, NaN for an empty cell."""
+
+    line: int
+    name: str
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class DlcTable:
+    """A label file.
+
+    Attributes:
+        points: columns of x and y of each individual's points.
+        rows: one per image or frame.
+        of_video: the names are numbers of frames.
+        likelihood: columns of it.
+        scorer: who made the table.
+        unread: names of the images whose rows are left out.
+    """
+
+    file: Path
+    points: dict[str, dict[str, tuple[int, int]]]
+    rows: list[TableRow]
+    of_video: bool = False
+    likelihood: dict[tuple[str, str], int] = field(default_factory=dict)
+    scorer: str = ""
+    unread: tuple[str, ...] = ()
+
+
+def read_table(file: Path, problems: Problems, progress: ProgressCallback | None = None) -> DlcTable:
+    """Read a csv or h5. Rows that cannot be used are listed in ``problems``.
+
+    Raises:
+        ProjectError: it cannot be read, or is no table of DeepLabCut.
+    """
+    if file.suffix.lower() == ".h5":
+        try_in_a_process(file, "dlc", progress)
+        return _read_h5(file, problems)
+    return _read_csv(file, problems)
+
+
+def _read_h5(file: Path, problems: Problems) -> DlcTable:
+    found = read_h5(file)
+    columns = [(names[1] if len(names) == 4 else "", names[-2], names[-1]) for names in found.columns]
+    points, likelihood = _points(columns, [names[0] for names in found.columns], file)
+    names = found.rows if found.of_video else [plain_name(name) for name in found.rows]
+    values = found.values.tolist()
+    listed = [TableRow(n, name, [v if math.isfinite(v) else math.nan for v in row])
+              for n, (name, row) in enumerate(zip(names, values), 1)]  # fmt: skip
+    scorer = found.columns[0][0] if found.columns else ""
+    return DlcTable(file, points, _once(listed, file, problems, "row"), found.of_video, likelihood, scorer)
+
+
+def _read_csv(file: Path, problems: Problems) -> DlcTable:
+    lines, decimal_comma = _lines(file)
+    header = _header(lines, file)
+    width = 1 + next(n for n, cell in enumerate(header["coords"][1:]) if cell)
+    count = len(header["coords"])
+    individuals = header.get("individuals", [""] * count)
+    columns = list(zip(individuals, header["bodyparts"], header["coords"]))[width:]
+    scorers = header.get("scorer", [""] * count)[width:]
+    points, likelihood = _points(columns, scorers, file)
+    body = lines[len(header) :]
+    names = ["/".join(cell.strip() for cell in cells[:width] if cell.strip()) for _, cells in body]
+    numbered = [_is_whole(name) for name in names]
+    of_video = width == 1 and any(numbered) and sum(numbered) * 2 > len(numbered)
+    listed: list[TableRow] = []
+    unread: list[str] = []
+    for (line, cells), name, is_number in zip(body, names, numbered):
+        where = f"{file.name} line {line}" + (f" ({_short(name)})" if name else "")
+        row = _row(line, name, cells, width, count, decimal_comma)
+        if isinstance(row, str):
+            problems.add(row, where, listed=True)
+            unread += [plain_name(name)] if name and not is_number else []
+        elif not name:
+            problems.add("Row without a name of an image, left out", where, listed=True)
+        elif is_number != of_video:
+            kind = "a name and no number of a frame" if of_video else "a number and no name of an image"
+            problems.add(f"Row with {kind}, left out", where, listed=True)
+        else:
+            listed.append(row)
+    if body and not listed and all(numbered):
+        raise ProjectError("holds frames of a video, not labels of images", where=file)
+    kept = _once(listed, file, problems, "line")
+    names_kept = {row.name for row in kept}
+    lost = () if of_video else tuple(name for name in dict.fromkeys(unread) if name not in names_kept)
+    return DlcTable(file, points, kept, of_video, likelihood, next(iter(scorers), ""), lost)
+
+
+def _row(line: int, name: str, cells: list[str], width: int, count: int, decimal_comma: bool) -> TableRow | str:
+    """The row, or why it is left out."""
+    while len(cells) > count and not cells[-1].strip():
+        cells = cells[:-1]
+    if len(cells) < count and not any(cell.strip() for cell in cells[width:]):
+        cells = [*cells[:width], *[""] * (count - width)]  # no labels, whatever their number
+    if len(cells) != count:
+        return f"Row with {'more' if len(cells) > count else 'fewer'} cells than the {count} of the header, left out"
+    values: list[float] = []
+    for cell in cells[width:]:
+        text = cell.strip()
+        try:
+            value = float(text.replace(",", ".") if decimal_comma else text) if text else math.nan
+        except ValueError:
+            return "Row with a cell that is not a number, left out"
+        values.append(value if math.isfinite(value) else math.nan)
+    return TableRow(line, name if _is_whole(name) else plain_name(name), values)
+
+
+def _once(listed: Sequence[TableRow], file: Path, problems: Problems, what: str) -> list[TableRow]:
+    """Each image once: a row that is there twice is one animal and not two."""
+    first: dict[str, TableRow] = {}
+    for row in listed:
+        before = first.setdefault(row.name, row)
+        if before is row:
+            continue
+        where = f"{file.name} {what} {row.line} ({_short(row.name)})"
+        if all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(before.values, row.values)):
+            problems.add("Row that is there twice, read once", where, listed=True)
+        else:
+            where += f", the one of {what} {before.line} is taken"
+            problems.add("Row of the same image with other values, left out", where, listed=True)
+    return list(first.values())
+
+
+def _points(
+    columns: Sequence[Column], scorers: Sequence[str], file: Path
+) -> tuple[dict[str, dict[str, tuple[int, int]]], dict[tuple[str, str], int]]:
+    """Columns of x and y of each individual's points, and those of likelihood."""
+    if len(set(scorers)) > 1:
+        several = ", ".join(_short(name) for name in list(dict.fromkeys(scorers))[:4])
+        raise ProjectError(f"holds tables of several scorers ({several}); save one table a file", where=file)
+    place: dict[Column, int] = {}
+    for number, column in enumerate(columns):
+        if column in place:
+            raise ProjectError(f"has two columns for {' '.join(_short(word) for word in column)}", where=file)
+        place[column] = number
+    points: dict[str, dict[str, tuple[int, int]]] = {}
+    for individual, point, coordinate in place:
+        if coordinate not in _COORDS:
+            raise ProjectError(f"has a column {_short(coordinate)!r} that is not x, y or likelihood", where=file)
+        pair = (place.get((individual, point, "x")), place.get((individual, point, "y")))
+        if pair[0] is None or pair[1] is None:
+            raise ProjectError(f"point {_short(point)!r} has no column for x or y", where=file)
+        points.setdefault(individual, {})[point] = (pair[0], pair[1])
+    return points, {(one, point): n for (one, point, coord), n in place.items() if coord == "likelihood"}
+
+
+def _lines(file: Path) -> tuple[list[tuple[int, list[str]]], bool]:
+    """Line number and cells of each line that is not empty, and whether numbers have a decimal comma."""
+    try:
+        data = read_bytes(file, _MOST_BYTES)
+    except PoseError as error:
+        raise ProjectError(error.message, where=file) from None
+    except OSError as error:
+        raise ProjectError(f"cannot be read ({error.strerror or error})", where=file) from None
+    text = _text(data)
+    mark = next((c for c in text[: len("individuals") + 3] if c in ",;\t"), ",")
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+        found = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise ProjectError(f"is not a table of text ({error})", where=file) from None
+    return found, mark != ","
+
+
+def _text(data: bytes) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _header(lines: Sequence[tuple[int, list[str]]], file: Path) -> dict[str, list[str]]:
+    header: dict[str, list[str]] = {}
+    for _, line in lines[: len(LEVELS)]:
+        level = line[0].strip().lower()
+        if level not in LEVELS or level in header:
+            break
+        header[level] = [level, *(cell.strip() for cell in line[1:])]
+    if not {"bodyparts", "coords"} <= set(header) or not any(header["coords"][1:]):
+        raise ProjectError(
+            "is not a DeepLabCut label table: it does not start with scorer, bodyparts, coords", where=file
+        )
+    count = max(n for line in header.values() for n, cell in enumerate(line, 1) if cell)
+    if "scorer" in header:  # DeepLabCut itself writes too few of them where points of one animal alone were added
+        header["scorer"] += [header["scorer"][-1]] * (count - len(header["scorer"]))
+    short = next((level for level, line in header.items() if len(line) < count), None)
+    if short is not None:
+        raise ProjectError(
+            f"has header lines with different numbers of cells: {short!r} has {len(header[short])} of {count}",
+            where=file,
+        )
+    width = 1 + next(n for n, cell in enumerate(header["coords"][1:]) if cell)
+    for level in ("bodyparts", "coords"):
+        if not all(header[level][width:count]):
+            raise ProjectError(f"has a column without a name in the line {level!r}", where=file)
+    return {level: line[:count] for level, line in header.items()}
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 16
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,55 @@
+"""Files that are there whole or not at all, and exports that tell how far they are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from engine.errors import ProjectError
+from engine.utils.files import kept_mode, replacing
+
+T = TypeVar("T")
+
+Steps = Generator[tuple[int, int], None, T]
+"""A long export: yields units done and units in all, returns its report. Closed early, it leaves no file behind."""
+
+
+@dataclass
+class FilesReport:
+    """Attributes: what was written, how many of it, and what was odd, as sentences."""
+
+    path: Path
+    count: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def run_steps(steps: Steps[T], progress: Callable[[int, int], None] | None = None) -> T:
+    """Run an export to its end; what ``progress`` raises ends it."""
+    try:
+        while True:
+            done, total = next(steps)
+            if progress is not None:
+                progress(done, total)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    finally:
+        steps.close()
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A name to write to, which takes the place of ``path`` when the block ends well; folders are made.
+
+    Raises:
+        ProjectError: it cannot be written; a file that was there is untouched.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, mode=kept_mode(path), suffix=path.suffix) as temporary:
+            yield temporary
+    except OSError as error:
+        raise ProjectError(f"cannot be written ({error.strerror or error})", where=path) from None

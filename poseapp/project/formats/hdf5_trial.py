@@ -1,0 +1,56 @@
+"""``KIND PATH SECONDS BYTES``: reads an HDF5 file to its end and says nothing; see :mod:`.hdf5`.
+
+Status 0: the file can be read, or is refused with a message, which the program that asked then finds itself.
+Status 3: it takes too much memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import PoseError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Read the file under the limits; returns the exit status."""
+    kind, path, seconds, memory = argv[0], Path(argv[1]), int(argv[2]), int(argv[3])
+    from poseapp.project.formats.deeplabcut.h5 import read_h5
+    from poseapp.project.formats.sleap.file import SleapFile
+
+    _limit(seconds, memory)
+    try:
+        if kind == "dlc":
+            read_h5(path)
+        else:
+            with SleapFile(path) as file:
+                for video in file.videos:
+                    with contextlib.suppress(PoseError):
+                        for _ in file.embedded(video):
+                            pass
+    except PoseError:
+        return 0
+    except MemoryError:
+        return 3
+    return 0
+
+
+def _limit(seconds: int, memory: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows; there the time on the clock ends it
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    for what, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, round(used.ru_utime + used.ru_stime) + seconds),
+        (resource.RLIMIT_AS, memory),
+    ):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (value, value + 1 if value else 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

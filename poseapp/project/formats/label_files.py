@@ -1,0 +1,156 @@
+"""Label files: which kind a path is, and those that lie in a folder of pictures or videos."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.media.images import is_image
+from engine.media.source import is_video
+from poseapp.project.formats.coco.results import RESULTS, is_results_file
+from poseapp.project.formats.datasets import is_dataset
+from poseapp.project.formats.deeplabcut.importer import is_dlc_folder
+
+COCO, DATASET, SLEAP, DLC = "coco", "dataset", "sleap", "dlc"
+
+_MOST_ENTRIES = 200_000
+_DEPTH = 6
+_LARGEST_SEARCHED = 1 << 30
+_NOT_SEARCHED = "The folder is too large or too deep: videos in some of its subfolders were not looked for"
+_SPLIT = re.compile(
+    r"(?:^|[_\-.])(train|val|valid|validation|test|minival|trainval)(?:\d{0,4})?(?=$|[_\-.])", re.IGNORECASE
+)
+_SPLIT_FOLDERS = frozenset({"train", "val", "valid", "validation", "test"})
+_LABEL_FOLDERS = ("", "annotations", "annotation", "labels", *sorted(_SPLIT_FOLDERS))
+# Label files of other programs: what tells them, and what they are called.
+_FOREIGN = {
+    ".xml": ((b"<annotations", "CVAT"), (b"<annotation", "Pascal VOC")),
+    ".json": ((b'"shapes"', "LabelMe"), (b'"_via_', "VIA"), (b'"completed_by"', "Label Studio")),
+}
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Label files that belong together. ``paths``: as they are opened, one after the other."""
+
+    kind: str
+    paths: tuple[Path, ...]
+
+    @property
+    def title(self) -> str:
+        """Names of the files, for messages."""
+        names = [path.name for path in self.paths]
+        if len(set(names)) < len(names):
+            names = [f"{path.parent.name}/{path.name}" for path in self.paths]
+        return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+@dataclass
+class FolderContents:
+    """What lies in a folder. ``foreign``: a sentence for each kind of label files that is not read."""
+
+    labels: list[LabelSet] = field(default_factory=list)
+    videos: list[Path] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+
+def kind_of(path: Path) -> str:
+    """Which kind of labels a path is, by its name, and for folders and lists by what is in it; "" for none."""
+    if is_dataset(path):
+        return DATASET
+    if path.suffix.lower() == ".json" and is_results_file(path):
+        return RESULTS
+    if path.is_dir():
+        return DLC if is_dlc_folder(path) else ""
+    return {".csv": DLC, ".h5": DLC, ".json": COCO, ".slp": SLEAP}.get(path.suffix.lower(), "")
+
+
+def look_into(folder: Path) -> FolderContents:
+    """Find the labels and the videos of a folder that is no data set by itself.
+
+    Labels are looked for in the folder itself, in ``annotations`` and in the folders of splits; videos everywhere
+    below, but not in folders whose name begins with a dot.
+    """
+    found = FolderContents()
+    found.videos, all_seen = _videos(folder)
+    if not all_seen:
+        found.foreign.append(_NOT_SEARCHED)
+    tables = sorted(p for p in folder.glob("CollectedData*.csv") if p.is_file())
+    found.labels += [LabelSet(DLC, (path,)) for path in tables]
+    found.labels += [LabelSet(SLEAP, (path,)) for path in sorted(folder.iterdir()) if path.suffix.lower() == ".slp"]
+    groups: dict[str, list[Path]] = {}
+    foreign: dict[str, list[Path]] = {}
+    for path in _candidates(folder):
+        if path.suffix.lower() == ".json" and _holds(path, b'"images"', b'"annotations"'):
+            groups.setdefault(_without_split(path, folder), []).append(path)
+        else:
+            kinds = _FOREIGN.get(path.suffix.lower(), ())
+            kind = next((name for mark, name in kinds if _holds(path, mark)), None)
+            if kind is not None:
+                foreign.setdefault(kind, []).append(path)
+    found.labels += [LabelSet(COCO, tuple(paths)) for paths in groups.values()]
+    settings = (p for p in sorted(folder.glob("*.y*ml")) if _holds(p, b"names:") or _holds(p, b"kpt_shape:"))
+    yolo = next((p for p in settings if _has_texts(folder)), None)
+    if yolo is not None:
+        foreign["YOLO"] = [yolo]
+    for kind, paths in foreign.items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        found.foreign.append(f"Label files of {kind} are not read yet: {paths[0].name}{more}")
+    return found
+
+
+def _videos(folder: Path) -> tuple[list[Path], bool]:
+    """The videos below a folder, and whether all of it was searched."""
+    top = str(folder).rstrip(os.sep).count(os.sep)
+    found: list[Path] = []
+    count = 0
+    all_seen = True
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".pictures"))
+        if count > _MOST_ENTRIES:
+            return found, False
+        if place.count(os.sep) - top >= _DEPTH:
+            all_seen &= not folders
+            folders.clear()
+        for name in sorted(files):
+            count += 1
+            path = Path(place, name)
+            if not name.startswith(".") and is_video(path) and not is_image(path) and path.is_file():
+                found.append(path)
+    return found, all_seen
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """Files that may be labels, by their names."""
+    found: list[Path] = []
+    for name in _LABEL_FOLDERS:
+        place = folder / name if name else folder
+        if place.is_dir():
+            found += [p for p in sorted(place.iterdir()) if p.suffix.lower() in _FOREIGN and p.is_file()]
+    return found
+
+
+def _without_split(path: Path, folder: Path) -> str:
+    """The name of a label file without the part that tells the split: files of one name are one data set."""
+    parents = [part for part in path.parent.relative_to(folder).parts if part.lower() not in _SPLIT_FOLDERS]
+    return "/".join([*parents, _SPLIT.sub("", path.stem).lower()])
+
+
+def _holds(path: Path, *marks: bytes) -> bool:
+    """Whether all of these stand in a file."""
+    try:
+        size = path.stat().st_size
+        if not 0 < size <= _LARGEST_SEARCHED or not path.is_file():
+            return False
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return all(data.find(mark) >= 0 for mark in marks)
+    except (OSError, ValueError):
+        return False
+
+
+def _has_texts(folder: Path) -> bool:
+    places = (folder / "labels", *(folder / name / "labels" for name in _SPLIT_FOLDERS))
+    return any(next(place.rglob("*.txt"), None) is not None for place in places if place.is_dir())

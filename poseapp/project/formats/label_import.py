@@ -1,0 +1,255 @@
+"""Label files into a project, once: the same file again adds nothing, a changed one what is new.
+
+An empty project takes a file as it is. Otherwise the file becomes a draft, a project of its own in a temporary folder,
+and :class:`~poseapp.project.label_update.update.LabelUpdate` compares the two.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import PoseError
+from poseapp.project.formats.coco.archive import SECTION_GRIDS, CocoArchive
+from poseapp.project.formats.coco.importer import import_coco
+from poseapp.project.formats.datasets import import_dataset
+from poseapp.project.formats.deeplabcut.importer import import_dlc, label_files
+from poseapp.project.formats.image_files import find_images
+from poseapp.project.formats.label_files import COCO, DATASET, DLC, SLEAP
+from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer
+from poseapp.project.formats.report import ImportReport, LabelOffer, ProgressCallback
+from poseapp.project.formats.sleap.importer import import_sleap
+from poseapp.project.label_update.archive import image_ids, record_keys
+from poseapp.project.label_update.sources import (
+    LabelSource,
+    SourceRecord,
+    SourceTable,
+    digest_of,
+    pose_digest,
+    size_and_time,
+    track_of_row,
+)
+from poseapp.project.label_update.update import LabelUpdate
+from poseapp.project.relink.video_cache import project_cache
+from poseapp.project.store import ProjectStore
+from poseapp.project.tables import instance_rows
+
+
+@dataclass(frozen=True)
+class LabelImport:
+    """One run of opening label files.
+
+    Attributes:
+        take_changes: take in what a file that was imported before has new; False: offer it in the report.
+        asked_for: a person has named this file, and not only the folder or the project; then it is taken in also where
+            its poses land in frames that have poses already, and offered again after "no".
+        progress: called now and then with records done and in all; what it raises stops the import.
+        label_size: what is done with labels that were made on pictures of another size or orientation, the first time
+            that a file comes in; later it is done as then.
+    """
+
+    store: ProjectStore
+    take_changes: bool = True
+    asked_for: bool = True
+    progress: ProgressCallback | None = None
+    label_size: LabelSize = LabelSize.KEEP
+
+    def run(self, path: Path, kind: str) -> ImportReport:
+        """Bring the labels of a file (or of a folder of DeepLabCut) into the project, as far as they are new.
+
+        Raises:
+            PoseError: they cannot be read or understood, or the project cannot be written; nothing was changed. A file
+                whose labels the project has already is not needed to open it: its errors go into the report.
+        """
+        files = label_files(path) if kind == DLC and path.is_dir() else [path]
+        table = SourceTable(self.store)
+        before = [table.find(file) for file in files]
+        known = [source for source in before if source is not None]
+        if not known and not self._has_poses() and not table.all():
+            return self._import_directly(path, kind, files)
+        try:
+            if known and len(known) == len(files) and all(self._is_unchanged(s, f) for s, f in zip(known, files)):
+                return ImportReport(notes=[f"{path.name} is unchanged since it was imported; nothing was added"])
+            return self._update(path, kind, files, known)
+        except LabelSizesDiffer:
+            raise
+        except PoseError as error:
+            if known or not table.all():
+                return ImportReport(
+                    problems=[f"The labels are those of before, for the file cannot be read now: {error}"]
+                )
+            raise
+
+    def _import_directly(self, path: Path, kind: str, files: Sequence[Path]) -> ImportReport:
+        try:
+            with self.store.database.write():
+                return _read(self.store, self.store, path, kind, files, self.progress, self.label_size)
+        finally:
+            self.store.imported()
+
+    def _update(self, path: Path, kind: str, files: Sequence[Path], known: Sequence[LabelSource]) -> ImportReport:
+        with (
+            tempfile.TemporaryDirectory(prefix="poseapp-labels-") as folder,
+            ProjectStore.create(Path(folder) / "draft.pose") as draft,
+        ):
+            with draft.database.write():
+                label_size = self._earlier_size(known) if known else self.label_size
+                report = _read(draft, self.store, path, kind, files, self.progress, label_size)
+            draft.imported()
+            update = LabelUpdate(self.store, draft, f"{'Update from' if known else 'Import'} {path.name}")
+            found = update.report
+            changed = [s for s in SourceTable(draft).all() if _differs(s, known)]
+            offer = self._offer(path, update, known, changed)
+            if offer is not None:
+                return ImportReport(offers=[offer])
+            if not self.take_changes and known and changed and self._is_declined(known, changed):
+                return ImportReport()
+            update.apply()
+        text = _summary(path, update, known, changed)
+        return ImportReport(
+            images=found.images + found.video_frames,
+            annotations=update.report.added,
+            problems=[*([text] if text and known else []), *update.report.remarks(), *report.problems],
+            notes=[] if text and known else [text] if text else [],
+            left_out=report.left_out,
+        )
+
+    def _offer(
+        self, path: Path, update: LabelUpdate, known: Sequence[LabelSource], changed: Sequence[LabelSource]
+    ) -> LabelOffer | None:
+        """What a person is to be asked; None where there is nothing to ask."""
+        found = update.report
+        if not found.changes_project and not found.conflicts:
+            return None
+        if known and changed:
+            if self.take_changes or self._is_declined(known, changed):
+                return None
+            text = f"{path.name} changed since it was imported: {found.summary()}"
+            if found.conflicts:
+                text += f"; {len(found.conflicts):,} changed in the file and here stay as they are here"
+            return LabelOffer((path,), text, changed[0].digest)
+        if not known and not self.asked_for and found.crowded:
+            return LabelOffer((path,), f"{path.name} is not in the project: {found.summary()}")
+        return None
+
+    def _is_declined(self, known: Sequence[LabelSource], changed: Sequence[LabelSource]) -> bool:
+        """Whether a person has said no to just this content, and does not ask for it now."""
+        return not self.asked_for and {source.digest for source in changed} <= {source.declined for source in known}
+
+    def _earlier_size(self, known: Sequence[LabelSource]) -> LabelSize:
+        """How the labels of a file were taken when it came in."""
+        archive = CocoArchive(self.store.database)
+        numbers = [source.archive for source in known if source.archive is not None]
+        fitted = any(True for number in numbers for _ in archive.records(number, SECTION_GRIDS))
+        return LabelSize.FIT if fitted else LabelSize.KEEP
+
+    def _has_poses(self) -> bool:
+        return self.store.database.row("SELECT 1 FROM instance LIMIT 1") is not None or bool(
+            CocoArchive(self.store.database).files()
+        )
+
+    def _is_unchanged(self, source: LabelSource, file: Path) -> bool:
+        """Whether a file has the content that was imported, and nothing that was missing has come since."""
+        if digest_of(file) != source.digest:
+            return False
+        if source.complete:
+            return True
+        return source.archive is not None and not self._has_come(source, file)
+
+    def _has_come(self, source: LabelSource, file: Path) -> bool:
+        """Whether an image of a COCO file that was missing is there now, or a video of it may be."""
+        if source.archive is None:
+            return True
+        missing: list[str] = []
+        for key in image_ids(self.store, source.archive).values():
+            if not self.store.frame_path(key).exists():
+                missing.append(self.store.frame(key).name)
+        blocks = CocoArchive(self.store.database).blocks(source.archive, "images")
+        if missing and any(b'"frame_index"' in raw for _, records in blocks for raw in records):
+            return True
+        return bool(missing) and len(find_images(missing, file).missing) < len(missing)
+
+
+def stale_sources(store: ProjectStore) -> list[LabelSource]:
+    """Label files that may have something new for a project: by size and time, or because something was missing."""
+    found: list[LabelSource] = []
+    for source in SourceTable(store).all():
+        if source.path.exists() and (
+            not source.complete or (source.path.is_file() and size_and_time(source.path) != (source.size, source.mtime))
+        ):
+            found.append(source)
+    return found
+
+
+def decline(store: ProjectStore, offer: LabelOffer) -> None:
+    """A person does not want what an offer brings; it is not offered again until the file changes."""
+    table = SourceTable(store)
+    for path in offer.paths:
+        for file in label_files(path) if path.is_dir() else [path]:
+            source = table.find(file)
+            if source is not None and file.exists():
+                table.decline(source, digest_of(file))
+
+
+def _read(
+    store: ProjectStore,
+    project: ProjectStore,
+    path: Path,
+    kind: str,
+    files: Sequence[Path],
+    progress: ProgressCallback | None,
+    label_size: LabelSize,
+) -> ImportReport:
+    """Import into ``store``, an empty project or a draft for ``project``, and remember what came from which record."""
+    first = store.new_ids(0).start
+    cache = project_cache(project.path)
+    readers: dict[str, Callable[[], ImportReport]] = {
+        COCO: lambda: import_coco(store, path, progress=progress, cache=cache, label_size=label_size),
+        DATASET: lambda: import_dataset(store, path, progress=progress),
+        SLEAP: lambda: import_sleap(store, path, cache=cache, progress=progress, home=project.path.absolute().parent),
+        DLC: lambda: import_dlc(store, path, cache=cache, progress=progress),
+    }
+    stamps = {file: (digest_of(file), *size_and_time(file)) for file in files}
+    report = readers[kind]()
+    poses: dict[int, tuple[int, int]] = {}
+    for block in store.database.stream(f"{instance_rows.SELECT} WHERE id >= ?", (first,)):
+        poses.update((int(row[0]), (pose_digest(row), track_of_row(row))) for row in block)
+    table = SourceTable(store)
+    archive = None
+    tracks = dict(report.tracks)
+    if kind in (COCO, DATASET):
+        file = CocoArchive(store.database).files()[-1]
+        archive, tracks = file.id, {**file.tracks}
+        report.records[path] = [(key, instance) for instance, key in record_keys(store, archive)]
+        report.left_out += sum(not os.path.isfile(store.frame_path(frame.key)) for frame in store.frames())
+    for file_path in files:
+        digest, size, mtime = stamps[file_path]
+        source = LabelSource(
+            Path(os.path.abspath(file_path)), kind, digest, size, mtime, not report.left_out, None, tracks, archive
+        )
+        records = report.records.get(file_path, ())
+        table.put(source, (SourceRecord(key, number, *poses[number]) for key, number in records if number in poses))
+    return report
+
+
+def _differs(source: LabelSource, known: Sequence[LabelSource]) -> bool:
+    """Whether the content of a file is another than at its last import."""
+    return all(source.digest != other.digest for other in known)
+
+
+def _summary(path: Path, update: LabelUpdate, known: Sequence[LabelSource], changed: Sequence[LabelSource]) -> str:
+    found = update.report
+    if known and changed:
+        return f"{path.name} changed since it was imported: {found.summary()}"
+    if known:
+        return (
+            f"{path.name}: {found.summary()}, for images or videos have come that were missing"
+            if found.changes_project
+            else ""
+        )
+    if found.same:
+        return f"{path.name}: {found.same:,} poses were in the project already; {found.summary()}"
+    return ""

@@ -1,0 +1,216 @@
+"""Opening whatever a person points at: a project, a folder, images, a video, COCO, DeepLabCut or SLEAP labels."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from platformdirs import user_data_dir
+
+from engine.errors import PoseError, ProjectError
+from engine.media.images import is_image
+from engine.media.source import is_video, open_media
+from engine.utils.file_names import side_name
+from poseapp.project.formats.coco.archive import CocoArchive
+from poseapp.project.formats.coco.results import RESULTS, find_coco_file, import_results, is_results_file
+from poseapp.project.formats.images import import_folder, import_images
+from poseapp.project.formats.label_files import COCO, DATASET, LabelSet, kind_of, look_into
+from poseapp.project.formats.label_import import LabelImport, stale_sources
+from poseapp.project.formats.label_sizes import LabelSize
+from poseapp.project.formats.report import ImportReport, LabelOffer, ProgressCallback
+from poseapp.project.formats.videos import find_video, import_video
+from poseapp.project.label_update.sources import SourceTable
+from poseapp.project.relink.video_cache import project_cache
+from poseapp.project.storage.database import SUFFIX as SUFFIX
+from poseapp.project.storage.database import project_name_room
+from poseapp.project.store import ProjectStore
+
+_MOST_FAULTS = 1000
+_SHORTEST_ROOM_BYTES = 40  # for the name of a project; in folders with a longer path none is made
+
+
+def open_any(
+    paths: Path | str | Sequence[Path | str], *, progress: ProgressCallback | None = None, take_changes: bool = True
+) -> ProjectStore:
+    """Open the project of these paths, or make one beside them and import them; see :func:`open_with_report`."""
+    return open_with_report(paths, progress=progress, take_changes=take_changes)[0]
+
+
+def open_with_report(
+    paths: Path | str | Sequence[Path | str],
+    *,
+    progress: ProgressCallback | None = None,
+    take_changes: bool = True,
+    label_size: LabelSize = LabelSize.KEEP,
+) -> tuple[ProjectStore, ImportReport]:
+    """Open the project of these paths, or make one beside them and import them.
+
+    A folder that was opened before is looked through for new images, videos and labels. Labels that the project has
+    already are not added again; of a label file that changed since, what is new is taken in as one step of the history,
+    and what a person has changed meanwhile is kept and listed.
+
+    Args:
+        progress: called now and then with records done and in all; what it raises stops the import, and nothing stays.
+        take_changes: take in what a changed label file has new; False: leave it, and offer it in the report.
+        label_size: what is done with labels that were made on pictures of another size or orientation.
+
+    Raises:
+        PoseError: nothing there, nothing that can be opened, or an import that failed (then no project is left behind).
+        LabelSizesDiffer: with ``LabelSize.ASK``; nothing has been changed.
+    """
+    listed = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
+    if not listed:
+        raise ProjectError("nothing to open")
+    for path in listed:
+        if not os.path.exists(path):  # False also for a name that is too long
+            raise ProjectError("does not exist", where=path)
+    projects = [path for path in listed if path.suffix.lower() == SUFFIX and path.is_file()]
+    if len(projects) > 1:
+        raise ProjectError("one project at a time can be opened in a window", where=projects[1])
+    home = projects[0] if projects else project_path(listed)
+    is_new = not home.exists()
+    store = ProjectStore.create(home) if is_new else ProjectStore.open(home)
+    try:
+        run = _Opening(store, progress, take_changes, label_size)
+        report = run.everything([path for path in listed if path not in projects])
+        report.problems[:0] = store.database.remarks
+        if is_new and not store.frame_count() and not SourceTable(store).all():
+            raise ProjectError(run.nothing_found(), where=listed[0])
+    except BaseException:
+        store.close()
+        if is_new:
+            _remove(home)
+        raise
+    return store, report
+
+
+def project_path(paths: Sequence[Path]) -> Path:
+    """Where the project of these paths lies, or is to be made.
+
+    Inside a folder, under its name; beside a label file, under its name; for images in their folder. Where that cannot
+    be written, among the user's own data. A name that is too long for a project is shortened.
+    """
+    # A results list belongs to the COCO file that is opened with it.
+    first = Path(os.path.abspath(next((p for p in paths if len(paths) > 1 and not is_results_file(p)), paths[0])))
+    folder = first if first.is_dir() else first.parent
+    stem = first.stem if first.is_file() and not is_image(first) else folder.name or "project"
+    room = project_name_room(folder)
+    if room >= _SHORTEST_ROOM_BYTES:
+        home = folder / side_name(stem, SUFFIX, room)
+        if home.exists() or os.access(folder, os.W_OK):
+            return home
+    own = Path(user_data_dir("poseapp")) / "projects"
+    own.mkdir(parents=True, exist_ok=True)
+    mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+    return own / side_name(stem, f"-{mark}{SUFFIX}", project_name_room(own))
+
+
+class _Opening:
+    """Brings what a person points at into a project."""
+
+    def __init__(
+        self, store: ProjectStore, progress: ProgressCallback | None, take_changes: bool, label_size: LabelSize
+    ) -> None:
+        self._label_size = label_size
+        self._store, self._progress, self._take_changes = store, progress, take_changes
+        self._report = ImportReport()
+
+    def everything(self, paths: Sequence[Path]) -> ImportReport:
+        """Import each path; without any, look whether the label files of the project have something new."""
+        images = [path for path in paths if path.is_file() and is_image(path)]
+        if images:
+            self._report.join(import_images(self._store, images))
+        results = [path for path in paths if path not in images and kind_of(path) == RESULTS]
+        for path in paths:
+            if path not in images and path not in results:
+                self._one(path)
+        for path in results:
+            self._results(path)
+        if not paths:
+            for source in stale_sources(self._store):
+                self._labels(source.path, source.kind, asked_for=False, take_changes=False)
+            self._report.notes.clear()
+        return self._report
+
+    def nothing_found(self) -> str:
+        """Why a new project would be empty."""
+        return "; ".join(["holds no images, videos or labels that can be opened", *self._report.problems])
+
+    def _one(self, path: Path) -> None:
+        kind = kind_of(path)
+        if kind:
+            self._labels(path, kind, asked_for=path.is_file() or kind == DATASET)
+        elif path.is_dir():
+            self._folder(path)
+        elif is_video(path):
+            self._video(path)
+        else:
+            raise ProjectError(
+                "cannot be opened: give images, a folder, a video, a COCO .json, a DeepLabCut .csv or .h5, a SLEAP "
+                ".slp or a .pose project",
+                where=path,
+            )
+
+    def _results(self, path: Path) -> None:
+        """Predictions for the images of a COCO file: one of the project, else one beside the list."""
+        if not CocoArchive(self._store.database).files():
+            labels = find_coco_file(path)
+            self._labels(labels, COCO, asked_for=True)
+            self._report.notes.append(f"{path.name} belongs to {labels.name}, which was opened with it")
+        self._report.join(import_results(self._store, path))
+
+    def _labels(self, path: Path, kind: str, *, asked_for: bool, take_changes: bool | None = None) -> None:
+        take = self._take_changes if take_changes is None else take_changes
+        self._report.join(LabelImport(self._store, take, asked_for, self._progress, self._label_size).run(path, kind))
+
+    def _folder(self, folder: Path) -> None:
+        """Its images and videos, then the labels that lie there: where it is clear which they are."""
+        contents = look_into(folder)
+        self._report.join(import_folder(self._store, folder))
+        for video in contents.videos:
+            if len(self._report.problems) < _MOST_FAULTS:
+                self._video_of_folder(video)
+        self._report.problems += contents.foreign
+        known = {source.path for source in SourceTable(self._store).all()}
+        new = [labels for labels in contents.labels if not known & set(labels.paths)]
+        for labels in contents.labels:
+            if labels not in new or (len(new) == 1 and len(contents.labels) == 1):
+                for path in labels.paths:
+                    self._labels(path, labels.kind, asked_for=False)
+        if len(contents.labels) > 1 and new:
+            self._choose(folder, new)
+
+    def _choose(self, folder: Path, labels: Sequence[LabelSet]) -> None:
+        """Several label files: which of them are wanted only a person can say."""
+        names = "; ".join(item.title for item in labels)
+        self._report.problems.append(
+            f"{folder.name} holds several label files, and none of them was read. Open the one you want: {names}"
+        )
+        self._report.offers += [LabelOffer(item.paths, f"{item.title} is not in the project") for item in labels]
+
+    def _video_of_folder(self, path: Path) -> None:
+        """One of several: a video that cannot be read is told of, and the others come in."""
+        try:
+            self._video(path)
+        except PoseError as error:
+            self._report.problems.append(f"Video cannot be read: {error}")
+
+    def _video(self, path: Path) -> None:
+        """A video with its frames, and what is wrong with it."""
+        if self._progress is not None:
+            self._progress(0, 0)
+        if find_video(self._store, path) is None:
+            cache = project_cache(self._store.path)
+            with open_media(path, cache=cache) as video:
+                self._report.images += video.frame_count
+                self._report.problems += [f"{path.name} {problem}" for problem in video.problems]
+            import_video(self._store, path, cache=cache)
+
+
+def _remove(home: Path) -> None:
+    for name in (home.name, f"{home.name}-wal", f"{home.name}-shm"):
+        with contextlib.suppress(OSError):
+            os.unlink(home.with_name(name))

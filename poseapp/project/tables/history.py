@@ -1,0 +1,309 @@
+"""The steps of a project, in the file itself: written with each edit, walked by undo and redo.
+
+A step keeps, for every instance that it touched, the columns that changed: before and after. So undo is a few updates
+of rows and needs no instance to be built, and accepting a hundred thousand predictions costs megabytes, not hundreds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from engine.errors import ProjectError
+from poseapp.project.model import Change, FrameKey, Step
+from poseapp.project.storage.chunked_write import run_through
+from poseapp.project.storage.database import Database
+from poseapp.project.tables.categories import TouchedCategory, decode_columns, encode_columns, write_categories
+from poseapp.project.tables.instance_rows import COLUMNS, INSERT, Values, are_values
+from poseapp.project.tables.media_state import TouchedMedia, counted_once, decode, encode, grow, settle
+
+_PIECE = 512
+"""Instances that are written without a pause: a few milliseconds."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoded = msgspec.msgpack.Decoder(Values).decode
+
+
+def _decode(data: bytes) -> Values:
+    """Raises ProjectError for what :data:`_encode` has not made."""
+    try:
+        values = _decoded(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
+        values = None
+    if values is None or not are_values(values):
+        raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
+    return values
+
+
+class Touched(NamedTuple):
+    """One instance in a step; ``before`` or ``after`` is None where it is not there."""
+
+    instance: int
+    frame: FrameKey
+    before: Values | None
+    after: Values | None
+
+
+class TouchedFrame(NamedTuple):
+    """The state of one frame in a step, as bits."""
+
+    frame: FrameKey
+    before: int
+    after: int
+
+
+class History:
+    """Steps 1..N of a project, of which the first ``position`` are done."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        # Undo, redo and a new start end a run of edits that belong together.
+        self._may_merge = False
+
+    @property
+    def position(self) -> int:
+        return self._db.meta("position")
+
+    def steps(self, first: int = 1, count: int = -1) -> list[Step]:
+        """Step ``first`` and so many that follow; all of them where ``count`` is negative."""
+        position = self.position
+        rows = self._db.rows("SELECT id, text, time FROM step WHERE id >= ? ORDER BY id LIMIT ?", (first, count))
+        return [Step(i, text, when, i <= position) for i, text, when in rows]
+
+    def text(self, step: int) -> str | None:
+        row = self._db.row("SELECT text FROM step WHERE id = ?", (step,))
+        return None if row is None else str(row[0])
+
+    def last(self) -> int:
+        row = self._db.row("SELECT max(id) FROM step")
+        return int(row[0] or 0) if row else 0
+
+    def record(
+        self,
+        text: str,
+        merge_key: str,
+        touched: Sequence[Touched],
+        frames: Sequence[TouchedFrame],
+        media: Sequence[TouchedMedia] = (),
+        categories: Sequence[TouchedCategory] = (),
+    ) -> Iterator[int]:
+        """Write a step behind the present one and forget what could be redone. Within a transaction, in pieces."""
+        position = self.position
+        for table, column in (
+            ("step", "id"),
+            ("step_instance", "step"),
+            ("step_frame", "step"),
+            ("step_media", "step"),
+            ("step_category", "step"),
+        ):
+            self._db.run(f"DELETE FROM {table} WHERE {column} > ?", (position,))
+        if self._mergeable(position, merge_key, touched):
+            self._merge(position, text, touched, frames)
+        else:
+            position += 1
+            self._db.run("INSERT INTO step VALUES (?, ?, ?, ?)", (position, text, time.time(), merge_key))
+            for first in range(0, len(touched), _PIECE):
+                self._insert(position, touched[first : first + _PIECE], ())
+                yield first
+            self._insert(position, (), frames)
+            self._db.many(
+                "INSERT INTO step_media VALUES (?, ?, ?, ?, ?)",
+                ((position, m.media, m.moved, encode(m.before), encode(m.after)) for m in media),
+            )
+            self._db.many(
+                "INSERT INTO step_category VALUES (?, ?, ?, ?)",
+                ((position, c.category, encode_columns(c.before), encode_columns(c.after)) for c in categories),
+            )
+            self._db.set_meta("position", position)
+        self._may_merge = True
+
+    def walk(self, target: int) -> Generator[int, None, Change]:
+        """Undo or redo until ``target`` steps are done. Within a transaction, in pieces; between these no frame is
+        missing that whoever has begun it knows of.
+
+        Raises:
+            ProjectError: there is no such step.
+        """
+        if not 0 <= target <= self.last():
+            raise ProjectError(f"the history has no step {target}", where=self._db.path)
+        position = self.position
+        frames: set[FrameKey] = set()
+        instances: set[int] = set()
+        media: set[int] = set()
+        structure = False
+        at_once = abs(target - position) > 1 and self._takes_frames(*sorted((position, target)))
+        while position != target:
+            forward = target > position
+            step = position + 1 if forward else position
+            pieces = self._replay(step, forward)
+            change = run_through(pieces) if at_once else (yield from pieces)
+            frames |= change.frames
+            instances |= change.instances
+            media |= change.media
+            structure |= change.structure
+            position += 1 if forward else -1
+        self._db.set_meta("position", position)
+        self._may_merge = False
+        return Change(frozenset(frames), frozenset(instances), structure, frozenset(media))
+
+    def stop_merging(self) -> None:
+        """The next edit is a step of its own."""
+        self._may_merge = False
+
+    def _replay(self, step: int, forward: bool) -> Generator[int, None, Change]:
+        frames: set[FrameKey] = set()
+        instances: set[int] = set()
+        media = [
+            (number, decode(after if forward else before))
+            for number, before, after in self._db.rows(
+                "SELECT media, before, after FROM step_media WHERE step = ?", (step,)
+            )
+        ]
+        for number, state in media:
+            grow(self._db, number, state)
+        sql = "SELECT instance, media, idx, before, after FROM step_instance WHERE step = ?"
+        with counted_once(self._db, [number for number, _ in media]):
+            for block in self._db.stream(sql, (step,), _PIECE):
+                if not all(isinstance(number, int) for row in block for number in row[:3]):
+                    raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
+                found = [
+                    Touched(i, FrameKey(m, n), b if b is None else _decode(b), a if a is None else _decode(a))
+                    for i, m, n, b, a in block
+                ]
+                write_instances(
+                    self._db, found if forward else [t._replace(before=t.after, after=t.before) for t in found]
+                )
+                frames.update(t.frame for t in found)
+                instances.update(t.instance for t in found)
+                yield len(instances)
+        for folder, index, before, after in self._db.rows(
+            "SELECT media, idx, before, after FROM step_frame WHERE step = ?", (step,)
+        ):
+            key = FrameKey(folder, index)
+            write_states(self._db, [TouchedFrame(key, before, after) if forward else TouchedFrame(key, after, before)])
+            frames.add(key)
+        for number, state in media:
+            settle(self._db, number, state)
+        categories = [
+            (category, decode_columns(after if forward else before))
+            for category, before, after in self._db.rows(
+                "SELECT category, before, after FROM step_category WHERE step = ?", (step,)
+            )
+        ]
+        write_categories(self._db, categories)
+        structure = bool(media or categories)
+        return Change(frozenset(frames), frozenset(instances), structure, frozenset(number for number, _ in media))
+
+    def _takes_frames(self, first: int, last: int) -> bool:
+        """Whether a step after ``first``, up to ``last``, is another file for a video, so that frames come and go."""
+        row = self._db.row("SELECT 1 FROM step_media WHERE step > ? AND step <= ? LIMIT 1", (first, last))
+        return row is not None
+
+    def _insert(self, step: int, touched: Iterable[Touched], frames: Iterable[TouchedFrame]) -> None:
+        self._db.many(
+            "INSERT INTO step_instance VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (step, t.instance, *t.frame, None if t.before is None else _encode(t.before),
+                 None if t.after is None else _encode(t.after))
+                for t in touched
+            ),
+        )  # fmt: skip
+        self._db.many(
+            "INSERT INTO step_frame VALUES (?, ?, ?, ?, ?)", ((step, *f.frame, f.before, f.after) for f in frames)
+        )
+
+    def _mergeable(self, position: int, merge_key: str, touched: Sequence[Touched]) -> bool:
+        if not (merge_key and self._may_merge and position):
+            return False
+        row = self._db.row("SELECT merge_key FROM step WHERE id = ?", (position,))
+        if row is None or row[0] != merge_key:
+            return False
+        # An instance that goes in one frame and comes in another cannot be one row of the step.
+        known = self._rows_of(position, [t.instance for t in touched])
+        return all(t.instance not in known or known[t.instance].frame == t.frame for t in touched)
+
+    def _merge(self, step: int, text: str, touched: Sequence[Touched], frames: Sequence[TouchedFrame]) -> None:
+        known = self._rows_of(step, [t.instance for t in touched])
+        joined = [join(known[t.instance], t) if t.instance in known else t for t in touched]
+        self._db.many("DELETE FROM step_instance WHERE step = ? AND instance = ?", ((step, i) for i in known))
+        states: list[TouchedFrame] = []
+        for f in frames:
+            row = self._db.row(
+                "SELECT before FROM step_frame WHERE step = ? AND media = ? AND idx = ?", (step, *f.frame)
+            )
+            self._db.run("DELETE FROM step_frame WHERE step = ? AND media = ? AND idx = ?", (step, *f.frame))
+            states.append(f if row is None else f._replace(before=int(row[0])))
+        self._insert(step, (t for t in joined if t.before != t.after), [f for f in states if f.before != f.after])
+        rest = self._db.row(
+            "SELECT 1 FROM step_instance WHERE step = ?1 UNION ALL SELECT 1 FROM step_frame WHERE step = ?1 LIMIT 1",
+            (step,),
+        )
+        if rest is None:  # everything is back where it was: there is nothing to undo
+            self._db.run("DELETE FROM step WHERE id = ?", (step,))
+            self._db.set_meta("position", step - 1)
+        else:
+            self._db.run("UPDATE step SET text = ?, time = ? WHERE id = ?", (text, time.time(), step))
+
+    def _rows_of(self, step: int, instances: Sequence[int]) -> dict[int, Touched]:
+        found: dict[int, Touched] = {}
+        for instance in instances:
+            row = self._db.row(
+                "SELECT media, idx, before, after FROM step_instance WHERE step = ? AND instance = ?", (step, instance)
+            )
+            if row is not None:
+                media, index, b, a = row
+                before, after = (None if b is None else _decode(b)), (None if a is None else _decode(a))
+                found[instance] = Touched(instance, FrameKey(media, index), before, after)
+        return found
+
+
+def join(first: Touched, second: Touched) -> Touched:
+    """Two touches of one instance, one after the other, as one."""
+    before, after = first.before, second.after
+    if before is not None:
+        # A whole row when the instance has gone since, else just the columns that either touched.
+        before = {**(second.before or {}), **before}
+    if after is not None:
+        after = {**(first.after or {}), **after}
+    if before is not None and after is not None:
+        places = [i for i in after if before.get(i) != after[i]]
+        before, after = {i: before[i] for i in places}, {i: after[i] for i in places}
+    return Touched(first.instance, first.frame, before, after)
+
+
+def write_instances(database: Database, touched: Iterable[Touched]) -> None:
+    """Bring the rows of instances from ``before`` to ``after``."""
+    updates: dict[tuple[int, ...], list[tuple[object, ...]]] = defaultdict(list)
+    gone: list[tuple[int]] = []
+    come: list[tuple[object, ...]] = []
+    for t in touched:
+        if t.after is None:
+            gone.append((t.instance,))
+        elif t.before is None:
+            if len(t.after) != len(COLUMNS) - 1:
+                raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
+            come.append((t.instance, *(t.after[i] for i in range(1, len(COLUMNS)))))
+        else:
+            places = tuple(t.after)
+            updates[places].append((*(t.after[i] for i in places), t.instance))
+    if gone:
+        database.many("DELETE FROM instance WHERE id = ?", gone)
+    if come:
+        try:
+            database.many(INSERT, come)
+        except sqlite3.IntegrityError:  # an edit is compared with what is stored; a damaged history may not fit it
+            raise ProjectError("a step does not fit what the project holds; nothing was changed") from None
+    for places, rows in updates.items():
+        if places:
+            columns = ", ".join(f"{COLUMNS[i]} = ?" for i in places)
+            database.many(f"UPDATE instance SET {columns} WHERE id = ?", rows)
+
+
+def write_states(database: Database, frames: Iterable[TouchedFrame]) -> None:
+    """Set the states of frames to ``after``."""
+    database.many("UPDATE frame SET state = ? WHERE media = ? AND idx = ?", ((f.after, *f.frame) for f in frames))

@@ -1,0 +1,488 @@
+"""What is open: project, frame and selection. Views listen to it; verbs go through it; it knows no widget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.errors import PoseError
+from engine.schema.schema import Schema
+from poseapp.project.edits.locks import PointRef, held_edit, selectable
+from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
+from poseapp.project.queries.frame_keys import NO_FRAMES, FrameKeys
+from poseapp.project.schema.migration import Sources, migrate_category, settle_all_names, settle_names
+from poseapp.project.storage.snapshots import Snapshot, restore_snapshot
+from poseapp.project.store import ProjectStore
+from poseapp.session.background_queries import Queries
+from poseapp.session.chunked_edits import LongSteps
+from poseapp.session.correcting import under_correction
+from poseapp.session.frame_range import InOut
+from poseapp.session.review_queue import ReviewQueue
+
+__all__ = ["PointRef", "Session"]
+
+T = TypeVar("T")
+
+
+class Session(QObject):
+    """The open project and where one is in it. All methods belong to the UI thread.
+
+    Signals:
+        project_changed(): another project, or none; everything must be read again.
+        changed(Change): an edit, an undo, an import touched these frames and instances.
+        frame_changed(FrameKey | None): another frame is shown.
+        selection_changed(): other instances or points are selected.
+        media_changed(): a video is another file now; just before ``changed`` and ``frame_changed``.
+        withheld_changed(): other instances or points are hidden or locked.
+        proposal_changed(): something else, or nothing, waits to be taken.
+        leaving(): the project is about to be closed; what is under way can still be kept.
+        frame_kept(): another frame was asked for and refused, see :attr:`hold`.
+        message(text, kind): something to tell; kind is "info", "good", "warning" or "error".
+    """
+
+    project_changed = Signal()
+    changed = Signal(object)
+    frame_changed = Signal(object)
+    selection_changed = Signal()
+    media_changed = Signal()
+    withheld_changed = Signal()
+    proposal_changed = Signal()
+    leaving = Signal()
+    frame_kept = Signal()
+    message = Signal(str, str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.store: ProjectStore | None = None
+        self._keys = NO_FRAMES
+        self._frame: FrameKey | None = None
+        self._listed: FrameKeys | None = None
+        self._listed_place = -1
+        self._instances: tuple[Instance, ...] = ()
+        self._selected: frozenset[int] = frozenset()
+        self._points: frozenset[PointRef] = frozenset()
+        self._categories: list[Category] = []
+        self._schemas: dict[int, Schema] = {}
+        self._category: int | None = None
+        self.hidden: frozenset[int] = frozenset()
+        self.locked: frozenset[int] = frozenset()
+        self.hidden_points: frozenset[PointRef] = frozenset()
+        self.locked_points: frozenset[PointRef] = frozenset()
+        self.correcting: frozenset[int] = frozenset()
+        """Predictions of the frame on show, and those of them that have been touched meanwhile, until Enter."""
+        self.proposal: Edit | None = None
+        self.hold: Callable[[], str] = str
+        """Asks whoever has something under way in the frame on show: why it cannot be left now, "" when it can."""
+        self.in_out = InOut(self)
+        self.queries = Queries(self)
+        self.long_steps = LongSteps(self)
+        self.review = ReviewQueue(self)
+        self.queries.failed.connect(lambda text: self.message.emit(text, "error"))
+        self.long_steps.failed.connect(self._on_long_step_failed)
+        self.changed.connect(lambda _change: self.queries.edited())
+
+    # --- project
+
+    def set_store(self, store: ProjectStore | None) -> None:
+        """Show a project from its first frame on; the one before is closed."""
+        if self.store is not None:
+            self.leaving.emit()
+        self.queries.use(None)
+        self.long_steps.finish()
+        if self.store is not None and self.store is not store:
+            self.store.close()
+        self.store = store
+        if store is not None and not store.read_only:
+            self._try(lambda: settle_all_names(store))
+        self._category, self._listed, self._listed_place = None, None, -1
+        self._selected = self.hidden = self.locked = self.correcting = frozenset()
+        self._points = self.hidden_points = self.locked_points = frozenset()
+        self.in_out.clear()
+        self._read_structure()
+        self._frame = self._keys[0] if self._keys else None
+        self._read_instances()
+        self.project_changed.emit()
+        self.withheld_changed.emit()
+        self.frame_changed.emit(self._frame)
+        self.selection_changed.emit()
+
+    def close(self) -> None:
+        if self.store is not None:
+            self.set_store(None)
+
+    @property
+    def path(self) -> Path | None:
+        return None if self.store is None else self.store.path
+
+    @property
+    def read_only(self) -> bool:
+        return self.store is not None and self.store.read_only
+
+    def _read_structure(self) -> None:
+        self._keys = NO_FRAMES if self.store is None else self.store.frame_keys()
+        self.queries.use(self.store, len(self._keys))
+        self._read_categories()
+
+    def _read_categories(self) -> None:
+        self._categories = [] if self.store is None else self.store.categories()
+        self._schemas = {c.id: c.schema for c in self._categories}
+
+    # --- frames
+
+    @property
+    def frame(self) -> FrameKey | None:
+        return self._frame
+
+    @property
+    def frames(self) -> FrameKeys:
+        return self._keys
+
+    def position(self, key: FrameKey | None = None) -> int:
+        """Place of a frame (the current one by default) in the list, -1 when there is none."""
+        return self._keys.position(self._frame if key is None else key)
+
+    def frame_info(self, key: FrameKey | None = None) -> Frame | None:
+        wanted = self._frame if key is None else key
+        return None if self.store is None or wanted is None else self.store.frame(wanted)
+
+    def held(self) -> bool:
+        """Whether the frame on show cannot be left now; why is told."""
+        reason = self.hold()
+        if reason:
+            self.message.emit(reason, "warning")
+            self.frame_kept.emit()
+        return bool(reason)
+
+    def go_to(self, key: FrameKey) -> None:
+        """Show a frame; the selection is dropped. Refused while something is under way (:attr:`hold`)."""
+        if key == self._frame or key not in self._keys or self.held():
+            return
+        self._frame = key
+        if self._listed is not None and self._listed.position(key) >= 0:
+            self._listed_place = -1
+        self.correcting = frozenset()
+        had_selection = bool(self._selected or self._points)
+        self._selected, self._points = frozenset(), frozenset()
+        self._read_instances()
+        self.frame_changed.emit(key)
+        if had_selection:
+            self.selection_changed.emit()
+
+    def step(self, by: int) -> None:
+        """Go ``by`` frames on (back when negative), stopping at the ends: in the list of frames as it is filtered and
+        sorted (:attr:`listed`)."""
+        keys = self._keys if self._listed is None or not len(self._listed) else self._listed
+        if not keys:
+            return
+        place = keys.position(self._frame)
+        if place >= 0:
+            target = place + by
+        elif self._frame is None:
+            target = 0
+        else:  # it has left the list: from where it stood, or would stand by its number
+            stood = self._listed_place if self._listed_place >= 0 else keys.place_for(self._frame)
+            target = stood + by - (by > 0)
+        self.go_to(keys[min(max(target, 0), len(keys) - 1)])
+
+    @property
+    def listed(self) -> FrameKeys | None:
+        """The frames that the list shows, in its order; None for all of them in their own."""
+        return self._listed
+
+    def set_listed(self, keys: FrameKeys | None) -> None:
+        """Tell which frames the list shows."""
+        before = -1 if self._listed is None else self._listed.position(self._frame)
+        self._listed = keys
+        if before >= 0:
+            self._listed_place = before
+        if keys is None or keys.position(self._frame) >= 0:
+            self._listed_place = -1
+
+    # --- instances
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Of the current frame, in drawing order."""
+        return self._instances
+
+    def predicted(self) -> list[Instance]:
+        """Predictions of the current frame."""
+        return [i for i in self._instances if i.state is State.PREDICTED]
+
+    @property
+    def nothing_found(self) -> bool:
+        """Whether a model found nothing in the current frame, and nobody has said anything about it yet."""
+        info = None if self._instances else self.frame_info()
+        if info is None:
+            return False
+        return info.state.nothing_found and not info.state.negative and not info.state.reviewed
+
+    @property
+    def schemas(self) -> Mapping[int, Schema]:
+        return self._schemas
+
+    def categories(self) -> list[Category]:
+        return self._categories
+
+    @property
+    def category(self) -> Category | None:
+        """The category that new instances get: the one chosen, else that of the selection, else the first."""
+        categories = {c.id: c for c in self.categories()}
+        for instance in self.selected:
+            return categories.get(instance.category)
+        if self._category in categories:
+            return categories[self._category]
+        return next(iter(categories.values()), None)
+
+    def choose_category(self, category: int) -> None:
+        self._category = category
+
+    def ensure_category(self, name: str, schema: Schema) -> Category:
+        """The category that carries this schema's points, made when there is none."""
+        assert self.store is not None
+        for category in self._categories:
+            if category.schema.names == schema.names:
+                return category
+        taken = {c.name for c in self._categories}
+        free = next(n for n in [name, *(f"{name} {i}" for i in range(2, 1000))] if n not in taken)
+        made = self.store.add_category(free, schema)
+        self._structure()
+        return made
+
+    def update_category(self, category: Category, name: str, schema: Schema) -> bool:
+        """Other names, limbs, colours, sigmas for the keypoints of a category, as one step. True when it was done."""
+        store = self.store
+        done = None if store is None else self._try(lambda: store.edit_category(category.id, name=name, schema=schema))
+        self._structure()
+        return done is not None
+
+    def migrate(self, source: Category, name: str, schema: Schema, sources: Sources) -> Category | None:
+        """:func:`~poseapp.project.schema.migration.migrate_category`; None when it was refused, and that is told."""
+        store = self.store
+        done = None if store is None else self._try(lambda: migrate_category(store, source, name, schema, sources))
+        if done is None:
+            self._structure()
+            return None
+        self._read_categories()
+        self._tell(replace(done[1], structure=True))
+        return done[0]
+
+    def _try(self, work: Callable[[], T]) -> T | None:
+        """Do something; None when it was refused, and that is told."""
+        try:
+            return work()
+        except PoseError as error:
+            self.message.emit(str(error), "error")
+            return None
+
+    def _on_long_step_failed(self, text: str) -> None:
+        """It was taken back: what has been read of it on the way is read again."""
+        self.message.emit(text, "error")
+        if self.store is not None:
+            self.store.imported()
+            self._structure()
+
+    def _structure(self) -> None:
+        self._read_categories()
+        self._read_instances()
+        self.changed.emit(Change(structure=True))
+
+    def schema_of(self, instance: Instance) -> Schema:
+        return self._schemas[instance.category]
+
+    def _read_instances(self) -> None:
+        before, known = self._instances, self.store is not None and self._frame is not None
+        found = self._try(lambda: self.store.instances(self._frame)) if known else ()  # type: ignore[union-attr,arg-type]
+        self._instances = found or ()
+        self.correcting = under_correction(self.correcting, before, self._instances)
+
+    # --- selection
+
+    @property
+    def selected_instances(self) -> frozenset[int]:
+        return self._selected
+
+    @property
+    def selected_points(self) -> frozenset[PointRef]:
+        return self._points
+
+    @property
+    def selected(self) -> list[Instance]:
+        """The selected instances, those with selected points included, in drawing order."""
+        wanted = self._selected | {instance for instance, _ in self._points}
+        return [instance for instance in self._instances if instance.id in wanted]
+
+    def select(self, instances: Collection[int] = (), points: Collection[PointRef] = ()) -> None:
+        """Select instances and points of the current frame; what is not there is left out."""
+        sizes = {i.id: i.num_keypoints for i in self._instances}
+        chosen = frozenset(i for i in instances if i in sizes)
+        marked = frozenset((i, k) for i, k in points if i in sizes and 0 <= k < sizes[i])
+        if (chosen, marked) != (self._selected, self._points):
+            self._selected, self._points = chosen, marked
+            self.selection_changed.emit()
+
+    def withhold(self, hidden: Collection[int], locked: Collection[int]) -> None:
+        """Which instances are not drawn, and which are drawn but left alone by every edit. Of the window, not of the
+        project: nothing is written. What is withheld is not selected."""
+        self.hidden, self.locked = frozenset(hidden), frozenset(locked)
+        self._withheld()
+
+    def withhold_points(self, hidden: Collection[PointRef], locked: Collection[PointRef]) -> None:
+        """As :meth:`withhold`, for single points."""
+        self.hidden_points, self.locked_points = frozenset(hidden), frozenset(locked)
+        self._withheld()
+
+    def _withheld(self) -> None:
+        self.withheld_changed.emit()
+        poses, points = self.hidden | self.locked, self.hidden_points | self.locked_points
+        self.select(*selectable(self._selected, self._points, poses, points))
+
+    # --- edits
+
+    def finish(self, instances: Collection[int]) -> None:
+        """The correction of these poses is at its end."""
+        if self.correcting & frozenset(instances):
+            self.correcting -= frozenset(instances)
+            self.selection_changed.emit()
+
+    def propose(self, edit: Edit | None) -> None:
+        """Something that a person may take (:meth:`take_proposal`) or leave; None for nothing."""
+        if edit is not self.proposal:
+            self.proposal = edit
+            self.proposal_changed.emit()
+
+    def take_proposal(self) -> bool:
+        """Do what is proposed; False when nothing is."""
+        edit = self.proposal
+        self.propose(None)
+        return edit is not None and self.apply(edit)
+
+    def apply(self, edit: Edit) -> bool:
+        """Do an edit, but for what is locked; a refusal is told and nothing changes. True when it was done."""
+        if self.store is None:
+            return False
+        self.long_steps.finish()
+        free = held_edit(edit, self.locked, self.locked_points)
+        if free is None:
+            self.message.emit("Locked: left as it is. Ctrl+Shift+H unlocks all.", "info")
+            return False
+        try:
+            change = self.store.apply(free)
+        except PoseError as error:
+            self.message.emit(str(error), "error")
+            self._tell(Change(frozenset({self._frame} if self._frame else ())))
+            return False
+        self._tell(change)
+        return True
+
+    def apply_with_category(self, category: Category, edit: Edit) -> Category | None:
+        """Add a category and do the edit that first uses it, in one transaction; a refusal is told and nothing changes.
+
+        Args:
+            category: its id is a placeholder, which the new instances of the edit have too.
+
+        Returns:
+            The category as it was added; None when it was refused.
+        """
+        store = self.store
+        if store is None:
+            return None
+        self.long_steps.finish()
+
+        def work() -> tuple[Category, Change]:
+            with store.database.write():
+                added = store.add_category(category.name, category.schema)
+                frames = tuple(
+                    replace(f, after=tuple(replace(i, category=added.id) for i in f.after)) for f in edit.frames
+                )
+                return added, store.apply(replace(edit, frames=frames))
+
+        done = self._try(work)
+        if done is None:
+            store.imported()
+            return None
+        self._read_categories()
+        self._tell(replace(done[1], structure=True))
+        return done[0]
+
+    def undo(self) -> None:
+        self._travel(-1)
+
+    def redo(self) -> None:
+        self._travel(1)
+
+    def _travel(self, way: int) -> None:
+        if self.store is not None:
+            self.long_steps.finish()
+            count, done = self.store.history_length()
+            if 0 <= done + way <= count:
+                self.jump_to(done + way)
+
+    def jump_to(self, step: int) -> None:
+        """Go to a step of the history: at once, or in pieces where much is to be done."""
+        store = self.store
+        if store is not None:
+            words = "Undoing" if step < store.history_length()[1] else "Redoing"
+            self.long_steps.start(lambda: store.jump_in_pieces(step), words, self._arrived)
+
+    def _arrived(self, change: Change, *, show: bool = True) -> None:
+        store = self.store
+        kind = None if store is None else self._try(lambda: settle_names(store, change))
+        if kind is not None:
+            self._read_categories()
+            self._category, change = kind.id, replace(change, structure=True)
+        elif change.structure and not change.media:
+            self._read_categories()
+        self._tell(change, show=show)
+
+    def restore(self, snapshot: Snapshot) -> bool:
+        """Bring a snapshot back as one step. True when it was done."""
+        store = self.store
+        change = None if store is None else self._try(lambda: restore_snapshot(store, snapshot))
+        if change is not None:
+            self._arrived(change, show=False)
+        return change is not None
+
+    def structure_changed(self) -> None:
+        """Media, frames or categories came or went (an import)."""
+        self._read_structure()
+        if self._frame not in self._keys:
+            self._frame = self._keys[0] if self._keys else None
+            self._read_instances()
+            self.frame_changed.emit(self._frame)
+        else:
+            self._read_instances()
+        self.changed.emit(Change(structure=True))
+
+    def tell_change(self, change: Change) -> None:
+        """Tell the views of what was done to the store directly."""
+        self._tell(change)
+
+    def _follow_media(self) -> None:
+        """A video is another file: other frames may be there, and pictures must be read again."""
+        self._read_structure()
+        self.in_out.clear()
+        self._frame = None if self._frame is None else self._keys.nearest(self._frame)
+        self.media_changed.emit()
+
+    def _tell(self, change: Change, *, show: bool = False) -> None:
+        """Tell the views. With ``show``, a change of one other frame takes us there: undo must be seen."""
+        if change.media:
+            self._follow_media()
+        elif show and change.frames and self._frame not in change.frames:
+            self.go_to(min(change.frames))
+        self._read_instances()
+        here = {i.id: i.num_keypoints for i in self._instances}
+        selected = frozenset(i for i in self._selected if i in here)
+        points = frozenset((i, k) for i, k in self._points if i in here and k < here[i])
+        lost = (selected, points) != (self._selected, self._points)
+        self._selected, self._points = selected, points
+        self.changed.emit(change)
+        if change.media:
+            self.frame_changed.emit(self._frame)
+        if lost:
+            self.selection_changed.emit()

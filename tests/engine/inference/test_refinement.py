@@ -1,0 +1,200 @@
+"""A pose estimated again around corrected points: what a person set stays, the rest follows."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.inference.pose_estimator import Predictor
+from engine.inference.refinement import _expected, candidates, looked_at, reestimate
+from engine.media.images import read_image
+from engine.models.metadata import CheckpointInfo
+from engine.networks.movenet import MoveNetHeatmap
+from engine.schema.builtin import find_schema
+from engine.schema.schema import schema_from_names
+
+BOX = [20, 0, 480, 500]
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.load("movenet_lightning", "cpu")
+
+
+@pytest.fixture(scope="module")
+def astronaut(resources_dir: Path) -> np.ndarray:
+    return read_image(resources_dir / "sample" / "astronaut.jpg")
+
+
+def test_the_first_candidate_is_the_prediction_and_the_others_lie_elsewhere(
+    predictor: Predictor, astronaut: np.ndarray
+) -> None:
+    places, scores = candidates(predictor, astronaut, BOX)
+    ((pose,),) = predictor.predict([astronaut], [[BOX]])
+    assert np.allclose(places[0], pose.keypoints[:, :2], atol=1e-3)
+    assert np.allclose(scores[0], pose.keypoints[:, 2], atol=1e-5)
+    assert places.shape == (5, 17, 2)
+    assert (np.linalg.norm(places[1] - places[0], axis=1) > 5).mean() > 0.5
+
+
+def test_points_that_are_set_stay_and_a_pose_led_astray_comes_back(predictor: Predictor, astronaut: np.ndarray) -> None:
+    ((pose,),) = predictor.predict([astronaut], [[BOX]])
+    right = pose.keypoints[:, :2].astype(np.float64)
+    sure = pose.keypoints[:, 2] > 0.5
+    wrong = right + 120.0  # everything a hand's breadth off, as from another person's box
+    fixed = np.zeros(17, np.bool_)
+    corrected = wrong.copy()
+    for name in ("nose", "left_shoulder", "right_shoulder"):
+        index = predictor.schema.index[name]
+        corrected[index], fixed[index] = right[index], True
+    found, scores, _ = reestimate(predictor, astronaut, corrected, fixed, np.ones(17, np.bool_), before=wrong, box=BOX)
+    assert np.array_equal(found[fixed], right[fixed])
+    assert (scores[fixed] == 1).all()
+    error = np.linalg.norm(found - right, axis=1)[sure & ~fixed]
+    assert np.median(error) < 20
+
+
+def test_a_point_the_network_does_not_see_moves_with_its_neighbours(
+    predictor: Predictor, astronaut: np.ndarray
+) -> None:
+    dark = np.zeros_like(astronaut)
+    points = np.column_stack([np.linspace(100, 400, 17), np.linspace(50, 450, 17)])
+    corrected, fixed = points.copy(), np.zeros(17, np.bool_)
+    elbow, wrist = predictor.schema.index["left_elbow"], predictor.schema.index["left_wrist"]
+    corrected[elbow] += (30, -10)
+    fixed[elbow] = True
+    found, scores, _ = reestimate(predictor, dark, corrected, fixed, np.ones(17, np.bool_), before=points)
+    assert np.array_equal(found[elbow], corrected[elbow])
+    if scores[wrist] < 0.1:
+        assert np.allclose(found[wrist], points[wrist] + (30, -10))
+
+
+def test_expectation_moves_near_points_with_the_correction() -> None:
+    schema = find_schema("coco")
+    points = np.zeros((17, 2))
+    moved, fixed = points.copy(), np.zeros(17, np.bool_)
+    nose = schema.index["nose"]
+    moved[nose], fixed[nose] = (10, 0), True
+    expected = _expected(schema, moved, fixed, np.ones(17, np.bool_), points)
+    assert np.allclose(expected, (10, 0))
+    ankle = schema.index["left_ankle"]
+    fixed[ankle] = True  # set, and not moved: it holds what is near it
+    expected = _expected(schema, moved, fixed, np.ones(17, np.bool_), points)
+    assert expected[schema.index["left_knee"], 0] < expected[schema.index["left_eye"], 0]
+
+
+def test_without_points_and_box_there_is_nothing_to_estimate(predictor: Predictor, astronaut: np.ndarray) -> None:
+    nothing = np.zeros(17, np.bool_)
+    with pytest.raises(ValueError, match="without points"):
+        reestimate(predictor, astronaut, np.zeros((17, 2)), nothing, nothing)
+
+
+def test_a_network_that_tells_what_is_visible_is_passed_on(
+    predictor: Predictor, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = torch.linspace(0, 1, 17)[None]
+    forward = predictor._forward
+    monkeypatch.setattr(predictor, "_forward", lambda pixels: (forward(pixels)[0], told))
+    points = np.column_stack([np.linspace(100, 400, 17), np.linspace(50, 450, 17)])
+    found = reestimate(predictor, astronaut, points, np.zeros(17, np.bool_), np.ones(17, np.bool_), box=BOX)
+    assert found.visible is not None
+    assert np.allclose(found.visible, told[0])
+
+
+@pytest.fixture(scope="module")
+def animal() -> Predictor:
+    """A network of heatmaps alone, of four points that are no person's, as it is before it has learnt."""
+    torch.manual_seed(3)
+    schema = schema_from_names("animal", ["snout", "left_ear", "right_ear", "tail"])
+    info = CheckpointInfo(
+        task="pose",
+        architecture="movenet_heatmap",
+        arguments={"width": "lightning", "num_keypoints": 4},
+        schema=schema.to_dict(),
+        codec={"name": "gaussian", "stride": 4},
+        input_size=(64, 64),
+    )
+    return Predictor(MoveNetHeatmap("lightning", 4), info)
+
+
+def some_pose(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Points in and around the photograph, which of them are set, which are there, and scores."""
+    return rng.uniform(-60, 570, (count, 2)), rng.random(count) < 0.3, rng.random(count) < 0.7, rng.random(count)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_the_pose_set_points_stay_and_what_is_seen_is_in_the_picture(
+    animal: Predictor, predictor: Predictor, astronaut: np.ndarray, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    for model in (animal, predictor):
+        count = model.schema.num_keypoints
+        points, fixed, there, scores = some_pose(rng, count)
+        there[0] = True
+        options = {"before": points + rng.normal(0, 20, points.shape), "box": BOX if seed % 2 else None}
+        found = reestimate(model, astronaut, points, fixed, there, scores=scores, **options)
+        held = fixed & there
+        assert np.array_equal(found.keypoints[held], points[held])
+        assert (found.scores[held] == 1).all()
+        assert np.isfinite(found.keypoints).all()
+        assert ((found.scores >= 0) & (found.scores <= 1)).all()
+        seen = found.scores[~held] >= 0.1
+        places = found.keypoints[~held][seen]
+        assert ((places >= -0.5) & (places <= np.array(astronaut.shape[1::-1]) - 0.5)).all()
+        again = reestimate(model, astronaut, points, fixed, there, scores=scores, **options)
+        assert np.array_equal(again.keypoints, found.keypoints)
+        # One more is set: it and those that were set before are where they were put.
+        more = held.copy()
+        more[int(np.flatnonzero(there)[0])] = True
+        further = reestimate(model, astronaut, found.keypoints, more, there, scores=found.scores, **options)
+        assert np.array_equal(further.keypoints[more], found.keypoints[more])
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.full((4, 2), 100.0),
+        np.full((4, 2), 1e5),
+        np.full((4, 2), np.nan),
+        np.array([[5.0, 5], [5, 5], [9, 5], [np.inf, 0]]),
+    ],
+)
+@pytest.mark.parametrize("box", [[10, 10, 10, 10], BOX, [np.nan] * 4])
+def test_poses_without_extent_or_numbers_are_no_reason_to_fail(
+    animal: Predictor, astronaut: np.ndarray, points: np.ndarray, box: list[float]
+) -> None:
+    fixed, scores = np.array([True, False, False, False]), np.full(4, np.nan)
+    nowhere = not np.isfinite(points).all(1).any() and box != BOX
+    with pytest.raises(ValueError, match="without points") if nowhere else nullcontext():
+        found = reestimate(animal, astronaut, points, fixed, np.ones(4, np.bool_), box=box, scores=scores)
+        assert np.isfinite(found.keypoints).all()
+        if np.isfinite(points[0]).all():
+            assert np.array_equal(found.keypoints[0], points[0])
+
+
+def test_a_likely_point_stays_and_an_unlikely_one_goes(predictor: Predictor, astronaut: np.ndarray) -> None:
+    ((pose,),) = predictor.predict([astronaut], [[BOX]])
+    points = pose.keypoints[:, :2].astype(np.float64)
+    nose, elbow = predictor.schema.index["nose"], predictor.schema.index["left_elbow"]
+    points[elbow] += (0, -12)
+    fixed = np.arange(17) == nose
+    there = np.ones(17, np.bool_)
+    for score, stays in ((1.0, True), (0.01, False)):
+        scores = np.full(17, score)
+        found = reestimate(predictor, astronaut, points, fixed, there, box=BOX, scores=scores)
+        assert np.array_equal(found.keypoints[elbow], points[elbow]) is stays
+
+
+def test_the_region_is_the_objects_box_and_holds_what_is_set() -> None:
+    points = np.array([[50.0, 60.0], [300.0, 20.0], [120.0, 90.0]])
+    there, fixed = np.ones(3, np.bool_), np.array([False, True, False])
+    # A box around a single point is 2 wide and high.
+    assert np.array_equal(looked_at(points, there, fixed, [40, 30, 200, 220]), [40, 19, 301, 220])
+    around = looked_at(points, there, fixed, None)
+    assert around is not None
+    assert (around[:2] < points.min(0)).all()
+    assert (around[2:] > points.max(0)).all()

@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from engine.train.losses import box_loss, focal_loss, heatmap_loss
+
+
+def test_heatmaps_of_unlabelled_points_do_not_count() -> None:
+    predicted = torch.zeros(1, 2, 4, 4)
+    target = torch.zeros(1, 2, 4, 4)
+    target[0, 1] = 5.0
+    assert heatmap_loss(predicted, target, torch.tensor([[1.0, 0.0]]), 10) == 0
+    assert heatmap_loss(predicted, target, torch.tensor([[1.0, 1.0]]), 10) > 0
+
+
+def test_a_cell_under_a_point_weighs_more() -> None:
+    predicted = torch.zeros(1, 1, 1, 2)
+    target = torch.tensor([[[[1.0, 0.0]]]])
+    weight = torch.ones(1, 1)
+    assert float(heatmap_loss(predicted, target, weight, 10.0)) == pytest.approx(11 / 2)
+    assert float(heatmap_loss(predicted, target, weight, 0.0)) == pytest.approx(1 / 2)
+
+
+def test_an_empty_batch_gives_zero_with_a_gradient() -> None:
+    predicted = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    loss = heatmap_loss(predicted, torch.ones(1, 1, 2, 2), torch.zeros(1, 1), 10)
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert float(predicted.grad.abs().sum()) == 0  # type: ignore[union-attr]
+
+
+def test_focal_loss_by_hand() -> None:
+    logits = torch.tensor([[[0.0], [0.0], [0.0]]])
+    target = torch.tensor([[[1.0], [0.0], [0.0]]])
+    counted = torch.tensor([[True, True, False]])
+    half = 0.5**1.5 * float(torch.log(torch.tensor(2.0)))
+    assert float(focal_loss(logits, target, counted)) == pytest.approx(0.25 * half + 0.75 * half)
+
+
+def test_boxes_count_only_where_there_is_an_object() -> None:
+    codes = torch.zeros(1, 2, 4)
+    wanted = torch.ones(1, 2, 4)
+    assert float(box_loss(codes, wanted, torch.tensor([[False, False]]))) == 0
+    assert float(box_loss(codes, wanted, torch.tensor([[True, False]]))) == pytest.approx(0.1 * (1 - 0.05))
+
+
+def test_objects_have_the_weight_alpha_and_background_the_rest() -> None:
+    logits = torch.zeros(1, 1, 1)
+    counted = torch.tensor([[True]])
+    half = 0.5**1.5 * float(torch.log(torch.tensor(2.0)))
+    assert float(focal_loss(logits, torch.ones(1, 1, 1), counted)) == pytest.approx(0.25 * half)
+    assert float(focal_loss(logits, torch.zeros(1, 1, 1), counted)) == pytest.approx(0.75 * half)

@@ -1,0 +1,57 @@
+"""Very large pictures look as others do, and are there at once."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from PySide6.QtGui import QImage, QPainter
+from pytestqt.qtbot import QtBot
+
+from poseapp.canvas.render import image_pyramid
+from poseapp.canvas.render.image_item import Picture
+from poseapp.canvas.render.image_pyramid import LargePicture
+from poseapp.canvas.render.style import PictureStyle
+from poseapp.canvas.render.viewport import ViewPort
+from poseapp.canvas.view import CanvasView
+from poseapp.project.model import FrameKey
+
+
+def scene() -> np.ndarray:
+    noise = np.random.default_rng(0).integers(0, 255, (600, 900, 3), dtype=np.uint8)
+    return np.asarray(cv2.GaussianBlur(noise, (0, 0), 2), np.uint8)
+
+
+def painted(picture: Picture, scale: float) -> np.ndarray:
+    image = QImage(320, 240, QImage.Format.Format_RGB32)
+    image.fill(0)
+    painter = QPainter(image)
+    picture.paint(painter, ViewPort(scale, -20.3 * scale, -30.7 * scale, (0.0, 0.0, 320.0, 240.0)))
+    painter.end()
+    return np.array(image.constBits()).reshape(240, 320, 4)[:, :, :3].astype(int)
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.55, 1.0, 1.7, 3.0])
+@pytest.mark.parametrize("style", [PictureStyle(), PictureStyle(contrast=1.4, gamma=0.8)])
+def test_it_looks_as_a_small_one(qtbot: QtBot, scale: float, style: PictureStyle) -> None:
+    large = LargePicture(scene(), style, lambda: None)
+    large._thread.join()
+    difference = np.abs(painted(large, scale) - painted(Picture(scene(), style), scale))
+    assert difference.max() <= 3  # tones before or after halving
+
+
+def test_the_canvas_shows_it_at_once_and_finer_soon(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_pyramid, "LARGE", 1000)
+    view = CanvasView()
+    qtbot.addWidget(view)
+    view.resize(200, 150)
+    view.set_frame(FrameKey(1, 0), (900, 600))
+    view.show()
+    qtbot.waitExposed(view)
+    view.set_image(scene())
+    first = view.grab().toImage()
+    picture = view._picture
+    assert isinstance(picture, LargePicture)
+    picture._thread.join()
+    qtbot.waitUntil(lambda: view.grab().toImage() != first, timeout=5000)
+    view.set_image(None)

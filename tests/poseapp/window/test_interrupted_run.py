@@ -1,0 +1,92 @@
+"""A window that is killed in the middle of a run over a video: what it found is kept, and the next one goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from engine.media.images import read_image
+from poseapp.project.model import FrameKey
+from poseapp.project.opening import open_any
+from poseapp.project.store import ProjectStore
+from resources import resource_path
+
+FRAMES = 48
+# A result waits at most a second for its transaction; a machine that is busy with other things takes its time.
+SLACK = 4.0
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """The project of a video of one person."""
+    photo = read_image(resource_path("sample/astronaut.jpg"))
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30, options={"qscale": "4"})
+        stream.width = stream.height = 448
+        for number in range(FRAMES):
+            shown = np.ascontiguousarray(photo[number % 12 : number % 12 + 448, 32:480])
+            for packet in stream.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    with open_any(path) as store:
+        return store.path
+
+
+def start(project: Path, log: Path) -> subprocess.Popen[bytes]:
+    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    script = Path(__file__).with_name("run_window.py")
+    command = [sys.executable, "-m", "tests.poseapp.window.run_window", str(project), str(log)]
+    return subprocess.Popen(command, env=env, cwd=script.parents[2], stderr=subprocess.PIPE)
+
+
+def taken(log: Path) -> list[tuple[float, int]]:
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return [(float(line.split()[0]), int(line.split()[1])) for line in lines if len(line.split()) == 2]
+
+
+def poses(project: Path) -> Counter[int]:
+    with ProjectStore.open(project, read_only=True) as store:
+        return Counter(key.index for key, _ in store.all_instances())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_killed_run_loses_a_second_at_most_and_goes_on(film: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    window = start(film, first)
+    try:
+        end = time.monotonic() + 90
+        while len(taken(first)) < FRAMES // 3:
+            assert window.poll() is None, window.stderr and window.stderr.read().decode()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    finally:
+        window.kill()
+        killed = time.monotonic()
+        window.communicate()
+    there = {index for _, index in taken(first)}
+    assert len(there) < FRAMES
+    kept = poses(film)
+    assert {index for when, index in taken(first) if when < killed - SLACK} <= set(kept)
+    assert set(kept) <= there
+    assert set(kept.values()) == {1}
+    window = start(film, second)
+    _, errors = window.communicate(timeout=120)
+    assert window.returncode == 0, errors.decode()
+    assert poses(film) == Counter(range(FRAMES))
+    assert not {index for _, index in taken(second)} & set(kept)
+    with ProjectStore.open(film) as store:
+        assert store.history_length() == (2, 2)
+        store.undo()
+        assert {key.index for key, _ in store.all_instances()} == set(kept)
+        store.undo()
+        assert store.instances(FrameKey(1, 0)) == ()

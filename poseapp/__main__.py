@@ -12,8 +12,8 @@ from poseapp import __version__
 
 ENGINE_COMMANDS = {
     "--engine-train": "engine.train.__main__",
-    "--engine-predict": "engine.predict",
-    "--engine-evaluate": "engine.evaluate",
+    "--engine-predict": "engine.predict.__main__",
+    "--engine-evaluate": "engine.evaluate.__main__",
     "--engine-zoo": "engine.zoo",
     "--engine-export": "engine.export",
     "--engine-datasets": "engine.datasets.__main__",

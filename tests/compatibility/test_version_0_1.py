@@ -304,6 +304,13 @@ def test_a_command_shows_its_help(command: str) -> None:
     assert "usage:" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "zoo", "export", "datasets"])
+def test_the_program_reaches_the_command_as_a_frozen_one_does(command: str) -> None:
+    done = run_command("-m", "poseapp", f"--engine-{command}", "--help", folder=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"usage: python -m engine.{command}" in done.stdout
+
+
 # The window's settings.
 
 

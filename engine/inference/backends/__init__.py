@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engine.codecs.registry import Outputs
 from engine.errors import ModelError
-from engine.inference.backends.torch import bfloat16_runner, plain_runner
+from engine.inference.backends.pytorch import bfloat16_runner, plain_runner
 from engine.models.metadata import CheckpointInfo
 
 __all__ = ["BACKENDS", "RUNNERS", "Runner", "RunnerName", "make_runner"]

@@ -15,7 +15,7 @@ from engine.inference import backends
 from engine.inference.backends import Runner, make_runner
 from engine.inference.backends import autotune as choosing
 from engine.inference.backends.autotune import calibration_crops, choose, key_of, likeness, measure
-from engine.inference.backends.torch import folded
+from engine.inference.backends.pytorch import folded
 from engine.inference.pose_estimator import Predictor
 from engine.models.catalog import find_model
 from engine.models.checkpoint import load_network

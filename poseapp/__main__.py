@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         module = importlib.import_module(ENGINE_COMMANDS[arguments[0]])
         return run_command(module.main, arguments[1:])
     if arguments and arguments[0] == "--try-hdf5":
-        from poseapp.project.formats.hdf5_trial import main as try_hdf5
+        from engine.formats.hdf5_trial import main as try_hdf5
 
         return try_hdf5(arguments[1:])
     options = _parser().parse_args(arguments)

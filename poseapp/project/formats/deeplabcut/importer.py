@@ -19,8 +19,8 @@ import numpy as np
 
 from engine.errors import ProjectError
 from engine.formats.coco.dataset import CocoCategory
+from engine.formats.deeplabcut.config import DlcConfig, read_config
 from engine.media.image_finder import LOST, find_images
-from poseapp.project.formats.deeplabcut.config import DlcConfig, read_config
 from poseapp.project.formats.deeplabcut.table import DlcTable, TableRow, read_table
 from poseapp.project.formats.deeplabcut.video_tables import import_predictions
 from poseapp.project.formats.images import frames_of_images

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import PoseError, ProjectError
+from engine.formats.deeplabcut.h5 import read_h5
+from engine.formats.hdf5 import try_in_a_process
 from engine.utils.files import read_bytes
-from poseapp.project.formats.deeplabcut.h5 import read_h5
-from poseapp.project.formats.hdf5 import try_in_a_process
 from poseapp.project.formats.image_files import plain_name
 from poseapp.project.formats.report import Problems, ProgressCallback
 

@@ -23,17 +23,17 @@ import numpy.typing as npt
 
 from engine.errors import MediaError, ProjectError
 from engine.formats.coco.dataset import CocoCategory
+from engine.formats.hdf5 import try_in_a_process
+from engine.formats.sleap.file import PREDICTED, USER, SleapFile, SleapVideo, finite_or_none, points_of
+from engine.formats.sleap.skeletons import Skeleton
+from engine.formats.sleap.videos import find_videos
 from engine.labels.image_size import GridTransform
 from engine.media.image_finder import find_images, likely_folders
 from engine.media.video.frame_size import opencv_grid
 from engine.schema.builtin import builtin_schemas, find_schema
 from engine.schema.schema import Schema
-from poseapp.project.formats.hdf5 import try_in_a_process
 from poseapp.project.formats.images import frames_of_images
 from poseapp.project.formats.report import INFO, ImportReport, Problems, ProgressCallback
-from poseapp.project.formats.sleap.file import PREDICTED, USER, SleapFile, SleapVideo, finite_or_none, points_of
-from poseapp.project.formats.sleap.skeletons import Skeleton
-from poseapp.project.formats.sleap.videos import find_videos
 from poseapp.project.formats.videos import import_video
 from poseapp.project.label_update.sources import SourceTable, unique_keys
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Category, Flags, FrameKey, Instance, State

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ProjectError
-from poseapp.project.formats.deeplabcut.h5 import _words, plain_pickle, read_h5
+from engine.formats.deeplabcut.h5 import _words, plain_pickle, read_h5
 from poseapp.project.formats.deeplabcut.importer import import_dlc, is_dlc_folder
 from poseapp.project.model import FrameKey, State
 from poseapp.project.opening import open_any

@@ -17,8 +17,8 @@ from engine.errors import PoseError
 def main(argv: Sequence[str]) -> int:
     """Read the file under the limits; returns the exit status."""
     kind, path, seconds, memory = argv[0], Path(argv[1]), int(argv[2]), int(argv[3])
-    from poseapp.project.formats.deeplabcut.h5 import read_h5
-    from poseapp.project.formats.sleap.file import SleapFile
+    from engine.formats.deeplabcut.h5 import read_h5
+    from engine.formats.sleap.file import SleapFile
 
     _limit(seconds, memory)
     try:

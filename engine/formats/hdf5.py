@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,8 @@ import msgspec
 
 from engine.errors import PoseError, ProjectError
 from engine.utils.files import check_regular
-from poseapp.project.formats.report import ProgressCallback
+
+ProgressCallback = Callable[[int, int], None]
 
 HDF5_ERRORS = (
     RuntimeError, KeyError, IndexError, OSError, ValueError, TypeError, AttributeError, OverflowError, MemoryError,
@@ -124,13 +126,13 @@ def try_in_a_process(path: Path, kind: str, progress: ProgressCallback | None = 
 def _command() -> list[str]:
     if getattr(sys, "frozen", False):
         return [sys.executable, "--try-hdf5"]
-    return [sys.executable, "-m", "poseapp.project.formats.hdf5_trial"]
+    return [sys.executable, "-m", "engine.formats.hdf5_trial"]
 
 
 def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     if not getattr(sys, "frozen", False):  # also when the program runs from a folder that is not installed
-        home = str(Path(__file__).resolve().parents[3])
+        home = str(Path(__file__).resolve().parents[2])
         before = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{home}{os.pathsep}{before}" if before else home
     return environment

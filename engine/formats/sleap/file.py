@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ProjectError
-from poseapp.project.formats.hdf5 import HDF5_ERRORS, check_table, open_hdf5
-from poseapp.project.formats.sleap.skeletons import Skeleton, read_skeletons
-from poseapp.project.model import Floats
+from engine.formats.hdf5 import HDF5_ERRORS, check_table, open_hdf5
+from engine.formats.sleap.skeletons import Skeleton, read_skeletons
 
+Floats = npt.NDArray[np.float64]
 Records = npt.NDArray[Any]
 
 USER, PREDICTED = 0, 1

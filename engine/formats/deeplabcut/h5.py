@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ProjectError
-from poseapp.project.formats.hdf5 import HDF5_ERRORS, check_table, open_hdf5
+from engine.formats.hdf5 import HDF5_ERRORS, check_table, open_hdf5
 
 Names = tuple[str, ...]
 

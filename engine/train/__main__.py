@@ -18,7 +18,7 @@ from engine.errors import PoseError, TrainingError
 from engine.train.config import (
     AUTO_BATCH,
     CONFIG_FILE,
-    PhaseConfig,
+    TaskConfig,
     TrainConfig,
     check,
     config_text,
@@ -70,7 +70,7 @@ def parser() -> Parser:
         help="default: both, unless the start detector knows the objects",
     )
     add("--config", metavar="FILE.toml", help="all settings; options on the command line win")
-    add("--set", metavar="NAME=VALUE", action="append", default=[], help="one setting, as pose.optimiser.gamma=0.2")
+    add("--set", metavar="NAME=VALUE", action="append", default=[], help="one setting, as pose.optimizer.gamma=0.2")
     add("--print-config", action="store_true", help="only write all settings as TOML to standard output")
     add("--seed", type=int)
     add("--device", help="auto, cpu, cuda or mps")
@@ -154,10 +154,10 @@ def main(arguments: Sequence[str]) -> int:
     skipped = Skipped("images")
     try:
         prepare_process()
-        from engine.train.distributed import World  # torch loads here, after the arguments are known to be good
+        from engine.train.distributed import ProcessGroup  # torch loads here, after the arguments are known to be good
         from engine.train.run import run_training
 
-        world = World.from_environment()
+        world = ProcessGroup.from_environment()
         run_training(config, reporter, resume=options.resume, overwrite=options.overwrite, world=world, skipped=skipped)
     except PoseError as error:
         if options.progress == "json":
@@ -213,17 +213,17 @@ def _apply_schedule(config: TrainConfig, options: argparse.Namespace) -> None:
     if options.lr is not None:
         if not options.lr > 0:
             raise TrainingError("--lr must be above 0")
-        phase.optimiser.lr = options.lr
+        phase.optimizer.lr = options.lr
     if options.auto_scale_lr:
         if not config.recipe:
             raise TrainingError("--auto-scale-lr goes with --recipe, which says for how many instances its rate is")
-        phase.optimiser.scale_base = int(find_recipe(config.recipe).recipe["lr_scale_base"])
+        phase.optimizer.scale_base = int(find_recipe(config.recipe).recipe["lr_scale_base"])
     for name in PHASE:
         if getattr(options, name) is not None:
             setattr(phase, name, getattr(options, name))
 
 
-def _apply_sizes(phase: PhaseConfig, options: argparse.Namespace) -> None:
+def _apply_sizes(phase: TaskConfig, options: argparse.Namespace) -> None:
     """A batch that is larger than a step makes the step larger; batches a step are as many as are asked for."""
     if options.batch is not None:
         if not options.resume and options.batch > phase.total_batch:

@@ -33,6 +33,8 @@ MAX_COUNT = 10**9
 SELECTABLE = ("", "AP", "PCK@0.2", "AUC", "EPE")
 DETECTOR_SELECTABLE = ("", "AP")
 STEPS_PER_EPOCH = 20  # fewer would spend more time on validation than on training
+RENAMED_KEYS = {"optimiser": "optimizer", "colour": "color"}
+"""Keys of version 0.1, which configuration files and ``--set`` may still use."""
 
 
 class AugmentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -46,7 +48,7 @@ class AugmentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         shift: largest shift, as a share of the crop's side.
         brightness: largest change, as a share of the full range.
         contrast: largest change of the factor from 1.
-        colour: largest change of a channel's factor from 1.
+        color: largest change of a channel's factor from 1.
     """
 
     flip: float = -1.0
@@ -55,7 +57,7 @@ class AugmentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     shift: float = 0.06
     brightness: float = 0.15
     contrast: float = 0.3
-    colour: float = 0.1
+    color: float = 0.1
 
 
 class TopDownConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -92,8 +94,8 @@ class TopDownConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     rotation_chance: float = 0.6
 
 
-class OptimiserConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The optimiser, and the learning rate from step to step.
+class OptimizerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The optimizer, and the learning rate from step to step.
 
     Attributes:
         kind: adamw, or adam (weight decay then is part of the gradient).
@@ -121,7 +123,7 @@ class OptimiserConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     scale_base: int = 0
 
 
-class PhaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class TaskConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """One of the two networks' training.
 
     Attributes:
@@ -162,7 +164,7 @@ class PhaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ema: float = 0.0
     freeze_norms: bool = False
     flip_test: bool = True
-    optimiser: OptimiserConfig = msgspec.field(default_factory=OptimiserConfig)
+    optimizer: OptimizerConfig = msgspec.field(default_factory=OptimizerConfig)
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
     topdown: TopDownConfig = msgspec.field(default_factory=TopDownConfig)
 
@@ -177,12 +179,12 @@ class PhaseConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         return self.total_batch or max(1, self.batch)
 
 
-def _pose() -> PhaseConfig:
-    return PhaseConfig()
+def _pose() -> TaskConfig:
+    return TaskConfig()
 
 
-def _detector() -> PhaseConfig:
-    return PhaseConfig(batch=8, augment=AugmentConfig(scale=(0.6, 1.5), shift=0.25))
+def _detector() -> TaskConfig:
+    return TaskConfig(batch=8, augment=AugmentConfig(scale=(0.6, 1.5), shift=0.25))
 
 
 class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -235,8 +237,8 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cache_mb: int = 1024
     val_fraction: float = 0.1
     box_margin: float = 20.0
-    pose: PhaseConfig = msgspec.field(default_factory=_pose)
-    detect: PhaseConfig = msgspec.field(default_factory=_detector)
+    pose: TaskConfig = msgspec.field(default_factory=_pose)
+    detect: TaskConfig = msgspec.field(default_factory=_detector)
 
 
 def read_config(path: Path | str, base: TrainConfig | None = None) -> TrainConfig:
@@ -246,13 +248,13 @@ def read_config(path: Path | str, base: TrainConfig | None = None) -> TrainConfi
         TrainingError: missing, not TOML, an unknown entry or one out of range.
     """
     path = Path(path)
-    data = read_toml(path, TrainingError)
+    data = _with_current_keys(read_toml(path, TrainingError))
     # Merged over the defaults: the two phases differ in theirs, which a bare conversion would not know.
     return config_from_dict(merged(msgspec.to_builtins(base or TrainConfig()), data), where=path)
 
 
 def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
-    """A copy with single entries changed, each given as ``pose.optimiser.lr=1e-3``; the value as TOML, or text.
+    """A copy with single entries changed, each given as ``pose.optimizer.lr=1e-3``; the value as TOML, or text.
 
     Raises:
         TrainingError: no such entry, or a value of the wrong kind.
@@ -270,9 +272,17 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
         if len(parts) > MAX_KEY_PARTS:
             raise TrainingError(f"--set has no entry {name[:60]!r}")
         for part in reversed(parts):
-            value = {part: value}
+            value = {RENAMED_KEYS.get(part, part): value}
         data = merged(data, value)
     return config_from_dict(data, where="--set" if settings else None)
+
+
+def _with_current_keys(data: dict[str, Any]) -> dict[str, Any]:
+    """The same settings with the keys of :data:`RENAMED_KEYS` under their new names."""
+    return {
+        RENAMED_KEYS.get(key, key): _with_current_keys(value) if isinstance(value, dict) else value
+        for key, value in data.items()
+    }
 
 
 def config_from_dict(data: dict[str, Any], *, where: object = None) -> TrainConfig:
@@ -301,10 +311,10 @@ def check(config: TrainConfig, *, where: object = None) -> None:
             "validate_every": 1 <= phase.validate_every <= MAX_COUNT,
             "ema": 0 <= phase.ema < 1,
             "patience": phase.patience >= 0,
-            "optimiser.lr": 0 <= phase.optimiser.lr < 10,
-            "optimiser.grad_norm": phase.optimiser.grad_norm >= 0,
-            "optimiser.warmup_steps": phase.optimiser.warmup_steps >= 0,
-            "optimiser.scale_base": phase.optimiser.scale_base >= 0,
+            "optimizer.lr": 0 <= phase.optimizer.lr < 10,
+            "optimizer.grad_norm": phase.optimizer.grad_norm >= 0,
+            "optimizer.warmup_steps": phase.optimizer.warmup_steps >= 0,
+            "optimizer.scale_base": phase.optimizer.scale_base >= 0,
             "augment.flip": phase.augment.flip == -1 or 0 <= phase.augment.flip <= 1,
             "topdown.flip": phase.topdown.flip == -1 or 0 <= phase.topdown.flip <= 1,
             "augment.rotation": -1 <= phase.augment.rotation <= 180,

@@ -33,7 +33,7 @@ LOOK_SECONDS = 2.5  # who gave no sign for that long, after a message failed, is
 EXIT_VANISHED = 3
 
 
-class World:
+class ProcessGroup:
     """The processes of a run, seen from one of them.
 
     Attributes:
@@ -45,7 +45,7 @@ class World:
         self._life: _Life | None = None
 
     @classmethod
-    def from_environment(cls) -> World:
+    def from_environment(cls) -> ProcessGroup:
         """As ``torchrun`` says; one process without it."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
         try:

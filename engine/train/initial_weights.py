@@ -31,7 +31,7 @@ LEARNING_RATES = {"movenet_heatmap": 1e-3, "resnet_pose": 5e-4, "hrnet_pose": 5e
 DEFAULT_LEARNING_RATE = 5e-4
 
 
-def pose_start(model: str, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+def initial_pose_network(model: str, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
     """The network to train, and its description with ``schema`` in it.
 
     A model of the same points, once fine-tuned, keeps its head; any other start gets a new one. MoveNet's own four
@@ -97,7 +97,7 @@ def _fresh(model: str, weights: str, schema: Schema) -> tuple[nn.Module, Checkpo
     return network, info
 
 
-def recipe_start(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+def initial_recipe_network(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
     """The network of a published row as its recipe starts it: fresh, the backbone from a classifier.
 
     Args:
@@ -148,7 +148,7 @@ def _described(entry: ModelEntry, schema: Schema) -> CheckpointInfo:
 def _published(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
     """A published model with its own weights, with a new head where the points are others."""
     if weights == RANDOM:
-        return recipe_start(entry, RANDOM, schema)
+        return initial_recipe_network(entry, RANDOM, schema)
     if entry.task != "pose":
         raise ModelError("is a detector; --model wants a pose model", where=entry.id)
     file = Path(weights) if weights else entry.file
@@ -169,7 +169,7 @@ def _load_trunk(network: nn.Module, state: dict[str, torch.Tensor], where: str) 
         raise ModelError(f"does not fit: {error}", where=where) from None
 
 
-def detector_start(model: str, categories: tuple[str, ...]) -> tuple[nn.Module, CheckpointInfo]:
+def initial_detector(model: str, categories: tuple[str, ...]) -> tuple[nn.Module, CheckpointInfo]:
     """The detector to train, with ``categories`` as its classes.
 
     A class that the start knows by name starts as that class, a new one as the mean of its animals (or of all classes).

@@ -1,17 +1,18 @@
-"""Adam and AdamW, and the learning rate as a function of the step."""
+"""Adam and AdamW, the learning rate as a function of the step, and a moving average of the weights."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from engine.train.config import OptimiserConfig
+from engine.train.config import OptimizerConfig
 
 
-def build_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> torch.optim.Optimizer:
+def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
     """Weight decay on kernels only: biases and norm factors have no reason to be small."""
     trained = [p for p in parameters if p.requires_grad]
     groups = [
@@ -22,7 +23,7 @@ def build_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig)
     return kind([g for g in groups if g["params"]], lr=config.lr)
 
 
-def learning_rate(step: int, total: int, config: OptimiserConfig, steps_per_epoch: int = 1) -> float:
+def learning_rate(step: int, total: int, config: OptimizerConfig, steps_per_epoch: int = 1) -> float:
     """Rate of step 0..total-1: a linear warm-up, then a cosine down to ``final_lr * lr``, or a fall at milestones.
 
     Under "steps" the warm-up ends at the full rate with its last step, as MMEngine's LinearLR does.
@@ -41,7 +42,56 @@ def learning_rate(step: int, total: int, config: OptimiserConfig, steps_per_epoc
     return config.lr * (config.final_lr + (1 - config.final_lr) * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give all groups this rate."""
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+class WeightAverage:
+    """mean = decay * mean + (1 - decay) * weights, after each step; buffers such as batch statistics are taken as they
+    are.
+
+    The first steps count more, so that the mean is not held at the start: the decay is at most (1 + n) / (10 + n).
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._network = network
+        self._decay = decay
+        self._steps = 0
+        self._mean = {name: tensor.detach().clone() for name, tensor in network.named_parameters()}
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def update(self) -> None:
+        """Take in the weights as they are after a step."""
+        self._steps += 1
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        weights = [tensor.detach() for _, tensor in self._network.named_parameters()]
+        torch._foreach_lerp_(list(self._mean.values()), weights, 1 - decay)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The network has the mean as its weights."""
+        weights = {name: tensor.detach().clone() for name, tensor in self._network.named_parameters()}
+        self._load(self._mean)
+        try:
+            yield
+        finally:
+            self._load(weights)
+
+    def state(self) -> dict[str, Tensor | int]:
+        """What :meth:`load` takes."""
+        return {**self._mean, "steps": self._steps}
+
+    def load(self, state: dict[str, Tensor | int]) -> None:
+        """Go on from a saved mean."""
+        self._steps = int(state["steps"])
+        for name, mean in self._mean.items():
+            saved = state[name]
+            assert isinstance(saved, Tensor)
+            mean.copy_(saved)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _load(self, tensors: dict[str, Tensor]) -> None:
+        for name, tensor in self._network.named_parameters():
+            tensor.copy_(tensors[name])

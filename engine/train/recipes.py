@@ -85,7 +85,7 @@ def recipe_for(entry: ModelEntry) -> dict[str, Any]:
     if not told:
         raise TrainingError(f"model {entry.id!r} has no recipe")
     batch, cards = int(told.get("batch_per_gpu", 32)), int(told.get("gpus", 1))
-    optimiser = {
+    optimizer = {
         "kind": "adam",
         "lr": LEARNING_RATE,
         "weight_decay": 0.0,
@@ -107,7 +107,7 @@ def recipe_for(entry: ModelEntry) -> dict[str, Any]:
         "select": str(told.get("select", "")).rsplit("/", 1)[-1],
         "visibility_weight": VISIBILITY_WEIGHT,
         "precision": "float32",
-        "optimiser": optimiser,
+        "optimizer": optimizer,
         "topdown": topdown,
     }
     return {

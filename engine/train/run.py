@@ -25,34 +25,31 @@ from engine.models.mirroring import MIRRORED, mirror_problem
 from engine.networks import build
 from engine.schema.schema import Schema
 from engine.train import config as defaults
-from engine.train.batch_size import with_sizes
-from engine.train.config import AUTO_BATCH, CONFIG_FILE, PhaseConfig, TrainConfig, write_config
+from engine.train.batch_size import StepMemory, free_memory, step_memory, with_sizes
+from engine.train.config import AUTO_BATCH, CONFIG_FILE, TaskConfig, TrainConfig, write_config
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.rotation import rotation_from
 from engine.train.data.sampler import choose_epochs
 from engine.train.data.topdown_crops import as_published
 from engine.train.data.training_set import TrainingSet
-from engine.train.distributed import World
+from engine.train.distributed import ProcessGroup
 from engine.train.initial_weights import (
     DEFAULT_LEARNING_RATE,
     LEARNING_RATES,
-    detector_start,
+    initial_detector,
+    initial_pose_network,
+    initial_recipe_network,
     knows_category,
-    pose_start,
-    recipe_start,
 )
-from engine.train.memory import StepMemory, free_memory, step_memory
 from engine.train.preflight import preflight
 from engine.train.recipes import find_recipe
-from engine.train.reporting import Reporter
-from engine.train.run_state import BEST, DETECTOR, LAST, RESULTS, recorded, refusal
-from engine.train.stop_request import StopRequest
+from engine.train.reporting import Reporter, TensorBoardWriter
+from engine.train.run_folder import BEST, DETECTOR, LAST, RESULTS, StopRequest, recorded, refusal
 from engine.train.tasks import detector as boxes
 from engine.train.tasks import pose as poses
-from engine.train.tasks.task import Phase
-from engine.train.tasks.topdown import TopDownPhase
-from engine.train.tasks.topdown_validation import Protocol, for_other_points
-from engine.train.tensorboard import Board
+from engine.train.tasks.task import TrainTask
+from engine.train.tasks.topdown import TopDownTask
+from engine.train.tasks.topdown_validation import EvaluationProtocol, for_other_points
 from engine.train.trainer import Outcome, Trainer, autocast_type
 from engine.utils.atomic_write import write_atomically
 from engine.utils.command_line import BAD_INPUT
@@ -74,7 +71,7 @@ class _Run:
     """What the parts of a run share."""
 
     config: TrainConfig
-    pose_start: tuple[nn.Module, CheckpointInfo] | None
+    initial_pose_network: tuple[nn.Module, CheckpointInfo] | None
     train: TrainingSet
     val: TrainingSet | None
     out: Path
@@ -82,12 +79,12 @@ class _Run:
     report: Reporter
     stop: StopRequest
     resume: bool
-    world: World
+    world: ProcessGroup
     step_bytes: int
-    protocol: Protocol | None
+    protocol: EvaluationProtocol | None
     skipped: Skipped
 
-    def trainer(self, phase: Phase, start: str) -> Trainer:
+    def trainer(self, phase: TrainTask, start: str) -> Trainer:
         workers = self.config.workers
         if workers < 0:
             cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -119,7 +116,7 @@ def run_training(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    world: World | None = None,
+    world: ProcessGroup | None = None,
     skipped: Skipped | None = None,
 ) -> Outcome:
     """Train what ``config`` asks for into ``config.out``; see ``python -m engine.train --help``.
@@ -135,7 +132,7 @@ def run_training(
         PoseError: bad input; the message names the file and the record. Or another process is gone.
         SystemExit: as the first process tells the reason already.
     """
-    world = world or World()
+    world = world or ProcessGroup()
     device = _device(config, world)
     world.start(device, config.silence)
     try:
@@ -149,7 +146,7 @@ def run_training(
         world.stop()
 
 
-def _device(config: TrainConfig, world: World) -> torch.device:
+def _device(config: TrainConfig, world: ProcessGroup) -> torch.device:
     """Where this process trains: each has a graphics card of its own."""
     device = pick_device(config.device)
     if device.type != "cuda":
@@ -169,7 +166,7 @@ def _run(
     report: Reporter,
     resume: bool,
     overwrite: bool,
-    world: World,
+    world: ProcessGroup,
     device: torch.device,
     skipped: Skipped,
 ) -> Outcome:
@@ -207,7 +204,7 @@ def _run(
                 earlier = _set_aside(out)
             report.log_to(out / LOG_FILE)
             if config.tensorboard:
-                report.show_on(Board(out / BOARD_FOLDER))
+                report.show_on(TensorBoardWriter(out / BOARD_FOLDER))
             if found.findings:
                 report("findings", texts=found.findings)
         world.barrier()
@@ -230,8 +227,8 @@ def _make_folder(out: Path) -> None:
 
 def _pose_start(config: TrainConfig, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
     if config.recipe and config.model == config.recipe:
-        return recipe_start(find_recipe(config.recipe), config.weights, schema)
-    return pose_start(config.model, config.weights, schema)
+        return initial_recipe_network(find_recipe(config.recipe), config.weights, schema)
+    return initial_pose_network(config.model, config.weights, schema)
 
 
 def _memory(
@@ -273,8 +270,8 @@ def _train(run: _Run) -> Outcome:
 
 
 def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
-    assert run.pose_start is not None
-    network, info = run.pose_start
+    assert run.initial_pose_network is not None
+    network, info = run.initial_pose_network
     phase_config = _filled(
         run.config.pose,
         info.architecture,
@@ -288,11 +285,11 @@ def _train_pose(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     detector = _known_detector(run) if run.config.what == "pose" else None
     info = info.replace(categories=list(run.train.categories), detector=detector)
     cache = ImageCache(_cache_bytes(run), skipped=run.skipped)
-    phase: Phase
+    phase: TrainTask
     if run.protocol is not None:
-        phase = TopDownPhase(network, info, phase_config, run.train, run.protocol, cache, run.out)
+        phase = TopDownTask(network, info, phase_config, run.train, run.protocol, cache, run.out)
     else:
-        phase = poses.PosePhase(network, info, phase_config, run.train, run.val, cache, run.out)
+        phase = poses.PoseTask(network, info, phase_config, run.train, run.val, cache, run.out)
     return _go(run, phase, run.config.model)
 
 
@@ -307,8 +304,8 @@ def _cache_bytes(run: _Run) -> int:
 
 
 def _protocol(
-    config: TrainConfig, info: CheckpointInfo, data: TrainingSet, held_out: bool, world: World
-) -> Protocol:  # fmt: skip
+    config: TrainConfig, info: CheckpointInfo, data: TrainingSet, held_out: bool, world: ProcessGroup
+) -> EvaluationProtocol:  # fmt: skip
     """How a top-down model is measured: as the row of its recipe, on the validation set or else on training images."""
     entry = ModelEntry(config.model, "", "pose", info.architecture, None, info.input_size, data.schema.name)
     if config.recipe:
@@ -319,7 +316,7 @@ def _protocol(
         flip_test=config.pose.flip_test and config.pose.topdown.flip != 0 and not mirror_problem(data.schema),
         batch=min(config.pose.batch, VALIDATION_BATCH),
     )
-    return Protocol.of(
+    return EvaluationProtocol.of(
         entry,
         data,
         Path(folder) if folder else data.file.parent,
@@ -331,7 +328,7 @@ def _protocol(
 
 
 def _train_detector(run: _Run) -> tuple[Outcome, dict[str, Any]]:
-    network, info = detector_start(run.config.detector, run.train.categories)
+    network, info = initial_detector(run.config.detector, run.train.categories)
     phase_config = _filled(
         run.config.detect,
         info.architecture,
@@ -342,13 +339,11 @@ def _train_detector(run: _Run) -> tuple[Outcome, dict[str, Any]]:
     )
     run.config.detect = phase_config
     run.record()
-    phase = boxes.DetectorPhase(
-        network, info, phase_config, run.train, run.val, _cache_bytes(run), run.out, run.skipped
-    )
+    phase = boxes.DetectorTask(network, info, phase_config, run.train, run.val, _cache_bytes(run), run.out, run.skipped)
     return _go(run, phase, run.config.detector)
 
 
-def _go(run: _Run, phase: Phase, start: str) -> tuple[Outcome, dict[str, Any]]:
+def _go(run: _Run, phase: TrainTask, start: str) -> tuple[Outcome, dict[str, Any]]:
     trainer = run.trainer(phase, start)
     if run.resume:
         there = run.world.gathered(phase.state_file.is_file())
@@ -389,9 +384,7 @@ def _views(run: _Run, *, sided: bool) -> _Views:
     return _Views(rotation, 0.5 if can_mirror or not sided else 0.0)
 
 
-def _filled(
-    given: PhaseConfig, architecture: str, count: int, *, steps: int, passes: int, views: _Views
-) -> PhaseConfig:
+def _filled(given: TaskConfig, architecture: str, count: int, *, steps: int, passes: int, views: _Views) -> TaskConfig:
     """The configuration with everything chosen that was left open."""
     if count == 0:
         raise TrainingError("no annotation has a box to learn from")
@@ -399,13 +392,13 @@ def _filled(
         given.epochs, given.steps_per_epoch, given.step_size, count, steps=steps, passes=passes,
         least=1 if given.topdown.enabled else defaults.STEPS_PER_EPOCH,
     )  # fmt: skip
-    optimiser, augment, topdown = given.optimiser, given.augment, given.topdown
-    rate = optimiser.lr or LEARNING_RATES.get(architecture, DEFAULT_LEARNING_RATE)
+    optimizer, augment, topdown = given.optimizer, given.augment, given.topdown
+    rate = optimizer.lr or LEARNING_RATES.get(architecture, DEFAULT_LEARNING_RATE)
     return msgspec.structs.replace(
         given,
         epochs=epochs,
         steps_per_epoch=per_epoch,
-        optimiser=msgspec.structs.replace(optimiser, lr=rate),
+        optimizer=msgspec.structs.replace(optimizer, lr=rate),
         augment=msgspec.structs.replace(
             augment,
             rotation=views.rotation if augment.rotation < 0 else augment.rotation,
@@ -470,7 +463,7 @@ def _name_detector(file: Path, detector: str) -> None:
         save_checkpoint(file, state, info.replace(detector=detector))
 
 
-def _provenance(config: TrainConfig, phase: Phase, start: str) -> dict[str, Any]:
+def _provenance(config: TrainConfig, phase: TrainTask, start: str) -> dict[str, Any]:
     return {
         "title": Path(config.out).name,
         "start": start if not Path(start).exists() else Path(start).name,

@@ -1,6 +1,6 @@
 """The training loop: epochs of steps, validation, best and last checkpoint, exact resume.
 
-``state_file`` holds all that a run needs to go on: network, optimiser, gradient scaler, random state and place. It is
+``state_file`` holds all that a run needs to go on: network, optimizer, gradient scaler, random state and place. It is
 written at the end of each epoch and when the run is asked to stop, also in the middle of an epoch.
 
 Several processes (``engine.train.distributed``) take their shares of each step and have the same weights throughout.
@@ -27,20 +27,19 @@ from torch.nn.parallel import DistributedDataParallel
 from engine.errors import MediaError, TrainingError
 from engine.models.checkpoint import save_checkpoint
 from engine.train.data.prefetch import prepared
-from engine.train.data.sampler import batches
-from engine.train.distributed import World, data_parallel
-from engine.train.ema import WeightMean
-from engine.train.optimizer import build_optimiser, learning_rate, set_learning_rate
+from engine.train.data.sampler import epoch_batches
+from engine.train.distributed import ProcessGroup, data_parallel
+from engine.train.optimizer import WeightAverage, build_optimizer, learning_rate, set_learning_rate
 from engine.train.reporting import Reporter
-from engine.train.stop_request import StopRequest
-from engine.train.tasks.task import Batch, Phase, Validation
+from engine.train.run_folder import StopRequest
+from engine.train.tasks.task import Batch, TrainTask, Validation
 from engine.utils.atomic_write import write_atomically
 
 Outcome = Literal["finished", "early", "interrupted"]
 
 
 @dataclass
-class Place:
+class TrainState:
     """Where a run stands. ``loss_sum`` is over the ``step`` steps of the unfinished epoch.
 
     ``lowest`` is the lowest validation error so far; ``best`` describes the epoch whose weights are kept.
@@ -68,7 +67,7 @@ class Trainer:
 
     def __init__(
         self,
-        phase: Phase,
+        phase: TrainTask,
         *,
         seed: int,
         device: torch.device,
@@ -76,13 +75,13 @@ class Trainer:
         report: Reporter,
         stop: StopRequest,
         provenance: dict[str, Any],
-        world: World | None = None,
+        world: ProcessGroup | None = None,
         part: tuple[int, int] = (1, 1),
     ) -> None:
         self._part = part
         self.phase = phase
-        self._world = world or World()
-        self.place = Place()
+        self._world = world or ProcessGroup()
+        self.place = TrainState()
         self._seed = seed
         self._device = device
         self._workers = workers
@@ -91,10 +90,10 @@ class Trainer:
         self._provenance = provenance
         config = phase.config
         phase.network.to(device)
-        self._optimiser = build_optimiser(phase.network.parameters(), config.optimiser)
+        self._optimizer = build_optimizer(phase.network.parameters(), config.optimizer)
         self._dtype = autocast_type(config.precision, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype == torch.float16)
-        self._mean = WeightMean(phase.network, config.ema) if config.ema else None
+        self._mean = WeightAverage(phase.network, config.ema) if config.ema else None
         self._total = config.epochs * config.steps_per_epoch
         self._batches_a_step = max(1, config.step_size // (max(1, config.batch) * self._world.size))
         if config.compile:
@@ -166,7 +165,7 @@ class Trainer:
                 if len(share) < self._batches_a_step:
                     continue
                 steps = config.steps_per_epoch
-                rate = learning_rate(place.epoch * steps + place.step, self._total, config.optimiser, steps)
+                rate = learning_rate(place.epoch * steps + place.step, self._total, config.optimizer, steps)
                 loss = self._step(share, rate)
                 share = []
                 place.loss_sum += loss
@@ -178,7 +177,7 @@ class Trainer:
     def _todo(self) -> Iterator[list[tuple[int, np.random.Generator]]]:
         """This process' batches of the rest of the epoch."""
         config, place, world = self.phase.config, self.place, self._world
-        return batches(
+        return epoch_batches(
             self.phase.train_count,
             config.steps_per_epoch,
             config.step_size,
@@ -218,15 +217,15 @@ class Trainer:
 
     def _step(self, share: Sequence[Batch], rate: float) -> float:
         """One step on this process' batches; the mean loss over all processes."""
-        set_learning_rate(self._optimiser, rate)
-        self._optimiser.zero_grad(set_to_none=True)
+        set_learning_rate(self._optimizer, rate)
+        self._optimizer.zero_grad(set_to_none=True)
         mean = 0.0
         for number, batch in enumerate(share, 1):
             mean += self._learn(batch, len(share), last=number == len(share)) / len(share)
-        if self.phase.config.optimiser.grad_norm:
-            self._scaler.unscale_(self._optimiser)
-            torch.nn.utils.clip_grad_norm_(self.phase.network.parameters(), self.phase.config.optimiser.grad_norm)
-        self._scaler.step(self._optimiser)
+        if self.phase.config.optimizer.grad_norm:
+            self._scaler.unscale_(self._optimizer)
+            torch.nn.utils.clip_grad_norm_(self.phase.network.parameters(), self.phase.config.optimizer.grad_norm)
+        self._scaler.step(self._optimizer)
         self._scaler.update()
         if self._mean is not None:
             self._mean.update()
@@ -296,7 +295,7 @@ class Trainer:
             val_loss=math.nan if found is None else found.loss,
             metrics=metrics,
             best=best,
-            lr=self._optimiser.param_groups[0]["lr"],
+            lr=self._optimizer.param_groups[0]["lr"],
             seconds=round(place.seconds, 1),
         )
 
@@ -348,7 +347,7 @@ class Trainer:
                 "fingerprint": self.phase.fingerprint,
                 "place": asdict(self.place),
                 "network": self.phase.network.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
+                "optimiser": self._optimizer.state_dict(),
                 "scaler": self._scaler.state_dict(),
                 "mean": None if self._mean is None else self._mean.state(),
                 "torch_rng": torch.get_rng_state(),
@@ -376,9 +375,9 @@ class Trainer:
                 "annotations, schema or model are not those of the run to resume; train into another folder",
                 where=where,
             )
-        self.place = Place(**state["place"])
+        self.place = TrainState(**state["place"])
         self.phase.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._optimizer.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
         if self._mean is not None and state.get("mean"):
             self._mean.load(state["mean"])
@@ -390,7 +389,7 @@ class Trainer:
 class Objective(nn.Module):
     """A phase's loss as a module, so that what goes round networks can go round it."""
 
-    def __init__(self, phase: Phase) -> None:
+    def __init__(self, phase: TrainTask) -> None:
         super().__init__()
         self.network = phase.network
         self._loss = phase.loss

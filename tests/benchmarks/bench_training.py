@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from engine.train.config import AugmentConfig, OptimiserConfig, PhaseConfig
+from engine.train.config import AugmentConfig, OptimizerConfig, TaskConfig
 from engine.utils.process import prepare_process
 
 prepare_process()
@@ -21,12 +21,12 @@ import torch  # noqa: E402
 
 from engine.inference.device import describe_device, pick_device  # noqa: E402
 from engine.train.data.pose_crops import ImageCache  # noqa: E402
-from engine.train.data.sampler import batches  # noqa: E402
+from engine.train.data.sampler import epoch_batches  # noqa: E402
 from engine.train.data.training_set import TrainingSet, read_training_set  # noqa: E402
-from engine.train.initial_weights import detector_start, pose_start  # noqa: E402
-from engine.train.optimizer import build_optimiser  # noqa: E402
-from engine.train.tasks.detector import DetectorPhase  # noqa: E402
-from engine.train.tasks.pose import PosePhase  # noqa: E402
+from engine.train.initial_weights import initial_detector, initial_pose_network  # noqa: E402
+from engine.train.optimizer import build_optimizer  # noqa: E402
+from engine.train.tasks.detector import DetectorTask  # noqa: E402
+from engine.train.tasks.pose import PoseTask  # noqa: E402
 from engine.train.tasks.task import Phase  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -36,25 +36,25 @@ WARM_UP = 3
 
 
 def phase_of(name: str, data: TrainingSet, batch: int, out: Path) -> Phase:
-    config = PhaseConfig(batch=batch, optimiser=OptimiserConfig(lr=1e-3), augment=AugmentConfig(rotation=180))
+    config = TaskConfig(batch=batch, optimizer=OptimizerConfig(lr=1e-3), augment=AugmentConfig(rotation=180))
     if name == "efficientdet_lite0":
-        return DetectorPhase(*detector_start(name, data.categories), config, data, None, 1 << 28, out)
-    return PosePhase(*pose_start(name, "", data.schema), config, data, None, ImageCache(1 << 28), out)
+        return DetectorTask(*initial_detector(name, data.categories), config, data, None, 1 << 28, out)
+    return PoseTask(*initial_pose_network(name, "", data.schema), config, data, None, ImageCache(1 << 28), out)
 
 
 def measure(phase: Phase, device: torch.device, steps: int) -> tuple[float, float]:
     """Seconds to prepare a batch and seconds to learn from it."""
     network = phase.network.to(device).train()
-    optimiser = build_optimiser(network.parameters(), phase.config.optimiser)
+    optimizer = build_optimizer(network.parameters(), phase.config.optimizer)
     preparing = learning = 0.0
-    for number, items in enumerate(batches(phase.train_count, steps + WARM_UP, phase.config.batch, 0, 0)):
+    for number, items in enumerate(epoch_batches(phase.train_count, steps + WARM_UP, phase.config.batch, 0, 0)):
         started = time.perf_counter()
         batch = phase.collate([phase.sample(index, rng) for index, rng in items])
         prepared = time.perf_counter()
         loss = phase.loss({name: tensor.to(device) for name, tensor in batch.tensors.items()})
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
         if number >= WARM_UP:

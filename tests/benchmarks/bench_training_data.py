@@ -24,11 +24,11 @@ from engine.schema.builtin import find_schema
 from engine.train.config import TopDownConfig, TrainConfig
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.prefetch import prepared
-from engine.train.data.sampler import batches
+from engine.train.data.sampler import epoch_batches
 from engine.train.data.training_set import read_training_set
-from engine.train.initial_weights import recipe_start
+from engine.train.initial_weights import initial_recipe_network
 from engine.train.recipes import find_recipe, with_recipe
-from engine.train.tasks.topdown import TopDownPhase
+from engine.train.tasks.topdown import TopDownTask
 from engine.train.tasks.topdown_validation import Conditions, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -58,12 +58,12 @@ def draw(folder: Path, count: int = 64) -> Path:
     return folder / "labels.json"
 
 
-def rate(phase: TopDownPhase, workers: int, seconds: float) -> float:
+def rate(phase: TopDownTask, workers: int, seconds: float) -> float:
     """Instances a second."""
 
     def forever() -> Iterator[list[tuple[int, np.random.Generator]]]:
         for epoch in range(10**6):
-            yield from batches(phase.train_count, 4, BATCH, 0, epoch)
+            yield from epoch_batches(phase.train_count, 4, BATCH, 0, epoch)
 
     done = 0
     with closing(prepared(lambda items: phase.collate([phase.sample(*i) for i in items]), forever(), workers)) as ready:
@@ -91,13 +91,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         labels = Path(options.labels) if options.labels else draw(Path(folder))
         data = read_training_set(labels, options.images)
-        network, info = recipe_start(entry, "random", data.schema)
+        network, info = initial_recipe_network(entry, "random", data.schema)
         protocol = Protocol.of(
             entry, data, Path(options.images or labels.parent), held_out=False, conditions=Conditions()
         )  # fmt: skip
         for kept in (0, 1 << 30):
             for workers in options.workers:
-                phase = TopDownPhase(network, info, config, data, protocol, ImageCache(kept), Path(folder))
+                phase = TopDownTask(network, info, config, data, protocol, ImageCache(kept), Path(folder))
                 print(
                     f"| {'yes' if kept else 'no'} | {workers} | {rate(phase, workers, options.seconds):.0f} |",
                     flush=True,

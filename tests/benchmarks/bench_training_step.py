@@ -19,10 +19,10 @@ import torch  # noqa: E402
 
 from engine.inference.device import describe_device, pick_device  # noqa: E402
 from engine.networks import build  # noqa: E402
-from engine.train.config import OptimiserConfig  # noqa: E402
+from engine.train.batch_size import gib, step_memory  # noqa: E402
+from engine.train.config import OptimizerConfig  # noqa: E402
 from engine.train.losses import keypoint_mse  # noqa: E402
-from engine.train.memory import gib, step_memory  # noqa: E402
-from engine.train.optimizer import build_optimiser  # noqa: E402
+from engine.train.optimizer import build_optimizer  # noqa: E402
 
 SIZE = (192, 256)
 WAYS = (
@@ -39,7 +39,7 @@ def measure(
     network = build("resnet_pose", {"depth": 50}).train().to(device, memory_format=layout)
     if compiled:
         network.compile()
-    optimiser = build_optimiser(network.parameters(), OptimiserConfig(kind="adam", lr=1e-4, weight_decay=0))
+    optimizer = build_optimizer(network.parameters(), OptimizerConfig(kind="adam", lr=1e-4, weight_decay=0))
     x = torch.randn(batch, 3, SIZE[1], SIZE[0], device=device).contiguous(memory_format=layout)
     target, weight = torch.rand(batch, 17, 64, 48, device=device), torch.ones(batch, 17, device=device)
     found = []
@@ -48,9 +48,9 @@ def measure(
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             maps = network(x)
         loss = keypoint_mse(maps.float(), target, weight)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
         found.append((time.perf_counter() - started, (time.process_time() - used) / torch.get_num_threads()))

@@ -20,8 +20,8 @@ from PySide6.QtCore import QSettings
 from PySide6.QtGui import QKeySequence
 
 from engine.models.metadata import CheckpointInfo, read_info
-from engine.train.config import TrainConfig, read_config
-from engine.train.run_state import read_run_state
+from engine.train.config import RENAMED_KEYS, TrainConfig, read_config
+from engine.train.run_folder import read_run_state
 from poseapp.app.settings import Settings
 from poseapp.app.shortcuts import PRESETS, default_keymap, read_keymap
 from poseapp.jobs.training.runs import Status, find_runs
@@ -197,11 +197,13 @@ def test_settings_that_are_left_out_have_the_same_defaults() -> None:
 
 
 def _differences(before: Any, now: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
-    """Entries of ``before`` that are missing in ``now`` or have another value there. New ones are fine."""
+    """Entries of ``before`` that are missing in ``now`` or have another value there. New ones are fine, and so are
+    those with a new name."""
     if isinstance(before, dict):
         found: dict[str, tuple[Any, Any]] = {}
         for key, value in before.items():
-            found |= _differences(value, now.get(key, "missing"), f"{name}.{key}".strip("."))
+            now_called = RENAMED_KEYS.get(key, key)
+            found |= _differences(value, now.get(now_called, "missing"), f"{name}.{key}".strip("."))
         return found
     same = list(before) == list(now) if isinstance(before, list) else before == now
     return {} if same else {name: (before, now)}

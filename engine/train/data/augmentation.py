@@ -51,13 +51,13 @@ def mirror(affine: Array, width: int) -> Array:
     return mirrored
 
 
-def random_colour(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Image:
+def random_color(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Image:
     """Brightness, contrast and a factor for each channel, by one table look-up a channel."""
-    if not (config.brightness or config.contrast or config.colour):
+    if not (config.brightness or config.contrast or config.color):
         return image
     contrast = 1 + rng.uniform(-config.contrast, config.contrast)
     brightness = 255 * rng.uniform(-config.brightness, config.brightness)
-    gain = 1 + rng.uniform(-config.colour, config.colour, 3)
+    gain = 1 + rng.uniform(-config.color, config.color, 3)
     levels = np.arange(256, dtype=np.float64)[:, None] * gain[None]
     table = np.clip((levels - 127.5) * contrast + 127.5 + brightness, 0, 255).round().astype(np.uint8)
     return np.asarray(cv2.LUT(image, table.reshape(256, 1, 3)), np.uint8)

@@ -14,7 +14,7 @@ from engine.errors import MediaError
 from engine.geometry import apply_affine, box_to_center_scale, crop_affine, warp
 from engine.media.images import read_image
 from engine.train.config import AugmentConfig
-from engine.train.data.augmentation import PLAIN, View, mirror, random_colour, random_view
+from engine.train.data.augmentation import PLAIN, View, mirror, random_color, random_view
 from engine.train.data.training_set import TrainingSet
 from engine.utils.skipped import Skipped
 
@@ -116,7 +116,7 @@ class PoseDataset:
         if view.flip:
             keypoints, labelled = keypoints[self._swaps], labelled[self._swaps]
         if self.augment is not None:
-            crop = random_colour(crop, self.augment, rng)
+            crop = random_color(crop, self.augment, rng)
         return PoseSample(crop, keypoints, labelled, affine)
 
     def _affine(self, box: Array, view: View) -> Array:

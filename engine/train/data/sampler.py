@@ -25,7 +25,7 @@ def sample_rng(seed: int, epoch: int, place: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, place])
 
 
-def batches(
+def epoch_batches(
     count: int,
     steps: int,
     total: int,

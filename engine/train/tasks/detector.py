@@ -19,14 +19,14 @@ from engine.metrics.oks import box_ap
 from engine.models.metadata import CheckpointInfo
 from engine.networks.anchors import make_anchors
 from engine.pose import Detections
-from engine.train.config import PhaseConfig
+from engine.train.config import TaskConfig
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.sampler import evaluation_batches
 from engine.train.data.training_set import LabelledImage, TrainingSet
 from engine.train.losses import box_loss, focal_loss
-from engine.train.run_state import DETECTOR as BEST
-from engine.train.run_state import DETECTOR_LAST as LAST
-from engine.train.run_state import DETECTOR_STATE as STATE
+from engine.train.run_folder import DETECTOR as BEST
+from engine.train.run_folder import DETECTOR_LAST as LAST
+from engine.train.run_folder import DETECTOR_STATE as STATE
 from engine.train.tasks.detector_targets import LEFT_OUT, BoxDataset, BoxSample, iou_matrix, match
 from engine.train.tasks.task import Batch, Validation
 from engine.utils.skipped import Skipped
@@ -39,8 +39,8 @@ THRESHOLDS = (0.1, 0.5)
 NO_SAMPLE = np.random.default_rng(0)
 
 
-class DetectorPhase:
-    """A detector with its data; see ``phase.Phase``. Arguments as ``PosePhase``."""
+class DetectorTask:
+    """A detector with its data; see ``phase.TrainTask``. Arguments as ``PoseTask``."""
 
     what = "detector"
 
@@ -48,7 +48,7 @@ class DetectorPhase:
         self,
         network: nn.Module,
         info: CheckpointInfo,
-        config: PhaseConfig,
+        config: TaskConfig,
         train: TrainingSet,
         val: TrainingSet | None,
         cache_bytes: int,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.train.config import AugmentConfig
-from engine.train.data.augmentation import random_colour
+from engine.train.data.augmentation import random_color
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.training_set import TrainingSet
 
@@ -76,7 +76,7 @@ class BoxDataset:
         scale, offset = self._layout(image, boxes, rng)
         canvas = place(image, scale, offset, self.size)
         if self.augment is not None:
-            canvas = random_colour(canvas, self.augment, rng)
+            canvas = random_color(canvas, self.augment, rng)
         moved = boxes * scale + np.tile(offset, 2)
         clipped, kept = clip_to_canvas(moved, self.size)
         gone, _ = clip_to_canvas(crowds * scale + np.tile(offset, 2), self.size)

@@ -18,13 +18,13 @@ from engine.geometry import apply_affine, invert_affine
 from engine.metrics.oks import keypoint_ap
 from engine.metrics.pck import auc, box_norm, distances, pck
 from engine.models.metadata import CheckpointInfo
-from engine.train.config import AugmentConfig, PhaseConfig
+from engine.train.config import AugmentConfig, TaskConfig
 from engine.train.data.pose_crops import ImageCache, PoseDataset, PoseSample
 from engine.train.data.sampler import evaluation_batches
 from engine.train.data.training_set import Instance, TrainingSet
 from engine.train.losses import heatmap_loss
-from engine.train.run_state import BEST, LAST
-from engine.train.run_state import POSE_STATE as STATE
+from engine.train.run_folder import BEST, LAST
+from engine.train.run_folder import POSE_STATE as STATE
 from engine.train.tasks.task import Batch, Validation
 
 # Without a validation set the training crops themselves are looked at, this many of them.
@@ -32,11 +32,11 @@ SELF_CHECK = 64
 NO_SAMPLE = np.random.default_rng(0)  # plain crops draw nothing
 
 
-class PosePhase:
-    """A pose network with its data; see ``phase.Phase``.
+class PoseTask:
+    """A pose network with its data; see ``phase.TrainTask``.
 
     Args:
-        network, info: of ``start.pose_start``.
+        network, info: of ``start.initial_pose_network``.
         train, val: sets; without ``val`` the training crops are validated on, and the figures say so by their names.
         out: folder of the run.
     """
@@ -47,7 +47,7 @@ class PosePhase:
         self,
         network: nn.Module,
         info: CheckpointInfo,
-        config: PhaseConfig,
+        config: TaskConfig,
         train: TrainingSet,
         val: TrainingSet | None,
         cache: ImageCache,

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from engine.models.checkpoint import CheckpointInfo
-from engine.train.config import PhaseConfig
+from engine.train.config import TaskConfig
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Validation:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-class Phase(Protocol):
+class TrainTask(Protocol):
     """One network with its data. The loop asks for batches and losses; it knows neither poses nor boxes."""
 
     what: str
     network: nn.Module
-    config: PhaseConfig
+    config: TaskConfig
     train_count: int
     val_count: int
     best_file: Path

@@ -13,22 +13,22 @@ from torch import Tensor, nn
 from engine.codecs.registry import MSRACodec, UDPCodec, codec_from_dict
 from engine.errors import TrainingError
 from engine.models.metadata import CheckpointInfo
-from engine.train.config import PhaseConfig
+from engine.train.config import TaskConfig
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.topdown_crops import TopDownDataset, TopDownSample
 from engine.train.data.training_set import TrainingSet
 from engine.train.losses import keypoint_mse, visibility_loss
-from engine.train.run_state import BEST, LAST
-from engine.train.run_state import POSE_STATE as STATE
+from engine.train.run_folder import BEST, LAST
+from engine.train.run_folder import POSE_STATE as STATE
 from engine.train.tasks.task import Batch, Validation
-from engine.train.tasks.topdown_validation import Protocol
+from engine.train.tasks.topdown_validation import EvaluationProtocol
 
 
-class TopDownPhase:
-    """A pose network with its data; see ``phase.Phase``.
+class TopDownTask:
+    """A pose network with its data; see ``phase.TrainTask``.
 
     Args:
-        network, info: of ``start.pose_start``.
+        network, info: of ``start.initial_pose_network``.
         train: what to learn from.
         protocol: how the network is measured.
         out: folder of the run.
@@ -44,9 +44,9 @@ class TopDownPhase:
         self,
         network: nn.Module,
         info: CheckpointInfo,
-        config: PhaseConfig,
+        config: TaskConfig,
         train: TrainingSet,
-        protocol: Protocol,
+        protocol: EvaluationProtocol,
         cache: ImageCache,
         out: Path,
     ) -> None:

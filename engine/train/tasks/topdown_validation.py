@@ -39,7 +39,7 @@ from engine.models.metadata import CheckpointInfo
 from engine.predict.inputs import Source, find_annotated_images
 from engine.schema.schema import Schema
 from engine.train.data.training_set import TrainingSet
-from engine.train.distributed import World
+from engine.train.distributed import ProcessGroup
 from engine.train.tasks.task import Validation
 
 SELF_CHECK = 32  # training images looked at where no validation set is there
@@ -49,7 +49,7 @@ DECIDING = ("AP", "AUC", "PCK@0.2", "EPE")
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationProtocol:
     """What a network is measured on.
 
     Attributes:
@@ -67,7 +67,7 @@ class Protocol:
     conditions: Conditions
     held_out: bool
     select: str
-    world: World
+    world: ProcessGroup
 
     @classmethod
     def of(
@@ -79,8 +79,8 @@ class Protocol:
         held_out: bool,
         conditions: Conditions,
         select: str = "",
-        world: World | None = None,
-    ) -> Protocol:
+        world: ProcessGroup | None = None,
+    ) -> EvaluationProtocol:
         """Measure on these images.
 
         Args:
@@ -102,7 +102,7 @@ class Protocol:
         wanted = CocoDataset([image for image in labels.images if image.id in boxes])
         sources = tuple(find_annotated_images(wanted, [folder], data.file))
         return cls(
-            entry, schema, labels, boxes, category, sources, conditions, held_out, select, world or World()
+            entry, schema, labels, boxes, category, sources, conditions, held_out, select, world or ProcessGroup()
         )  # fmt: skip
 
     @property

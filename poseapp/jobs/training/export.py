@@ -16,7 +16,7 @@ from engine.errors import ModelError, ProjectError, TrainingError
 from engine.models.catalog import list_models, user_models_dir
 from engine.models.metadata import read_info
 from engine.models.mirroring import mirror_problem, mirroring_off
-from engine.train.config import PhaseConfig, TrainConfig, write_config
+from engine.train.config import TaskConfig, TrainConfig, write_config
 from poseapp.jobs.base import Lane, Progress
 from poseapp.jobs.training.frames import FramePictures
 from poseapp.jobs.training.labels import coco_data, common_folder, schema_toml
@@ -261,7 +261,7 @@ def _config(plan: TrainingPlan, files: RunFiles) -> TrainConfig:
         device=plan.device,
         seed=plan.seed,
         val_fraction=plan.val_fraction,
-        pose=PhaseConfig(epochs=plan.epochs, steps_per_epoch=plan.steps_per_epoch, batch=plan.batch),
+        pose=TaskConfig(epochs=plan.epochs, steps_per_epoch=plan.steps_per_epoch, batch=plan.batch),
     )
     config.detect.epochs = plan.epochs
     config.detect.steps_per_epoch = plan.steps_per_epoch

@@ -21,8 +21,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 import engine
 from engine.errors import TrainingError
-from engine.train.run_state import read_run_state
-from engine.train.stop_request import STOP_FILE
+from engine.train.run_folder import STOP_FILE, read_run_state
 from poseapp.jobs.training.runs import (
     OUTPUT_FILE,
     PROGRESS_FILE,

@@ -1,6 +1,6 @@
 """The folders of training runs: what each says of its run, which ones wait for a decision, and their trash. No Qt.
 
-``RUNS/TIME/NAME`` holds one run: the trainer's files (``engine.train.run_state``) and, from the window,
+``RUNS/TIME/NAME`` holds one run: the trainer's files (``engine.train.run_folder``) and, from the window,
 
 - ``plan.json``: what was asked for; ``process.json``: the trainer's process
 - ``progress.jsonl`` and ``output.txt``: what the trainer writes to standard output and standard error
@@ -30,7 +30,7 @@ import msgspec
 from engine.errors import TrainingError
 from engine.models.catalog import user_models_dir
 from engine.train.config import CONFIG_FILE, read_config
-from engine.train.run_state import BEST, DETECTOR_STATE, POSE_STATE, is_running, read_run_state
+from engine.train.run_folder import BEST, DETECTOR_STATE, POSE_STATE, is_running, read_run_state
 from engine.utils.atomic_write import write_atomically
 from engine.utils.file_lock import is_locked
 from engine.utils.process_identity import is_alive, own_identity, process_start

@@ -12,7 +12,7 @@ from engine.formats.coco.dataset import CocoDataset, make_annotation, make_categ
 from engine.schema.schema import schema_from_dict
 
 POINTS = ("head", "left_side", "right_side", "tail")
-COLOURS = ((255, 0, 0), (0, 255, 0), (255, 255, 0), (0, 0, 255))
+COLORS = ((255, 0, 0), (0, 255, 0), (255, 255, 0), (0, 0, 255))
 SIDE = 120
 
 SCHEMA = schema_from_dict(
@@ -40,8 +40,8 @@ def draw_bar(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     points = np.stack([middle + 30 * along, middle + 12 * left, middle - 12 * left, middle - 30 * along])
     ends = [tuple(int(v) for v in np.rint(points[i])) for i in (0, 3)]
     cv2.line(image, ends[0], ends[1], (230, 230, 230), 14)
-    for point, colour in zip(points, COLOURS, strict=True):
-        cv2.circle(image, tuple(int(v) for v in np.rint(point)), 5, colour, -1)
+    for point, color in zip(points, COLORS, strict=True):
+        cv2.circle(image, tuple(int(v) for v in np.rint(point)), 5, color, -1)
     return image, points
 
 

@@ -3,9 +3,8 @@ import torch
 
 from engine.errors import TrainingError
 from engine.networks import build
-from engine.train.batch_size import with_sizes
-from engine.train.config import AUTO_BATCH, OptimiserConfig, PhaseConfig
-from engine.train.memory import GIB, StepMemory, fitting_batch, free_memory, gib, step_memory
+from engine.train.batch_size import GIB, StepMemory, fitting_batch, free_memory, gib, step_memory, with_sizes
+from engine.train.config import AUTO_BATCH, OptimizerConfig, TaskConfig
 
 NEED = StepMemory(fixed=GIB, sample=GIB // 10)
 
@@ -13,7 +12,7 @@ NEED = StepMemory(fixed=GIB, sample=GIB // 10)
 def sizes(
     processes: int = 1, free: int | None = None, need: StepMemory | None = NEED, **config: object
 ) -> tuple[int, int]:
-    found = with_sizes(PhaseConfig(**config), processes, need, free)  # type: ignore[arg-type]
+    found = with_sizes(TaskConfig(**config), processes, need, free)  # type: ignore[arg-type]
     return found.batch, found.total_batch
 
 
@@ -34,16 +33,16 @@ def test_a_step_is_shared_among_processes(processes: int, config: dict[str, int]
 
 def test_sizes_that_are_settled_stay_so() -> None:
     once = with_sizes(
-        PhaseConfig(batch=8, accumulate=4, optimiser=OptimiserConfig(lr=0.1, scale_base=64)), 2, None, None
+        TaskConfig(batch=8, accumulate=4, optimizer=OptimizerConfig(lr=0.1, scale_base=64)), 2, None, None
     )
-    assert once.optimiser.lr == pytest.approx(0.1)
+    assert once.optimizer.lr == pytest.approx(0.1)
     assert with_sizes(once, 2, None, None) == once
     assert with_sizes(once, 1, None, None).total_batch == 64
 
 
 def test_the_rate_can_follow_the_step() -> None:
-    config = PhaseConfig(batch=16, optimiser=OptimiserConfig(lr=0.1, scale_base=64))
-    assert with_sizes(config, 1, None, None).optimiser.lr == pytest.approx(0.025)
+    config = TaskConfig(batch=16, optimizer=OptimizerConfig(lr=0.1, scale_base=64))
+    assert with_sizes(config, 1, None, None).optimizer.lr == pytest.approx(0.025)
 
 
 def test_an_automatic_batch_is_the_largest_that_fits() -> None:

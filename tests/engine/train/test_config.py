@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from engine.errors import TrainingError
-from engine.train.config import AugmentConfig, PhaseConfig, TrainConfig, read_config, with_settings, write_config
+from engine.train.config import AugmentConfig, TaskConfig, TrainConfig, read_config, with_settings, write_config
 
 
 def test_a_written_configuration_reads_back_equal(tmp_path: Path) -> None:
@@ -15,20 +15,27 @@ def test_a_written_configuration_reads_back_equal(tmp_path: Path) -> None:
         schema="ünï",
         what="both",
         seed=7,
-        pose=PhaseConfig(epochs=3, augment=AugmentConfig(rotation=40.0, scale=(0.5, 2.0))),
+        pose=TaskConfig(epochs=3, augment=AugmentConfig(rotation=40.0, scale=(0.5, 2.0))),
     )
-    config.pose.optimiser.lr = 1e-05
+    config.pose.optimizer.lr = 1e-05
     write_config(config, tmp_path / "config.toml")
     assert read_config(tmp_path / "config.toml") == config
 
 
 def test_what_is_left_out_keeps_the_default_of_its_phase(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
-    file.write_text("[detect]\nepochs = 2\n[pose.optimiser]\nlr = 1\n")
+    file.write_text("[detect]\nepochs = 2\n[pose.optimizer]\nlr = 1\n")
     config = read_config(file)
     assert config.detect == msgspec.structs.replace(TrainConfig().detect, epochs=2)
-    assert config.pose.optimiser.lr == 1.0
+    assert config.pose.optimizer.lr == 1.0
     assert config.pose.batch == TrainConfig().pose.batch
+
+
+def test_the_keys_of_version_0_1_are_still_read(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("[pose.optimiser]\nlr = 0.5\n[detect.augment]\ncolour = 0.3\n")
+    config = with_settings(read_config(file), ["detect.optimiser.gamma=0.2"])
+    assert (config.pose.optimizer.lr, config.detect.augment.color, config.detect.optimizer.gamma) == (0.5, 0.3, 0.2)
 
 
 @pytest.mark.parametrize(

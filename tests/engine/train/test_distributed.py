@@ -16,7 +16,7 @@ import torch
 from engine.errors import TrainingError
 from engine.models.checkpoint import load_checkpoint
 from engine.train.data.sampler import batches
-from engine.train.distributed import World
+from engine.train.distributed import ProcessGroup
 from tests.engine.train.conftest import SCHEMA, write_bars
 from tests.engine.train.tiny_network import write_start
 
@@ -27,7 +27,7 @@ ROOT = SCRIPT.parents[3]
 def arguments(folder: Path, out: Path, batch: int) -> list[str]:
     labels, start = str(folder / "labels.json"), str(folder / "start.safetensors")
     # Statistics of batch normalisation are each process' own and so differ; frozen, everything else must be equal.
-    settings = ["pose.optimiser.warmup_steps=5", "pose.freeze_norms=true", "threads=1"]
+    settings = ["pose.optimizer.warmup_steps=5", "pose.freeze_norms=true", "threads=1"]
     return [
         *("--recipe", "coco_res50_256x192", "--model", start, "--train", labels, "--val", labels, "--out", str(out)),
         *("--batch", str(batch), "--set", "pose.total_batch=8", "--lr", "0.02", "--epochs", "12", "--device", "cpu"),
@@ -107,7 +107,7 @@ def test_the_samples_of_a_step_do_not_depend_on_the_number_of_processes() -> Non
 
 
 def test_one_process_is_the_plain_case() -> None:
-    world = World()
+    world = ProcessGroup()
     world.start(torch.device("cpu"), 1.0)
     values = torch.ones(2)
     assert world.gathered(3) == world.to_main(3) == [3]
@@ -121,4 +121,4 @@ def test_one_process_is_the_plain_case() -> None:
 def test_an_environment_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "first")
     with pytest.raises(TrainingError, match="torchrun"):
-        World.from_environment()
+        ProcessGroup.from_environment()

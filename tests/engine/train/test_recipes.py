@@ -18,8 +18,8 @@ ROWS = [entry for entry in list_models("pose") if entry.recipe]
 def test_every_row_has_the_common_schedule_and_its_own_sizes(entry) -> None:
     pose = with_recipe(TrainConfig(), entry).pose
     assert (pose.epochs, pose.validate_every, pose.patience) == (210, 10, 0)
-    assert (pose.optimiser.kind, pose.optimiser.lr, pose.optimiser.weight_decay) == ("adam", 5e-4, 0.0)
-    assert pose.optimiser.milestones == (170, 200)
+    assert (pose.optimizer.kind, pose.optimizer.lr, pose.optimizer.weight_decay) == ("adam", 5e-4, 0.0)
+    assert pose.optimizer.milestones == (170, 200)
     assert pose.batch == entry.recipe["batch_per_gpu"]
     assert pose.total_batch == entry.recipe["gpus"] * entry.recipe["batch_per_gpu"]
     assert pose.topdown.half_body == (0.3 if entry.recipe["half_body"] else 0.0)
@@ -33,11 +33,11 @@ def test_all_published_rows_have_a_recipe() -> None:
 
 
 def test_the_rate_rises_falls_at_the_milestones_and_is_the_published_one() -> None:
-    optimiser = with_recipe(TrainConfig(), find_recipe("coco_res50_256x192")).pose.optimiser
+    optimizer = with_recipe(TrainConfig(), find_recipe("coco_res50_256x192")).pose.optimizer
     per_epoch, total = 293, 293 * 210
 
     def rate(step: int) -> float:
-        return learning_rate(step, total, optimiser, per_epoch)
+        return learning_rate(step, total, optimizer, per_epoch)
 
     assert rate(0) == pytest.approx(5e-4 * 0.001)
     assert rate(499) == rate(500) == pytest.approx(5e-4)
@@ -49,17 +49,17 @@ def test_the_rate_rises_falls_at_the_milestones_and_is_the_published_one() -> No
 
 def test_whatever_is_given_changes_the_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "own.toml"
-    file.write_text("[pose.optimiser]\nlr = 1e-3\ngamma = 0.5\n[pose.topdown]\nrotation = 40.0\n")
+    file.write_text("[pose.optimizer]\nlr = 1e-3\ngamma = 0.5\n[pose.topdown]\nrotation = 40.0\n")
     options = ["--config", str(file), "--set", "pose.topdown.half_body=0", "--lr", "2e-3", "--precision", "bf16"]
     more = ["--ema", "0.999", "--no-flip-test", "--batch", "auto", "--accumulate", "4", "--auto-scale-lr"]
     assert main(["--recipe", "coco_res50_256x192", *options, *more, "--out", "x", "--print-config"]) == 0
     text = capsys.readouterr().out
     (tmp_path / "all.toml").write_text(text)
     pose = read_config(tmp_path / "all.toml").pose
-    assert (pose.optimiser.lr, pose.optimiser.gamma, pose.optimiser.kind) == (2e-3, 0.5, "adam")
+    assert (pose.optimizer.lr, pose.optimizer.gamma, pose.optimizer.kind) == (2e-3, 0.5, "adam")
     assert (pose.topdown.rotation, pose.topdown.half_body, pose.topdown.enabled) == (40.0, 0.0, True)
     assert (pose.precision, pose.ema, pose.flip_test, pose.batch, pose.accumulate) == ("bf16", 0.999, False, -1, 4)
-    assert pose.optimiser.scale_base == 512
+    assert pose.optimizer.scale_base == 512
 
 
 def test_a_batch_beyond_the_published_step_makes_the_step_larger(capsys: pytest.CaptureFixture[str]) -> None:

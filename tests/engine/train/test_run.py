@@ -16,9 +16,8 @@ from engine.models.checkpoint import load_checkpoint, load_network
 from engine.models.metadata import read_info
 from engine.train.__main__ import main
 from engine.train.config import read_config
-from engine.train.initial_weights import detector_start, pose_start
-from engine.train.run_state import is_running, read_run_state
-from engine.train.stop_request import STOP_FILE
+from engine.train.initial_weights import initial_detector, initial_pose_network
+from engine.train.run_folder import STOP_FILE, is_running, read_run_state
 from engine.utils import command_line
 from tests.engine.train.conftest import SCHEMA, write_bars
 
@@ -85,7 +84,7 @@ def test_a_new_kind_of_object_gets_a_pose_model_and_a_detector(
     assert read_info(out / "detector.safetensors").categories == ["bar"]
 
     config = read_config(out / "config.toml")
-    assert (config.what, config.pose.augment.rotation, config.pose.optimiser.lr) == ("both", 180.0, 1e-3)
+    assert (config.what, config.pose.augment.rotation, config.pose.optimizer.lr) == ("both", 180.0, 1e-3)
     assert Path(config.train).is_absolute()
     kept = events((out / "log.jsonl").read_text())
     assert [e["event"] for e in kept] == [e["event"] for e in told if e["event"] != "step"]
@@ -329,7 +328,7 @@ def test_a_failed_run_says_why(bars: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "engine.train.tasks.pose.PosePhase.loss", lambda self, tensors: tensors["crops"].float().sum() * torch.nan
+            "engine.train.tasks.pose.PoseTask.loss", lambda self, tensors: tensors["crops"].float().sum() * torch.nan
         )
         assert command_line.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
     state = read_run_state(out)
@@ -343,13 +342,13 @@ def test_a_fine_tuned_model_keeps_its_head_for_the_same_points(bars: Path, tiny:
     main([*arguments(bars, out, tiny), "--progress", "none", "--what", "pose", "--epochs", "1"])
     file = str(out / "best.safetensors")
     _, state = load_checkpoint(file)
-    network, info = pose_start(file, "", SCHEMA)
+    network, info = initial_pose_network(file, "", SCHEMA)
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
     assert info.codec["name"] == "gaussian"
 
 
 def test_another_set_of_points_gets_a_new_head_on_the_old_trunk() -> None:
-    network, info = pose_start("movenet_lightning", "", SCHEMA)
+    network, info = initial_pose_network("movenet_lightning", "", SCHEMA)
     _, state = load_checkpoint("resources/models/movenet_lightning.safetensors")
     own = network.state_dict()
     assert own["heads.heatmap.output.weight"].shape[0] == 4
@@ -358,13 +357,13 @@ def test_another_set_of_points_gets_a_new_head_on_the_old_trunk() -> None:
 
 
 def test_a_resnet_can_start_from_nothing() -> None:
-    network, info = pose_start("resnet50", "random", SCHEMA)
+    network, info = initial_pose_network("resnet50", "random", SCHEMA)
     assert info.arguments == {"depth": 50, "num_keypoints": 4}
     assert info.input_size == (192, 256)
     assert sum(p.numel() for p in network.parameters()) > 30e6
 
 
 def test_classes_of_a_detector_follow_the_categories() -> None:
-    network, info = detector_start("efficientdet_lite0", ("rat", "vole"))
+    network, info = initial_detector("efficientdet_lite0", ("rat", "vole"))
     assert info.categories == ["rat", "vole"]
     assert network.num_classes == 2

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from engine.errors import MediaError, TrainingError
 from engine.models.checkpoint import load_checkpoint
 from engine.models.metadata import CheckpointInfo
-from engine.train.config import OptimiserConfig, PhaseConfig
-from engine.train.distributed import World
+from engine.train.config import OptimizerConfig, TaskConfig
+from engine.train.distributed import ProcessGroup
 from engine.train.reporting import Reporter
-from engine.train.stop_request import StopRequest
+from engine.train.run_folder import StopRequest
 from engine.train.tasks.task import Batch, Validation
 from engine.train.trainer import Trainer
 from tests.engine.train.conftest import SCHEMA
@@ -34,8 +34,8 @@ class Line:
     def __init__(self, out: Path, errors: Sequence[float] = (), slack: float = 0.0, **config: Any) -> None:
         torch.manual_seed(0)
         self.network: nn.Module = nn.Linear(1, 1)
-        self.config = PhaseConfig(
-            **{"epochs": 4, "steps_per_epoch": 3, "batch": 2, "optimiser": OptimiserConfig(lr=0.1)} | config
+        self.config = TaskConfig(
+            **{"epochs": 4, "steps_per_epoch": 3, "batch": 2, "optimizer": OptimizerConfig(lr=0.1)} | config
         )
         self.train_count, self.val_count = 5, 1
         self.best_file, self.last_file = out / "best.safetensors", out / "last.safetensors"
@@ -169,7 +169,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
         trainer(Line(tmp_path), tmp_path).resume()
 
 
-class Pair(World):
+class Pair(ProcessGroup):
     """Two processes, of which the other has a loss that is no number in the third step."""
 
     def __init__(self) -> None:

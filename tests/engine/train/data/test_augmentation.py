@@ -1,7 +1,7 @@
 import numpy as np
 
 from engine.train.config import AugmentConfig
-from engine.train.data.augmentation import mirror, random_colour, random_view
+from engine.train.data.augmentation import mirror, random_color, random_view
 
 
 def test_views_stay_within_what_is_configured() -> None:
@@ -24,13 +24,13 @@ def test_mirror_exchanges_the_first_and_the_last_column() -> None:
 def test_colour_changes_keep_size_and_type_and_depend_on_the_generator_only() -> None:
     image = np.random.default_rng(1).integers(0, 256, (8, 9, 3), np.uint8)
     config = AugmentConfig()
-    first = random_colour(image, config, np.random.default_rng(5))
+    first = random_color(image, config, np.random.default_rng(5))
     assert first.shape == image.shape
     assert first.dtype == np.uint8
-    assert (first == random_colour(image, config, np.random.default_rng(5))).all()
-    assert (first != random_colour(image, config, np.random.default_rng(6))).any()
+    assert (first == random_color(image, config, np.random.default_rng(5))).all()
+    assert (first != random_color(image, config, np.random.default_rng(6))).any()
 
 
 def test_no_colour_change_leaves_the_picture_alone() -> None:
     image = np.zeros((4, 4, 3), np.uint8)
-    assert random_colour(image, AugmentConfig(brightness=0, contrast=0, colour=0), np.random.default_rng(0)) is image
+    assert random_color(image, AugmentConfig(brightness=0, contrast=0, color=0), np.random.default_rng(0)) is image

@@ -6,23 +6,23 @@ import pytest
 from engine.train.config import AugmentConfig
 from engine.train.data.pose_crops import ImageCache, PoseDataset
 from engine.train.data.training_set import read_training_set
-from tests.engine.train.conftest import COLOURS
+from tests.engine.train.conftest import COLORS
 
-NO_COLOUR = {"brightness": 0.0, "contrast": 0.0, "colour": 0.0}
+NO_COLOR = {"brightness": 0.0, "contrast": 0.0, "color": 0.0}
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_points_stay_on_their_colours_however_a_crop_is_turned(bars: Path, flip: float) -> None:
-    augment = AugmentConfig(rotation=180, flip=flip, scale=(0.8, 1.2), **NO_COLOUR)
+    augment = AugmentConfig(rotation=180, flip=flip, scale=(0.8, 1.2), **NO_COLOR)
     data = PoseDataset(read_training_set(bars), (96, 128), 1.25, augment, ImageCache(1 << 24))
     # A mirrored bar has its left on the other side: the colours of the two sides change places, their names do not.
-    colours = np.array(COLOURS)[[0, 2, 1, 3] if flip else [0, 1, 2, 3]]
+    colours = np.array(COLORS)[[0, 2, 1, 3] if flip else [0, 1, 2, 3]]
     for index in range(len(data)):
         sample = data.sample(index, np.random.default_rng(index))
         assert sample.crop.shape == (128, 96, 3)
-        for (x, y), colour in zip(np.rint(sample.keypoints).astype(int), colours, strict=True):
+        for (x, y), color in zip(np.rint(sample.keypoints).astype(int), colours, strict=True):
             if 2 <= x < 94 and 2 <= y < 126:
-                assert np.abs(sample.crop[y, x].astype(int) - colour).max() < 60
+                assert np.abs(sample.crop[y, x].astype(int) - color).max() < 60
 
 
 def test_a_sample_is_the_same_for_the_same_generator(bars: Path) -> None:

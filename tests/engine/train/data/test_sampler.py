@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.train.data.sampler import batches, choose_epochs, epoch_order, evaluation_batches
+from engine.train.data.sampler import choose_epochs, epoch_batches, epoch_order, evaluation_batches
 
 
 def test_an_epoch_visits_everything_before_anything_twice() -> None:
@@ -17,7 +17,7 @@ def test_epochs_differ_and_repeat_with_their_seed() -> None:
 
 def test_the_rest_of_an_epoch_is_what_it_would_have_been() -> None:
     def drawn(first: int) -> list[list[tuple[int, float]]]:
-        return [[(i, rng.random()) for i, rng in batch] for batch in batches(7, 6, 3, 0, 2, first_step=first)]
+        return [[(i, rng.random()) for i, rng in batch] for batch in epoch_batches(7, 6, 3, 0, 2, first_step=first)]
 
     assert drawn(0)[4:] == drawn(4)
 
@@ -43,6 +43,6 @@ def test_what_is_given_is_kept() -> None:
 
 
 def test_generators_of_one_batch_differ() -> None:
-    (batch,) = batches(1, 1, 4, 0, 0)
+    (batch,) = epoch_batches(1, 1, 4, 0, 0)
     assert len({rng.random() for _, rng in batch}) == 4
     assert isinstance(batch[0][1], np.random.Generator)

@@ -79,7 +79,7 @@ def test_overlaps() -> None:
 
 
 def test_boxes_stay_around_their_object_in_every_layout(bars: Path) -> None:
-    augment = AugmentConfig(rotation=180, scale=(0.6, 1.5), brightness=0, contrast=0, colour=0)
+    augment = AugmentConfig(rotation=180, scale=(0.6, 1.5), brightness=0, contrast=0, color=0)
     data = BoxDataset(read_training_set(bars), (160, 160), augment, ImageCache(1 << 24))
     for index in range(len(data)):
         sample = data.sample(index, np.random.default_rng(index))

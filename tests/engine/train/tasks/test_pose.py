@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.train.config import PhaseConfig
+from engine.train.config import TaskConfig
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.training_set import read_training_set
-from engine.train.initial_weights import pose_start
-from engine.train.tasks.pose import PosePhase
+from engine.train.initial_weights import initial_pose_network
+from engine.train.tasks.pose import PoseTask
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from engine.train.tasks.pose import PosePhase
 )
 def test_the_chosen_figure_decides(bars: Path, tmp_path: Path, select: str, expected: float | None) -> None:
     data = read_training_set(bars)
-    network, info = pose_start("movenet_lightning", "", data.schema)
-    phase = PosePhase(network, info, PhaseConfig(select=select), data, data, ImageCache(1 << 24), tmp_path)
+    network, info = initial_pose_network("movenet_lightning", "", data.schema)
+    phase = PoseTask(network, info, TaskConfig(select=select), data, data, ImageCache(1 << 24), tmp_path)
     measured = [0, 2, 5]
     points = np.stack([data.instances[i].keypoints for i in measured]) + np.array([3.0, 0.0])
     found = phase._measure(points, np.ones((3, 4)), measured, 0.1)

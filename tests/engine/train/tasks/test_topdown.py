@@ -21,16 +21,16 @@ from engine.models.metadata import CheckpointInfo, read_info
 from engine.networks import ARCHITECTURES
 from engine.schema.schema import schema_from_dict
 from engine.train.__main__ import main
-from engine.train.config import PhaseConfig, TopDownConfig
+from engine.train.config import TaskConfig, TopDownConfig
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.topdown_crops import TopDownDataset, as_published
 from engine.train.data.training_set import joined, read_extra_set, read_training_set
-from engine.train.initial_weights import pose_start, recipe_start
+from engine.train.initial_weights import initial_pose_network, initial_recipe_network
 from engine.train.losses import keypoint_mse, visibility_loss
-from engine.train.tasks.topdown import TopDownPhase
-from engine.train.tasks.topdown_validation import Conditions, Protocol, for_other_points
+from engine.train.tasks.topdown import TopDownTask
+from engine.train.tasks.topdown_validation import Conditions, EvaluationProtocol, for_other_points
 from engine.utils import command_line
-from tests.engine.train.conftest import COLOURS, SCHEMA
+from tests.engine.train.conftest import COLORS, SCHEMA
 from tests.engine.train.tiny_network import NAME, SIZE, TinyPose, write_start
 
 CODECS = [
@@ -53,12 +53,12 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def phase_of(
     labels: Path, out: Path, info: CheckpointInfo = TINY_INFO, network: nn.Module | None = None, **config: Any
-) -> TopDownPhase:
+) -> TopDownTask:
     data = read_training_set(labels)
     entry = for_other_points(find_model("coco_res50_256x192"), data.schema)
-    protocol = Protocol.of(entry, data, labels.parent, held_out=False, conditions=Conditions())
-    chosen = PhaseConfig(topdown=TopDownConfig(enabled=True), **config)
-    return TopDownPhase(network or TinyPose(), info, chosen, data, protocol, ImageCache(1 << 28), out)
+    protocol = EvaluationProtocol.of(entry, data, labels.parent, held_out=False, conditions=Conditions())
+    chosen = TaskConfig(topdown=TopDownConfig(enabled=True), **config)
+    return TopDownTask(network or TinyPose(), info, chosen, data, protocol, ImageCache(1 << 28), out)
 
 
 @pytest.mark.parametrize("udp", [False, True])
@@ -78,10 +78,10 @@ def test_keypoints_stay_on_what_they_mark(bars: Path, udp: bool) -> None:
             if not (2 <= column < 94 and 2 <= row < 126):
                 continue
             seen = sample.crop[row, column].astype(int)
-            wanted = np.array(COLOURS[place])
-            # In a mirrored crop what was the left side is the right one, and keeps its colour.
-            swapped = np.array(COLOURS[SCHEMA.flip_indices[place]])
-            near = [np.abs(seen - colour).max() < 100 for colour in (wanted, swapped)]
+            wanted = np.array(COLORS[place])
+            # In a mirrored crop what was the left side is the right one, and keeps its color.
+            swapped = np.array(COLORS[SCHEMA.flip_indices[place]])
+            near = [np.abs(seen - color).max() < 100 for color in (wanted, swapped)]
             assert any(near), name
             flips += name == "left_side" and not near[0]
     assert flips > 0
@@ -174,7 +174,7 @@ def arguments(bars: Path, out: Path, *more: str) -> list[str]:
     return [
         *("--recipe", "coco_res50_256x192", "--model", str(start), "--train", str(bars), "--val", str(bars)),
         *("--out", str(out), "--batch", "6", "--accumulate", "1", "--epochs", "3", "--validate-every", "2"),
-        *("--device", "cpu", "--set", "threads=1", "--set", "pose.optimiser.warmup_steps=6", "--lr", "0.01"),
+        *("--device", "cpu", "--set", "threads=1", "--set", "pose.optimizer.warmup_steps=6", "--lr", "0.01"),
         *("--progress", "none", *more),
     ]
 
@@ -248,10 +248,10 @@ def test_a_mean_of_the_weights_is_what_is_kept(bars: Path, tmp_path: Path) -> No
 
 def test_a_published_network_starts_fresh_or_with_other_points() -> None:
     entry = find_model("deepfashion2_skirt_res50_256x192")
-    network, info = recipe_start(entry, "random", schema_from_dict(SCHEMA.to_dict()))
+    network, info = initial_recipe_network(entry, "random", schema_from_dict(SCHEMA.to_dict()))
     assert info.arguments["num_keypoints"] == 4
     assert "channels" not in info.conventions
-    _, own = pose_start(entry.id, "random", find_model_schema(entry.schema, entry.subset))
+    _, own = initial_pose_network(entry.id, "random", find_model_schema(entry.schema, entry.subset))
     assert own.arguments["num_keypoints"] == 294
     assert own.conventions["channels"][1] - own.conventions["channels"][0] == 8
     assert network.get_submodule("head.final_layer").weight.detach().std() == pytest.approx(0.001, rel=0.1)

@@ -7,18 +7,22 @@ when that process dies in whatever way. A run whose file says "running" and whos
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from types import FrameType, TracebackType
+from typing import Any, Literal
 
 import msgspec
 
 from engine.errors import PoseError, TrainingError
 from engine.utils.atomic_write import write_atomically
 from engine.utils.file_lock import is_locked, locked
+from engine.utils.process import PROCESS_BEGAN
 from engine.utils.process_identity import is_alive, own_identity
 
 RUN_FILE, LOCK_FILE = "run.json", "run.lock"
@@ -151,3 +155,49 @@ def _remove_leftovers(out: Path) -> None:
         for path in out.glob(f".{name}.*.tmp"):
             with suppress(OSError):
                 os.unlink(path)
+
+
+STOP_FILE = "stop"
+STARTING_SECONDS = 1.0  # until the interpreter has loaded the first of our modules
+SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Windows' only
+
+
+class StopRequest:
+    """A context in which signals do not kill but ask. A second Ctrl+C kills.
+
+    The file works everywhere and needs no process id. It is removed at the end, and on entry where it is older than
+    this process: it was meant for an earlier run then. A newer one asks this run, which is still loading, to stop.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / STOP_FILE
+        self._asked = False
+        self._before: dict[int, Any] = {}
+
+    def __bool__(self) -> bool:
+        return self._asked or self._file.exists()
+
+    def __enter__(self) -> StopRequest:
+        try:
+            if self._file.stat().st_mtime < PROCESS_BEGAN - STARTING_SECONDS:
+                self._file.unlink(missing_ok=True)
+        except OSError:
+            pass
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python refuses handlers
+            for name in SIGNALS:
+                number = getattr(signal, name, None)
+                if number is not None:
+                    self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._file.unlink(missing_ok=True)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True

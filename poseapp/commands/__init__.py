@@ -13,10 +13,10 @@ from poseapp.commands import (
     model,
     navigation,
     playback,
-    points,
     pose,
     project,
     relink,
+    review,
     track,
     view,
 )
@@ -37,10 +37,10 @@ def _find(name: str) -> Command:
         model,
         navigation,
         playback,
-        points,
         pose,
         project,
         relink,
+        review,
         track,
         view,
     ):

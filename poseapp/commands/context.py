@@ -76,3 +76,9 @@ class Context:
     def choice(self) -> ModelChoice:
         """The model that fills boxes and follows corrections: the one for the category of new poses."""
         return ModelChoice(self.memory.model_for(self.session.path, self.session.category))
+
+
+def finish_placing(context: Context) -> None:
+    """Before something that needs the canvas: points that are placed are kept, any other gesture is given up."""
+    if context.canvas.finish():
+        context.window.tell("The points placed so far were kept as a pose; Ctrl+Z takes them away.")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from PySide6.QtCore import QTimer
 
 from engine.errors import PoseError
 from engine.models.catalog import ModelEntry, find_model
@@ -15,8 +18,7 @@ from poseapp.app.reports import Report
 from poseapp.app.settings import DEFAULT_MODEL
 from poseapp.commands.category import choose_kind
 from poseapp.commands.context import Context
-from poseapp.commands.edit import template_in_box
-from poseapp.commands.run_results import RunResults
+from poseapp.commands.pose import template_in_box
 from poseapp.dialogs.models import ModelsDialog
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.dialogs.training.fine_tune import FineTuneDialog
@@ -35,6 +37,8 @@ MIN_KEYPOINT_SCORE = 0.15
 """Points that a model is less sure of are absent from its predictions: a guess off the picture is no label."""
 UNSAVED = -1
 """Id of a category that is added with its first poses."""
+RUN_RESULTS_SECONDS = 1.0
+"""Results of a run are written to the project together, so often."""
 _runs = itertools.count(1)
 
 
@@ -407,3 +411,39 @@ def start_training(context: Context, plan: Any) -> TrainingRun | None:
     context.window.follow_training(run)
     run.start()
     return run
+
+
+class RunResults:
+    """Collects results. Belongs to the UI thread.
+
+    The first go in at once, so that somebody who waits for one picture does not wait longer; from then on all that came
+    within a second go in together, whether more come or not.
+
+    Args:
+        write: puts results into the project.
+    """
+
+    def __init__(self, write: Callable[[Sequence[FrameResult]], None]) -> None:
+        self._write = write
+        self._waiting: list[FrameResult] = []
+        self._due = 0.0
+        self._timer = QTimer()
+        self._timer.setObjectName("results of a run")
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.flush)
+
+    def take(self, results: Sequence[FrameResult]) -> None:
+        self._waiting += results
+        left = self._due - time.monotonic()
+        if left <= 0:
+            self.flush()
+        elif not self._timer.isActive():
+            self._timer.start(int(1000 * left) + 1)
+
+    def flush(self) -> None:
+        """Write what waits, now."""
+        self._timer.stop()
+        results, self._waiting = self._waiting, []
+        if results:
+            self._write(results)
+            self._due = time.monotonic() + RUN_RESULTS_SECONDS

@@ -63,31 +63,6 @@ def go_to_frame(context: Context) -> None:
     ).ask(go)  # fmt: skip
 
 
-def next_review(context: Context) -> None:
-    _review(context, 1)
-
-
-def previous_review(context: Context) -> None:
-    _review(context, -1)
-
-
-def _review(context: Context, way: int) -> None:
-    """The neighbour of the place that one has reached in the queue. A prediction is selected, ready for Enter."""
-    session = context.session
-    if session.store is None:
-        return
-    there = session.review.next(back=way < 0)
-    if there is None:
-        context.window.tell("Nothing left to review", "good")
-        return
-    if there == session.frame:
-        context.window.tell("This is the last frame to review")
-    session.go_to(there)
-    waiting = session.predicted()
-    if waiting:
-        session.select(instances=[min(waiting, key=lambda i: 1.0 if i.score is None else i.score).id])
-
-
 def next_pose(context: Context) -> None:
     _cycle(context, 1)
 
@@ -111,6 +86,27 @@ def select_number(context: Context, number: int) -> None:
     instances = context.session.instances
     if number <= len(instances):
         context.session.select(instances=[instances[number - 1].id])
+
+
+def next_point(context: Context) -> None:
+    """Select the next point of the selected pose in the order of its kind; the first after the last."""
+    _step_point(context, 1)
+
+
+def previous_point(context: Context) -> None:
+    """Select the point before."""
+    _step_point(context, -1)
+
+
+def _step_point(context: Context, by: int) -> None:
+    session = context.session
+    poses = session.selected or session.instances[:1]
+    if not poses:
+        return
+    pose = poses[0]
+    here = [k for i, k in session.selected_points if i == pose.id]
+    place = (max(here) if by > 0 else min(here)) + by if here else (0 if by > 0 else -1)
+    session.select(instances=[pose.id], points=[(pose.id, place % pose.num_keypoints)])
 
 
 def nudge_left(context: Context) -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from engine.errors import PoseError
-from poseapp.commands.bulk_edit import edit_everywhere
-from poseapp.commands.context import Context
-from poseapp.commands.edit import finish_placing
+from engine.schema.builtin import schema_of_subset
+from engine.schema.schema import Subset
+from poseapp.canvas.template_pose import template_pose
+from poseapp.canvas.tools.base import PlacedPose
+from poseapp.commands.category import ask_object
+from poseapp.commands.context import Context, finish_placing
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.jobs.inference import WarmUpJob
 from poseapp.project import edits
 from poseapp.project.edits import groups
-from poseapp.project.model import Edit, Instance, State
+from poseapp.project.edits import points as edits_points
+from poseapp.project.edits.predictions import TEMPLATE
+from poseapp.project.model import ABSENT, VISIBLE, Edit, Instance, State
+from poseapp.project.schema.subsets import points_of
 
 
 def change_category(context: Context) -> None:
@@ -68,40 +76,6 @@ def split_pose(context: Context) -> None:
     edit = _made(context, lambda: groups.split_instance(frame, pose, points, new_id))
     if edit is not None and session.apply(edit):
         session.select(instances=[new_id])
-
-
-def delete_below(context: Context) -> None:
-    """Predictions of the project that score less than a number."""
-    session = context.session
-    store = session.store
-    if store is None:
-        return
-
-    def take(dialog: AskDialog) -> None:
-        threshold = 0.0 if dialog.number is None else dialog.number.value() / 100
-        edit_everywhere(
-            context,
-            lambda found: groups.delete_below_score(found.items(), threshold),
-            lambda edit: f"{edit.text.replace('Delete', 'Deleted', 1)}. Ctrl+Z brings them back.",
-            f"No prediction scores below {threshold:.2f}",
-        )
-
-    AskDialog(
-        "Delete below a score", "Predictions of all frames. Labels stay, and undo brings everything back.", "Delete",
-        context.window.widget(), number=("Score below", 1, 100, 30), unit=" %",
-    ).ask(take)  # fmt: skip
-
-
-def nothing_here(context: Context) -> None:
-    """This frame holds nothing to label; said again, it does."""
-    session = context.session
-    info = session.frame_info()
-    if info is None:
-        return
-    if not info.state.negative and any(i.state is State.LABELLED for i in session.instances):
-        context.window.tell("There are labelled poses here: delete them first, or leave the frame as it is")
-        return
-    session.apply(edits.set_frame_state(info.key, info.state, negative=not info.state.negative))
 
 
 def assist(context: Context) -> None:
@@ -171,6 +145,72 @@ def next_part(context: Context) -> None:
 
 def _focus(context: Context, part: str | None) -> None:
     context.canvas.set_style(replace(context.canvas.style_now, parts=None if part is None else frozenset({part})))
+
+
+def new_pose(context: Context, placed: PlacedPose) -> None:
+    """A pose from the placement tool, or the points that one had not."""
+    session = context.session
+    if placed.instance is not None:
+        pose = next((i for i in session.instances if i.id == placed.instance), None)
+        if pose is not None and session.frame is not None:
+            schema = session.schema_of(pose)
+            edit = edits_points.place_points(session.frame, pose, placed.keypoints, placed.visibility, schema)
+            session.apply(edit)
+        return
+    if session.store is None or session.frame is None or session.category is None:
+        return
+    (number,) = session.store.new_ids(1)
+    seen = placed.visibility > 0
+    if not seen.any():
+        return
+    points = placed.keypoints[seen]
+    box = np.concatenate([points.min(axis=0), points.max(axis=0)])
+    made = edits.make_instance(number, session.category, placed.keypoints, placed.visibility, box=_grown(context, box))
+    if placed.decided is not None:  # a point that was skipped is absent because a person says so
+        made = replace(made, by_human=placed.decided.copy())
+    if session.apply(edits.add_instance(session.frame, made, text="Place pose")):
+        session.select(instances=[number])
+
+
+def template_in_box(context: Context, box: tuple[float, float, float, float]) -> None:
+    """A pose of the template, fitted into a box: what is done where no model can fill it.
+
+    It waits as a prediction until a person has moved a point of it or accepted it: nobody has said yet that its points
+    are right. Of a category with the points of several kinds of objects, it has those of one.
+    """
+    session, key, category = context.session, context.session.frame, context.session.category
+    if session.store is None or key is None or category is None:
+        return
+    store = session.store
+
+    def add(subset: Subset | None) -> None:
+        if session.store is not store or session.frame != key:
+            return
+        chosen = points_of(category.schema, subset)
+        pose = template_pose(category.schema if subset is None else schema_of_subset(category.schema, subset))
+        low, high = pose.min(axis=0), pose.max(axis=0)
+        x1, y1, x2, y2 = box
+        points = np.zeros((category.schema.num_keypoints, 2))
+        points[chosen] = (pose - low) / np.maximum(high - low, 1e-9) * (x2 - x1, y2 - y1) + (x1, y1)
+        (number,) = store.new_ids(1)
+        seen = np.where(chosen, VISIBLE, ABSENT)
+        made = edits.make_instance(number, category, points, seen, box=box)
+        made = replace(made, by_human=np.zeros(len(seen), np.bool_), state=State.PREDICTED, source=TEMPLATE)
+        if session.apply(edits.add_instance(key, made, text="Add pose from template")):
+            session.select(instances=[number])
+
+    ask_object(context, category, add)
+
+
+def _grown(context: Context, box: np.ndarray, margin: float = 0.1) -> np.ndarray:
+    """A box around points with some air, inside the picture."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    room = margin * max(width, height, 10.0)
+    grown: np.ndarray = box + np.array([-room, -room, room, room])
+    size = context.canvas.image_size
+    if size is not None:
+        grown = np.clip(grown, 0, [size[0] - 1, size[1] - 1, size[0] - 1, size[1] - 1])
+    return grown
 
 
 def _any_locked(context: Context, poses: list[Instance]) -> bool:

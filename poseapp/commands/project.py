@@ -10,8 +10,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from engine.errors import PoseError
 from poseapp.app.i18n import tr
-from poseapp.commands.context import Context
-from poseapp.commands.edit import finish_placing
+from poseapp.commands.context import Context, finish_placing
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.dialogs.snapshots import SnapshotsDialog
 from poseapp.jobs.base import Outcome

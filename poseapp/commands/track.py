@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.errors import PoseError
-from poseapp.commands.context import Context
-from poseapp.commands.edit import finish_placing
+from poseapp.commands.context import Context, finish_placing
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.jobs.tracking import PropagateJob, SelectFramesJob, Tracked, TrackJob
 from poseapp.project import edits

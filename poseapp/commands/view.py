@@ -13,10 +13,8 @@ from poseapp.app.log_file import is_logging, start_log, stop_log
 from poseapp.app.shortcuts import with_changes
 from poseapp.canvas.render.colors import OWN_COLORS, ColorMode, palette_for, part_color
 from poseapp.canvas.render.style import CanvasStyle
-from poseapp.commands.category import choose_kind
-from poseapp.commands.context import Context
-from poseapp.commands.edit import finish_placing
-from poseapp.commands.object_kinds import ask_object
+from poseapp.commands.category import ask_object, choose_kind
+from poseapp.commands.context import Context, finish_placing
 from poseapp.dialogs.settings.dialog import NEXT_START, Look, SettingsDialog
 from poseapp.dialogs.settings.storage import DataPlace, DataSettings
 from poseapp.project.edits.geometry import extent

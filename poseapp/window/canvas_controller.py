@@ -12,7 +12,9 @@ from poseapp.canvas.keyboard_pointer import KeyboardHand
 from poseapp.canvas.tools.base import PlacedPose
 from poseapp.commands import edit as edit_commands
 from poseapp.commands import model
-from poseapp.commands.context import Context
+from poseapp.commands import pose as pose_commands
+from poseapp.commands import review as review_commands
+from poseapp.commands.context import Context, finish_placing
 from poseapp.jobs.frames.playback_decoder import Shown
 from poseapp.panels.notice import WaitingBadge
 from poseapp.project.model import Change, Frame, FrameKey
@@ -53,13 +55,13 @@ class CanvasLink(QObject):
         session.selection_changed.connect(self._show_selection)
         session.proposal_changed.connect(self._show_proposal)
         session.withheld_changed.connect(self._show_withheld)
-        session.leaving.connect(lambda: edit_commands.finish_placing(context))
+        session.leaving.connect(lambda: finish_placing(context))
         session.hold = self._hold
         canvas.edit_requested.connect(session.apply)
         canvas.selection_requested.connect(lambda instances, points: session.select(instances, points))
         # After the gesture has ended: what follows may change the tool.
         canvas.box_drawn.connect(self._on_box, Qt.ConnectionType.QueuedConnection)
-        canvas.pose_placed.connect(lambda placed: edit_commands.new_pose(context, placed))
+        canvas.pose_placed.connect(lambda placed: pose_commands.new_pose(context, placed))
         canvas.pose_placed.connect(self._after_placed, Qt.ConnectionType.QueuedConnection)
         canvas.visibility_requested.connect(lambda points, value: edit_commands.set_visibility(context, points, value))
         canvas.accept_requested.connect(self._on_accept)
@@ -215,7 +217,7 @@ class CanvasLink(QObject):
 
     def _on_accept(self, instance: int) -> None:
         self._session.select(instances=[instance])
-        edit_commands.accept(self._context)
+        review_commands.accept(self._context)
 
     def _on_hover(self, target: HitTarget | None) -> None:
         on_point = target is not None and target.kind in (HitKind.POINT, HitKind.MISSING)

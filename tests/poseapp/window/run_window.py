@@ -13,7 +13,7 @@ from PySide6.QtCore import QTimer
 
 from poseapp.app.application import make_application
 from poseapp.commands import model
-from poseapp.commands.run_results import RunResults
+from poseapp.commands.model import RunResults
 from poseapp.dialogs.run_model import GO_ON, RunModelDialog
 from poseapp.jobs.inference import FrameResult
 from poseapp.window.main_window import MainWindow

@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from poseapp.canvas.tools.base import PlacedPose
-from poseapp.commands import edit as edit_commands
+from poseapp.commands import pose as pose_commands
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, State
 from poseapp.window.main_window import MainWindow
 from tests.poseapp.conftest import POSE, Hands
@@ -171,7 +171,7 @@ def test_placed_points_become_a_pose(hands: Hands) -> None:
 
 def test_a_placed_pose_without_points_makes_nothing(opened: MainWindow) -> None:
     opened.session.step(2)
-    edit_commands.new_pose(opened.context, PlacedPose(np.zeros((4, 2)), np.zeros(4, np.uint8)))
+    pose_commands.new_pose(opened.context, PlacedPose(np.zeros((4, 2)), np.zeros(4, np.uint8)))
     assert opened.session.instances == ()
 
 

@@ -13,9 +13,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.pose import Prediction
-from poseapp.commands import model, run_results
-from poseapp.commands.model import run_on
-from poseapp.commands.run_results import RunResults
+from poseapp.commands import model
+from poseapp.commands.model import RunResults, run_on
 from poseapp.dialogs.run_model import GO_ON, RunModelDialog
 from poseapp.jobs.inference import FrameResult, ModelChoice
 from poseapp.project.model import FrameKey
@@ -58,7 +57,7 @@ def test_the_first_results_go_in_at_once_and_the_next_together(results: RunResul
 def test_results_do_not_wait_for_others_to_come(
     results: RunResults, written: list[list[int]], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_results, "SECONDS", 0.05)
+    monkeypatch.setattr(model, "RUN_RESULTS_SECONDS", 0.05)
     results.take([result(0)])
     results.take([result(1)])
     qtbot.waitUntil(lambda: written == [[0], [1]], timeout=5000)

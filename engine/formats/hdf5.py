@@ -1,7 +1,7 @@
-"""HDF5 files of others: opened without trust, and tried in a process of its own before this one reads them.
+"""HDF5 files from elsewhere, opened without trusting them.
 
-The HDF5 library can run for ever or crash on a damaged file, which no exception tells. So a second process reads
-everything first, with a limit on its processor time and memory; this process reads the file when that has ended well.
+The HDF5 library can crash or run forever on a damaged file, and no exception reports either. So a child process reads
+the whole file first, with limits on processor time and memory. This process reads the file only if that went well.
 """
 
 from __future__ import annotations
@@ -28,27 +28,30 @@ HDF5_ERRORS = (
 )  # fmt: skip
 """What h5py and numpy raise for damaged files (RecursionError is a RuntimeError, UnicodeDecodeError a ValueError)."""
 
-_MOST_BYTES = 4 << 30
-_MOST_CHUNK = 1 << 30
-_SMALL = 64 << 20
-_MOST_PACKED = 300
-"""Tables of numbers do not shrink by more than that: a larger one is a few bytes that claim to be gigabytes."""
-_SECONDS = 3
+_MAX_BYTES = 4 << 30
+_MAX_CHUNK_BYTES = 1 << 30
+_SMALL_BYTES = 64 << 20
+_MAX_COMPRESSION = 300
+"""Tables of numbers do not compress better than this: a higher ratio is a few bytes that claim to be gigabytes."""
+_BASE_SECONDS = 3
 _BYTES_PER_SECOND = 30e6
 _START_SECONDS = 60
-_SLOWER = 6  # processor time and time on the clock, on a busy machine
-_MEMORY = 12 << 30
-_POLL = 0.05
+_BUSY_FACTOR = 6  # wall time over processor time, on a busy machine
+_MAX_MEMORY = 12 << 30
+_POLL_SECONDS = 0.05
 
 
-def open_hdf5(path: Path, what: str) -> tuple[ModuleType, Any]:
-    """h5py, and the file opened for reading.
+def open_hdf5(path: Path, description: str) -> tuple[ModuleType, Any]:
+    """Open a file for reading.
 
     Args:
-        what: it should be, for messages ("SLEAP file").
+        description: what the file should be, for messages ("SLEAP file").
+
+    Returns:
+        the module h5py, and the open file.
 
     Raises:
-        ProjectError: h5py is not installed, the file does not exist, is no regular file, or no HDF5 file.
+        ProjectError: h5py is not installed, or the file does not exist, is not a regular file, or is not HDF5.
     """
     try:
         import h5py
@@ -62,55 +65,55 @@ def open_hdf5(path: Path, what: str) -> tuple[ModuleType, Any]:
     except FileNotFoundError:
         raise ProjectError("does not exist", where=path) from None
     except HDF5_ERRORS as error:
-        raise ProjectError(f"is no {what} ({str(error)[:200]})", where=path) from None
+        raise ProjectError(f"is not a {description} ({str(error)[:200]})", where=path) from None
 
 
-def check_table(stored: Any, name: str, path: Path, *, pictures: bool = False) -> None:
-    """Refuse a data set that lies in another file, or that is larger than it can be.
+def check_table(dataset: Any, name: str, path: Path, *, read_by_row: bool = False) -> None:
+    """Refuse an h5py data set that is stored in another file, or whose size cannot be real.
 
     Args:
-        stored: the h5py data set. pictures: it is read row by row.
+        read_by_row: it is never read as a whole, so its total size does not matter.
 
     Raises:
-        ProjectError: it is not to be read.
+        ProjectError: it must not be read.
     """
-    if stored.external or stored.is_virtual:
+    if dataset.external or dataset.is_virtual:
         raise ProjectError(f"{name} is stored in another file, which is not followed", where=path)
-    size = int(stored.size or 0) * max(1, int(stored.dtype.itemsize))
-    chunk = int(stored.dtype.itemsize)
-    for length in stored.chunks or ():
+    size = int(dataset.size or 0) * max(1, int(dataset.dtype.itemsize))
+    chunk = int(dataset.dtype.itemsize)
+    for length in dataset.chunks or ():
         chunk *= int(length)
-    packed = size > _SMALL and size > _MOST_PACKED * int(stored.id.get_storage_size())
-    if packed or chunk > _MOST_CHUNK or (size > _MOST_BYTES and not pictures):
-        raise ProjectError(f"{name} is too large to be true", where=path)
+    is_bomb = size > _SMALL_BYTES and size > _MAX_COMPRESSION * int(dataset.id.get_storage_size())
+    if is_bomb or chunk > _MAX_CHUNK_BYTES or (size > _MAX_BYTES and not read_by_row):
+        raise ProjectError(f"{name} claims a size that cannot be real", where=path)
 
 
-def try_in_a_process(path: Path, kind: str, progress: ProgressCallback | None = None) -> None:
-    """Have another process read a file, so that this one can: returns when it can be read, or is refused in time.
+def try_in_a_process(path: Path, format_name: str, progress: ProgressCallback | None = None) -> None:
+    """Let a child process read a file to its end first. Returns if this process can read it, or refuse it, in time.
 
     Args:
-        kind: "sleap" or "dlc".
-        progress: called all the while; what it raises stops the other process and goes on.
+        format_name: "sleap" or "dlc".
+        progress: called again and again with (0, 0); whatever it raises ends the child process and is passed on.
 
     Raises:
-        ProjectError: reading it does not end, takes too much memory, or makes the HDF5 library crash.
+        ProjectError: reading does not end, takes too much memory, or crashes the HDF5 library.
     """
     try:
         size = path.stat().st_size
-        seconds = round(_SECONDS + size / _BYTES_PER_SECOND)
+        seconds = round(_BASE_SECONDS + size / _BYTES_PER_SECOND)
         process = subprocess.Popen(
-            [*_command(), kind, str(path), str(seconds), str(_MEMORY)],
+            [*_command(), format_name, str(path), str(seconds), str(_MAX_MEMORY)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment(),
         )  # fmt: skip
     except OSError:
         return  # opening the file tells what is wrong with it
     try:
-        limit = time.monotonic() + _START_SECONDS + _SLOWER * seconds
-        while process.poll() is None and time.monotonic() < limit:
+        deadline = time.monotonic() + _START_SECONDS + _BUSY_FACTOR * seconds
+        while process.poll() is None and time.monotonic() < deadline:
             if progress is not None:
                 progress(0, 0)
             try:
-                process.wait(_POLL)
+                process.wait(_POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 continue
         status = process.poll()
@@ -131,8 +134,8 @@ def _command() -> list[str]:
 
 def _environment() -> dict[str, str]:
     environment = dict(os.environ)
-    if not getattr(sys, "frozen", False):  # also when the program runs from a folder that is not installed
-        home = str(Path(__file__).resolve().parents[2])
-        before = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{home}{os.pathsep}{before}" if before else home
+    if not getattr(sys, "frozen", False):  # so that it also works from a folder that is not installed
+        root = str(Path(__file__).resolve().parents[2])
+        python_path = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{root}{os.pathsep}{python_path}" if python_path else root
     return environment

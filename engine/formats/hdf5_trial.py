@@ -1,6 +1,6 @@
-"""``KIND PATH SECONDS BYTES``: reads an HDF5 file to its end and says nothing; see :mod:`.hdf5`.
+"""``FORMAT PATH SECONDS BYTES``: read an HDF5 file to its end, silently; the child process of :mod:`.hdf5`.
 
-Status 0: the file can be read, or is refused with a message, which the program that asked then finds itself.
+Status 0: the file can be read, or is refused with an error that the parent will find itself.
 Status 3: it takes too much memory.
 """
 
@@ -16,13 +16,13 @@ from engine.errors import PoseError
 
 def main(argv: Sequence[str]) -> int:
     """Read the file under the limits; returns the exit status."""
-    kind, path, seconds, memory = argv[0], Path(argv[1]), int(argv[2]), int(argv[3])
+    format_name, path, seconds, memory = argv[0], Path(argv[1]), int(argv[2]), int(argv[3])
     from engine.formats.deeplabcut.h5 import read_h5
     from engine.formats.sleap.file import SleapFile
 
-    _limit(seconds, memory)
+    _set_limits(seconds, memory)
     try:
-        if kind == "dlc":
+        if format_name == "dlc":
             read_h5(path)
         else:
             with SleapFile(path) as file:
@@ -37,19 +37,19 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _limit(seconds: int, memory: int) -> None:
+def _set_limits(seconds: int, memory: int) -> None:
     try:
         import resource
-    except ImportError:  # Windows; there the time on the clock ends it
+    except ImportError:  # Windows; there the parent's wall-clock limit ends it
         return
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    for what, value in (
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    for limit, value in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, round(used.ru_utime + used.ru_stime) + seconds),
+        (resource.RLIMIT_CPU, round(usage.ru_utime + usage.ru_stime) + seconds),
         (resource.RLIMIT_AS, memory),
     ):
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(what, (value, value + 1 if value else 0))
+            resource.setrlimit(limit, (value, value + 1 if value else 0))
 
 
 if __name__ == "__main__":

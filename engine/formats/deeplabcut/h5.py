@@ -1,7 +1,7 @@
-"""DeepLabCut's tables as HDF5 files, in both layouts in which pandas writes them. Nothing in them is run.
+"""DeepLabCut's tables as HDF5 files, in both layouts that pandas writes. No code in them is executed.
 
-The names of the columns of the "table" layout stand in attributes that are pickled. Here such a text is read with a
-machine that knows lists, tuples, words and whole numbers, and refuses whatever else a pickle could say.
+The "table" layout keeps the column names in pickled attributes. They are read by a restricted machine that knows only
+lists, tuples, strings and integers, and refuses everything else a pickle can contain.
 Layouts: https://github.com/pandas-dev/pandas/blob/main/pandas/io/pytables.py
 """
 
@@ -22,8 +22,8 @@ from engine.formats.hdf5 import HDF5_ERRORS, check_table, open_hdf5
 Names = tuple[str, ...]
 
 _GROUP = "df_with_missing"
-_MOST_BYTES = 1 << 31
-_MOST_PICKLE = 1 << 22
+_MAX_BYTES = 1 << 31
+_MAX_PICKLE_BYTES = 1 << 22
 _ADVICE = "import the .csv of the same name beside it instead"
 
 
@@ -32,9 +32,10 @@ class H5Table:
     """A table of points.
 
     Attributes:
-        columns: scorer, individual where there are several, point, "x", "y" or "likelihood" of each column.
-        rows: names of images, or frame numbers as texts.
-        values: (rows, columns) float64, NaN where there is nothing.
+        columns: of each column the scorer, the individual (if there are several), the keypoint, and "x", "y" or
+            "likelihood".
+        rows: image names, or frame numbers as text.
+        values: (rows, columns) float64, NaN for empty cells.
         of_video: rows are frames of a video.
     """
 
@@ -48,7 +49,7 @@ def read_h5(path: Path) -> H5Table:
     """Read a table.
 
     Raises:
-        ProjectError: cannot be read, holds no such table, or one in a layout that is not known.
+        ProjectError: it cannot be read, or holds no such table, or one in an unknown layout.
     """
     h5py, file = open_hdf5(path, "HDF5 file")
     with file:
@@ -66,104 +67,104 @@ class _Reader:
         self._file, self._path, self._h5py = file, path, h5py
 
     def table(self) -> H5Table:
-        kind = b""
-        if self._there(_GROUP):
-            kind = bytes(self._file[_GROUP].attrs.get("pandas_type", b""))
-        if kind == b"frame":
-            return self._fixed()
-        if kind == b"frame_table" and self._there(f"{_GROUP}/table"):
-            return self._appendable()
+        layout = b""
+        if self._exists(_GROUP):
+            layout = bytes(self._file[_GROUP].attrs.get("pandas_type", b""))
+        if layout == b"frame":
+            return self._read_fixed()
+        if layout == b"frame_table" and self._exists(f"{_GROUP}/table"):
+            return self._read_appendable()
         raise ProjectError(f"holds no DeepLabCut table; {_ADVICE}", where=self._path)
 
-    def _fixed(self) -> H5Table:
-        blocks = int(self._file[_GROUP].attrs["nblocks"])
-        parts = [self._array(f"block{n}_values") for n in range(blocks)]
-        columns = [names for n in range(blocks) for names in self._index(f"block{n}_items")]
-        numbers, rows = self._rows(self._index("axis1"))
-        return self._joined(columns, parts, rows, numbers, [_words(names) for names in self._index("axis0")])
+    def _read_fixed(self) -> H5Table:
+        count = int(self._file[_GROUP].attrs["nblocks"])
+        blocks = [self._array(f"block{n}_values") for n in range(count)]
+        columns = [names for n in range(count) for names in self._index(f"block{n}_items")]
+        of_video, rows = self._rows(self._index("axis1"))
+        return self._join(columns, blocks, rows, of_video, [_words(names) for names in self._index("axis0")])
 
-    def _appendable(self) -> H5Table:
+    def _read_appendable(self) -> H5Table:
         records = self._array("table")
         names = records.dtype.names or ()
         attributes = self._file[f"{_GROUP}/table"].attrs
         columns: list[Names] = []
-        parts: list[npt.NDArray[Any]] = []
+        blocks: list[npt.NDArray[Any]] = []
         for name in names:
             if name.startswith("values_block_"):
-                parts.append(records[name].reshape(len(records), -1))
+                blocks.append(records[name].reshape(len(records), -1))
                 columns += [_words(c) for c in plain_pickle(bytes(attributes[f"{name}_kind"]))]
         if "index" not in names:
             raise ValueError("no index")
-        numbers, rows = self._rows([(value,) for value in records["index"].tolist()])
+        of_video, rows = self._rows([(value,) for value in records["index"].tolist()])
         order = columns
         axes = self._file[_GROUP].attrs.get("non_index_axes")
         if axes is not None:
             ((_, names),) = plain_pickle(bytes(axes))
             order = [_words(column) for column in names]
-        return self._joined(columns, parts, rows, numbers, order)
+        return self._join(columns, blocks, rows, of_video, order)
 
-    def _joined(
+    def _join(
         self,
         columns: list[Names],
-        parts: list[npt.NDArray[Any]],
+        blocks: list[npt.NDArray[Any]],
         rows: list[str],
-        numbers: bool,
+        of_video: bool,
         order: list[Names],
     ) -> H5Table:
-        """Blocks, which lie by the type of their numbers, as columns in the order of the table."""
-        values = np.concatenate([part.astype(np.float64) for part in parts], axis=1) if parts else np.zeros((0, 0))
+        """Join the blocks, one per data type, into columns in the order of the table."""
+        values = np.concatenate([block.astype(np.float64) for block in blocks], axis=1) if blocks else np.zeros((0, 0))
         if values.shape != (len(rows), len(columns)) or any(len(names) not in (3, 4) for names in columns):
             raise ValueError(f"{values.shape} numbers for {len(rows)} rows and {len(columns)} columns")
-        place = {names: n for n, names in enumerate(columns)}
-        return H5Table(order, rows, values[:, [place[names] for names in order]], numbers)
+        position = {names: n for n, names in enumerate(columns)}
+        return H5Table(order, rows, values[:, [position[names] for names in order]], of_video)
 
     def _index(self, name: str) -> list[tuple[Any, ...]]:
-        """The names along an axis: one level, or several with the place of each name in its level."""
+        """The names along an axis: one level, or several with the position of each name in its level."""
         variety = bytes(self._file[_GROUP].attrs.get(f"{name}_variety", b"regular"))
         if variety != b"multi":
             return [(value,) for value in self._array(name).tolist()]
         count = int(self._file[_GROUP].attrs[f"{name}_nlevels"])
         levels: list[list[Any]] = []
         for n in range(count):
-            words = self._array(f"{name}_level{n}").tolist()
-            places = self._array(f"{name}_label{n}")
-            if len(places) and not (int(places.min()) >= -1 and int(places.max()) < len(words)):
-                raise ValueError(f"{name}: a name that is not there")
-            levels.append([words[place] if place >= 0 else b"" for place in places.tolist()])
+            names = self._array(f"{name}_level{n}").tolist()
+            codes = self._array(f"{name}_label{n}")
+            if len(codes) and not (int(codes.min()) >= -1 and int(codes.max()) < len(names)):
+                raise ValueError(f"{name}: a name that is missing")
+            levels.append([names[code] if code >= 0 else b"" for code in codes.tolist()])
         return [_words(names) if name.startswith("block") else names for names in zip(*levels, strict=True)]
 
     def _rows(self, index: list[tuple[Any, ...]]) -> tuple[bool, list[str]]:
-        """Whether the rows are numbers of frames, and their names; those of several levels are parts of a path."""
+        """Whether rows are frame numbers, and their names; several levels are the parts of a path."""
         if all(len(row) == 1 and isinstance(row[0], int) for row in index):
             return True, [str(row[0]) for row in index]
         return False, ["/".join(word for word in _words(row) if word) for row in index]
 
-    def _there(self, name: str) -> bool:
-        """Not through links, which could lead to other files."""
-        at = ""
+    def _exists(self, name: str) -> bool:
+        """Whether an object exists, without following links, which could lead to other files."""
+        partial_path = ""
         for part in name.split("/"):
-            at = f"{at}/{part}"
-            if not isinstance(self._file.get(at, getlink=True), self._h5py.HardLink):
+            partial_path = f"{partial_path}/{part}"
+            if not isinstance(self._file.get(partial_path, getlink=True), self._h5py.HardLink):
                 return False
         return True
 
     def _array(self, name: str) -> npt.NDArray[Any]:
-        full = f"{_GROUP}/{name}"
-        stored = self._file[full] if self._there(full) else None
-        if not isinstance(stored, self._h5py.Dataset) or stored.external or stored.is_virtual:
+        full_name = f"{_GROUP}/{name}"
+        dataset = self._file[full_name] if self._exists(full_name) else None
+        if not isinstance(dataset, self._h5py.Dataset) or dataset.external or dataset.is_virtual:
             raise ValueError(f"no {name}")
-        check_table(stored, full, self._path)
+        check_table(dataset, full_name, self._path)
         # All numbers become float64.
-        if stored.dtype.hasobject or (stored.size or 0) * max(8, stored.dtype.itemsize) > _MOST_BYTES:
-            raise ValueError(f"{name} is stored in a way that is not read")
-        return np.asarray(stored[()])
+        if dataset.dtype.hasobject or (dataset.size or 0) * max(8, dataset.dtype.itemsize) > _MAX_BYTES:
+            raise ValueError(f"{name} is stored in an unsupported way")
+        return np.asarray(dataset[()])
 
 
 def _words(names: tuple[Any, ...] | Any) -> Names:
     if not isinstance(names, tuple):
         raise TypeError("a column without levels")
     if not all(isinstance(name, bytes | str | int | float) for name in names):
-        raise TypeError("a name that is none")  # of lists in lists the text could be without end
+        raise TypeError("a name of another type")  # the text of nested lists could be endless
     return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
 
 
@@ -178,19 +179,19 @@ _GET = frozenset(("GET", "BINGET", "LONG_BINGET"))
 
 
 def plain_pickle(data: bytes) -> Any:
-    """The lists, tuples, words and whole numbers that a pickle says; nothing is called, imported or built otherwise.
+    """Read the lists, tuples, strings and integers of a pickle. Nothing is called or imported.
 
     Raises:
-        ValueError: it says something else, or is damaged.
+        ValueError: it contains anything else, or is damaged.
     """
-    if len(data) > _MOST_PICKLE:
+    if len(data) > _MAX_PICKLE_BYTES:
         raise ValueError("too long")
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     steps: dict[str, Callable[[], None]] = {
         "PROTO": lambda: None, "FRAME": lambda: None, "MARK": lambda: stack.append(_MARK),
-        "EMPTY_LIST": lambda: stack.append([]), "LIST": lambda: stack.append(_above_mark(stack)),
-        "TUPLE": lambda: stack.append(tuple(_above_mark(stack))),
+        "EMPTY_LIST": lambda: stack.append([]), "LIST": lambda: stack.append(_pop_to_mark(stack)),
+        "TUPLE": lambda: stack.append(tuple(_pop_to_mark(stack))),
     }  # fmt: skip
     value: Any
     for code, value, _ in pickletools.genops(data):
@@ -205,9 +206,9 @@ def plain_pickle(data: bytes) -> Any:
             stack.append(value)
         elif name in _TUPLES:
             count = _TUPLES[name]
-            taken = tuple(stack[len(stack) - count :])
+            group = tuple(stack[len(stack) - count :])
             del stack[len(stack) - count :]
-            stack.append(taken)
+            stack.append(group)
         elif name in _PUT:
             memo[int(value)] = stack[-1]
         elif name == "MEMOIZE":
@@ -215,17 +216,17 @@ def plain_pickle(data: bytes) -> Any:
         elif name in _GET:
             stack.append(memo[int(value)])
         elif name in ("APPEND", "APPENDS"):
-            more = [stack.pop()] if name == "APPEND" else _above_mark(stack)
-            stack[-1].extend(more)
+            items = [stack.pop()] if name == "APPEND" else _pop_to_mark(stack)
+            stack[-1].extend(items)
         else:
             raise ValueError(f"{name} in the names of the columns")
     raise ValueError("damaged")
 
 
-def _above_mark(stack: list[Any]) -> list[Any]:
-    place = next((n for n in range(len(stack) - 1, -1, -1) if stack[n] is _MARK), None)
-    if place is None:
+def _pop_to_mark(stack: list[Any]) -> list[Any]:
+    mark = next((n for n in range(len(stack) - 1, -1, -1) if stack[n] is _MARK), None)
+    if mark is None:
         raise ValueError("damaged")
-    taken = stack[place + 1 :]
-    del stack[place:]
-    return taken
+    items = stack[mark + 1 :]
+    del stack[mark:]
+    return items

@@ -1,8 +1,8 @@
 """Skeletons of a SLEAP file: NetworkX graphs written by jsonpickle, in every layout that SLEAP has used.
 
-A skeleton is the graph itself or holds it as ``nx_graph``. Nodes are numbers into the list of the file, or objects
-(``py/object``) that carry their name. The type of an edge is written out where it is met first (``py/reduce``), later
-by the number of that object (``py/id``).
+A skeleton is the graph itself, or holds it as ``nx_graph``. A node is an index into the node list of the file, or an
+object (``py/object``) with its name. The type of an edge is spelled out the first time (``py/reduce``) and later
+referred to by the number of that object (``py/id``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EDGE, SYMMETRY = 1, 2
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Nodes in the order of the points, edges and symmetries between them by position."""
+    """Node names in the order of the points; edges and symmetries as pairs of node indices."""
 
     name: str
     nodes: list[str]
@@ -27,17 +27,17 @@ class Skeleton:
 
 
 def read_skeletons(metadata: Mapping[str, Any]) -> list[Skeleton]:
-    """The skeletons that the metadata of a file lists.
+    """Read the skeletons in the metadata of a file.
 
     Raises:
-        KeyError, IndexError, TypeError, ValueError, AttributeError: they are written in a way that is not known.
+        KeyError, IndexError, TypeError, ValueError, AttributeError: they are written in an unknown way.
     """
     names = [str(node["name"]) if isinstance(node, Mapping) else str(node) for node in metadata.get("nodes", ())]
     return [_Reader(names).read(entry, number) for number, entry in enumerate(metadata["skeletons"])]
 
 
 class _Reader:
-    """One skeleton: objects are numbered from 1 in the order in which they are met."""
+    """Reads one skeleton. jsonpickle numbers objects from 1 in the order in which they appear."""
 
     def __init__(self, names: list[str]) -> None:
         self._names = names
@@ -47,58 +47,58 @@ class _Reader:
         graph = entry.get("nx_graph", entry)
         links: list[tuple[Any, Any, Any]] = []
         nodes: list[str | int] = []
-        for key, value in graph.items():  # in the order of the file, in which objects are numbered
+        for key, value in graph.items():  # in the order of the file, which numbers the objects
             if key == "links":
                 links = [self._link(link) for link in value]
             elif key == "nodes":
                 nodes = [
                     self._node(node["id"] if isinstance(node, Mapping) and "id" in node else node) for node in value
                 ]
-        place = {identity: position for position, identity in enumerate(nodes)}
+        position = {node: index for index, node in enumerate(nodes)}
         edges: list[tuple[int, int]] = []
         symmetries: list[tuple[int, int]] = []
-        for source, target, kind in links:
-            (symmetries if kind == SYMMETRY else edges).append((place[source], place[target]))
+        for source, target, link_type in links:
+            (symmetries if link_type == SYMMETRY else edges).append((position[source], position[target]))
         for source, target in graph.get("edges", ()) if "links" not in graph else ():
-            edges.append((place[self._node(source)], place[self._node(target)]))
-        title = (graph.get("graph") or {}).get("name") or entry.get("name") or f"Skeleton-{number}"
-        return Skeleton(str(title), unique_names([self._name(identity) for identity in nodes]), edges, symmetries)
+            edges.append((position[self._node(source)], position[self._node(target)]))
+        name = (graph.get("graph") or {}).get("name") or entry.get("name") or f"Skeleton-{number}"
+        return Skeleton(str(name), unique_names([self._name(node) for node in nodes]), edges, symmetries)
 
     def _link(self, link: Mapping[str, Any]) -> tuple[str | int, str | int, int]:
-        found: dict[str, Any] = {"type": EDGE}
+        fields: dict[str, Any] = {"type": EDGE}
         for key, value in link.items():
             if key in ("source", "target"):
-                found[key] = self._node(value)
+                fields[key] = self._node(value)
             elif key == "type":
-                found[key] = self._kind(value)
-        return found["source"], found["target"], found["type"]
+                fields[key] = self._link_type(value)
+        return fields["source"], fields["target"], fields["type"]
 
-    def _node(self, written: Any) -> str | int:
-        """Number of a node in the list of the file, or its name."""
-        if isinstance(written, Mapping):
-            if "py/id" in written:
-                return self._objects[int(written["py/id"]) - 1]
-            state = written.get("py/state", written)
+    def _node(self, value: Any) -> str | int:
+        """Index of a node in the node list of the file, or its name."""
+        if isinstance(value, Mapping):
+            if "py/id" in value:
+                return self._objects[int(value["py/id"]) - 1]
+            state = value.get("py/state", value)
             name = str(state["py/tuple"][0] if "py/tuple" in state else state["name"])
             self._objects.append(name)
             return name
-        return int(written)
+        return int(value)
 
-    def _kind(self, written: Any) -> int:
+    def _link_type(self, value: Any) -> int:
         """``EDGE`` or ``SYMMETRY``."""
-        if isinstance(written, Mapping):
-            if "py/reduce" in written:
-                kind = int(written["py/reduce"][1]["py/tuple"][0])
-                self._objects.append(kind)
-                return kind
-            number = int(written.get("py/id", EDGE))
-            known = self._objects[number - 1] if 0 < number <= len(self._objects) else number
-            return known if isinstance(known, int) else EDGE
-        return int(written) if isinstance(written, int) else EDGE
+        if isinstance(value, Mapping):
+            if "py/reduce" in value:
+                link_type = int(value["py/reduce"][1]["py/tuple"][0])
+                self._objects.append(link_type)
+                return link_type
+            reference = int(value.get("py/id", EDGE))
+            target = self._objects[reference - 1] if 0 < reference <= len(self._objects) else reference
+            return target if isinstance(target, int) else EDGE
+        return int(value) if isinstance(value, int) else EDGE
 
-    def _name(self, identity: str | int) -> str:
-        if isinstance(identity, str):
-            return identity
-        if not 0 <= identity < len(self._names):
-            raise IndexError(f"node {identity} is not in the list of nodes")
-        return self._names[identity]
+    def _name(self, node: str | int) -> str:
+        if isinstance(node, str):
+            return node
+        if not 0 <= node < len(self._names):
+            raise IndexError(f"node {node} is not in the list of nodes")
+        return self._names[node]

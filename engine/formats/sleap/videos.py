@@ -1,4 +1,4 @@
-"""Where the videos of a SLEAP file are now: its paths are those of the computer on which it was written."""
+"""Finding the videos of a SLEAP file, whose paths are those of the computer on which the file was written."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from pathlib import Path
 def find_videos(
     names: Iterable[str], file: Path, given: Mapping[str, Path] | None = None
 ) -> tuple[dict[str, Path], list[str]]:
-    """Find videos by their names in a label file.
+    """Find videos by their paths in a label file.
 
-    In this order: where a person says; the path as it is written; the same path, or its last parts, below the folder
-    of the label file, the two folders above it, and ``videos`` in them. The more folders of the path agree, the better.
-    A file that several names could mean by its bare name alone is taken for none of them.
+    Looks, in this order: where ``given`` says; at the path as written; for the same path, or its last parts, below the
+    folder of the label file and the two folders above it, and below ``videos`` in each of them. The path with which
+    more folders agree wins. A video that several names could mean by the file name alone is matched to none of them.
 
     Args:
-        names: with ``/`` or ``\\\\``. given: where videos are, by name.
+        names: paths, with ``/`` or ``\\\\``.
+        file: the label file.
+        given: known locations, by name.
 
     Returns:
-        the file of each name that was found, and the names that are ambiguous.
+        the video of each name that was found, and the names that are ambiguous.
     """
-    wanted = list(dict.fromkeys(name for name in names if name))
-    found: dict[str, Path] = {}
+    unique = list(dict.fromkeys(name for name in names if name))
+    videos: dict[str, Path] = {}
     matches: dict[str, tuple[Path, int]] = {}
-    for name in wanted:
+    for name in unique:
         if given and name in given:
-            found[name] = Path(given[name])
+            videos[name] = Path(given[name])
             continue
         match = _match(name, file)
         if match is not None:
@@ -36,52 +38,52 @@ def find_videos(
     claims: dict[str, list[str]] = {}
     for name, (path, _) in matches.items():
         claims.setdefault(os.path.realpath(path), []).append(name)
-    taken = {os.path.realpath(path) for path in found.values()}
-    bases = Counter(_parts(name)[-1] for name in {_plain(name): name for name in wanted}.values() if _parts(name))
+    claimed = {os.path.realpath(path) for path in videos.values()}
+    file_names = Counter(_parts(n)[-1] for n in {_with_slashes(n): n for n in unique}.values() if _parts(n))
     ambiguous: list[str] = []
-    for place, claimants in claims.items():
-        most = max(matches[name][1] for name in claimants)
-        best = [name for name in claimants if matches[name][1] == most]
-        if most == 1 and any(len(_parts(name)) > 1 and bases[_parts(name)[-1]] > 1 for name in best):
+    for real_path, claimants in claims.items():
+        best_score = max(matches[name][1] for name in claimants)
+        best = [name for name in claimants if matches[name][1] == best_score]
+        if best_score == 1 and any(len(_parts(name)) > 1 and file_names[_parts(name)[-1]] > 1 for name in best):
             best = []
-        if place not in taken and len({_plain(name) for name in best}) == 1:
-            found.update((name, matches[name][0]) for name in best)
-        ambiguous += [name for name in claimants if name not in found]
-    return found, ambiguous
+        if real_path not in claimed and len({_with_slashes(name) for name in best}) == 1:
+            videos.update((name, matches[name][0]) for name in best)
+        ambiguous += [name for name in claimants if name not in videos]
+    return videos, ambiguous
 
 
 def _match(name: str, file: Path) -> tuple[Path, int] | None:
-    """A file, and how many parts of the name agree with its path."""
-    plain = _plain(name)
+    """A video file, and how many trailing parts of the name its path shares."""
+    path = _with_slashes(name)
     parts = _parts(name)
     if not parts:
         return None
-    if os.path.isabs(plain) and Path(plain).is_file():
-        return Path(plain), len(parts) + 1
-    here = file.absolute().parent
-    homes = [here, *list(here.parents)[:2]]
+    if os.path.isabs(path) and Path(path).is_file():
+        return Path(path), len(parts) + 1
+    folder = file.absolute().parent
+    roots = [folder, *list(folder.parents)[:2]]
     for start in range(len(parts)):
         tail = parts[start:]
-        for home in homes:
-            for place in (home.joinpath(*tail), home.joinpath("videos", *tail)):
-                if place.is_file():
-                    return place, _agreeing(place, parts)
+        for root in roots:
+            for candidate in (root.joinpath(*tail), root.joinpath("videos", *tail)):
+                if candidate.is_file():
+                    return candidate, _shared_parts(candidate, parts)
     return None
 
 
-def _agreeing(place: Path, parts: list[str]) -> int:
-    """How many of the last parts of a path are those of a name."""
+def _shared_parts(path: Path, parts: list[str]) -> int:
+    """Number of trailing parts of a path that equal those of a name."""
     count = 0
-    for mine, other in zip(reversed(place.parts), reversed(parts)):
-        if mine != other:
+    for own, other in zip(reversed(path.parts), reversed(parts)):
+        if own != other:
             break
         count += 1
     return count
 
 
 def _parts(name: str) -> list[str]:
-    return [part for part in _plain(name).split("/") if part not in ("", ".", "..")]
+    return [part for part in _with_slashes(name).split("/") if part not in ("", ".", "..")]
 
 
-def _plain(name: str) -> str:
+def _with_slashes(name: str) -> str:
     return name.replace("\\", "/")

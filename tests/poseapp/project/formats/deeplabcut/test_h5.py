@@ -233,7 +233,7 @@ def test_a_name_whose_text_would_have_no_end_is_refused() -> None:
     for _ in range(60):
         name = (name, name)
     assert plain_pickle(pickle.dumps(name, 4)) is not None  # a few bytes
-    with pytest.raises(TypeError, match="a name that is none"):
+    with pytest.raises(TypeError, match="a name of another type"):
         _words(("scorer", name, "x"))
 
 

@@ -32,7 +32,11 @@ class SchemaError(PoseError):
     """A keypoint schema that contradicts itself or cannot be read."""
 
 
-class CocoError(PoseError):
+class LabelError(PoseError):
+    """A label file, or a record of one, that cannot be read or written."""
+
+
+class CocoError(LabelError):
     """A COCO file, or a record of one, that cannot be understood."""
 
 

@@ -8,9 +8,9 @@ or ``python -m engine.datasets convert ...``.
 
 from engine.formats.conversion import read_as_coco, to_coco, to_document, write_as_coco
 from engine.formats.dataset import ImageRecord, KeypointDataset, TopDownSample
+from engine.formats.kinds import KINDS, Kind, find_kind
 from engine.formats.loading import is_coco_style, open_dataset, sniff
 from engine.formats.merging import AIC_INTO_COCO17, aic_into_coco17, combine, remap
-from engine.formats.registry import KINDS, Kind, find_kind
 
 __all__ = [
     "AIC_INTO_COCO17",

@@ -20,8 +20,8 @@ from engine.formats.coco.dataset import (
 )
 from engine.formats.coco.document import SECTIONS, Document, patch_record
 from engine.formats.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, TopDownSample
+from engine.formats.kinds import WHOLE_BODY_PARTS
 from engine.formats.loading import open_dataset, plain_coco
-from engine.formats.registry import WHOLE_BODY_PARTS
 from engine.schema.builtin import schema_of_subset
 from engine.schema.schema import Schema, Subset
 

@@ -17,7 +17,7 @@ from engine.formats.aic import xywh
 from engine.formats.builder import assemble
 from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, CocoImage, Number
 from engine.formats.dataset import KeypointDataset
-from engine.formats.registry import KINDS, Kind
+from engine.formats.kinds import KINDS, Kind
 from engine.utils.files import MAX_LABEL_BYTES, read_text
 from engine.utils.skipped import Skipped
 

@@ -18,7 +18,7 @@ from engine.formats.builder import assemble
 from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, CocoImage, Number
 from engine.formats.coco.document import load_record, read_json_bytes
 from engine.formats.dataset import KeypointDataset
-from engine.formats.registry import KINDS, Kind
+from engine.formats.kinds import KINDS, Kind
 from engine.schema.schema import Subset
 from engine.utils.skipped import Skipped
 

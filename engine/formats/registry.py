@@ -1,163 +1,208 @@
-"""The kinds of data sets that can be read, and how a COCO-style file shows which one it is."""
+"""The label formats: each is one module of this package that registers itself.
+
+    format = find_format("labels.json")
+    with format.read(Path("labels.json")) as labels: ...
+
+How to add one: docs/extending/label-format.md.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
 
-import msgspec
+from engine.errors import LabelError
+from engine.labels.features import Feature
+from engine.labels.reader import LabelReader
+from engine.utils.context import Context
 
-from engine.errors import CocoError
-from engine.formats.coco.dataset import CocoCategory
-from engine.schema.builtin import builtin_schemas, find_schema
-from engine.schema.schema import Schema
+ENTRY_POINTS = "poseapp.label_formats"
+"""Entry-point group of other packages: each entry is a module that calls :func:`register_format`."""
 
-WeightRule = Literal["capped", "positive"]
+CERTAIN, LIKELY, POSSIBLE, NO = 1.0, 0.8, 0.4, 0.0
+"""How sure :meth:`LabelFormat.sniff` is: nothing else looks so; other readers could take it too; not excluded; no."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One row of the table.
+class ReadOptions:
+    """What a person may say about labels that are read.
 
     Attributes:
-        name: what ``--kind`` takes. title: one line for people. schema: name of its built-in keypoint schema.
-        weights: how visibilities weigh in training: "capped" min(1, v), "positive" 1 where v > 0.
-        parts: lists of an annotation that together hold the points, with the number of points in each; the first is
-            ``keypoints``. Empty where ``keypoints`` holds them all.
-        by_count: whether the number of points alone tells the kind where a file names no points.
+        images: folder of the images; None = they are looked for around the labels.
+        split: which part ("train", "val", "test") of a format that keeps all parts in one list; "" = all.
+    """
+
+    images: Path | None = None
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """What a person may say about labels that are written.
+
+    Attributes:
+        include_predictions: also instances that nobody has accepted.
+    """
+
+    include_predictions: bool = True
+
+
+@runtime_checkable
+class LabelFormat(Protocol):
+    """One label format.
+
+    Attributes:
+        name: for ``--from`` and ``--to``: lower-case letters, digits, "_".
+        title: for people ("COCO keypoints").
+        suffixes: of its files, lower case, with the dot; () for folders.
+        can_read, can_write: which of :meth:`read` and :meth:`write` work.
+        keeps: what survives in its files.
     """
 
     name: str
     title: str
-    schema: str
-    weights: WeightRule = "capped"
-    parts: tuple[tuple[str, int], ...] = ()
-    by_count: bool = False
+    suffixes: tuple[str, ...]
+    can_read: bool
+    can_write: bool
+    keeps: Collection[Feature]
 
-    def load_schema(self) -> Schema:
-        return find_schema(self.schema)
+    def sniff(self, path: Path) -> float:
+        """How sure it is that this path holds the format, 0 to 1, by content; reads only a little. Never raises."""
 
+    def read(self, path: Path, context: Context | None = None, options: ReadOptions | None = None) -> LabelReader:
+        """The labels; records that cannot be used are reported to the context and left out.
 
-WHOLE_BODY_PARTS = (
-    ("keypoints", 17),
-    ("foot_kpts", 6),
-    ("face_kpts", 68),
-    ("lefthand_kpts", 21),
-    ("righthand_kpts", 21),
-)
+        Raises:
+            LabelError: the file cannot be read, or is not of this format.
+        """
 
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind("coco", "COCO keypoints, 17 points", "coco", by_count=True),
-        Kind(
-            "coco_wholebody",
-            "COCO-WholeBody, 133 points in five lists",
-            "coco_wholebody",
-            weights="positive",
-            parts=WHOLE_BODY_PARTS,
-            by_count=True,
-        ),
-        Kind("halpe", "Halpe full body, 136 points", "halpe", by_count=True),
-        Kind("aic", "AI Challenger, 14 points (its own list, or COCO-style)", "aic"),
-        Kind("deepfashion_upper", "DeepFashion landmarks, upper body, 6 points", "deepfashion_upper"),
-        Kind("deepfashion_lower", "DeepFashion landmarks, lower body, 4 points", "deepfashion_lower"),
-        Kind("deepfashion_full", "DeepFashion landmarks, full body, 8 points", "deepfashion_full"),
-        Kind(
-            "deepfashion2",
-            "DeepFashion2, 294 points of 13 garments (folder or COCO-style)",
-            "deepfashion2",
-            by_count=True,
-        ),
-    )
-}
+    def write(
+        self,
+        labels: LabelReader,
+        path: Path,
+        options: WriteOptions | None = None,
+        context: Context | None = None,
+    ) -> None:
+        """Write the file whole or not at all.
+
+        Raises:
+            LabelError: it cannot be written. Cancelled: the context was cancelled; nothing is left behind.
+        """
 
 
-def find_kind(name: str) -> Kind:
-    """A kind by its name, "-" for "_" allowed.
-
-    Raises:
-        CocoError: there is none of that name.
-    """
-    kind = KINDS.get(name.strip().lower().replace("-", "_"))
-    if kind is None:
-        raise CocoError(f"no kind of data set is called {name!r}; known are {', '.join(KINDS)}")
-    return kind
+F = TypeVar("F", bound=LabelFormat)
+_formats: dict[str, LabelFormat] = {}
 
 
-class _Peek(msgspec.Struct):
-    """What of an annotation tells its kind."""
-
-    keypoints: list[msgspec.Raw] | None = None
-    foot_kpts: msgspec.Raw = msgspec.Raw(b"")
-    face_kpts: msgspec.Raw = msgspec.Raw(b"")
-    category_id: int | str = 1
-
-
-_peek = msgspec.json.Decoder(_Peek).decode
-_MANY = 200  # annotations looked at; files of one kind are alike
+def register_format(format: F) -> F:
+    """Make a format known, by its name; another of the same name gives way."""
+    if not _NAME.fullmatch(format.name):
+        raise LabelError(f"a format cannot be called {format.name!r}: use lower-case letters, digits and _")
+    _formats[format.name] = format
+    return format
 
 
-def kind_of_coco(annotations: Sequence[msgspec.Raw], categories: Sequence[CocoCategory], where: object) -> Kind:
-    """The kind of a COCO-style file, by the keys and point names found.
+def unregister_format(name: str) -> None:
+    """Forget a format; nothing happens if there is none of this name."""
+    _formats.pop(name, None)
+
+
+def formats() -> list[LabelFormat]:
+    """All formats, by name."""
+    _discover()
+    return [_formats[name] for name in sorted(_formats)]
+
+
+def find_format(path: Path | str, name: str = "") -> LabelFormat:
+    """The format of a path: the one with this name, else the one that is most sure of the content.
 
     Raises:
-        CocoError: none fits, or several do.
+        LabelError: no format has this name, or none knows the content.
     """
-    names = {category.id: category.keypoints for category in categories if category.keypoints}
-    sizes: dict[int | str, Counter[int]] = {}
-    for raw in annotations[:_MANY]:
-        try:
-            record = _peek(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        if len(record.foot_kpts) and len(record.face_kpts):
-            return KINDS["coco_wholebody"]
-        if record.keypoints:
-            sizes.setdefault(record.category_id, Counter())[len(record.keypoints) // 3] += 1
-    # What most annotations of a category have; one of another number is a fault of its own.
-    found = {(counts.most_common(1)[0][0], category) for category, counts in sizes.items()}
-    if not found:
-        count = {len(points) for points in names.values()}
-        if len(count) != 1:
-            raise CocoError(
-                "has no annotation with keypoints that would tell its kind; say which with --kind", where=where
-            )
-        found = {(count.pop(), next(iter(names)))}
-    kinds = {_kind_of_points(count, names.get(category, []), where).name for count, category in found}
-    if len(kinds) > 1:
-        raise CocoError(
-            f"holds annotations of several kinds ({', '.join(sorted(kinds))}); say which with --kind", where=where
-        )
-    return KINDS[kinds.pop()]
+    if name:
+        return format_named(name)
+    path = Path(path)
+    if not path.exists():
+        raise LabelError("does not exist", where=path)
+    best, sureness = None, NO
+    for format in formats():
+        if format.can_read and (sure := format.sniff(path)) > sureness:
+            best, sureness = format, sure
+    if best is None:
+        known = ", ".join(format.name for format in formats() if format.can_read)
+        raise LabelError(f"is of no known label format; say which with --from (known are {known})", where=path)
+    return best
 
 
-def _kind_of_points(count: int, names: Sequence[str], where: object) -> Kind:
-    sized = [kind for kind in KINDS.values() if kind.load_schema().num_keypoints == count]
-    if not sized:
-        listed = ", ".join(f"{kind.name} {kind.load_schema().num_keypoints}" for kind in KINDS.values())
-        raise CocoError(f"has {count} points an instance, which no known kind has ({listed})", where=where)
-    told = len(names) == count and not all(name.strip().isdigit() for name in names)
-    if told:
-        fitting = [kind for kind in sized if _plain(names) == _plain(kind.load_schema().names)]
-        if len(fitting) == 1:
-            return fitting[0]
-        other = next((n for n in builtin_schemas() if _plain(find_schema(n).names) == _plain(names)), "")
-        hint = f"they are those of schema {other!r}" if other else f"it begins with {', '.join(names[:3])}"
-        raise CocoError(
-            f"has {count} points an instance, but not the points of {sized[0].name} ({hint}); it can be used as a "
-            f"plain COCO file, or say --kind {sized[0].name} if they are the same points",
-            where=where,
-        )
-    fitting = [kind for kind in sized if kind.by_count]
-    if len(fitting) != 1:
-        options = " or ".join(f"--kind {kind.name}" for kind in sized)
-        raise CocoError(f"has {count} points an instance but does not name them; say {options}", where=where)
-    return fitting[0]
+def format_named(name: str) -> LabelFormat:
+    """Raises: LabelError, no format has this name ("-" is allowed for "_")."""
+    _discover()
+    format = _formats.get(name.strip().lower().replace("-", "_"))
+    if format is None:
+        raise LabelError(f"no label format is called {name!r}; known are {', '.join(sorted(_formats))}")
+    return format
 
 
-def _plain(names: Sequence[str]) -> list[str]:
-    return [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+def format_for_writing(path: Path | str, name: str = "") -> LabelFormat:
+    """The format to write a path in: the one with this name, else the one that its suffix belongs to.
+
+    Raises:
+        LabelError: no format fits, several do, or the one named cannot be written.
+    """
+    if name:
+        format = format_named(name)
+        if not format.can_write:
+            raise LabelError(f"{format.title} can be read, but not written")
+        return format
+    suffix = Path(path).suffix.lower()
+    fitting = [format for format in formats() if format.can_write and suffix in format.suffixes]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(format.name for format in fitting or formats() if format.can_write)
+    raise LabelError(f"say in which format to write, with --to: {names}", where=path)
+
+
+def read_labels(
+    path: Path | str, *, format: str = "", images: Path | str | None = None, context: Context | None = None
+) -> LabelReader:
+    """Read a label file or folder of any known format.
+
+    Args:
+        format: its name; "" = as the content says.
+        images: folder of the images.
+
+    Raises:
+        LabelError: it cannot be read, or is of no known format.
+    """
+    options = ReadOptions(images=None if images is None else Path(images))
+    return find_format(path, format).read(Path(path), context, options)
+
+
+def write_labels(labels: LabelReader, path: Path | str, *, format: str = "", context: Context | None = None) -> None:
+    """Write labels in any format that can be written.
+
+    Args:
+        format: its name; "" = as the suffix says.
+
+    Raises:
+        LabelError: it cannot be written, or the suffix does not say in which format.
+    """
+    format_for_writing(path, format).write(labels, Path(path), None, context)
+
+
+@cache
+def _discover() -> None:
+    """Import every module of this package, and those of other packages, so that they register their formats."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
+        importlib.import_module(module.name)
+    for entry in entry_points(group=ENTRY_POINTS):
+        entry.load()

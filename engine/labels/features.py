@@ -1,0 +1,74 @@
+"""What labels can hold, which of it given labels do hold, and what a format would lose of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from enum import StrEnum
+
+from engine.labels.model import OCCLUDED, VIDEO, Instance
+from engine.labels.reader import LabelReader
+from engine.utils.context import Context
+
+_STEP = 4096
+
+
+class Feature(StrEnum):
+    """Something that one label format keeps and another does not. The value is what is counted, in the plural."""
+
+    OCCLUSION = "instances with occluded points"
+    SCORES = "instances with scores of a model"
+    BOXES = "instances with a box"
+    TRACKS = "instances with a track"
+    TRACK_NAMES = "named tracks"
+    CROWDS = "crowds and records without keypoints"
+    SEVERAL_CATEGORIES = "categories beyond the first"
+    SEVERAL_MEDIA = "videos or folders of images beyond the first"
+    VIDEO_FRAMES = "frames of videos"
+    EMPTY_FRAMES = "frames without instances"
+    FRAME_MARKS = "frames marked as empty or suggested"
+    UNKNOWN_KEYS = "records with keys of their own"
+
+
+def count_features(labels: LabelReader, context: Context | None = None) -> Counter[Feature]:
+    """How much of each feature there is in labels; reads all of them once."""
+    context = context or Context()
+    counts: Counter[Feature] = Counter()
+    counts[Feature.SEVERAL_CATEGORIES] = max(0, len(labels.categories) - 1)
+    counts[Feature.SEVERAL_MEDIA] = max(0, len(labels.media) - 1)
+    counts[Feature.TRACK_NAMES] = len(labels.tracks)
+    with_instances: set[int] = set()
+    total = labels.num_instances()
+    for position, instance in enumerate(labels.instances()):
+        if position % _STEP == 0:
+            context.progress(position, total)
+        with_instances.add(instance.frame)
+        counts.update(_features_of(instance))
+    videos = {position for position, media in enumerate(labels.media) if media.type == VIDEO}
+    for position, frame in enumerate(labels.frames()):
+        counts[Feature.EMPTY_FRAMES] += position not in with_instances
+        counts[Feature.VIDEO_FRAMES] += frame.media in videos
+        counts[Feature.FRAME_MARKS] += frame.is_negative or frame.is_flagged
+    return +counts
+
+
+def _features_of(instance: Instance) -> list[Feature]:
+    features: list[Feature] = []
+    if instance.visibility is not None and OCCLUDED in instance.visibility.tobytes():
+        features.append(Feature.OCCLUSION)
+    if instance.score is not None or instance.scores is not None:
+        features.append(Feature.SCORES)
+    if instance.box is not None:
+        features.append(Feature.BOXES)
+    if instance.track is not None:
+        features.append(Feature.TRACKS)
+    if not instance.is_pose:
+        features.append(Feature.CROWDS)
+    if instance.raw:
+        features.append(Feature.UNKNOWN_KEYS)
+    return features
+
+
+def lost_features(counts: Counter[Feature], keeps: Collection[Feature]) -> list[str]:
+    """What a format that keeps only some features would lose, as phrases: "12 frames of videos"."""
+    return [f"{count:,} {feature.value}" for feature, count in counts.items() if feature not in keeps]

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from engine.errors import CocoError, PoseError, SchemaError
+from engine.formats.category_schema import KeypointCounts, schema_of
 from engine.formats.coco.dataset import CocoCategory, Id
 from engine.formats.coco.document import Document, read_document, read_json_bytes
 from engine.formats.coco.parsing import parse_categories
 from engine.schema.schema import Limb, Schema, load_schema
 from poseapp.project.formats.coco.categories import sample_points
-from poseapp.project.schema.matching import Points, schema_of
 from poseapp.project.schema.mmpose_metainfo import read_metainfo
 
 SUFFIXES = (".toml", ".json", ".py")
@@ -48,12 +48,12 @@ def read_schemas(path: Path) -> list[Schema]:
 def _of_coco(path: Path) -> list[Schema]:
     document = _document(path)
     categories = list(parse_categories(document.categories, path))
-    sample: dict[Id, Points] = {}
+    sample: dict[Id, KeypointCounts] = {}
     if not all(category.keypoints for category in categories):  # told by what is labelled
         sample = sample_points(document.annotations, categories, path)
     found: list[Schema] = []
     for category in categories:
-        schema = schema_of(category, sample.get(category.id, Points()))
+        schema = schema_of(category, sample.get(category.id, KeypointCounts()))
         if schema is not None:
             found.append(_with_limbs(schema, category))
     return found

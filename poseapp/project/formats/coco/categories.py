@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import SchemaError, quoted
+from engine.formats.category_schema import KeypointCounts, schema_of
 from engine.formats.coco.dataset import CocoCategory, Id
 from engine.formats.coco.parsing import Unreadable, parse_annotations
 from engine.formats.coco.skeleton import skeleton_note
@@ -28,7 +29,6 @@ from poseapp.project.formats.coco.keypoints import has_parts
 from poseapp.project.formats.coco.reading import Reading
 from poseapp.project.formats.report import Problems
 from poseapp.project.model import Category
-from poseapp.project.schema.matching import Points, schema_of
 from poseapp.project.store import ProjectStore
 
 _SAMPLE = 4000
@@ -44,7 +44,7 @@ class Kind:
 
 def sample_points(
     records: Sequence[msgspec.Raw], categories: Sequence[CocoCategory], path: Path, reading: Reading | None = None
-) -> dict[Id, Points]:
+) -> dict[Id, KeypointCounts]:
     """What annotations hold, category by category, told from some thousand of them."""
     pairs = None if reading is None else reading.pairs_of(categories)
     unreadable: Unreadable = lambda position, error: None  # noqa: E731 (these are reported when they are imported)
@@ -59,7 +59,7 @@ def sample_points(
                 met[len(annotation.keypoints) // 3] += 1
             if has_parts(annotation):
                 in_parts.add(annotation.category_id)
-    return {i: Points(tuple(n for n, _ in c.most_common()), i in in_parts) for i, c in counts.items()}
+    return {i: KeypointCounts(tuple(n for n, _ in c.most_common()), i in in_parts) for i, c in counts.items()}
 
 
 def add_categories(
@@ -67,18 +67,18 @@ def add_categories(
     archive: CocoArchive,
     file: int,
     found: Sequence[CocoCategory],
-    sample: dict[Id, Points],
+    sample: dict[Id, KeypointCounts],
     records: Sequence[bytes],
     faulty: Faulty,
     problems: Problems,
 ) -> dict[Id, Kind]:
     """The project's category for each of the file; two of the file are two, also where all but their ids is equal."""
     listed = list(found) or [CocoCategory(identity, _invented(identity, sample)) for identity in sample]
-    schemas = [_schema_of(category, sample.get(category.id, Points()), problems) for category in listed]
+    schemas = [_schema_of(category, sample.get(category.id, KeypointCounts()), problems) for category in listed]
     boxes_only = not any(schemas)
     if boxes_only:  # boxes only: people can be given poses all the same
         persons = (CocoCategory(c.id, c.name, raw=c.raw) for c in listed)
-        schemas = [schema_of(c, Points((17,))) if c.name.lower() == "person" else None for c in persons]
+        schemas = [schema_of(c, KeypointCounts((17,))) if c.name.lower() == "person" else None for c in persons]
     kinds: dict[Id, Kind] = {}
     owners: list[int] = []
     layouts: list[tuple[int, str]] = []
@@ -102,7 +102,7 @@ def add_categories(
             imported.setdefault(own.id, msgspec.json.encode(own.schema.to_dict()))
         owners.append(NOBODY if own is None else own.id)
         if own is not None:
-            parts = sample.get(category.id, Points()).in_parts
+            parts = sample.get(category.id, KeypointCounts()).in_parts
             layouts.append((own.id, LAYOUT_BOXES if boxes_only else LAYOUT_PARTS if parts else LAYOUT_FLAT))
         kinds.setdefault(category.id, Kind(category.name, own))
     archive.add_layouts(file, layouts)
@@ -118,7 +118,7 @@ def add_categories(
     return kinds
 
 
-def _schema_of(category: CocoCategory, points: Points, problems: Problems) -> Schema | None:
+def _schema_of(category: CocoCategory, points: KeypointCounts, problems: Problems) -> Schema | None:
     """The schema of a category; None for one without points, or whose points contradict each other."""
     note = skeleton_note(category.raw, len(category.keypoints))
     if note:
@@ -130,6 +130,6 @@ def _schema_of(category: CocoCategory, points: Points, problems: Problems) -> Sc
         return None
 
 
-def _invented(identity: Id, sample: dict[Id, Points]) -> str:
+def _invented(identity: Id, sample: dict[Id, KeypointCounts]) -> str:
     """A name for a category that the file does not list."""
     return "person" if len(sample) == 1 and 17 in sample[identity].counts else f"category {identity}"

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
+from engine.formats.category_schema import schema_of_names
 from engine.formats.coco.dataset import CocoCategory, patch_record
 from engine.schema.schema import Schema, schema_from_dict
 from poseapp.project.formats.coco.archive import SECTION_SCHEMAS, CocoArchive
 from poseapp.project.model import Category
-from poseapp.project.schema.matching import schema_of_names
 from poseapp.project.schema.migration import put_aside, successors
 from poseapp.project.store import ProjectStore
 

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import ProjectError
+from engine.formats.category_schema import schema_of_names
 from engine.formats.coco.dataset import CocoCategory
 from engine.formats.deeplabcut.config import DlcConfig, read_config
 from engine.media.image_finder import LOST, find_images
@@ -28,7 +29,6 @@ from poseapp.project.formats.report import ImportReport, Problems, ProgressCallb
 from poseapp.project.label_update.sources import SourceTable, unique_keys
 from poseapp.project.label_update.update import is_one_animal, point_order, union
 from poseapp.project.model import ABSENT, VISIBLE, Category, FrameKey, Instance
-from poseapp.project.schema.matching import schema_of_names
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
 

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import MediaError, ProjectError
+from engine.formats.category_schema import schema_of_names
 from engine.formats.coco.dataset import CocoCategory
 from engine.formats.hdf5 import try_in_a_process
 from engine.formats.sleap.file import PREDICTED, USER, SleapFile, SleapVideo, finite_or_none, points_of
@@ -38,7 +39,6 @@ from poseapp.project.formats.videos import import_video
 from poseapp.project.label_update.sources import SourceTable, unique_keys
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Category, Flags, FrameKey, Instance, State
 from poseapp.project.queries.tracks import new_track_numbers
-from poseapp.project.schema.matching import schema_of_names
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
 

@@ -8,11 +8,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.formats.deeplabcut.folder import is_dlc_folder
 from engine.media.images import is_image
 from engine.media.source import is_video
 from poseapp.project.formats.coco.results import RESULTS, is_results_file
 from poseapp.project.formats.datasets import is_dataset
-from poseapp.project.formats.deeplabcut.importer import is_dlc_folder
 
 COCO, DATASET, SLEAP, DLC = "coco", "dataset", "sleap", "dlc"
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import PoseError
+from engine.formats.deeplabcut.folder import label_files
 from poseapp.project.formats.coco.archive import SECTION_GRIDS, CocoArchive
 from poseapp.project.formats.coco.importer import import_coco
 from poseapp.project.formats.datasets import import_dataset
-from poseapp.project.formats.deeplabcut.importer import import_dlc, label_files
+from poseapp.project.formats.deeplabcut.importer import import_dlc
 from poseapp.project.formats.image_files import find_images
 from poseapp.project.formats.label_files import COCO, DATASET, DLC, SLEAP
 from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer

@@ -21,8 +21,9 @@ from engine.errors import ProjectError
 from engine.formats.category_schema import schema_of_names
 from engine.formats.coco.dataset import CocoCategory
 from engine.formats.deeplabcut.config import DlcConfig, read_config
+from engine.formats.deeplabcut.folder import files_of_other_scorers, label_files, root_of
+from engine.formats.deeplabcut.table import DlcTable, TableRow, read_table
 from engine.media.image_finder import LOST, find_images
-from poseapp.project.formats.deeplabcut.table import DlcTable, TableRow, read_table
 from poseapp.project.formats.deeplabcut.video_tables import import_predictions
 from poseapp.project.formats.images import frames_of_images
 from poseapp.project.formats.report import ImportReport, Problems, ProgressCallback
@@ -33,7 +34,6 @@ from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
 
 _ANIMAL = "animal"
-_LABEL_FOLDER = "labeled-data"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def import_dlc(
     if not files:
         raise ProjectError("has no labels: no CollectedData_*.csv or .h5 below labeled-data", where=path)
     problems = Problems()
-    for other in _files_of_others(path) if path.is_dir() else ():
+    for other in files_of_other_scorers(path) if path.is_dir() else ():
         where = str(other.relative_to(path))
         problems.add("Labels of another scorer, not read; open the file to add them", where, listed=True)
     tables = [read_table(file, problems, progress) for file in files]
@@ -80,49 +80,13 @@ def import_dlc(
     return report
 
 
-def label_files(folder: Path) -> list[Path]:
-    """The label tables of a DeepLabCut project, or of the folder of one of its videos.
-
-    One a video: that of the project's scorer where there are several.
-    """
-    scorer = read_config(folder / "config.yaml").scorer
-    found: list[Path] = []
-    for tables in _tables_by_video(folder):
-        own = [table for table in tables if table.stem == f"CollectedData_{scorer}"]
-        found += own[:1] or tables[:1]
-    return found
-
-
-def _files_of_others(folder: Path) -> list[Path]:
-    """Tables of other scorers of the same videos."""
-    taken = set(label_files(folder))
-    return [table for tables in _tables_by_video(folder) for table in tables if table not in taken]
-
-
-def _tables_by_video(folder: Path) -> list[list[Path]]:
-    """Tables of each video, the csv alone where an h5 of the same name lies beside it."""
-    found: list[list[Path]] = []
-    for place in sorted(p for p in (folder / _LABEL_FOLDER).glob("*/") if p.is_dir()) or [folder]:
-        tables = sorted(p for p in place.glob("CollectedData_*.csv") if p.is_file())
-        stems = {table.stem for table in tables}
-        found.append(
-            tables + [t for t in sorted(place.glob("CollectedData_*.h5")) if t.stem not in stems and t.is_file()]
-        )
-    return found
-
-
-def is_dlc_folder(folder: Path) -> bool:
-    """Whether a folder is a DeepLabCut project with labels, or that of one of its videos."""
-    return bool(label_files(folder))
-
-
 class _Import:
     """One run; within a transaction."""
 
     def __init__(self, store: ProjectStore, tables: Sequence[DlcTable], problems: Problems, cache: Path | None) -> None:
         self._store, self._tables, self._problems, self._cache = store, tables, problems, cache
         self._report = ImportReport()
-        self._configs = {table.file: read_config(_root_of(table.file) / "config.yaml") for table in tables}
+        self._configs = {table.file: read_config(root_of(table.file) / "config.yaml") for table in tables}
         self._kinds: dict[tuple[Path, str], _Kind] = {}
 
     def run(self, progress: ProgressCallback | None) -> ImportReport:
@@ -242,7 +206,7 @@ class _Import:
 
     def _frames(self, table: DlcTable) -> dict[str, FrameKey]:
         """The frame of every image that exists, by its name in the table."""
-        root = _root_of(table.file)
+        root = root_of(table.file)
         # An image whose row cannot be read is there all the same, without poses.
         names = [*(row.name for row in table.rows), *table.unread]
         found = find_images(names, [root, table.file.absolute().parent])
@@ -281,12 +245,3 @@ def _name_of(table: DlcTable, individual: str) -> str:
     names = list(table.points[individual])
     alone = len(table.points) > 1 and sum(list(other) == names for other in table.points.values()) == 1
     return individual if alone and individual == "single" else _ANIMAL
-
-
-def _root_of(file: Path) -> Path:
-    """The folder that the image names in a table start from."""
-    parts = file.absolute().parts
-    if _LABEL_FOLDER in parts:
-        place = len(parts) - 1 - parts[::-1].index(_LABEL_FOLDER)
-        return Path(*parts[:place])
-    return file.absolute().parent

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import ProjectError
+from engine.formats.deeplabcut.folder import video_beside
 from engine.labels.image_size import GridTransform
-from engine.media.source import VIDEO_SUFFIXES
 from engine.media.video.frame_size import opencv_grid
 from poseapp.project.formats.report import ImportReport, Problems
 from poseapp.project.formats.videos import import_video
@@ -27,22 +26,6 @@ Person = tuple[Category, Places, int | None, tuple[int | None, ...]]
 
 # Points that are less likely are absent: a guess somewhere in the picture is no label.
 _LEAST = 0.1
-
-
-def video_beside(file: Path) -> Path:
-    """The video that a table is of: its name begins with the video's.
-
-    Raises:
-        ProjectError: there is none.
-    """
-    found = [
-        path for path in file.absolute().parent.iterdir()
-        if path.suffix.lower() in VIDEO_SUFFIXES and file.name.startswith(path.stem) and path.is_file()
-    ]  # fmt: skip
-    if not found:
-        raise ProjectError("holds frames of a video, but no video of its name lies beside it", where=file)
-    # The shortest suffix first among equals, for a labelled copy of DeepLabCut has a longer name than the video.
-    return max(found, key=lambda path: (len(path.stem), path.name))
 
 
 def import_predictions(

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ProjectError
+from engine.formats.deeplabcut.folder import is_dlc_folder
 from engine.formats.deeplabcut.h5 import _words, plain_pickle, read_h5
-from poseapp.project.formats.deeplabcut.importer import import_dlc, is_dlc_folder
+from poseapp.project.formats.deeplabcut.importer import import_dlc
 from poseapp.project.model import FrameKey, State
 from poseapp.project.opening import open_any
 from poseapp.project.store import ProjectStore

@@ -1,8 +1,7 @@
-"""The tables of DeepLabCut, as csv or HDF5: which column is which point, and the rows, each checked.
+"""DeepLabCut's tables, as csv or HDF5: which column is which keypoint, and the rows, each checked.
 
-A csv may have been through a spreadsheet: semicolons or tabs between the cells, decimal commas, a byte order mark, line
-ends and paths of Windows, bytes of Latin-1. A row with a cell too many or too few is left out, for nobody can tell
-which cell it is.
+A csv may come from a spreadsheet: semicolons or tabs between cells, decimal commas, a byte order mark, line ends and
+paths of Windows, Latin-1 bytes. A row with too many or too few cells is left out: nobody can tell which cell is wrong.
 """
 
 from __future__ import annotations
@@ -17,22 +16,27 @@ from pathlib import Path
 from engine.errors import PoseError, ProjectError
 from engine.formats.deeplabcut.h5 import read_h5
 from engine.formats.hdf5 import try_in_a_process
+from engine.media.image_finder import plain_name
+from engine.utils.context import Findings, ProgressCallback
 from engine.utils.files import read_bytes
-from poseapp.project.formats.image_files import plain_name
-from poseapp.project.formats.report import Problems, ProgressCallback
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 
-_MOST_BYTES = 1 << 30
+_MAX_BYTES = 1 << 30
 _COORDS = ("x", "y", "likelihood")
 Column = tuple[str, str, str]
-"""Individual ("" where there is one animal), point, coordinate."""
+"""Individual ("" if there is only one animal), keypoint, coordinate."""
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row: line of a csv (row of an HDF5 table, counted from 1), name of the image or number of the frame, and a
-    number for each column of points, NaN for an empty cell."""
+    """One row.
+
+    Attributes:
+        line: of the csv, or row of the HDF5 table, from 1.
+        name: of the image, or number of the frame.
+        values: of each column, NaN for an empty cell.
+    """
 
     line: int
     name: str
@@ -44,12 +48,12 @@ class DlcTable:
     """A label file.
 
     Attributes:
-        points: columns of x and y of each individual's points.
+        points: columns of x and y by individual and keypoint.
         rows: one per image or frame.
-        of_video: the names are numbers of frames.
-        likelihood: columns of it.
+        of_video: row names are frame numbers.
+        likelihood: its columns, by individual and keypoint.
         scorer: who made the table.
-        unread: names of the images whose rows are left out.
+        unread: names of the images whose rows were left out.
     """
 
     file: Path
@@ -61,31 +65,31 @@ class DlcTable:
     unread: tuple[str, ...] = ()
 
 
-def read_table(file: Path, problems: Problems, progress: ProgressCallback | None = None) -> DlcTable:
-    """Read a csv or h5. Rows that cannot be used are listed in ``problems``.
+def read_table(file: Path, findings: Findings, progress: ProgressCallback | None = None) -> DlcTable:
+    """Read a csv or h5. Rows that cannot be used are listed in ``findings``.
 
     Raises:
-        ProjectError: it cannot be read, or is no table of DeepLabCut.
+        ProjectError: it cannot be read, or is not a table of DeepLabCut.
     """
     if file.suffix.lower() == ".h5":
         try_in_a_process(file, "dlc", progress)
-        return _read_h5(file, problems)
-    return _read_csv(file, problems)
+        return _read_h5(file, findings)
+    return _read_csv(file, findings)
 
 
-def _read_h5(file: Path, problems: Problems) -> DlcTable:
-    found = read_h5(file)
-    columns = [(names[1] if len(names) == 4 else "", names[-2], names[-1]) for names in found.columns]
-    points, likelihood = _points(columns, [names[0] for names in found.columns], file)
-    names = found.rows if found.of_video else [plain_name(name) for name in found.rows]
-    values = found.values.tolist()
-    listed = [TableRow(n, name, [v if math.isfinite(v) else math.nan for v in row])
-              for n, (name, row) in enumerate(zip(names, values), 1)]  # fmt: skip
-    scorer = found.columns[0][0] if found.columns else ""
-    return DlcTable(file, points, _once(listed, file, problems, "row"), found.of_video, likelihood, scorer)
+def _read_h5(file: Path, findings: Findings) -> DlcTable:
+    table = read_h5(file)
+    columns = [(names[1] if len(names) == 4 else "", names[-2], names[-1]) for names in table.columns]
+    points, likelihood = _points(columns, [names[0] for names in table.columns], file)
+    names = table.rows if table.of_video else [plain_name(name) for name in table.rows]
+    values = table.values.tolist()
+    rows = [TableRow(n, name, [v if math.isfinite(v) else math.nan for v in row])
+            for n, (name, row) in enumerate(zip(names, values), 1)]  # fmt: skip
+    scorer = table.columns[0][0] if table.columns else ""
+    return DlcTable(file, points, _unique_rows(rows, file, findings, "row"), table.of_video, likelihood, scorer)
 
 
-def _read_csv(file: Path, problems: Problems) -> DlcTable:
+def _read_csv(file: Path, findings: Findings) -> DlcTable:
     lines, decimal_comma = _lines(file)
     header = _header(lines, file)
     width = 1 + next(n for n, cell in enumerate(header["coords"][1:]) if cell)
@@ -96,37 +100,37 @@ def _read_csv(file: Path, problems: Problems) -> DlcTable:
     points, likelihood = _points(columns, scorers, file)
     body = lines[len(header) :]
     names = ["/".join(cell.strip() for cell in cells[:width] if cell.strip()) for _, cells in body]
-    numbered = [_is_whole(name) for name in names]
-    of_video = width == 1 and any(numbered) and sum(numbered) * 2 > len(numbered)
-    listed: list[TableRow] = []
+    are_numbers = [_is_number(name) for name in names]
+    of_video = width == 1 and any(are_numbers) and sum(are_numbers) * 2 > len(are_numbers)
+    rows: list[TableRow] = []
     unread: list[str] = []
-    for (line, cells), name, is_number in zip(body, names, numbered):
+    for (line, cells), name, is_number in zip(body, names, are_numbers):
         where = f"{file.name} line {line}" + (f" ({_short(name)})" if name else "")
         row = _row(line, name, cells, width, count, decimal_comma)
         if isinstance(row, str):
-            problems.add(row, where, listed=True)
+            findings.add(row, where, listed=True)
             unread += [plain_name(name)] if name and not is_number else []
         elif not name:
-            problems.add("Row without a name of an image, left out", where, listed=True)
+            findings.add("Row without a name of an image, left out", where, listed=True)
         elif is_number != of_video:
-            kind = "a name and no number of a frame" if of_video else "a number and no name of an image"
-            problems.add(f"Row with {kind}, left out", where, listed=True)
+            what = "a name and no number of a frame" if of_video else "a number and no name of an image"
+            findings.add(f"Row with {what}, left out", where, listed=True)
         else:
-            listed.append(row)
-    if body and not listed and all(numbered):
+            rows.append(row)
+    if body and not rows and all(are_numbers):
         raise ProjectError("holds frames of a video, not labels of images", where=file)
-    kept = _once(listed, file, problems, "line")
-    names_kept = {row.name for row in kept}
-    lost = () if of_video else tuple(name for name in dict.fromkeys(unread) if name not in names_kept)
-    return DlcTable(file, points, kept, of_video, likelihood, next(iter(scorers), ""), lost)
+    rows = _unique_rows(rows, file, findings, "line")
+    read = {row.name for row in rows}
+    lost = () if of_video else tuple(name for name in dict.fromkeys(unread) if name not in read)
+    return DlcTable(file, points, rows, of_video, likelihood, next(iter(scorers), ""), lost)
 
 
 def _row(line: int, name: str, cells: list[str], width: int, count: int, decimal_comma: bool) -> TableRow | str:
-    """The row, or why it is left out."""
+    """The row, or the reason for leaving it out."""
     while len(cells) > count and not cells[-1].strip():
         cells = cells[:-1]
     if len(cells) < count and not any(cell.strip() for cell in cells[width:]):
-        cells = [*cells[:width], *[""] * (count - width)]  # no labels, whatever their number
+        cells = [*cells[:width], *[""] * (count - width)]  # an unlabelled row, however many commas
     if len(cells) != count:
         return f"Row with {'more' if len(cells) > count else 'fewer'} cells than the {count} of the header, left out"
     values: list[float] = []
@@ -137,67 +141,67 @@ def _row(line: int, name: str, cells: list[str], width: int, count: int, decimal
         except ValueError:
             return "Row with a cell that is not a number, left out"
         values.append(value if math.isfinite(value) else math.nan)
-    return TableRow(line, name if _is_whole(name) else plain_name(name), values)
+    return TableRow(line, name if _is_number(name) else plain_name(name), values)
 
 
-def _once(listed: Sequence[TableRow], file: Path, problems: Problems, what: str) -> list[TableRow]:
-    """Each image once: a row that is there twice is one animal and not two."""
-    first: dict[str, TableRow] = {}
-    for row in listed:
-        before = first.setdefault(row.name, row)
-        if before is row:
+def _unique_rows(rows: Sequence[TableRow], file: Path, findings: Findings, unit: str) -> list[TableRow]:
+    """One row per image: a repeated row does not mean a second animal."""
+    unique: dict[str, TableRow] = {}
+    for row in rows:
+        first = unique.setdefault(row.name, row)
+        if first is row:
             continue
-        where = f"{file.name} {what} {row.line} ({_short(row.name)})"
-        if all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(before.values, row.values)):
-            problems.add("Row that is there twice, read once", where, listed=True)
+        where = f"{file.name} {unit} {row.line} ({_short(row.name)})"
+        if all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(first.values, row.values)):
+            findings.add("Repeated row, read once", where, listed=True)
         else:
-            where += f", the one of {what} {before.line} is taken"
-            problems.add("Row of the same image with other values, left out", where, listed=True)
-    return list(first.values())
+            where += f", the one of {unit} {first.line} is taken"
+            findings.add("Row of the same image with other values, left out", where, listed=True)
+    return list(unique.values())
 
 
 def _points(
     columns: Sequence[Column], scorers: Sequence[str], file: Path
 ) -> tuple[dict[str, dict[str, tuple[int, int]]], dict[tuple[str, str], int]]:
-    """Columns of x and y of each individual's points, and those of likelihood."""
+    """Columns of x and y by individual and keypoint, and those of likelihood."""
     if len(set(scorers)) > 1:
         several = ", ".join(_short(name) for name in list(dict.fromkeys(scorers))[:4])
         raise ProjectError(f"holds tables of several scorers ({several}); save one table a file", where=file)
-    place: dict[Column, int] = {}
+    position: dict[Column, int] = {}
     for number, column in enumerate(columns):
-        if column in place:
+        if column in position:
             raise ProjectError(f"has two columns for {' '.join(_short(word) for word in column)}", where=file)
-        place[column] = number
+        position[column] = number
     points: dict[str, dict[str, tuple[int, int]]] = {}
-    for individual, point, coordinate in place:
+    for individual, point, coordinate in position:
         if coordinate not in _COORDS:
             raise ProjectError(f"has a column {_short(coordinate)!r} that is not x, y or likelihood", where=file)
-        pair = (place.get((individual, point, "x")), place.get((individual, point, "y")))
+        pair = (position.get((individual, point, "x")), position.get((individual, point, "y")))
         if pair[0] is None or pair[1] is None:
             raise ProjectError(f"point {_short(point)!r} has no column for x or y", where=file)
         points.setdefault(individual, {})[point] = (pair[0], pair[1])
-    return points, {(one, point): n for (one, point, coord), n in place.items() if coord == "likelihood"}
+    return points, {(who, point): n for (who, point, coord), n in position.items() if coord == "likelihood"}
 
 
 def _lines(file: Path) -> tuple[list[tuple[int, list[str]]], bool]:
-    """Line number and cells of each line that is not empty, and whether numbers have a decimal comma."""
+    """Line number and cells of each line that is not empty, and whether numbers use a decimal comma."""
     try:
-        data = read_bytes(file, _MOST_BYTES)
+        data = read_bytes(file, _MAX_BYTES)
     except PoseError as error:
         raise ProjectError(error.message, where=file) from None
     except OSError as error:
         raise ProjectError(f"cannot be read ({error.strerror or error})", where=file) from None
-    text = _text(data)
-    mark = next((c for c in text[: len("individuals") + 3] if c in ",;\t"), ",")
+    text = _decoded(data)
+    delimiter = next((c for c in text[: len("individuals") + 3] if c in ",;\t"), ",")
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-        found = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise ProjectError(f"is not a table of text ({error})", where=file) from None
-    return found, mark != ","
+    return lines, delimiter != ","
 
 
-def _text(data: bytes) -> str:
+def _decoded(data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace")
     try:
@@ -218,7 +222,7 @@ def _header(lines: Sequence[tuple[int, list[str]]], file: Path) -> dict[str, lis
             "is not a DeepLabCut label table: it does not start with scorer, bodyparts, coords", where=file
         )
     count = max(n for line in header.values() for n, cell in enumerate(line, 1) if cell)
-    if "scorer" in header:  # DeepLabCut itself writes too few of them where points of one animal alone were added
+    if "scorer" in header:  # DeepLabCut itself writes too few of them after keypoints of a single animal were added
         header["scorer"] += [header["scorer"][-1]] * (count - len(header["scorer"]))
     short = next((level for level, line in header.items() if len(line) < count), None)
     if short is not None:
@@ -233,7 +237,7 @@ def _header(lines: Sequence[tuple[int, list[str]]], file: Path) -> dict[str, lis
     return {level: line[:count] for level, line in header.items()}
 
 
-def _is_whole(text: str) -> bool:
+def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 16
 
 

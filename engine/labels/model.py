@@ -97,6 +97,7 @@ class Instance(msgspec.Struct, frozen=True, eq=False):
         area: square pixels of its region, None if the file does not say.
         is_prediction: made by a model, and no person has accepted it.
         is_crowd: a region with many objects, none of them marked alone.
+        source: name of the model or person that made it; "" if the file does not say.
         key: identifies the record within its file, also in a later version of the file; "" if nothing does.
         raw: as in :class:`Frame`.
         edited: names of the attributes that were changed since the record was read, see :meth:`replace`.
@@ -113,6 +114,7 @@ class Instance(msgspec.Struct, frozen=True, eq=False):
     area: float | None = None
     is_prediction: bool = False
     is_crowd: bool = False
+    source: str = ""
     key: str = ""
     raw: bytes = b""
     edited: frozenset[str] = frozenset()

@@ -1,7 +1,8 @@
-"""What a training run is told, and the TOML file that records it. Loads no torch.
+"""The settings of a training run, and the TOML file that holds them. Loads no torch.
 
-0 (or "" for text) means "choose for me"; what was chosen is written to ``OUT/config.toml``, so that a run can be
-repeated from that file alone (``--config OUT/config.toml``).
+0 (or "" for text) means "choose for me". :func:`engine.train.resolve.resolve` chooses, and the result is written to
+``OUT/config.toml``, so that a run can be repeated from that file alone (``--config OUT/config.toml``).
+Configurations are frozen; ``msgspec.structs.replace`` makes a changed copy.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ What = Literal["pose", "detector", "both"]
 CONFIG_FILE = "config.toml"
 
 POSE_STEPS = 400  # enough for a pretrained network on a handful of frames
-POSE_PASSES = 8  # and for many frames, this often through all of them
+POSE_PASSES = 8  # through all frames, where there are many
 DETECTOR_STEPS = 120
 DETECTOR_PASSES = 4
 AUTO_BATCH = -1
-# More than any machine has or any run needs; larger numbers are slips that would end in a crash.
+# More than any machine has or any run needs; larger numbers are typing errors that would end in a crash.
 MAX_THREADS = 1024
 MAX_CACHE_MB = 1 << 24
 MAX_BATCH = 1 << 20
@@ -37,13 +38,14 @@ RENAMED_KEYS = {"optimiser": "optimizer", "colour": "color"}
 """Keys of version 0.1, which configuration files and ``--set`` may still use."""
 
 
-class AugmentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Random changes of a training crop. Ranges are of uniform draws.
+class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Random changes of a training crop, drawn uniformly from these ranges.
 
     Attributes:
-        flip: probability of a horizontal mirror (left and right points are swapped); -1 = 0.5 where the left/right
+        flip: probability of a horizontal mirror (left and right points are swapped); -1 = 0.5 if the left/right
             partner of each point is known, else 0.
-        rotation: largest angle in degrees, either way; -1 = by how differently the labelled poses are turned.
+        rotation: largest angle in degrees, either way; -1 = from how much the labelled poses are rotated against each
+            other.
         scale: smallest and largest factor of the crop's side.
         shift: largest shift, as a share of the crop's side.
         brightness: largest change, as a share of the full range.
@@ -60,23 +62,23 @@ class AugmentConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     color: float = 0.1
 
 
-class TopDownConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Random changes of a crop as the published top-down models were trained with.
+class TopDownConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Random changes of a crop as in the training of the published top-down models.
 
     See ``engine.train.data.topdown_augmentation``.
 
     Attributes:
-        enabled: use these and not ``AugmentConfig``, on crops as the published models see them.
+        enabled: use these instead of ``AugmentConfig``, on crops as the published models see them.
         flip: probability of a mirror of the whole image; -1 = as in ``AugmentConfig``.
         half_body: probability that an instance with ``half_body_points`` labelled points or more is cut to its upper or
             lower half; 0 = never.
-        half_body_upper: probability of the upper half where both have enough points.
+        half_body_upper: probability of the upper half if both have enough points.
         half_body_least: labelled points that the upper and the lower half must have.
-        half_body_padding: the extent of the chosen points is enlarged by this.
-        shift, shift_chance: largest shift as a share of the padded box, and how often.
-        scale, scale_chance: largest change of the factor from 1, and how often.
-        rotation, rotation_chance: largest angle in degrees, and how often. Shift, scale and angle are standard normal
-            draws cut off at 1, times the largest.
+        half_body_padding: factor by which the extent of the chosen points is enlarged.
+        shift, shift_chance: largest shift as a share of the padded box, and its probability.
+        scale, scale_chance: largest change of the factor from 1, and its probability.
+        rotation, rotation_chance: largest angle in degrees, and its probability. Shift, scale and angle are standard
+            normal draws cut off at 1, times the largest.
     """
 
     enabled: bool = False
@@ -94,20 +96,20 @@ class TopDownConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     rotation_chance: float = 0.6
 
 
-class OptimizerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The optimizer, and the learning rate from step to step.
+class OptimizerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The optimizer, and the learning rate as a function of the step.
 
     Attributes:
-        kind: adamw, or adam (weight decay then is part of the gradient).
+        kind: "adamw", or "adam" (with weight decay as part of the gradient).
         lr: peak learning rate; 0 = by architecture.
         weight_decay: of weights, not of biases and norms.
-        schedule: "cosine" down to ``final_lr`` times the rate, or "steps": times ``gamma`` from each of ``milestones``
-            on.
-        warmup_steps: linear from ``warmup_factor`` times the rate; under "cosine" cut to a tenth of the steps in short
-            runs.
+        schedule: "cosine" down to ``final_lr`` times the rate, or "steps": times ``gamma`` at each of ``milestones``.
+        warmup_steps: the rate rises linearly from ``warmup_factor`` times ``lr``; with "cosine" at most a tenth of all
+            steps.
         milestones: epochs.
-        grad_norm: gradients are scaled down to this norm; 0 = left alone.
-        scale_base: instances a step that ``lr`` is meant for: it is scaled in proportion to the real number; 0 = not.
+        grad_norm: gradients are scaled down to this norm; 0 = never.
+        scale_base: instances per step that ``lr`` is meant for; ``lr`` is scaled in proportion to the actual number;
+            0 = not scaled.
     """
 
     kind: Literal["adamw", "adam"] = "adamw"
@@ -123,29 +125,29 @@ class OptimizerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     scale_base: int = 0
 
 
-class TaskConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One of the two networks' training.
+class TaskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Training of one of the two networks.
 
     Attributes:
-        epochs: 0 = from the number of instances, such that ten frames and a thousand both end well.
-        steps_per_epoch: 0 = once through the data, or 20 steps where that is more.
+        epochs: 0 = from the number of instances, so that ten frames and a thousand both give a good model.
+        steps_per_epoch: 0 = once through the data, but at least 20 steps.
         batch: instances (pose) or images (detector) that go through the network at once, in each process; -1 = as
             many as fit into memory.
-        accumulate: batches a step in each process; 0 = as ``total_batch`` asks, else one.
-        total_batch: instances or images a step of all processes together; 0 = batch * accumulate * processes.
-        patience: epochs without improvement after which the run ends; 0 = never.
-        validate_every: epochs; the last one is always validated.
-        select: figure that decides which epoch is best ("AP", "PCK@0.2", "AUC", "EPE"); "" = the mean distance. Of the
+        accumulate: batches per step in each process; 0 = as ``total_batch`` requires, else 1.
+        total_batch: instances or images per step of all processes together; 0 = batch * accumulate * processes.
+        patience: validations without improvement after which the run ends; 0 = never.
+        validate_every: epochs between validations; the last epoch is always validated.
+        select: figure that decides which epoch is best ("AP", "PCK@0.2", "AUC", "EPE"); "" = the mean distance. For the
             detector "AP"; "" = AP and the overlap of the best boxes.
         foreground_weight: extra weight of heatmap cells under a point (pose only; not with ``topdown``).
         visibility_weight: of the loss of a visibility head.
         precision: of the forward pass: "auto" = fp16 on CUDA, else float32.
         channels_last: memory layout; usually the faster one.
-        compile: let torch.compile make the network faster; takes a minute or more at the start.
-        ema: what validation and checkpoints see is a mean of the weights that keeps this share of itself each step
-            (such as 0.9998); 0 = the weights themselves.
-        freeze_norms: batch normalisation uses and keeps the statistics it started with.
-        flip_test: validate with the mirrored crops too (only with ``topdown``).
+        compile: use torch.compile; takes a minute or more at the start.
+        ema: decay per step of a moving average of the weights (such as 0.9998), which validation and checkpoints use;
+            0 = the weights themselves.
+        freeze_norms: batch normalization uses and keeps its initial statistics.
+        flip_test: also validate with mirrored crops (only with ``topdown``).
     """
 
     epochs: int = 0
@@ -170,47 +172,44 @@ class TaskConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def mirrors(self) -> bool:
-        """Whether training copies are mirrored, once that is chosen."""
+        """Whether training crops are mirrored; only known in a resolved configuration."""
         return (self.topdown.flip if self.topdown.enabled else self.augment.flip) > 0
 
     @property
     def step_size(self) -> int:
-        """Instances or images a step, of all processes."""
+        """Instances or images per step of all processes."""
         return self.total_batch or max(1, self.batch)
 
 
-def _pose() -> TaskConfig:
-    return TaskConfig()
-
-
-def _detector() -> TaskConfig:
+def _detector_defaults() -> TaskConfig:
     return TaskConfig(batch=8, augment=AugmentConfig(scale=(0.6, 1.5), shift=0.25))
 
 
-class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A whole run.
 
     Attributes:
         recipe: id of the published model whose recipe this is, "" for none.
-        train, images: COCO file and the folder its file names are relative to ("" = the file's folder).
+        train, images: label file, and the folder its file names are relative to ("" = the file's folder).
         extra, extra_images: a second data set to train on; AI Challenger beside COCO.
-        val, val_images: the same for validation; without, ``val_fraction`` of the images is set aside.
-        val_boxes: COCO results list of detected boxes to validate in; "" = the labelled ones (recipes only).
-        model: id of the model table or file to start the pose network from.
+        val, val_images: label file and images to validate on; without one, ``val_fraction`` of the images is set aside.
+        val_boxes: COCO results list with detected boxes to validate in; "" = the labelled boxes (recipes only).
+        model: id or file of the pose network to start from.
         weights: weights for an architecture given by id; "random" = none.
-        detector: id or file to start the detector from.
-        schema: name or TOML file; "" = the category of the COCO file.
-        what: "" = pose, and the detector too unless ``detector`` already knows the category.
+        detector: id or file of the detector to start from.
+        schema: name or TOML file; "" = from the category of the label file.
+        what: "" = pose, and the detector too unless ``detector`` already finds the category.
         out: folder for the results.
         device: auto, cpu, cuda or mps.
-        seed: of the split, the order and every random change.
+        seed: of the validation split, the order of samples and every random change.
         threads: CPU threads of the networks; 0 = as many as cores.
-        workers: threads that prepare batches ahead; -1 = none on the CPU, up to 8 beside a GPU.
-        deterministic: only algorithms that give the same digits each time; matters on graphics cards alone.
+        workers: threads that prepare batches; -1 = none on the CPU, up to 8 beside a GPU.
+        deterministic: use only algorithms that give the same digits each time; makes a difference on GPUs only.
         tensorboard: also write curves for TensorBoard to OUT/tensorboard.
-        silence: seconds after which a process of a distributed run that gives no sign of life is given up.
-        cache_mb: decoded images kept in memory; -1 = up to half of the memory that is free.
-        box_margin: added around the points where an annotation has no box, pixels.
+        silence: seconds without a heartbeat after which a process of a distributed run counts as gone.
+        cache_mb: decoded images kept in memory; -1 = up to half of the free memory.
+        val_fraction: share of the images set aside for validation.
+        box_margin: pixels added around the points of an annotation without a box.
     """
 
     recipe: str = ""
@@ -237,19 +236,19 @@ class TrainConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cache_mb: int = 1024
     val_fraction: float = 0.1
     box_margin: float = 20.0
-    pose: TaskConfig = msgspec.field(default_factory=_pose)
-    detect: TaskConfig = msgspec.field(default_factory=_detector)
+    pose: TaskConfig = msgspec.field(default_factory=TaskConfig)
+    detect: TaskConfig = msgspec.field(default_factory=_detector_defaults)
 
 
 def read_config(path: Path | str, base: TrainConfig | None = None) -> TrainConfig:
-    """Read a configuration file; entries left out are as in ``base``, else their defaults.
+    """Read a configuration file; entries it leaves out are as in ``base``, else their defaults.
 
     Raises:
         TrainingError: missing, not TOML, an unknown entry or one out of range.
     """
     path = Path(path)
     data = _with_current_keys(read_toml(path, TrainingError))
-    # Merged over the defaults: the two phases differ in theirs, which a bare conversion would not know.
+    # Merged over the defaults, in which the two tasks differ; a plain conversion would use those of the class.
     return config_from_dict(merged(msgspec.to_builtins(base or TrainConfig()), data), where=path)
 
 
@@ -263,7 +262,7 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or not name.strip():
-            raise TrainingError(f"--set wants NAME=VALUE, not {setting!r}")
+            raise TrainingError(f"--set takes NAME=VALUE, not {setting!r}")
         try:
             value = parse_toml(f"value = {text}")["value"]
         except ValueError:
@@ -286,7 +285,7 @@ def _with_current_keys(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_from_dict(data: dict[str, Any], *, where: object = None) -> TrainConfig:
-    """Check plain data; TrainingError names the entry that is wrong."""
+    """Turn plain data into a configuration; TrainingError names the entry that is wrong."""
     try:
         config = msgspec.convert(data, TrainConfig, strict=True)
     except msgspec.ValidationError as error:
@@ -296,34 +295,34 @@ def config_from_dict(data: dict[str, Any], *, where: object = None) -> TrainConf
 
 
 def check(config: TrainConfig, *, where: object = None) -> None:
-    """Refuse numbers that no run can use (TrainingError)."""
-    for name, phase in (("pose", config.pose), ("detect", config.detect)):
+    """Raise TrainingError for numbers that no run can use."""
+    for name, task in (("pose", config.pose), ("detect", config.detect)):
         selectable = SELECTABLE if name == "pose" else DETECTOR_SELECTABLE
-        if phase.select not in selectable:
+        if task.select not in selectable:
             choices = ", ".join(f'"{choice}"' for choice in selectable)
             raise TrainingError(f"{name}.select must be one of {choices}", where=where)
         rules = {
-            "epochs": 0 <= phase.epochs <= MAX_COUNT,
-            "steps_per_epoch": 0 <= phase.steps_per_epoch <= MAX_COUNT,
-            "batch": 1 <= phase.batch <= MAX_BATCH or phase.batch == AUTO_BATCH,
-            "accumulate": 0 <= phase.accumulate <= MAX_BATCH,
-            "total_batch": 0 <= phase.total_batch <= MAX_BATCH,
-            "validate_every": 1 <= phase.validate_every <= MAX_COUNT,
-            "ema": 0 <= phase.ema < 1,
-            "patience": phase.patience >= 0,
-            "optimizer.lr": 0 <= phase.optimizer.lr < 10,
-            "optimizer.grad_norm": phase.optimizer.grad_norm >= 0,
-            "optimizer.warmup_steps": phase.optimizer.warmup_steps >= 0,
-            "optimizer.scale_base": phase.optimizer.scale_base >= 0,
-            "augment.flip": phase.augment.flip == -1 or 0 <= phase.augment.flip <= 1,
-            "topdown.flip": phase.topdown.flip == -1 or 0 <= phase.topdown.flip <= 1,
-            "augment.rotation": -1 <= phase.augment.rotation <= 180,
-            "augment.scale": 0 < phase.augment.scale[0] <= phase.augment.scale[1],
-            "topdown.scale": 0 <= phase.topdown.scale < 1,
-            "topdown.half_body_padding": phase.topdown.half_body_padding > 0,
+            "epochs": 0 <= task.epochs <= MAX_COUNT,
+            "steps_per_epoch": 0 <= task.steps_per_epoch <= MAX_COUNT,
+            "batch": 1 <= task.batch <= MAX_BATCH or task.batch == AUTO_BATCH,
+            "accumulate": 0 <= task.accumulate <= MAX_BATCH,
+            "total_batch": 0 <= task.total_batch <= MAX_BATCH,
+            "validate_every": 1 <= task.validate_every <= MAX_COUNT,
+            "ema": 0 <= task.ema < 1,
+            "patience": task.patience >= 0,
+            "optimizer.lr": 0 <= task.optimizer.lr < 10,
+            "optimizer.grad_norm": task.optimizer.grad_norm >= 0,
+            "optimizer.warmup_steps": task.optimizer.warmup_steps >= 0,
+            "optimizer.scale_base": task.optimizer.scale_base >= 0,
+            "augment.flip": task.augment.flip == -1 or 0 <= task.augment.flip <= 1,
+            "topdown.flip": task.topdown.flip == -1 or 0 <= task.topdown.flip <= 1,
+            "augment.rotation": -1 <= task.augment.rotation <= 180,
+            "augment.scale": 0 < task.augment.scale[0] <= task.augment.scale[1],
+            "topdown.scale": 0 <= task.topdown.scale < 1,
+            "topdown.half_body_padding": task.topdown.half_body_padding > 0,
         }
-        for entry, fine in rules.items():
-            if not fine:
+        for entry, is_valid in rules.items():
+            if not is_valid:
                 raise TrainingError(f"{name}.{entry} is out of range", where=where)
     if not 0 <= config.val_fraction < 0.9:
         raise TrainingError("val_fraction must be at least 0 and below 0.9", where=where)
@@ -347,35 +346,35 @@ def write_config(config: TrainConfig, path: Path) -> None:
 
 def config_text(config: TrainConfig) -> str:
     """All entries as TOML."""
-    lines = ["# Everything this run was told or chose; run it again with --config THIS_FILE.", ""]
-    return "\n".join(lines + _toml(msgspec.to_builtins(config)))
+    lines = ["# All settings of this run; repeat it with --config THIS_FILE.", ""]
+    return "\n".join(lines + _toml_lines(msgspec.to_builtins(config)))
 
 
-def _toml(data: dict[str, Any], prefix: str = "") -> list[str]:
-    lines = [f"{key} = {_value(value)}" for key, value in data.items() if not isinstance(value, dict)]
+def _toml_lines(data: dict[str, Any], prefix: str = "") -> list[str]:
+    lines = [f"{key} = {_toml_value(value)}" for key, value in data.items() if not isinstance(value, dict)]
     lines.append("")
     for key, value in data.items():
         if isinstance(value, dict):
-            lines += [f"[{prefix}{key}]", *_toml(value, f"{prefix}{key}.")]
+            lines += [f"[{prefix}{key}]", *_toml_lines(value, f"{prefix}{key}.")]
     return lines
 
 
-def _value(value: object) -> str:
+def _toml_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):  # a JSON string is a TOML basic string once DEL is escaped
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
     if isinstance(value, float):
         return repr(value)
     return str(value)
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with the entries of ``over`` in their places, table by table."""
+    """``base`` with the entries of ``over`` in place of its own, table by table."""
     out = dict(base)
     for key, value in over.items():
-        known = out.get(key)
-        out[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+        current = out.get(key)
+        out[key] = merged(current, value) if isinstance(current, dict) and isinstance(value, dict) else value
     return out

@@ -8,18 +8,20 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from engine.errors import TrainingError
+from engine.errors import Cancelled, TrainingError
+from engine.utils.context import Context
 
 Progress = Literal["bar", "json", "none"]
 
 
 class Listener(Protocol):
-    """Takes events, until it is closed."""
+    """Gets events until it is closed."""
 
     def __call__(self, record: Mapping[str, Any], /) -> None: ...
 
@@ -27,56 +29,56 @@ class Listener(Protocol):
 
 
 class Reporter:
-    """Takes the run's events (plain dictionaries with ``event`` and mostly ``what``) and shows and records them.
+    """Shows and records the events of a run: plain dictionaries with ``event`` and mostly ``what``.
 
-    Every event goes to standard output under "json"; all but the single steps go to the log.
+    Under "json" every event is a line on standard output. All but the single steps go to the log file.
     """
 
     def __init__(self, progress: Progress, log: Path | None = None) -> None:
         self._progress = progress
         self._log = log
         self._bar: tqdm | None = None
-        self._board: Listener | None = None
+        self._listeners: list[Listener] = []
 
     def __call__(self, event: str, **values: Any) -> None:
-        record = {"event": event, **{key: _plain(value) for key, value in values.items()}}
+        record = {"event": event, **{key: _json_value(value) for key, value in values.items()}}
         if self._progress == "json":
             sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
             sys.stdout.flush()
         elif self._progress == "bar":
             self._draw(record)
-        if self._board is not None:
-            self._board(record)
+        for listener in self._listeners:
+            listener(record)
         if event != "step" and self._log is not None:
             record["time"] = round(time.time(), 3)
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def log_to(self, log: Path) -> None:
-        """From now on every event but the single steps is also appended to this file.
+        """From now on append every event but the single steps to this file.
 
-        A line that a killed run has left unfinished is ended, so that it does not spoil the next one.
+        If a killed run left the last line unfinished, the line is ended first, so that it does not spoil the next one.
         """
         self._log = log
         try:
             with log.open("rb") as file:
                 file.seek(-1, os.SEEK_END)
-                torn = file.read(1) != b"\n"
-        except OSError:  # none yet, or empty
+                is_unfinished = file.read(1) != b"\n"
+        except OSError:  # missing or empty
             return
-        if torn:
+        if is_unfinished:
             with log.open("ab") as file:
                 file.write(b"\n")
 
-    def show_on(self, board: Listener) -> None:
-        """From now on this is given every event too; it is closed with the reporter."""
-        self._board = board
+    def add_listener(self, listener: Listener) -> None:
+        """From now on call ``listener`` with every event; it is closed with the reporter."""
+        self._listeners.append(listener)
 
     def close(self) -> None:
-        """Take the bar away, and close what listens."""
-        if self._board is not None:
-            self._board.close()
-            self._board = None
+        """Remove the bar and close the listeners."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
         self._close_bar()
 
     def _close_bar(self) -> None:
@@ -103,10 +105,10 @@ class Reporter:
             )
         elif event in ("done", "error"):
             self._close_bar()
-            sys.stderr.write(_last_words(record) + "\n")
+            sys.stderr.write(_summary(record) + "\n")
 
 
-def _last_words(record: dict[str, Any]) -> str:
+def _summary(record: dict[str, Any]) -> str:
     if record["event"] == "error":
         return str(record["message"])
     best = "  ".join(
@@ -119,19 +121,34 @@ def _figure(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _plain(value: Any) -> Any:
-    """JSON has no NaN: figures that are not finite become null."""
+def _json_value(value: Any) -> Any:
+    """JSON has no NaN: numbers that are not finite become null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _json_value(item) for key, item in value.items()}
     if isinstance(value, Path):
         return str(value)
     return value
 
 
+class ProgressListener:
+    """Passes the steps of a run on to a context. Cancelling it does not raise here: the run saves, then stops."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __call__(self, record: Mapping[str, Any]) -> None:
+        if record["event"] == "step":
+            with suppress(Cancelled):
+                self._context.progress(record["step"], record["total_steps"], record["what"])
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class TensorBoardWriter:
-    """Writes the events of a run to a folder that ``tensorboard --logdir`` shows.
+    """Writes the figures of a run to a folder that ``tensorboard --logdir`` shows.
 
     Raises:
         TrainingError: TensorBoard is not installed.
@@ -143,15 +160,15 @@ class TensorBoardWriter:
         except ImportError:
             raise TrainingError("TensorBoard is not installed: pip install tensorboard, or leave it out") from None
         self._writer: Any = SummaryWriter(str(folder))
-        self._step: dict[str, int] = {}
+        self._last_step: dict[str, int] = {}
 
     def __call__(self, record: Mapping[str, Any]) -> None:
-        """Take an event as ``Reporter`` gives it."""
+        """Write the figures of an event."""
         what = record.get("what", "")
         if record["event"] == "start":
-            self._step[what] = record["resumed_at"]
+            self._last_step[what] = record["resumed_at"]
         elif record["event"] == "step":
-            self._step[what] = record["step"]
+            self._last_step[what] = record["step"]
             self._add(what, {name: record[name] for name in ("loss", "lr", "images_per_second")})
         elif record["event"] == "epoch":
             figures = {f"val/{name}": value for name, value in record["metrics"].items()}
@@ -159,10 +176,10 @@ class TensorBoardWriter:
             self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is buffered."""
         self._writer.close()
 
     def _add(self, what: str, figures: Mapping[str, Any]) -> None:
         for name, value in figures.items():
             if isinstance(value, int | float):
-                self._writer.add_scalar(f"{what}/{name}", value, self._step.get(what, 0))
+                self._writer.add_scalar(f"{what}/{name}", value, self._last_step.get(what, 0))

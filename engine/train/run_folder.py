@@ -1,7 +1,9 @@
-"""What a run's folder says of the run: whether it is going on, how it ended, what it left. Loads no torch.
+"""The folder of a run: its files, its state, its lock, and requests to stop. Loads no torch.
 
-``OUT/run.json`` tells the state in words; ``OUT/run.lock`` is held by the process that trains, and the system frees it
-when that process dies in whatever way. A run whose file says "running" and whose lock is free was killed.
+``OUT/run.json`` holds the state; ``OUT/run.lock`` is locked by the process that trains, and the system releases the
+lock when that process ends in whatever way. A run whose file says "running" and whose lock is free was killed.
+
+Ctrl+C, a termination signal or a file ``OUT/stop`` asks a run to stop (:class:`StopRequest`).
 """
 
 from __future__ import annotations
@@ -19,17 +21,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.errors import PoseError, TrainingError
+from engine.errors import Cancelled, PoseError, TrainingError
 from engine.utils.atomic_write import write_atomically
+from engine.utils.context import Context
 from engine.utils.file_lock import is_locked, locked
 from engine.utils.process import PROCESS_BEGAN
 from engine.utils.process_identity import is_alive, own_identity
 
-RUN_FILE, LOCK_FILE = "run.json", "run.lock"
+RUN_FILE, LOCK_FILE, LOG_FILE = "run.json", "run.lock", "log.jsonl"
 BEST, LAST, POSE_STATE = "best.safetensors", "last.safetensors", "pose.state.pt"
 DETECTOR, DETECTOR_LAST, DETECTOR_STATE = "detector.safetensors", "detector.last.safetensors", "detector.state.pt"
 RESULTS = (BEST, LAST, POSE_STATE, DETECTOR, DETECTOR_LAST, DETECTOR_STATE)
-"""What training makes and nobody can make again without training."""
+"""What only training can make again."""
 LOCK_WAIT = 2.0
 MAX_BYTES = 1 << 20
 
@@ -41,9 +44,9 @@ class RunState(msgspec.Struct, kw_only=True):
 
     Attributes:
         state: "running", or how it ended: "finished", "early" (no longer improving), "interrupted" (asked to stop),
-            "failed" (an error, ``message`` says which).
+            "failed" (by the error in ``message``).
         pid, started, host: the process that trains or trained.
-        changed: seconds since 1970.
+        changed: time of the last change, seconds since 1970.
     """
 
     state: State
@@ -55,7 +58,7 @@ class RunState(msgspec.Struct, kw_only=True):
 
 
 def read_run_state(out: Path) -> RunState | None:
-    """What ``out/run.json`` says; None where there is none or it is damaged."""
+    """The content of ``out/run.json``; None if the file is missing or damaged."""
     try:
         with (out / RUN_FILE).open("rb") as file:
             return msgspec.json.decode(file.read(MAX_BYTES), type=RunState)
@@ -64,7 +67,7 @@ def read_run_state(out: Path) -> RunState | None:
 
 
 def is_running(out: Path) -> bool:
-    """Whether a process trains into this folder now."""
+    """Whether a process is training into this folder now."""
     if is_locked(out / LOCK_FILE):
         return True
     state = read_run_state(out)
@@ -77,32 +80,40 @@ def is_running(out: Path) -> bool:
 
 
 def earlier_results(out: Path) -> list[str]:
-    """Names of the files that an earlier run has left in a folder."""
+    """Names of the files that an earlier run left in a folder."""
     return [name for name in RESULTS if (out / name).is_file()]
 
 
 def refusal(out: Path, *, resume: bool, overwrite: bool) -> str:
-    """Why a new run may not go into this folder, "" where it may. Nothing is replaced that was not meant to be."""
+    """Why a new run may not use this folder, "" if it may. An earlier run is only replaced on request."""
     if resume or overwrite:
         return ""
-    there = earlier_results(out)
-    if not there:
+    results = earlier_results(out)
+    if not results:
         return ""
     state = read_run_state(out)
-    how = "a finished run" if state is not None and state.state in ("finished", "early") else "an earlier run"
+    which = "a finished run" if state is not None and state.state in ("finished", "early") else "an earlier run"
     return (
-        f"holds {how} ({', '.join(there[:3])}); name another folder, go on with that run with --resume, or replace it "
-        "with --overwrite"
+        f"holds {which} ({', '.join(results[:3])}); name another folder, go on with that run with --resume, or replace "
+        "it with --overwrite"
     )
 
 
 @contextmanager
-def recorded(out: Path) -> Iterator[RunRecord]:
-    """Hold the folder's lock and keep ``run.json`` for the length of the block.
+def open_run_folder(out: Path, *, resume: bool) -> Iterator[RunRecord]:
+    """Lock the folder and keep ``run.json`` up to date within the block; an error in the block is recorded as "failed".
+
+    Args:
+        out: made if it does not exist.
+        resume: keep the files of the earlier run; else its state and log are removed, its models stay for now.
 
     Raises:
-        TrainingError: another process trains into this folder, or it cannot be written.
+        TrainingError: another process is training into this folder, or it cannot be written.
     """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"cannot be made ({error.strerror})", where=out) from None
     end = time.monotonic() + LOCK_WAIT
 
     def waiting() -> None:
@@ -116,10 +127,12 @@ def recorded(out: Path) -> Iterator[RunRecord]:
             _remove_leftovers(out)
             record = RunRecord(out)
             try:
+                if not resume:
+                    record.make_room()
                 yield record
             except BaseException as error:
                 message = str(error) if isinstance(error, PoseError) else f"{type(error).__name__}: {error}"
-                with suppress(TrainingError):  # the first error is the one to be told
+                with suppress(TrainingError):  # the first error is the one to report
                     record.write("failed", message)
                 raise
     except OSError as error:
@@ -129,15 +142,42 @@ def recorded(out: Path) -> Iterator[RunRecord]:
 
 
 class RunRecord:
-    """Writes ``run.json``."""
+    """Writes ``run.json``, and removes what an earlier run left once it is replaced."""
 
     def __init__(self, out: Path) -> None:
         self._out = out
         self._pid, self._started = own_identity()
+        self._earlier_models: dict[str, int] = {}
         self.write("running")
 
+    def make_room(self) -> None:
+        """Remove state and log of an earlier run. Its models stay until new ones are written over them."""
+        for name in (LOG_FILE, *RESULTS):
+            file = self._out / name
+            if name in (BEST, DETECTOR) and file.is_file():
+                self._earlier_models[name] = file.stat().st_mtime_ns
+            else:
+                file.unlink(missing_ok=True)
+
+    def finish(self, outcome: Literal["finished", "early", "interrupted"]) -> None:
+        """Record how the run ended. If it is complete, models of the run it replaced that it has not written itself (a
+        detector it does not need) are removed."""
+        if outcome != "interrupted":
+            self._remove_replaced()
+        self.write(outcome)
+
+    def _remove_replaced(self) -> None:
+        is_written = any(self._is_new(name) for name in (BEST, DETECTOR))
+        for name in self._earlier_models:
+            if is_written and (self._out / name).is_file() and not self._is_new(name):
+                (self._out / name).unlink()
+
+    def _is_new(self, name: str) -> bool:
+        file = self._out / name
+        return file.is_file() and file.stat().st_mtime_ns != self._earlier_models.get(name)
+
     def write(self, state: State, message: str = "") -> None:
-        """Say how the run stands."""
+        """Record the state."""
         content = RunState(
             state=state,
             pid=self._pid,
@@ -150,7 +190,7 @@ class RunRecord:
 
 
 def _remove_leftovers(out: Path) -> None:
-    """Half-written files of a run that was killed: nobody writes them any more, for the lock is ours."""
+    """Remove half-written files of a run that was killed; as we hold the lock, no other process is writing them."""
     for name in (*RESULTS, RUN_FILE, "config.toml"):
         for path in out.glob(f".{name}.*.tmp"):
             with suppress(OSError):
@@ -163,19 +203,33 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last one is Windows' only
 
 
 class StopRequest:
-    """A context in which signals do not kill but ask. A second Ctrl+C kills.
+    """True once the run is asked to stop. Within the ``with`` block signals ask instead of ending the process; a second
+    Ctrl+C ends it.
 
-    The file works everywhere and needs no process id. It is removed at the end, and on entry where it is older than
-    this process: it was meant for an earlier run then. A newer one asks this run, which is still loading, to stop.
+    The file ``stop`` works everywhere and needs no process id. It is removed at the end, and on entry if it is older
+    than this process: then it was meant for an earlier run. A newer one asks this run, which was still loading.
+
+    Args:
+        folder: of the run.
+        context: cancelling it asks too.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, context: Context | None = None) -> None:
         self._file = folder / STOP_FILE
-        self._asked = False
-        self._before: dict[int, Any] = {}
+        self._context = context
+        self._is_signalled = False
+        self._previous_handlers: dict[int, Any] = {}
 
     def __bool__(self) -> bool:
-        return self._asked or self._file.exists()
+        return self._is_signalled or self._file.exists() or self._is_cancelled()
+
+    def _is_cancelled(self) -> bool:
+        try:
+            if self._context is not None:
+                self._context.check_cancelled()
+        except Cancelled:
+            return True
+        return False
 
     def __enter__(self) -> StopRequest:
         try:
@@ -185,19 +239,19 @@ class StopRequest:
             pass
         if threading.current_thread() is threading.main_thread():  # elsewhere Python refuses handlers
             for name in SIGNALS:
-                number = getattr(signal, name, None)
-                if number is not None:
-                    self._before[number] = signal.signal(number, self._ask)
+                signal_number = getattr(signal, name, None)
+                if signal_number is not None:
+                    self._previous_handlers[signal_number] = signal.signal(signal_number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        for signal_number, handler in self._previous_handlers.items():
+            signal.signal(signal_number, handler)
         self._file.unlink(missing_ok=True)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+    def _handle(self, signal_number: int, frame: FrameType | None) -> None:
+        if self._is_signalled:
             raise KeyboardInterrupt
-        self._asked = True
+        self._is_signalled = True

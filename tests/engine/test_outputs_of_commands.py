@@ -18,8 +18,7 @@ from engine.datasets import __main__ as datasets
 from engine.evaluate import __main__ as evaluate
 from engine.predict import __main__ as predict
 from engine.train import __main__ as train
-from engine.train.run import LOG_FILE
-from engine.train.run_folder import STOP_FILE
+from engine.train.run_folder import LOG_FILE, STOP_FILE
 from engine.train.tasks import detector as detector_phase
 from engine.train.tasks import pose as pose_phase
 from engine.utils.atomic_write import OUT_FILES

@@ -43,6 +43,7 @@ class DetectorTask:
     """A detector with its data; see ``phase.TrainTask``. Arguments as ``PoseTask``."""
 
     what = "detector"
+    validates_together = False
 
     def __init__(
         self,

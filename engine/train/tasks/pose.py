@@ -42,6 +42,7 @@ class PoseTask:
     """
 
     what = "pose"
+    validates_together = False
 
     def __init__(
         self,

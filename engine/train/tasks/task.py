@@ -1,4 +1,4 @@
-"""What the loop needs to know of a network that is being trained, and nothing else."""
+"""What the trainer needs to know about a task: one network with its data, loss and validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.train.config import TaskConfig
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors by name (on the CPU until the loop moves them) and the annotations or images they came from."""
+    """Tensors by name (on the CPU until the trainer moves them) and the ids of their annotations or images."""
 
     tensors: dict[str, Tensor]
     ids: list[int | str]
@@ -27,10 +27,10 @@ class Validation:
     """Result of a validation.
 
     Attributes:
-        loss: as in training.
-        error: what decides which epoch is best; lower is better, 0 is perfect.
-        slack: relative uncertainty of ``error``: one standard error of the mean, by the number of points measured.
-        metrics: figures for people.
+        loss: as in training; NaN where it is not computed.
+        error: decides which epoch is best; lower is better, 0 is perfect.
+        slack: relative uncertainty of ``error``: one standard error of the mean, from the number of points measured.
+        metrics: figures for people, by name.
     """
 
     loss: float
@@ -40,9 +40,19 @@ class Validation:
 
 
 class TrainTask(Protocol):
-    """One network with its data. The loop asks for batches and losses; it knows neither poses nor boxes."""
+    """One network with its data. The trainer asks for batches and losses; it knows neither poses nor boxes.
+
+    Attributes:
+        what: "pose" or "detector", as in events.
+        config: resolved (:func:`engine.train.resolve.resolve`).
+        train_count, val_count: samples; no ``val_count`` means that training samples are validated on.
+        validates_together: all processes take part in :meth:`validate`; else only the first one calls it.
+        best_file, last_file, state_file: where checkpoints and the state go.
+        fingerprint: changes with the data, the network and the size of a step; a run is only resumed with the same.
+    """
 
     what: str
+    validates_together: bool
     network: nn.Module
     config: TaskConfig
     train_count: int
@@ -53,16 +63,16 @@ class TrainTask(Protocol):
     fingerprint: str
 
     def sample(self, index: int, rng: np.random.Generator) -> Any:
-        """One training sample; called from worker threads."""
+        """One training sample; called from worker threads. Raises MediaError if its image cannot be read."""
 
     def collate(self, samples: Sequence[Any]) -> Batch:
-        """Samples to tensors."""
+        """Turn samples into tensors."""
 
     def loss(self, tensors: dict[str, Tensor]) -> Tensor:
-        """Scalar loss of a batch that lies on the device."""
+        """Scalar loss of a batch on the device."""
 
     def validate(self) -> Validation:
         """Measure on the validation set; the network is in evaluation mode."""
 
     def describe(self, metrics: dict[str, Any], provenance: dict[str, Any]) -> CheckpointInfo:
-        """What the checkpoint says about itself."""
+        """The description to store in a checkpoint."""

@@ -67,7 +67,7 @@ class EvaluationProtocol:
     conditions: Conditions
     held_out: bool
     select: str
-    world: ProcessGroup
+    group: ProcessGroup
 
     @classmethod
     def of(
@@ -79,7 +79,7 @@ class EvaluationProtocol:
         held_out: bool,
         conditions: Conditions,
         select: str = "",
-        world: ProcessGroup | None = None,
+        group: ProcessGroup | None = None,
     ) -> EvaluationProtocol:
         """Measure on these images.
 
@@ -102,7 +102,7 @@ class EvaluationProtocol:
         wanted = CocoDataset([image for image in labels.images if image.id in boxes])
         sources = tuple(find_annotated_images(wanted, [folder], data.file))
         return cls(
-            entry, schema, labels, boxes, category, sources, conditions, held_out, select, world or ProcessGroup()
+            entry, schema, labels, boxes, category, sources, conditions, held_out, select, group or ProcessGroup()
         )  # fmt: skip
 
     @property
@@ -114,10 +114,10 @@ class EvaluationProtocol:
         """The figures, on the first process; on the others a stand-in without any."""
         device = next(network.parameters()).device
         model = PoseModel(Predictor(network, info, device), NO_DETECTOR)
-        part = self.sources[self.world.rank :: self.world.size]
+        part = self.sources[self.group.rank :: self.group.size]
         with torch.inference_mode():
             made = list(predictions(model, part, self.boxes, self.category, self.conditions, lambda total: None))
-        parts = self.world.to_main(made)
+        parts = self.group.to_main(made)
         if parts is None:
             return Validation(loss=math.nan, error=math.inf, slack=0.0)
         found = Accumulator()

@@ -252,7 +252,8 @@ class PrepareTrainingJob:
 
 
 def _config(plan: TrainingPlan, files: RunFiles) -> TrainConfig:
-    config = TrainConfig(
+    defaults = TrainConfig()
+    return TrainConfig(
         train=str(files.train),
         images=str(files.images),
         model=plan.model,
@@ -262,10 +263,8 @@ def _config(plan: TrainingPlan, files: RunFiles) -> TrainConfig:
         seed=plan.seed,
         val_fraction=plan.val_fraction,
         pose=TaskConfig(epochs=plan.epochs, steps_per_epoch=plan.steps_per_epoch, batch=plan.batch),
+        detect=msgspec.structs.replace(defaults.detect, epochs=plan.epochs, steps_per_epoch=plan.steps_per_epoch),
     )
-    config.detect.epochs = plan.epochs
-    config.detect.steps_per_epoch = plan.steps_per_epoch
-    return config
 
 
 def _new_run_folder(name: str) -> Path:

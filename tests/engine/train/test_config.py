@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from engine.errors import TrainingError
-from engine.train.config import AugmentConfig, TaskConfig, TrainConfig, read_config, with_settings, write_config
+from engine.train.config import (
+    AugmentConfig,
+    OptimizerConfig,
+    TaskConfig,
+    TrainConfig,
+    read_config,
+    with_settings,
+    write_config,
+)
 
 
 def test_a_written_configuration_reads_back_equal(tmp_path: Path) -> None:
@@ -15,9 +23,12 @@ def test_a_written_configuration_reads_back_equal(tmp_path: Path) -> None:
         schema="ünï",
         what="both",
         seed=7,
-        pose=TaskConfig(epochs=3, augment=AugmentConfig(rotation=40.0, scale=(0.5, 2.0))),
+        pose=TaskConfig(
+            epochs=3,
+            augment=AugmentConfig(rotation=40.0, scale=(0.5, 2.0)),
+            optimizer=OptimizerConfig(lr=1e-05),
+        ),
     )
-    config.pose.optimizer.lr = 1e-05
     write_config(config, tmp_path / "config.toml")
     assert read_config(tmp_path / "config.toml") == config
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.train.config import TrainConfig
+from engine.train.config import TrainConfig, with_settings
 from engine.train.preflight import preflight
 from tests.engine.train.conftest import write_bars
 
@@ -79,8 +79,7 @@ def test_mirrored_copies_are_off_where_no_pairs_are_known(tmp_path: Path) -> Non
     bars.write_text(json.dumps(content))
     (warning,) = [t for t in preflight(TrainConfig(train=str(bars))).warnings if "Mirrored copies" in t]
     assert warning.startswith("Mirrored copies: off, because no left/right pairs are known.")
-    forced = TrainConfig(train=str(bars))
-    forced.pose.augment.flip = 0.5
+    forced = with_settings(TrainConfig(train=str(bars)), ["pose.augment.flip=0.5"])
     (warning,) = [t for t in preflight(forced).warnings if "Mirrored copies" in t]
     assert "mixed up" in warning
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -17,8 +18,10 @@ from engine.models.metadata import read_info
 from engine.train.__main__ import main
 from engine.train.config import read_config
 from engine.train.initial_weights import initial_detector, initial_pose_network
+from engine.train.run import train
 from engine.train.run_folder import STOP_FILE, is_running, read_run_state
 from engine.utils import command_line
+from engine.utils.context import Context
 from tests.engine.train.conftest import SCHEMA, write_bars
 
 TINY = """
@@ -367,3 +370,19 @@ def test_classes_of_a_detector_follow_the_categories() -> None:
     network, info = initial_detector("efficientdet_lite0", ("rat", "vole"))
     assert info.categories == ["rat", "vole"]
     assert network.num_classes == 2
+
+
+def test_training_from_python_gives_the_best_checkpoint_and_can_be_cancelled(
+    bars: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    config = msgspec.structs.replace(read_config(tiny), train=str(bars), out=str(out), what="pose")
+    steps: list[tuple[int, int, str]] = []
+    context = Context(lambda done, total, text: steps.append((done, total, text)) or (done == 1 and context.cancel()))
+    first = train(config, context=context)
+    assert (first.outcome, first.best.is_file(), steps) == ("interrupted", True, [(1, 4, "pose")])
+    second = train(read_config(out / "config.toml"), resume=True)
+    assert (second.outcome, second.out, second.best) == ("finished", out, out / "best.safetensors")
+    assert {"mean_px", "AP"} <= set(second.metrics)
+    assert (second.detector, second.detector_metrics, second.skipped) == (None, {}, ())
+    assert capsys.readouterr().out == ""

@@ -30,6 +30,7 @@ class Line:
     """Fits y = 3 x + noise; ``errors`` are what its validations find, one after the other."""
 
     what = "pose"
+    validates_together = False
 
     def __init__(self, out: Path, errors: Sequence[float] = (), slack: float = 0.0, **config: Any) -> None:
         torch.manual_seed(0)
@@ -194,7 +195,7 @@ def test_a_loss_that_is_no_number_elsewhere_stops_all_with_the_annotations_there
     one = trainer(Line(tmp_path), tmp_path)
     pair = Pair()
     pair.size = 2
-    one._world = pair
+    one._group = pair
     with pytest.raises(TrainingError, match=r"step 3.*annotations other 7,"):
         one.run()
 
@@ -215,14 +216,14 @@ def test_validation_and_checkpoints_see_the_mean_of_the_weights(tmp_path: Path) 
     line = SeenInValidation(tmp_path, epochs=2, ema=0.5)
     before = weights(line)[0]
     run = trainer(line, tmp_path)
-    assert run._mean is not None
+    assert run._average is not None
     assert run.run() == "finished"
-    mean = run._mean.state()["weight"]
+    mean = run._average.state()["weight"]
     assert isinstance(mean, Tensor)
     assert line.seen[-1] == float(mean)  # the mean was in place
     assert line.seen[-1] != weights(line)[0]  # which is not what the last step left
     assert line.seen[-1] != before  # and it follows the weights
-    assert run._mean.state()["steps"] == 6
+    assert run._average.state()["steps"] == 6
     _, state = load_checkpoint(tmp_path / "last.safetensors")
     assert float(state["weight"]) == float(mean)
 

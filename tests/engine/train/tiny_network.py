@@ -74,7 +74,7 @@ def _die_at(step: int, rank: int) -> None:
 
     def reporting(self: Any, *values: Any) -> None:
         original(self, *values)
-        if self.place.epoch * self.phase.config.steps_per_epoch + self.place.step == step:
+        if self.state.epoch * self.task.config.steps_per_epoch + self.state.step == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
     trainer.Trainer._report_step = reporting  # type: ignore[method-assign]

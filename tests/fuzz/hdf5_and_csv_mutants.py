@@ -21,8 +21,8 @@ from poseapp.project.formats.deeplabcut.importer import import_dlc
 from poseapp.project.formats.report import ImportReport
 from poseapp.project.formats.sleap.importer import import_sleap
 from poseapp.project.store import ProjectStore
+from tests.engine.formats.sleap.slp_files import write_slp
 from tests.fuzz.label_mutants import ANY_FILE, Format, Mutate, Wrong, main, register
-from tests.poseapp.project.formats.sleap.test_importer import write_slp
 
 _ROWS = 6
 _LOST = re.compile(r"left out|not found|read once|alone")

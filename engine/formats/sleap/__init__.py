@@ -1,0 +1,5 @@
+"""SLEAP: ``.slp`` files."""
+
+from engine.formats.sleap.format import SleapFormat
+
+__all__ = ["SleapFormat"]

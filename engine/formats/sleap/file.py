@@ -78,6 +78,7 @@ class SleapFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._h5py, self._file = open_hdf5(path, "SLEAP file")
+        self._embedded_rows: dict[int, dict[int, int]] = {}
         try:
             self._guarded("the file", self._read)
         except BaseException:
@@ -128,6 +129,33 @@ class SleapFile:
         dataset, indices = self._guarded(video.dataset, lambda: self._embedded_images(video.dataset))
         for row, index in enumerate(indices):
             yield index, self._guarded(f"picture {row} of {video.dataset}", partial(_encoded_image, dataset, row))
+
+    def embedded_image(self, video: SleapVideo, index: int) -> bytes | None:
+        """The encoded image of one frame; None if the label file does not hold it.
+
+        Raises:
+            ProjectError: as :meth:`embedded`.
+        """
+        if video.number not in self._embedded_rows:
+            rows: dict[int, int] = {}
+            if video.dataset and self._guarded(video.dataset, lambda: self._exists(video.dataset)):
+                _, indices = self._guarded(video.dataset, lambda: self._embedded_images(video.dataset))
+                rows = {n: row for row, n in enumerate(indices)}
+            self._embedded_rows[video.number] = rows
+        row = self._embedded_rows[video.number].get(index)
+        if row is None:
+            return None
+        dataset, _ = self._guarded(video.dataset, lambda: self._embedded_images(video.dataset))
+        return self._guarded(f"picture {row} of {video.dataset}", partial(_encoded_image, dataset, row))
+
+    def embedded_suffix(self, video: SleapVideo) -> str:
+        """Suffix of the embedded images of a video, ".png" or ".jpg"."""
+
+        def suffix() -> str:
+            encoding = self._file[video.dataset].attrs.get("format", b"") if self._exists(video.dataset) else b""
+            return ".jpg" if b"jp" in (encoding if isinstance(encoding, bytes) else str(encoding).encode()) else ".png"
+
+        return self._guarded(video.dataset, suffix)
 
     def _embedded_images(self, name: str) -> tuple[Any, list[int]]:
         """Data set of encoded images, and the frame index of each."""

@@ -13,26 +13,22 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import MediaError, ProjectError
-from engine.formats.category_schema import schema_of_names
-from engine.formats.coco.dataset import CocoCategory
 from engine.formats.hdf5 import try_in_a_process
-from engine.formats.sleap.file import PREDICTED, USER, SleapFile, SleapVideo, finite_or_none, points_of
-from engine.formats.sleap.skeletons import Skeleton
+from engine.formats.sleap.categories import category_of
+from engine.formats.sleap.file import PREDICTED, USER, SleapFile, SleapVideo, points_of
+from engine.formats.sleap.reader import SOURCE, instance_score
 from engine.formats.sleap.videos import find_videos
 from engine.labels.image_size import GridTransform
 from engine.media.image_finder import find_images, likely_folders
 from engine.media.video.frame_size import opencv_grid
-from engine.schema.builtin import builtin_schemas, find_schema
-from engine.schema.schema import Schema
 from poseapp.project.formats.images import frames_of_images
 from poseapp.project.formats.report import INFO, ImportReport, Problems, ProgressCallback
 from poseapp.project.formats.videos import import_video
@@ -42,10 +38,6 @@ from poseapp.project.queries.tracks import new_track_numbers
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
 
-SOURCE = "sleap"
-
-_ANIMAL = "animal"
-_NO_NAME = re.compile(r"skeleton[-_ ]?\d*", re.IGNORECASE)
 _NUMBERED = re.compile(r"(track|instance|animal|id)?[-_ ]?\d*", re.IGNORECASE)
 _LISTED = 10
 _NEGATIVE, _FLAGGED = 4, 2  # bits of the state of a frame
@@ -232,7 +224,7 @@ class _Import:
             visibility=np.where(there, np.where(visible, VISIBLE, OCCLUDED), ABSENT).astype(np.uint8),
             by_human=there.copy() if by_user else np.zeros(len(there), np.bool_),
             scores=scores,
-            score=None if scores is None else _instance_score(float(record["score"]), scores[there]),
+            score=None if scores is None else instance_score(float(record["score"]), scores[there]),
             track=self._tracks.get(int(record["track"])),
             source="human" if by_user else SOURCE,
             state=State.LABELLED if by_user else State.PREDICTED,
@@ -240,15 +232,9 @@ class _Import:
 
     def _kind(self, number: int) -> _Kind:
         if number not in self._kinds:
-            skeleton = self._file.skeletons[number]
-            schema, order = _schema(skeleton)
-            name = skeleton.name
-            if _NO_NAME.fullmatch(name):
-                name = schema.category if schema.name in builtin_schemas() else _ANIMAL
+            name, schema, order = category_of(self._file.skeletons[number])
             known = (c for c in self._store.categories() if c.name == name and c.schema.names == schema.names)
-            category = next(known, None) or self._store.add_category(
-                name, msgspec.structs.replace(schema, category=name)
-            )
+            category = next(known, None) or self._store.add_category(name, schema)
             self._kinds[number] = _Kind(category, order)
         return self._kinds[number]
 
@@ -314,39 +300,6 @@ class _Import:
         return {n: known[path] for n, path in files.items() if path in known}
 
 
-def _schema(skeleton: Skeleton) -> tuple[Schema, npt.NDArray[np.int64]]:
-    """The schema of a skeleton, and which node each of its points is."""
-    limbs = [pair for pair in skeleton.edges if pair[0] != pair[1]]
-    schema = schema_of_names(skeleton.nodes, CocoCategory(skeleton.name, skeleton.name, list(skeleton.nodes), limbs))
-    builtin = find_schema(schema.name) if schema.name in builtin_schemas() else None
-    if builtin is not None and builtin.num_keypoints == len(skeleton.nodes):
-        place = {_plain(name): n for n, name in enumerate(skeleton.nodes)}
-        if all(_plain(name) in place for name in builtin.names):
-            return builtin, np.array([place[_plain(name)] for name in builtin.names])
-    return _with_symmetries(schema, skeleton.symmetries), np.arange(len(skeleton.nodes))
-
-
-def _with_symmetries(schema: Schema, pairs: Sequence[tuple[int, int]]) -> Schema:
-    """What the file says of left and right goes before what the names tell."""
-    partner = {a: b for pair in pairs if pair[0] != pair[1] for a, b in (pair, pair[::-1])}
-    if not partner or any(partner[b] != a for a, b in partner.items()):
-        return schema
-    names = schema.names
-    points = tuple(
-        msgspec.structs.replace(point, swap=names[partner[n]] if n in partner else "")
-        for n, point in enumerate(schema.keypoints)
-    )
-    return msgspec.structs.replace(schema, keypoints=points)
-
-
-def _instance_score(written: float, scores: npt.NDArray[np.float64]) -> float:
-    """0..1. Some of SLEAP's models write the sum over the points; then it is their mean."""
-    score = finite_or_none(written)
-    if score is None or not 0 <= score <= 1:
-        return float(np.clip(scores.mean(), 0.0, 1.0))
-    return score
-
-
 def _written(folder: Path, index: int, data: bytes) -> Path:
     """A picture as a file; one that is there already is not written again.
 
@@ -366,7 +319,3 @@ def _written(folder: Path, index: int, data: bytes) -> Path:
         except OSError as error:
             raise ProjectError(f"cannot be written ({error.strerror or error})", where=path) from None
     return path
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -15,8 +15,8 @@ from poseapp.project.formats.videos import import_video
 from poseapp.project.model import FrameKey
 from poseapp.project.opening import open_any
 from poseapp.project.store import ProjectStore
+from tests.engine.formats.sleap.slp_files import write_slp
 from tests.engine.media.video_clips import X264, Clip, make
-from tests.poseapp.project.formats.sleap.test_importer import write_slp
 from tests.poseapp.project.track_project import put
 
 NAMES = ("nose", "left_ear", "right_ear", "tail")

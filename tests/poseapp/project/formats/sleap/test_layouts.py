@@ -18,7 +18,7 @@ from engine.schema.builtin import find_schema
 from poseapp.project.formats.sleap.importer import import_sleap
 from poseapp.project.label_update.sources import track_names
 from poseapp.project.store import ProjectStore
-from tests.poseapp.project.formats.sleap.test_importer import BODY, MIRROR, write_slp
+from tests.engine.formats.sleap.slp_files import BODY, MIRROR, write_slp
 
 h5py = pytest.importorskip("h5py")
 

@@ -1,97 +1,89 @@
-"""What every codec has in common."""
+"""The interface of every codec, and the registry that finds one by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, TypeAlias
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from engine.errors import ModelError, TrainingError
 
 Array = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
 Outputs: TypeAlias = Tensor | Mapping[str, Tensor]
+"""What a codec reads: the tensor of a network with one output, else its outputs by name; (B, ...) each."""
+Target: TypeAlias = Array | Mapping[str, Array]
+"""What a codec asks a network to learn, in the form of :data:`Outputs`, for one crop: (K, ...) each."""
+
+VISIBILITY = "visibility"
+"""The output, next to those that a codec reads, in which a network gives probabilities of being visible (B, K)."""
+WEIGHTS = "weights"
+"""The training target (B, K) that says how much each keypoint counts; 0 = not at all."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """Keypoints in a crop <-> what a network gives, in one object, so that training and prediction cannot disagree.
+    """Keypoints in a crop <-> the outputs of a network, in one object, so that training and prediction cannot disagree.
 
-    Shapes: B crops, K keypoints, heatmaps of h x w cells. Keypoints are crop pixels (x, y), pixel centres at integers.
+    Shapes: B crops, K keypoints. Keypoints are crop pixels (x, y), pixel centers at integers.
+
+    A codec that can be trained needs ``encode``, ``decode``, ``flip_back`` and ``loss``; the rest has defaults. Its
+    parameters are the fields of the dataclass: numbers, booleans and texts with a default each.
 
     Attributes:
+        name: what checkpoints call it; ``aliases`` are older names that are still read.
+        output_names: names of the network's outputs, in order, as in ONNX files.
+        has_published_loss: ``published_loss`` exists, so that recipes can train it.
         input_size: width and height of the crop.
-        stride: crop pixels to a cell; heatmaps are ``input_size / stride``.
     """
 
     name: ClassVar[str] = ""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    output_names: ClassVar[tuple[str, ...]] = ("output",)
+    has_published_loss: ClassVar[bool] = False
 
     input_size: tuple[int, int]
-    stride: int = 4
-
-    def __post_init__(self) -> None:
-        if self.stride < 1 or any(side < self.stride or side % self.stride for side in self.input_size):
-            raise ModelError(f"codec {self.name!r}: stride {self.stride} does not divide the input {self.input_size}")
-
-    @property
-    def heatmap_size(self) -> tuple[int, int]:
-        """Width and height of the heatmaps."""
-        return self.input_size[0] // self.stride, self.input_size[1] // self.stride
 
     def to_dict(self) -> dict[str, Any]:
-        """Name and parameters; the input size belongs to the network and is kept beside them."""
+        """Name and parameters, without the input size, which the checkpoint stores separately."""
         return {"name": self.name, **{key: value for key, value in asdict(self).items() if key != "input_size"}}
 
-    def encode(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Array, Array]:
-        """Training target.
+    # -- prediction ---------------------------------------------------------------------------------------------------
+
+    def split(self, outputs: Outputs, channels: slice) -> tuple[Outputs, Tensor | None]:
+        """Separate what the codec reads from the visibility, both reduced to the keypoints of the schema.
 
         Args:
-            keypoints: (K, 2).
-            visible: (K,), above 0 where the point is labelled.
+            outputs: as the network gives them.
+            channels: the network's keypoints that are those of the schema; ``slice(None)`` = all.
 
         Returns:
-            heatmaps (K, h, w) float32 and weights (K,) float32, 0 where the map must not count.
+            outputs for the other methods, and (B, K) probabilities of being visible where the network gives them.
         """
-        raise TrainingError(f"models with the codec {self.name!r} cannot be trained; start from one and use 'gaussian'")
+        visibility = None
+        if isinstance(outputs, Mapping):
+            if VISIBILITY in outputs:
+                visibility = outputs[VISIBILITY][:, channels]
+                outputs = {name: value for name, value in outputs.items() if name != VISIBILITY}
+            if len(outputs) == 1:
+                outputs = next(iter(outputs.values()))
+        return (outputs if channels == slice(None) else self.select(outputs, channels)), visibility
+
+    def select(self, outputs: Outputs, channels: slice) -> Outputs:
+        """The outputs of some keypoints; by default they are counted by the second axis of every output."""
+        if isinstance(outputs, Tensor):
+            return outputs[:, channels]
+        return {name: value[:, channels] for name, value in outputs.items()}
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Network outputs of a batch -> keypoints (B, K, 2) float32 and scores (B, K) in 0..1."""
         raise NotImplementedError
 
-    def candidates(self, outputs: Outputs, count: int) -> tuple[Tensor, Tensor]:
-        """The highest peaks of each heatmap, best first: places (B, K, C, 2) and heights (B, K, C) in 0..1.
-
-        C is ``count`` or, on small maps, fewer; where a map has fewer peaks than C, the height is 0. Places are exact
-        to about a quarter of a cell, those of :meth:`decode` are finer.
-        """
-        maps = heatmaps_of(outputs).float().clamp(0, 1)
-        heights, cells = peaks(maps, count)
-        columns = maps.shape[-1]
-        whole = torch.stack([cells % columns, cells // columns], -1)
-        return self.place_of(whole + _lean(maps, cells)), heights
-
-    def place_of(self, cells: Tensor) -> Tensor:
-        """Cells (..., 2), as fractions of them, -> crop pixels."""
-        return cells * self.stride
-
-    def expected(self, outputs: Outputs, points: Tensor, fixed: Tensor) -> Tensor | None:
-        """Where a network that tells persons apart expects the points of the person that has the fixed ones.
-
-        Args:
-            points: (B, K, 2) crop pixels; only those that ``fixed`` (B, K) marks are read.
-
-        Returns:
-            (B, K, 2) crop pixels; None for networks that have one person a crop.
-        """
-        return None
-
     def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
-        """What the network gave for mirrored crops, as if the crops had not been mirrored.
+        """Outputs for mirrored crops -> outputs as if the crops had not been mirrored.
 
         Args:
             flip_indices: (K,) ``Schema.flip_indices``.
@@ -102,6 +94,84 @@ class Codec:
         """Flip test: the mean of the outputs for crops and for mirrored crops, in the geometry of the crops."""
         return _mean(direct, self.flip_back(mirrored, flip_indices))
 
+    @property
+    def separation(self) -> float:
+        """Crop pixels below which two candidates of a keypoint are the same place."""
+        return 1.0
+
+    def candidates(self, outputs: Outputs, count: int) -> tuple[Tensor, Tensor]:
+        """Possible positions of each keypoint, best first: (B, K, C, 2) crop pixels and scores (B, K, C) in 0..1.
+
+        C is ``count`` at most; a score of 0 means that there is no such candidate. By default the decoded position is
+        the only one.
+        """
+        points, scores = self.decode(outputs)
+        return points[:, :, None], scores[:, :, None]
+
+    def expected(self, outputs: Outputs, points: Tensor, fixed: Tensor) -> Tensor | None:
+        """Where a network that tells people apart expects the keypoints of the person who has the fixed ones.
+
+        Args:
+            points: (B, K, 2) crop pixels; only those that ``fixed`` (B, K) marks are read.
+
+        Returns:
+            (B, K, 2) crop pixels; None for networks that expect one person per crop.
+        """
+        return None
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    def encode(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Target, Array]:
+        """Training target of one crop.
+
+        Args:
+            keypoints: (K, 2).
+            visible: (K,), above 0 where the keypoint is labelled.
+
+        Returns:
+            the target, and weights (K,) float32: 0 where it must not count.
+
+        Raises:
+            TrainingError: models with this codec cannot be trained.
+        """
+        raise TrainingError(f"models with the codec {self.name!r} cannot be trained; start from one and use 'gaussian'")
+
+    def encode_batch(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> dict[str, Array]:
+        """Training targets of a batch, by the names under which ``loss`` gets them.
+
+        Args:
+            keypoints: (B, K, 2).
+            visible: (B, K).
+
+        Returns:
+            :data:`WEIGHTS` (B, K), and by default the targets of ``encode``, stacked: by their names, or "target".
+        """
+        encoded = [self.encode(*pair) for pair in zip(np.asarray(keypoints), np.asarray(visible), strict=True)]
+        targets = [target if isinstance(target, Mapping) else {"target": target} for target, _ in encoded]
+        stacked = {name: np.stack([target[name] for target in targets]) for name in targets[0]}
+        return {**stacked, WEIGHTS: np.stack([weights for _, weights in encoded])}
+
+    def loss(self, outputs: Outputs, targets: Mapping[str, Tensor], foreground_weight: float = 0.0) -> Tensor:
+        """Scalar loss for fine-tuning; a batch in which no keypoint counts gives 0 with a gradient.
+
+        Args:
+            targets: of ``encode_batch``, on the device of the outputs.
+            foreground_weight: extra weight of what shows a keypoint over empty background, for outputs that are mostly
+                background; others ignore it.
+        """
+        raise NotImplementedError
+
+    def published_loss(self, outputs: Outputs, targets: Mapping[str, Tensor]) -> Tensor:
+        """Scalar loss as the publication of the codec has it, a mean over all keypoints."""
+        raise NotImplementedError
+
+
+def in_float32(outputs: Outputs) -> Outputs:
+    """The outputs of a network in single precision, which losses need; autocast leaves them in half."""
+    if isinstance(outputs, Tensor):
+        return outputs.float()
+    return {name: value.float() for name, value in outputs.items()}
+
 
 def _mean(a: Outputs, b: Outputs) -> Outputs:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
@@ -111,44 +181,58 @@ def _mean(a: Outputs, b: Outputs) -> Outputs:
     return {key: (a[key] + b[key]) / 2 for key in a}
 
 
-def heatmaps_of(outputs: Outputs) -> Tensor:
-    """The (B, K, h, w) heatmaps of a network with a single head."""
-    return outputs if isinstance(outputs, Tensor) else outputs["heatmap"]
+CODECS: dict[str, type[Codec]] = {}
+"""The registered codecs by name."""
+AnyCodec = TypeVar("AnyCodec", bound=type[Codec])
 
 
-def take_cells(maps: Tensor, cells: Tensor) -> Tensor:
-    """(B, K, h, w) at flat cells (B, K) -> (B, K)."""
-    return maps.flatten(2).gather(2, cells[..., None])[..., 0]
+def register_codec(codec: AnyCodec) -> AnyCodec:
+    """Class decorator: make a codec available under its name.
 
-
-def peak_cells(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest value of each map (B, K, h, w), the first in reading order, and its flat cell; both (B, K)."""
-    flat = maps.flatten(2)
-    values = flat.amax(2)
-    # torch.max does not promise which of equal cells it names; the first is what the field's decoders take.
-    cells = torch.where(flat == values[..., None], torch.arange(flat.shape[2], device=flat.device), flat.shape[2])
-    return values, cells.amin(2).clamp(max=flat.shape[2] - 1)
-
-
-def peaks(maps: Tensor, count: int, reach: int = 2) -> tuple[Tensor, Tensor]:
-    """The ``count`` highest cells of each map (B, K, h, w) that nothing within ``reach`` cells is above.
-
-    Returns:
-        heights and flat cells, both (B, K, C), best first; C is ``count`` or the number of cells; 0 past the last peak.
+    Raises:
+        ValueError: it has no name, or the name is taken.
     """
-    around = torch.nn.functional.max_pool2d(maps, 2 * reach + 1, stride=1, padding=reach)
-    lone = torch.where(maps == around, maps, torch.zeros_like(maps)).flatten(2)
-    heights, cells = lone.topk(min(count, lone.shape[2]), dim=2)
-    return heights, cells
+    if not codec.name or codec.name in CODECS:
+        raise ValueError(f"a codec needs a name of its own, not {codec.name!r}")
+    CODECS[codec.name] = codec
+    return codec
 
 
-def _lean(maps: Tensor, cells: Tensor) -> Tensor:
-    """(B, K, C, 2) the quarter of a cell by which a peak lies towards its higher neighbour, along x and y."""
-    rows, columns = maps.shape[-2:]
-    x, y = cells % columns, cells // columns
-    flat = maps.flatten(2)
+def codec_from_dict(data: Mapping[str, Any], input_size: tuple[int, int], *, where: object = None) -> Codec:
+    """The codec that a checkpoint names; the inverse of ``Codec.to_dict``.
 
-    def at(dx: int, dy: int) -> Tensor:
-        return flat.gather(2, (y + dy).clamp(0, rows - 1) * columns + (x + dx).clamp(0, columns - 1))
+    Args:
+        data: ``{"name": ..., parameters}``; parameters left out have their defaults.
+        input_size: width and height of the network's input.
 
-    return torch.stack([torch.sign(at(1, 0) - at(-1, 0)), torch.sign(at(0, 1) - at(0, -1))], -1) * 0.25
+    Raises:
+        ModelError: unknown name, unknown parameter, or a value of the wrong type.
+    """
+    name = str(data.get("name"))
+    codec = CODECS.get(name) or next((codec for codec in CODECS.values() if name in codec.aliases), None)
+    if codec is None:
+        raise ModelError(f"unknown codec {data.get('name')!r}; this version has {', '.join(CODECS)}", where=where)
+    defaults = {field.name: field.default for field in fields(codec) if field.name != "input_size"}
+    values = {key: value for key, value in data.items() if key != "name"}
+    for key, value in values.items():
+        if key not in defaults:
+            raise ModelError(f"codec {codec.name!r} has no parameter {key!r}", where=where)
+        values[key] = _converted(value, type(defaults[key]), f"codec {codec.name!r}: {key}", where)
+    try:
+        return codec(input_size=(int(input_size[0]), int(input_size[1])), **values)
+    except ModelError as error:
+        raise ModelError(error.message, where=where) from None
+
+
+def _converted(value: Any, expected: type, what: str, where: object) -> Any:
+    """``value`` if it has the type of a parameter's default; whole numbers are accepted as floats."""
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise ModelError(f"{what} must be a {expected.__name__}, not {value!r}", where=where)
+    return value
+
+
+def codecs_of_recipes() -> list[str]:
+    """Names of the codecs that recipes can train."""
+    return [name for name, codec in CODECS.items() if codec.has_published_loss]

@@ -13,7 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from engine.codecs.base import Codec, Outputs, peak_cells, peaks, take_cells
+from engine.codecs.base import Outputs, register_codec
+from engine.codecs.heatmap import HEATMAP, HeatmapCodec, peak_cells, peaks, take_cells
 
 # Cells added to the distance from the regressed keypoint, so that nearby peaks are judged by their height. The
 # published graph has 1.8, for crops that follow a person through a video. A detector's boxes are less exact, and the
@@ -26,8 +27,9 @@ CENTRE_SIGMA = 1 / 6
 AGREEMENT = 3.0
 
 
+@register_codec
 @dataclass(frozen=True)
-class CentreOffsetCodec(Codec):
+class CenterOffsetCodec(HeatmapCodec):
     """Decoder of ``engine.networks.movenet.MoveNet``.
 
     c = the cell of the likeliest person, weighted towards the middle of the crop; k = c + regression there; each
@@ -39,7 +41,21 @@ class CentreOffsetCodec(Codec):
     and 1.05.)
     """
 
-    name: ClassVar[str] = "centre_offset"
+    name: ClassVar[str] = "center_offset"
+    aliases: ClassVar[tuple[str, ...]] = ("centre_offset",)
+    output_names: ClassVar[tuple[str, ...]] = (HEATMAP, "offset", "regress", "center")
+
+    def select(self, outputs: Outputs, channels: slice) -> Outputs:
+        """As the base: offsets and regressions have two channels per keypoint, the center has none."""
+        assert isinstance(outputs, Mapping)
+        start, stop, _ = channels.indices(outputs[HEATMAP].shape[1])
+        pairs = slice(2 * start, 2 * stop)
+        return {
+            HEATMAP: outputs[HEATMAP][:, start:stop],
+            "offset": outputs["offset"][:, pairs],
+            "regress": outputs["regress"][:, pairs],
+            "center": outputs["center"],
+        }
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         assert isinstance(outputs, Mapping)

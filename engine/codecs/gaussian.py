@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.codecs.base import Array, Codec, Outputs, heatmaps_of, peak_cells, take_cells
+from engine.codecs.base import Array, Outputs, register_codec
+from engine.codecs.heatmap import Float64Array, HeatmapCodec, heatmaps_of, peak_cells, take_cells
 from engine.errors import ModelError
 
 # A keypoint further than this many sigmas outside the crop leaves no trace in the map; it is not trained.
@@ -20,9 +21,11 @@ REACH = 3.0
 FLOOR = 1e-4
 
 
+@register_codec
 @dataclass(frozen=True)
-class GaussianCodec(Codec):
-    """Cell i covers crop pixels ``stride * i`` to ``stride * i + stride - 1``: for stride 4 its centre is 1.5 beyond.
+class GaussianCodec(HeatmapCodec):
+    """Cell i covers crop pixels ``stride * i`` to ``stride * i + stride - 1``; its center is at ``stride * i + 1.5``
+    for stride 4.
 
     Encode: exp(-d^2 / (2 sigma^2)), d in cells to the keypoint, not rounded. Decode: blur with a Gaussian of ``blur``
     cells, take the highest cell, refine by the parabola through the logarithms of it and its neighbours (exact for a
@@ -43,18 +46,18 @@ class GaussianCodec(Codec):
         if not self.sigma > 0 or not self.blur >= 0:
             raise ModelError(f"codec 'gaussian': sigma {self.sigma} and blur {self.blur} must not be negative")
 
-    def encode(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Array, Array]:
+    def encode_factors(
+        self, keypoints: npt.ArrayLike, visible: npt.ArrayLike
+    ) -> tuple[Float64Array, Float64Array, Array]:
         width, height = self.heatmap_size
         labelled = np.asarray(visible) > 0
         cells = self._to_cells(np.where(labelled[:, None], np.asarray(keypoints, np.float64), 0.0))
-        x = np.exp(-((np.arange(width) - cells[:, :1]) ** 2) / (2 * self.sigma**2))
-        y = np.exp(-((np.arange(height) - cells[:, 1:]) ** 2) / (2 * self.sigma**2))
+        rows = np.exp(-((np.arange(width) - cells[:, :1]) ** 2) / (2 * self.sigma**2))
+        columns = np.exp(-((np.arange(height) - cells[:, 1:]) ** 2) / (2 * self.sigma**2))
         reach = REACH * self.sigma
         inside = ((cells > -reach) & (cells < np.array([width, height]) - 1 + reach)).all(1)
         weights = (labelled & inside).astype(np.float32)
-        maps = (y[:, :, None] * x[:, None, :]).astype(np.float32)
-        maps *= weights[:, None, None]
-        return maps, weights
+        return columns * weights[:, None], rows, weights
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         maps = heatmaps_of(outputs).float()
@@ -68,14 +71,14 @@ class GaussianCodec(Codec):
         position = torch.stack([x + dx, y + dy], -1)
         return position * self.stride + (self.stride - 1) / 2, take_cells(maps, cells).clamp(0, 1)
 
-    def place_of(self, cells: Tensor) -> Tensor:
+    def to_crop(self, cells: Tensor) -> Tensor:
         return cells * self.stride + (self.stride - 1) / 2
 
     def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
         # The cells lie symmetrically in the crop: no shift is needed.
         return heatmaps_of(outputs).flip(-1)[:, flip_indices]
 
-    def _to_cells(self, keypoints: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _to_cells(self, keypoints: Float64Array) -> Float64Array:
         return (keypoints - (self.stride - 1) / 2) / self.stride
 
 

@@ -16,13 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.codecs.base import Array, Codec, Floats, Outputs, heatmaps_of, peak_cells, take_cells
+from engine.codecs.base import Array, Outputs, register_codec
+from engine.codecs.heatmap import Float64Array, HeatmapCodec, heatmaps_of, peak_cells, take_cells
 
 LOG_FLOOR = 1e-10
 
 
+@register_codec
 @dataclass(frozen=True)
-class MSRACodec(Codec):
+class MSRACodec(HeatmapCodec):
     """Cell i stands at crop pixel ``stride * i``.
 
     Encode: a Gaussian at the rounded cell, cut to a square of 3 sigma; ``unbiased``: at the keypoint itself, not cut.
@@ -38,19 +40,17 @@ class MSRACodec(Codec):
     """
 
     name: ClassVar[str] = "msra"
+    has_published_loss: ClassVar[bool] = True
 
     sigma: float = 2.0
     unbiased: bool = False
     blur_kernel_size: int = 11
     shift_heatmap: bool = True
 
-    def encode(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Array, Array]:
+    def encode_factors(
+        self, keypoints: npt.ArrayLike, visible: npt.ArrayLike
+    ) -> tuple[Float64Array, Float64Array, Array]:
         """As the base; where ``visible`` is below 0.5 the map is empty and the weight keeps that value."""
-        columns, rows, weights = self.encode_factors(keypoints, visible)
-        return (columns[:, :, None] * rows[:, None, :]).astype(np.float32), weights
-
-    def encode_factors(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Floats, Floats, Array]:
-        """The target as its factors: a map is the product of a column (K, h) and a row (K, w); and weights (K,)."""
         width, height = self.heatmap_size
         weights = np.array(visible, np.float32)
         skipped = weights < 0.5

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.codecs.base import Array, Codec, Floats, Outputs, heatmaps_of, peak_cells
+from engine.codecs.base import Array, Outputs, register_codec
+from engine.codecs.heatmap import Float64Array, HeatmapCodec, heatmaps_of, peak_cells
 from engine.codecs.msra import blurred
 
 LOG_RANGE = (1e-3, 50.0)
@@ -24,8 +25,9 @@ LOG_RANGE = (1e-3, 50.0)
 RIDGE = float(np.finfo(np.float32).eps)
 
 
+@register_codec
 @dataclass(frozen=True)
-class UDPCodec(Codec):
+class UDPCodec(HeatmapCodec):
     """Encode: a Gaussian around the exact place, cut to a square around the rounded cell.
 
     Decode: one Newton step on the logarithm of the blurred map, borders included. The result is given as share of the
@@ -40,23 +42,21 @@ class UDPCodec(Codec):
     """
 
     name: ClassVar[str] = "udp"
+    has_published_loss: ClassVar[bool] = True
 
     sigma: float = 2.0
     blur_kernel_size: int = 11
     shift_heatmap: bool = False
 
     @property
-    def _steps(self) -> npt.NDArray[np.float64]:
+    def _steps(self) -> Float64Array:
         """Crop pixels to a cell along x and y, from pixel centre to pixel centre."""
         return (np.array(self.input_size, np.float64) - 1) / (np.array(self.heatmap_size, np.float64) - 1)
 
-    def encode(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Array, Array]:
+    def encode_factors(
+        self, keypoints: npt.ArrayLike, visible: npt.ArrayLike
+    ) -> tuple[Float64Array, Float64Array, Array]:
         """As the base; where ``visible`` is below 0.5 the map is empty and the weight keeps that value."""
-        columns, rows, weights = self.encode_factors(keypoints, visible)
-        return (columns[:, :, None] * rows[:, None, :]).astype(np.float32), weights
-
-    def encode_factors(self, keypoints: npt.ArrayLike, visible: npt.ArrayLike) -> tuple[Floats, Floats, Array]:
-        """The target as its factors: a map is the product of a column (K, h) and a row (K, w); and weights (K,)."""
         width, height = self.heatmap_size
         weights = np.array(visible, np.float32)
         skipped = weights < 0.5
@@ -86,7 +86,7 @@ class UDPCodec(Codec):
         cells_wide = torch.tensor([columns - 1, rows - 1], dtype=found.dtype, device=found.device)
         return found / cells_wide * size, scores
 
-    def place_of(self, cells: Tensor) -> Tensor:
+    def to_crop(self, cells: Tensor) -> Tensor:
         size = torch.tensor(self.input_size, dtype=torch.float32, device=cells.device)
         columns, rows = self.heatmap_size
         return cells / torch.tensor([columns - 1, rows - 1], dtype=torch.float32, device=cells.device) * size

@@ -12,63 +12,51 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.codecs.registry import codec_from_dict
+from engine.codecs import VISIBILITY, codec_from_dict
 from engine.errors import ModelError
 from engine.models.metadata import METADATA_KEY, CheckpointInfo
 from engine.utils.files import replacing
 
 OPSET = 20
 INPUT = "crops"
-HEATMAP = "heatmap"
 KEYPOINTS, SCORES = "keypoints", "scores"
 NEEDED = "needs the packages onnx and onnxscript: install poseapp with the extra 'fast'"
 
 
-class _NamedOutputs(nn.Module):
-    """The outputs of a network as a tuple in the order of ``names``."""
+class _Exported(nn.Module):
+    """A network whose outputs are a tuple of tensors, with the names that they have in the file.
 
-    def __init__(self, network: nn.Module, info: CheckpointInfo) -> None:
+    Args:
+        decode: decode the outputs to keypoints in crop pixels (B, K, 2) and scores (B, K).
+    """
+
+    def __init__(self, network: nn.Module, info: CheckpointInfo, decode: bool) -> None:
         super().__init__()
         self.network = network
-        self.channels = slice(*info.conventions.get("channels", (None, None)))
-        self.names: tuple[str, ...] = ()
-
-    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        outputs = self.network(crops)
-        if isinstance(outputs, Tensor):
-            self.names = (HEATMAP,)
-            return (outputs[:, self.channels],)
-        self.names = tuple(outputs)
-        return tuple(outputs.values())
-
-
-class _Decoded(nn.Module):
-    """Keypoints in crop pixels (B, K, 2) and scores (B, K); and the visibility (B, K) where the network tells it."""
-
-    def __init__(self, network: nn.Module, info: CheckpointInfo) -> None:
-        super().__init__()
-        self.inner = _NamedOutputs(network, info)
         self.codec = codec_from_dict(info.codec, info.input_size)
+        self.channels = slice(*info.conventions.get("channels", (None, None)))
+        self.decode = decode
         self.names: tuple[str, ...] = ()
+        """Set by ``forward``."""
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        outputs = dict(zip_names(self.inner(crops), self.inner.names))
-        visible = outputs.pop("visibility", None)
-        points, scores = self.codec.decode(outputs if len(outputs) > 1 else outputs[HEATMAP])
-        self.names = (KEYPOINTS, SCORES) if visible is None else (KEYPOINTS, SCORES, "visibility")
-        return (points, scores) if visible is None else (points, scores, visible)
-
-
-def zip_names(values: tuple[Tensor, ...], names: tuple[str, ...]) -> zip[tuple[str, Tensor]]:
-    return zip(names, values, strict=True)
+        outputs, visibility = self.codec.split(self.network(crops), self.channels)
+        if self.decode:
+            named = dict(zip((KEYPOINTS, SCORES), self.codec.decode(outputs), strict=True))
+        else:
+            named = {self.codec.output_names[0]: outputs} if isinstance(outputs, Tensor) else dict(outputs)
+        if visibility is not None:
+            named[VISIBILITY] = visibility
+        self.names = tuple(named)
+        return tuple(named.values())
 
 
 def write_onnx(network: nn.Module, info: CheckpointInfo, path: Path, *, decode: bool = False) -> tuple[str, ...]:
     """Write a pose network as an ONNX file with a free batch size; the old file stays until the new one is complete.
 
-    Input ``crops`` (B, 3, H, W) float32, normalised; outputs those of the network, the one of a network with a single
-    head being called ``heatmap``; with ``decode`` instead ``keypoints`` (B, K, 2) in crop pixels and ``scores`` (B, K).
-    The model's description is kept in the file's metadata.
+    Input ``crops`` (B, 3, H, W) float32, normalised. Outputs are those of the network under the names of its codec
+    (``Codec.output_names``), such as "heatmap"; with ``decode`` instead ``keypoints`` (B, K, 2) in crop pixels and
+    ``scores`` (B, K). The model's description is kept in the file's metadata.
 
     Returns:
         The names of the outputs.
@@ -81,7 +69,7 @@ def write_onnx(network: nn.Module, info: CheckpointInfo, path: Path, *, decode: 
         import onnxscript  # noqa: F401
     except ImportError:
         raise ModelError(f"writing ONNX files {NEEDED}", where=path) from None
-    wrapped: _NamedOutputs | _Decoded = (_Decoded if decode else _NamedOutputs)(network.float().cpu().eval(), info)
+    wrapped = _Exported(network.float().cpu().eval(), info, decode)
     width, height = info.input_size
     # Two crops, because a batch of one would be taken for a constant.
     example = torch.zeros(2, 3, height, width)
@@ -148,7 +136,7 @@ def session(path: Path, threads: int) -> Any:
 
 def compare(path: Path, network: nn.Module, info: CheckpointInfo, *, decode: bool) -> Mapping[str, float]:
     """Run a written file beside the network on noise, one crop and three; the largest difference of each output."""
-    module = (_Decoded if decode else _NamedOutputs)(network.float().cpu().eval(), info)
+    module = _Exported(network.float().cpu().eval(), info, decode)
     runtime = session(path, torch.get_num_threads())
     width, height = info.input_size
     found: dict[str, float] = {}

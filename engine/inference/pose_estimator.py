@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engine.codecs.registry import Outputs, codec_from_dict
+from engine.codecs import Outputs, codec_from_dict
 from engine.errors import ModelError
 from engine.geometry import (
     apply_affine,
@@ -261,13 +261,7 @@ class Predictor:
         return points, scores, visible
 
     def _forward(self, x: Tensor) -> tuple[Outputs, Tensor | None]:
-        outputs = self._run_network(x)
-        if isinstance(outputs, Tensor):
-            return outputs[:, self._channels], None
-        visible = outputs.get("visibility")
-        if visible is None:
-            return outputs, None
-        return outputs["heatmap"][:, self._channels], visible[:, self._channels]
+        return self.codec.split(self._run_network(x), self._channels)
 
     def _prediction(self, task: _Task, points: Floats, scores: Floats, visible: Floats | None) -> Prediction:
         keypoints = np.concatenate([points, scores[:, None]], 1).astype(np.float32)

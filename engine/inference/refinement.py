@@ -178,7 +178,9 @@ def _look(predictor: Predictor, image: Image, box: Floats, points: Floats, fixed
         known = torch.from_numpy(apply_affine(points, invert_affine(back))).float().to(first.device)
         expected = predictor.codec.expected(outputs, known[None], torch.from_numpy(fixed).to(first.device)[None])
     main, top = first[0].cpu().numpy(), score[0].cpu().numpy()
-    places, scores = _without(others[0].cpu().numpy(), heights[0].cpu().numpy(), main, predictor.codec.stride, count)
+    places, scores = _without(
+        others[0].cpu().numpy(), heights[0].cpu().numpy(), main, predictor.codec.separation, count
+    )
     return _Seen(
         apply_affine(np.concatenate([main[None], places]), back),
         np.concatenate([top[None], scores]).astype(np.float64),
@@ -187,9 +189,9 @@ def _look(predictor: Predictor, image: Image, box: Floats, points: Floats, fixed
     )
 
 
-def _without(places: Floats, heights: Floats, main: Floats, stride: int, count: int) -> tuple[Floats, Floats]:
+def _without(places: Floats, heights: Floats, main: Floats, separation: float, count: int) -> tuple[Floats, Floats]:
     """(K, C, 2), (K, C) peaks -> (count - 1, K, 2), (count - 1, K) the highest of those that are not the main one."""
-    same = np.linalg.norm(places - main[:, None], axis=2) < 2.5 * stride
+    same = np.linalg.norm(places - main[:, None], axis=2) < separation
     order = np.argsort(np.where(same, -1.0, heights), axis=1, kind="stable")[:, ::-1][:, : count - 1]
     kept = np.take_along_axis(np.where(same, 0.0, heights), order, 1)
     return np.take_along_axis(places, order[:, :, None], 1).swapaxes(0, 1), kept.T

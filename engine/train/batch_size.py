@@ -77,12 +77,12 @@ def _kept(network: nn.Module, input_size: tuple[int, int], batch: int) -> int:
     x = torch.zeros(batch, 3, height, width, device="meta")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         outputs = shadow(x)
-    last = outputs if isinstance(outputs, Tensor) else outputs["heatmap"]
+    last = [outputs] if isinstance(outputs, Tensor) else outputs.values()
     storages: dict[Any, int] = {}
     for tensor in seen.values():
         storages[tensor.untyped_storage()._cdata] = tensor.numel() * tensor.element_size()
     # The loss holds the prediction, the target and their difference.
-    return sum(storages.values()) + 3 * int(last.numel() * last.element_size())
+    return sum(storages.values()) + 3 * sum(int(tensor.numel() * tensor.element_size()) for tensor in last)
 
 
 def free_memory(device: torch.device) -> int | None:

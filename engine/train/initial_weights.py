@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from engine.codecs.registry import GaussianCodec, MSRACodec
+from engine.codecs import GaussianCodec, MSRACodec
 from engine.errors import ModelError
 from engine.models.catalog import ModelEntry, find_model, user_models_dir
 from engine.models.checkpoint import load_checkpoint, load_state, network_from, read_weights

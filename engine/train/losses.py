@@ -1,25 +1,10 @@
-"""Losses. All reduce to a scalar; a batch in which nothing counts gives 0 with a gradient."""
+"""Losses of detectors and of visibility heads (those of keypoints belong to the codecs); all reduce to a scalar."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-
-def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor, foreground_weight: float) -> Tensor:
-    """Mean squared error of heatmaps with the cells under a point weighted up.
-
-    A Gaussian covers about one cell in a hundred; unweighted, "nothing anywhere" is nearly right and small sets never
-    leave it.
-
-    Args:
-        predicted, target: (B, K, h, w). weight: (B, K), 0 for a point without a label.
-        foreground_weight: the weight of a cell is 1 + this * target.
-    """
-    cells = (1 + foreground_weight * target) * (predicted - target) ** 2
-    per_map = cells.mean(dim=(2, 3))
-    return (per_map * weight).sum() / weight.sum().clamp(min=1)
 
 
 def focal_loss(logits: Tensor, target: Tensor, counted: Tensor, alpha: float = 0.25, gamma: float = 1.5) -> Tensor:
@@ -42,17 +27,6 @@ def box_loss(predicted: Tensor, target: Tensor, positive: Tensor, delta: float =
         predicted, target: (B, A, 4) ty tx th tw. positive: (B, A) bool.
     """
     return F.huber_loss(predicted[positive], target[positive], reduction="sum", delta=delta) / 4
-
-
-def keypoint_mse(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Mean squared error over all cells of all maps; maps without weight count as maps without error.
-
-    That is MMPose's KeypointMSELoss with target weights: the more points are labelled, the larger the loss.
-
-    Args:
-        predicted, target: (B, K, h, w). weight: (B, K).
-    """
-    return ((predicted - target) ** 2 * weight[..., None, None]).mean()
 
 
 def visibility_loss(probability: Tensor, label: Tensor, covered: Tensor) -> Tensor:

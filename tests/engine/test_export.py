@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.codecs.registry import codec_from_dict
+from engine.codecs import codec_from_dict
 from engine.errors import ModelError
 from engine.export import main
 from engine.models.checkpoint import load_network

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from engine.codecs.registry import Outputs
+from engine.codecs import Outputs
 from engine.errors import ModelError
 from engine.inference.backends.pytorch import bfloat16_runner, plain_runner
 from engine.models.metadata import CheckpointInfo

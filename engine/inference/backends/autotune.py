@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.codecs.registry import codec_from_dict
+from engine.codecs import Outputs, codec_from_dict
 from engine.errors import ModelError, PoseError
 from engine.geometry import compose_affine, crop_affine, warp
 from engine.inference.backends import RUNNERS, Runner, make_runner
@@ -183,14 +183,12 @@ def _processor() -> str:
         return platform.processor()
 
 
-def _decoder(info: CheckpointInfo) -> Callable[[Any], tuple[Tensor, Tensor]]:
+def _decoder(info: CheckpointInfo) -> Callable[[Outputs], tuple[Tensor, Tensor]]:
     codec = codec_from_dict(info.codec, info.input_size)
     channels = slice(*info.conventions.get("channels", (None, None)))
 
-    def decode(outputs: Any) -> tuple[Tensor, Tensor]:
-        if isinstance(outputs, Mapping) and "visibility" in outputs:
-            outputs = outputs["heatmap"]
-        return codec.decode(outputs[:, channels] if isinstance(outputs, Tensor) and channels.stop else outputs)
+    def decode(outputs: Outputs) -> tuple[Tensor, Tensor]:
+        return codec.decode(codec.split(outputs, channels)[0])
 
     return decode
 

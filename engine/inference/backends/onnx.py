@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.codecs.registry import Outputs
+from engine.codecs import Outputs
 from engine.errors import ModelError
-from engine.inference.onnx_export import HEATMAP, INPUT, session, write_onnx
+from engine.inference.onnx_export import INPUT, session, write_onnx
 from engine.models.metadata import CheckpointInfo
 
 
 def _named(names: Sequence[str], values: Sequence[Any]) -> Outputs:
     outputs = {name: torch.from_numpy(value) for name, value in zip(names, values, strict=True)}
-    return outputs[HEATMAP] if list(outputs) == [HEATMAP] else outputs
+    return outputs if len(outputs) > 1 else next(iter(outputs.values()))
 
 
 def _prepared(network: nn.Module, info: CheckpointInfo, file: Path) -> Path:

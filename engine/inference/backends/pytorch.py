@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from engine.codecs.registry import Outputs
+from engine.codecs import Outputs
 
 
 def folded(network: nn.Module) -> nn.Module:

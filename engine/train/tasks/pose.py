@@ -1,4 +1,4 @@
-"""Training of a pose network: crops to heatmaps."""
+"""Training of a pose network on crops around the labelled poses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.codecs.registry import codec_from_dict
+from engine.codecs import WEIGHTS, Outputs, codec_from_dict, in_float32
 from engine.errors import MediaError, TrainingError
 from engine.geometry import apply_affine, invert_affine
 from engine.metrics.oks import keypoint_ap
@@ -22,7 +22,7 @@ from engine.train.config import AugmentConfig, TaskConfig
 from engine.train.data.pose_crops import ImageCache, PoseDataset, PoseSample
 from engine.train.data.sampler import evaluation_batches
 from engine.train.data.training_set import Instance, TrainingSet
-from engine.train.losses import heatmap_loss
+from engine.train.losses import visibility_loss
 from engine.train.run_folder import BEST, LAST
 from engine.train.run_folder import POSE_STATE as STATE
 from engine.train.tasks.task import Batch, Validation
@@ -59,6 +59,7 @@ class PoseTask:
         self.info = info
         self.best_file, self.last_file, self.state_file = out / BEST, out / LAST, out / STATE
         self._codec = codec_from_dict(info.codec, info.input_size)
+        self._channels = slice(*info.conventions.get("channels", (None, None)))
         self._train = self._dataset(train, config.augment, cache)
         self._val = self._dataset(val or train, None, cache)
         self._held_out = val is not None
@@ -79,24 +80,27 @@ class PoseTask:
         return Batch(self._tensors([sample for sample, _ in samples]), ids)
 
     def _tensors(self, samples: Sequence[PoseSample]) -> dict[str, Tensor]:
-        encoded = [self._codec.encode(sample.keypoints, sample.labelled) for sample in samples]
-        return {
-            "crops": torch.from_numpy(np.stack([sample.crop for sample in samples])),
-            "heatmaps": torch.from_numpy(np.stack([maps for maps, _ in encoded])),
-            "weights": torch.from_numpy(np.stack([weights for _, weights in encoded])),
-        }
+        targets = self._codec.encode_batch(
+            np.stack([sample.keypoints for sample in samples]), np.stack([sample.labelled for sample in samples])
+        )
+        arrays = {"crops": np.stack([sample.crop for sample in samples]), **targets}
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def loss(self, tensors: dict[str, Tensor]) -> Tensor:
-        return self._loss(self._forward(tensors["crops"]), tensors)
+        return self._loss(*self._forward(tensors["crops"]), tensors)
 
-    def _forward(self, crops: Tensor) -> Tensor:
+    def _forward(self, crops: Tensor) -> tuple[Outputs, Tensor | None]:
         # A transposed HWC batch is channels-last already.
         x = (crops.permute(0, 3, 1, 2).float() - self._mean.to(crops.device)) / self._std.to(crops.device)
-        maps: Tensor = self.network(x)
-        return maps
+        return self._codec.split(in_float32(self.network(x)), self._channels)
 
-    def _loss(self, maps: Tensor, tensors: dict[str, Tensor]) -> Tensor:
-        return heatmap_loss(maps.float(), tensors["heatmaps"], tensors["weights"], self.config.foreground_weight)
+    def _loss(self, outputs: Outputs, visibility: Tensor | None, tensors: dict[str, Tensor]) -> Tensor:
+        loss = self._codec.loss(outputs, tensors, self.config.foreground_weight)
+        if visibility is not None:
+            labelled = tensors[WEIGHTS]
+            share = visibility_loss(visibility, labelled, torch.ones_like(labelled))
+            loss = loss + self.config.visibility_weight * share
+        return loss
 
     def validate(self) -> Validation:
         device = next(self.network.parameters()).device
@@ -108,9 +112,9 @@ class PoseTask:
             if not samples:
                 continue
             tensors = {name: tensor.to(device) for name, tensor in self._tensors(samples).items()}
-            maps = self._forward(tensors["crops"])
-            loss_sum += float(self._loss(maps, tensors)) * len(indices)
-            found, score = self._codec.decode(maps.float())
+            outputs, visibility = self._forward(tensors["crops"])
+            loss_sum += float(self._loss(outputs, visibility, tensors)) * len(indices)
+            found, score = self._codec.decode(outputs)
             back = invert_affine(np.stack([sample.affine for sample in samples]))
             points.append(apply_affine(found.cpu().numpy(), back))
             scores.append(score.cpu().numpy())

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.codecs.registry import MSRACodec, UDPCodec, codec_from_dict
+from engine.codecs import WEIGHTS, codec_from_dict, codecs_of_recipes, in_float32
 from engine.errors import TrainingError
 from engine.models.metadata import CheckpointInfo
 from engine.train.config import TaskConfig
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.topdown_crops import TopDownDataset, TopDownSample
 from engine.train.data.training_set import TrainingSet
-from engine.train.losses import keypoint_mse, visibility_loss
+from engine.train.losses import visibility_loss
 from engine.train.run_folder import BEST, LAST
 from engine.train.run_folder import POSE_STATE as STATE
 from engine.train.tasks.task import Batch, Validation
@@ -56,10 +56,10 @@ class TopDownTask:
         self.config = config
         self.info = info
         self.best_file, self.last_file, self.state_file = out / BEST, out / LAST, out / STATE
-        codec = codec_from_dict(info.codec, info.input_size)
-        if not isinstance(codec, MSRACodec | UDPCodec):
-            raise TrainingError(f"recipes train models with the codec 'msra' or 'udp', this one has {codec.name!r}")
-        self._codec = codec
+        self._codec = codec_from_dict(info.codec, info.input_size)
+        if not self._codec.has_published_loss:
+            choices = " or ".join(map(repr, codecs_of_recipes()))
+            raise TrainingError(f"recipes train models with the codec {choices}, this one has {self._codec.name!r}")
         self._train = TopDownDataset(train, info, config.topdown, cache)
         if not len(self._train):
             raise TrainingError("no annotation has a box inside its image", where=train.file)
@@ -67,6 +67,8 @@ class TopDownTask:
         self.train_count, self.val_count = len(self._train), protocol.count
         self.fingerprint = f"{info.architecture} {info.arguments} {config.step_size} {train.fingerprint}"
         self._channels = slice(*info.conventions.get("channels", (None, None)))
+        # The loss is a mean over all keypoints of the network: those of other categories (DeepFashion2) count as right.
+        self._share = train.schema.num_keypoints / getattr(network, "num_keypoints", train.schema.num_keypoints)
         self._mean = torch.tensor(info.normalisation["mean"]).reshape(1, 3, 1, 1)
         self._std = torch.tensor(info.normalisation["std"]).reshape(1, 3, 1, 1)
 
@@ -74,34 +76,27 @@ class TopDownTask:
         return self._train.sample(index, rng), index
 
     def collate(self, samples: Sequence[tuple[TopDownSample, int]]) -> Batch:
-        """Targets travel as their factors, a hundredth of the maps; those are multiplied on the device."""
-        count = len(samples)
-        keypoints = np.concatenate([sample.keypoints for sample, _ in samples])
-        labelled = np.concatenate([sample.labelled for sample, _ in samples])
-        columns, rows, weights = self._codec.encode_factors(keypoints, labelled)
-        tensors = {
-            "crops": torch.from_numpy(np.stack([sample.crop for sample, _ in samples])),
-            "columns": torch.from_numpy(columns.astype(np.float32)).unflatten(0, (count, -1)),
-            "rows": torch.from_numpy(rows.astype(np.float32)).unflatten(0, (count, -1)),
-            "weights": torch.from_numpy(weights).unflatten(0, (count, -1)),
-            "covered": torch.from_numpy(np.stack([sample.covered for sample, _ in samples]).astype(np.float32)),
+        targets = self._codec.encode_batch(
+            np.stack([sample.keypoints for sample, _ in samples]), np.stack([sample.labelled for sample, _ in samples])
+        )
+        arrays = {
+            "crops": np.stack([sample.crop for sample, _ in samples]),
+            "covered": np.stack([sample.covered for sample, _ in samples]).astype(np.float32),
+            **targets,
         }
-        return Batch(tensors, [self._train.data.instances[index].id for _, index in samples])
+        ids = [self._train.data.instances[index].id for _, index in samples]
+        return Batch({name: torch.from_numpy(array) for name, array in arrays.items()}, ids)
 
     def loss(self, tensors: dict[str, Tensor]) -> Tensor:
         crops = tensors["crops"]
         # A transposed HWC batch is channels-last already.
         x = (crops.permute(0, 3, 1, 2).float() - self._mean.to(crops.device)) / self._std.to(crops.device)
-        outputs = self.network(x.contiguous(memory_format=self._layout))
-        maps = outputs if isinstance(outputs, Tensor) else outputs["heatmap"]
-        target = tensors["columns"][..., :, None] * tensors["rows"][..., None, :]
-        weights = tensors["weights"]
-        # Channels of other categories (DeepFashion2) have no target here, and stay in the mean.
-        share = target.shape[1] / maps.shape[1]
-        loss = keypoint_mse(maps[:, self._channels].float(), target, weights) * share
-        if not isinstance(outputs, Tensor):
-            seen = outputs["visibility"][:, self._channels].float()
-            loss = loss + self.config.visibility_weight * visibility_loss(seen, weights, tensors["covered"])
+        raw = in_float32(self.network(x.contiguous(memory_format=self._layout)))
+        outputs, visibility = self._codec.split(raw, self._channels)
+        loss = self._codec.published_loss(outputs, tensors) * self._share
+        if visibility is not None:
+            seen = visibility_loss(visibility, tensors[WEIGHTS], tensors["covered"])
+            loss = loss + self.config.visibility_weight * seen
         return loss
 
     def validate(self) -> Validation:

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.codecs.base import peaks
-from engine.codecs.registry import CentreOffsetCodec, Codec, GaussianCodec, MSRACodec, UDPCodec
+from engine.codecs import CenterOffsetCodec, Codec, GaussianCodec, MSRACodec, UDPCodec
+from engine.codecs.heatmap import peaks
 
 SIZE = (96, 128)
 HEATMAP_CODECS: list[Codec] = [GaussianCodec(SIZE), MSRACodec(SIZE), UDPCodec(SIZE)]
@@ -68,7 +68,7 @@ def movenet_outputs(centres: list[tuple[int, int]], keypoints: int = 2, cells: i
 
 
 def test_a_fixed_point_decides_which_person_a_network_of_centres_means() -> None:
-    codec = CentreOffsetCodec((64, 64))
+    codec = CenterOffsetCodec((64, 64))
     outputs = movenet_outputs([(7, 6), (12, 9)])
     free, _ = codec.decode(outputs)
     assert free[0, 0, 0] < 40  # the one in the middle of the crop

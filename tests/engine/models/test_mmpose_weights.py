@@ -130,7 +130,7 @@ def test_the_visibility_head_says_how_likely_each_point_is_seen(parity: Path, we
 
 @pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.id)
 def test_every_row_builds_its_network_and_its_schema(entry: Any) -> None:
-    from engine.codecs.registry import codec_from_dict
+    from engine.codecs import codec_from_dict
     from engine.models.mmpose_weights import published_info
     from engine.networks import build
     from engine.schema.schema import schema_from_dict

@@ -31,6 +31,7 @@ class TinyPose(nn.Module):
 
     def __init__(self, num_keypoints: int = 4) -> None:
         super().__init__()
+        self.num_keypoints = num_keypoints
         self.backbone = nn.Sequential(
             *(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU()),
             *(nn.Conv2d(16, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU()),

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.codecs.registry import codec_from_dict
+from engine.codecs import codec_from_dict
+from engine.codecs.heatmap import keypoint_mse
 from engine.errors import TrainingError
 from engine.evaluate.__main__ import main as evaluate
 from engine.formats.coco.dataset import CocoDataset, make_annotation
@@ -26,7 +27,7 @@ from engine.train.data.pose_crops import ImageCache
 from engine.train.data.topdown_crops import TopDownDataset, as_published
 from engine.train.data.training_set import joined, read_extra_set, read_training_set
 from engine.train.initial_weights import initial_pose_network, initial_recipe_network
-from engine.train.losses import keypoint_mse, visibility_loss
+from engine.train.losses import visibility_loss
 from engine.train.tasks.topdown import TopDownTask
 from engine.train.tasks.topdown_validation import Conditions, EvaluationProtocol, for_other_points
 from engine.utils import command_line

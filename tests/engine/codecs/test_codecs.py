@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engine.codecs.registry import CODECS, CentreOffsetCodec, GaussianCodec, MSRACodec, codec_from_dict
+from engine.codecs import CODECS, CenterOffsetCodec, GaussianCodec, MSRACodec, codec_from_dict
 from engine.errors import ModelError, TrainingError
 
 SIZE = (192, 256)
@@ -168,7 +168,7 @@ def movenet_outputs(points: np.ndarray, side: int = 256) -> dict[str, Tensor]:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.floats(70, 180), st.floats(70, 180)), min_size=3, max_size=3))
 def test_centre_offset_finds_the_keypoints_and_flips_exactly(points: list[tuple[float, float]]) -> None:
-    codec = CentreOffsetCodec((256, 256))
+    codec = CenterOffsetCodec((256, 256))
     truth = np.array(points)
     direct = movenet_outputs(truth)
     found, scores = codec.decode(direct)
@@ -184,7 +184,7 @@ def test_centre_offset_prefers_the_peak_near_the_regressed_keypoint() -> None:
     truth = np.array([[120.0, 120.0], [100.0, 140.0], [140.0, 140.0]])
     outputs = movenet_outputs(truth)
     outputs["heatmap"][0, 0, 5, 5] = 6.0  # another person's keypoint, a little brighter, far away
-    found, _ = CentreOffsetCodec((256, 256)).decode(outputs)
+    found, _ = CenterOffsetCodec((256, 256)).decode(outputs)
     assert np.abs(found[0, 0].numpy() - truth[0]).max() < 1e-3
 
 
@@ -192,7 +192,7 @@ def test_centre_offset_decodes_a_batch_as_it_decodes_each_crop() -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = {"heatmap": 17, "offset": 34, "regress": 34, "center": 1}
     outputs = {key: torch.randn(5, count, 48, 48, generator=generator) for key, count in shapes.items()}
-    codec = CentreOffsetCodec((192, 192))
+    codec = CenterOffsetCodec((192, 192))
     points, scores = codec.decode(outputs)
     assert points.shape == (5, 17, 2)
     for i in range(5):
@@ -203,7 +203,7 @@ def test_centre_offset_decodes_a_batch_as_it_decodes_each_crop() -> None:
 
 def test_centre_offset_cannot_be_trained() -> None:
     with pytest.raises(TrainingError, match="gaussian"):
-        CentreOffsetCodec((256, 256)).encode(np.zeros((1, 2)), np.ones(1))
+        CenterOffsetCodec((256, 256)).encode(np.zeros((1, 2)), np.ones(1))
 
 
 # -- all --------------------------------------------------------------------------------------------------------------

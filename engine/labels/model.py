@@ -28,6 +28,7 @@ IMAGES, VIDEO = "images", "video"
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
 
 
 class Media(msgspec.Struct, frozen=True):

@@ -13,7 +13,9 @@ import numpy as np
 from engine.errors import SchemaError, quoted
 from engine.formats.category_schema import KeypointCounts, schema_of
 from engine.formats.coco.dataset import CocoCategory, Id
+from engine.formats.coco.keypoints import has_parts
 from engine.formats.coco.parsing import Unreadable, parse_annotations
+from engine.formats.coco.reading import Reading
 from engine.formats.coco.skeleton import skeleton_note
 from engine.schema.schema import Schema
 from poseapp.project.formats.coco.archive import (
@@ -25,8 +27,6 @@ from poseapp.project.formats.coco.archive import (
     CocoArchive,
 )
 from poseapp.project.formats.coco.faults import Faulty, in_place
-from poseapp.project.formats.coco.keypoints import has_parts
-from poseapp.project.formats.coco.reading import Reading
 from poseapp.project.formats.report import Problems
 from poseapp.project.model import Category
 from poseapp.project.store import ProjectStore

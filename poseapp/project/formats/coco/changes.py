@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from engine.formats.coco.dataset import CocoAnnotation, Id
+from engine.formats.coco.keypoints import changed_points, flat_points
+from engine.formats.coco.reading import Reading
 from engine.labels.image_size import GridTransform
 from poseapp.project.formats.coco.archive import NOBODY, Owners
-from poseapp.project.formats.coco.keypoints import changed_points, flat_points
-from poseapp.project.formats.coco.reading import Reading
 from poseapp.project.model import Category, FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows

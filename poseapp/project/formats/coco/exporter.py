@@ -29,7 +29,9 @@ from engine.formats.coco.dataset import (
     patch_record,
     write_coco,
 )
+from engine.formats.coco.keypoints import in_parts
 from engine.formats.coco.parsing import parse_annotations, parse_categories, parse_images
+from engine.formats.coco.reading import OLD, Reading
 from engine.labels.image_size import GridTransform
 from engine.media.images import image_size
 from engine.media.source import frame_file_name
@@ -47,8 +49,6 @@ from poseapp.project.formats.coco.archive import (
 from poseapp.project.formats.coco.changes import BlockChanges, CategoryIds
 from poseapp.project.formats.coco.export_categories import CategoryEdits
 from poseapp.project.formats.coco.export_ids import IdMap
-from poseapp.project.formats.coco.keypoints import in_parts
-from poseapp.project.formats.coco.reading import OLD, Reading
 from poseapp.project.formats.report import Problems
 from poseapp.project.model import Frame, FrameKey, Instance, State
 from poseapp.project.schema.migration import put_aside

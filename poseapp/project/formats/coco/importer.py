@@ -20,13 +20,13 @@ from engine.errors import quoted
 from engine.formats.coco.category_match import IdMatcher
 from engine.formats.coco.dataset import CocoAnnotation, Id
 from engine.formats.coco.document import Document, read_document
+from engine.formats.coco.keypoints import flat_points
 from engine.formats.coco.parsing import parse_annotations, parse_categories
+from engine.formats.coco.reading import Reading, reading_of
 from poseapp.project.formats.coco.archive import NOBODY, SECTION_READING, CocoArchive, Owners
 from poseapp.project.formats.coco.categories import Kind, add_categories, sample_points
 from poseapp.project.formats.coco.faults import Faulty, in_place
 from poseapp.project.formats.coco.images import Frames, add_images
-from poseapp.project.formats.coco.keypoints import flat_points
-from poseapp.project.formats.coco.reading import Reading, reading_of
 from poseapp.project.formats.coco.tracks import Tracks
 from poseapp.project.formats.label_sizes import LabelSize
 from poseapp.project.formats.report import ImportReport, Problems, ProgressCallback

@@ -1,7 +1,7 @@
 """Keypoints between COCO annotations and instances: one flat list, or COCO-WholeBody's five lists.
 
 A COCO v of 1 is occluded, any other positive number visible. Where the third number is a score
-(:mod:`poseapp.project.formats.coco.reading`), every point with a score above 0 is visible. Coordinates are kept as
+(:mod:`engine.formats.coco.reading`), every point with a score above 0 is visible. Coordinates are kept as
 they are, also those of points with v = 0.
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from engine.formats.coco.dataset import CocoAnnotation, Number
 from engine.labels.image_size import GridTransform
-from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Bytes, Flags, Floats
+from engine.labels.model import ABSENT, OCCLUDED, VISIBLE, Bytes, Flags, Floats
 
 BODY = 17
 WHOLE_BODY = 133

@@ -14,9 +14,7 @@ import msgspec
 import numpy as np
 
 from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, Id, Number
-from engine.formats.coco.parsing import categories_in_pairs
-from engine.labels.image_size import GridTransform
-from poseapp.project.formats.coco.keypoints import (
+from engine.formats.coco.keypoints import (
     BODY,
     PARTS,
     WHOLE_BODY,
@@ -26,7 +24,9 @@ from poseapp.project.formats.coco.keypoints import (
     to_arrays,
     to_boxes,
 )
-from poseapp.project.model import Flags
+from engine.formats.coco.parsing import categories_in_pairs
+from engine.labels.image_size import GridTransform
+from engine.labels.model import Flags
 
 
 class Reading(msgspec.Struct, frozen=True):

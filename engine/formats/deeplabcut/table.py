@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +20,12 @@ from engine.formats.deeplabcut.h5 import read_h5
 from engine.formats.hdf5 import try_in_a_process
 from engine.media.image_finder import plain_name
 from engine.utils.context import Findings, ProgressCallback
-from engine.utils.files import read_bytes
+from engine.utils.files import open_regular, read_bytes
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 
 _MAX_BYTES = 1 << 30
+_SNIFFED_BYTES = 1 << 20
 _COORDS = ("x", "y", "likelihood")
 Column = tuple[str, str, str]
 """Individual ("" if there is only one animal), keypoint, coordinate."""
@@ -63,6 +66,17 @@ class DlcTable:
     likelihood: dict[tuple[str, str], int] = field(default_factory=dict)
     scorer: str = ""
     unread: tuple[str, ...] = ()
+
+
+def is_table(file: Path) -> bool:
+    """Whether the first bytes of a csv or h5 are those of a label table."""
+    with open_regular(file) as stream:
+        head = stream.read(_SNIFFED_BYTES)
+    if file.suffix.lower() == ".h5":
+        return head.startswith(b"\x89HDF\r\n\x1a\n") and b"df_with_missing" in head
+    levels = [re.split(r"[,;\t]", line, maxsplit=1)[0].strip().lower() for line in _decoded(head).splitlines()]
+    first = list(itertools.takewhile(lambda level: level in LEVELS, levels))
+    return {"bodyparts", "coords"} <= set(first)
 
 
 def read_table(file: Path, findings: Findings, progress: ProgressCallback | None = None) -> DlcTable:

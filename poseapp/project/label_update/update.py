@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
-
+from engine.formats.deeplabcut.categories import share_keypoints, union
 from engine.schema.schema import Schema
 from poseapp.project.label_update.archive import copy_archive, image_ids, same_records
 from poseapp.project.label_update.matching import DraftPose, Key, Matcher, has_content, is_as_imported
@@ -339,7 +338,7 @@ class LabelUpdate:
 
     def _is_joinable(self, own: Category, other: Category) -> bool:
         """Points of DeepLabCut tables come and go from one video to the next; half of them in common is one animal."""
-        return all(source.kind == "dlc" for source in self._sources) and is_one_animal(
+        return all(source.kind == "dlc" for source in self._sources) and share_keypoints(
             own.schema.names, other.schema.names
         )
 
@@ -476,19 +475,6 @@ def point_order(draft: Schema, own: Schema, by_names: bool, by_record: bool) -> 
     if by_record and draft.num_keypoints == own.num_keypoints:
         return tuple(range(own.num_keypoints))  # a person has renamed points
     return None
-
-
-def is_one_animal(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether two lists of points have at least half of the shorter one in common."""
-    return 2 * len(set(names) & set(others)) >= max(1, min(len(names), len(others)))
-
-
-def union(own: Schema, other: Schema) -> Schema:
-    """The points of a schema, then those of another that it has not."""
-    points = (*own.keypoints, *(point for point in other.keypoints if point.name not in own.index))
-    known = {(limb.start, limb.end) for limb in own.limbs}
-    limbs = (*own.limbs, *(limb for limb in other.limbs if (limb.start, limb.end) not in known))
-    return msgspec.structs.replace(own, keypoints=points, limbs=limbs)
 
 
 def _count(number: int, noun: str) -> str:

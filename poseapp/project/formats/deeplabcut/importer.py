@@ -18,8 +18,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import ProjectError
-from engine.formats.category_schema import schema_of_names
-from engine.formats.coco.dataset import CocoCategory
+from engine.formats.deeplabcut.categories import category_name, schema_of_points, share_keypoints, union
 from engine.formats.deeplabcut.config import DlcConfig, read_config
 from engine.formats.deeplabcut.folder import files_of_other_scorers, label_files, root_of
 from engine.formats.deeplabcut.table import DlcTable, TableRow, read_table
@@ -28,12 +27,10 @@ from poseapp.project.formats.deeplabcut.video_tables import import_predictions
 from poseapp.project.formats.images import frames_of_images
 from poseapp.project.formats.report import ImportReport, Problems, ProgressCallback
 from poseapp.project.label_update.sources import SourceTable, unique_keys
-from poseapp.project.label_update.update import is_one_animal, point_order, union
+from poseapp.project.label_update.update import point_order
 from poseapp.project.model import ABSENT, VISIBLE, Category, FrameKey, Instance
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
-
-_ANIMAL = "animal"
 
 
 @dataclass(frozen=True)
@@ -109,15 +106,15 @@ class _Import:
         unions: dict[str, list[list[str]]] = {}
         for table in self._tables:
             for individual, points in table.points.items():
-                groups = unions.setdefault(_name_of(table, individual), [])
-                group = next((g for g in groups if is_one_animal(g, list(points))), None)
+                groups = unions.setdefault(category_name(table, individual), [])
+                group = next((g for g in groups if share_keypoints(g, list(points))), None)
                 if group is None:
                     groups.append(list(points))
                 else:
                     group += [name for name in points if name not in group]
         for table in self._tables:
             for individual, points in table.points.items():
-                name = _name_of(table, individual)
+                name = category_name(table, individual)
                 names = next(g for g in unions[name] if set(points) <= set(g))
                 category = self._category(name, names, self._configs[table.file])
                 index = {point: n for n, point in enumerate(points)}
@@ -125,9 +122,7 @@ class _Import:
                 self._kinds[table.file, individual] = _Kind(category, order)
 
     def _category(self, name: str, names: Sequence[str], config: DlcConfig) -> Category:
-        index = {point: n for n, point in enumerate(names)}
-        limbs = [(index[a], index[b]) for a, b in config.skeleton if a in index and b in index]
-        schema = schema_of_names(list(names), CocoCategory(name, name, list(names), limbs))
+        schema = schema_of_points(name, names, config)
         for category in self._store.categories():
             if category.name == name and point_order(schema, category.schema, True, False) is not None:
                 more = union(category.schema, schema)
@@ -238,10 +233,3 @@ class _Import:
         self._report.images += found.images
         self._report.annotations += found.annotations
         self._keep_records(table, records)
-
-
-def _name_of(table: DlcTable, individual: str) -> str:
-    """Points that only one thing in the picture has (a corner of the cage) are an "individual" of their own."""
-    names = list(table.points[individual])
-    alone = len(table.points) > 1 and sum(list(other) == names for other in table.points.values()) == 1
-    return individual if alone and individual == "single" else _ANIMAL

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.formats.deeplabcut.folder import video_beside
+from engine.formats.deeplabcut.reader import MIN_LIKELIHOOD
 from engine.labels.image_size import GridTransform
 from engine.media.video.frame_size import opencv_grid
 from poseapp.project.formats.report import ImportReport, Problems
@@ -23,9 +24,6 @@ Places = dict[str, tuple[int, int, int | None]]
 """Of each point the columns of x, y and likelihood."""
 Person = tuple[Category, Places, int | None, tuple[int | None, ...]]
 """Of an individual the category, its columns, its track, and which of its points each of the category's is."""
-
-# Points that are less likely are absent: a guess somewhere in the picture is no label.
-_LEAST = 0.1
 
 
 def import_predictions(
@@ -83,7 +81,7 @@ def _instance(
     points, scores = points[given], np.where(has, scores[given], 0.0)
     there = np.isfinite(points).all(axis=1) & has
     scores = np.where(there & np.isfinite(scores), scores, 0.0).clip(0, 1)
-    seen = there & (scores >= _LEAST)
+    seen = there & (scores >= MIN_LIKELIHOOD)
     if not seen.any():
         return None
     return Instance(

@@ -143,7 +143,7 @@ def test_the_real_mouse_project(shared: Path, empty: ProjectStore) -> None:
         (",1,2,3,4", "Row without a name of an image, left out"),
         ("17,1,2,3,4", "a number and no name of an image, left out"),
         ("labeled-data/v/img2.png,9,2,3,4", "the same image with other values, left out"),
-        ("labeled-data/v/img2.png,1.5,2.5,3,4", "there twice, read once"),
+        ("labeled-data/v/img2.png,1.5,2.5,3,4", "Repeated row, read once"),
         ("labeled-data/v/img3.png,1,,,", "x or y alone, left out"),
     ],
 )

@@ -1,0 +1,50 @@
+"""DeepLabCut's label tables and project folders, as a label format."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from engine.errors import PoseError
+from engine.formats.deeplabcut.folder import is_dlc_folder
+from engine.formats.deeplabcut.reader import DlcReader
+from engine.formats.deeplabcut.table import is_table
+from engine.formats.deeplabcut.writer import write_dlc
+from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, register_format
+from engine.labels.features import Feature
+from engine.labels.reader import LabelReader
+from engine.utils.context import Context
+
+
+class DlcFormat:
+    """``CollectedData_*.csv`` or ``.h5``, the table of an analysed video, or the folder of a project."""
+
+    name = "deeplabcut"
+    title = "DeepLabCut labels"
+    suffixes: tuple[str, ...] = (".csv", ".h5")
+    can_read = can_write = True
+    keeps: Collection[Feature] = frozenset({Feature.SCORES, Feature.TRACKS, Feature.VIDEO_FRAMES, Feature.EMPTY_FRAMES})
+
+    def sniff(self, path: Path) -> float:
+        try:
+            is_dlc = is_dlc_folder(path) if path.is_dir() else is_table(path)
+        except (OSError, PoseError):
+            return NO
+        return CERTAIN if is_dlc else NO
+
+    def read(self, path: Path, context: Context | None = None, options: ReadOptions | None = None) -> LabelReader:
+        reader = DlcReader(path, context)
+        reader.image_folder = None if options is None else options.images
+        return reader
+
+    def write(
+        self,
+        labels: LabelReader,
+        path: Path,
+        options: WriteOptions | None = None,
+        context: Context | None = None,
+    ) -> None:
+        write_dlc(labels, path, options or WriteOptions(), context or Context())
+
+
+register_format(DlcFormat())

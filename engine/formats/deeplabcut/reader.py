@@ -1,0 +1,184 @@
+"""DeepLabCut's tables as labels: one animal or several, images that a person labelled, or an analysed video.
+
+Coordinates are taken as they are: DeepLabCut counts pixels as this program does, in the stored pixels of a video. A
+missing coordinate is an absent point. Keypoints are known by their names: tables with the keypoints in another order,
+or with some more, are one category with all of them. The points of an analysed video are predictions.
+
+Format: https://deeplabcut.github.io/DeepLabCut/docs/standardDeepLabCut_UserGuide.html
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import PoseError, ProjectError
+from engine.formats.deeplabcut.categories import Order, categories_of
+from engine.formats.deeplabcut.config import read_config
+from engine.formats.deeplabcut.folder import files_of_other_scorers, label_files, root_of, video_beside
+from engine.formats.deeplabcut.table import DlcTable, TableRow, read_table
+from engine.labels.model import ABSENT, IMAGES, VIDEO, VISIBLE, Floats, Frame, Instance, Media
+from engine.labels.reader import LabelReader
+from engine.utils.context import Context
+
+MIN_LIKELIHOOD = 0.1
+"""Points below it are absent: a guess somewhere in the picture is not a label."""
+
+_STEP = 200
+_MAX_LISTED_NAMES = 20
+
+
+class DlcReader(LabelReader):
+    """The labels of a csv or h5, or of all tables of a DeepLabCut project folder.
+
+    Attributes:
+        files: the label tables.
+
+    Args:
+        context: gets progress and findings; findings about points during the first pass over the instances.
+
+    Raises:
+        PoseError: there are no labels, or a file is not a label table.
+    """
+
+    def __init__(self, path: Path, context: Context | None = None) -> None:
+        self.path = path
+        self._context = context or Context()
+        self.files = label_files(path) if path.is_dir() else [path]
+        if not self.files:
+            raise ProjectError("has no labels: no CollectedData_*.csv or .h5 below labeled-data", where=path)
+        for other in files_of_other_scorers(path) if path.is_dir() else ():
+            name = str(other.relative_to(path))
+            self._context.report(name, "Labels of another scorer, not read; open the file to add them", listed=True)
+        findings = self._context.findings
+        self._tables = [read_table(f, findings, lambda _done, _total: self._context.progress(0)) for f in self.files]
+        self._configs = {table.file: read_config(root_of(table.file) / "config.yaml") for table in self._tables}
+        self._categories = categories_of(self._tables, self._configs)
+        self.categories = self._categories.categories
+        self._name_tracks()
+        self._index_frames()
+        self._has_reported = False
+
+    def _name_tracks(self) -> None:
+        """Individuals are tracks in a video, and where the project says that they are the same in every image."""
+        tracked: list[str] = []
+        untracked: list[str] = []
+        for table in self._tables:
+            is_tracked = len(table.points) > 1 if table.of_video else self._configs[table.file].identity
+            (tracked if is_tracked else untracked).extend(name for name in table.points if name)
+        self.tracks = dict(enumerate(dict.fromkeys(tracked)))
+        self._numbers = {name: number for number, name in self.tracks.items()}
+        unnamed = [name for name in dict.fromkeys(untracked) if name not in self._numbers and name != "single"]
+        if unnamed:
+            self._context.report(
+                ", ".join(unnamed[:_MAX_LISTED_NAMES]),
+                "Individuals may be another animal in each image (identity in config.yaml)",
+                "their names are left out",
+            )
+
+    def _index_frames(self) -> None:
+        media: dict[Media, int] = {}
+        self._frames: dict[tuple[int, str], int] = {}
+        self._media: list[int] = []
+        for table in self._tables:
+            entry = Media(VIDEO, _video_of(table), stored_pixels=True) if table.of_video else _images_of(table)
+            number = media.setdefault(entry, len(media))
+            self._media.append(number)
+            # An image whose row cannot be read still exists, without poses.
+            for name in (*(row.name for row in table.rows), *table.unread):
+                self._frames.setdefault((number, name), len(self._frames))
+        self.media = list(media)
+
+    def frames(self) -> Iterator[Frame]:
+        count: Counter[int] = Counter()
+        for media, name in self._frames:
+            if self.media[media].type == VIDEO:
+                yield Frame("", media, int(name))
+            else:
+                yield Frame(name, media, count[media])
+                count[media] += 1
+
+    def num_instances(self) -> int:
+        return sum(len(table.rows) * len(table.points) for table in self._tables)
+
+    def instances(self) -> Iterator[Instance]:
+        context = Context() if self._has_reported else self._context
+        self._has_reported = True
+        for table, media in zip(self._tables, self._media):
+            for number, row in enumerate(table.rows):
+                if number % _STEP == 0:
+                    self._context.check_cancelled()
+                frame = self._frames[media, row.name]
+                for individual in table.points:
+                    instance = self._instance(table, row, individual, frame, context)
+                    if instance is not None:
+                        yield instance
+
+    def _instance(
+        self, table: DlcTable, row: TableRow, individual: str, frame: int, context: Context
+    ) -> Instance | None:
+        """None if no point of the individual is labelled."""
+        category, order = self._categories.of[table.file, individual]
+        points = table.points[individual]
+        xy = np.array([[row.values[x], row.values[y]] for x, y in points.values()], np.float64)
+        is_finite = np.isfinite(xy)
+        present: npt.NDArray[np.bool_] = np.asarray(is_finite.all(axis=1))
+        partly = is_finite.any(axis=1) & ~present
+        if partly.any():
+            where = f"{table.file.name}: {row.name} {list(points)[int(np.flatnonzero(partly)[0])]}"
+            context.report(where, "Point with x or y alone, left out", count=int(partly.sum()), listed=True)
+        keypoints = _in_order(xy, order)
+        present = _in_order(present, order) > 0
+        keypoints = np.where(present[:, None], keypoints, 0.0)
+        key = f"{row.name}|{individual}"
+        if not table.of_video:
+            identity = self._configs[table.file].identity
+            track = self._numbers.get(individual) if individual and identity else None
+            visibility = np.where(present, VISIBLE, ABSENT).astype(np.uint8)
+            if not present.any():
+                return None
+            return Instance(frame, category, keypoints, visibility, track=track, key=key)
+        columns = [table.likelihood.get((individual, point)) for point in points]
+        likelihood = np.array([1.0 if column is None else row.values[column] for column in columns])
+        scores = _in_order(likelihood, order)
+        scores = np.where(present & np.isfinite(scores), scores, 0.0).clip(0, 1)
+        seen = present & (scores >= MIN_LIKELIHOOD)
+        if not seen.any():
+            return None
+        return Instance(
+            frame,
+            category,
+            keypoints,
+            np.where(seen, VISIBLE, ABSENT).astype(np.uint8),
+            scores=scores,
+            score=float(scores[seen].mean()),
+            track=self._numbers.get(individual) if len(table.points) > 1 else None,
+            is_prediction=True,
+            source=table.scorer or "DeepLabCut",
+            key=key,
+        )
+
+
+def _in_order(values: npt.NDArray[Any], order: Order) -> Floats:
+    """Values of the keypoints of a category, 0 for those that the individual lacks."""
+    index = np.array([-1 if position is None else position for position in order])
+    shape = (-1,) + (1,) * (values.ndim - 1)
+    return np.where((index >= 0).reshape(shape), values[index], 0).astype(np.float64)
+
+
+def _images_of(table: DlcTable) -> Media:
+    return Media(IMAGES, str(root_of(table.file)))
+
+
+def _video_of(table: DlcTable) -> str:
+    """The video beside the table, else the name that it probably has."""
+    try:
+        return str(video_beside(table.file))
+    except PoseError:
+        stem = table.file.stem
+        return f"{stem.split('DLC_')[0] or stem}.mp4"

@@ -79,7 +79,7 @@ def _image_records(images: Iterable[CocoImage], folder: Path, file: Path) -> lis
             )
         elif known.file_name != image.file_name:
             raise CocoError(
-                f"the id stands twice, for {known.file_name} and for {image.file_name}",
+                f"the same id is used for {known.file_name} and for {image.file_name}",
                 where=f"{file}: image {image.id}",
             )
     return list(found.values())
@@ -172,7 +172,7 @@ class _Builder:
                 f"has {len(flat) / 3:g} keypoints, {self._kind.name} has {self.schema.num_keypoints}", where=where
             )
         if self._skipped is not None and not _is_finite(flat):
-            raise CocoError("'keypoints' holds a number that is too large", where=where)
+            raise CocoError("'keypoints' contains a number that is too large", where=where)
         return flat
 
     def _covered_of(self, annotation: CocoAnnotation) -> Mask:
@@ -193,7 +193,9 @@ class _Builder:
         except OverflowError:
             pass
         faulty = next(annotation for annotation, flat in zip(kept, flats) if not _is_finite(flat))
-        raise CocoError("'keypoints' holds a number that is too large", where=f"{self._file}: annotation {faulty.id}")
+        raise CocoError(
+            "'keypoints' contains a number that is too large", where=f"{self._file}: annotation {faulty.id}"
+        )
 
     def _clipped(self, bbox: tuple[float, float, float, float] | None, place: int) -> Weights:
         if bbox is None:

@@ -63,7 +63,7 @@ class FrameReader:
             return self._read_image(path)
         video = self._video(path)
         if not 0 <= index < video.frame_count:
-            raise MediaError(f"has {video.frame_count} frames, none of the number {index}", where=path)
+            raise MediaError(f"has {video.frame_count} frames; there is no frame {index}", where=path)
         return video.read(index, max_side, stop)
 
     def preview(self, path: Path, index: int) -> Image | None:

@@ -78,7 +78,7 @@ class ImageSequence:
     def __init__(self, files: Sequence[Path], path: Path | None = None, rate: Fraction = DEFAULT_RATE) -> None:
         self.files = [Path(file) for file in files]
         if not self.files:
-            raise MediaError("holds no images", where=path)
+            raise MediaError("contains no images", where=path)
         self.path = Path(path) if path is not None else self.files[0].parent
         self.rate = rate
         self.frame_count = len(self.files)

@@ -148,7 +148,7 @@ def read_table(path: Path) -> list[ModelEntry]:
         where = f"{path}: model {row.get('id', number)!r}"
         entry = _row(row, path.parent, where)
         if any(entry.id == other.id for other in entries):
-            raise ModelError("this id stands twice", where=where)
+            raise ModelError("duplicate model id", where=where)
         entries.append(entry)
     return entries
 

@@ -32,8 +32,8 @@ def mirror_problem(schema: Schema) -> str:
 def mirroring_off(problem: str) -> str:
     """The sentence for people, who train a model."""
     return (
-        f"Mirrored copies: off, because {problem}. Pair them in Pose > Edit points of a kind (swap = ... in a schema "
-        "file), or say there that they lie on the middle line (side middle)."
+        f"Mirroring is off: {problem}. Pair the keypoints in Pose > Edit skeleton (swap = ... in a schema file), "
+        "or set side = middle for those on the center line."
     )
 
 
@@ -42,7 +42,7 @@ def flip_test_problem(info: CheckpointInfo) -> str:
     if info.task != "pose" or info.schema is None:
         return "it finds boxes, not keypoints"
     if info.provenance.get(MIRRORED) is False:
-        return "it was trained without mirrored copies"
+        return "it was trained without mirrored images"
     try:
         return mirror_problem(schema_from_dict(info.schema))
     except SchemaError as error:

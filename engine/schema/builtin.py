@@ -34,7 +34,7 @@ def find_schema(name_or_path: str | Path) -> Schema:
     if path.suffix.lower() == ".toml" or path.is_file():
         return load_schema(path)
     known = ", ".join(builtin_schemas())
-    raise SchemaError(f"no keypoint schema is called {text!r}; give the path of a .toml file or one of: {known}")
+    raise SchemaError(f"there is no keypoint schema {text!r}; give the path of a .toml file or one of: {known}")
 
 
 def schema_of_subset(schema: Schema, subset: Subset) -> Schema:

@@ -292,7 +292,7 @@ def _check_keypoints(schema: Schema, where: object) -> None:
             raise SchemaError(f"keypoint {i} has an empty name", where=where)
         what = f"keypoint {point.name!r}"
         if point.name in seen:
-            raise SchemaError(f"keypoint name {point.name!r} stands twice", where=where)
+            raise SchemaError(f"duplicate keypoint name {point.name!r}", where=where)
         seen.add(point.name)
         if not (point.sigma > 0 and math.isfinite(point.sigma)):
             raise SchemaError(f"{what}: sigma must be a number above 0, not {point.sigma}", where=where)
@@ -334,7 +334,7 @@ def _check_limbs(schema: Schema, where: object) -> None:
             raise SchemaError(f"limb joins {limb.start!r} to itself", where=where)
         ends = frozenset((limb.start, limb.end))
         if ends in seen:
-            raise SchemaError(f"{what} stands twice", where=where)
+            raise SchemaError(f"{what} is a duplicate", where=where)
         seen.add(ends)
         _check_color(limb.color, what, where)
 

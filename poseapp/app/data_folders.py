@@ -59,10 +59,8 @@ def cache_parts() -> tuple[Path, ...]:
 PLACES = (
     Place("models", "Models", "Fine-tuned and downloaded models", "POSEAPP_MODELS", user_models_dir),
     Place("runs", "Training runs", "Logs and checkpoints of training", "POSEAPP_RUNS", runs_folder),
-    Place(
-        "cache", "Cache", "Thumbnails and video indices; made anew when missing", "POSEAPP_CACHE", cache_folder, True
-    ),
-    Place("logs", "Logs", "What went wrong, for reports", "POSEAPP_LOGS", log_folder),
+    Place("cache", "Cache", "Thumbnails and video indices; rebuilt when missing", "POSEAPP_CACHE", cache_folder, True),
+    Place("logs", "Logs", "Errors and events, for bug reports", "POSEAPP_LOGS", log_folder),
 )
 BY_ID = {place.id: place for place in PLACES}
 _set_here: dict[str, str] = {}

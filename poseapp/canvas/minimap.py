@@ -28,7 +28,7 @@ class Minimap(QWidget):
         super().__init__(canvas)
         self.setObjectName("minimap")
         self.setAccessibleName(tr("Overview"))
-        self.setToolTip(tr("The whole picture; click or drag to go there"))
+        self.setToolTip(tr("The whole image; click or drag to go there"))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self._canvas = canvas
         self._image: QImage | None = None

@@ -56,8 +56,8 @@ def _of_one_object(context: Context, choice: KindChoice, use: Callable[[KindChoi
         else:
             use(choice)
 
-    text = f"{choice.name} are {len(schema.subsets)} kinds of objects, each with keypoints of its own."
-    AskDialog("What is it?", text, "Use this", context.window.widget(), choices=choices).ask(take)
+    text = f"{choice.name} covers {len(schema.subsets)} object types, each with its own keypoints."
+    AskDialog("Choose a category", text, "Use this", context.window.widget(), choices=choices).ask(take)
 
 
 def use_kind(context: Context, choice: KindChoice) -> None:
@@ -66,7 +66,7 @@ def use_kind(context: Context, choice: KindChoice) -> None:
     category = _category_of(session, choice)
     session.select()  # new poses follow the selection otherwise
     session.choose_category(category.id)
-    context.window.tell(f"New poses are {category.name}, {category.schema.num_keypoints} points")
+    context.window.tell(f'New poses use "{category.name}" ({category.schema.num_keypoints} keypoints)')
 
 
 def _category_of(session: Session, choice: KindChoice) -> Category:
@@ -106,7 +106,7 @@ def use_draft(context: Context, name: str, draft: SchemaDraft, base: Category | 
     elif draft.sources() == tuple(range(base.schema.num_keypoints)):
         now = (base.name, base.schema.keypoints, base.schema.limbs)
         if (name, schema.keypoints, schema.limbs) == now:
-            context.window.tell(f"{name} is as it was")
+            context.window.tell(f"{name} was not changed")
         elif session.update_category(base, name, schema):
             context.window.tell(f"{name} has been changed", "good")
     else:
@@ -117,7 +117,7 @@ def change_points(context: Context) -> None:
     """Poses of a kind to another set of points."""
     session = context.session
     if session.store is None or not session.categories():
-        context.window.tell("There are no poses yet whose points could change")
+        context.window.tell("There are no poses to convert yet")
         return
     dialog = ChangePointsDialog(session.categories(), session.category, context.window.widget())
     dialog.change_requested.connect(
@@ -131,7 +131,7 @@ def _migrate(context: Context, source: Category, name: str, schema: Schema, sour
     made = context.session.migrate(source, name, schema, sources)
     if made is not None:
         context.session.choose_category(made.id)
-        context.window.tell(f"{name} has {schema.num_keypoints} points now. Undo takes the poses back.", "good")
+        context.window.tell(f"{name} now has {schema.num_keypoints} keypoints. Undo restores the poses.", "good")
 
 
 def ask_object(context: Context, category: Category, then: Callable[[Subset | None], None]) -> None:
@@ -155,8 +155,8 @@ def ask_object(context: Context, category: Category, then: Callable[[Subset | No
             then(chosen)
 
     AskDialog(
-        "What is it?",
-        f"{category.name} has the keypoints of {len(subsets)} kinds of objects. The new pose gets those of one.",
+        "Choose a category",
+        f"{category.name} combines the keypoints of {len(subsets)} object types. Choose the one of the new pose.",
         "Add",
         context.window.widget(),
         choices=choices,

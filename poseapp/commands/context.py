@@ -81,4 +81,4 @@ class Context:
 def finish_placing(context: Context) -> None:
     """Before something that needs the canvas: points that are placed are kept, any other gesture is given up."""
     if context.canvas.finish():
-        context.window.tell("The points placed so far were kept as a pose; Ctrl+Z takes them away.")
+        context.window.tell("The keypoints placed so far were kept as a pose; Ctrl+Z removes it.")

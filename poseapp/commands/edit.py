@@ -60,11 +60,11 @@ def copy_previous(context: Context) -> None:
     session = context.session
     place = session.position()
     if session.store is None or place < 1:
-        context.window.tell("There is no frame before this one")
+        context.window.tell("This is the first frame")
         return
     before = session.store.instances(session.frames[place - 1])
     if not before:
-        context.window.tell("The frame before has no poses")
+        context.window.tell("The previous frame has no poses")
         return
     _paste(context, before, (0.0, 0.0), "Copy poses from previous frame", keep_track=True)
 
@@ -124,7 +124,7 @@ def _mark(context: Context, value: int) -> None:
     if points:
         set_visibility(context, points, value)
     else:
-        context.window.tell("Point at a keypoint, or select some, and press the key again")
+        context.window.tell("Hover or select a keypoint, then press the key again")
 
 
 def set_visibility(context: Context, points: Iterable[PointRef], value: int | None) -> None:

@@ -16,9 +16,9 @@ from poseapp.jobs.exporting import StepsJob, frames_job, table_job, video_job
 from poseapp.project.formats.export_files import FilesReport
 
 KINDS = {
-    "Table, a row a pose (*.csv)": ("csv", ".csv"),
+    "Table, one row per pose (*.csv)": ("csv", ".csv"),
     "Table for large projects (*.parquet)": ("parquet", ".parquet"),
-    "DeepLabCut's table (*.csv)": ("dlc", ".csv"),
+    "DeepLabCut table (*.csv)": ("dlc", ".csv"),
 }
 
 

@@ -24,7 +24,7 @@ SAMPLE_FILES = ("astronaut.jpg", "camera.png", "grace_hopper.jpg")
 
 def open_folder(context: Context) -> None:
     chosen = QFileDialog.getExistingDirectory(
-        context.window.widget(), tr("Open a folder of pictures"), str(context.settings.last_folder)
+        context.window.widget(), tr("Open a folder of images"), str(context.settings.last_folder)
     )
     if chosen:
         _open(context, [Path(chosen)])
@@ -36,7 +36,7 @@ def open_images(context: Context) -> None:
     )
     chosen, _ = QFileDialog.getOpenFileNames(
         context.window.widget(),
-        tr("Open pictures or a video"),
+        tr("Open images or a video"),
         str(context.settings.last_folder),
         tr(f"Pictures and videos ({pictures} {videos});;Pictures ({pictures});;Videos ({videos});;All files (*)"),
     )

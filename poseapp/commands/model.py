@@ -231,11 +231,11 @@ def _ending(outcome: Outcome, tally: dict[str, int]) -> tuple[str, str]:
     found = f"{poses:,} {'pose' if poses == 1 else 'poses'} in {frames:,} {'image' if frames == 1 else 'images'}"
     empty = tally["empty"]
     if outcome.ending is Ending.CANCELLED:
-        return f"Stopped. {found} kept; Ctrl+Z takes them away.", "info"
+        return f"Stopped. {found} kept; Ctrl+Z removes them.", "info"
     if poses == 0 and tally["known"]:
-        return "What the model found is labelled already.", "info"
+        return "Everything the model found is already labelled.", "info"
     if poses == 0:
-        return "The model found nothing here. Draw a box (N) to tell it where to look.", "warning"
+        return "The model found nothing here. Draw a box (N) to show it where to look.", "warning"
     if empty:
         found += f". Nothing found in {empty:,} of them"
     return f"{found}. To check: Enter accepts one, Shift+Enter the frame, Backspace rejects.", "good"
@@ -254,7 +254,8 @@ def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
     if target is None or (wanted is not None and wanted.id != target[1].id):
         template_in_box(context, box)
         context.window.tell(
-            "No model knows these points yet: the template was put into the box. Drag its points; Enter confirms them."
+            "No model predicts this skeleton yet, so a template was placed in the box. Drag its keypoints; "
+            "Enter confirms them."
         )
         return
     entry, category = target
@@ -363,7 +364,7 @@ def download_model(context: Context, entry: ModelEntry, dialog: ModelsDialog | N
 
     def take(results: list[Any]) -> None:
         for path in results:
-            context.window.tell(f"{entry.title} is on this computer now ({Path(path).name})", "good")
+            context.window.tell(f"{entry.title} was downloaded ({Path(path).name})", "good")
 
     def end(_outcome: Outcome) -> None:
         context.memory.forget()

@@ -32,7 +32,7 @@ def change_category(context: Context) -> None:
     own = {pose.category for pose in chosen}
     others = [category for category in session.categories() if {category.id} != own]
     if not others:
-        context.window.tell("There is no other kind yet: Pose > Kind of new poses... makes one")
+        context.window.tell("There is no other category yet: add one with Pose > Skeleton for new poses...")
         return
 
     def take(dialog: AskDialog) -> None:
@@ -44,7 +44,9 @@ def change_category(context: Context) -> None:
             session.apply(edits.set_category(session.frame, poses, category, known))
 
     AskDialog(
-        "Change kind", "Points of the same name are taken along; the others of the new kind are absent.", "Change",
+        (
+            "Change category"
+        ), "Keypoints of the same name are kept; the others of the new category are absent.", "Change",
         context.window.widget(), choices=[(category.name, category.id) for category in others],
     ).ask(take)  # fmt: skip
 
@@ -66,7 +68,7 @@ def split_pose(context: Context) -> None:
     frame, store = session.frame, session.store
     owners = {instance for instance, _ in session.selected_points}
     if frame is None or store is None or len(owners) != 1:
-        context.window.tell("Select some points of one pose first: drag a frame around them with Shift")
+        context.window.tell("Select some keypoints of one pose first: Shift+drag a rectangle around them")
         return
     pose = session.selected[0]
     if _any_locked(context, [pose]):
@@ -94,21 +96,21 @@ def hide_poses(context: Context) -> None:
     """The selected poses are not drawn."""
     session = context.session
     session.withhold(session.hidden | {pose.id for pose in session.selected}, session.locked)
-    context.window.tell("Hidden. Ctrl+Shift+H shows all again.")
+    context.window.tell("Hidden. Ctrl+Shift+H shows all.")
 
 
 def lock_poses(context: Context) -> None:
     """The selected poses are drawn but not touched."""
     session = context.session
     session.withhold(session.hidden, session.locked | {pose.id for pose in session.selected})
-    context.window.tell("Locked. Ctrl+Shift+H unlocks all again.")
+    context.window.tell("Locked. Ctrl+Shift+H unlocks all.")
 
 
 def hide_points(context: Context) -> None:
     """The selected points are not drawn."""
     session = context.session
     session.withhold_points(session.hidden_points | session.selected_points, session.locked_points)
-    context.window.tell("Hidden. Ctrl+Shift+H shows all again.")
+    context.window.tell("Hidden. Ctrl+Shift+H shows all.")
 
 
 def lock_points(context: Context) -> None:
@@ -118,7 +120,7 @@ def lock_points(context: Context) -> None:
     free = chosen <= session.locked_points
     locked = session.locked_points - chosen if free else session.locked_points | chosen
     session.withhold_points(session.hidden_points, locked)
-    context.window.tell("Unlocked" if free else "Locked. Ctrl+Shift+H unlocks all again.")
+    context.window.tell("Unlocked" if free else "Locked. Ctrl+Shift+H unlocks all.")
 
 
 def show_all_poses(context: Context) -> None:
@@ -134,7 +136,7 @@ def next_part(context: Context) -> None:
     schemas = [session.schema_of(pose) for pose in session.selected or session.instances]
     names = list(dict.fromkeys(part for schema in schemas for part in schema.parts))
     if len(names) < 2:
-        context.window.tell("These points have one part only")
+        context.window.tell("This skeleton has only one part")
         return
     now = context.canvas.style_now.parts
     at = names.index(next(iter(now))) if now and next(iter(now)) in names else -1
@@ -219,7 +221,7 @@ def _any_locked(context: Context, poses: list[Instance]) -> bool:
     withheld = session.locked | {number for number, _ in session.locked_points}
     found = any(pose.id in withheld for pose in poses)
     if found:
-        context.window.tell("Locked: left as it is. Ctrl+Shift+H unlocks all.")
+        context.window.tell("Locked: cannot be changed. Ctrl+Shift+H unlocks all.")
     return found
 
 

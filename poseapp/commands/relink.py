@@ -29,7 +29,7 @@ def find_video(context: Context) -> None:
     store, key = context.session.store, context.session.frame
     media = None if store is None or key is None else next((m for m in store.media() if m.id == key.media), None)
     if store is None or media is None or media.kind != "video":
-        context.window.tell("This frame is a picture of a folder, not of a video")
+        context.window.tell("This frame is an image of a folder, not of a video")
         return
     ask_for_video(context, media.id)
 
@@ -136,7 +136,7 @@ def _remap(context: Context, store: ProjectStore, proposal: Proposal, mapping: M
     moved = _done(
         context,
         store,
-        f"The labels are on the frames of {name} that show the same. Undo takes it back.",
+        f"The labels are now on the frames of {name} that show the same. Undo reverts it.",
         lambda: remap_video(store, proposal.media, proposal.new, mapping),
     )
     if moved and here is not None and here.media == proposal.media and mapping[here.index] >= 0:

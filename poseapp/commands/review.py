@@ -70,7 +70,7 @@ def _confirm_empty(context: Context) -> None:
     """The model found nothing here, and that is right: the frame is reviewed, and holds nothing to label."""
     info = context.session.frame_info()
     if info is not None:
-        text = "Confirm that nothing is here"
+        text = "Mark as empty"
         context.session.apply(edits.set_frame_state(info.key, info.state, reviewed=True, negative=True, text=text))
 
 
@@ -106,7 +106,7 @@ def accept_everywhere(context: Context) -> None:
 
     def done(edit: Edit) -> str:
         total = sum(len(frame.after) for frame in edit.frames)
-        return f"{total:,} predictions in {len(edit.frames):,} frames accepted. Ctrl+Z takes it back."
+        return f"{total:,} predictions in {len(edit.frames):,} frames accepted. Ctrl+Z reverts it."
 
     edit_everywhere(
         context,
@@ -127,10 +127,10 @@ def reject(context: Context) -> None:
         session.apply(edits.reject(session.frame, chosen))
     elif session.nothing_found:
         context.window.tell(
-            "The model found nothing here. Draw a box (N) or place points (P) where it missed something."
+            "The model found nothing here. Draw a box (N) or place keypoints (P) where it missed something."
         )
     elif session.predicted():
-        context.window.tell("Select the prediction to reject; Delete takes away labelled poses")
+        context.window.tell("Select the prediction to reject; Delete removes labelled poses")
 
 
 def nothing_here(context: Context) -> None:
@@ -140,7 +140,7 @@ def nothing_here(context: Context) -> None:
     if info is None:
         return
     if not info.state.negative and any(i.state is State.LABELLED for i in session.instances):
-        context.window.tell("There are labelled poses here: delete them first, or leave the frame as it is")
+        context.window.tell("This frame has labelled poses: delete them first, or leave the frame as it is")
         return
     session.apply(edits.set_frame_state(info.key, info.state, negative=not info.state.negative))
 
@@ -181,7 +181,7 @@ def delete_below(context: Context) -> None:
         )
 
     AskDialog(
-        "Delete below a score", "Predictions of all frames. Labels stay, and undo brings everything back.", "Delete",
+        "Delete below a score", "Predictions of all frames. Labels are kept, and Undo restores everything.", "Delete",
         context.window.widget(), number=("Score below", 1, 100, 30), unit=" %",
     ).ask(take)  # fmt: skip
 
@@ -209,7 +209,7 @@ def edit_everywhere(context: Context, make: Callable[[Found], Edit], done: Calla
     def take(edit: Edit) -> None:
         free = held_edit(edit, session.locked, session.locked_points)
         if free is None:
-            context.window.tell("Locked: left as it is. Ctrl+Shift+H unlocks all.", "info")
+            context.window.tell("Locked: cannot be changed. Ctrl+Shift+H unlocks all.", "info")
         elif not free.frames:
             context.window.tell(nothing)
         else:

@@ -50,10 +50,10 @@ def _apply_tracked(context: Context, store: ProjectStore, found: Tracked) -> Non
     tracks = {number for n in same for number in found.numbers[n] if number is not None}
     poses = sum(len(instances) for _, instances in frames)
     if not edit.frames:
-        context.window.tell("No pose got another track")
+        context.window.tell("No pose was assigned another track")
     elif context.session.apply(edit):
         many = "1 track" if len(tracks) == 1 else f"{len(tracks)} tracks"
-        context.window.tell(f"{many} over {poses:,} poses. Undo takes them away.", "good")
+        context.window.tell(f"{many} over {poses:,} poses. Undo removes them.", "good")
 
 
 def assign_track(context: Context) -> None:
@@ -73,14 +73,14 @@ def assign_track(context: Context) -> None:
         if now:
             _apply(context, lambda: track_edits.assign_track(key, store.instances(key), now[0], _number(number)))
 
-    text = "In this frame. Whoever had that track here gets this pose's."
-    AskDialog("Who is this?", text, "Assign", context.window.widget(), choices=choices).ask(take)
+    text = "If the track is already used in this frame, the two are swapped."
+    AskDialog("Assign track", text, "Assign", context.window.widget(), choices=choices).ask(take)
 
 
 def swap_tracks(context: Context) -> None:
     """Two identities that were mixed up from this frame on."""
     _with_other(
-        context, "Swap tracks", "From this frame on, each takes the other's number.", "Swap",
+        context, "Swap tracks", "From this frame on, the two tracks swap their numbers.", "Swap",
         lambda store, key, one, other: track_edits.swap_tracks(
             [*track_instances(store, one, key.media), *track_instances(store, other, key.media)], one, other, key
         ),
@@ -111,18 +111,18 @@ def swap_along(context: Context) -> None:
             ),
         )
 
-    whole = "The whole pose, as one step."
-    some = "The selected points and their partners, as one step."
+    whole = "The whole pose, in one step."
+    some = "The selected keypoints and their partners, in one step."
     AskDialog(
         "Swap left and right along the track", whole if points is None else some, "Swap", context.window.widget(),
-        choices=choices, switch=("Keep what a person has labelled", True),
+        choices=choices, switch=("Keep labelled poses", True),
     ).ask(take)  # fmt: skip
 
 
 def join_tracks(context: Context) -> None:
     """Another track is this one too."""
     _with_other(
-        context, "Join tracks", "The poses of the other track take the number of this one.", "Join",
+        context, "Join tracks", "The poses of the other track get the number of this one.", "Join",
         lambda store, key, one, other: track_edits.join_tracks(
             [*track_instances(store, one, key.media), *track_instances(store, other, key.media)], one, other
         ),
@@ -158,8 +158,8 @@ def delete_track(context: Context) -> None:
         _apply(context, lambda: track_edits.delete_track(items, track, first, last, only_predicted=spared))
 
     dialog = AskDialog(
-        f"Delete track {track}", "One step: undo brings all of it back.", "Delete", context.window.widget(),
-        choices=choices, switch=("Keep what a person has labelled", True),
+        f"Delete track {track}", "One step: Undo restores all of it.", "Delete", context.window.widget(),
+        choices=choices, switch=("Keep labelled poses", True),
     )  # fmt: skip
     dialog.ask(take)
 
@@ -169,7 +169,7 @@ def keyframe(context: Context) -> None:
     key = context.session.frame
     chosen = context.session.selected
     if key is not None and chosen:
-        _apply(context, lambda: replace(edits.accept(key, chosen), text="Make it a keyframe"))
+        _apply(context, lambda: replace(edits.accept(key, chosen), text="Make keyframe"))
 
 
 def interpolate_track(context: Context) -> None:
@@ -203,7 +203,7 @@ def _interpolate(context: Context, *, smooth: bool) -> None:
                 track_instances(store, track, key.media), store.new_ids, smooth=smooth,
                 replace_predicted=replace_predicted,
             ),
-            "Every frame between the keyframes has its pose already",
+            "Every frame between the keyframes already has a pose",
         )  # fmt: skip
 
     if not predicted:
@@ -234,7 +234,7 @@ def propagate_pose(context: Context) -> int | None:
 
     def end(_outcome: object) -> None:
         frames = max(0, done - (pose.track is None))
-        context.window.tell(f"Carried on through {frames} frames" if frames else "The pose is lost in the next frame")
+        context.window.tell(f"Propagated through {frames} frames" if frames else "The pose is lost in the next frame")
 
     return context.runner.submit(job, on_results=take, on_finished=end)
 
@@ -246,10 +246,10 @@ def choose_frames(context: Context) -> None:
         return
     media, path = session.frame.media, session.path
     choices = [
-        ("That look most different from each other", "diverse"),
-        ("At even distances", "uniform"),
-        ("One of each scene", "scenes"),
-        ("Where the model was least sure", "uncertain"),
+        ("Most diverse frames", "diverse"),
+        ("Evenly spaced frames", "uniform"),
+        ("One frame per scene", "scenes"),
+        ("Least certain predictions", "uncertain"),
     ]
 
     def take(dialog: AskDialog) -> None:
@@ -268,7 +268,7 @@ def choose_frames(context: Context) -> None:
             context.window.tell(f"{many} flagged. Choose Flagged above the list to go through them.", "good")
 
     dialog = AskDialog(
-        "Choose frames to label", "Frames that are labelled, done or flagged already are left out.", "Flag them",
+        "Choose frames to label", "Frames that are already labelled, reviewed or flagged are left out.", "Flag them",
         context.window.widget(), choices=choices, number=("How many", 1, 10_000, 20),
     )  # fmt: skip
     dialog.ask(take)
@@ -310,7 +310,7 @@ def _one(context: Context) -> tuple[Instance | None, FrameKey | None, ProjectSto
 def _tracked(context: Context) -> tuple[Instance | None, FrameKey | None, ProjectStore | None]:
     found = _one(context)
     if found[0] is not None and found[0].track is None:
-        context.window.tell("This pose has no track yet: Track > Track poses, or Assign track")
+        context.window.tell("This pose has no track yet: use Track > Track poses, or Assign track")
         return None, None, None
     return found
 

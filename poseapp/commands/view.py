@@ -185,7 +185,7 @@ def tool_place(context: Context) -> None:
         first = category.schema.names[0 if subset is None else subset.start].replace("_", " ")
         name = category.name if subset is None else subset.name.replace("_", " ")
         context.window.tell(
-            f"Click {first}, then the other points of {name} in order. Tab skips, Enter ends, Esc gives up."
+            f"Click {first}, then the other keypoints of {name} in order. Tab skips, Enter finishes, Esc cancels."
         )
 
     ask_object(context, category, begin)
@@ -203,12 +203,12 @@ def place_missing(context: Context) -> None:
     possible = possible_points(schema, pose.visibility)
     missing = [n for n, seen, can in zip(schema.names, pose.visibility, possible) if can and not seen]
     if not missing:
-        context.window.tell("This pose has all its points")
+        context.window.tell("This pose has all its keypoints")
         return
     context.canvas.set_placement(session.schema_of(pose), pose)
     context.canvas.set_tool("place")
     context.canvas.setFocus()
-    context.window.tell(f"Click {missing[0].replace('_', ' ')}. Tab skips, Enter ends, Esc gives up.")
+    context.window.tell(f"Click {missing[0].replace('_', ' ')}. Tab skips, Enter finishes, Esc cancels.")
 
 
 def settings(context: Context) -> None:
@@ -246,7 +246,7 @@ def settings(context: Context) -> None:
 
 def data_places(context: Context) -> list[DataPlace]:
     """Where things lie: of this project, and of the program."""
-    found = [DataPlace("settings", "Settings", context.settings.file, "Keys, look and what was opened last")]
+    found = [DataPlace("settings", "Settings", context.settings.file, "Shortcuts, appearance and recent projects")]
     if context.session.path is not None:
         found.insert(0, DataPlace("project", "This project", context.session.path, "Labels, history and tracks"))
     for place in data_folders.PLACES:
@@ -259,7 +259,7 @@ def data_places(context: Context) -> list[DataPlace]:
 
 def _what_runs(context: Context) -> str:
     training = any(not run.is_over for run in getattr(context.window, "runs", ()))
-    return "Wait until the training that runs has ended." if training else ""
+    return "Wait until the current training has ended." if training else ""
 
 
 def _move_place(context: Context, name: str, folder: Path) -> None:

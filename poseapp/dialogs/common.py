@@ -26,9 +26,9 @@ from poseapp.app.i18n import tr
 
 DEVICES = (
     ("auto", "Automatic"),
-    ("cpu", "Processor (CPU)"),
-    ("cuda", "Graphics card (CUDA)"),
-    ("mps", "Apple graphics (MPS)"),
+    ("cpu", "CPU"),
+    ("cuda", "GPU (CUDA)"),
+    ("mps", "Apple GPU (MPS)"),
 )
 
 

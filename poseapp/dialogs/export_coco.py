@@ -71,8 +71,8 @@ class ExportCocoDialog(QDialog):
         self.unseen = QCheckBox(tr(f"Also images that nobody has looked at ({unseen:,}), as images without objects"))
         self.unseen.setToolTip(
             tr(
-                "Left out by default: a trainer takes an image without annotations for one that shows nothing. Images "
-                "that you have reviewed, and those of an imported COCO file, are written in any case."
+                "Left out by default: training treats an image without annotations as empty. Reviewed images "
+                "and those of an imported COCO file are always written."
             )
         )
         self.unseen.setVisible(unseen > 0)
@@ -120,7 +120,7 @@ class ExportCocoDialog(QDialog):
         elif byte_length(path.name) > MAX_NAME_BYTES:
             trouble = "This file name is too long."
         elif os.path.exists(path):
-            trouble = "A file of this name is there; it will be replaced."
+            trouble = "A file of this name exists; it will be replaced."
         self.note.setText(tr(trouble))
         self.note.setVisible(bool(trouble))
         self.export_button.setEnabled(not trouble or os.path.isfile(path))

@@ -23,7 +23,7 @@ def card_words(name: str, value: float) -> tuple[str, str]:
     if plain == "mean_px":
         return "Mean error", f"{value:.1f} px"
     if plain.startswith("PCK@"):
-        return f"Points within {float(plain[4:]):.0%} of the box", f"{value:.0%}"
+        return f"PCK@{float(plain[4:]):g}", f"{value:.0%}"
     if plain == "recall":
         return "Subjects found", f"{value:.0%}"
     return plain, f"{value:.3f}"
@@ -43,6 +43,6 @@ def say_figures(metrics: Mapping[str, object], limit: int = 2) -> str:
 
 
 def _in_line(title: str, value: str) -> str:
-    if title.startswith("Points within"):
-        return f"{value} of points within {title.split(' ', 2)[2]}"
+    if title.startswith("PCK@"):
+        return f"{title} {value}"
     return f"{title if title.isupper() or title[:2].isupper() else title.lower()} {value}"

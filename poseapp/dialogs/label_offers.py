@@ -28,8 +28,11 @@ def ask_about_labels(
     if changed or len(offers) == 1:
         return _ask_whether(changed or offers, take, leave, parent)
     choices = [(", ".join(path.name for path in offer.paths), number) for number, offer in enumerate(offers)]
-    text = "There are several label files. The one you choose is read into the project; the others stay as they are."
-    dialog = AskDialog("Which labels?", text, "Read the labels", parent, choices=choices)
+    text = (
+        "There are several label files here. "
+        "The one you choose is imported into the project; the others stay as they are."
+    )
+    dialog = AskDialog("Choose a label file", text, "Read the labels", parent, choices=choices)
     dialog.ask(lambda answer: take([offers[number]]) if isinstance(number := answer.chosen(), int) else None)
     return dialog
 
@@ -62,8 +65,11 @@ def _ask_whether(
 ) -> AskDialog:
     text = "\n".join(offer.text for offer in offers)
     text += "\nTaking them in adds what is new and changes what only the file has changed. "
-    text += "What you have changed or deleted stays. Undo takes it back."
-    choices = [("Take the new labels in", TAKE), ("Leave the project as it is; ask when the file changes again", LEAVE)]
-    dialog = AskDialog("New labels", text, "Go on", parent, choices=choices)
+    text += "Your own changes and deletions are kept. Undo reverts it."
+    choices = [
+        (("Import the new labels"), TAKE),
+        (("Keep the project as it is; ask again when the file changes"), LEAVE),
+    ]
+    dialog = AskDialog("New labels", text, "Continue", parent, choices=choices)
     dialog.ask(lambda answer: (take if answer.chosen() == TAKE else leave)(offers))
     return dialog

@@ -31,7 +31,7 @@ from poseapp.dialogs.common import button, label
 from poseapp.dialogs.figures import say_figures
 
 TASKS = {"pose": "keypoints", "detector": "boxes"}
-COLUMNS = ("Model", "Finds", "Schema", "Input", "Size", "Figures", "From")
+COLUMNS = ("Model", "Detects", "Skeleton", "Input", "Size", "Metrics", "Source")
 FIGURES = 5
 ROW_HEIGHT = 28
 
@@ -70,9 +70,9 @@ class ModelsDialog(QDialog):
         top.addWidget(label("Models", "heading"))
         top.addStretch(1)
         self.which = QComboBox()
-        self.which.setAccessibleName(tr("Which models"))
+        self.which.setAccessibleName(tr("Models"))
         self.which.addItem(tr("On this computer"), True)
-        self.which.addItem(tr("All, also those to download"), False)
+        self.which.addItem(tr("All, including downloadable ones"), False)
         self.which.currentIndexChanged.connect(lambda: self.refresh())
         top.addWidget(self.which)
         column.addLayout(top)
@@ -108,7 +108,7 @@ class ModelsDialog(QDialog):
         form.setVerticalSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.details: dict[str, QLabel] = {}
-        for name in ("For", "Figures", "File", "Licence"):
+        for name in ("For", "Metrics", "File", "License"):
             value = label("", "soft", wrap=name == "For")
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             self.details[name] = value
@@ -118,11 +118,11 @@ class ModelsDialog(QDialog):
     def _make_buttons(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(8)
-        self.import_button = button("Import file...", tip="Add a model that was trained elsewhere with this program")
-        self.download_button = button("Download", tip="Fetch the published weights of the selected model")
+        self.import_button = button("Import file...", tip="Import a model trained with poseapp on another computer")
+        self.download_button = button("Download", tip="Download the published weights of the selected model")
         self.download_button.clicked.connect(self._download)
-        self.folder_button = button("Open folder", tip="The folder of your own models")
-        self.remove_button = button("Remove", tip="Take one of your own models out of the list; its files are kept")
+        self.folder_button = button("Open folder", tip="Open the folder of your own models")
+        self.remove_button = button("Remove", tip="Remove one of your own models from the list; its files are kept")
         self.close_button = button("Close")
         self.use_button = button("Use this model", primary=True)
         self.import_button.clicked.connect(self._choose_import)
@@ -237,7 +237,7 @@ class ModelsDialog(QDialog):
 
 def _row(entry: ModelEntry) -> list[str]:
     width, height = entry.input_size
-    origin = {"embedded": "built in", "user": "yours"}.get(entry.source, "published" if entry.file else "to download")
+    origin = {"embedded": "bundled", "user": "yours"}.get(entry.source, "published" if entry.file else "to download")
     return [
         entry.title,
         TASKS.get(entry.task, entry.task),
@@ -254,9 +254,9 @@ def _details(entry: ModelEntry) -> dict[str, str]:
     on = f"  ({entry.metrics_on})" if figures and entry.metrics_on and entry.source != "user" else ""
     return {
         "For": " ".join([entry.use, *entry.problems]) or f"Trained on labels of your own ({entry.architecture}).",
-        "Figures": f"{figures}{on}",
+        "Metrics": f"{figures}{on}",
         "File": f"{entry.id}    {_short(entry.file) or entry.url}",
-        "Licence": entry.licence,
+        "License": entry.licence,
     }
 
 

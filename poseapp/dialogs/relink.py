@@ -28,9 +28,9 @@ from poseapp.project.relink.remap import Mapping, RemapPlan
 PICTURE = QSize(96, 54)
 PICTURES, TIME, AS_IT_IS = "pictures", "time", "as_it_is"
 _WAYS = {
-    PICTURES: "Re-map labels by the pictures",
+    PICTURES: "Re-map labels by image content",
     TIME: "Re-map labels by presentation time",
-    AS_IT_IS: "Use it as it is: every label keeps its frame number",
+    AS_IT_IS: "Use it unchanged: every label keeps its frame number",
 }
 
 
@@ -70,7 +70,7 @@ class RelinkDialog(QDialog):
         self._proposal: Proposal | None = None
         self._plans: dict[str, RemapPlan] = {}
         self.why = label(why, "hint", wrap=True)
-        self.found = label("Looking for the labelled frames in this file", "hint", wrap=True)
+        self.found = label("Searching for the labelled frames in this file", "hint", wrap=True)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName(tr("Progress"))
@@ -80,7 +80,7 @@ class RelinkDialog(QDialog):
         self.outcome = label("", "hint", wrap=True)
         self.table = self._make_table()
         self.other_button = button("Choose another file...")
-        self.leave_button = button("Leave as it is")
+        self.leave_button = button("Cancel")
         self.do_button = button("Re-map labels", primary=True)
         self._lay_out()
         self._offer((AS_IT_IS,))
@@ -93,7 +93,7 @@ class RelinkDialog(QDialog):
 
     def _make_table(self) -> QTableWidget:
         table = QTableWidget(0, 4)
-        table.setAccessibleName(tr("Labelled frames and where they go"))
+        table.setAccessibleName(tr("Labelled frames and their new positions"))
         table.setHorizontalHeaderLabels([tr(head) for head in ("Frame", "Labelled", "New frame", "This file")])
         table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
@@ -199,8 +199,8 @@ class RelinkDialog(QDialog):
 
     def _say_as_it_is(self) -> str:
         if self._old is not None and self._new.frame_count < self._old.frame_count:
-            return f"Labels from frame {self._new.frame_count:,} on have no picture then. Undo takes it back."
-        return "Labels may then sit on other frames than those they were made on. Undo takes it back."
+            return f"Labels from frame {self._new.frame_count:,} on will have no image. Undo reverts it."
+        return "Labels may end up on other frames than those they were made on. Undo reverts it."
 
     def _fill(self) -> None:
         proposal, way = self._proposal, self.way
@@ -242,7 +242,7 @@ _FACTS: tuple[tuple[str, Callable[[FileFacts], str]], ...] = (
     ("File", lambda facts: facts.name),
     ("Frames", lambda facts: f"{facts.frame_count:,}"),
     ("Duration", _say_seconds),
-    ("Frames a second", lambda facts: f"{facts.rate:.4g}" if facts.rate else "-"),
+    ("Frames per second", lambda facts: f"{facts.rate:.4g}" if facts.rate else "-"),
     ("Size", lambda facts: f"{facts.size[0]} x {facts.size[1]}"),
 )
 
@@ -257,7 +257,9 @@ def _say_line(proposal: Proposal) -> str:
         said.append(f"it starts {proposal.offset:.2f} s later")
     if proposal.speed != 1:
         said.append(f"it runs {1 / proposal.speed:.4g} times as fast")
-    return f"Beside the labelled one, {' and '.join(said)}." if said else "It runs as the labelled one does."
+    return (
+        f"Beside the labelled one, {' and '.join(said)}." if said else ("It has the same timing as the labelled video.")
+    )
 
 
 def _say_plan(plan: RemapPlan) -> str:

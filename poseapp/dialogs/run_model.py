@@ -87,13 +87,13 @@ class RunModelDialog(QDialog):
         self.threshold.setRange(0.0, 1.0)
         self.threshold.setSingleStep(0.05)
         self.threshold.setValue(0.2)
-        self.replace = QCheckBox(tr("Replace earlier predictions (labels always stay)"))
+        self.replace = QCheckBox(tr("Replace earlier predictions (labels are always kept)"))
         self.replace.setChecked(True)
-        self.flip = QCheckBox(tr("Flip test: average with the mirrored picture (half as fast)"))
+        self.flip = QCheckBox(tr("Flip test-time augmentation (slower, slightly more accurate)"))
         self.every = SpinBox()
         self.every.setRange(1, 30)
-        self.every.setAccessibleName(tr("Detector looks at every nth frame"))
-        self.every.setToolTip(tr("Between, boxes are carried over from frame to frame: quicker, for videos"))
+        self.every.setAccessibleName(tr("Run detector every N frames"))
+        self.every.setToolTip(tr("In between, boxes are tracked from frame to frame: faster on videos"))
         self.first, self.last = SpinBox(), SpinBox()
         self.first.setAccessibleName(tr("First image"))
         self.last.setAccessibleName(tr("Last image"))
@@ -116,7 +116,7 @@ class RunModelDialog(QDialog):
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(12)
         column.addWidget(label("Run a model", "heading"))
-        column.addWidget(label("What it finds comes as predictions that wait for your review.", "hint", wrap=True))
+        column.addWidget(label("Results are added as predictions to review.", "hint", wrap=True))
         form = QFormLayout()
         form.setVerticalSpacing(10)
         form.setHorizontalSpacing(16)
@@ -130,9 +130,9 @@ class RunModelDialog(QDialog):
         form.addRow(tr("Model"), self.model)
         form.addRow(tr("Images"), self.which)
         form.addRow("", self.range_row)
-        form.addRow(tr("Lowest score"), self.threshold)
+        form.addRow(tr("Min. score"), self.threshold)
         form.addRow(tr("Device"), self.device)
-        form.addRow(tr("Detector looks at every nth frame"), self.every)
+        form.addRow(tr("Run detector every N frames"), self.every)
         column.addLayout(form)
         column.addWidget(self.replace)
         column.addWidget(self.flip)
@@ -184,10 +184,10 @@ class RunModelDialog(QDialog):
         store, video = self._session.store, self._video
         several = video is not None and store is not None and len(store.media()) > 1
         titles = {
-            ALL: "All images",
-            EMPTY: "Images without labels",
-            GO_ON: "Images without poses of this model",
-            CURRENT: "This image",
+            ALL: "All frames",
+            EMPTY: "Frames without labels",
+            GO_ON: "Frames without poses of this model",
+            CURRENT: "This frame",
             RANGE: f"From ... to, in {Path(video.path).name}" if several and video is not None else "From ... to",
         }
         for which, title in titles.items():
@@ -237,7 +237,11 @@ class RunModelDialog(QDialog):
         self.flip.setEnabled(not problem)
         if problem:
             self.flip.setChecked(False)
-        tip = f"Not for this model: {problem}" if problem else "A little more accurate with some models, not with all"
+        tip = (
+            f"Not for this model: {problem}"
+            if problem
+            else ("Averages the prediction with that of the mirrored image; some models gain, others do not")
+        )
         self.flip.setToolTip(tr(tip))
 
     def _run(self) -> None:

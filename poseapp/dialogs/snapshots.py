@@ -36,7 +36,7 @@ class SnapshotsDialog(QDialog):
         self._project, self._read_only = project, read_only
         self._snapshots: list[Snapshot] = []
         self.name = LineEdit()
-        self.name.setPlaceholderText(tr("Name, such as: before the second round"))
+        self.name.setPlaceholderText(tr("Name, for example: before the second round"))
         self.name.setAccessibleName(tr("Name of the snapshot"))
         self.take_button = button("Take snapshot", primary=True)
         self.table = QTableWidget(0, 3)
@@ -50,11 +50,11 @@ class SnapshotsDialog(QDialog):
         self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.table.horizontalHeader().setHighlightSections(False)
         self.none_yet = label(
-            "No snapshot yet. Take one before something bold: it is back in a second.", "hint", wrap=True
+            "No snapshot yet. Take one before a large change: restoring it takes a second.", "hint", wrap=True
         )
         self.none_yet.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.restore_button = button("Restore", tip="As one step that Undo takes back")
-        self.open_button = button("Open as a project", tip="The copy by itself, in this window")
+        self.restore_button = button("Restore", tip="In one step, which Undo reverts")
+        self.open_button = button("Open as a project", tip="Open the snapshot as a project in this window")
         self.delete_button = button("Delete")
         self._lay_out()
         self.take_button.clicked.connect(self._take)
@@ -73,7 +73,7 @@ class SnapshotsDialog(QDialog):
         column.setSpacing(12)
         column.addWidget(label("Snapshots", "heading"))
         column.addWidget(
-            label("Whole copies of the project, beside it. Restoring one is a step that Undo takes back.", "hint",
+            label("Full copies of the project, stored next to it. Restoring one is a step that Undo reverts.", "hint",
                   wrap=True)
         )  # fmt: skip
         top = QHBoxLayout()

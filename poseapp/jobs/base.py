@@ -81,16 +81,14 @@ def as_pose_error(error: BaseException, title: str) -> PoseError:
     if isinstance(error, PoseError):
         return error
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return UnexpectedError(
-            "there was not enough memory. Close other programs, or choose a smaller model", where=title
-        )
+        return UnexpectedError("not enough memory. Close other programs, or choose a smaller model", where=title)
     if isinstance(error, OSError) and error.strerror:
         where = error.filename if error.filename is not None else title
         return UnexpectedError(f"the system refused: {error.strerror}. What was done so far is kept", where=where)
     kind = type(error).__name__
     first = str(error).strip().splitlines()[:1]
     said = f"{kind}: {first[0][:160]}" if first else kind
-    advice = "What was done so far is kept; the log has the details. Try again, and report it if it comes back"
+    advice = "Results so far are kept; the log has the details. Try again, and report it if it happens again"
     return UnexpectedError(f"ended unexpectedly ({said}). {advice}", where=title)
 
 

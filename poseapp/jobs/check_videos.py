@@ -52,7 +52,7 @@ class CheckVideosJob:
 
     def __init__(self, items: Sequence[tuple[int, Path, str]]) -> None:
         self._items = list(items)
-        self.title = "Looking at " + (self._items[0][1].name if len(self._items) == 1 else f"{len(self._items)} videos")
+        self.title = "Checking " + (self._items[0][1].name if len(self._items) == 1 else f"{len(self._items)} videos")
 
     def run(self) -> Iterator[Progress]:
         yield Progress(0, len(self._items), self.title)
@@ -74,7 +74,7 @@ def check_video(media: int, path: Path, kept: str) -> VideoCheck:
         return VideoCheck(media, path, False, f"{error}. Its labels are safe.")
     text = now.to_text()
     if before is None:
-        return VideoCheck(media, path, True, f"{path.name} is taken; what was labelled is not known", text)
+        return VideoCheck(media, path, True, f"{path.name} is used; nothing is known about the labelled video", text)
     likeness = compare(before, now)
     if likeness is Likeness.DIFFERENT:
         seconds = _seconds(before), _seconds(now)
@@ -83,9 +83,9 @@ def check_video(media: int, path: Path, kept: str) -> VideoCheck:
         return VideoCheck(media, path, False, why, text, kept)
     if now.frame_count != before.frame_count or now.size != before.size:
         sizes = f"{before.frame_count} frames of {_size(before)}, now {now.frame_count} of {_size(now)}"
-        why = f"{path.name} was coded anew since it was labelled ({sizes}): labels may sit on other frames or places"
+        why = f"{path.name} was re-encoded since it was labelled ({sizes}): labels may be on other frames or positions"
         return VideoCheck(media, path, False, why, text, kept)
-    why = f"{path.name} was coded anew since it was labelled; its frames agree in number and size"
+    why = f"{path.name} was re-encoded since it was labelled; number and size of its frames agree"
     return VideoCheck(media, path, True, why, text)
 
 

@@ -158,7 +158,7 @@ def check_target(source: Path, target: Path, num_bytes: int) -> None:
     """
     old, new = source.resolve(), target.resolve()
     if old == new:
-        raise ProjectError("is where the data lies now", where=target)
+        raise ProjectError("is the current folder", where=target)
     if new.is_relative_to(old) or old.is_relative_to(new):
         raise ProjectError(f"and {old} lie one in the other; choose a folder apart", where=target)
     there = target.is_dir()

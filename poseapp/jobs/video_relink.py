@@ -168,7 +168,7 @@ class FramePicturesJob:
     lane = Lane.IO
 
     def __init__(self, path: Path, key: str, indices: list[int], cache: Path) -> None:
-        self.title = f"Looking at {path.name}"
+        self.title = f"Checking {path.name}"
         self._path, self._key, self._indices, self._cache = path, key, indices, cache
 
     def run(self) -> Iterator[Progress]:

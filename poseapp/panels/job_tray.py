@@ -69,7 +69,7 @@ class JobTray(QWidget):
         self.detail.setProperty("role", "hint")
         self.button = QToolButton(self)
         self.button.setText(tr("Cancel"))
-        self.button.setToolTip(tr("Stop this; what is done so far is kept"))
+        self.button.setToolTip(tr("Stop this job; results so far are kept"))
         self.button.setAutoRaise(True)
         self.button.clicked.connect(self._cancel)
         self.text.clicked.connect(self._open)
@@ -101,7 +101,7 @@ class JobTray(QWidget):
         self.bar.setRange(0, 0 if first.fraction is None else 1000)
         if first.fraction is not None:
             self.bar.setValue(round(first.fraction * 1000))
-        self.detail.setText(tr("stopping …" if first.stopping else first.detail))
+        self.detail.setText(tr("stopping…" if first.stopping else first.detail))
         self.button.setEnabled(not first.stopping)
         self.setToolTip(tr("\n".join(f"{e.text}: {e.detail}" if e.detail else e.text for e in entries)))
         self.show()

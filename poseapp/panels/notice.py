@@ -33,7 +33,7 @@ class CanvasNotice(QFrame):
         super().__init__(host)
         self.setObjectName("canvasNotice")
         self.setProperty("role", "toast")
-        self.sign, self.title, self.why = QLabel(), QLabel(tr("This picture cannot be shown")), QLabel()
+        self.sign, self.title, self.why = QLabel(), QLabel(tr("This image cannot be shown")), QLabel()
         self.title.setProperty("role", "heading")
         self.why.setProperty("role", "hint")
         self.why.setWordWrap(True)

@@ -21,7 +21,7 @@ Index = QModelIndex | QPersistentModelIndex
 class QueueModel(QAbstractTableModel):
     """Frame, number of predictions, lowest score."""
 
-    HEAD = ("Image", "Poses", "Lowest")
+    HEAD = ("Image", "Poses", "Min. score")
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -112,7 +112,7 @@ class ReviewPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
         self.sort_again = QPushButton(tr("Sort again"))
-        self.sort_again.setToolTip(tr("Least certain first; until then the order stays while you work through it"))
+        self.sort_again.setToolTip(tr("Sort by score again, least certain first; the order stays fixed while you work"))
         self.sort_again.setAutoDefault(False)
         self.sort_again.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.sort_again.hide()

@@ -16,12 +16,12 @@ from poseapp.window.actions import BY_ID
 from resources import resource_path
 
 CHOICES = (
-    ("open_sample", "Try the sample", "Three photographs to play with"),
-    ("open_folder", "Open a folder", "Label the pictures in it"),
-    ("open_video", "Open a video", "Label its frames, follow who is who"),
+    ("open_sample", "Try the sample", "Three photos to try things on"),
+    ("open_folder", "Open a folder", "Label the images in it"),
+    ("open_video", "Open a video", "Label its frames and track who is who"),
     ("open_coco", "Open a COCO file", "Correct existing keypoints"),
-    ("open_labels", "SLEAP or DeepLabCut", "Bring your labels along"),
-    ("open_project", "Open a project", "Go on where you stopped"),
+    ("open_labels", "SLEAP or DeepLabCut", "Import your existing labels"),
+    ("open_project", "Open a project", "Continue where you stopped"),
 )
 WIDTH = 640
 
@@ -77,10 +77,10 @@ class EmptyPage(QFrame):
         image.setDevicePixelRatio(2.0)
         picture.setPixmap(image)
         picture.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        title = QLabel(tr("What shall we label?"))
+        title = QLabel(tr("Start labelling"))
         title.setProperty("role", "title")
         title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        hint = QLabel(tr("Or drop pictures, a folder, a video, a COCO file or a project anywhere in this window."))
+        hint = QLabel(tr("Or drop images, a folder, a video, a label file or a project anywhere in this window."))
         hint.setProperty("role", "hint")
         hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         grid = QGridLayout()
@@ -120,7 +120,7 @@ class EmptyPage(QFrame):
             if line is not None:
                 line.deleteLater()
         if paths:
-            head = QLabel(tr("Opened last"))
+            head = QLabel(tr("Recent projects"))
             head.setProperty("role", "hint")
             head.setContentsMargins(8, 0, 0, 4)
             self._recent.addWidget(head)

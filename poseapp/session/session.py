@@ -368,7 +368,7 @@ class Session(QObject):
         self.long_steps.finish()
         free = held_edit(edit, self.locked, self.locked_points)
         if free is None:
-            self.message.emit("Locked: left as it is. Ctrl+Shift+H unlocks all.", "info")
+            self.message.emit("Locked: cannot be changed. Ctrl+Shift+H unlocks all.", "info")
             return False
         try:
             change = self.store.apply(free)

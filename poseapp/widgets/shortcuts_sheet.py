@@ -11,20 +11,20 @@ from poseapp.app.shortcuts import Keymap, default_keymap
 from poseapp.window.actions import ACTIONS, MENUS
 
 MOUSE = (
-    ("Move a point", "Drag it"),
-    ("Move with the limb beyond", "Ctrl+drag a joint"),
+    ("Move a keypoint", "Drag it"),
+    ("Move with the rest of the limb", "Ctrl+drag a joint"),
     ("Move the whole pose", "Alt+drag"),
-    ("Turn the whole pose", "Alt+wheel"),
-    ("Visible, occluded, absent", "Right click a point"),
-    ("Select points by a band", "Shift+drag"),
-    ("Accept a prediction", "Double click"),
-    ("Zoom about the cursor", "Wheel"),
-    ("Pan", "Drag the ground"),
+    ("Rotate the whole pose", "Alt+wheel"),
+    ("Visible, occluded, absent", "Right-click a keypoint"),
+    ("Select keypoints with a rectangle", "Shift+drag"),
+    ("Accept a prediction", "Double-click"),
+    ("Zoom at the cursor", "Wheel"),
+    ("Pan", "Drag the background"),
 )
 NUMBERS = ("Select pose 1 to 9", "1 ... 9")
 ARROWS = (
-    ("Move selected points 1 px", "Arrows"),
-    ("Move selected points 10 px", "Shift+arrows"),
+    ("Move selected keypoints 1 px", "Arrows"),
+    ("Move selected keypoints 10 px", "Shift+arrows"),
     ("Pointer while placing", "Arrows"),
     ("Place at the pointer", "Space"),
 )

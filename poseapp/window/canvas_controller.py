@@ -27,9 +27,9 @@ SIZE_UNKNOWN = (640, 480)
 """Ground on which the labels of an unreadable picture are shown, where not even its size is known."""
 
 
-PLACING = "Finish this pose first: Enter keeps its points, Esc drops them."
+PLACING = "Finish this pose first: Enter keeps its keypoints, Esc discards them."
 DRAWING = "Finish what you are drawing first, or press Esc."
-ARROWS = "Arrow keys move the pointer now (Shift: 10 px, Ctrl: 50 px, Space: click). D and A change the frame."
+ARROWS = "Arrow keys now move the pointer (Shift: 10 px, Ctrl: 50 px, Space: click). D and A change the frame."
 
 
 class CanvasLink(QObject):
@@ -153,8 +153,8 @@ class CanvasLink(QObject):
                 self._told_sizes.add(frame.key)
                 known = f"{frame.width} x {frame.height}"
                 self._context.window.tell(
-                    f"This picture is {width} x {height} pixels, its labels were made on {known}. "
-                    "Was it replaced? Check where they lie.",
+                    f"This image is {width} x {height} pixels, but its labels were made on {known}. "
+                    "Was it replaced? Check the positions of the labels.",
                     "warning",
                 )
         elif not store.read_only:

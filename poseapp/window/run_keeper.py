@@ -159,7 +159,7 @@ class RunKeeper(QObject):
     def _close(self, choice: Closing) -> None:
         self._closing = choice
         if choice is Closing.STOP:
-            self.told.emit("Stopping: the window closes once the best model is in the list", "info")
+            self.told.emit("Stopping: the window closes when the best model is in the list", "info")
         for run in self.active():
             self._on_state(run)
         self._check_closing()

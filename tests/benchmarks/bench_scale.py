@@ -97,7 +97,7 @@ def queries() -> dict[str, Any]:
         "track": FrameQuery(track=3),
         "flagged": FrameQuery(flagged=True),
         "not reviewed": FrameQuery(reviewed=False),
-        "nothing here": FrameQuery(negative=True),
+        "no objects": FrameQuery(negative=True),
         "with occluded points": FrameQuery(points=Points.OCCLUDED),
         "name, few fit": FrameQuery(text="day_03 5.jpg"),
         "name, all fit": FrameQuery(text="jpg"),

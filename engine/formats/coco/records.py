@@ -225,7 +225,7 @@ def _finite(values: npt.ArrayLike, shape: tuple[int, ...], where: str, what: str
     except ValueError:
         raise CocoError(f"{what} has shape {array.shape}, wanted {shape}", where=where) from None
     if not np.isfinite(array).all():
-        raise CocoError(f"{what} holds a number that is not finite", where=where)
+        raise CocoError(f"{what} contains a number that is not finite", where=where)
     return array
 
 

@@ -132,7 +132,7 @@ def _read_csv(file: Path, findings: Findings) -> DlcTable:
         else:
             rows.append(row)
     if body and not rows and all(are_numbers):
-        raise ProjectError("holds frames of a video, not labels of images", where=file)
+        raise ProjectError("contains video frames, not image labels", where=file)
     rows = _unique_rows(rows, file, findings, "line")
     read = {row.name for row in rows}
     lost = () if of_video else tuple(name for name in dict.fromkeys(unread) if name not in read)

@@ -47,7 +47,7 @@ Numbered = list[tuple[int, av.VideoFrame]]
 def open_container(path: Path) -> av.container.InputContainer:
     """Raises MediaError when the file is missing, empty or no video."""
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise MediaError("is no ordinary file", where=path)  # reading a pipe would wait forever
+        raise MediaError("is not a regular file", where=path)  # reading a pipe would wait forever
     try:
         if check_tables(path):
             return _no_list(_open(os.path.abspath(path), follow_edits=_follows_edits(path)), path)
@@ -100,7 +100,7 @@ def choose_stream(container: av.container.InputContainer, path: Path) -> av.Vide
         only_cover = ", only a cover picture" if container.streams.video else ""
         raise MediaError(f"holds no video{only_cover}", where=path)
     if videos[0].codec_context is None:
-        raise MediaError("is coded in a way that cannot be decoded here", where=path)
+        raise MediaError("uses a codec that cannot be decoded here", where=path)
     only(container, videos[0])
     return videos[0]
 

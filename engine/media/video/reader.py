@@ -239,7 +239,7 @@ class VideoReader:
             first, last = self._damage.extent(index)
             frames = f"frame {first}" if first == last else f"frames {first} to {last}"
             self._say(f"is damaged at {self.time(first):.2f} s: {frames} cannot be shown as recorded")
-            raise MediaError(f"frame {index} is damaged, or made of one that is", where=self.path)
+            raise MediaError(f"frame {index} cannot be decoded", where=self.path)
         return frame
 
     def _say(self, problem: str) -> None:

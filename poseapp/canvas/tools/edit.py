@@ -196,7 +196,7 @@ class EditTool(_GestureTool):
             return
         corners = np.array(boxes)
         centre = np.array([corners[:, [0, 2]].mean(), corners[:, [1, 3]].mean()])
-        what = "Scale" if SHIFT in event.modifiers else "Turn"
+        what = "Scale" if SHIFT in event.modifiers else "Rotate"
         if what == "Scale":
             matrix = rotation_about(centre, 0.0, _SCALE_STEP**event.steps)
         else:

@@ -249,7 +249,7 @@ def drag_handle(host: Host, press: PointerEvent, instance: Instance, handle: int
             factors = [max(factors, key=lambda f: abs(np.log(f)))] * 2
         return scaling_about(fixed, *factors)
 
-    what = "Turn" if handle == ROTATE_HANDLE else "Scale"
+    what = "Rotate" if handle == ROTATE_HANDLE else "Scale"
     yield from _transforming(host, event, [instance], turned if handle == ROTATE_HANDLE else scaled, what)
 
 

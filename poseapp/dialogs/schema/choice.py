@@ -70,16 +70,16 @@ class SchemaChoiceDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("schemaChoiceDialog")
-        self.setWindowTitle(tr("Kind of new poses"))
+        self.setWindowTitle(tr("Skeleton for new poses"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(720, 520)
         self.search = LineEdit()
-        self.search.setPlaceholderText(tr("Find a kind: person, hand, face ..."))
-        self.search.setAccessibleName(tr("Find a kind"))
+        self.search.setPlaceholderText(tr("Find a skeleton: person, hand, face..."))
+        self.search.setAccessibleName(tr("Find a skeleton"))
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(self._filter)
         self.list = QListWidget()
-        self.list.setAccessibleName(tr("Kinds"))
+        self.list.setAccessibleName(tr("Skeletons"))
         self.list.setUniformItemSizes(True)
         self.list.currentItemChanged.connect(self._show)
         self.list.itemDoubleClicked.connect(lambda _item: self._finish())
@@ -98,14 +98,14 @@ class SchemaChoiceDialog(QDialog):
         self.search.setFocus()
 
     def _lay_out(self) -> None:
-        own = button("From file...", tip="A TOML file, the categories of a COCO file, or MMPose's metainfo")
+        own = button("From file...", tip="A TOML file, the categories of a COCO file or MMPose metainfo")
         own.clicked.connect(self._choose_file)
         cancel = button("Cancel")
         cancel.clicked.connect(self.reject)
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(12)
-        column.addWidget(label("What do you label?", "heading"))
+        column.addWidget(label("Skeleton for new poses", "heading"))
         middle = QHBoxLayout()
         middle.setSpacing(16)
         left, right = QVBoxLayout(), QVBoxLayout()
@@ -166,7 +166,7 @@ class SchemaChoiceDialog(QDialog):
         self.use_button.setEnabled(choice is not None)
         self.preview.set_schema(None if choice is None else choice.schema)
         if choice is None:
-            self.facts.setText(tr("No kind has this name. Points can be taken from a file too."))
+            self.facts.setText(tr("No skeleton has this name. You can also load one from a file."))
             return
         schema = choice.schema
         parts = ", ".join(f"{tr(part.replace('_', ' '))} {len(points)}" for part, points in schema.parts.items())
@@ -232,7 +232,7 @@ class SchemaPreview(QWidget):
     def set_schema(self, schema: Schema | None) -> None:
         self._schema = schema
         self._points = np.zeros((0, 2)) if schema is None else self._layout(schema)
-        self.setAccessibleName(tr("" if schema is None else f"Points of {schema.title}"))
+        self.setAccessibleName(tr("" if schema is None else f"Skeleton {schema.title}"))
         self.update()
 
     def mark(self, point: int) -> None:

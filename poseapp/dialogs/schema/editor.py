@@ -54,19 +54,19 @@ class SchemaEditorDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("schemaEditorDialog")
-        self.setWindowTitle(tr("Points of a kind"))
+        self.setWindowTitle(tr("Edit skeleton"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(980, 620)
         self.base: Category | None = None
         self.draft = SchemaDraft()
         self._title = ""
         self.kind = QComboBox()
-        self.kind.setAccessibleName(tr("Kind"))
+        self.kind.setAccessibleName(tr("Skeleton"))
         for category in categories:
             self.kind.addItem(category.name, category)
-        self.kind.addItem(tr("New kind"), None)
+        self.kind.addItem(tr("New skeleton"), None)
         self.name = LineEdit()
-        self.name.setAccessibleName(tr("Name of the kind"))
+        self.name.setAccessibleName(tr("Name of the skeleton"))
         self.points, self.limbs = PointsTable(self.draft, self), LimbsTable(self.draft, self)
         self.preview = SchemaPreview(layout)
         self.preview.own_colours = True
@@ -82,16 +82,16 @@ class SchemaEditorDialog(QDialog):
     def _make_buttons(self) -> None:
         self.add_button, self.remove_button = button("Add"), button("Remove")
         self.up_button, self.down_button = button("Up"), button("Down")
-        self.pairs_button = button("Propose partners", tip="Pairs left and right by their names")
+        self.pairs_button = button("Pair left and right", tip="Pair left and right keypoints by their names")
         self.add_limb, self.remove_limb = button("Add"), button("Remove")
         self.open_button, self.save_button = button("Open file..."), button("Save as file...")
-        self.open_button.setToolTip(tr("Points of a TOML file, of a category of a COCO file, or of MMPose's metainfo"))
+        self.open_button.setToolTip(tr("Load a skeleton from a TOML file, a COCO category or MMPose metainfo"))
         self.use_button = button("Use in project", primary=True)
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
         top.setSpacing(8)
-        for widget, stretch in ((label("Kind"), 0), (self.kind, 1), (label("Name"), 0), (self.name, 1)):
+        for widget, stretch in ((label("Skeleton"), 0), (self.kind, 1), (label("Name"), 0), (self.name, 1)):
             top.addWidget(widget, stretch)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -178,12 +178,12 @@ class SchemaEditorDialog(QDialog):
     def check(self) -> None:
         """Draw what is there and say what is missing."""
         schema = self.schema()
-        problem = "" if self.name.text().strip() else "Give the kind a name."
+        problem = "" if self.name.text().strip() else "Give the skeleton a name."
         if schema is None:
             try:
                 self.draft.schema()
             except SchemaError as error:
-                problem = str(error) if self.draft.points else "Add the first point."
+                problem = str(error) if self.draft.points else "Add the first keypoint."
         else:
             self.preview.set_schema(schema)
             self.preview.mark(self.points.table.currentRow())
@@ -195,7 +195,7 @@ class SchemaEditorDialog(QDialog):
         pairs = sum(bool(row.point.swap) for row in self.draft.points) // 2
         text = f"{len(self.draft.points)} points, {pairs} left and right pairs, {len(self.draft.limbs)} limbs."
         if self.moves_points:
-            text += " Poses of this kind move to the new points, as one step that Undo takes back."
+            text += " Poses with this skeleton are converted in one step, which Undo reverts."
         return text
 
     @property
@@ -232,7 +232,7 @@ class SchemaEditorDialog(QDialog):
         self.points.fill()
         self._on_edited()
         if not made:
-            self.note.setText(tr("No further left and right pairs follow from the names."))
+            self.note.setText(tr("The names suggest no further left/right pairs."))
 
     def _on_point(self, point: int) -> None:
         self.tabs.setCurrentIndex(0)
@@ -254,7 +254,7 @@ class SchemaEditorDialog(QDialog):
             self.show_schema(schemas[0])
             return
         choices = [(f"{s.category or s.name}, {s.num_keypoints} points", s) for s in schemas]
-        asked = AskDialog("Which kind?", f"{path.name} describes several.", "Open", self, choices=choices)
+        asked = AskDialog("Choose a skeleton", f"{path.name} describes several.", "Open", self, choices=choices)
         asked.ask(lambda answer: self.show_schema(answer.chosen()))
 
     def show_schema(self, schema: object) -> None:
@@ -272,7 +272,7 @@ class SchemaEditorDialog(QDialog):
         self.note.setText(tr(text))
 
     def _choose_target(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, tr("Save points"), f"{self.draft.name}.toml", tr(FILES))
+        chosen, _ = QFileDialog.getSaveFileName(self, tr("Save skeleton"), f"{self.draft.name}.toml", tr(FILES))
         if chosen:
             self.save_file(Path(chosen))
 

@@ -35,12 +35,12 @@ class ChangePointsDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("changePointsDialog")
-        self.setWindowTitle(tr("Change points of poses"))
+        self.setWindowTitle(tr("Convert to another skeleton"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(560, 600)
         self.kind, self.target = QComboBox(), QComboBox()
-        self.kind.setAccessibleName(tr("Poses of"))
-        self.target.setAccessibleName(tr("New points"))
+        self.kind.setAccessibleName(tr("Poses of category"))
+        self.target.setAccessibleName(tr("New skeleton"))
         for category in categories:
             self.kind.addItem(tr(f"{category.name}, {category.schema.num_keypoints} points"), category)
         own = {c.schema.name for c in categories}
@@ -51,12 +51,12 @@ class ChangePointsDialog(QDialog):
             if name not in own:
                 self.target.addItem(tr(schema.title or name), schema)
         self.sources: list[int | None] = []
-        self.table = table_of(("New point", "Comes from"), "Mapping")
+        self.table = table_of(("New keypoint", "Source"), "Mapping")
         self.table.horizontalHeader().resizeSection(1, 220)
         self._old = ChoiceDelegate(lambda: [NONE, *self.source.schema.names], self.table)
         self.table.setItemDelegateForColumn(1, self._old)
         self.facts = label("", "hint", wrap=True)
-        self.change_button = button("Change poses", primary=True)
+        self.change_button = button("Convert poses", primary=True)
         self._lay_out()
         place = next((i for i, c in enumerate(categories) if current is not None and c.id == current.id), 0)
         self.kind.setCurrentIndex(place)
@@ -71,12 +71,12 @@ class ChangePointsDialog(QDialog):
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(12)
-        column.addWidget(label("Change points of poses", "heading"))
+        column.addWidget(label("Convert to another skeleton", "heading"))
         form = QGridLayout()
         form.setHorizontalSpacing(12)
         form.setVerticalSpacing(8)
         form.setColumnStretch(1, 1)
-        for row, (text, widget) in enumerate((("Poses of", self.kind), ("New points", self.target))):
+        for row, (text, widget) in enumerate((("Poses of category", self.kind), ("New skeleton", self.target))):
             form.addWidget(label(text), row, 0)
             form.addWidget(widget, row, 1)
         column.addLayout(form)
@@ -124,15 +124,15 @@ class ChangePointsDialog(QDialog):
                 self._cell(row, 0).setForeground(self.palette().brush(PRESENT if at is not None else NEW))
         lost = lost_points(self.source.schema, self.sources)
         kept = sum(at is not None for at in self.sources)
-        words = f"{kept} of {self.schema.num_keypoints} points are taken over, the others start absent."
+        words = f"{kept} of {self.schema.num_keypoints} keypoints are mapped; the others start absent."
         if lost:
             more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
             words += f" Left out: {', '.join(lost[:SHOWN])}{more}."
         same = self.schema.names == self.source.schema.names
         if same:
-            words = "The poses have these points already."
+            words = "The poses already have this skeleton."
         elif not kept:
-            words = "No point is taken over yet: tell below what some of them come from."
+            words = "No keypoint is mapped yet: choose the source of at least one below."
         else:
             words += " One step, which Undo takes back."
         self.facts.setText(tr(words))

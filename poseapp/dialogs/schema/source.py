@@ -45,7 +45,7 @@ class SchemaSource(QObject):
 
     def choose(self, parent: QWidget) -> Path | None:
         """Ask for a file."""
-        chosen, _ = QFileDialog.getOpenFileName(parent, tr("Open points"), "", tr(";;".join(FILES)))
+        chosen, _ = QFileDialog.getOpenFileName(parent, tr("Open skeleton"), "", tr(";;".join(FILES)))
         return Path(chosen) if chosen else None
 
     def open(self, path: Path) -> None:

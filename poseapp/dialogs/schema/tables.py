@@ -78,7 +78,7 @@ class PointsTable(QWidget):
 
     edited = Signal()
     refused = Signal(str)
-    HEADS = ("Name", "Partner", "Part", "Half", "Sigma", "Colour")
+    HEADS = ("Name", "Partner", "Part", "Upper or lower body", "Sigma", "Color")
     NAME, PARTNER, PART, HALF, SIGMA, COLOUR = range(6)
 
     def __init__(self, draft: SchemaDraft, parent: QWidget | None = None) -> None:
@@ -111,7 +111,7 @@ class PointsTable(QWidget):
         if column == self.NAME:
             if not self.draft.rename(row, text):
                 self.fill()
-                self.refused.emit(f"Another point is called {text!r}." if text else "A point needs a name.")
+                self.refused.emit(f"Another keypoint is called {text!r}." if text else "A keypoint needs a name.")
                 return
         elif column == self.PARTNER:
             self.draft.set_swap(row, text)
@@ -135,7 +135,7 @@ class LimbsTable(QWidget):
     def __init__(self, draft: SchemaDraft, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.draft = draft
-        self.table = table_of(("From", "To", "Colour"), "Limbs")
+        self.table = table_of(("From", "To", "Color"), "Limbs")
         self._ends = ChoiceDelegate(lambda: self.draft.names(), self.table)
         self.table.setItemDelegateForColumn(0, self._ends)
         self.table.setItemDelegateForColumn(1, self._ends)

@@ -29,15 +29,15 @@ from poseapp.dialogs.settings.shortcuts import KeySettings
 from poseapp.dialogs.settings.storage import DataSettings
 from poseapp.widgets.spin_box import DoubleSpinBox
 
-NEXT_START = "The window speaks the new language when the program is started again"
-THEMES = {"system": "As the system", "dark": "Dark", "light": "Light"}
+NEXT_START = "The new language takes effect after a restart"
+THEMES = {"system": "System", "dark": "Dark", "light": "Light"}
 MODES = {
     "side": "Left and right",
-    "limb": "Limb (colours of the kind)",
+    "limb": "Limb (colors of the skeleton)",
     "part": "Part",
     "instance": "Pose",
-    "score": "Score of the model",
-    "source": "Who made it",
+    "score": "Model score",
+    "source": "Source",
 }
 COLOR_NAMES = {
     "left": "Left",
@@ -101,8 +101,8 @@ class SettingsDialog(QDialog):
         self.keys.keymap_changed.connect(self.keymap_changed)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(self.keys, tr("Keys"))
-        self.tabs.addTab(self._look(theme, language), tr("Look"))
+        self.tabs.addTab(self.keys, tr("Shortcuts"))
+        self.tabs.addTab(self._look(theme, language), tr("Appearance"))
         self.data = data
         self.tabs.addTab(data, tr("Data"))
         close = button("Close", primary=True)
@@ -111,7 +111,7 @@ class SettingsDialog(QDialog):
         column.setContentsMargins(16, 12, 16, 16)
         column.addWidget(self.tabs, 1)
         bottom = QHBoxLayout()
-        self.note = label("Changes hold at once.", "hint")
+        self.note = label("Changes apply immediately.", "hint")
         self.language.currentIndexChanged.connect(lambda: self.note.setText(tr(NEXT_START)))
         bottom.addWidget(self.note)
         bottom.addStretch(1)
@@ -132,22 +132,22 @@ class SettingsDialog(QDialog):
         self.theme.currentIndexChanged.connect(lambda: self.theme_changed.emit(self.theme.currentData()))
         form.addRow(tr("Theme"), self.theme)
         self.language = QComboBox()
-        self.language.addItem(tr("As the system"), "system")
+        self.language.addItem(tr("System"), "system")
         for value, text in LANGUAGES.items():
             self.language.addItem(text, value)
         self.language.setCurrentIndex(max(self.language.findData(language), 0))
         self.language.currentIndexChanged.connect(lambda: self.language_changed.emit(self.language.currentData()))
         form.addRow(tr("Language"), self.language)
-        self.point_size = self._size(form, "Size of points", "point_size", 3.0, 30.0)
-        self.line_width = self._size(form, "Width of limbs", "line_width", 0.5, 12.0)
-        self.font_size = self._size(form, "Size of names", "font_size", 6.0, 24.0)
+        self.point_size = self._size(form, "Keypoint size", "point_size", 3.0, 30.0)
+        self.line_width = self._size(form, "Limb width", "line_width", 0.5, 12.0)
+        self.font_size = self._size(form, "Name size", "font_size", 6.0, 24.0)
         self.mode = QComboBox()
         for mode, text in MODES.items():
             self.mode.addItem(tr(text), mode)
         self.mode.setCurrentIndex(self.mode.findData(self._style.color_mode))
         self.mode.currentIndexChanged.connect(lambda: self._set(color_mode=self.mode.currentData()))
-        form.addRow(tr("Colours tell"), self.mode)
-        for name, text in (("show_labels", "Names of points"), ("show_bones", "Limbs"), ("show_boxes", "Boxes")):
+        form.addRow(tr("Color by"), self.mode)
+        for name, text in (("show_labels", "Keypoint names"), ("show_bones", "Limbs"), ("show_boxes", "Boxes")):
             box = QCheckBox(tr(text))
             box.setChecked(bool(getattr(self._style, name)))
             box.toggled.connect(lambda on, field=name: self._set(**{field: on}))
@@ -156,14 +156,14 @@ class SettingsDialog(QDialog):
         grid = QGridLayout()
         grid.setSpacing(8)
         for place, name in enumerate(COLOR_NAMES):
-            chip = button(COLOR_NAMES[name], tip="Choose a colour")
+            chip = button(COLOR_NAMES[name], tip="Choose a color")
             chip.clicked.connect(lambda _checked=False, which=name: self._choose_colour(which))
             self.colours[name] = chip
             grid.addWidget(chip, place // 3, place % 3)
-        reset = button("Reset colours")
+        reset = button("Reset colors")
         reset.clicked.connect(lambda: self._set(colors=()))
         grid.addWidget(reset, len(COLOR_NAMES) // 3, len(COLOR_NAMES) % 3)
-        form.addRow(tr("Colours"), grid)
+        form.addRow(tr("Colors"), grid)
         self._paint_chips()
         return page
 

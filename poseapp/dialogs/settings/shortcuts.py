@@ -34,7 +34,7 @@ from poseapp.widgets.line_edit import LineEdit
 from poseapp.window.actions import ACTIONS, BY_ID
 
 OWN = "Own"
-FILES = "Keys (*.toml *.json)"
+FILES = "Keymaps (*.toml *.json)"
 _ROW_ID = Qt.ItemDataRole.UserRole + 1
 
 
@@ -55,16 +55,16 @@ class KeySettings(QWidget):
         self.presets.setAccessibleName(tr("Preset"))
         self.presets.addItems([*PRESETS, tr(OWN)])
         self.search = LineEdit()
-        self.search.setPlaceholderText(tr("Find a verb or a key"))
-        self.search.setAccessibleName(tr("Find a verb or a key"))
+        self.search.setPlaceholderText(tr("Find a command or shortcut"))
+        self.search.setAccessibleName(tr("Find a command or shortcut"))
         self.search.setClearButtonEnabled(True)
         self.table = _table()
         self.press = QKeySequenceEdit()
         self.press.setMaximumSequenceLength(1)
-        self.press.setAccessibleName(tr("Press a key"))
-        self.add_button = button("Add key")
-        self.take_button = button("Take it over")
-        self.clear_button = button("No key")
+        self.press.setAccessibleName(tr("Press a shortcut"))
+        self.add_button = button("Add shortcut")
+        self.take_button = button("Reassign")
+        self.clear_button = button("Remove shortcut")
         self.reset_button = button("Reset")
         self.note = label("", "hint", wrap=True)
         self.import_button = button("Import...")
@@ -78,7 +78,7 @@ class KeySettings(QWidget):
         column = QVBoxLayout(self)
         column.setSpacing(10)
         top = QHBoxLayout()
-        top.addWidget(label("Keys of"))
+        top.addWidget(label("Keymap"))
         top.addWidget(self.presets)
         top.addWidget(self.search, 1)
         column.addLayout(top)
@@ -204,12 +204,12 @@ class KeySettings(QWidget):
     # --- files
 
     def _choose_import(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, tr("Import keys"), "", tr(FILES))
+        chosen, _ = QFileDialog.getOpenFileName(self, tr("Import keymap"), "", tr(FILES))
         if chosen:
             self.import_file(Path(chosen))
 
     def _choose_export(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, tr("Export keys"), "poseapp-keys.toml", tr(FILES))
+        chosen, _ = QFileDialog.getSaveFileName(self, tr("Export keymap"), "poseapp-keys.toml", tr(FILES))
         if chosen:
             self.export_file(Path(chosen))
 
@@ -243,8 +243,8 @@ def shown(keys: tuple[str, ...]) -> str:
 
 def _table() -> QTableWidget:
     table = QTableWidget(0, 3)
-    table.setAccessibleName(tr("Verbs and keys"))
-    table.setHorizontalHeaderLabels([tr(head) for head in ["Verb", "Menu", "Keys"]])
+    table.setAccessibleName(tr("Commands and shortcuts"))
+    table.setHorizontalHeaderLabels([tr(head) for head in ["Command", "Menu", "Shortcuts"]])
     table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
     table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
     table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)

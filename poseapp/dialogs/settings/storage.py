@@ -64,7 +64,7 @@ class DataSettings(QWidget):
         column = QVBoxLayout(self)
         column.setSpacing(10)
         column.addWidget(
-            label("Every change of a project is on the disk at once; there is no saving.", "hint", wrap=True)
+            label("Every change is written to disk immediately; there is no need to save.", "hint", wrap=True)
         )
         for place in places():
             row = self.rows[place.id] = PlaceRow(place)
@@ -101,7 +101,7 @@ class DataSettings(QWidget):
     def _choose(self, name: str) -> None:
         place = self._place(name)
         start = str(place.path.parent)
-        chosen = QFileDialog.getExistingDirectory(self, tr(f"New place for {place.name}"), start)
+        chosen = QFileDialog.getExistingDirectory(self, tr(f"New folder for {place.name}"), start)
         if chosen:
             self.move_to(name, Path(chosen))
 
@@ -109,7 +109,7 @@ class DataSettings(QWidget):
         """Move a place; a folder that has things in it gets one for the data."""
         reason = self._busy()
         if reason or self._job is not None:
-            self._tell(reason or "Wait until the move that runs has ended.", "warning")
+            self._tell(reason or "Wait until the current move has ended.", "warning")
             return
         place = self._place(name)
         target = folder / f"poseapp-{name}" if _has_things(folder) and folder != place.path else folder
@@ -122,7 +122,7 @@ class DataSettings(QWidget):
             elif self._alive():
                 self._lock(False)
                 cancelled = outcome.ending is Ending.CANCELLED
-                text = "Stopped; all is where it was." if cancelled else f"Not moved. {outcome.error}"
+                text = "Stopped; everything is where it was." if cancelled else f"Not moved. {outcome.error}"
                 self._tell(text, "hint" if cancelled else "error")
 
         self._lock(True)
@@ -144,7 +144,7 @@ class DataSettings(QWidget):
                 self._tell(text, "warning" if left else "good")
                 self.measure()
 
-        self._runner.submit(ClearJob((copied.source,), "Clearing the old folder", copied.files), on_finished=end)
+        self._runner.submit(ClearJob((copied.source,), "Removing the old folder", copied.files), on_finished=end)
 
     def _stop(self) -> None:
         if self._job is not None:
@@ -225,7 +225,7 @@ class PlaceRow(QFrame):
         self.path.setText(str(place.path))
         self.path.setToolTip(tr(place.why_not or place.hint))
         if not place.path.exists():
-            self.taken.setText(tr("nothing there yet"))
+            self.taken.setText(tr("empty"))
         elif place.path.is_file():
             self.taken.setText(_size_text(1, place.path.stat().st_size))
         else:

@@ -98,12 +98,12 @@ class FineTuneDialog(QDialog):
         column.addWidget(label("Fine-tune a model", "heading"))
         column.addWidget(
             label(
-                "Teaches a model what you have labelled. Training runs beside the window; you can go on labelling.",
+                "Trains a model on your labels. Training runs in the background; you can go on labelling.",
                 "hint",
                 wrap=True,
             )
         )
-        column.addWidget(label("What to learn"))
+        column.addWidget(label("Training data"))
         self.categories = self._category_table()
         column.addWidget(self.categories)
         column.addLayout(self._form())
@@ -120,7 +120,7 @@ class FineTuneDialog(QDialog):
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setUniformRowHeights(True)
         table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        table.setAccessibleName(tr("What to learn"))
+        table.setAccessibleName(tr("Training data"))
         table.setFixedHeight(ROW_HEIGHT * 2 + FRAME)
         header = table.header()
         header.setStretchLastSection(False)
@@ -154,7 +154,9 @@ class FineTuneDialog(QDialog):
         self.epochs = SpinBox()
         self.epochs.setRange(0, MAX_EPOCHS)
         self.epochs.setSpecialValueText(tr("Automatic"))
-        self.epochs.setToolTip(tr("How often the labels are gone through. Automatic: by their number, ending early."))
+        self.epochs.setToolTip(
+            tr("Number of passes over the labels. Automatic: by the number of labels, with early stopping.")
+        )
         self.device = device_combo()
         self.name = QLineEdit()
         self.name.setMaxLength(60)
@@ -163,15 +165,15 @@ class FineTuneDialog(QDialog):
         self.name_hint = label("", "error", wrap=True)
         self.name_hint.hide()
         for field, text in (
-            (self.start_model, "Start from"),
-            (self.aside, "Set aside to measure"),
+            (self.start_model, "Initial model"),
+            (self.aside, "Validation split"),
             (self.epochs, "Epochs"),
             (self.device, "Run on"),
             (self.name, "Name of the new model"),
         ):
             field.setAccessibleName(tr(text))
-        form.addRow(tr("Start from"), _stack(self.start_model, self.start_hint))
-        form.addRow(tr("Set aside to measure"), _beside(self.aside, self.aside_hint))
+        form.addRow(tr("Initial model"), _stack(self.start_model, self.start_hint))
+        form.addRow(tr("Validation split"), _beside(self.aside, self.aside_hint))
         form.addRow(tr("Epochs"), _beside(self.epochs))
         form.addRow(tr("Run on"), _beside(self.device))
         form.addRow(tr("Name of the new model"), _stack(self.name, self.name_hint))
@@ -269,7 +271,7 @@ class FineTuneDialog(QDialog):
             return
         errors, warnings = problems_of(survey)
         if not self._models:
-            errors.append("There is no pose model to start from.")
+            errors.append("There is no pose model to fine-tune.")
         self.findings.show_findings(errors, warnings, "Ready: the labels are complete enough to start.")
         self.start_button.setEnabled(not errors and not trouble)
         set_role(self.name_hint, "error")
@@ -279,7 +281,7 @@ class FineTuneDialog(QDialog):
             return [], [], "Counting labels …"
         if not self._surveys:
             return ["Nothing is labelled yet: label some poses first, or accept predictions."], [], ""
-        return [], [], "Choose what to learn."
+        return [], [], "Choose a category."
 
     @Slot()
     def _start(self) -> None:

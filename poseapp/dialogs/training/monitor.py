@@ -20,10 +20,10 @@ REDRAW_MS = 250
 MOST_NOTES = 3
 
 STATE_TEXTS = {
-    RunState.PREPARING: "Writing out the labels …",
-    RunState.STARTING: "Starting: reading the labels and the model …",
-    RunState.STOPPING: "Stopping: the best model so far is being saved …",
-    RunState.KEEPING: "Putting the model into the list …",
+    RunState.PREPARING: "Exporting the labels…",
+    RunState.STARTING: "Starting: reading the labels and the model…",
+    RunState.STOPPING: "Stopping: saving the best model so far…",
+    RunState.KEEPING: "Adding the model to the list…",
 }
 
 
@@ -106,13 +106,13 @@ class TrainingMonitor(QDialog):
         row = QHBoxLayout()
         row.setSpacing(8)
         self.folder_button = button("Open folder", tip="Log, configuration and checkpoints of this run")
-        self.sure = label("Discard this run? Its files stay in the trash of the runs for 30 days.")
+        self.sure = label("Discard this run? Its files stay in the trash for 30 days.")
         self.discard_button = button("Discard")
         self.go_on_button = button("Go on training")
-        self.stop_button = button("Stop early", tip="Save and end now; the best model so far is kept")
-        self.cancel_button = button("Discard …", tip="End now and move the run to the trash of the runs")
-        self.resume_button = button("Resume", tip="Go on from the last saved state")
-        self.keep_button = button("Keep its best model", tip="Put the best model so far into the list")
+        self.stop_button = button("Stop early", tip="Save and stop now; the best model so far is kept")
+        self.cancel_button = button("Discard…", tip="Stop now and move the run to the trash")
+        self.resume_button = button("Resume", tip="Continue from the last checkpoint")
+        self.keep_button = button("Keep its best model", tip="Add the best model so far to the list")
         self.close_button = button("Close")
         self.use_button = button("Use this model", primary=True)
         row.addWidget(self.folder_button)
@@ -170,7 +170,11 @@ class TrainingMonitor(QDialog):
         phase = self.series.phases.get("pose") or self.series.current
         if phase is not None and phase.train_instances:
             parts.append(f"{phase.train_instances} poses to learn from")
-            aside = f"{phase.val_instances} set aside" if phase.val_instances else "figures are of these same poses"
+            aside = (
+                f"{phase.val_instances} for validation"
+                if phase.val_instances
+                else ("metrics are measured on the training poses")
+            )
             parts.append(aside)
         elif self.run.files is not None:
             parts.append(f"{self.run.files.instances} poses in {self.run.files.image_count} images")

@@ -128,7 +128,7 @@ class TrainingPlots(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.loss = CurvePlot("Loss", "step", ("training", "set aside"), self)
+        self.loss = CurvePlot("Loss", "step", ("training", "validation"), self)
         self.figure = CurvePlot("Typical error (px)", "epoch", ("figure",), self, colours=(VAL_COLOURS,))
         self.note = QLabel(self)
         self.note.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -155,4 +155,4 @@ class TrainingPlots(QWidget):
             self.figure.set_title(f"{title} (px)" if value.endswith("px") else title)
             self.figure.set_curve(0, *phase.figure_curve(name))
         else:
-            self.note.setText(tr("The error will be drawn here after the first epoch."))
+            self.note.setText(tr("The error is plotted here after the first epoch."))

@@ -80,14 +80,18 @@ class CloseDialog(_Choice):
         many = len(names) > 1
         text = f"{', '.join(names)} are still training." if many else f"{names[0]} is still training."
         super().__init__(
-            "Close while a model is trained?",
+            "Close while a model is training?",
             [text],
             [
-                (Closing.LEAVE, "Keep running in the background", "It goes on; the next start shows it or its result."),
+                (
+                    Closing.LEAVE,
+                    "Keep running in the background",
+                    ("Training continues; the next start shows it or its result."),
+                ),
                 (
                     Closing.STOP,
                     "Stop early and keep the best so far",
-                    "The window closes once the model is in the list.",
+                    "The window closes when the model is in the list.",
                 ),
                 (Closing.DISCARD, "Discard", f"It ends now. Its files stay in the trash for {TRASH_DAYS} days."),
             ],
@@ -111,13 +115,13 @@ class FoundRunDialog(_Choice):
             texts.append(f"It ended with an error: {found.message}")
         choices = []
         if found.can_resume:
-            choices.append((Broken.RESUME, "Resume", "It goes on from its last saved state."))
+            choices.append((Broken.RESUME, "Resume", "Training continues from its last checkpoint."))
         if found.has_best:
-            choices.append((Broken.KEEP, "Keep its best model", "The best model so far comes into the list."))
+            choices.append((Broken.KEEP, "Keep its best model", "The best model so far is added to the list."))
         choices += [
             (Broken.DISCARD, "Discard", f"Its files stay in the trash for {TRASH_DAYS} days."),
-            (Broken.NEVER, "Leave it", "Its files stay where they are; you are not asked again."),
-            (Broken.LATER, "Later", "You are asked again at the next start."),
+            (Broken.NEVER, "Keep files", "Its files stay where they are; you will not be asked again."),
+            (Broken.LATER, "Later", "You will be asked again at the next start."),
         ]
         super().__init__("A training run was interrupted", texts, choices, parent)
         self.setObjectName("foundRunDialog")

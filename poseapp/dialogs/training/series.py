@@ -12,7 +12,7 @@ from poseapp.dialogs.figures import TRAIN, card_words, rank
 from poseapp.jobs.base import say_duration, say_rate
 
 PHASES = {"pose": "Training keypoints", "detector": "Training the detector"}
-DEVICES = {"cpu": "processor", "cuda": "graphics card", "mps": "Apple graphics"}
+DEVICES = {"cpu": "CPU", "cuda": "GPU", "mps": "Apple GPU"}
 MAX_DRAWN = 2000
 
 Floats = npt.NDArray[np.float64]
@@ -114,10 +114,10 @@ class TrainingSeries:
         """One line: which phase, how far, how fast, how long yet."""
         phase = self.current
         if phase is None:
-            return "Starting: reading the labels and the model …"
+            return "Starting: reading the labels and the model…"
         parts = []
         epoch = phase.latest.get("epoch", 0)
-        parts.append(f"epoch {epoch} of {phase.epochs}" if phase.epochs and epoch else "getting ready")
+        parts.append(f"epoch {epoch} of {phase.epochs}" if phase.epochs and epoch else "preparing")
         rate, left = _number(phase.latest.get("images_per_second")), _number(phase.latest.get("seconds_left"))
         if rate:
             parts.append(say_rate(rate, "images"))

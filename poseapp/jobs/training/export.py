@@ -85,7 +85,7 @@ def name_problem(name: str) -> str:
     if safe_name(name) != name.strip():
         return f"Use letters, digits, dots and dashes only, for example {safe_name(name) or 'my-model'}."
     if (user_models_dir() / name).exists() or name in {entry.id for entry in list_models()}:
-        return "A model of this name exists already."
+        return "A model of this name already exists."
     return ""
 
 
@@ -153,7 +153,7 @@ def problems_of(survey: CategorySurvey) -> tuple[list[str], list[str]]:
         p.name.replace("_", " ") for p, n in zip(survey.category.schema.keypoints, survey.points, strict=True) if n == 0
     ]
     if missing and len(missing) == survey.category.schema.num_keypoints:
-        errors.append("No point is labelled.")
+        errors.append("No keypoint is labelled.")
     elif missing:
         listed = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
         warnings.append(f"Never labelled, so never learnt: {listed}.")
@@ -163,7 +163,8 @@ def problems_of(survey: CategorySurvey) -> tuple[list[str], list[str]]:
         warnings.append(f"{_poses(survey.instances)} can do for a first try; {ADVISED_INSTANCES} or more are better.")
     if survey.images < MIN_IMAGES_TO_VALIDATE:
         warnings.append(
-            f"Fewer than {MIN_IMAGES_TO_VALIDATE} labelled images: none is set aside, so the figures will flatter."
+            f"Fewer than {MIN_IMAGES_TO_VALIDATE} labelled images: "
+            "there is no validation split, so the metrics will look too good."
         )
     problem = mirror_problem(survey.category.schema)
     if problem:

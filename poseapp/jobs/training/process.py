@@ -253,7 +253,7 @@ class TrainingProcess(QObject):
             return sentence(tail[-1].removeprefix("error: "))
         whole = " ".join(tail).lower()
         if "out of memory" in whole or "outofmemory" in whole or "can't allocate memory" in whole:
-            return "There was not enough memory for training. Close other programs, or start from a smaller model."
+            return "Not enough memory for training. Close other programs, or start from a smaller model."
         if code is None or code < 0 or code == 137:
             return (
                 "Training was ended from outside, most often because memory ran out. Close other programs, or start "

@@ -125,7 +125,7 @@ class FrameDelegate(QStyledItemDelegate):
         elif not labelled and not predicted:
             painter.setPen(QColor(colours.text_faint))
             state = frame.state
-            words = "nothing here" if state.negative else "nothing found" if state.nothing_found else "no poses yet"
+            words = "no objects" if state.negative else "nothing found" if state.nothing_found else "not labelled"
             painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter), tr(words))
         right = line.right()
         ratio = painter.device().devicePixelRatioF()

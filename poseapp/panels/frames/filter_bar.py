@@ -22,7 +22,7 @@ SORTS = {
     Sort.NUMBER: "Number",
     Sort.NAME: "Name",
     Sort.SCORE: "Lowest score first",
-    Sort.CHANGED: "Changed last first",
+    Sort.CHANGED: "Recently changed first",
 }
 
 
@@ -93,7 +93,7 @@ class FilterBar(QWidget):
             self.orders[sort] = action
         self.orders[Sort.NUMBER].setChecked(True)
         menu.addSeparator()
-        self.backwards = menu.addAction(tr("Backwards"))
+        self.backwards = menu.addAction(tr("Reverse"))
         self.backwards.setCheckable(True)
         self.backwards.triggered.connect(lambda: self._sort(self.query.sort))
         return menu
@@ -172,7 +172,7 @@ class FilterBar(QWidget):
         chip.setProperty("role", "chip")
         chip.setText(tr(f"{text}  ×"))
         chip.setAccessibleName(tr(f"Remove condition: {text}"))
-        chip.setToolTip(tr("Remove this condition"))
+        chip.setToolTip(tr("Remove this filter"))
         chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         chip.clicked.connect(lambda: self.set_query(without))
         return chip
@@ -183,7 +183,7 @@ def chips_of(query: FrameQuery, names: Names) -> Iterator[tuple[str, FrameQuery]
     if query.labels is not None:
         yield LABELS[query.labels], replace(query, labels=None)
     if query.category is not None:
-        yield names.categories.get(query.category, "Kind"), replace(query, category=None)
+        yield names.categories.get(query.category, "Category"), replace(query, category=None)
     if query.media is not None:
         yield names.media.get(query.media, "Folder"), replace(query, media=None)
     if query.min_score is not None or query.max_score is not None:

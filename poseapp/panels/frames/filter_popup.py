@@ -30,7 +30,7 @@ HOUR, DAY = 3600.0, 86400.0
 MAX_TRACKS = 500
 LABELS = {
     Labels.UNLABELLED: "Without poses",
-    Labels.LABELLED: "Labelled, all done",
+    Labels.LABELLED: "Labelled, none to review",
     Labels.PREDICTED: "Predictions only",
     Labels.MIXED: "Labels and predictions",
     Labels.ANY_LABELLED: "With labels",
@@ -44,9 +44,9 @@ POINTS = {
 WHEN = {HOUR: "In the last hour", DAY: "In the last day", 7 * DAY: "In the last week", 30 * DAY: "In the last month"}
 STATES = {
     "flagged": ("Flag", "Flagged", "Not flagged"),
-    "reviewed": ("Done", "Done", "Not done"),
-    "negative": ("Nothing here", "Nothing here", "Not marked so"),
-    "nothing_found": ("Last run", "Nothing found", "Poses found, or not run"),
+    "reviewed": ("Reviewed", "Reviewed", "Not reviewed"),
+    "negative": ("No objects in this frame", "No objects in this frame", "Not marked"),
+    "nothing_found": ("Last run", "Nothing found", "Poses found, or not run yet"),
 }
 
 
@@ -87,9 +87,9 @@ class FilterChoices(QFrame):
         form.setContentsMargins(16, 14, 16, 14)
         form.setHorizontalSpacing(14)
         form.setVerticalSpacing(8)
-        for name, title in (("labels", "Poses"), ("category", "Kind"), ("media", "Folder")):
+        for name, title in (("labels", "Poses"), ("category", "Category"), ("media", "Folder")):
             self._add(form, name, title)
-        form.addRow(tr("Lowest score"), self._score_row())
+        form.addRow(tr("Min. score"), self._score_row())
         for name, title in (("points", "Points"), ("track", "Track")):
             self._add(form, name, title)
         for name, (title, _, _) in STATES.items():

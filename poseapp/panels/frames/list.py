@@ -185,7 +185,7 @@ class MediaList(QWidget):
         self._later.setSingleShot(True)
         self._later.setInterval(EDITED_MS)
         self._later.timeout.connect(self._ask)
-        self.hint = QLabel(tr("No image fits these conditions."))
+        self.hint = QLabel(tr("No image matches these filters."))
         self.hint.setProperty("role", "hint")
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.show_all = QPushButton(tr("Show all images"))

@@ -73,8 +73,8 @@ def add_part_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None:
         shown.triggered.connect(lambda: panel.parts_requested.emit(None if toggled == every else toggled))
         alone.triggered.connect(lambda: panel.parts_requested.emit(frozenset({part})))
         whole.triggered.connect(lambda: panel.parts_requested.emit(None))
-    menu.addAction(tr("Colour of this part...")).triggered.connect(lambda: ask_color(panel, part))
-    default = menu.addAction(tr("Default colour"))
+    menu.addAction(tr("Color of this part...")).triggered.connect(lambda: ask_color(panel, part))
+    default = menu.addAction(tr("Default color"))
     default.setEnabled(part in panel.own_colors)
     default.triggered.connect(lambda: panel.part_color_requested.emit(part, None))
 

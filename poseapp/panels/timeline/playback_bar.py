@@ -32,7 +32,7 @@ class PlayBar(QWidget):
         row.setContentsMargins(8, 2, 0, 0)
         row.setSpacing(1)
         self.play, self.speed, self.loop = (QToolButton() for _ in range(3))
-        for button, name in ((self.play, "Play or pause"), (self.speed, "Speed"), (self.loop, "Play round and round")):
+        for button, name in ((self.play, "Play or pause"), (self.speed, "Speed"), (self.loop, "Loop")):
             button.setAccessibleName(tr(name))
             button.setToolTip(tr(name))
             button.setStyleSheet("QToolButton { padding: 2px; }")

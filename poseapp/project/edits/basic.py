@@ -118,7 +118,7 @@ def cycle_visibility(frame: FrameKey, instance: Instance, points: Iterable[int],
     """Visible, occluded, absent, visible ...; several points all take the value that follows the first one's."""
     chosen = list(points)
     if not chosen:
-        raise ProjectError("there is no point to change")
+        raise ProjectError("there is no keypoint to change")
     _point(instance, chosen[0])
     return set_visibility(frame, instance, chosen, _NEXT_VISIBILITY[int(instance.visibility[chosen[0]])], schema)
 

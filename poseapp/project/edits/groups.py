@@ -24,7 +24,7 @@ def merge_instances(frame: FrameKey, instances: Sequence[Instance]) -> Edit:
         raise ProjectError("select two or more poses to merge")
     first = instances[0]
     if any(other.category != first.category for other in instances):
-        raise ProjectError("poses of different kinds cannot be merged")
+        raise ProjectError("poses of different categories cannot be merged")
     stacked = np.stack([i.visibility != ABSENT for i in instances])
     human = np.stack([i.by_human for i in instances]) & stacked
     # 2 where a person set the point, 1 where it is there; the first of the best wins.
@@ -57,7 +57,7 @@ def split_instance(frame: FrameKey, instance: Instance, points: Iterable[int], n
     chosen[list(points)] = True
     there = instance.visibility != ABSENT
     if not (chosen & there).any() or not (~chosen & there).any():
-        raise ProjectError("select some of the points of a pose, not all, to split them off")
+        raise ProjectError("select some, not all, keypoints of a pose to split them off")
     kept = _only(instance, ~chosen)
     new = replace(_only(instance, chosen), id=new_id, track=None)
     return Edit("Split pose", (FrameEdit(frame, (instance,), (kept, new)),))

@@ -136,7 +136,7 @@ def _video(store: ProjectStore, media: int) -> MediaState:
     store.database.finish_pieces()
     found = next((m for m in store.media() if m.id == media), None)
     if found is None or found.kind != "video":
-        raise ProjectError(f"media {media} is no video", where=store.path)
+        raise ProjectError(f"media {media} is not a video", where=store.path)
     return read_state(store.database, media)
 
 

@@ -41,7 +41,7 @@ def read_schemas(path: Path) -> list[Schema]:
     except PoseError as error:
         raise SchemaError(error.message, where=error.where) from None
     if not found:
-        raise SchemaError("has no category with points", where=path)
+        raise SchemaError("has no category with keypoints", where=path)
     return found
 
 

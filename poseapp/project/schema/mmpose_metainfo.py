@@ -27,12 +27,12 @@ def read_metainfo(path: Path) -> Schema:
     try:
         tree = ast.parse(data.decode("utf-8-sig"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise SchemaError("is no Python file", where=path) from None
+        raise SchemaError("is not a Python file", where=path) from None
     for node in tree.body:
         names = [t.id for t in node.targets if isinstance(t, ast.Name)] if isinstance(node, ast.Assign) else []
         if isinstance(node, ast.Assign) and "dataset_info" in names:
             return _schema(_wanted(node.value, path), path)
-    raise SchemaError("sets no dataset_info; is it a data set configuration of MMPose?", where=path)
+    raise SchemaError("does not set dataset_info; is it an MMPose dataset configuration?", where=path)
 
 
 def _schema(info: Any, path: Path) -> Schema:

@@ -166,7 +166,7 @@ def test_records_without_points_or_without_image_are_counted(write):
 def test_an_image_id_that_stands_twice_is_refused(write):
     document = coco_document([person()])
     document["images"][1]["id"] = 1
-    with pytest.raises(CocoError, match=r"image 1: the id stands twice, for a\.jpg and for b\.jpg"):
+    with pytest.raises(CocoError, match=r"image 1: the same id is used for a\.jpg and for b\.jpg"):
         open_dataset("coco", write(document))
 
 

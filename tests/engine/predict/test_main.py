@@ -205,7 +205,7 @@ def test_bad_inputs_are_one_line_that_names_the_file(
         broken: "damaged JPEG",
         video: "is empty",
         text: "is no image",
-        empty: "holds no images",
+        empty: "contains no images",
     }.items():
         line = check_refused(capsys, out, given)
         assert given.name in line

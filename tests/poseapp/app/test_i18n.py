@@ -200,7 +200,7 @@ def test_the_language_is_chosen_in_the_settings_and_kept(opened: MainWindow) -> 
 
     opened.run("settings")
     (dialog,) = opened.findChildren(SettingsDialog)
-    assert [dialog.language.itemText(i) for i in range(3)] == ["As the system", "English", "简体中文"]
+    assert [dialog.language.itemText(i) for i in range(3)] == ["System", "English", "简体中文"]
     dialog.language.setCurrentIndex(2)
     assert opened.settings.language == "zh_CN"
     dialog.close()

@@ -157,7 +157,7 @@ def test_a_table_and_a_video_are_written(
     film: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, video = tmp_path / "out" / "poses.csv", tmp_path / "out" / "drawn.mp4"
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(table), "Table, a row a pose (*.csv)"))
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(table), "Table, one row per pose (*.csv)"))
     film.run("export_tracks")
     done(film, qtbot)
     with table.open() as file:
@@ -174,7 +174,7 @@ def test_a_table_and_a_video_are_written(
     ("chosen", "kind", "written"),
     [
         ("poses.csv", "Table for large projects (*.parquet)", "poses.parquet"),
-        ("poses.parquet", "Table, a row a pose (*.csv)", "poses.parquet"),
+        ("poses.parquet", "Table, one row per pose (*.csv)", "poses.parquet"),
         ("run.2", "Table for large projects (*.parquet)", "run.2.parquet"),
     ],
 )
@@ -269,7 +269,7 @@ def test_interpolation_over_predictions_asks_and_then_works(qtbot: QtBot, opened
     assert dialog.choice is not None
     dialog.choice.setCurrentIndex(1)  # keep them
     QTest.mouseClick(dialog.do, Qt.MouseButton.LeftButton)
-    assert opened.toasts.messages()[-1] == "Every frame between the keyframes has its pose already"
+    assert opened.toasts.messages()[-1] == "Every frame between the keyframes already has a pose"
     assert store.instances(second)[0].same_as(tracked[1])
 
 

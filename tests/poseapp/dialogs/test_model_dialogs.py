@@ -93,7 +93,7 @@ def test_a_taken_name_cannot_be_started(fine_tune: FineTuneDialog) -> None:
     (user_models_dir() / "taken").mkdir(parents=True)
     fine_tune.name.setText("taken")
     assert not fine_tune.start_button.isEnabled()
-    assert fine_tune.name_hint.text() == "A model of this name exists already."
+    assert fine_tune.name_hint.text() == "A model of this name already exists."
     fine_tune.name.setText("free")
     assert fine_tune.start_button.isEnabled()
     assert not fine_tune.name_hint.isVisible()
@@ -219,7 +219,7 @@ def test_the_list_shows_every_model_and_the_one_in_use(models: ModelsDialog) -> 
     assert chosen is not None
     assert chosen.id == "movenet_thunder"
     assert not models.remove_button.isEnabled()
-    assert "Apache-2.0" in models.details["Licence"].text()
+    assert "Apache-2.0" in models.details["License"].text()
 
 
 def test_a_detector_cannot_be_used_for_poses(models: ModelsDialog) -> None:

@@ -76,7 +76,7 @@ def test_cancel_stops_the_work_and_says_so_meanwhile(runner: JobRunner, tray: Jo
     qtbot.waitUntil(tray.isVisible)
     QTest.mouseClick(tray.button, Qt.MouseButton.LeftButton)
     assert runner.is_cancelling(job_id)
-    assert tray.detail.text() == "stopping …"
+    assert tray.detail.text() == "stopping…"
     assert not tray.button.isEnabled()
     job.gate.release()
     qtbot.waitUntil(lambda: not tray.isVisible())

@@ -54,7 +54,8 @@ def test_a_picture_of_another_size_than_its_labels_were_made_on_is_told_of_once(
         window.session.go_to(frame)
         qtbot.waitUntil(lambda size=size: window.canvas.image_size == size, timeout=5000)
     assert [text for text in told if "pixels" in text] == [
-        "This picture is 50 x 100 pixels, its labels were made on 320 x 240. Was it replaced? Check where they lie."
+        "This image is 50 x 100 pixels, but its labels were made on 320 x 240. "
+        "Was it replaced? Check the positions of the labels."
     ]
     assert (store.frame(second).width, store.frame(second).height) == (320, 240)
     assert (store.frame(third).width, store.frame(third).height) == (60, 90)

@@ -91,7 +91,7 @@ def test_points_are_placed_of_one_garment(window: MainWindow, tmp_path: Path, qt
     window.run("tool_edit")
     window.session.select(instances=[pose.id])
     window.run("place_missing")
-    assert window.toasts.messages()[-1] == "This pose has all its points"
+    assert window.toasts.messages()[-1] == "This pose has all its keypoints"
 
 
 def test_only_points_of_its_own_garment_can_be_missing() -> None:

@@ -71,7 +71,7 @@ def seen(window: MainWindow) -> set[int]:
 
 def test_a_part_gets_a_colour_in_its_menu_which_is_kept_and_can_be_taken_back(dense: MainWindow, qtbot: QtBot) -> None:
     assert PINK not in seen(dense)
-    choose(dense, "left_hand", "Colour of this part...")
+    choose(dense, "left_hand", "Color of this part...")
     qtbot.waitUntil(lambda: bool(dense.instances.findChildren(QColorDialog)), timeout=2000)
     (dialog,) = dense.instances.findChildren(QColorDialog)
     assert dialog.currentColor() == QColor(part_color(DARK, "left_hand"))
@@ -92,7 +92,7 @@ def test_a_part_gets_a_colour_in_its_menu_which_is_kept_and_can_be_taken_back(de
     dense.docks[1].raise_()
     qtbot.waitUntil(lambda: dense.instances.isVisible(), timeout=2000)
     dense.instances.tree.expandAll()
-    choose(dense, "left_hand", "Default colour")
+    choose(dense, "left_hand", "Default color")
     assert dense.canvas.style_now.part_colors == ()
     assert PINK not in seen(dense)
 
@@ -116,7 +116,7 @@ def test_a_part_is_locked_and_hidden_as_a_whole(dense: MainWindow) -> None:
 
 
 def test_a_given_up_dialog_changes_nothing(dense: MainWindow) -> None:
-    choose(dense, "face", "Colour of this part...")
+    choose(dense, "face", "Color of this part...")
     (dialog,) = dense.instances.findChildren(QColorDialog)
     dialog.setCurrentColor(QColor(PINK))
     dialog.reject()

@@ -51,7 +51,7 @@ def test_what_is_labelled_already_is_not_called_nothing(photo: MainWindow, told:
 
     assert run().startswith("1 pose in 1 image")
     photo.run("accept_all")
-    assert run() == "What the model found is labelled already."
+    assert run() == "Everything the model found is already labelled."
     assert len(photo.session.instances) == 1
 
 

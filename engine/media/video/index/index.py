@@ -231,7 +231,7 @@ def content_key(path: Path | str) -> str:
     """
     try:
         if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
-            raise MediaError("is no ordinary file", where=path)  # reading a pipe would wait forever
+            raise MediaError("is not a regular file", where=path)  # reading a pipe would wait forever
         with open(path, "rb") as file:
             length = os.fstat(file.fileno()).st_size
             digest = hashlib.sha256(length.to_bytes(8, "little"))

@@ -133,7 +133,7 @@ class _Scan:
             self._look_for_a_cut(container, stream)
             self._check_clock()
         if not len(self._packets):
-            raise MediaError("holds no pictures: it is empty or cut short", where=self._path)
+            raise MediaError("contains no frames: it is empty or truncated", where=self._path)
         predicted = predict_order(self._packets)
         picture, seen, broken = decode_head(self._path, self._packets, self._number, self._aspect, self._codec)
         self._check_entry(picture)
@@ -142,7 +142,7 @@ class _Scan:
             settled = None
         order = self._decode_all(progress) if settled is None else self._try_damaged(self._index(settled, picture))
         if not len(order):
-            raise MediaError("holds no picture that can be decoded", where=self._path)
+            raise MediaError("contains no frame that can be decoded", where=self._path)
         self._compare_with_table(order)
         return self._index(order, picture)
 

@@ -74,7 +74,7 @@ def check_tables(path: Path) -> bool:
                     if end > length:
                         return False
                     raise MediaError(
-                        f"is damaged: its {kind.decode('latin-1')} table announces more than the file can hold",
+                        f"is damaged: its {kind.decode('latin-1')} table claims more data than the file holds",
                         where=path,
                     )
     except (OSError, ValueError):

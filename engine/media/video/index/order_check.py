@@ -63,7 +63,7 @@ def decode_head(path: Path, packets: Packets, number: int, aspect: Fraction | No
     finally:
         stream.close()
     if picture is None:
-        raise MediaError("holds no picture that can be decoded", where=path)
+        raise MediaError("contains no frame that can be decoded", where=path)
     broken = stream.troubles | stream.alone
     shown_until = packets.pts[seen].max()
     for packet in set(range(max(seen))) - set(seen):

@@ -130,7 +130,7 @@ def _unpack(data: bytes) -> list[bytes]:
         raise ValueError("is cut short, or larger than any block that is written")
     count = int.from_bytes(plain[:4], "little")
     if 4 + 4 * count > len(plain):
-        raise ValueError("announces more records than it holds")
+        raise ValueError("claims more records than it contains")
     ends = np.frombuffer(plain, "<u4", count, 4).astype(np.int64).cumsum() + 4 + 4 * count
     if len(plain) != (int(ends[-1]) if count else 4):
         raise ValueError("has records of other lengths than announced")

@@ -88,7 +88,7 @@ def add_categories(
         own = None
         known = kinds.get(category.id)
         if known is not None:
-            problems.add("Category id stands twice, its annotations go to the first", quoted(category.id))
+            problems.add("Duplicate category id; its annotations go to the first one", quoted(category.id))
         if schema is not None:
             same = (c for c in store.categories() if c.name == category.name and c.schema.names == schema.names)
             free = next((c for c in same if c.id not in taken), None)

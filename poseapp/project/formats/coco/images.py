@@ -78,7 +78,7 @@ def add_images(
     by_id: dict[Id, FrameKey] = {}
     for image, key in zip(images, settled):
         if image.id in by_id:
-            problems.add("Image id stands twice, its annotations go to the first", quoted(image.id))
+            problems.add("Duplicate image id; its annotations go to the first one", quoted(image.id))
         by_id.setdefault(image.id, key)
     placed = in_place(settled, faulty, range(len(records)))
     for start in range(0, len(records), _BLOCK):

@@ -140,7 +140,7 @@ def test_sound_with_a_cover_picture_is_no_video(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes by name there")
 def test_a_pipe_is_refused_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(MediaError, match="is no ordinary file"):
+    with pytest.raises(MediaError, match="is not a regular file"):
         VideoReader(tmp_path / "pipe.mp4")
 
 

@@ -253,7 +253,7 @@ def test_open_media_reads_videos_folders_and_single_images(clips, tmp_path: Path
     with pytest.raises(MediaError, match="does not exist"):
         open_media(tmp_path / "gone.mp4")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MediaError, match="holds no images"):
+    with pytest.raises(MediaError, match="contains no images"):
         open_media(tmp_path / "empty")
 
 

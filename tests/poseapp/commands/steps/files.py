@@ -154,7 +154,7 @@ def _(me: Person) -> None:
 @verb("export_tracks")
 def _(me: Person) -> None:
     target = aside(me, "out", ()) / "poses.csv"
-    answer("getSaveFileName", (str(target), "Table, a row a pose (*.csv)"))
+    answer("getSaveFileName", (str(target), "Table, one row per pose (*.csv)"))
     me.do()
     me.bot.waitUntil(lambda: target.exists(), timeout=8000)
     me.idle()

@@ -176,7 +176,7 @@ def test_a_suggested_name_is_free() -> None:
     assert suggest_name("photos", "Mouse") == "photos-mouse"
     (user_models_dir() / "photos-mouse").mkdir(parents=True)
     assert suggest_name("photos", "Mouse") == "photos-mouse-2"
-    assert name_problem("photos-mouse") == "A model of this name exists already."
+    assert name_problem("photos-mouse") == "A model of this name already exists."
     assert name_problem("photos mouse") != ""
     assert name_problem("photos-mouse-2") == ""
     assert name_problem("movenet_thunder") != ""

@@ -20,9 +20,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 START = """
 import time, os, sys
 begin = float(sys.argv[1])
-from poseapp.application import make_application
+from poseapp.app.application import make_application
 application = make_application()
-from poseapp.main_window import MainWindow
+from poseapp.window.main_window import MainWindow
 window = MainWindow()
 window.show()
 application.processEvents()

@@ -8,9 +8,9 @@ import sys
 
 START = """
 import json, sys
-from poseapp.application import make_application
+from poseapp.app.application import make_application
 application = make_application()
-from poseapp.main_window import MainWindow
+from poseapp.window.main_window import MainWindow
 window = MainWindow()
 window.show()
 application.processEvents()

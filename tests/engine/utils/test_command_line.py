@@ -36,7 +36,10 @@ def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixt
     assert len(capsys.readouterr().err) <= command_line.MAX_MESSAGE + 1
 
 
-CALL = "import sys; from engine import cli; raise SystemExit(cli.run(lambda a: print('x' * 100_000) or 0, []))"
+CALL = (
+    "import sys; from engine.utils import command_line; "
+    "raise SystemExit(command_line.run(lambda a: print('x' * 100_000) or 0, []))"
+)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="streams of Unix")
@@ -58,9 +61,9 @@ def test_a_closed_or_full_output_is_no_traceback(tmp_path: Path, redirect: str, 
 @pytest.mark.skipif(os.name == "nt", reason="streams of Unix")
 def test_nothing_is_printed_into_a_file_that_got_the_number_of_a_closed_output(tmp_path: Path) -> None:
     code = (
-        "import sys; from engine import cli\n"
+        "import sys; from engine.utils import command_line\n"
         "def main(a):\n    with open('out.json', 'w') as file:\n        print('printed', flush=True)\n    return 0\n"
-        "raise SystemExit(cli.run(main, []))"
+        "raise SystemExit(command_line.run(main, []))"
     )
     (tmp_path / "a.py").write_text(code, encoding="utf-8")
     command = f'"{sys.executable}" a.py >&-'

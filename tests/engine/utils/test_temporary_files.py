@@ -17,7 +17,7 @@ from engine.utils.temporary_files import is_left_behind, own_temporary_name, rem
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from engine.contract.files import replacing
+from engine.utils.files import replacing
 with replacing(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -88,7 +88,7 @@ def test_predictions_below_a_score_go_in_one_step_and_labels_stay(opened: MainWi
 def test_an_empty_frame_is_said_to_hold_nothing(opened: MainWindow) -> None:
     session = opened.session
     opened.run("nothing_here")
-    assert "labelled poses here" in opened.toasts.messages()[-1]
+    assert "has labelled poses" in opened.toasts.messages()[-1]
     session.go_to(session.frames[2])
     opened.run("nothing_here")
     info = session.frame_info()
@@ -125,7 +125,7 @@ def test_hidden_poses_are_not_hit_and_locked_ones_not_either_until_all_are_shown
 
 def test_with_one_part_there_is_nothing_to_focus(opened: MainWindow) -> None:
     opened.run("next_part")
-    assert "one part only" in opened.toasts.messages()[-1]
+    assert "only one part" in opened.toasts.messages()[-1]
     assert opened.canvas.style_now.parts is None
 
 

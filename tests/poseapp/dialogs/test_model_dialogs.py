@@ -196,7 +196,7 @@ def test_a_finished_model_can_be_used(monitor: TrainingMonitor, run: TrainingRun
 
 
 def test_a_failure_is_shown_with_its_reason(monitor: TrainingMonitor, run: TrainingRun) -> None:
-    run._end(RunState.FAILED, "There was not enough memory for training.")
+    run._end(RunState.FAILED, "Not enough memory for training.")
     assert monitor.outcome.isVisible()
     assert "memory" in monitor.outcome_text.text()
     assert not monitor.stop_button.isVisible()
@@ -303,5 +303,5 @@ def test_the_flip_test_can_be_chosen_only_where_it_does_no_harm(session: Session
     assert dialog.plan().flip_test
     dialog.model.setCurrentIndex(dialog.model.findData("mine"))
     assert not dialog.flip.isEnabled()
-    assert "trained without mirrored copies" in dialog.flip.toolTip()
+    assert "trained without mirrored images" in dialog.flip.toolTip()
     assert not dialog.plan().flip_test

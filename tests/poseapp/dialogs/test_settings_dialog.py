@@ -130,7 +130,7 @@ def test_damaged_settings_change_nothing(window: MainWindow) -> None:
 def test_the_language_is_said_to_wait_for_the_next_start(dialog: SettingsDialog) -> None:
     assert dialog.note.text() == "Changes apply immediately."
     dialog.language.setCurrentIndex(dialog.language.findData("zh_CN"))
-    assert "started again" in dialog.note.text()
+    assert "after a restart" in dialog.note.text()
     assert Settings().language == "zh_CN"
     dialog.close()
 

@@ -17,8 +17,8 @@ from poseapp.jobs.runner import JobRunner
 from poseapp.project import edits
 from poseapp.project.model import Change
 from poseapp.project.relink.remap import NewFile, remap_video
+from poseapp.project.storage.sql_schema import history
 from poseapp.project.store import ProjectStore
-from poseapp.project.tables import history
 from poseapp.session import chunked_edits
 from poseapp.session.session import Session
 

@@ -65,4 +65,4 @@ def test_pictures_of_the_size_that_the_project_has_are_not_told_of(opened: MainW
     for _ in range(2):
         opened.run("next_frame")
         qtbot.waitUntil(lambda: opened.canvas.image_size is not None, timeout=5000)
-    assert not any("pixels, its labels" in text for text in opened.toasts.messages())
+    assert not any("pixels, but its labels" in text for text in opened.toasts.messages())

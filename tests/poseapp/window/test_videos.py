@@ -49,7 +49,7 @@ def test_a_video_coded_anew_is_told(window: MainWindow, film: Path, tmp_path: Pa
     make(Clip("film.mp4", "mpeg4", {"g": "12"}, frames=90), tmp_path)
     (text,) = opened(window, film, qtbot)
     assert "film.mp4 was coded anew" in text
-    assert "agree in number" in text
+    assert "of its frames agree" in text
 
 
 def test_another_number_of_frames_is_told(window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot) -> None:

@@ -69,7 +69,7 @@ def test_names_and_colours_change_in_place_and_poses_stay(editor: SchemaEditorDi
 
 def test_what_is_left_as_it_was_is_not_called_changed(editor: SchemaEditorDialog, opened: MainWindow) -> None:
     editor.use_button.click()
-    assert opened.toasts.messages()[-1] == "figure is as it was"
+    assert opened.toasts.messages()[-1] == "figure was not changed"
 
 
 def test_points_that_come_go_and_move_take_the_poses_along(editor: SchemaEditorDialog, opened: MainWindow) -> None:
@@ -243,7 +243,7 @@ def test_a_file_without_points_changes_nothing(editor: SchemaEditorDialog, tmp_p
     before = _names(editor)
     (tmp_path / "boxes.json").write_text(json.dumps({**CATEGORIES, "categories": CATEGORIES["categories"][2:]}))
     editor.open_file(tmp_path / "boxes.json")
-    qtbot.waitUntil(lambda: "no category with points" in editor.note.text())
+    qtbot.waitUntil(lambda: "no category with keypoints" in editor.note.text())
     assert _names(editor) == before
     assert editor.name.text() == "figure"
     assert editor.use_button.isEnabled()

@@ -53,7 +53,7 @@ def test_two_networks_are_one_run_with_named_parts_and_both_figures_at_the_end()
         )
     assert [title for title, _, _ in series.final_cards()] == [
         "Typical error",
-        "Points within 20% of the box",
+        "PCK@0.2",
         "Detector: AP",
     ]
 
@@ -61,7 +61,7 @@ def test_two_networks_are_one_run_with_named_parts_and_both_figures_at_the_end()
 def test_figures_are_said_in_plain_words_the_most_telling_first() -> None:
     assert trained().cards()[:2] == [
         ("Typical error", "2.1 px", "best model: 2.1 px (epoch 1)"),
-        ("Points within 20% of the box", "96%", "best model: 96% (epoch 1)"),
+        ("PCK@0.2", "96%", "best model: 96% (epoch 1)"),
     ]
 
 
@@ -82,7 +82,7 @@ def test_without_figures_the_loss_is_shown() -> None:
 def test_the_detector_is_a_phase_of_its_own() -> None:
     series = trained()
     series.take({"event": "start", "what": "detector", "epochs": 5, "steps_per_epoch": 4})
-    assert series.progress_text() == "Training the detector · getting ready"
+    assert series.progress_text() == "Training the detector · preparing"
     assert series.fraction() is None
     assert len(series.phases["pose"].steps) == 3
 
@@ -115,4 +115,4 @@ def test_unknown_figures_keep_their_name() -> None:
 
 def test_figures_of_the_training_images_are_said_to_be_that() -> None:
     metrics = {"train_mean_px": 4.4, "train_median_px": 3.4, "train_PCK@0.2": 0.98, "train_AP": 1.0}
-    assert say_figures(metrics) == "typical error 3.4 px, 98% of points within 20% of the box on its training images"
+    assert say_figures(metrics) == "typical error 3.4 px, PCK@0.2 98% on its training images"

@@ -79,7 +79,7 @@ def test_progress_lines_arrive_in_order_and_whole(play: Play, qtbot: QtBot, tmp_
     [
         ("sys.stderr.write('error: labels.json: no image\\n'); sys.exit(2)", "labels.json: no image."),
         ("say(event='error', message='nothing is labelled'); sys.exit(2)", "nothing is labelled."),
-        ("raise MemoryError('out of memory')", "There was not enough memory for training."),
+        ("raise MemoryError('out of memory')", "Not enough memory for training."),
         ("raise ValueError('odd')", "Training ended unexpectedly (status 1). Its last words: ValueError: odd"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "Training was ended from outside, most often because memory ran out."),
         ("sys.exit(0)", "Training ended unexpectedly (status 0)."),

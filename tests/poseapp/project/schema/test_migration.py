@@ -188,7 +188,7 @@ def test_partners_are_always_mutual() -> None:
 def test_what_is_wrong_with_a_draft_is_named() -> None:
     draft = _draft()
     draft.change(3, name="nose")
-    with pytest.raises(SchemaError, match="'nose' stands twice"):
+    with pytest.raises(SchemaError, match="duplicate keypoint name 'nose'"):
         draft.schema()
     with pytest.raises(SchemaError, match="no keypoints"):
         SchemaDraft("x").schema()
@@ -198,8 +198,8 @@ def test_what_is_wrong_with_a_draft_is_named() -> None:
 
 CONVERTER = """
 import sys
-from engine.contract.schema import schema_from_names
-from poseapp.project.migrate import match_points, migrate_category
+from engine.schema.schema import schema_from_names
+from poseapp.project.schema.migration import match_points, migrate_category
 from poseapp.project.store import ProjectStore
 
 left = int(sys.argv[2])

@@ -39,8 +39,8 @@ def test_a_configuration_becomes_a_schema(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("x = 3", "no dataset_info"),
-        ("dataset_info = dict(", "no Python"),
+        ("x = 3", "not set dataset_info"),
+        ("dataset_info = dict(", "not a Python"),
         ("dataset_info = dict(keypoint_info=open('x'))", "not run"),
         ("dataset_info = dict()", "not as MMPose"),
         ("dataset_info = 3", "not as MMPose"),

@@ -21,7 +21,7 @@ from poseapp.project.store import ProjectStore
 ROOT = Path(__file__).resolve().parents[4]
 OPENER = """
 import sys
-from engine.contract.errors import ProjectError
+from engine.errors import ProjectError
 from poseapp.project.store import ProjectStore
 try:
     with ProjectStore.open(sys.argv[1], read_only=sys.argv[2] == "read") as store:

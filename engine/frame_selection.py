@@ -1,6 +1,6 @@
-"""Which frames of a video are worth labelling: evenly spread, one a scene, as different as can be, or the unsurest.
+"""Choose frames of a video to label: evenly spaced, one per scene, as different as possible, or the least certain.
 
-All give ascending frame numbers without repeats, and the same ones every time.
+All functions return ascending frame indices without duplicates, and the same ones every time.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
-"""Called with frames looked at and frames in all; what it raises ends the work."""
+"""Called with frames done and frames in all; what it raises stops the work."""
 
-GREY_SIDE = 16
+GRAY_SIDE = 16
 COLOR_BINS = 4
-MOST_CANDIDATES = 1000
-# A scene changes where the picture differs from the one before by so many usual differences, and not just a little.
-_USUAL_TIMES = 6.0
-_LEAST_CHANGE = 0.15
-_ROUNDS = 50
+MAX_CANDIDATES = 1000
+# A scene begins where an image differs from the one before by so many times the median difference, and at least by
+# this.
+_MEDIAN_FACTOR = 6.0
+_MIN_CHANGE = 0.15
+_MAX_ROUNDS = 50
 
 
 class Frames(Protocol):
-    """What is asked of a video here; every :class:`engine.media.source.FrameSource` will do."""
+    """The part of :class:`engine.media.source.FrameSource` that is used here."""
 
     frame_count: int
 
@@ -36,12 +37,12 @@ class Frames(Protocol):
 
 
 def select_uniform(candidates: Sequence[int] | range, count: int) -> list[int]:
-    """``count`` of the candidates at even distances, none of them at the very ends; all where there are fewer."""
-    listed = sorted(set(candidates))
-    if count >= len(listed):
-        return listed
-    places = ((np.arange(max(0, count)) + 0.5) * len(listed) / max(1, count)).astype(int)
-    return [listed[place] for place in places]
+    """``count`` evenly spaced candidates, away from both ends; all of them if there are not more."""
+    indices = sorted(set(candidates))
+    if count >= len(indices):
+        return indices
+    positions = ((np.arange(max(0, count)) + 0.5) * len(indices) / max(1, count)).astype(int)
+    return [indices[position] for position in positions]
 
 
 def select_scenes(
@@ -52,19 +53,22 @@ def select_scenes(
     exclude: Collection[int] = (),
     progress: Progress | None = None,
 ) -> list[int]:
-    """The middles of scenes: first of the longest ones; with more frames wanted than scenes, several of long ones."""
-    listed = _candidates(frames, candidates, exclude)
-    if count >= len(listed) or count <= 0:
-        return listed[: max(0, count)]
-    features = frame_features(frames, listed, progress)
-    starts = [0, *scene_starts(features), len(listed)]
+    """The middle frames of scenes, the longest scenes first; several of a long scene if there are fewer scenes than
+    ``count``."""
+    indices = _candidates(frames, candidates, exclude)
+    if count >= len(indices) or count <= 0:
+        return indices[: max(0, count)]
+    features = frame_features(frames, indices, progress)
+    starts = [0, *scene_starts(features), len(indices)]
     scenes = [range(a, b) for a, b in itertools.pairwise(starts)]
     shares = np.zeros(len(scenes), int)
     lengths = np.array([len(scene) for scene in scenes])
-    for _ in range(count):  # the next frame goes where it stands for most
-        worth = np.where(shares < lengths, lengths / (shares + 1.0) + (shares == 0) * len(listed), -1.0)
-        shares[int(worth.argmax())] += 1
-    return sorted(listed[place] for scene, share in zip(scenes, shares) for place in select_uniform(scene, int(share)))
+    for _ in range(count):  # the next frame goes to the scene with most frames per chosen one
+        priority = np.where(shares < lengths, lengths / (shares + 1.0) + (shares == 0) * len(indices), -1.0)
+        shares[int(priority.argmax())] += 1
+    return sorted(
+        indices[position] for scene, share in zip(scenes, shares) for position in select_uniform(scene, share)
+    )
 
 
 def select_diverse(
@@ -76,28 +80,28 @@ def select_diverse(
     exclude: Collection[int] = (),
     progress: Progress | None = None,
 ) -> list[int]:
-    """Frames that differ most: the one nearest the middle of each of ``count`` groups of similar pictures."""
-    listed = _candidates(frames, candidates, exclude)
-    if count >= len(listed) or count <= 0:
-        return listed[: max(0, count)]
-    features = frame_features(frames, listed, progress)
-    centres = k_means(features, count, seed)
+    """The most different frames: the one nearest the center of each of ``count`` clusters of similar images."""
+    indices = _candidates(frames, candidates, exclude)
+    if count >= len(indices) or count <= 0:
+        return indices[: max(0, count)]
+    features = frame_features(frames, indices, progress)
+    centers = k_means(features, count, seed)
     chosen: list[int] = []
-    free = np.ones(len(listed), np.bool_)
-    for centre in centres:
-        place = int(np.where(free, ((features - centre) ** 2).sum(axis=1), np.inf).argmin())
-        free[place] = False
-        chosen.append(listed[place])
+    free = np.ones(len(indices), np.bool_)
+    for center in centers:
+        position = int(np.where(free, ((features - center) ** 2).sum(axis=1), np.inf).argmin())
+        free[position] = False
+        chosen.append(indices[position])
     return sorted(chosen)
 
 
 def select_uncertain(
     scores: Sequence[tuple[int, float]], count: int, *, spacing: int = 1, exclude: Collection[int] = ()
 ) -> list[int]:
-    """The frames with the lowest scores, ``spacing`` or more apart, for neighbours show the same mistake.
+    """The frames with the lowest scores, at least ``spacing`` apart, since neighbors show the same mistake.
 
     Args:
-        scores: frame number and score; of a frame that is listed more than once the lowest counts.
+        scores: frame index and score; if a frame is listed more than once, its lowest score counts.
     """
     lowest: dict[int, float] = {}
     for index, score in scores:
@@ -112,73 +116,73 @@ def select_uncertain(
 
 
 def frame_features(frames: Frames, indices: Sequence[int], progress: Progress | None = None) -> Floats:
-    """(N, D) what pictures look like, cheaply: a small grey picture and shares of colours, both of length about 1."""
-    found: list[Floats] = []
+    """(N, D) cheap image features: a small gray image and a color histogram, both of length about 1."""
+    rows: list[Floats] = []
     for done, index in enumerate(indices):
         if progress is not None:
             progress(done, len(indices))
-        found.append(picture_features(frames.read(index)))
+        rows.append(image_features(frames.read(index)))
     if progress is not None:
         progress(len(indices), len(indices))
-    return np.array(found).reshape(len(indices), GREY_SIDE**2 + COLOR_BINS**3)
+    return np.array(rows).reshape(len(indices), GRAY_SIDE**2 + COLOR_BINS**3)
 
 
-def picture_features(image: Image) -> Floats:
-    """(D,) of one RGB picture."""
-    small = cv2.resize(image, (4 * GREY_SIDE, 4 * GREY_SIDE), interpolation=cv2.INTER_AREA)
-    grey = cv2.resize(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), (GREY_SIDE, GREY_SIDE), interpolation=cv2.INTER_AREA)
+def image_features(image: Image) -> Floats:
+    """(D,) features of one RGB image."""
+    small = cv2.resize(image, (4 * GRAY_SIDE, 4 * GRAY_SIDE), interpolation=cv2.INTER_AREA)
+    gray = cv2.resize(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), (GRAY_SIDE, GRAY_SIDE), interpolation=cv2.INTER_AREA)
     bins = (small // (256 // COLOR_BINS)).reshape(-1, 3).astype(np.int64) @ [COLOR_BINS**2, COLOR_BINS, 1]
     shares = np.sqrt(np.bincount(bins, minlength=COLOR_BINS**3) / len(bins))
-    return np.concatenate([grey.reshape(-1) / (255.0 * GREY_SIDE), 0.5 * shares])
+    return np.concatenate([gray.reshape(-1) / (255.0 * GRAY_SIDE), 0.5 * shares])
 
 
 def scene_starts(features: npt.ArrayLike) -> list[int]:
-    """Rows of (N, D) features at which another scene begins; the first row is not named."""
+    """Rows of (N, D) features at which a new scene begins, without the first row."""
     steps = np.linalg.norm(np.diff(np.asarray(features, np.float64), axis=0), axis=1)
     if not len(steps):
         return []
-    return [int(n) + 1 for n in np.flatnonzero(steps > max(_LEAST_CHANGE, _USUAL_TIMES * float(np.median(steps))))]
+    return [int(n) + 1 for n in np.flatnonzero(steps > max(_MIN_CHANGE, _MEDIAN_FACTOR * float(np.median(steps))))]
 
 
 def k_means(features: npt.ArrayLike, count: int, seed: int = 0) -> Floats:
-    """(count, D) middles of groups: Lloyd's rounds from centres drawn far apart.
+    """(count, D) cluster centers: Lloyd's algorithm from centers that are far apart.
 
-    k-means++ (D. Arthur, S. Vassilvitskii, SODA 2007) with the best of several draws for each centre. Groups that come
-    out empty keep their centre.
+    k-means++ (D. Arthur, S. Vassilvitskii, SODA 2007) with the best of several draws for each center. Empty clusters
+    keep their center.
     """
     rows = np.asarray(features, np.float64)
-    centres = _far_apart(rows, count, np.random.default_rng(seed))
+    centers = _initial_centers(rows, count, np.random.default_rng(seed))
     lengths = (rows**2).sum(axis=1)[:, None]
     group = np.full(len(rows), -1)
-    for _ in range(_ROUNDS):
-        now = (lengths - 2 * rows @ centres.T + (centres**2).sum(axis=1)).argmin(axis=1)
-        if (now == group).all():
+    for _ in range(_MAX_ROUNDS):
+        nearest = (lengths - 2 * rows @ centers.T + (centers**2).sum(axis=1)).argmin(axis=1)
+        if (nearest == group).all():
             break
-        group = now
-        for number in np.unique(group):
-            centres[number] = rows[group == number].mean(axis=0)
-    return centres
+        group = nearest
+        for index in np.unique(group):
+            centers[index] = rows[group == index].mean(axis=0)
+    return centers
 
 
-def _far_apart(rows: Floats, count: int, random: np.random.Generator) -> Floats:
-    """(count, D) rows to start groups from."""
-    centres = [rows[int(random.integers(len(rows)))]]
-    nearest = ((rows - centres[0]) ** 2).sum(axis=1)
+def _initial_centers(rows: Floats, count: int, random: np.random.Generator) -> Floats:
+    """(count, D) rows to start clusters from."""
+    centers = [rows[int(random.integers(len(rows)))]]
+    distances = ((rows - centers[0]) ** 2).sum(axis=1)  # of each row from its nearest center, squared
     draws = 2 + int(np.log(max(1, count)))
-    while len(centres) < count:
-        if nearest.sum() <= 0:  # nothing but repeats is left
-            centres.append(rows[len(centres) % len(rows)])
+    while len(centers) < count:
+        if distances.sum() <= 0:  # only duplicates are left
+            centers.append(rows[len(centers) % len(rows)])
             continue
-        drawn = random.choice(len(rows), size=draws, p=nearest / nearest.sum())
-        after = [np.minimum(nearest, ((rows - rows[place]) ** 2).sum(axis=1)) for place in drawn]
-        best = int(np.argmin([distances.sum() for distances in after]))
-        centres.append(rows[drawn[best]])
-        nearest = after[best]
-    return np.array(centres)
+        drawn = random.choice(len(rows), size=draws, p=distances / distances.sum())
+        distances_with = [np.minimum(distances, ((rows - rows[row]) ** 2).sum(axis=1)) for row in drawn]
+        best = int(np.argmin([candidate.sum() for candidate in distances_with]))
+        centers.append(rows[drawn[best]])
+        distances = distances_with[best]
+    return np.array(centers)
 
 
 def _candidates(frames: Frames, candidates: Sequence[int] | range | None, exclude: Collection[int]) -> list[int]:
-    """At most so many that features are found in reasonable time, spread evenly."""
-    left_out = set(exclude)
-    listed = [i for i in (range(frames.frame_count) if candidates is None else candidates) if i not in left_out]
-    return select_uniform(listed, MOST_CANDIDATES)
+    """Evenly spaced candidates, few enough to compute features of all in reasonable time."""
+    excluded = set(exclude)
+    indices = [i for i in (range(frames.frame_count) if candidates is None else candidates) if i not in excluded]
+    return select_uniform(indices, MAX_CANDIDATES)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.tracking.assignment import best_pairs
-from engine.tracking.similarity import box_likeness
+from engine.tracking.similarity import box_similarity
 
 Floats = npt.NDArray[np.floating]
 
@@ -19,7 +19,7 @@ def pair_boxes(first: Floats, last: Floats) -> list[tuple[int, int]]:
     """Which box (N, 4) of one frame is which (M, 4) of another: the best pairs by overlap, then by nearness."""
     if not len(first) or not len(last):
         return []
-    pairs = best_pairs(box_likeness(first, last), LEAST_OVERLAP)
+    pairs = best_pairs(box_similarity(first, last), LEAST_OVERLAP)
     rest_first = [n for n in range(len(first)) if n not in {a for a, _ in pairs}]
     rest_last = [n for n in range(len(last)) if n not in {b for _, b in pairs}]
     if rest_first and rest_last:

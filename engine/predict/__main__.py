@@ -1,17 +1,18 @@
-r"""Poses for images and videos, from the command line.
+r"""``python -m engine.predict``: poses in images and videos.
 
     python -m engine.predict INPUT... --out OUT.json
 
 INPUT is images, folders of images and videos; with ``--annotations`` it is the folder of that file's images. The
-result is a COCO file, or with ``--format results`` a COCO results list. Coordinates are image pixels, not rounded.
-Images that are frames of a video tell the ``video`` and the ``frame_index``, counted from 0 as they are shown.
+output is a COCO file, or with ``--format results`` a COCO results list. Coordinates are image pixels, not rounded.
+Images that are frames of a video have the keys ``video`` and ``frame_index``, counted from 0 in display order.
 
-What cannot be read is skipped and listed at the end, and under ``skipped`` in the result; with ``--strict`` the status
-is 2 then. A file name that is not UTF-8 stands in the result with an escape such as ``\udce9`` for each of its other
-bytes, which Python's ``json`` and ``os.fsencode`` turn into that name again.
+What cannot be read is skipped and listed at the end, and under ``skipped`` in the output; with ``--strict`` the exit
+status is then 2. In a file name that is not UTF-8, each invalid byte is written as an escape such as ``\udce9``, which
+Python's ``json`` and ``os.fsencode`` turn into that name again.
 
-A run that was interrupted goes on with ``--resume``, also after files were added, mended or taken away. Many inputs are
-shared out over many processes, graphics cards and computers (which see the same folders) by
+An interrupted run goes on with ``--resume``, also after files were added, repaired or removed. Many inputs can be
+divided
+among processes, GPUs and computers that see the same folders:
 ``torchrun --nproc_per_node N -m engine.predict INPUT... --out OUT.json``.
 """
 
@@ -40,7 +41,8 @@ from engine.predict.items import run_items
 from engine.predict.journal import JournalReader, journal_path, journals
 from engine.predict.output import Result
 from engine.predict.run import EVALUATION_BOX_THRESHOLD, make_header, run_model
-from engine.predict.sharding import World
+from engine.predict.sharding import Shard
+from engine.predict.tracking import find_tracks
 from engine.schema.schema import Schema
 from engine.utils.command_line import OK, Parser, add_progress_option, run, write_event
 from engine.utils.outputs import add_overwrite_option, check_outputs, file_id, holds_predictions
@@ -53,33 +55,32 @@ log = logging.getLogger(__name__)
 
 def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
-    world = World.from_environment()
+    shard = Shard.from_environment()
     skipped = Skipped("inputs")
     sources, dataset = _sources(options, skipped)
     _check_out(options, sources)
     _prepare_process()
     from engine.inference.pose_model import PoseModel
 
-    device = world.device(options.device)
+    device = shard.device(options.device)
     model = PoseModel.load(options.model, options.detector, device, options.weights, options.backend)
     if options.flip_test and model.predictor.flip_test_problem:
         log.warning("--flip-test is left out: %s", model.predictor.flip_test_problem)
     category, is_known = choose_category(dataset.categories, model.schema, model.category)
     sources = _with_boxes(options, sources, dataset, category, model.schema, skipped)
     if sources and sources[0].boxes is None and not model.takes_whole_image:
-        model.detector_categories()  # a missing detector is told before any work is done
+        model.detector_categories()  # report a missing detector before any work is done
     header = make_header(options, model.predictor.info.architecture)
     items = run_items(sources)
-    run_model(model, sources, items, options, header, world)
-    if not world.is_main:
+    run_model(model, sources, items, options, header, shard)
+    if not shard.is_main:
         return OK
     out = Path(options.out)
-    with JournalReader(journals(out), header, items) as found:
-        result = Result(sources, found, dataset, category, is_known, model.schema, skipped)
-        if len(result):
-            result.write(out, options.format, track=options.track)
-        elif not sources:  # a COCO file without images
-            result.write(out, options.format)
+    with JournalReader(journals(out), header, items) as journal:
+        result = Result(sources, journal, dataset, category, is_known, model.schema, skipped)
+        tracks = find_tracks(sources, result.predictions, model.schema) if options.track else None
+        if len(result) or not sources:  # without images: of a COCO file that names none
+            result.write(out, options.format, tracks)
     for path in journals(out):
         path.unlink(missing_ok=True)
     if options.progress == "json" and skipped:
@@ -93,36 +94,45 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m engine.predict", description="Find poses in images and videos.")
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="images, folders, videos; with --annotations the images' folder"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="images, folders of images, videos; with --annotations the folder of the images",
     )
-    parser.add_argument("--out", required=True, metavar="OUT.json", help="the file to write")
+    parser.add_argument("--out", required=True, metavar="OUT.json", help="output file")
     parser.add_argument("--model", default="movenet_thunder", metavar="ID|FILE", help="(default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", help="other weights for the same architecture")
     parser.add_argument(
-        "--detector", metavar="ID|none", help="finds the boxes; none = the whole image (default: the model's own)"
+        "--detector",
+        metavar="ID|none",
+        help="detector for the boxes; none = the whole image (default: the one the model names)",
     )
-    parser.add_argument("--boxes", metavar="gt|FILE", help="boxes of --annotations, or of a COCO results list")
-    parser.add_argument("--annotations", metavar="COCO.json", help="take images, ids and names from this file")
+    parser.add_argument(
+        "--boxes", metavar="gt|FILE", help="use the boxes of --annotations (gt), or of a COCO results list"
+    )
+    parser.add_argument(
+        "--annotations", metavar="COCO.json", help="predict in the images of this file, with its ids and names"
+    )
     parser.add_argument("--format", choices=("coco", "results"), default="coco", help="(default: %(default)s)")
     parser.add_argument(
         "--flip-test",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="average with the mirrored crops: half as fast, with some models a little more accurate; left out for "
-        "models whose left/right pairs are unknown or that were trained without mirrored copies (default: no)",
+        help="average with mirrored crops: half as fast, slightly more accurate with some models; ignored for models "
+        "whose left/right pairs are unknown or that were trained without mirroring (default: no)",
     )
     parser.add_argument(
         "--box-threshold",
         type=_fraction,
         metavar="X",
-        help=f"drop weaker detections (default: the detector's; {EVALUATION_BOX_THRESHOLD} for results)",
+        help=f"drop detections with a lower score (default: the detector's; {EVALUATION_BOX_THRESHOLD} for results)",
     )
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps", help="(default: %(default)s)")
     parser.add_argument(
         "--backend",
         choices=("auto", "torch", "torch-bf16", "onnxruntime", "openvino", "openvino-bf16"),
         default="torch",
-        help="what runs the pose network on a processor; auto measures once and takes the fastest that gives the same "
+        help="what runs the pose network on a CPU; auto measures once and uses the fastest that gives the same "
         "keypoints (default: %(default)s)",
     )
     parser.add_argument("--batch", type=_positive, metavar="N", help="crops at once (default: what suits the device)")
@@ -131,16 +141,16 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         default=1,
         metavar="N",
-        help="the detector looks at every N-th frame of a video; boxes between are carried over (default: 1)",
+        help="run the detector on every N-th frame of a video and interpolate boxes between them (default: 1)",
     )
-    parser.add_argument("--track", action="store_true", help="give the poses of a video the numbers of their tracks")
+    parser.add_argument("--track", action="store_true", help="add track numbers to the poses of videos")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an interrupted run; what it had found lies in OUT.json.part (files may have come or gone)",
+        help="go on with an interrupted run from OUT.json.part; inputs may have been added or removed since",
     )
     add_overwrite_option(parser)
-    parser.add_argument("--overlay", metavar="DIR", help="also write the images with the poses drawn")
+    parser.add_argument("--overlay", metavar="DIR", help="also write the images with the poses drawn on them")
     add_strict_option(parser)
     add_progress_option(parser)
     return parser
@@ -190,7 +200,7 @@ def _with_boxes(
 
 
 def _check_out(options: argparse.Namespace, sources: Sequence[Source]) -> None:
-    """Find out before the work whether its result can be written, and would destroy nothing."""
+    """Raise an error before the run if its output cannot be written, or would replace an input."""
     out = Path(options.out)
     inputs = [
         ("--annotations", options.annotations),
@@ -213,7 +223,7 @@ def _check_out(options: argparse.Namespace, sources: Sequence[Source]) -> None:
 
 
 def _check_overlays(folder: Path, inputs: Sequence[str], sources: Sequence[Source]) -> None:
-    """Pictures with poses drawn on them have the names of the images: they need a folder of their own."""
+    """Raise MediaError if an overlay, which has the name of its image, would replace the image."""
     folder_id = file_id(folder)
     if folder_id is None:
         return

@@ -62,13 +62,14 @@ class Source:
         image: its record; width and height are 0 while unknown.
         path: its file, or the video that it is a frame of.
         boxes: None = detect.
-        frame: number of the frame in a video.
+        frame: index of the frame in a video, time: its seconds from the first frame; 0 for an image.
     """
 
     image: CocoImage
     path: Path
     boxes: GivenBoxes | None = None
     frame: int = 0
+    time: float = 0.0
 
     @property
     def is_frame(self) -> bool:
@@ -164,15 +165,16 @@ def check_something_is_left(count: int, skipped: Skipped) -> None:
 def _frames(path: Path, name: str, first_id: int, skipped: Skipped) -> list[Source]:
     """The frames of a video, named as files that hold them would be; what is missing of it goes into ``skipped``."""
     with open_media(path, cache=index_folder()) as video:
-        count, (width, height) = video.frame_count, video.size
+        times = [video.time(index) for index in range(video.frame_count)]
+        width, height = video.size
         if video.problems:
             skipped.add(path, "; ".join(video.problems))
     sources = []
-    for index in range(count):
-        number, file_name = first_id + index, frame_file_name(name, index)
-        record = {"id": number, "file_name": file_name, "width": width, "height": height}
+    for index, time in enumerate(times):
+        image_id, file_name = first_id + index, frame_file_name(name, index)
+        record = {"id": image_id, "file_name": file_name, "width": width, "height": height}
         raw = encode_json(record | {"video": name, "frame_index": index})
-        sources.append(Source(CocoImage(number, file_name, width, height, raw), path, frame=index))
+        sources.append(Source(CocoImage(image_id, file_name, width, height, raw), path, frame=index, time=time))
     return sources
 
 

@@ -1,6 +1,6 @@
-"""Which file, in which state, and which frame of it each image of a run of ``engine.predict`` is.
+"""The identity of each image of a run of ``engine.predict``: its file, the state of the file, the frame in it.
 
-Numbers of images change from run to run, as files come and go. What a journal says is tied to the file as it was.
+Indices of images change from run to run, as files come and go. What a journal holds is tied to the file as it was.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ import numpy as np
 
 from engine.predict.inputs import GivenBoxes, Source
 
-NOT_THERE = -1
+MISSING = -1
 
 
 class FileState(msgspec.Struct, frozen=True):
-    """A file as a run found it.
+    """A file at the time of the run.
 
     Attributes:
-        path: its absolute path.
-        size: bytes, changed: time of the last change in nanoseconds; both :data:`NOT_THERE` for a file that is not
-            there.
-        boxes: digest of the boxes that were given for it, "" where none were.
+        path: absolute.
+        size: bytes, changed: time of the last change in nanoseconds; both :data:`MISSING` if there is no file.
+        boxes: digest of the boxes given for it, "" if none were.
     """
 
     path: str
@@ -37,36 +36,36 @@ class RunItems:
     """The images of a run in their order.
 
     Args:
-        keys: for each image its file and the number of the frame in it (0 for an image).
+        keys: for each image its file and the index of the frame in it (0 for an image).
     """
 
     def __init__(self, keys: Sequence[tuple[FileState, int]]) -> None:
         self._keys = list(keys)
-        # Frames of a video follow each other, so that a video is one row here and not one a frame.
+        # Frames of a video follow each other: a video is one run of (first index, first frame, count).
         self._runs: dict[FileState, list[tuple[int, int, int]]] = {}
-        for number, (file, frame) in enumerate(self._keys):
+        for index, (file, frame) in enumerate(self._keys):
             runs = self._runs.setdefault(file, [])
-            if runs and runs[-1][0] + runs[-1][2] == number and runs[-1][1] + runs[-1][2] == frame:
+            if runs and runs[-1][0] + runs[-1][2] == index and runs[-1][1] + runs[-1][2] == frame:
                 runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)
             else:
-                runs.append((number, frame, 1))
+                runs.append((index, frame, 1))
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __getitem__(self, number: int) -> tuple[FileState, int]:
-        return self._keys[number]
+    def __getitem__(self, index: int) -> tuple[FileState, int]:
+        return self._keys[index]
 
     def __iter__(self) -> Iterator[tuple[FileState, int]]:
         return iter(self._keys)
 
-    def numbers(self, file: FileState, frame: int) -> list[int]:
-        """The images of the run that are this frame of this file in this state; mostly none or one."""
+    def indices(self, file: FileState, frame: int) -> list[int]:
+        """Indices of the images that are this frame of this file in this state; mostly none or one."""
         runs = self._runs.get(file, ())
         return [start + frame - first for start, first, count in runs if first <= frame < first + count]
 
     def digest(self) -> str:
-        """The same in processes that see the same files in the same order, whatever their state."""
+        """Equal in processes that see the same files in the same order, whatever the state of the files."""
         digest = hashlib.sha256()
         for file, runs in self._runs.items():
             digest.update(f"{file.path}\0{file.boxes}\0{runs}\n".encode("utf-8", "surrogatepass"))
@@ -74,7 +73,7 @@ class RunItems:
 
 
 def run_items(sources: Sequence[Source]) -> RunItems:
-    """The images of a run, each file looked at once."""
+    """The items of a run; the state of each file is read once."""
     states: dict[Path, tuple[int, int]] = {}
     keys = []
     last: tuple[Path, FileState] | None = None
@@ -91,7 +90,7 @@ def _state(path: Path) -> tuple[int, int]:
     try:
         state = path.stat()
     except (OSError, ValueError):
-        return NOT_THERE, NOT_THERE
+        return MISSING, MISSING
     return state.st_size, state.st_mtime_ns
 
 

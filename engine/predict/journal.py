@@ -1,11 +1,11 @@
-"""What a run of ``engine.predict`` has done so far, one JSON line an image, so that it can go on after an interruption.
+"""The journal of a run of ``engine.predict``: one JSON line per image, so that an interrupted run can go on.
 
-The first line says what the run is about. A line that is an object names a file, with its size and time of change; a
-line that is a list holds what came of that file, or of one frame of it. So a run goes on although files were added,
-taken away or replaced since: what was done counts for files that are still the same, and the others are done anew.
+The first line holds the options of the run. A line that is an object names a file, with its size and time of change; a
+line that is a list holds the poses of that file, or of one frame of it. A run can go on although files were added,
+removed or replaced since: what was done counts for unchanged files, the others are done again.
 
-Every line goes to the system at once: a process that is killed loses nothing that it has written, a computer that loses
-its power at most what it wrote in the last second.
+Every line is written to the system at once: a process that is killed loses nothing, a computer that loses power at most
+the last second.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from engine.utils.file_names import side_name
 VERSION = 2
 SYNC_SECONDS = 1.0
 
-# Numbers that JSON does not have (not finite) stand as null.
+# NaN and infinity, which JSON does not have, are written as null.
 Number = float | None
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What a run is about.
+    """The options of a run.
 
     Attributes:
-        options: what decides over its result, by name.
-        models: digest of the sizes and times of change of the files that it predicts with.
+        options: by name, all that the result depends on.
+        models: digest of the sizes and times of change of the model files.
     """
 
     options: dict[str, str]
@@ -59,8 +59,8 @@ class PoseLine(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
-    """An image: the position of its file among the files of the journal, the number of the frame in a video (else 0),
-    its size in pixels, its poses in their order. ``problem`` tells why it could not be read; then it has no poses."""
+    """An image: the position of its file among the files of the journal, the index of the frame in a video (else 0),
+    its size in pixels, its poses in their order. ``problem``: why it could not be read; then it has no poses."""
 
     file: int
     frame: int
@@ -75,7 +75,7 @@ _HEADER = msgspec.json.Decoder(Header)
 
 
 def pose_lines(predictions: Sequence[Prediction]) -> list[PoseLine]:
-    """Predictions as a line holds them; :func:`prediction_of` gives the same again, digit for digit."""
+    """Predictions as written to a line; :func:`prediction_of` is the exact inverse."""
     return [
         PoseLine(
             _numbers(p.keypoints), _numbers(p.box), float(p.score), float(p.box_score),
@@ -86,7 +86,7 @@ def pose_lines(predictions: Sequence[Prediction]) -> list[PoseLine]:
 
 
 def prediction_of(pose: PoseLine, category: str) -> Prediction:
-    """The prediction that a line was made from."""
+    """The prediction that was written."""
     visibility = None if pose.visibility is None else _array(pose.visibility)
     score, box_score = (np.nan if value is None else value for value in (pose.score, pose.box_score))
     return Prediction(_array(pose.keypoints).reshape(-1, 3), _array(pose.box), score, box_score, category, visibility)
@@ -101,7 +101,7 @@ def _array(values: Sequence[Number]) -> npt.NDArray[np.float32]:
 
 
 class Journal:
-    """Writes lines. Use :meth:`start` or :meth:`go_on`."""
+    """Writes lines. Use :meth:`start` or :meth:`resume`."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
@@ -111,7 +111,7 @@ class Journal:
 
     @classmethod
     def start(cls, path: Path, header: Header) -> Self:
-        """A new file in place of any that was there.
+        """A new file; an existing one is replaced.
 
         Raises:
             CocoError: it cannot be written.
@@ -122,8 +122,8 @@ class Journal:
         return journal
 
     @classmethod
-    def go_on(cls, path: Path, header: Header) -> Self:
-        """Behind what is whole in the file; a new one where there is none.
+    def resume(cls, path: Path, header: Header) -> Self:
+        """Go on after the last complete line of the file; a new one if there is none.
 
         Raises:
             CocoError: it belongs to another run, or cannot be written.
@@ -151,29 +151,29 @@ class Journal:
         predictions: Sequence[Prediction] = (),
         problem: str = "",
     ) -> None:
-        """Write what came of an image, or of a frame of a video.
+        """Write the poses of an image, or of a frame of a video.
 
         Args:
-            file: as the run found it. frame: number of the frame in a video, else 0.
+            file: its state at the start of the run. frame: index of the frame in a video, else 0.
             width, height: pixels.
             problem: why it could not be read.
 
         Raises:
-            CocoError: it cannot be written, because the disk is full.
+            CocoError: the line cannot be written; the disk is full.
         """
         position = self._files.get(file)
         if position is None:
             position = self._files[file] = len(self._files)
-            # As ASCII: a path need not be text, and its other bytes are escapes then.
+            # As ASCII: bytes of a path that are not UTF-8 become escapes.
             self._write(json.dumps(msgspec.structs.asdict(file)).encode("ascii"))
-        # Messages may quote a file name that is not text, which no JSON line can hold.
+        # Messages may quote a file name that is not UTF-8, which JSON cannot hold.
         reason = problem.encode("utf-8", "backslashreplace").decode("utf-8")
         self._write(msgspec.json.encode(Line(position, frame, width, height, pose_lines(predictions), reason)))
         if time.monotonic() - self._synced >= SYNC_SECONDS:
             self._sync()
 
     def close(self) -> None:
-        """May be called twice."""
+        """Sync and close; may be called twice."""
         if self._handle >= 0:
             try:
                 self._sync()
@@ -213,12 +213,12 @@ class Journal:
 
 
 class Lines(msgspec.Struct, frozen=True):
-    """What is whole in a journal.
+    """The complete lines of a journal.
 
     Attributes:
         files: the files that it names.
-        file, frame, offset, poses: of every line; poses is -1 for an image that could not be read.
-        end: where the last of the lines ends.
+        file, frame, offset, poses: of every line; poses is their number, -1 for an image that could not be read.
+        end: offset of the end of the last line.
     """
 
     files: list[FileState]
@@ -230,10 +230,10 @@ class Lines(msgspec.Struct, frozen=True):
 
 
 def read_journal(path: Path, header: Header) -> Lines:
-    """Go through a journal. What was cut off at its end, as a process was killed, is left out.
+    """Read a journal, without a line that was cut off at the end when a process was killed.
 
     Raises:
-        CocoError: it cannot be read, or it belongs to a run of other options or models, which are named.
+        CocoError: it cannot be read, or belongs to a run with other options or models, which the message names.
     """
     lines = Lines([], [], [], [], [], 0)
     offset = 0
@@ -244,12 +244,14 @@ def read_journal(path: Path, header: Header) -> Lines:
                     break
                 try:
                     if position == 0:
-                        _check(_HEADER.decode(text), header, path)
+                        _check_same_run(_HEADER.decode(text), header, path)
                     else:
                         _add_line(lines, text, offset)
                 except ValueError:  # also msgspec.DecodeError
                     if position == 0:
-                        raise CocoError("is no record of a run; remove it, or give another --out", where=path) from None
+                        raise CocoError(
+                            "is not a journal of a run; remove it, or give another --out", where=path
+                        ) from None
                     break
                 offset += len(text)
     except OSError as error:
@@ -258,7 +260,7 @@ def read_journal(path: Path, header: Header) -> Lines:
 
 
 def _add_line(lines: Lines, text: bytes, offset: int) -> None:
-    """Raises ValueError for a line that is none."""
+    """Raises ValueError for an invalid line."""
     if text.startswith(b"{"):
         lines.files.append(msgspec.convert(json.loads(text), FileState))
         return
@@ -271,28 +273,28 @@ def _add_line(lines: Lines, text: bytes, offset: int) -> None:
     lines.poses.append(-1 if line.problem else len(line.poses))
 
 
-def _check(before: Header, now: Header, path: Path) -> None:
-    advice = "give the same again, or leave --resume out to start anew"
+def _check_same_run(before: Header, now: Header, path: Path) -> None:
+    advice = "give the same option, or leave out --resume to start again"
     if before.version != now.version:
-        raise CocoError("is of another version of this program; leave --resume out to start anew", where=path)
+        raise CocoError("is of another version of this program; leave out --resume to start again", where=path)
     for name, value in now.options.items():
         earlier = before.options.get(name)
         if earlier != value:
-            raise CocoError(f"the run was begun with {name} {earlier}, not {value}; {advice}", where=path)
+            raise CocoError(f"the run was started with {name} {earlier}, not {value}; {advice}", where=path)
     if before.models != now.models:
         raise CocoError(
-            "the model or the detector has changed since the run was begun; leave --resume out to start anew",
+            "the model or the detector has changed since the run was started; leave out --resume to start again",
             where=path,
         )
 
 
 class JournalReader:
-    """The lines of one or several journals of a run, by the number of the image; few are in memory at once.
+    """The lines of the journals of a run, by the index of the image. They are read from the files when asked for.
 
     Attributes:
-        poses: (count,) int64, how many poses each image has; -1 where it has not been read, or could not be.
-        problems: for each image that could not be read why, by its number.
-        lines: how many lines the journals hold. used: how many of them are of images of this run.
+        poses: (count,) int64, number of poses of each image; -1 if it was not read, or could not be.
+        problems: for each image that could not be read the reason, by its index.
+        lines: number of lines in the journals. used: how many of them are of images of this run.
     """
 
     def __init__(self, paths: Sequence[Path], header: Header, items: RunItems) -> None:
@@ -306,22 +308,22 @@ class JournalReader:
             lines = read_journal(path, header)
             self.lines += len(lines.file)
             for file, frame, offset, poses in zip(lines.file, lines.frame, lines.offset, lines.poses, strict=True):
-                numbers = items.numbers(lines.files[file], frame)
-                self.used += bool(numbers)
-                for number in numbers:
-                    if self.poses[number] >= 0:
+                indices = items.indices(lines.files[file], frame)
+                self.used += bool(indices)
+                for index in indices:
+                    if self.poses[index] >= 0:
                         continue
                     if poses < 0:
-                        self.problems[number] = self._read(journal, offset).problem
+                        self.problems[index] = self._read(journal, offset).problem
                     else:
-                        self.poses[number], self._line_of[number] = poses, (journal, offset)
-                        self.problems.pop(number, None)
+                        self.poses[index], self._line_of[index] = poses, (journal, offset)
+                        self.problems.pop(index, None)
 
-    def __getitem__(self, number: int) -> Line:
-        """Raises KeyError when the image has not been read."""
-        if self.poses[number] < 0:
-            raise KeyError(number)
-        journal, offset = self._line_of[number].tolist()
+    def __getitem__(self, index: int) -> Line:
+        """Raises KeyError if the image was not read."""
+        if self.poses[index] < 0:
+            raise KeyError(index)
+        journal, offset = self._line_of[index].tolist()
         return self._read(journal, offset)
 
     def _read(self, journal: int, offset: int) -> Line:
@@ -351,24 +353,24 @@ class JournalReader:
 
 
 def journal_path(out: Path, rank: int = 0) -> Path:
-    """Beside the result: OUT.json.part, of other processes OUT.json.part.1 and so on."""
-    first = side_name(out.name, ".part.0000").removesuffix(".0000")  # with room for the number of a process
+    """Beside the output: OUT.json.part; OUT.json.part.1 and so on for further processes."""
+    first = side_name(out.name, ".part.0000").removesuffix(".0000")  # leaves room for the rank
     return out.with_name(first + (f".{rank}" if rank else ""))
 
 
 def journals(out: Path) -> list[Path]:
-    """Those that are there, in the order of the processes."""
+    """The existing journals, in the order of the processes."""
     first = journal_path(out)
     others = {}
     for path in out.parent.iterdir():
-        number = path.name.removeprefix(first.name + ".")
-        if number != path.name and number.isdecimal():
-            others[int(number)] = path
-    return [first] * first.exists() + [others[number] for number in sorted(others)]
+        rank = path.name.removeprefix(first.name + ".")
+        if rank != path.name and rank.isdecimal():
+            others[int(rank)] = path
+    return [first] * first.exists() + [others[rank] for rank in sorted(others)]
 
 
 def options_text(options: Mapping[str, object]) -> dict[str, str]:
-    """Options as a header holds them; bytes of a path that are not text are written as escapes."""
+    """Options as strings; bytes of a path that are not UTF-8 become escapes."""
     return {
         name: "not given" if value is None else str(value).encode("utf-8", "backslashreplace").decode("utf-8")
         for name, value in options.items()
@@ -376,7 +378,7 @@ def options_text(options: Mapping[str, object]) -> dict[str, str]:
 
 
 def _open_locked(path: Path) -> int:
-    """Opened for writing, by one process at a time where the system can tell (the lock goes with the process)."""
+    """Open for writing and lock; the lock goes with the process. Windows and some network folders have no locks."""
     try:
         handle = os.open(path, os.O_CREAT | os.O_WRONLY | _binary(), 0o666)
     except OSError as error:
@@ -388,7 +390,9 @@ def _open_locked(path: Path) -> int:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            raise CocoError("another run is writing it; wait for it, or give another --out", where=path) from None
+            raise CocoError(
+                "another run is writing this file; wait for it, or give another --out", where=path
+            ) from None
         except OSError:  # a network folder without locks
             pass
     return handle

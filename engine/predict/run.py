@@ -1,4 +1,4 @@
-"""The work of ``engine.predict``: which process does which images; poses go into the journal as they are found."""
+"""The prediction step of ``engine.predict``: images are divided among processes, poses go into a journal one by one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.media.video.index.index import index_folder
 from engine.predict.inputs import Source
 from engine.predict.items import RunItems
 from engine.predict.journal import Header, Journal, JournalReader, journal_path, journals, options_text
-from engine.predict.sharding import Ranges, World, divide
+from engine.predict.sharding import Ranges, Shard, divide
 from engine.utils.command_line import Progress
 from engine.visualization import draw_poses, overlay_name, write_image
 
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 Image = npt.NDArray[np.uint8]
 log = logging.getLogger(__name__)
 
-# A results list is made to be evaluated: average precision wants weak detections too, ranked by their score. (Below 0.1
-# there is nothing to gain: AP on 44 COCO images is the same at 0.05, with 2.3 times the boxes.)
+# A results list is made to be evaluated: average precision counts weak detections too, ranked by their score. (Lower
+# than 0.1 gains nothing: AP on 44 COCO images is the same at 0.05, with 2.3 times the boxes.)
 EVALUATION_BOX_THRESHOLD = 0.1
-# Frames of videos are decoded so many ahead and, as each is wanted once, few are kept.
+# Frames of videos are decoded so many ahead; few are cached, as each is used once.
 READ_AHEAD = 8
 VIDEO_BYTES = 128 << 20
-# Images that share batches of the networks, on a graphics card. A run that goes on begins with the first of them, so
-# that the batches, and with them the last digits of the results, are what they would have been.
+# Images that share batches of the networks on a GPU. A resumed run begins at the start of such a block, so that the
+# batches, and with them the last digits of the results, are those of an uninterrupted run.
 BLOCK = 64
 IMAGE_READERS = 8
 
 
 def make_header(options: argparse.Namespace, architecture: str) -> Header:
-    """What a journal has to agree with so that a run may go on with it.
+    """The options that a journal must have been written with so that a run can go on with it.
 
-    The images and the boxes given for them are not part of it: what was done counts for each that is still the same.
+    The images and the boxes given for them are not among them: what was done counts for every image that is unchanged.
     """
-    chosen = {
+    settings = {
         "--model": options.model,
         "architecture": architecture,
         "--weights": options.weights,
@@ -66,7 +66,7 @@ def make_header(options: argparse.Namespace, architecture: str) -> Header:
         if name and Path(name).is_file():
             state = Path(name).stat()
             digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode("utf-8", "surrogatepass"))
-    return Header(options_text(chosen), digest.hexdigest())
+    return Header(options_text(settings), digest.hexdigest())
 
 
 def run_model(
@@ -75,12 +75,12 @@ def run_model(
     items: RunItems,
     options: argparse.Namespace,
     header: Header,
-    world: World,
+    shard: Shard,
 ) -> None:
-    """Estimate the poses of all images, or of this process's part of them, into the journal.
+    """Predict the poses of all images, or of this process' part of them, into the journal.
 
-    An image that cannot be read gets a line with the reason, and the work goes on. An interrupted run leaves its
-    journals; one that ends with an error only where ``--resume`` was asked for.
+    An image that cannot be read gets a line with the reason, and the run goes on. An interrupted run leaves its
+    journals; one that ends with an error leaves them only with ``--resume``.
 
     Args:
         items: of the sources, see :func:`engine.predict.items.run_items`.
@@ -91,115 +91,118 @@ def run_model(
     out = Path(options.out)
     block = 1 if model.device.type == "cpu" else BLOCK
     block = -(-block // options.detect_every) * options.detect_every
-    goes_on = options.resume or world.restarted
+    resume = options.resume or shard.restarted
     journal: Journal | None = None
     try:
-        if world.is_main:
-            journal = _open(out, header, world, goes_on)
-        plan = world.share(partial(_plan, sources, items, out, header, world.size, block, goes_on))
+        if shard.is_main:
+            journal = _open_journal(out, header, shard, resume)
+        plan = shard.from_main(partial(_plan, sources, items, out, header, shard.size, block, resume))
         if plan["inputs"] != items.digest():
             raise MediaError("the processes do not see the same files; give them folders that all of them see")
         if journal is None:
-            journal = _open(out, header, world, goes_on)
-        ranges: Ranges = [(int(start), int(stop)) for start, stop in plan["shares"][world.rank]]
-        _estimate(model, sources, items, ranges, options, journal, block, world)
+            journal = _open_journal(out, header, shard, resume)
+        ranges: Ranges = [(int(start), int(stop)) for start, stop in plan["shares"][shard.rank]]
+        _predict(model, sources, items, ranges, options, journal, block, is_main=shard.is_main)
         journal.close()
-        world.done()
+        shard.finish()
     except PoseError as error:
-        world.fail(error)
+        shard.fail(error)
         if journal is not None:
             journal.close()
-            if not goes_on:
+            if not resume:
                 journal.path.unlink(missing_ok=True)
         raise
     except KeyboardInterrupt:
-        log.warning("what was found so far is kept; --resume goes on")
+        log.warning("the poses predicted so far are kept; --resume goes on from there")
         raise
     finally:
         if journal is not None:
             journal.close()
 
 
-def _open(out: Path, header: Header, world: World, goes_on: bool) -> Journal:
-    path = journal_path(out, world.rank)
-    if goes_on:
-        return Journal.go_on(path, header)
-    if world.is_main and path.exists() and path.stat().st_size:
-        log.warning("%s of an interrupted run is given up; --resume would have gone on with it", path)
+def _open_journal(out: Path, header: Header, shard: Shard, resume: bool) -> Journal:
+    path = journal_path(out, shard.rank)
+    if resume:
+        return Journal.resume(path, header)
+    if shard.is_main and path.exists() and path.stat().st_size:
+        log.warning("%s of an interrupted run is discarded; --resume would have gone on with it", path)
     return Journal.start(path, header)
 
 
 def _plan(
-    sources: Sequence[Source], items: RunItems, out: Path, header: Header, size: int, block: int, goes_on: bool
+    sources: Sequence[Source], items: RunItems, out: Path, header: Header, size: int, block: int, resume: bool
 ) -> dict[str, Any]:
-    """For each process the numbers of its images; those of an earlier run that are done are left out.
+    """For each process the indices of its images, without those that an earlier run has done.
 
     Raises:
-        CocoError: a journal of another run: other options, or none of its images is among these.
+        CocoError: the journal is of another run: with other options, or with none of these images.
     """
     done = np.zeros(len(sources), np.bool_)
-    if goes_on:
+    if resume:
         with JournalReader(journals(out), header, items) as earlier:
             done = earlier.poses >= 0
             if earlier.lines and not earlier.used:
                 raise CocoError(
-                    "the run was begun with other inputs, or all of them have changed; give the same again, or leave "
-                    "--resume out to start anew",
+                    "the run was started with other inputs, or all of them have changed; give the same inputs, or "
+                    "leave out --resume to start again",
                     where=journal_path(out),
                 )
             if earlier.used < earlier.lines:
                 changed = earlier.lines - earlier.used
-                log.warning("%d images of the earlier run are gone or have changed; the others go on", changed)
+                log.warning(
+                    "%d images of the earlier run are missing or have changed; the run goes on with the others", changed
+                )
     else:
         for path in journals(out):
             if path != journal_path(out):
                 path.unlink(missing_ok=True)
-    starts = np.array([block_start(sources, number, block) for number in range(len(sources))], np.int64)
-    begun = np.unique(starts[~done])
-    pending = np.flatnonzero(np.isin(starts, begun)).tolist()
-    slack = len(pending) // (8 * size)
-    shares = divide(pending, size, lambda number: _cut(sources, number, block, slack))
+    starts = np.array([block_start(sources, index, block) for index in range(len(sources))], np.int64)
+    unfinished_blocks = np.unique(starts[~done])
+    pending = np.flatnonzero(np.isin(starts, unfinished_blocks)).tolist()
+    max_shift = len(pending) // (8 * size)
+    shares = divide(pending, size, lambda index: _split_point(sources, index, block, max_shift))
     return {"inputs": items.digest(), "shares": shares}
 
 
-def block_start(sources: Sequence[Source], number: int, block: int) -> int:
-    """The first of the images that share batches with this one."""
-    source = sources[number]
+def block_start(sources: Sequence[Source], index: int, block: int) -> int:
+    """Index of the first image of the block that shares batches with this one."""
+    source = sources[index]
     if source.is_frame:
-        return max(0, number - source.frame % block)
-    start = number - number % block
+        return max(0, index - source.frame % block)
+    start = index - index % block
     while sources[start].is_frame:
         start += 1
     return start
 
 
-def _cut(sources: Sequence[Source], number: int, block: int, slack: int) -> int:
-    """Where two processes part: at a frame near by where decoding can start, if there is one, and between blocks."""
-    source = sources[number]
-    start = block_start(sources, number, block)
-    if not source.is_frame or not slack:
+def _split_point(sources: Sequence[Source], index: int, block: int, max_shift: int) -> int:
+    """Split point between two processes: the nearest keyframe rounded up to a block boundary, else the boundary before
+    ``index``."""
+    source = sources[index]
+    start = block_start(sources, index, block)
+    if not source.is_frame or not max_shift:
         return start
     try:
         with open_media(source.path, cache=index_folder()) as video:
-            keys: Any = getattr(video, "key_frames", list)()
+            keyframes: Any = getattr(video, "key_frames", list)()
             count = video.frame_count
-    except MediaError:  # its frames are listed as they are read
+    except MediaError:  # reported when its frames are read
         return start
-    near = [-(-int(key) // block) * block for key in keys if abs(int(key) - source.frame) <= slack]
-    near = [key for key in near if key < count]
-    if not near:
+    near = [-(-int(key) // block) * block for key in keyframes if abs(int(key) - source.frame) <= max_shift]
+    boundaries = [frame for frame in near if frame < count]
+    if not boundaries:
         return start
-    return number - source.frame + min(near, key=lambda key: abs(key - source.frame))
+    return index - source.frame + min(boundaries, key=lambda frame: abs(frame - source.frame))
 
 
-def _estimate(
+def _predict(
     model: PoseModel, sources: Sequence[Source], items: RunItems, ranges: Ranges, options: argparse.Namespace,
-    journal: Journal, block: int, world: World,
+    journal: Journal, block: int, *, is_main: bool,
 ) -> None:  # fmt: skip
-    mode = options.progress if world.is_main else "none"
+    mode = options.progress if is_main else "none"
     from engine.inference.device import describe_device
 
-    if options.flip_test and model.predictor.flip_test_problem and world.is_main:
+    if options.flip_test and model.predictor.flip_test_problem and is_main:
         log.warning("--flip-test is left out, it would make the poses worse: %s", model.predictor.flip_test_problem)
     total = sum(stop - start for start, stop in ranges)
     device = describe_device(model.device)
@@ -220,17 +223,17 @@ def _estimate(
         ) as stream,
     ):
         for item, image, predictions in stream:
-            number = item.key
-            if number is None:
+            index = item.key
+            if index is None:
                 continue
-            source = sources[number]
+            source = sources[index]
             height, width = image.shape[:2]
-            problem = problems.pop(number, None)
+            problem = problems.pop(index, None)
             if problem is not None:
-                journal.append(*items[number], 0, 0, problem=problem)
+                journal.append(*items[index], 0, 0, problem=problem)
             else:
-                _check_size(source, width, height)
-                journal.append(*items[number], width, height, predictions)
+                _warn_of_size(source, width, height)
+                journal.append(*items[index], width, height, predictions)
                 if options.overlay:
                     drawn = draw_poses(image, predictions, model.schema)
                     write_image(Path(options.overlay, overlay_name(source.image.file_name)), drawn)
@@ -251,16 +254,16 @@ def _items(
     detect_every: int,
 ) -> Iterator[Item[int | None]]:
     for start, stop in ranges:
-        for number in range(start, stop):
-            yield _item(sources, number, number, reader, problems, block)
-        # The frame behind the part is looked at too: boxes of the frames before it come from both sides.
+        for index in range(start, stop):
+            yield _item(sources, index, index, reader, problems, block)
+        # The frame after the range is detected too: boxes of the frames before it are interpolated from both sides.
         if detect_every > 1 and stop < len(sources) and sources[stop].is_frame and sources[stop].frame:
             yield _item(sources, stop, None, reader, problems, block)
 
 
 def _item(
     sources: Sequence[Source],
-    number: int,
+    index: int,
     key: int | None,
     reader: FrameReader,
     problems: dict[int, str],
@@ -268,41 +271,41 @@ def _item(
 ) -> Item[int | None]:
     from engine.inference.pose_model import Item
 
-    source = sources[number]
+    source = sources[index]
     given = source.boxes
     return Item(
         key,
-        partial(_read, source, number, reader, problems),
+        partial(_read, source, index, reader, problems),
         None if given is None else given.xyxy,
         None if given is None else given.scores,
         sequence=source.path if source.is_frame else None,
         frame=source.frame,
-        group=block_start(sources, number, block) if block > 1 else None,
+        group=block_start(sources, index, block) if block > 1 else None,
         anywhere=not source.is_frame,
     )
 
 
-def _read(source: Source, number: int, reader: FrameReader, problems: dict[int, str]) -> Image:
-    """The image. For one that cannot be read the reason is noted in ``problems``, and black goes through the networks
-    in its place, so that the images beside it share the same batches as ever."""
+def _read(source: Source, index: int, reader: FrameReader, problems: dict[int, str]) -> Image:
+    """The image. If it cannot be read, ``problems`` gets the reason and a black image takes its place, so that the
+    other images are in the same batches as always."""
     try:
         return reader.read(source.path, source.frame)
     except MediaError as error:
-        problems[number] = error.message
+        problems[index] = error.message
     except OSError as error:
-        problems[number] = f"cannot be read ({error.strerror or error})"
+        problems[index] = f"cannot be read ({error.strerror or error})"
     except MemoryError:
-        problems[number] = "is too large for the memory of this computer"
+        problems[index] = "is too large for the memory of this computer"
     if source.is_frame:
         return np.zeros((max(1, source.image.height), max(1, source.image.width), 3), np.uint8)
     return np.zeros((1, 1, 3), np.uint8)
 
 
-def _check_size(source: Source, width: int, height: int) -> None:
-    """Coordinates only mean something in a picture of the size that the annotations were made in."""
-    told = (source.image.width, source.image.height)
-    if all(told) and told != (width, height):
+def _warn_of_size(source: Source, width: int, height: int) -> None:
+    """Warn if the annotations were made in an image of another size."""
+    annotated = (source.image.width, source.image.height)
+    if all(annotated) and annotated != (width, height):
         log.warning(
             "%s is %d x %d pixels, the annotations say %d x %d; boxes and poses are in the pixels of the file",
-            source.path, width, height, *told,
+            source.path, width, height, *annotated,
         )  # fmt: skip

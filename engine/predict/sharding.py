@@ -1,7 +1,7 @@
-"""One run of ``engine.predict`` in several processes, as ``torchrun`` starts them: who does what.
+"""A run of ``engine.predict`` in several processes, as ``torchrun`` starts them: which process does what.
 
-Processes speak to each other through torch's key-value store alone, and leave their results in files beside the
-result; so they need nothing but a folder that all of them see.
+The processes communicate through torch's key-value store only, and write their poses into journals beside the output.
+So they need nothing but a folder that all of them see.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 from engine.errors import PoseError
 
 JOIN_SECONDS = 600
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 Ranges = list[tuple[int, int]]
 
 
-class World:
-    """The processes of a run, seen from one of them; one process alone needs no others.
+class Shard:
+    """The part of a run that this process does, of ``size`` parts; a single process does everything.
 
     Attributes:
-        rank: number of this process from 0, local_rank: on its computer; size: how many there are.
-        restarted: the processes have been started again after one of them failed.
+        rank: index of this process. local_rank: the same among the processes of this computer.
+        restarted: the processes were started again after one of them failed.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0, restarts: int = 0) -> None:
@@ -34,17 +34,17 @@ class World:
         self._store: Any = None
 
     @classmethod
-    def from_environment(cls) -> World:
-        """As ``torchrun`` says: RANK, WORLD_SIZE, LOCAL_RANK; one process without it.
+    def from_environment(cls) -> Shard:
+        """From the variables that ``torchrun`` sets: RANK, WORLD_SIZE, LOCAL_RANK. Without them a single process.
 
         Raises:
-            PoseError: they are no numbers, or contradict each other.
+            PoseError: they are not numbers, or contradict each other.
         """
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT")
         texts = [os.environ.get(name, default) for name, default in zip(names, ("0", "1", "0", "0"), strict=True)]
         if not all(text.isdecimal() for text in texts) or int(texts[0]) >= int(texts[1]):
-            told = ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True))
-            raise PoseError(f"{told} in the environment makes no sense; torchrun sets them")
+            variables = ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True))
+            raise PoseError(f"{variables} in the environment make no sense; torchrun sets them")
         return cls(*map(int, texts))
 
     @property
@@ -55,20 +55,20 @@ class World:
     def restarted(self) -> bool:
         return self._restarts > 0
 
-    def device(self, wanted: str) -> str:
-        """Each process of a computer takes a graphics card of its own."""
-        if self.size == 1 or wanted not in ("auto", "cuda"):
-            return wanted
+    def device(self, requested: str) -> str:
+        """Each process of a computer uses a GPU of its own."""
+        if self.size == 1 or requested not in ("auto", "cuda"):
+            return requested
         import torch
 
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        return f"cuda:{self.local_rank % count}" if count else wanted
+        return f"cuda:{self.local_rank % count}" if count else requested
 
-    def share(self, make: Callable[[], Any]) -> Any:
-        """What the first process makes (plain data), in every process.
+    def from_main(self, make: Callable[[], Any]) -> Any:
+        """Call ``make`` in the first process; its result (plain data) in every process.
 
         Raises:
-            PoseError: the first process could not make it, or the processes cannot find each other.
+            PoseError: ``make`` failed, or the processes cannot find each other.
         """
         if self.size == 1:
             return make()
@@ -83,8 +83,8 @@ class World:
         self._wait(["plan"])
         return json.loads(store.get("plan"))
 
-    def done(self) -> None:
-        """This process has done its part; the first one waits for all of them.
+    def finish(self) -> None:
+        """Announce that this part is done; the first process waits for all of them.
 
         Raises:
             PoseError: another process has failed.
@@ -96,7 +96,7 @@ class World:
             self._wait([f"done {rank}" for rank in range(self.size)])
 
     def fail(self, error: BaseException) -> None:
-        """Tell the others; never fails itself."""
+        """Announce an error to the others; never fails itself."""
         if self._store is not None:
             try:
                 self._store.set("failed", f"process {self.rank}: {error}")
@@ -107,45 +107,45 @@ class World:
         while not self._store.check(keys):
             if self._store.check(["failed"]):
                 raise PoseError(f"another process has failed ({self._store.get('failed').decode()})")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def _connect(self) -> Any:
         if self._store is None:
             from torch import distributed
 
             try:
-                found = distributed.rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS))
-                store, _, _ = next(iter(found))
+                members = distributed.rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS))
+                store, _, _ = next(iter(members))
             except (RuntimeError, ValueError) as error:
-                raise PoseError(f"the processes do not find each other: {str(error).splitlines()[0]}") from None
+                raise PoseError(f"the processes cannot find each other: {str(error).splitlines()[0]}") from None
             self._store = distributed.PrefixStore(f"predict/{self._restarts}", store)
         return self._store
 
 
 def divide(pending: Sequence[int], size: int, cut: Callable[[int], int]) -> list[Ranges]:
-    """Numbers that are still to be done, for each of so many processes as [start, stop) ranges, about equally many.
+    """Divide images into ``size`` parts of about equal size, each as [start, stop) ranges of indices.
 
     Args:
-        pending: ascending.
-        cut: a number near the one given from which another process may go on.
+        pending: ascending indices of the images to do.
+        cut: gives an index near the given one at which a part may begin.
     """
     total = len(pending)
-    marks = sorted(cut(pending[total * rank // size]) for rank in range(1, size)) if total else []
-    shares: list[list[int]] = [[] for _ in range(size)]
+    cuts = sorted(cut(pending[total * rank // size]) for rank in range(1, size)) if total else []
+    parts: list[list[int]] = [[] for _ in range(size)]
     rank = 0
-    for number in pending:
-        while rank < len(marks) and number >= marks[rank]:
+    for index in pending:
+        while rank < len(cuts) and index >= cuts[rank]:
             rank += 1
-        shares[rank].append(number)
-    return [ranges_of(share) for share in shares]
+        parts[rank].append(index)
+    return [ranges_of(part) for part in parts]
 
 
-def ranges_of(numbers: Iterable[int]) -> Ranges:
-    """[start, stop) ranges of ascending numbers."""
-    found: Ranges = []
-    for number in numbers:
-        if found and found[-1][1] == number:
-            found[-1] = (found[-1][0], number + 1)
+def ranges_of(indices: Iterable[int]) -> Ranges:
+    """[start, stop) ranges of ascending indices."""
+    ranges: Ranges = []
+    for index in indices:
+        if ranges and ranges[-1][1] == index:
+            ranges[-1] = (ranges[-1][0], index + 1)
         else:
-            found.append((number, number + 1))
-    return found
+            ranges.append((index, index + 1))
+    return ranges

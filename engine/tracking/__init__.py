@@ -1,1 +1,1 @@
-"""What :mod:`engine.tracking.tracker` is made of: assignment, motion, likeness. Numpy only."""
+"""Tracks of poses through a video: tracker, assignment, motion, similarity; poses between keyframes; optical flow."""

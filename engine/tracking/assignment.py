@@ -1,4 +1,4 @@
-"""Who goes with whom, exactly: the assignment of rows to columns with the lowest total cost."""
+"""The assignment problem: pairs of rows and columns with the lowest total cost, exactly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def assign(cost: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """The cheapest way to give every row (or every column, where those are fewer) one of the other side.
+    """Assign each row (or each column, if those are fewer) one of the other side at the lowest total cost.
 
     Shortest augmenting paths with dual prices, one row at a time, O(rows^2 columns); R. Jonker, A. Volgenant, "A
     shortest augmenting path algorithm for dense and sparse linear assignment problems", Computing 38 (1987).
@@ -36,57 +36,57 @@ def assign(cost: npt.ArrayLike) -> npt.NDArray[np.int64]:
     price_row, price_column = np.zeros(rows), np.zeros(columns)
     for row in range(rows):
         _augment(costs, row, row_of, price_row, price_column)
-    taken = np.flatnonzero(row_of >= 0)
-    pairs = np.column_stack([row_of[taken], taken]).astype(np.int64)
+    assigned = np.flatnonzero(row_of >= 0)
+    pairs = np.column_stack([row_of[assigned], assigned]).astype(np.int64)
     return np.ascontiguousarray(pairs[np.argsort(pairs[:, 0])])
 
 
-def best_pairs(likeness: npt.ArrayLike, least: float) -> list[tuple[int, int]]:
-    """Pairs of row and column with the highest total likeness; a pair below ``least`` is never made.
+def best_pairs(similarity: npt.ArrayLike, minimum: float) -> list[tuple[int, int]]:
+    """Pairs of row and column with the highest total similarity; pairs below ``minimum`` are never made.
 
     Args:
-        likeness: (N, M), not negative.
+        similarity: (N, M), not negative.
     """
-    table = np.asarray(likeness, np.float64)
-    if table.size == 0:
+    values = np.asarray(similarity, np.float64)
+    if values.size == 0:
         return []
-    allowed = np.isfinite(table) & (table >= least)
-    worth = np.where(allowed, table, 0.0)
-    return [(int(row), int(column)) for row, column in assign(-worth) if allowed[row, column]]
+    allowed = np.isfinite(values) & (values >= minimum)
+    gain = np.where(allowed, values, 0.0)
+    return [(int(row), int(column)) for row, column in assign(-gain) if allowed[row, column]]
 
 
 def _augment(costs: Floats, row: int, row_of: npt.NDArray[np.int64], price_row: Floats, price_column: Floats) -> None:
-    """Give one more row a column, by the cheapest chain of exchanges; keeps the prices those of an optimum."""
+    """Assign one more row by the cheapest chain of exchanges, and keep the dual prices optimal."""
     columns = costs.shape[1]
     distance = np.full(columns, np.inf)
     came_from = np.full(columns, -1)
     done = np.zeros(columns, np.bool_)
     reached = 0.0
-    rows_seen, here = [row], row
+    visited_rows, current_row = [row], row
     while True:
-        through = reached + costs[here] - price_row[here] - price_column
+        through = reached + costs[current_row] - price_row[current_row] - price_column
         better = ~done & (through < distance)
-        distance[better], came_from[better] = through[better], here
+        distance[better], came_from[better] = through[better], current_row
         open_distance = np.where(done, np.inf, distance)
         column = int(open_distance.argmin())
         reached = float(open_distance[column])
         done[column] = True
         if row_of[column] < 0:
             break
-        here = int(row_of[column])
-        rows_seen.append(here)
-    _reprice(rows_seen, row_of, price_row, price_column, distance, done, reached, column)
+        current_row = int(row_of[column])
+        visited_rows.append(current_row)
+    _reprice(visited_rows, row_of, price_row, price_column, distance, done, reached, column)
     while True:  # exchange along the chain, back to the new row
-        here = int(came_from[column])
-        before = np.flatnonzero(row_of == here)
-        row_of[column] = here
-        if here == row:
+        current_row = int(came_from[column])
+        previous_columns = np.flatnonzero(row_of == current_row)
+        row_of[column] = current_row
+        if current_row == row:
             return
-        column = int(next(c for c in before if c != column))
+        column = int(next(c for c in previous_columns if c != column))
 
 
 def _reprice(
-    rows_seen: list[int],
+    visited_rows: list[int],
     row_of: npt.NDArray[np.int64],
     price_row: Floats,
     price_column: Floats,
@@ -95,7 +95,7 @@ def _reprice(
     reached: float,
     last: int,
 ) -> None:
-    price_row[rows_seen[0]] += reached
+    price_row[visited_rows[0]] += reached
     for column in np.flatnonzero(done):
         if column != last:
             price_row[row_of[column]] += reached - distance[column]

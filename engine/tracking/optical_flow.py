@@ -1,4 +1,4 @@
-"""Points carried from one picture to the next by optical flow, each checked by carrying it back."""
+"""Points tracked from one image to the next by optical flow, each verified by tracking it back."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ Flags = npt.NDArray[np.bool_]
 Image = npt.NDArray[np.uint8]
 
 _WINDOW = 21
-_STEPS = 30
-_EXACT = 0.01
-_LEAST_SIDE = 40
-_MOST_LEVELS = 5
+_MAX_ITERATIONS = 30
+_PRECISION = 0.01
+_MIN_SIDE = 40
+_MAX_LEVELS = 5
 
 
 def propagate_points(
     image_a: Image, image_b: Image, points: npt.ArrayLike, *, max_return_error: float = 1.5
 ) -> tuple[Floats, Flags]:
-    """Where points of one picture are in another that was taken shortly after.
+    """Find points of one image in another that was taken shortly after.
 
-    Pyramidal Lucas-Kanade flow there and back again (forward-backward error: Z. Kalal et al., "Forward-Backward Error",
-    ICPR 2010).
+    Pyramidal Lucas-Kanade flow forward and back again (Z. Kalal et al., "Forward-Backward Error", ICPR 2010).
 
     Args:
-        image_a, image_b: RGB or grey uint8 of the same size.
-        points: (N, 2) x, y in ``image_a``, pixel centres at integers.
-        max_return_error: pixels that a point may be off when it is back, at a picture of 720 lines.
+        image_a, image_b: RGB or gray uint8 of the same size.
+        points: (N, 2) x, y in ``image_a``, pixel centers at integers.
+        max_return_error: largest distance of a point from where it started once it is tracked back; pixels of an image
+            720 pixels high.
 
     Returns:
-        points (N, 2) in ``image_b``, those that are not ``ok`` moved by the median of the others;
-        ok (N,): the point was followed. False for points outside of either picture and for such that are not finite.
+        points (N, 2) in ``image_b``; those that are not ``ok`` are moved by the median motion of the others.
+        ok (N,): the point was found again. False for points outside of either image and for those that are not finite.
 
     Raises:
-        MediaError: the pictures differ in size.
+        MediaError: the images differ in size.
     """
     if image_a.shape[:2] != image_b.shape[:2]:
-        raise MediaError(f"the pictures differ in size: {image_a.shape[1::-1]} and {image_b.shape[1::-1]}")
-    places = np.asarray(points, np.float64).reshape(-1, 2)
+        raise MediaError(f"the images differ in size: {image_a.shape[1::-1]} and {image_b.shape[1::-1]}")
+    old = np.asarray(points, np.float64).reshape(-1, 2)
     height, width = image_a.shape[:2]
-    start = _inside(places, width, height)
-    found, ok = places.copy(), np.zeros(len(places), np.bool_)
-    if start.any():
-        first, second = _grey(image_a), _grey(image_b)
-        moved, there = _flow(first, second, places[start])
-        back, again = _flow(second, first, moved)
-        off = np.hypot(*(back - places[start]).T)
+    is_inside = _inside(old, width, height)
+    new, ok = old.copy(), np.zeros(len(old), np.bool_)
+    if is_inside.any():
+        first, second = _gray(image_a), _gray(image_b)
+        forward, forward_ok = _flow(first, second, old[is_inside])
+        back, back_ok = _flow(second, first, forward)
+        return_error = np.hypot(*(back - old[is_inside]).T)
         allowed = max_return_error * max(1.0, min(width, height) / 720)
-        good = there & again & (off <= allowed) & _inside(moved, width, height)
-        found[np.flatnonzero(start)[good]] = moved[good]
-        ok[np.flatnonzero(start)[good]] = True
-    rest = ~ok & np.isfinite(places).all(axis=1)
+        good = forward_ok & back_ok & (return_error <= allowed) & _inside(forward, width, height)
+        new[np.flatnonzero(is_inside)[good]] = forward[good]
+        ok[np.flatnonzero(is_inside)[good]] = True
+    lost = ~ok & np.isfinite(old).all(axis=1)
     if ok.any():
-        found[rest] = places[rest] + np.median(found[ok] - places[ok], axis=0)
-    return found, ok
+        new[lost] = old[lost] + np.median(new[ok] - old[ok], axis=0)
+    return new, ok
 
 
 def _flow(first: Image, second: Image, points: Floats) -> tuple[Floats, Flags]:
-    levels = int(np.clip(math.log2(max(1.0, min(first.shape) / _LEAST_SIDE)), 0, _MOST_LEVELS))
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _EXACT)
+    levels = int(np.clip(math.log2(max(1.0, min(first.shape) / _MIN_SIDE)), 0, _MAX_LEVELS))
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _MAX_ITERATIONS, _PRECISION)
     moved, status, _ = cv2.calcOpticalFlowPyrLK(
         first,
         second,
@@ -77,7 +77,7 @@ def _flow(first: Image, second: Image, points: Floats) -> tuple[Floats, Flags]:
     return moved.reshape(-1, 2).astype(np.float64), status.reshape(-1).astype(np.bool_)
 
 
-def _grey(image: Image) -> Image:
+def _gray(image: Image) -> Image:
     return np.ascontiguousarray(image) if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 

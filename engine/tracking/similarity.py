@@ -1,4 +1,4 @@
-"""How alike boxes and poses are, every one with every other."""
+"""Similarity matrices of boxes (IoU) and of poses (OKS)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-def box_likeness(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
-    """(N, M) intersection over union of (N, 4) and (M, 4) boxes, x1 y1 x2 y2; 0 where there is no area."""
+def box_similarity(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
+    """(N, M) intersection over union of (N, 4) and (M, 4) boxes, x1 y1 x2 y2; 0 if both have no area."""
     first = np.asarray(a, np.float64).reshape(-1, 1, 4)
     second = np.asarray(b, np.float64).reshape(1, -1, 4)
     sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
@@ -21,10 +21,10 @@ def box_likeness(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     return overlap
 
 
-def pose_likeness(
-    a: Floats, seen_a: Flags, b: Floats, seen_b: Flags, areas: Floats, sigmas: Floats, least_points: int = 3
+def pose_similarity(
+    a: Floats, seen_a: Flags, b: Floats, seen_b: Flags, areas: Floats, sigmas: Floats, min_points: int = 3
 ) -> Floats:
-    """(N, M) object keypoint similarity over the points that both show; NaN where those are fewer than asked.
+    """(N, M) object keypoint similarity over the points seen in both; NaN if those are fewer than ``min_points``.
 
     OKS = mean of exp(-d^2 / (2 area (2 sigma)^2)), as in the COCO keypoint evaluation.
 
@@ -34,11 +34,11 @@ def pose_likeness(
         sigmas: (K,)
     """
     both = seen_a[:, None] & seen_b[None]
-    apart = np.where(both[..., None], a[:, None] - b[None], 0.0)
-    wide = 2.0 * np.maximum(areas, 1.0)[:, None, None] * np.maximum((2.0 * sigmas) ** 2, 1e-12)
-    near = np.exp(-np.minimum((apart**2).sum(axis=-1) / wide, 700.0))
+    offset = np.where(both[..., None], a[:, None] - b[None], 0.0)
+    variance = 2.0 * np.maximum(areas, 1.0)[:, None, None] * np.maximum((2.0 * sigmas) ** 2, 1e-12)
+    similarity = np.exp(-np.minimum((offset**2).sum(axis=-1) / variance, 700.0))
     count = both.sum(axis=-1)
-    total = (near * both).sum(axis=-1)
-    asked = min(least_points, a.shape[1])
-    mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=(count >= asked) & (count > 0))
+    total = (similarity * both).sum(axis=-1)
+    needed = min(min_points, a.shape[1])
+    mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=(count >= needed) & (count > 0))
     return mean

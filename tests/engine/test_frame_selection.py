@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from engine.frame_selection import (
     frame_features,
+    image_features,
     k_means,
-    picture_features,
     scene_starts,
     select_diverse,
     select_scenes,
@@ -82,7 +82,7 @@ def test_pictures_that_are_all_the_same_do_not_hang_the_groups() -> None:
             return np.zeros((8, 8, 3), np.uint8)
 
     assert len(select_diverse(Black(), 4)) == 4
-    assert picture_features(Black().read(0)).shape == picture_features(np.zeros((90, 3, 3), np.uint8)).shape
+    assert image_features(Black().read(0)).shape == image_features(np.zeros((90, 3, 3), np.uint8)).shape
 
 
 def test_the_unsurest_come_first_and_not_side_by_side() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from engine.errors import ProjectError
 from engine.pose import Prediction
 from engine.schema.schema import Schema
-from engine.tracking.similarity import pose_likeness
+from engine.tracking.similarity import pose_similarity
 from engine.tracking.tracker import Tracker, TrackerOptions
 from poseapp.project.edits.geometry import box_overlap, extent
 from poseapp.project.model import Category, Edit, FrameEdit, FrameKey, Instance, State
@@ -229,7 +229,7 @@ def same_pose(one: Instance, other: Instance, schema: Schema) -> bool:
     if first is None:
         return False
     area = float((first[2] - first[0]) * (first[3] - first[1]))
-    alike = pose_likeness(
+    alike = pose_similarity(
         one.keypoints[None],
         one.visibility[None] > 0,
         other.keypoints[None],

@@ -55,7 +55,7 @@ def test_a_line_that_was_cut_off_is_not_taken_for_a_whole_one(path: Path, lost: 
     assert len(lines.poses) == 1
     with JournalReader([path], HEADER, ITEMS) as found:
         assert found.poses.tolist() == [2, -1, -1]
-    with Journal.go_on(path, HEADER) as journal:
+    with Journal.resume(path, HEADER) as journal:
         journal.append(FILES[1], 0, 640, 480)
     assert path.read_bytes() == whole
 
@@ -75,19 +75,19 @@ def test_what_stands_behind_a_damaged_line_does_not_count(path: Path) -> None:
 
 
 def test_a_cut_off_name_of_a_file_is_written_again(path: Path) -> None:
-    with Journal.go_on(path, HEADER) as journal:
+    with Journal.resume(path, HEADER) as journal:
         journal.append(FILES[2], 0, 5, 5)
     whole = path.read_bytes()
     start = whole.rindex(b"{")
     path.write_bytes(whole[: start + 10])
-    with Journal.go_on(path, HEADER) as journal:
+    with Journal.resume(path, HEADER) as journal:
         journal.append(FILES[2], 0, 5, 5)
     assert path.read_bytes() == whole
 
 
 def test_an_empty_journal_is_begun_anew(path: Path) -> None:
     path.write_bytes(b"")
-    with Journal.go_on(path, HEADER) as journal:
+    with Journal.resume(path, HEADER) as journal:
         journal.append(FILES[0], 0, 64, 48)
     assert read_journal(path, HEADER).poses == [0]
 
@@ -95,7 +95,7 @@ def test_an_empty_journal_is_begun_anew(path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "why"),
     [
-        (Header({"--model": "n"}, "digest"), "begun with --model m, not n"),
+        (Header({"--model": "n"}, "digest"), "started with --model m, not n"),
         (Header({"--model": "m"}, "other"), "the model or the detector has changed"),
         (Header({"--model": "m"}, "digest", 1), "another version"),
     ],
@@ -103,7 +103,7 @@ def test_an_empty_journal_is_begun_anew(path: Path) -> None:
 def test_a_run_of_other_options_is_refused(path: Path, header: Header, why: str) -> None:
     before = path.read_bytes()
     with pytest.raises(CocoError, match=why):
-        Journal.go_on(path, header)
+        Journal.resume(path, header)
     assert path.read_bytes() == before
 
 
@@ -117,12 +117,12 @@ def test_an_image_is_known_by_its_file_and_not_by_its_number(path: Path) -> None
 
 
 def test_a_file_that_could_be_read_at_last_has_no_problem_left(path: Path) -> None:
-    with Journal.go_on(path, HEADER) as journal:
+    with Journal.resume(path, HEADER) as journal:
         journal.append(FILES[2], 0, 0, 0, problem="is empty \udce9")
     with JournalReader([path], HEADER, ITEMS) as found:
         assert found.poses.tolist() == [2, 0, -1]
         assert found.problems == {2: "is empty \\udce9"}
-    with Journal.go_on(path, HEADER) as journal:
+    with Journal.resume(path, HEADER) as journal:
         journal.append(FILES[2], 0, 9, 9, [pose(3)])
     with JournalReader([path], HEADER, ITEMS) as found:
         assert found.poses.tolist() == [2, 0, 1]
@@ -132,10 +132,10 @@ def test_a_file_that_could_be_read_at_last_has_no_problem_left(path: Path) -> No
 def test_frames_of_a_video_are_found_by_their_number() -> None:
     film, still = FileState("/film.mp4", 5, 5), FILES[0]
     items = RunItems([(still, 0), *((film, n) for n in range(4)), (still, 0)])
-    assert items.numbers(film, 3) == [4]
-    assert items.numbers(film, 4) == []
-    assert items.numbers(still, 0) == [0, 5]
-    assert items.numbers(FILES[1], 0) == []
+    assert items.indices(film, 3) == [4]
+    assert items.indices(film, 4) == []
+    assert items.indices(still, 0) == [0, 5]
+    assert items.indices(FILES[1], 0) == []
 
 
 def test_the_state_of_a_file_is_its_size_its_time_and_its_boxes(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from engine.errors import PoseError
 from engine.predict.__main__ import main
-from engine.predict.sharding import World, divide, ranges_of
+from engine.predict.sharding import Shard, divide, ranges_of
 from engine.utils.command_line import run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,15 +84,15 @@ def test_an_environment_that_makes_no_sense_is_told(
     monkeypatch.setenv("RANK", "3")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(PoseError, match="RANK=3, WORLD_SIZE=2"):
-        World.from_environment()
+        Shard.from_environment()
     assert run(main, ["x.jpg", "--out", str(tmp_path / "p.json")]) == 2
 
 
 def test_one_process_alone_needs_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-    world = World.from_environment()
-    assert world.is_main
-    assert world.device("auto") == "auto"
-    assert world.share(lambda: [[1, 2]]) == [[1, 2]]
-    world.done()
+    shard = Shard.from_environment()
+    assert shard.is_main
+    assert shard.device("auto") == "auto"
+    assert shard.from_main(lambda: [[1, 2]]) == [[1, 2]]
+    shard.finish()

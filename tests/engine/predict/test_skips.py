@@ -175,7 +175,7 @@ def test_a_file_that_vanishes_after_it_was_listed_is_skipped(
         (folder / "5.png").unlink()
         original(*arguments)
 
-    monkeypatch.setattr(engine.predict, "run_model", run_later)
+    monkeypatch.setattr(engine.predict.__main__, "run_model", run_later)
     out = tmp_path / "p.json"
     assert predict(folder, "--out", out) == 0
     found = read(out)

@@ -17,9 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
+from engine.errors import Cancelled
 from engine.inference.pose_model import PoseModel
 from engine.predict.__main__ import main
+from engine.predict.tracking import track_video
 from engine.utils.command_line import run
+from engine.utils.context import Context
 
 ROOT = Path(__file__).resolve().parents[3]
 FAST = ("--model", "movenet_lightning", "--device", "cpu", "--progress", "none")
@@ -151,7 +154,7 @@ def test_frames_that_are_done_are_not_done_again(
     assert out.read_bytes() == whole
 
 
-def test_a_run_goes_on_only_with_the_inputs_and_options_that_it_was_begun_with(
+def test_a_run_goes_on_only_with_the_inputs_and_options_that_it_was_started_with(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], stop_after: Callable[[int], list[int]]
 ) -> None:
     out = tmp_path / "p.json"
@@ -161,8 +164,8 @@ def test_a_run_goes_on_only_with_the_inputs_and_options_that_it_was_begun_with(
     other = tmp_path / "other.mp4"
     other.write_bytes(film.read_bytes())
     for given, options, why in (
-        (film, ("--flip-test",), "begun with --flip-test False, not True"),
-        (film, ("--detector", "none"), "begun with --detector not given, not none"),
+        (film, ("--flip-test",), "started with --flip-test False, not True"),
+        (film, ("--detector", "none"), "started with --detector not given, not none"),
         (other, (), "other inputs"),
     ):
         capsys.readouterr()
@@ -201,3 +204,32 @@ def test_tracks_want_a_video(resources_dir: Path, tmp_path: Path, capsys: pytest
     still = resources_dir / "sample/astronaut.jpg"
     assert predict(still, "--out", tmp_path / "p.json", "--track") == 2
     assert "--track follows poses through videos" in capsys.readouterr().err
+
+
+def test_a_video_is_tracked_while_it_is_predicted(film: Path, whole: bytes) -> None:
+    model = PoseModel.load("movenet_lightning", device="cpu")
+    context = Context()
+    frames = []
+    for frame in track_video(model, film, context=context):
+        frames.append(frame)
+    assert [frame.index for frame in frames] == list(range(FRAMES))
+    assert [frame.time for frame in frames] == pytest.approx([index / 30 for index in range(FRAMES)])
+    assert all(frame.image.shape == (256, 400, 3) for frame in frames)
+    written = json.loads(whole)["annotations"]
+    tracks = [track for frame in frames for track in frame.tracks]
+    assert tracks == [annotation.get("track_id") for annotation in written]
+    points = np.array([prediction.keypoints[:, :2] for frame in frames for prediction in frame.predictions])
+    expected = np.array([annotation["keypoints"] for annotation in written]).reshape(len(written), -1, 3)[..., :2]
+    np.testing.assert_allclose(points, expected, atol=0.01)
+
+
+def test_tracking_a_video_can_be_cancelled(film: Path) -> None:
+    model = PoseModel.load("movenet_lightning", "none", device="cpu")
+    steps: list[tuple[int, int, str]] = []
+    context = Context(lambda *step: steps.append(step))
+    frames = track_video(model, film, detect_every=4, context=context)
+    assert next(frames).index == 0
+    context.cancel()
+    with pytest.raises(Cancelled):
+        next(frames)
+    assert steps == []

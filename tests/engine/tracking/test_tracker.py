@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from engine.pose import Prediction
 from engine.schema.builtin import find_schema
 from engine.tracking.assignment import assign, best_pairs
 from engine.tracking.motion import BoxMotion
-from engine.tracking.tracker import Tracker, TrackerOptions, track_sequence
+from engine.tracking.tracker import Tracker, TrackerOptions, track_frames, track_sequence
 
 COCO = find_schema("coco")
 RATE = 30.0
@@ -208,3 +209,23 @@ def test_any_poses_get_one_number_each_and_the_same_ones_again(data: st.DataObje
         numbers = [n for n in ids if n is not None]
         assert len(set(numbers)) == len(numbers)
     assert found == track_sequence(frames, COCO)
+
+
+@pytest.mark.parametrize("birth_hits", [1, 2, 3])
+def test_a_stream_of_frames_comes_with_final_numbers_a_little_later(birth_hits: int) -> None:
+    frames = [[person(60 + 4 * n)] + ([person(400 + 4 * n)] if n > 2 else []) for n in range(8)]
+    options = TrackerOptions(birth_hits=birth_hits)
+    read: list[int] = []
+
+    def stream() -> Iterator[tuple[int, float | None, list[Prediction]]]:
+        for index, predictions in enumerate(frames):
+            read.append(index)
+            yield index, None, predictions
+
+    delays, numbers = [], []
+    for index, predictions, tracks in track_frames(stream(), Tracker(COCO, options)):
+        assert predictions is frames[index]
+        delays.append(read[-1] - index)
+        numbers.append(tracks)
+    assert numbers == track_sequence(frames, COCO, options=options) == [[1]] * 3 + [[1, 2]] * 5
+    assert max(delays) == birth_hits - 1

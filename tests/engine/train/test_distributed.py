@@ -15,7 +15,7 @@ import torch
 
 from engine.errors import TrainingError
 from engine.models.checkpoint import load_checkpoint
-from engine.train.data.sampler import batches
+from engine.train.data.sampler import epoch_batches
 from engine.train.distributed import ProcessGroup
 from tests.engine.train.conftest import SCHEMA, write_bars
 from tests.engine.train.tiny_network import write_start
@@ -87,7 +87,7 @@ def test_two_processes_train_as_one_even_when_one_was_killed(tmp_path: Path) -> 
 def test_the_samples_of_a_step_do_not_depend_on_the_number_of_processes() -> None:
     def drawn(processes: int, batch: int) -> list[set[tuple[int, float]]]:
         shares = [
-            list(batches(10, 3, 8, seed=4, epoch=2, batch=batch, rank=rank, processes=processes))
+            list(epoch_batches(10, 3, 8, seed=4, epoch=2, batch=batch, rank=rank, processes=processes))
             for rank in range(processes)
         ]
         parts = 8 // (batch * processes)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import PoseError, ProjectError
+from engine.formats.deeplabcut.writer import Cell as DlcCell
+from engine.formats.deeplabcut.writer import Pose, free_names, header, pose_cells, write_rows
+from engine.formats.pose_table import PARTS, Cell, as_text, columns_of, load_pyarrow, write_parquet
 from engine.labels.image_size import GridTransform
 from engine.media.source import open_media
 from engine.media.video.frame_size import opencv_grid
@@ -31,18 +33,6 @@ from poseapp.project.storage.file_names import readable
 from poseapp.project.store import ProjectStore
 
 Progress = Callable[[int, int], None]
-Cell = str | int | float | None
-
-SCORER = "poseapp"
-_MISSING = "NaN"
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_HEAD = ("video", "frame_index", "frame", "time", "track", "category", "state", "source", "score")
-_BOX = ("box.x1", "box.y1", "box.x2", "box.y2")
-_PARTS = ("x", "y", "visibility", "score")
-_TEXT = frozenset({"video", "frame", "category", "state", "source"})
-_WHOLE = frozenset({"frame_index", "track"})
-_BLOCK = 20_000
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,7 @@ def export_csv(
         writer.writerow(table.columns)
         changed = 0
         for row in table.rows(progress):
-            cells = ["" if cell is None else _as_text(cell) for cell in row]
+            cells = [as_text(cell) for cell in row]
             changed += sum(isinstance(cell, str) and cell != "" and cell is not own for cell, own in zip(cells, row))
             writer.writerow(cells)
             report.count += 1
@@ -104,11 +94,6 @@ def export_csv(
     return report
 
 
-def _as_text(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
-
-
 def export_parquet(
     store: ProjectStore,
     path: Path | str,
@@ -120,24 +105,13 @@ def export_parquet(
     """The same table as :func:`export_csv`, with types: for millions of rows.
 
     Raises:
-        ProjectError: pyarrow is not installed, or the file cannot be written.
+        LabelError: pyarrow is not installed. ProjectError: the file cannot be written.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ProjectError(
-            "Parquet needs the package pyarrow: pip install 'poseapp[formats]', or export as CSV", where=path
-        ) from None
-    table = _Table(store, options or TableOptions(), cache)
     report = FilesReport(Path(path))
-    kinds = [(name, _arrow_type(pyarrow, name)) for name in table.columns]
-    schema = pyarrow.schema(kinds)
-    with written(report.path) as temporary, pyarrow.parquet.ParquetWriter(str(temporary), schema) as writer:
-        for block in _blocks(table.rows(progress)):
-            columns = [pyarrow.array(list(column), kind) for column, (_, kind) in zip(zip(*block), kinds)]
-            writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
-            report.count += len(block)
+    pyarrow = load_pyarrow(report.path)
+    table = _Table(store, options or TableOptions(), cache)
+    with written(report.path) as temporary:
+        report.count = write_parquet(pyarrow, temporary, table.columns, table.rows(progress))
     report.problems = table.problems
     return report
 
@@ -174,7 +148,7 @@ def export_dlc(
     for (_, kind), of_one in poses.items():
         sizes[kind] += len(of_one)
     kinds = [kind for kind, _ in sizes.most_common()]
-    targets = _targets(report.path, [categories[kind].name for kind in kinds])
+    targets = free_names(report.path, [categories[kind].name for kind in kinds])
     with contextlib.ExitStack() as stack:  # all of the tables or none
         for number, (kind, target) in enumerate(zip(kinds, targets)):
             of_kind = {name: of_one for (name, other), of_one in poses.items() if other == kind}
@@ -194,17 +168,6 @@ def export_dlc(
     return report
 
 
-def _targets(path: Path, names: Sequence[str]) -> list[Path]:
-    """A file for each category: the first has the name that was asked for; the others take no file that is there."""
-    targets = [path]
-    for name in names[1:]:
-        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60] or "category"
-        stems = (f"{path.stem}_{plain}", *(f"{path.stem}_{plain}_{n}" for n in range(2, 10_000)))
-        free = (path.with_name(f"{stem}{path.suffix}") for stem in stems)
-        targets.append(next(target for target in free if target not in targets and not os.path.exists(target)))
-    return targets
-
-
 def _write_dlc(
     path: Path,
     poses: Mapping[str, Mapping[int, Instance]],
@@ -214,17 +177,15 @@ def _write_dlc(
     progress: Progress,
 ) -> None:
     """One table: the pose of each individual by frame, all of them with the same points."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows(_dlc_head([(individual, names) for individual in poses]))
+
+    def rows() -> Iterator[tuple[int, list[DlcCell]]]:
         for index in range(count):
             if index % 1000 == 0:
                 progress(index, count)
-            cells = list(chain.from_iterable(_dlc_cells(of.get(index), len(names), grid) for of in poses.values()))
-            if index == 0 and not any(cell != "" for cell in cells):
-                # pandas takes an empty row below several header lines for names of the index, and drops the frame.
-                cells = [_MISSING] * len(cells)
-            writer.writerow([index, *cells])
+            cells = (pose_cells(_dlc_pose(of.get(index)), len(names), 3, grid) for of in poses.values())
+            yield index, list(chain.from_iterable(cells))
+
+    write_rows(path, header(list(poses), names), rows())
 
 
 class _Table:
@@ -237,7 +198,7 @@ class _Table:
         self._used = [c for number, c in self._categories.items() if number in used] or list(self._categories.values())
         points = dict.fromkeys(name for category in self._used for name in category.schema.names)
         self._place = {name: n for n, name in enumerate(points)}
-        self.columns = [*_HEAD, *_BOX, *(f"{name}.{part}" for name in points for part in _PARTS)]
+        self.columns = columns_of(points)
         self.problems: list[str] = []
 
     def rows(self, progress: Progress | None) -> Iterator[list[Cell]]:
@@ -261,9 +222,9 @@ class _Table:
         head: list[Cell] = [video, key.index, readable(name), time, instance.track, category.name, instance.state.value]
         head += [instance.source, instance.score]
         head += [None] * 4 if instance.box is None else instance.box.tolist()
-        cells: list[Cell] = [None] * (len(_PARTS) * len(self._place))
+        cells: list[Cell] = [None] * (len(PARTS) * len(self._place))
         for point, (x, y), seen, score in _points(category, instance):
-            at = self._place[point] * len(_PARTS)
+            at = self._place[point] * len(PARTS)
             cells[at : at + 4] = [x, y, seen, score] if seen else [None, None, 0, score]
         return head + cells
 
@@ -282,25 +243,6 @@ class _Table:
 def _points(category: Category, instance: Instance) -> Iterable[tuple[str, tuple[float, float], int, float | None]]:
     scores: list[Any] = [None] * instance.num_keypoints if instance.scores is None else instance.scores.tolist()
     return zip(category.schema.names, instance.keypoints.tolist(), instance.visibility.tolist(), scores)
-
-
-def _blocks(rows: Iterator[list[Cell]]) -> Iterator[list[list[Cell]]]:
-    block: list[list[Cell]] = []
-    for row in rows:
-        block.append(row)
-        if len(block) == _BLOCK:
-            yield block
-            block = []
-    if block:
-        yield block
-
-
-def _arrow_type(pyarrow: Any, column: str) -> Any:
-    if column in _TEXT:
-        return pyarrow.string()
-    if column in _WHOLE:
-        return pyarrow.int64()
-    return pyarrow.uint8() if column.endswith(".visibility") else pyarrow.float64()
 
 
 def _frame_count(store: ProjectStore, media: int) -> int:
@@ -337,15 +279,6 @@ def _poses_by_individual(
     return found, [f"Poses left out, {why}: {count}" for why, count in lost.items() if count]
 
 
-def _dlc_head(heads: Sequence[tuple[str, Sequence[str]]]) -> Iterator[list[str]]:
-    columns = [(name, point, part) for name, points in heads for point in points for part in ("x", "y", "likelihood")]
-    yield ["scorer", *([SCORER] * len(columns))]
-    if len(heads) > 1:
-        yield ["individuals", *(name for name, _, _ in columns)]
-    yield ["bodyparts", *(point for _, point, _ in columns)]
-    yield ["coords", *(part for _, _, part in columns)]
-
-
 def _grid_of(store: ProjectStore, media: int, cache: Path | None, report: FilesReport) -> GridTransform | None:
     """What brings points into the pixels that DeepLabCut sees; None where they are those that are shown here."""
     video = next(found for found in store.media() if found.id == media)
@@ -358,13 +291,9 @@ def _grid_of(store: ProjectStore, media: int, cache: Path | None, report: FilesR
         return None
 
 
-def _dlc_cells(instance: Instance | None, count: int, grid: GridTransform | None) -> list[Cell]:
+def _dlc_pose(instance: Instance | None) -> Pose | None:
+    """What a table holds of a pose; the points of a label have likelihood 1."""
     if instance is None:
-        return [""] * (3 * count)
-    labelled = instance.state is State.LABELLED or instance.scores is None
-    scores = np.ones(count) if labelled or instance.scores is None else instance.scores
-    cells: list[Cell] = []
-    points = instance.keypoints if grid is None else grid.points_back(instance.keypoints)
-    for (x, y), seen, score in zip(points.tolist(), instance.visibility.tolist(), scores.tolist()):
-        cells += [x, y, score] if seen else ["", "", ""]
-    return cells
+        return None
+    is_labelled = instance.state is State.LABELLED
+    return instance.keypoints, instance.visibility, None if is_labelled else instance.scores

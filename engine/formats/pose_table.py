@@ -1,0 +1,382 @@
+"""Poses as a table with a row per pose: CSV, and Parquet for millions of rows.
+
+Columns: video, frame_index, frame, time, track, category, state ("predicted" or "labelled"), source, score, box.x1 to
+box.y2, and x, y, visibility, score of every keypoint ("nose.x"). Coordinates are image pixels, pixel centers at
+integers; a keypoint that the category does not have has four empty cells, an absent one has visibility 0.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import LabelError, PoseError
+from engine.formats.category_schema import schema_of_names
+from engine.formats.coco.dataset import CocoCategory
+from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, register_format
+from engine.labels.features import Feature
+from engine.labels.model import ABSENT, IMAGES, VIDEO, VISIBLE, Category, Floats, Frame, Instance, Media
+from engine.labels.reader import LabelReader
+from engine.media.source import is_video, open_media
+from engine.utils.context import Context
+from engine.utils.files import check_regular, kept_mode, open_regular, replacing
+
+HEAD = ("video", "frame_index", "frame", "time", "track", "category", "state", "source", "score")
+BOX = ("box.x1", "box.y1", "box.x2", "box.y2")
+PARTS = ("x", "y", "visibility", "score")
+PREDICTED, LABELLED = "predicted", "labelled"
+
+Cell = str | int | float | None
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_TEXT_COLUMNS = frozenset({"video", "frame", "category", "state", "source"})
+_INTEGER_COLUMNS = frozenset({"frame_index", "track"})
+_STEP = 1000
+_BLOCK = 20_000
+
+
+def columns_of(keypoints: Iterable[str]) -> list[str]:
+    """Names of all columns of a table with these keypoints."""
+    return [*HEAD, *BOX, *(f"{name}.{part}" for name in keypoints for part in PARTS)]
+
+
+def as_text(cell: Cell) -> Cell:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers, None becomes an empty cell."""
+    if cell is None:
+        return ""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
+class _Rows:
+    """The rows of labels."""
+
+    def __init__(self, labels: LabelReader, options: WriteOptions, context: Context) -> None:
+        self._labels, self._options, self._context = labels, options, context
+        schemas = [category.schema for category in labels.categories if category.schema is not None]
+        names = dict.fromkeys(name for schema in schemas for name in schema.names)
+        self._column = {name: n * len(PARTS) for n, name in enumerate(names)}
+        self.columns = columns_of(names)
+        self._times: dict[int, Floats] = {}
+
+    def __iter__(self) -> Iterator[list[Cell]]:
+        labels = self._labels
+        frames = list(labels.frames())
+        total = labels.num_instances()
+        for number, instance in enumerate(labels.instances()):
+            if number % _STEP == 0:
+                self._context.progress(number, total)
+            if instance.is_pose and (self._options.include_predictions or not instance.is_prediction):
+                yield self._row(frames[instance.frame], instance)
+
+    def _row(self, frame: Frame, instance: Instance) -> list[Cell]:
+        category = self._labels.categories[instance.category]
+        media = self._labels.media[frame.media]
+        state = PREDICTED if instance.is_prediction else LABELLED
+        row: list[Cell] = [Path(media.path).name, frame.index, frame.name, self._time(frame, media), instance.track]
+        row += [category.name, state, instance.source, instance.score]
+        row += [None] * 4 if instance.box is None else instance.box.tolist()
+        cells: list[Cell] = [None] * (len(PARTS) * len(self._column))
+        if category.schema is not None and instance.keypoints is not None and instance.visibility is not None:
+            count = len(instance.visibility)
+            scores = [None] * count if instance.scores is None else instance.scores.tolist()
+            points = zip(category.schema.names, instance.keypoints.tolist(), instance.visibility.tolist(), scores)
+            for name, (x, y), visibility, score in points:
+                at = self._column[name]
+                cells[at : at + 4] = [x, y, visibility, score] if visibility else [None, None, ABSENT, score]
+        return row + cells
+
+    def _time(self, frame: Frame, media: Media) -> float | None:
+        """Seconds; None for images, and for a video that cannot be opened."""
+        if media.type != VIDEO:
+            return None
+        if frame.media not in self._times:
+            self._times[frame.media] = self._read_times(media)
+        times = self._times[frame.media]
+        return float(times[frame.index]) if frame.index < len(times) else None
+
+    def _read_times(self, media: Media) -> Floats:
+        path = Path(media.path)
+        try:
+            with open_media(path if path.is_absolute() else self._labels.path.absolute().parent / path) as source:
+                return np.array([source.time(n) for n in range(source.frame_count)])
+        except PoseError as error:
+            self._context.report(str(error), "Times are left out")
+            return np.zeros(0)
+
+
+class _TableReader(LabelReader):
+    """A csv, read again for every pass over its instances."""
+
+    def __init__(self, path: Path, context: Context) -> None:
+        self.path = path
+        self._context = context
+        self._frames: dict[tuple[str, int], Frame] = {}
+        self._count = 0
+        media: dict[str, int] = {}
+        self.media: list[Media] = []
+        keypoints: dict[str, dict[str, None]] = {}
+        self._columns: dict[str, int] = {}
+        self._names: list[str] = []
+        for row in self._rows(first=True):
+            self._count += 1
+            video, index = _name(row[0]), _integer(row[1])
+            if video not in media:
+                media[video] = len(self.media)
+                self.media.append(Media(VIDEO if row[3] or is_video(Path(video)) else IMAGES, video))
+            self._frames.setdefault((video, index), Frame(_name(row[2]), media[video], index))
+            own = keypoints.setdefault(_name(row[5]), {})
+            for name in self._names:
+                if name not in own and row[self._columns[name] + 2]:
+                    own[name] = None
+        self.categories = [
+            Category(name, schema_of_names([n for n in self._names if n in own], CocoCategory(1, name)))
+            for name, own in keypoints.items()
+        ]
+        self._category = {category.name: n for n, category in enumerate(self.categories)}
+        self._position = {key: n for n, key in enumerate(self._frames)}
+
+    def _rows(self, *, first: bool = False) -> Iterator[list[str]]:
+        """The rows with as many cells as the header; others are reported, and left out."""
+        file = _open_text(self.path)
+        with file:
+            reader = csv.reader(file)
+            try:
+                header = next(reader, [])
+                self._check_header(header)
+                for number, row in enumerate(reader):
+                    if number % _STEP == 0:
+                        self._context.check_cancelled()
+                    fault = _fault(row, len(header))
+                    if not fault:
+                        yield row
+                    elif first:
+                        where = f"{self.path.name} line {reader.line_num}"
+                        self._context.report(where, fault, "left out", listed=True)
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise LabelError(f"is not a table of text ({error})", where=self.path) from None
+
+    def _check_header(self, header: Sequence[str]) -> None:
+        start = len(HEAD) + len(BOX)
+        names = [column.removesuffix(".x") for column in header[start :: len(PARTS)]]
+        if list(header) != columns_of(names):
+            raise LabelError("is not a table of poses: its columns are others", where=self.path)
+        self._names = names
+        self._columns = {name: start + n * len(PARTS) for n, name in enumerate(names)}
+
+    def frames(self) -> Iterator[Frame]:
+        return iter(self._frames.values())
+
+    def num_instances(self) -> int:
+        return self._count
+
+    def instances(self) -> Iterator[Instance]:
+        for number, row in enumerate(self._rows()):
+            category = self._category[_name(row[5])]
+            schema = self.categories[category].schema
+            assert schema is not None
+            cells = [row[self._columns[name] : self._columns[name] + len(PARTS)] for name in schema.names]
+            numbers = np.array([[_float(cell) for cell in point] for point in cells]).reshape(-1, len(PARTS))
+            visibility = np.nan_to_num(numbers[:, 2]).clip(ABSENT, VISIBLE).astype(np.uint8)
+            visibility[~np.isfinite(numbers[:, :2]).all(axis=1)] = ABSENT
+            has_scores = bool(np.isfinite(numbers[:, 3]).any())
+            yield Instance(
+                self._position[_name(row[0]), _integer(row[1])],
+                category,
+                np.where(visibility[:, None] > 0, numbers[:, :2], 0.0),
+                visibility,
+                scores=np.nan_to_num(numbers[:, 3]) if has_scores else None,
+                box=_box(row[len(HEAD) : len(HEAD) + 4]),
+                score=None if not row[8] else _float(row[8]),
+                track=_integer(row[4]) if row[4] else None,
+                is_prediction=row[6] == PREDICTED,
+                source=_name(row[7]),
+                key=str(number),
+            )
+
+
+class CsvTableFormat:
+    """A csv with a row per pose."""
+
+    name = "table"
+    title = "Table, one row per pose"
+    suffixes: tuple[str, ...] = (".csv",)
+    can_read = can_write = True
+    keeps: Collection[Feature] = frozenset(
+        {
+            Feature.OCCLUSION,
+            Feature.SCORES,
+            Feature.BOXES,
+            Feature.TRACKS,
+            Feature.SEVERAL_CATEGORIES,
+            Feature.SEVERAL_MEDIA,
+            Feature.VIDEO_FRAMES,
+        }
+    )
+
+    def sniff(self, path: Path) -> float:
+        try:
+            with open_regular(path) as file:
+                return CERTAIN if file.read(4096).lstrip(b"\xef\xbb\xbf").startswith(",".join(HEAD).encode()) else NO
+        except (OSError, PoseError):
+            return NO
+
+    def read(self, path: Path, context: Context | None = None, options: ReadOptions | None = None) -> LabelReader:
+        reader = _TableReader(path, context or Context())
+        reader.image_folder = None if options is None else options.images
+        return reader
+
+    def write(
+        self,
+        labels: LabelReader,
+        path: Path,
+        options: WriteOptions | None = None,
+        context: Context | None = None,
+    ) -> None:
+        rows = _Rows(labels, options or WriteOptions(), context or Context())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                replacing(path, mode=kept_mode(path), suffix=path.suffix) as temporary,
+                open(temporary, "w", encoding="utf-8", newline="") as file,
+            ):
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(rows.columns)
+                for row in rows:
+                    writer.writerow([as_text(cell) for cell in row])
+        except OSError as error:
+            raise LabelError(f"cannot be written ({error.strerror or error})", where=path) from None
+
+
+class ParquetTableFormat:
+    """The same table with types; needs pyarrow."""
+
+    name = "parquet"
+    title = "Table for large projects"
+    suffixes: tuple[str, ...] = (".parquet",)
+    can_read, can_write = False, True
+    keeps = CsvTableFormat.keeps
+
+    def sniff(self, path: Path) -> float:
+        return NO
+
+    def read(self, path: Path, context: Context | None = None, options: ReadOptions | None = None) -> LabelReader:
+        raise LabelError(f"{self.title} can be written, but not read", where=path)
+
+    def write(
+        self,
+        labels: LabelReader,
+        path: Path,
+        options: WriteOptions | None = None,
+        context: Context | None = None,
+    ) -> None:
+        pyarrow = load_pyarrow(path)
+        rows = _Rows(labels, options or WriteOptions(), context or Context())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path, mode=kept_mode(path), suffix=path.suffix) as temporary:
+                write_parquet(pyarrow, temporary, rows.columns, rows)
+        except OSError as error:
+            raise LabelError(f"cannot be written ({error.strerror or error})", where=path) from None
+
+
+def load_pyarrow(path: Path) -> Any:
+    """The module pyarrow.
+
+    Args:
+        path: the file to be written, for the message.
+
+    Raises:
+        LabelError: it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise LabelError(
+            "Parquet needs the package pyarrow: pip install 'poseapp[formats]', or export as CSV", where=path
+        ) from None
+    return pyarrow
+
+
+def write_parquet(pyarrow: Any, path: Path, columns: Sequence[str], rows: Iterable[list[Cell]]) -> int:
+    """Write the rows of a table; returns how many there were."""
+    types = [(name, _arrow_type(pyarrow, name)) for name in columns]
+    schema = pyarrow.schema(types)
+    count = 0
+    with pyarrow.parquet.ParquetWriter(str(path), schema) as writer:
+        for block in _blocks(rows):
+            arrays = [pyarrow.array(list(column), type) for column, (_, type) in zip(zip(*block), types)]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+            count += len(block)
+    return count
+
+
+def _blocks(rows: Iterable[list[Cell]]) -> Iterator[list[list[Cell]]]:
+    block: list[list[Cell]] = []
+    for row in rows:
+        block.append(row)
+        if len(block) == _BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _arrow_type(pyarrow: Any, column: str) -> Any:
+    if column in _TEXT_COLUMNS:
+        return pyarrow.string()
+    if column in _INTEGER_COLUMNS:
+        return pyarrow.int64()
+    return pyarrow.uint8() if column.endswith(".visibility") else pyarrow.float64()
+
+
+def _open_text(path: Path) -> TextIO:
+    try:
+        check_regular(path)
+        return open(path, encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise LabelError(f"cannot be read ({error.strerror or error})", where=path) from None
+
+
+def _fault(row: Sequence[str], count: int) -> str:
+    """Why a row cannot be used; "" if it can."""
+    if len(row) != count:
+        return f"Row with {'more' if len(row) > count else 'fewer'} cells than the {count} of the header"
+    numbers = [row[1], row[4], row[8], *row[len(HEAD) :]]
+    if not row[1] or any(math.isinf(_float(cell)) for cell in numbers if cell):
+        return "Row with a cell that is not a number"
+    return "" if row[5] else "Row without a category"
+
+
+def _float(cell: str) -> float:
+    """A number; NaN for an empty cell, infinity for a cell that is not a number."""
+    if not cell:
+        return math.nan
+    try:
+        return float(cell)
+    except ValueError:
+        return math.inf
+
+
+def _integer(cell: str) -> int:
+    return int(float(cell))
+
+
+def _name(cell: str) -> str:
+    """A text without the apostrophe that guards it against spreadsheets."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
+def _box(cells: Sequence[str]) -> npt.NDArray[np.float64] | None:
+    box = np.array([_float(cell) for cell in cells])
+    return box if np.isfinite(box).all() else None
+
+
+register_format(CsvTableFormat())
+register_format(ParquetTableFormat())

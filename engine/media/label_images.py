@@ -6,22 +6,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from engine.formats.coco.records import CocoImage
 from engine.labels.image_size import Grid, GridTransform, classify, transform_of
 from engine.media.image_headers import read_header_of
+
+
+class SizedImage(Protocol):
+    """An image as labels describe it; width and height are 0 while unknown."""
+
+    @property
+    def file_name(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
 
 
 class ImageFile(Protocol):
     """An image record and its file."""
 
     @property
-    def image(self) -> CocoImage: ...
+    def image(self) -> SizedImage: ...
 
     @property
     def path(self) -> Path: ...
 
 
-def label_transform(image: CocoImage, path: Path) -> tuple[Grid, GridTransform | None]:
+def label_transform(image: SizedImage, path: Path) -> tuple[Grid, GridTransform | None]:
     """How the size in an image record relates to the picture as it is shown (upright).
 
     Args:

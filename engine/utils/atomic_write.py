@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.errors import CocoError, TrainingError
-from engine.formats.coco.document import write_atomic
+from engine.errors import TrainingError
+from engine.utils.files import kept_mode, replacing
 
 OUT_FILES = (
     "config.toml",
@@ -29,8 +29,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, [data])
-    except CocoError as error:
-        raise TrainingError(error.message, where=path) from None
     except OSError as error:
         raise TrainingError(f"cannot be made ({error.strerror or error})", where=path.parent) from None
+    try:
+        with replacing(path, mode=kept_mode(path)) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise TrainingError(f"cannot be written ({error.strerror or error})", where=path) from None

@@ -1,0 +1,5 @@
+"""COCO files."""
+
+from engine.formats.coco.format import CocoFormat
+
+__all__ = ["CocoFormat"]

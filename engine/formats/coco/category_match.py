@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 Id = int | str
 
@@ -18,10 +18,8 @@ class IdMatcher:
     """
 
     def __init__(self, ids: Iterable[Id]) -> None:
-        self._ids = set(ids)
-        self._by_text: dict[str, set[Id]] = {}
-        for identity in self._ids:
-            self._by_text.setdefault(_plain(identity), set()).add(identity)
+        self._ids: Collection[Id] = ids if isinstance(ids, set | frozenset | Mapping) else set(ids)
+        self._by_text: dict[str, set[Id]] | None = None
         self.matched = 0
 
     def knows(self, identity: Id) -> bool:
@@ -32,6 +30,10 @@ class IdMatcher:
         """The id that is meant; the given one where none, or more than one, fits."""
         if identity in self._ids:
             return identity
+        if self._by_text is None:  # few files need it, and it is large
+            self._by_text = {}
+            for known in self._ids:
+                self._by_text.setdefault(_plain(known), set()).add(known)
         candidates = self._by_text.get(_plain(identity), set())
         if len(candidates) != 1:
             return identity

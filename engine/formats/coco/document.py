@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _NULL = b"null"
+_BLOCK = 4096
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAYBE_LONE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
@@ -50,6 +51,19 @@ class Document:
     annotations: list[msgspec.Raw] = field(default_factory=list)
     categories: list[msgspec.Raw] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def count(self, section: str) -> int:
+        """How many records a section has."""
+        return len(self._section(section))
+
+    def blocks(self, section: str) -> Iterator[list[msgspec.Raw]]:
+        """The records of a section, some thousands at a time."""
+        records = self._section(section)
+        for start in range(0, len(records), _BLOCK):
+            yield records[start : start + _BLOCK]
+
+    def _section(self, section: str) -> list[msgspec.Raw]:
+        return {"images": self.images, "annotations": self.annotations, "categories": self.categories}[section]
 
 
 def read_document(path: Path | str) -> Document:
@@ -239,8 +253,13 @@ def _records(value: msgspec.Raw, where: object) -> list[msgspec.Raw]:
     raise CocoError(f"is not a list but {_kind(plain)}", where=where)
 
 
+def may_hold_lone_surrogates(data: bytes) -> bool:
+    """Whether JSON text may hold half of a surrogate pair; quick, and sure only of no."""
+    return b"\\u" in data and _MAYBE_LONE.search(data) is not None  # the first is a hundred times as fast
+
+
 def _has_lone_surrogates(data: bytes) -> bool:
-    if b"\\u" not in data or _MAYBE_LONE.search(data) is None:  # the first is a hundred times as fast
+    if not may_hold_lone_surrogates(data):
         return False
     try:  # the pattern is also met by an escaped backslash
         json.dumps(json.loads(data, strict=False), ensure_ascii=False).encode("utf-8")

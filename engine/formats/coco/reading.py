@@ -8,7 +8,8 @@ a key of COCO-WholeBody's parts (its faces). Everything else are visibilities.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -26,7 +27,7 @@ from engine.formats.coco.keypoints import (
 )
 from engine.formats.coco.parsing import categories_in_pairs
 from engine.labels.image_size import GridTransform
-from engine.labels.model import Flags
+from engine.labels.model import Bytes, Flags, Floats
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -96,6 +97,31 @@ class Reading(msgspec.Struct, frozen=True):
         return PointArrays(points, visibility, boxes, has_box, are_scores)
 
 
+def point_scores(
+    annotation: CocoAnnotation, count: int, visibility: Bytes, are_scores: Flags | None, *, is_prediction: bool
+) -> Floats | None:
+    """(K,) scores of the points: of a prediction ``keypoint_scores``, else those in place of visibilities, with 1 for
+    the points that have a visibility. None if there are no scores.
+
+    Args:
+        visibility, are_scores: (K,) of this annotation, see :class:`PointArrays`.
+    """
+    if is_prediction and annotation.keypoint_scores is not None and len(annotation.keypoint_scores) == count:
+        return np.asarray(annotation.keypoint_scores, np.float64)
+    if are_scores is None or not are_scores.any():
+        return None
+    thirds = np.asarray(flat_points(annotation, count), np.float64)[2::3]
+    return np.where(are_scores, thirds, (visibility > 0).astype(np.float64))
+
+
+def instance_score(annotation: CocoAnnotation, scores: Floats | None, visibility: Bytes) -> float | None:
+    """The score of a prediction: its own, else the mean of those of its visible points."""
+    if annotation.score is not None or scores is None:
+        return annotation.score
+    visible = scores[visibility > 0]
+    return float(visible.mean()) if len(visible) else 0.0
+
+
 _VISIBILITIES = frozenset({0, 1, 2})
 OLD = Reading(pairs=None, is_old=True)
 
@@ -111,9 +137,14 @@ class _Lists(msgspec.Struct, gc=False):
 _lists = msgspec.json.Decoder(_Lists).decode
 
 
-def reading_of(records: Sequence[msgspec.Raw], categories: Sequence[CocoCategory]) -> Reading:
-    """Look at all annotations of a file."""
-    return Reading(tuple(_keys_with_scores(records)), tuple(categories_in_pairs(records, categories)))
+def reading_of(blocks: Callable[[], Iterable[Sequence[msgspec.Raw]]], categories: Sequence[CocoCategory]) -> Reading:
+    """How the numbers of a file are to be understood.
+
+    Args:
+        blocks: gives all of its annotations, block by block, each time it is called.
+    """
+    scores = _keys_with_scores(chain.from_iterable(blocks()))
+    return Reading(tuple(scores), tuple(categories_in_pairs(chain.from_iterable(blocks()), categories)))
 
 
 def are_thirds_scores(flat: Sequence[Number]) -> bool:

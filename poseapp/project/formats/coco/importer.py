@@ -10,6 +10,7 @@ with ``video`` and ``frame_index`` is that frame of the video, where the video i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from engine.formats.coco.dataset import CocoAnnotation, Id
 from engine.formats.coco.document import Document, read_document
 from engine.formats.coco.keypoints import flat_points
 from engine.formats.coco.parsing import parse_annotations, parse_categories
-from engine.formats.coco.reading import Reading, reading_of
+from engine.formats.coco.reading import Reading, instance_score, point_scores, reading_of
 from poseapp.project.formats.coco.archive import NOBODY, SECTION_READING, CocoArchive, Owners
 from poseapp.project.formats.coco.categories import Kind, add_categories, sample_points
 from poseapp.project.formats.coco.faults import Faulty, in_place
@@ -30,7 +31,7 @@ from poseapp.project.formats.coco.images import Frames, add_images
 from poseapp.project.formats.coco.tracks import Tracks
 from poseapp.project.formats.label_sizes import LabelSize
 from poseapp.project.formats.report import ImportReport, Problems, ProgressCallback
-from poseapp.project.model import Bytes, Category, Flags, Floats, FrameKey
+from poseapp.project.model import Category, FrameKey
 from poseapp.project.storage.file_names import to_stored
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
@@ -78,7 +79,7 @@ def import_coco(
         with store.database.write():
             file = archive.add_file(to_stored(str(path)), document.keys, document.header)
             frames = add_images(store, archive, file, path, document.images, image_root, problems, cache, label_size)
-            reading = reading_of(document.annotations, categories)
+            reading = reading_of(partial(document.blocks, "annotations"), categories)
             archive.add_block(file, SECTION_READING, np.array([NOBODY]), [msgspec.json.encode(reading)])
             sample = sample_points(document.annotations, categories, path, reading)
             records = [bytes(record) for record in document.categories]
@@ -208,7 +209,7 @@ class _Annotations:
         for n, (place, key, a) in enumerate(lot):
             predicted = self._reading.is_prediction(a)
             mask = None if arrays.are_scores is None else arrays.are_scores[n]
-            scores = _scores(a, count, visibility[n], mask, predicted)
+            scores = point_scores(a, count, visibility[n], mask, is_prediction=predicted)
             lowest = None
             if scores is not None and len(scores):
                 seen = scores[visibility[n] > 0]
@@ -220,7 +221,7 @@ class _Annotations:
                 key[1],
                 category.id,
                 0 if predicted else 1,
-                _score(a, scores, visibility[n]) if predicted else a.score,
+                instance_score(a, scores, visibility[n]) if predicted else a.score,
                 lowest,
                 None if a.track_id is None else self._tracks.number(a.track_id),
                 IMPORTED if predicted else _HUMAN,
@@ -231,22 +232,3 @@ class _Annotations:
                 None if scores is None else scores.tobytes(),
                 box_bytes[32 * n : 32 * n + 32] if arrays.has_box[n] else None,
             )
-
-
-def _scores(a: CocoAnnotation, count: int, visibility: Bytes, mask: Flags | None, predicted: bool) -> Floats | None:
-    """(K,) scores of the points: those given beside them, else those given for visibilities; points with a visibility
-    have 1 there."""
-    if predicted and a.keypoint_scores is not None and len(a.keypoint_scores) == count:
-        return np.asarray(a.keypoint_scores, np.float64)
-    if mask is None or not mask.any():
-        return None
-    thirds = np.asarray(flat_points(a, count), np.float64)[2::3]
-    return np.where(mask, thirds, (visibility > 0).astype(np.float64))
-
-
-def _score(a: CocoAnnotation, scores: Floats | None, visibility: Bytes) -> float | None:
-    """The score of a prediction: its own, else the mean of its points'."""
-    if a.score is not None or scores is None:
-        return a.score
-    seen = scores[visibility > 0]
-    return float(seen.mean()) if len(seen) else 0.0

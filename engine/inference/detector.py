@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,38 +14,77 @@ from torch import Tensor, nn
 from engine.errors import ModelError
 from engine.geometry import clip_box, letterbox
 from engine.inference.device import pick_device
-from engine.inference.nms import suppress
+from engine.inference.nms import non_maximum_suppression
 from engine.models.checkpoint import load_network
 from engine.models.metadata import CheckpointInfo
-from engine.networks.anchors import decode_boxes, make_anchors
+from engine.networks.efficientdet import decode_boxes, make_anchors
 from engine.pose import Detections
 
-Image = npt.NDArray[np.uint8]
+ImageArray = npt.NDArray[np.uint8]
 
 DEFAULT_DETECTOR = "efficientdet_lite0"
-# Boxes that enter the suppression of an image; more are noise and cost quadratic time.
+# Boxes of one image that enter non-maximum suppression; more are noise, and its time grows with their square.
 MAX_CANDIDATES = 2000
+# torchvision's networks keep boxes from this score, or from the one asked for if that is higher.
+MIN_SCORE = 0.01
+
+
+class BoxFinder(Protocol):
+    """How the boxes of one detection architecture are found; made from (network, info, device)."""
+
+    def __call__(
+        self, images: Sequence[ImageArray], labels: Tensor, *, threshold: float, iou: float, max_detections: int
+    ) -> list[Detections]:
+        """Run the network on some images.
+
+        Args:
+            images: RGB uint8 (H, W, 3), any sizes.
+            labels: the classes to look for, as indices into the model's categories.
+            threshold: lower scores are dropped.
+            iou: of two boxes of one class that overlap by more, the one with the lower score is dropped.
+            max_detections: per image.
+
+        Returns:
+            For each image boxes in image pixels, inside the image, best score first.
+        """
+
+
+BOX_FINDERS: dict[str, Callable[[nn.Module, CheckpointInfo, torch.device], BoxFinder]] = {}
+"""By the name of the architecture (``engine.networks``)."""
+Finder = TypeVar("Finder", bound=Callable[[nn.Module, CheckpointInfo, torch.device], BoxFinder])
+
+
+def register_box_finder(architecture: str) -> Callable[[Finder], Finder]:
+    """Class decorator: say how the boxes of a detection network are found."""
+
+    def register(finder: Finder) -> Finder:
+        BOX_FINDERS[architecture] = finder
+        return finder
+
+    return register
 
 
 class Detector:
-    """A detection network with its letterboxing, decoding and suppression of doubles.
+    """A detection network of any architecture, from images to boxes.
 
     Attributes:
         info: what the checkpoint says.
         device: where the network runs.
-        categories: names of the classes that ``labels`` count.
+        categories: names of the classes that the labels of detections count; "" for slots without one.
     """
 
     def __init__(self, network: nn.Module, info: CheckpointInfo, device: torch.device | str = "cpu") -> None:
         if info.task != "detector":
-            raise ModelError(f"a {info.task} model is no detector (architecture {info.architecture!r})")
+            raise ModelError(f"a {info.task} model is not a detector (architecture {info.architecture!r})")
+        finder = BOX_FINDERS.get(info.architecture)
+        if finder is None:
+            known = ", ".join(BOX_FINDERS)
+            raise ModelError(f"detectors of the architecture {info.architecture!r} cannot be run; known are {known}")
         self.info = info
         self.device = torch.device(device)
         self.categories = list(info.categories)
         self._network = network.to(self.device).eval()
-        self._anchors = make_anchors(info.input_size).to(self.device)
-        self._mean = torch.tensor(info.normalisation["mean"], device=self.device).reshape(1, 3, 1, 1)
-        self._std = torch.tensor(info.normalisation["std"], device=self.device).reshape(1, 3, 1, 1)
+        self._find = finder(self._network, info, self.device)
 
     @classmethod
     def load(cls, id_or_path: str | Path = DEFAULT_DETECTOR, device: str | torch.device = "auto") -> Self:
@@ -54,16 +93,11 @@ class Detector:
         Raises:
             ModelError: no such model, not a detector, or the device is not available.
         """
-        chosen = pick_device(device) if isinstance(device, str) else device
-        network, info = load_network(id_or_path, device=chosen)
+        device = pick_device(device) if isinstance(device, str) else device
+        network, info = load_network(id_or_path, device=device)
         if info.task != "detector":
             raise ModelError("is a pose model; --detector wants a detector", where=id_or_path)
-        from engine.inference.detector_torchvision import ARCHITECTURE, TorchvisionDetector
-
-        # They differ in everything but what they are asked and what they answer.
-        kind: Any = TorchvisionDetector if info.architecture == ARCHITECTURE else cls
-        found: Self = kind(network, info, chosen)
-        return found
+        return cls(network, info, device)
 
     def knows(self, category: str) -> bool:
         """Whether objects of that name can be found."""
@@ -71,7 +105,7 @@ class Detector:
 
     def detect(
         self,
-        images: Sequence[Image],
+        images: Sequence[ImageArray],
         *,
         score_threshold: float | None = None,
         iou: float = 0.5,
@@ -84,36 +118,24 @@ class Detector:
         Args:
             images: RGB uint8 (H, W, 3), any sizes.
             score_threshold: lower scores are dropped; None = the checkpoint's.
-            iou: of two overlapping boxes of one class, the weaker goes when they overlap by more.
-            max_detections: for each image.
+            iou: of two boxes of one class that overlap by more, the one with the lower score is dropped.
+            max_detections: per image.
             categories: names to look for; None = all.
             batch: images in one pass of the network.
 
         Returns:
-            For each image boxes x1 y1 x2 y2 in image pixels, clipped to the image, best score first.
+            For each image boxes x1 y1 x2 y2 in image pixels, inside the image, best score first.
 
         Raises:
             ModelError: a category that the detector does not know.
         """
         threshold = self.info.score_threshold if score_threshold is None else score_threshold
-        wanted = self._labels(categories)
-        found: list[Detections] = []
+        labels = self._labels(categories)
+        detections: list[Detections] = []
         for start in range(0, len(images), batch):
             part = images[start : start + batch]
-            fitted = [letterbox(image, self.info.input_size) for image in part]
-            boxes, scores = self._run(np.stack([canvas for canvas, _ in fitted]), wanted)
-            for i, (image, (_, factor)) in enumerate(zip(part, fitted, strict=True)):
-                kept = _select(boxes[i], scores[i], threshold, iou, max_detections)
-                found.append(_in_image(*kept, wanted, factor, image.shape[1], image.shape[0]))
-        return found
-
-    def _run(self, canvases: Image, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, H, W, 3) uint8 -> boxes (B, A, 4) in letterbox pixels, scores (B, A, C) of the wanted classes."""
-        with torch.inference_mode():
-            # A transposed HWC batch is channels-last already, the fastest layout on processors and on CUDA.
-            pixels = torch.from_numpy(canvases).to(self.device).permute(0, 3, 1, 2)
-            raw, logits = self._network((pixels.float() - self._mean) / self._std)
-            return decode_boxes(raw, self._anchors), torch.sigmoid(logits[..., wanted.to(logits.device)].float())
+            detections += self._find(part, labels, threshold=threshold, iou=iou, max_detections=max_detections)
+        return detections
 
     def _labels(self, categories: Sequence[str] | None) -> Tensor:
         if categories is None:
@@ -125,7 +147,39 @@ class Detector:
         return torch.tensor([self.categories.index(name) for name in categories])
 
 
-def _select(
+@register_box_finder("efficientdet")
+class EfficientDetBoxes:
+    """Letterboxed images -> anchor codes and class logits -> boxes."""
+
+    def __init__(self, network: nn.Module, info: CheckpointInfo, device: torch.device) -> None:
+        self._network = network
+        self._device = device
+        self._input_size = info.input_size
+        self._anchors = make_anchors(info.input_size).to(device)
+        self._mean = torch.tensor(info.normalisation["mean"], device=device).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(info.normalisation["std"], device=device).reshape(1, 3, 1, 1)
+
+    def __call__(
+        self, images: Sequence[ImageArray], labels: Tensor, *, threshold: float, iou: float, max_detections: int
+    ) -> list[Detections]:
+        letterboxed = [letterbox(image, self._input_size) for image in images]
+        boxes, scores = self._run(np.stack([canvas for canvas, _ in letterboxed]), labels)
+        detections = []
+        for i, (image, (_, factor)) in enumerate(zip(images, letterboxed, strict=True)):
+            chosen = _suppressed(boxes[i], scores[i], threshold, iou, max_detections)
+            detections.append(_in_image(*chosen, labels, factor, image.shape[1], image.shape[0]))
+        return detections
+
+    def _run(self, canvases: ImageArray, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, 3) uint8 -> boxes (B, A, 4) in letterbox pixels, scores (B, A, C) of the classes ``labels``."""
+        with torch.inference_mode():
+            # A transposed HWC batch is channels-last already, the fastest layout on CPUs and on CUDA.
+            pixels = torch.from_numpy(canvases).to(self._device).permute(0, 3, 1, 2)
+            codes, logits = self._network((pixels.float() - self._mean) / self._std)
+            return decode_boxes(codes, self._anchors), torch.sigmoid(logits[..., labels.to(logits.device)].float())
+
+
+def _suppressed(
     boxes: Tensor, scores: Tensor, threshold: float, iou: float, max_detections: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(A, 4) and (A, C) -> boxes (N, 4), scores (N,), columns of C (N,), best first."""
@@ -135,16 +189,47 @@ def _select(
         values, best = values.topk(MAX_CANDIDATES)
         anchor, column = anchor[best], column[best]
     corners = boxes[anchor]
-    kept = torch.from_numpy(
-        suppress(corners.cpu().numpy(), values.cpu().numpy(), column.cpu().numpy(), iou, max_detections)
+    rows = torch.from_numpy(
+        non_maximum_suppression(corners.cpu().numpy(), values.cpu().numpy(), column.cpu().numpy(), iou, max_detections)
     ).to(values.device)
-    return corners[kept], values[kept], column[kept]
+    return corners[rows], values[rows], column[rows]
 
 
 def _in_image(
-    boxes: Tensor, scores: Tensor, columns: Tensor, wanted: Tensor, factor: float, width: int, height: int
+    boxes: Tensor, scores: Tensor, columns: Tensor, labels: Tensor, factor: float, width: int, height: int
 ) -> Detections:
-    back = clip_box(boxes.double().cpu().numpy() / factor, width, height)
-    solid = (back[:, 2] > back[:, 0]) & (back[:, 3] > back[:, 1])
-    labels = wanted[columns.cpu()].numpy()
-    return Detections(back[solid].astype(np.float32), scores.cpu().numpy()[solid], labels[solid])
+    """Letterbox pixels -> image pixels; boxes without an area are dropped."""
+    in_pixels = clip_box(boxes.double().cpu().numpy() / factor, width, height)
+    has_area = (in_pixels[:, 2] > in_pixels[:, 0]) & (in_pixels[:, 3] > in_pixels[:, 1])
+    box_labels = labels[columns.cpu()].numpy()
+    return Detections(in_pixels[has_area].astype(np.float32), scores.cpu().numpy()[has_area], box_labels[has_area])
+
+
+@register_box_finder("torchvision_detector")
+class TorchvisionBoxes:
+    """torchvision's networks resize, normalize and suppress by themselves; the input size says nothing about them."""
+
+    def __init__(self, network: nn.Module, info: CheckpointInfo, device: torch.device) -> None:
+        self._network = network
+        self._device = device
+
+    def __call__(
+        self, images: Sequence[ImageArray], labels: Tensor, *, threshold: float, iou: float, max_detections: int
+    ) -> list[Detections]:
+        # Two-stage networks suppress in their region head, the others in the network itself.
+        head: Any = getattr(self._network, "roi_heads", self._network)
+        head.score_thresh, head.nms_thresh = max(threshold, MIN_SCORE), iou
+        tensors = [
+            torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1).float() / 255
+            for image in images
+        ]
+        with torch.inference_mode():
+            return [self._selected(row, labels, threshold, max_detections) for row in self._network(tensors)]
+
+    @staticmethod
+    def _selected(row: dict[str, Tensor], labels: Tensor, threshold: float, max_detections: int) -> Detections:
+        boxes, scores, box_labels = (row[name].cpu() for name in ("boxes", "scores", "labels"))
+        has_area = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        rows = torch.nonzero(has_area & (scores >= threshold) & torch.isin(box_labels, labels))[:, 0]
+        rows = rows[scores[rows].argsort(descending=True, stable=True)][:max_detections]
+        return Detections(boxes[rows].float().numpy(), scores[rows].float().numpy(), box_labels[rows].numpy())

@@ -26,9 +26,9 @@ from engine.models.metadata import (
     read_header,
     read_info,
 )
-from engine.models.mmpose_weights import missing_weights, own_names, published_info
+from engine.models.mmpose_weights import missing_weights, published_info
 from engine.models.pickle_weights.reader import read_foreign
-from engine.networks import NEEDS_MEMORY, build
+from engine.networks import build, find_network
 from engine.utils.files import new_file_mode, open_regular, replacing
 
 __all__ = [
@@ -169,10 +169,11 @@ def network_from(info: CheckpointInfo, state: Mapping[str, Tensor], *, where: ob
     Raises:
         ModelError: as :func:`load_state`.
     """
-    # On the meta device nothing is allocated or initialised, whatever size a foreign description asks for.
-    with torch.device("cpu" if info.architecture in NEEDS_MEMORY else "meta"):
+    facts = find_network(info.architecture, where=where)
+    # On the meta device nothing is allocated or initialized, whatever size a foreign description asks for.
+    with torch.device("cpu" if facts.needs_memory else "meta"):
         network = build(info.architecture, info.arguments, where=where)
-    state = own_names(state, network)
+    state = facts.own_names(state, network)
     _check_fits(network, state, where)
     network.load_state_dict(dict(state), strict=True, assign=True)
     return network.eval()

@@ -57,7 +57,7 @@ class CheckpointInfo:
 
     Attributes:
         task: "pose" or "detector".
-        architecture: key of ``engine.networks.ARCHITECTURES``.
+        architecture: name of a network (``engine.networks.networks``).
         arguments: keyword arguments of the architecture.
         schema: ``Schema.to_dict()`` of a pose network, else None.
         codec: ``{"name": ..., parameters}``; empty for detectors.

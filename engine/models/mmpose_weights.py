@@ -1,24 +1,12 @@
-"""Published weights, whose files hold tensors only: what the table says of them, and the names of their tensors."""
+"""Published weights, whose files hold tensors only: their description, from the table of models."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-
-import torch
-from torch import Tensor, nn
 
 from engine.errors import ModelError
 from engine.models.catalog import ModelEntry
 from engine.models.metadata import CheckpointInfo
+from engine.networks import find_network
 from engine.schema.builtin import find_schema
-
-# RGB in 0..255, of the ImageNet photographs; every published row was trained with them.
-IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
-
-# Older programs called the head otherwise; newer ones keep the normalisation among the weights.
-RENAMED = (("keypoint_head.", "head."),)
-DROPPED = ("data_preprocessor.",)
-COUNTER = "num_batches_tracked"
 
 
 def published_info(entry: ModelEntry) -> CheckpointInfo:
@@ -27,15 +15,16 @@ def published_info(entry: ModelEntry) -> CheckpointInfo:
     Raises:
         SchemaError, ModelError: the table contradicts itself.
     """
+    network = find_network(entry.architecture, where=entry.id)
+    normalization = dict(network.normalization)
     if entry.task == "detector":
-        from engine.networks.torchvision_detectors import torchvision_categories
-
         return CheckpointInfo(
             task=entry.task,
             architecture=entry.architecture,
             arguments=entry.arguments,
             input_size=entry.input_size,
-            categories=torchvision_categories(entry.arguments["name"]),
+            normalisation=normalization,
+            categories=network.categories(entry.arguments) if network.categories else [],
             metrics=entry.metrics,
             provenance={"title": entry.title, "licence": entry.licence, "url": entry.url},
         )
@@ -53,7 +42,7 @@ def published_info(entry: ModelEntry) -> CheckpointInfo:
         schema=schema.to_dict(),
         codec=entry.codec,
         input_size=entry.input_size,
-        normalisation=IMAGENET,
+        normalisation=normalization,
         conventions=conventions,
         categories=[schema.category],
         detector=entry.detector,
@@ -71,23 +60,3 @@ def missing_weights(entry: ModelEntry) -> ModelError:
         f"{entry.id}', give a file with --weights FILE, or put {entry.weights_file.name} (from {entry.url}) "
         f"into {entry.weights_file.parent}"
     )
-
-
-def own_names(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a published file under the names of ``network``; what does not belong to the network is dropped.
-
-    Which of the known layouts it is, the names themselves tell.
-    """
-    found = {}
-    for name, tensor in state.items():
-        if name.startswith(DROPPED):
-            continue
-        for old, new in RENAMED:
-            if name.startswith(old):
-                name = new + name.removeprefix(old)
-        found[name] = tensor
-    for name in network.state_dict():
-        if name.endswith(COUNTER):
-            # Files of old versions lack this counter, and nothing here reads it.
-            found.setdefault(name, torch.zeros((), dtype=torch.int64))
-    return found

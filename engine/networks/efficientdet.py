@@ -13,19 +13,69 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.networks.anchors import ANCHORS_PER_CELL, STRIDES
-from engine.networks.efficientnet_lite import OUTPUT_CHANNELS, EfficientNetLite0
-from engine.networks.layers import SameConv2d, SeparableConv, same_max_pool
+from engine.networks.layers import InvertedResidual, SameConv2d, SeparableConv, same_max_pool
+from engine.networks.registry import register_network
 
+# Backbone.
+STEM_CHANNELS = 32
+FIRST_CHANNELS = 16
+# (kernel, blocks, stride of the first, channels): EfficientNet-B0 without squeeze-and-excitation, ReLU6 for swish.
+STAGES = ((3, 2, 2, 24), (5, 2, 2, 40), (3, 3, 2, 80), (5, 3, 1, 112), (5, 4, 2, 192), (3, 1, 1, 320))
+# Stages whose end is handed on: strides 8, 16 and 32.
+OUTPUT_STAGES = (1, 3, 5)
+OUTPUT_CHANNELS = (40, 112, 320)
+# Neck and heads.
 CHANNELS = 64
 CELLS = 3
 HEAD_LAYERS = 3
+# Anchors.
+STRIDES = (8, 16, 32, 64, 128)
+# Three octaves outermost, three aspects (width / height) within: 9 anchors a cell.
+OCTAVES = (0, 1, 2)
+ASPECTS = (1.0, 2.0, 0.5)
+ANCHORS_PER_CELL = len(OCTAVES) * len(ASPECTS)
+ANCHOR_SCALE = 3.0
+# exp() of a wild network output must not overflow; e^8 times the largest anchor is far beyond any image.
+MAX_LOG_SIZE = 8.0
 LEVELS = len(STRIDES)
-# COCO's ten animals (bird ... giraffe): category ids 16..25, slots one less.
+# COCO's ten animals (bird ... giraffe): category ids 16 to 25, at the indices 15 to 24.
 COCO_ANIMALS = tuple(range(15, 25))
 COCO_SLOTS = 90
-# What a new class without a start believes before it has seen anything (focal loss paper, section 4.1).
+# Probability that a new class starts at when it does not start from an old one (focal loss paper, section 4.1).
 PRIOR = 0.01
+
+
+class EfficientNetLite0(nn.Module):
+    """(B, 3, H, W) -> features at strides 8, 16, 32 with 40, 112 and 320 channels.
+
+    Source: Tan & Le, "EfficientNet", ICML 2019, and the Lite variant of its authors.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SameConv2d(3, STEM_CHANNELS, 3, 2)
+        self.block0 = InvertedResidual(STEM_CHANNELS, FIRST_CHANNELS, expansion=1)
+        channels, index = FIRST_CHANNELS, 0
+        outputs = []
+        for stage, (kernel, blocks, stride, out_channels) in enumerate(STAGES):
+            for repeat in range(blocks):
+                index += 1
+                block = InvertedResidual(channels, out_channels, kernel=kernel, stride=stride if repeat == 0 else 1)
+                self.add_module(f"block{index}", block)
+                channels = out_channels
+            if stage in OUTPUT_STAGES:
+                outputs.append(index)
+        self.num_blocks = index + 1
+        self.output_blocks = tuple(outputs)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = F.relu6(self.stem(x))
+        outputs = []
+        for index in range(self.num_blocks):
+            x = self.get_submodule(f"block{index}")(x)
+            if index in self.output_blocks:
+                outputs.append(x)
+        return outputs
 
 
 class Fusion(nn.Module):
@@ -148,10 +198,11 @@ class Head(nn.Module):
         return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, self.values)
 
 
+@register_network("efficientdet", task="detector")
 class EfficientDet(nn.Module):
     """Object detector.
 
-    forward: (B, 3, H, W) -> boxes (B, A, 4) as ty, tx, th, tw (see ``anchors.decode_boxes``), class logits (B, A, C);
+    forward: (B, 3, H, W) -> boxes (B, A, 4) as ty, tx, th, tw (see :func:`decode_boxes`), class logits (B, A, C);
     A is 19206 for 320 x 320.
     """
 
@@ -192,7 +243,7 @@ class EfficientDet(nn.Module):
         default = COCO_ANIMALS if self.num_classes == COCO_SLOTS else tuple(range(self.num_classes))
         start = [default] * num_classes if start is None else start
         if len(start) != num_classes:
-            raise ValueError(f"start names {len(start)} classes, wanted {num_classes}")
+            raise ValueError(f"start names {len(start)} classes, not {num_classes}")
         old = self.class_head.output.pointwise
         assert old.bias is not None
         weight = old.weight.detach().reshape(ANCHORS_PER_CELL, self.num_classes, CHANNELS)
@@ -213,3 +264,57 @@ class EfficientDet(nn.Module):
         self.class_head.output.pointwise = layer
         self.class_head.values = num_classes
         self.num_classes = num_classes
+
+
+# -- anchors -----------------------------------------------------------------------------------------------------------
+
+
+# Coordinates are letterbox pixels measured from the edge of the image (the first pixel covers 0..1), as COCO boxes are;
+# subtract 0.5 for coordinates whose integers are pixel centers.
+
+
+def make_anchors(size: int | tuple[int, int] = 320) -> Tensor:
+    """Anchors of an input of ``size`` pixels (a side, or width and height).
+
+    Returns:
+        (A, 4) float32 rows cy, cx, h, w in letterbox pixels; levels of stride 8 to 128, row by row, 9 to a cell.
+        A is 19206 for 320.
+    """
+    width, height = (size, size) if isinstance(size, int) else size
+    levels = []
+    for stride in STRIDES:
+        rows, columns = math.ceil(height / stride), math.ceil(width / stride)
+        shapes = [
+            (base / math.sqrt(aspect), base * math.sqrt(aspect))
+            for base in (ANCHOR_SCALE * stride * 2 ** (octave / len(OCTAVES)) for octave in OCTAVES)
+            for aspect in ASPECTS
+        ]
+        hw = torch.tensor(shapes, dtype=torch.float32).expand(rows, columns, -1, 2)
+        cy = (torch.arange(rows, dtype=torch.float32) + 0.5) * stride
+        cx = (torch.arange(columns, dtype=torch.float32) + 0.5) * stride
+        centers = torch.stack(torch.meshgrid(cy, cx, indexing="ij"), -1)[:, :, None].expand(-1, -1, len(shapes), 2)
+        levels.append(torch.cat([centers, hw], -1).reshape(-1, 4))
+    return torch.cat(levels)
+
+
+def decode_boxes(raw: Tensor, anchors: Tensor) -> Tensor:
+    """Network output to boxes.
+
+    Args:
+        raw: (..., A, 4) ty, tx, th, tw.
+        anchors: (A, 4) of :func:`make_anchors`.
+
+    Returns:
+        (..., A, 4) x1, y1, x2, y2 in letterbox pixels, not clipped.
+    """
+    center = raw[..., :2] * anchors[:, 2:] + anchors[:, :2]
+    half = torch.exp(raw[..., 2:].clamp(max=MAX_LOG_SIZE)) * anchors[:, 2:] / 2
+    return torch.cat([(center - half).flip(-1), (center + half).flip(-1)], -1)
+
+
+def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
+    """The inverse of :func:`decode_boxes`: xyxy in letterbox pixels, one row an anchor -> (A, 4) ty, tx, th, tw."""
+    y1x1, y2x2 = boxes[..., :2].flip(-1), boxes[..., 2:].flip(-1)
+    size = (y2x2 - y1x1).clamp(min=1e-3)
+    center = (y1x1 + y2x2) / 2
+    return torch.cat([(center - anchors[:, :2]) / anchors[:, 2:], torch.log(size / anchors[:, 2:])], -1)

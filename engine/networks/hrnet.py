@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from engine.networks.layers import copy_tensors, normal_output
+from engine.networks.registry import Backbone, register_network
 from engine.networks.resnet import EXPANSION, Bottleneck
 
 WIDTHS = (32, 48)
+_WEIGHTS = "https://download.openmmlab.com/mmpose/pretrain_models"
 STEM = 64
 STEM_BLOCKS = 4
 BRANCH_BLOCKS = 4
@@ -151,6 +153,16 @@ class PlainHead(nn.Module):
         return found
 
 
+@register_network(
+    "hrnet_pose",
+    backbones=(
+        Backbone("hrnet_w32", f"{_WEIGHTS}/hrnet_w32-36af842e.pth", "36af842e", {"width": 32}),
+        Backbone("hrnet_w48", f"{_WEIGHTS}/hrnet_w48-8ef0771d.pth", "8ef0771d", {"width": 48}),
+    ),
+    # Older versions of MMPose call the head otherwise; newer ones store the normalization among the weights.
+    renamed={"keypoint_head.": "head."},
+    dropped=("data_preprocessor.",),
+)
 class PoseHRNet(nn.Module):
     """(B, 3, H, W) -> heatmaps (B, K, H/4, W/4), no activation; H and W are multiples of 32."""
 

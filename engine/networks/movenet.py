@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.networks.layers import InvertedResidual, SameConv2d, SeparableConv, copy_tensors, normal_output
+from engine.networks.registry import register_network
 
 # Output channels of the stem, of its depthwise-separable block and of the seven stages of inverted residuals.
 WIDTHS: dict[str, tuple[int, ...]] = {
@@ -101,6 +102,8 @@ class MoveNetHead(nn.Module):
         return self.output(F.relu(self.hidden(x)))
 
 
+# Its four heads were trained on data that is not public; labels of one's own train one heatmap head.
+@register_network("movenet", trained_as="movenet_heatmap")
 class MoveNet(nn.Module):
     """Single-pose network with four heads.
 
@@ -129,6 +132,7 @@ class MoveNet(nn.Module):
         return {name: head(features) for name, head in self.heads.items()}
 
 
+@register_network("movenet_heatmap", learning_rate=1e-3, codec={"name": "gaussian"})  # the rate is measured
 class MoveNetHeatmap(nn.Module):
     """The trunk of MoveNet with one heatmap head: (B, 3, H, W) -> (B, K, H/4, W/4), no activation.
 

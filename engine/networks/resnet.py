@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from engine.networks.layers import copy_tensors, normal_output
+from engine.networks.registry import Backbone, register_network
 
 # Bottlenecks in each of the four stages (He et al., CVPR 2016, table 1).
 DEPTHS: dict[int, tuple[int, int, int, int]] = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 EXPANSION = 4
 DECONV_CHANNELS = 256
 DECONV_LAYERS = 3
+_WEIGHTS = "https://download.pytorch.org/models"
 
 
 class Bottleneck(nn.Module):
@@ -102,6 +104,19 @@ class VisibilityHead(nn.Module):
         return {"heatmap": self.pose_head(x), "visibility": self.vis_head(x).sigmoid()}
 
 
+@register_network(
+    "resnet_pose",
+    codec={"name": "msra", "unbiased": True},
+    variants={f"resnet{depth}": {"depth": depth} for depth in DEPTHS},
+    backbones=(
+        Backbone("resnet50", f"{_WEIGHTS}/resnet50-0676ba61.pth", "0676ba61", {"depth": 50}),
+        Backbone("resnet101", f"{_WEIGHTS}/resnet101-63fe2227.pth", "63fe2227", {"depth": 101}),
+        Backbone("resnet152", f"{_WEIGHTS}/resnet152-394f9c45.pth", "394f9c45", {"depth": 152}),
+    ),
+    # Older versions of MMPose call the head otherwise; newer ones store the normalization among the weights.
+    renamed={"keypoint_head.": "head."},
+    dropped=("data_preprocessor.",),
+)
 class PoseResNet(nn.Module):
     """(B, 3, H, W) -> heatmaps (B, K, H/4, W/4), no activation; H and W are multiples of 32.
 

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from engine.codecs import GaussianCodec, MSRACodec
+from engine.codecs import codec_from_dict
 from engine.errors import ModelError
 from engine.models.catalog import ModelEntry, find_model, user_models_dir
 from engine.models.checkpoint import load_checkpoint, load_state, network_from, read_weights
 from engine.models.download import Download, fetch
 from engine.models.metadata import CheckpointInfo
-from engine.models.mmpose_weights import missing_weights, own_names, published_info
-from engine.networks import build
+from engine.models.mmpose_weights import missing_weights, published_info
+from engine.networks import Network, build, find_network, find_variant
 from engine.schema.schema import Schema
-from engine.train.recipes import BACKBONES
 
 log = logging.getLogger(__name__)
 
 RANDOM, PUBLISHED = "random", "published"
-IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
-# Networks that can be trained from their first layer or from the weights of a classifier (``--weights``).
-FRESH = {f"resnet{depth}": ("resnet_pose", {"depth": depth}) for depth in (50, 101, 152)}
-
-# Peak rates of AdamW. MoveNet's is measured; the larger networks with batch normalisation want less.
-LEARNING_RATES = {"movenet_heatmap": 1e-3, "resnet_pose": 5e-4, "hrnet_pose": 5e-4, "efficientdet": 5e-4}
-DEFAULT_LEARNING_RATE = 5e-4
 
 
 def initial_pose_network(model: str, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
@@ -38,14 +31,16 @@ def initial_pose_network(model: str, weights: str, schema: Schema) -> tuple[nn.M
     heads become one heatmap head.
 
     Args:
-        model: id or file of a pose model, or a key of :data:`FRESH`.
+        model: id or file of a pose model, or the id of a network that starts from nothing
+            (``engine.networks.variant_ids``).
         weights: a file for the same architecture, ``random``, or "".
 
     Raises:
         ModelError: no such model, a detector, or weights that do not fit.
     """
-    if model in FRESH:
-        return _fresh(model, weights, schema)
+    variant = find_variant(model)
+    if variant is not None:
+        return _variant(model, *variant, weights, schema)
     entry = find_model(model)
     file = entry.file
     if entry.source == "published":
@@ -63,37 +58,40 @@ def initial_pose_network(model: str, weights: str, schema: Schema) -> tuple[nn.M
         metrics={},
     )
     same_points = tuple(point["name"] for point in info.schema["keypoints"]) == schema.names
-    if info.architecture == "movenet":
-        described = described.replace(
-            architecture="movenet_heatmap", codec=GaussianCodec(input_size=info.input_size).to_dict()
-        )
+    facts = find_network(info.architecture, where=file)
+    if facts.trained_as:
+        facts = find_network(facts.trained_as)
+        codec = codec_from_dict(facts.codec, info.input_size)
+        described = described.replace(architecture=facts.name, codec=codec.to_dict())
     elif same_points and weights != RANDOM:
         return network_from(described, state, where=weights or file), described
     network = build(described.architecture, described.arguments, where=file)
     if weights != RANDOM:
-        _load_trunk(network, state, weights or str(file))
+        _load_trunk(facts, network, state, weights or str(file))
     return network, described
 
 
-def _fresh(model: str, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
+def _variant(
+    model: str, facts: Network, arguments: dict[str, Any], weights: str, schema: Schema
+) -> tuple[nn.Module, CheckpointInfo]:
+    """A network that starts from nothing, or from weights given for it."""
     if not weights:
         raise ModelError(
             f"{model!r} has no weights here: give a file with --weights, or --weights random to start from nothing"
         )
-    architecture, arguments = FRESH[model]
-    size = (192, 256)
+    size = facts.input_size
     info = CheckpointInfo(
         task="pose",
-        architecture=architecture,
+        architecture=facts.name,
         arguments={**arguments, "num_keypoints": schema.num_keypoints},
         schema=schema.to_dict(),
-        codec=MSRACodec(input_size=size, unbiased=True).to_dict(),
+        codec=codec_from_dict(facts.codec, size, where=model).to_dict(),
         input_size=size,
-        normalisation=IMAGENET,
+        normalisation=dict(facts.normalization),
     )
-    network = build(architecture, info.arguments)
+    network = build(facts.name, info.arguments)
     if weights != RANDOM:
-        _load_trunk(network, read_weights(weights), weights)
+        _load_trunk(facts, network, read_weights(weights), weights)
     return network, info
 
 
@@ -113,7 +111,7 @@ def initial_recipe_network(entry: ModelEntry, weights: str, schema: Schema) -> t
     network = build(info.architecture, info.arguments)
     if weights != RANDOM:
         file = weights or str(backbone_weights(info))
-        _load_trunk(network, read_weights(file), file)
+        _load_trunk(find_network(info.architecture), network, read_weights(file), file)
     return network, info
 
 
@@ -123,12 +121,13 @@ def backbone_weights(info: CheckpointInfo) -> Path:
     Raises:
         ModelError: it cannot be fetched (the message tells how to get it by hand), or none is known.
     """
-    size = info.arguments.get("depth", info.arguments.get("width"))
-    known = BACKBONES.get((info.architecture, size)) if isinstance(size, int) else None
-    if known is None:
+    backbone = find_network(info.architecture).backbone(info.arguments)
+    if backbone is None:
         raise ModelError(f"no weights to start {info.architecture} from are known; give --weights FILE or random")
-    target = user_models_dir() / "backbones" / known.url.rsplit("/", 1)[-1]
-    return fetch(Download(known.id, known.url, known.digest, target), notice=lambda text: log.warning("%s", text))
+    target = user_models_dir() / "backbones" / backbone.url.rsplit("/", 1)[-1]
+    return fetch(
+        Download(backbone.id, backbone.url, backbone.digest, target), notice=lambda text: log.warning("%s", text)
+    )
 
 
 def _described(entry: ModelEntry, schema: Schema) -> CheckpointInfo:
@@ -158,14 +157,15 @@ def _published(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Modu
     if info.arguments == entry.arguments:
         return network_from(info, state, where=file), info
     network = build(info.architecture, info.arguments)
-    _load_trunk(network, own_names(state, network), str(file))
+    facts = find_network(info.architecture)
+    _load_trunk(facts, network, facts.own_names(state, network), str(file))
     return network, info
 
 
-def _load_trunk(network: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
+def _load_trunk(facts: Network, network: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
     try:
-        network.load_trunk_from(state)
-    except (ValueError, AttributeError) as error:
+        facts.load_trunk(network, state)
+    except ValueError as error:
         raise ModelError(f"does not fit: {error}", where=where) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,16 +46,16 @@ class Preflight:
     skipped: Skipped = field(default_factory=lambda: Skipped("images"))
 
 
-def preflight(config: TrainConfig, fresh_models: tuple[str, ...] = ("resnet50", "resnet101", "resnet152")) -> Preflight:
+def preflight(config: TrainConfig, other_models: Sequence[str] = ()) -> Preflight:
     """Look at everything a run needs; never raises for what a user can cause.
 
     Args:
-        fresh_models: names for ``config.model`` that are not in the model table.
+        other_models: ids for ``config.model`` that are not in the model table (``engine.networks.variant_ids``).
     """
     found = Preflight()
     try:
         check(config)
-        if config.model not in fresh_models:
+        if config.model not in other_models:
             entry = find_model(config.model)
             if entry.task != "pose":
                 raise TrainingError(f"{config.model!r} finds boxes, not points; choose a pose model to start from")

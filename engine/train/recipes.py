@@ -11,7 +11,6 @@ normalisation sees one card's batch at a time there too, that is the same traini
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +38,6 @@ IMAGE_FOLDERS = {
     "deepfashion_lower": ("img", "img"),
     "deepfashion_full": ("img", "img"),
     "deepfashion2": ("train/image", "validation/image"),
-}
-
-
-@dataclass(frozen=True)
-class BackboneWeights:
-    """Published weights of a classifier that a recipe starts from."""
-
-    id: str
-    url: str
-    digest: str
-
-
-_TORCHVISION = "https://download.pytorch.org/models"
-_HRNET = "https://download.openmmlab.com/mmpose/pretrain_models"
-BACKBONES = {
-    ("resnet_pose", 50): BackboneWeights("resnet50", f"{_TORCHVISION}/resnet50-0676ba61.pth", "0676ba61"),
-    ("resnet_pose", 101): BackboneWeights("resnet101", f"{_TORCHVISION}/resnet101-63fe2227.pth", "63fe2227"),
-    ("resnet_pose", 152): BackboneWeights("resnet152", f"{_TORCHVISION}/resnet152-394f9c45.pth", "394f9c45"),
-    ("hrnet_pose", 32): BackboneWeights("hrnet_w32", f"{_HRNET}/hrnet_w32-36af842e.pth", "36af842e"),
-    ("hrnet_pose", 48): BackboneWeights("hrnet_w48", f"{_HRNET}/hrnet_w48-8ef0771d.pth", "8ef0771d"),
 }
 
 

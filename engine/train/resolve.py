@@ -11,7 +11,7 @@ from engine.errors import TrainingError
 from engine.inference.detector import Detector
 from engine.models.metadata import CheckpointInfo
 from engine.models.mirroring import mirror_problem
-from engine.networks import build
+from engine.networks import build, find_network
 from engine.train.batch_size import StepMemory, free_memory, step_memory, with_sizes
 from engine.train.config import (
     AUTO_BATCH,
@@ -27,7 +27,7 @@ from engine.train.data.rotation import rotation_from
 from engine.train.data.sampler import choose_epochs
 from engine.train.data.topdown_crops import as_published
 from engine.train.data.training_set import TrainingSet
-from engine.train.initial_weights import DEFAULT_LEARNING_RATE, LEARNING_RATES, knows_category
+from engine.train.initial_weights import knows_category
 from engine.train.tasks.detector import finds_objects
 from engine.train.trainer import autocast_type
 
@@ -134,7 +134,7 @@ def _with_schedule(
     epochs, steps_per_epoch = choose_epochs(
         config.epochs, config.steps_per_epoch, config.step_size, samples, steps=steps, passes=passes, least=least
     )
-    rate = config.optimizer.lr or LEARNING_RATES.get(architecture, DEFAULT_LEARNING_RATE)
+    rate = config.optimizer.lr or find_network(architecture).learning_rate
     return msgspec.structs.replace(
         config,
         epochs=epochs,

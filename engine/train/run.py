@@ -21,6 +21,7 @@ from engine.models.catalog import ModelEntry, find_model
 from engine.models.checkpoint import load_checkpoint, save_checkpoint
 from engine.models.metadata import CheckpointInfo
 from engine.models.mirroring import MIRRORED, mirror_problem
+from engine.networks import variant_ids
 from engine.schema.schema import Schema
 from engine.train.batch_size import StepMemory, free_memory
 from engine.train.config import CONFIG_FILE, TrainConfig, write_config
@@ -237,7 +238,7 @@ def _refuse_occupied(out: Path, group: ProcessGroup, *, resume: bool, overwrite:
 
 
 def _read_data(config: TrainConfig, skipped: Skipped, *, warn: bool) -> _Data:
-    checked = preflight(config)
+    checked = preflight(config, variant_ids())
     if checked.errors or checked.train is None:
         raise TrainingError(checked.errors[0])
     skipped.extend(checked.skipped)

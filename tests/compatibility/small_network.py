@@ -6,7 +6,7 @@ import runpy
 
 from torch import Tensor, nn
 
-from engine.networks import ARCHITECTURES
+from engine.networks import register_network
 
 NAME = "small_pose"
 
@@ -28,5 +28,5 @@ class SmallPose(nn.Module):
 
 
 if __name__ == "__main__":
-    ARCHITECTURES[NAME] = SmallPose
+    register_network(NAME)(SmallPose)
     runpy.run_module("engine.train", run_name="__main__", alter_sys=True)

@@ -17,7 +17,7 @@ from engine.errors import MediaError, TrainingError
 from engine.inference.detector import Detector
 from engine.metrics.oks import box_ap
 from engine.models.metadata import CheckpointInfo
-from engine.networks.anchors import make_anchors
+from engine.networks.efficientdet import make_anchors
 from engine.pose import Detections
 from engine.train.config import TaskConfig
 from engine.train.data.pose_crops import ImageCache

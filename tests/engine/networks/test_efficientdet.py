@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from engine.models.checkpoint import load_network
-from engine.networks.anchors import decode_boxes, encode_boxes, make_anchors
-from engine.networks.efficientdet import COCO_ANIMALS, EfficientDet
+from engine.networks.efficientdet import COCO_ANIMALS, EfficientDet, decode_boxes, encode_boxes, make_anchors
 
 TOLERANCE = 2e-3
 

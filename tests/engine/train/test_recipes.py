@@ -6,11 +6,12 @@ import pytest
 
 from engine.errors import TrainingError
 from engine.models.catalog import list_models
+from engine.networks import find_network
 from engine.schema.schema import Schema
 from engine.train.__main__ import main
 from engine.train.config import TrainConfig, config_from_dict, merged, read_config, with_settings
 from engine.train.optimizer import learning_rate
-from engine.train.recipes import BACKBONES, find_recipe, is_missing_extra, points_of, recipe_for, with_data, with_recipe
+from engine.train.recipes import find_recipe, is_missing_extra, points_of, recipe_for, with_data, with_recipe
 
 ROWS = [entry for entry in list_models("pose") if entry.recipe]
 
@@ -25,8 +26,7 @@ def test_every_row_has_the_common_schedule_and_its_own_sizes(entry) -> None:
     assert pose.total_batch == entry.recipe["gpus"] * entry.recipe["batch_per_gpu"]
     assert pose.topdown.half_body == (0.3 if entry.recipe["half_body"] else 0.0)
     assert pose.select in ("AP", "AUC")
-    size = entry.arguments.get("depth", entry.arguments.get("width"))
-    assert (entry.architecture, size) in BACKBONES
+    assert find_network(entry.architecture).backbone(entry.arguments) is not None
 
 
 def test_all_published_rows_have_a_recipe() -> None:

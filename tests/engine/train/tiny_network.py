@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from engine.models.checkpoint import save_checkpoint
 from engine.models.metadata import CheckpointInfo
-from engine.networks import ARCHITECTURES
+from engine.networks import register_network
 from engine.schema.schema import Schema
 
 NAME = "tiny_pose"
@@ -82,7 +82,7 @@ def _die_at(step: int, rank: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    ARCHITECTURES[NAME] = TinyPose
+    register_network(NAME)(TinyPose)
     from engine.train.__main__ import main as train
     from engine.utils import command_line
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.networks.anchors import decode_boxes, make_anchors
+from engine.networks.efficientdet import decode_boxes, make_anchors
 from engine.train.config import AugmentConfig
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.training_set import read_training_set

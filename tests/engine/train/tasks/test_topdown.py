@@ -19,7 +19,7 @@ from engine.formats.coco.dataset import CocoDataset, make_annotation
 from engine.models.catalog import find_model
 from engine.models.checkpoint import load_checkpoint
 from engine.models.metadata import CheckpointInfo, read_info
-from engine.networks import ARCHITECTURES
+from engine.networks import register_network, unregister_network
 from engine.schema.schema import schema_from_dict
 from engine.train.__main__ import main
 from engine.train.config import TaskConfig, TopDownConfig
@@ -45,11 +45,12 @@ TINY_INFO = CheckpointInfo(
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setitem(ARCHITECTURES, NAME, TinyPose)
+def tiny() -> Any:
+    register_network(NAME)(TinyPose)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+    unregister_network(NAME)
 
 
 def phase_of(

@@ -1,7 +1,6 @@
 """Keypoints -> training targets, network outputs -> keypoints: one module per codec, found by name.
 
-A codec of your own: subclass :class:`Codec` (or :class:`HeatmapCodec`) and decorate it with :func:`register_codec`;
-see docs/extending/network.md.
+How to add one: docs/extending/network.md.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ from engine.codecs.base import (
     Outputs,
     Target,
     codec_from_dict,
+    codecs,
     codecs_of_recipes,
     in_float32,
     register_codec,
+    unregister_codec,
 )
 from engine.codecs.center_offset import CenterOffsetCodec
 from engine.codecs.gaussian import GaussianCodec
@@ -37,7 +38,9 @@ __all__ = [
     "Target",
     "UDPCodec",
     "codec_from_dict",
+    "codecs",
     "codecs_of_recipes",
     "in_float32",
     "register_codec",
+    "unregister_codec",
 ]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
@@ -20,6 +25,8 @@ Target: TypeAlias = Array | Mapping[str, Array]
 
 VISIBILITY = "visibility"
 """The output, next to those that a codec reads, in which a network gives probabilities of being visible (B, K)."""
+ENTRY_POINTS = "poseapp.codecs"
+"""Entry-point group of other packages: each entry is a module that calls :func:`register_codec`."""
 WEIGHTS = "weights"
 """The training target (B, K) that says how much each keypoint counts; 0 = not at all."""
 
@@ -182,7 +189,7 @@ def _mean(a: Outputs, b: Outputs) -> Outputs:
 
 
 CODECS: dict[str, type[Codec]] = {}
-"""The registered codecs by name."""
+"""The registered codecs by name; :func:`codecs` sees to it that all are there."""
 AnyCodec = TypeVar("AnyCodec", bound=type[Codec])
 
 
@@ -198,6 +205,26 @@ def register_codec(codec: AnyCodec) -> AnyCodec:
     return codec
 
 
+def unregister_codec(name: str) -> None:
+    """Forget a codec; nothing happens if there is none of this name."""
+    CODECS.pop(name, None)
+
+
+def codecs() -> list[type[Codec]]:
+    """All codecs, by name."""
+    _discover()
+    return [CODECS[name] for name in sorted(CODECS)]
+
+
+@cache
+def _discover() -> None:
+    """Import every module of this package, and those of other packages, so that they register their codecs."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
+        importlib.import_module(module.name)
+    for entry in entry_points(group=ENTRY_POINTS):
+        entry.load()
+
+
 def codec_from_dict(data: Mapping[str, Any], input_size: tuple[int, int], *, where: object = None) -> Codec:
     """The codec that a checkpoint names; the inverse of ``Codec.to_dict``.
 
@@ -208,10 +235,11 @@ def codec_from_dict(data: Mapping[str, Any], input_size: tuple[int, int], *, whe
     Raises:
         ModelError: unknown name, unknown parameter, or a value of the wrong type.
     """
-    name = str(data.get("name"))
-    codec = CODECS.get(name) or next((codec for codec in CODECS.values() if name in codec.aliases), None)
+    name = data.get("name")
+    codec = next((codec for codec in codecs() if name in (codec.name, *codec.aliases)), None)
     if codec is None:
-        raise ModelError(f"unknown codec {data.get('name')!r}; this version has {', '.join(CODECS)}", where=where)
+        known = ", ".join(sorted(CODECS))
+        raise ModelError(f"unknown codec {name!r}; this version has {known}", where=where)
     defaults = {field.name: field.default for field in fields(codec) if field.name != "input_size"}
     values = {key: value for key, value in data.items() if key != "name"}
     for key, value in values.items():
@@ -235,4 +263,4 @@ def _converted(value: Any, expected: type, what: str, where: object) -> Any:
 
 def codecs_of_recipes() -> list[str]:
     """Names of the codecs that recipes can train."""
-    return [name for name, codec in CODECS.items() if codec.has_published_loss]
+    return [codec.name for codec in codecs() if codec.has_published_loss]

@@ -103,7 +103,7 @@ def test_a_network_with_new_classes_is_built_from_its_number_of_classes(pretrain
     network = _copy(pretrained)
     network.replace_classes(3)
     EfficientDet(3).load_state_dict(network.state_dict(), strict=True)
-    with pytest.raises(ValueError, match="start names 1 classes, wanted 2"):
+    with pytest.raises(ValueError, match="start names 1 classes, not 2"):
         network.replace_classes(2, start=[[0]])
 
 

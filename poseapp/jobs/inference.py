@@ -84,25 +84,41 @@ class FrameResult:
     problem: str | None = None
 
 
-class ModelHost:
-    """Keeps the models that were used last, so that the second run starts at once.
+@dataclass(frozen=True, eq=False)
+class _LoadedModel:
+    """A model in memory, and the file it came from as it was then."""
 
-    Belongs to the accelerator lane: only jobs call :meth:`get`. ``description`` may be read from anywhere.
+    model: PoseModel
+    file: Path | None
+    modified: int
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the file is unchanged: a model that was trained again under its name must be loaded again."""
+        return _modified(self.file) == self.modified
+
+
+class ModelHost:
+    """Keeps the models that were used last in memory, so that the second run starts at once.
+
+    Belongs to the accelerator lane: only jobs call :meth:`get`. ``description`` and :meth:`holds` may be read from
+    anywhere; neither reads the model catalog.
     """
 
     def __init__(self) -> None:
-        self._loaded: OrderedDict[tuple[str, str | None, str, int], PoseModel] = OrderedDict()
+        self._loaded: OrderedDict[tuple[str, str | None, str], _LoadedModel] = OrderedDict()
         self.description = ""
 
     def get(self, choice: ModelChoice) -> PoseModel:
-        """The model, loaded when it is not there yet.
+        """The model, loaded if it is not in memory or its file has changed.
 
         Raises:
             ModelError: no such model, an unreadable file, or a device that is not available.
         """
-        key = (choice.model, choice.detector, choice.device, _changed(choice.model))
-        model = self._loaded.get(key)
-        if model is None:
+        key = (choice.model, choice.detector, choice.device)
+        file = _checkpoint_of(choice.model)
+        loaded = self._loaded.get(key)
+        if loaded is None or loaded.file != file or not loaded.is_current:
             # Read when torch is loaded: its threads sleep while they wait for each other. Spinning, they bring a
             # processor that is shared with a training run to a halt (measured: 0.2 against 7 images a second).
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -111,31 +127,41 @@ class ModelHost:
 
             if first:
                 gc_control.set_aside()
+            self._loaded.pop(key, None)
             while len(self._loaded) >= KEPT_MODELS:  # first free, then load: both may not fit
                 self._loaded.popitem(last=False)
-            model = PoseModel.load(choice.model, choice.detector, choice.device)
-            self._loaded[key] = model
+            loaded = None  # the old weights must be free before the new ones come
+            modified = _modified(file)
+            loaded = _LoadedModel(PoseModel.load(choice.model, choice.detector, choice.device), file, modified)
+            self._loaded[key] = loaded
         self._loaded.move_to_end(key)
-        self.description = _device_text(model)
-        return model
+        self.description = _device_text(loaded.model)
+        return loaded.model
 
     def holds(self, choice: ModelChoice) -> bool:
         """Whether a run would start at once."""
-        return (choice.model, choice.detector, choice.device, _changed(choice.model)) in self._loaded
+        loaded = self._loaded.get((choice.model, choice.detector, choice.device))
+        return loaded is not None and loaded.is_current
 
     def clear(self) -> None:
-        """Free the models (their files are about to change, or the memory is wanted)."""
+        """Free the models (their files are about to change, or the memory is needed)."""
         self._loaded.clear()
 
 
-def _changed(model: str) -> int:
-    """Time of change of a model's file in ns, so that a model trained again under its name is loaded again."""
+def _checkpoint_of(model: str) -> Path | None:
     from engine.models.catalog import find_model
 
     try:
-        entry = find_model(model)
-        return entry.file.stat().st_mtime_ns if entry.file is not None else 0
-    except (ModelError, OSError):
+        return find_model(model).file
+    except ModelError:  # loading it says why
+        return None
+
+
+def _modified(file: Path | None) -> int:
+    """Time of change of a file in ns, 0 if there is none."""
+    try:
+        return 0 if file is None else file.stat().st_mtime_ns
+    except OSError:
         return 0
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -141,10 +142,69 @@ def test_a_description_cannot_point_out_of_its_folder(name: str, tmp_path: Path)
 
 
 def test_an_unknown_name_lists_what_exists() -> None:
-    with pytest.raises(ModelError, match="no model 'movnet'; models: movenet_thunder, movenet_light"):
-        catalog.find_model("movnet")
+    with pytest.raises(ModelError, match="no model 'xyz'; models: movenet_thunder, movenet_light"):
+        catalog.find_model("xyz")
+    with pytest.raises(ModelError, match="no model 'movenet_litening'; did you mean 'movenet_lightning'\\? models: mov"):
+        catalog.find_model("movenet_litening")
     with pytest.raises(ModelError, match="no such file"):
         catalog.find_model("runs/fly.safetensors")
+
+
+def test_a_folder_without_a_model_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"is a folder without best\.safetensors"):
+        catalog.find_model(tmp_path)
+
+
+def test_a_schema_narrows_the_list() -> None:
+    ids = [entry.id for entry in catalog.list_models("pose", schema="coco", available=True)]
+    assert ids == ["movenet_thunder", "movenet_lightning"]
+
+
+@pytest.fixture
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The tables and headers that are read from now on."""
+    read: list[Path] = []
+    for cache in (catalog._TABLES, catalog._USER_HEADERS):
+        original = cache._read
+
+        def spy(path: Path, original: Any = original) -> Any:
+            read.append(path)
+            return original(path)
+
+        monkeypatch.setattr(cache, "_read", spy)
+        monkeypatch.setattr(cache, "_contents", {})
+    return read
+
+
+def test_files_are_read_once_and_again_when_they_change(tmp_path: Path, files_read: list[Path]) -> None:
+    fly, broken = _save(tmp_path / "fly.safetensors", FLY), tmp_path / "broken.safetensors"
+    broken.write_bytes(b"nothing")
+    for _ in range(3):
+        catalog.list_models(user_dir=tmp_path)
+        catalog.find_model("fly", tmp_path)
+    assert sorted(path.name for path in files_read) == ["broken.safetensors", "fly.safetensors", "models.toml"]
+    files_read.clear()
+    _save(fly, FLY.replace(metrics={"mean_px": 1.5}))
+    assert catalog.find_model("fly", tmp_path).metrics == {"mean_px": 1.5}
+    assert files_read == [fly]
+    files_read.clear()
+    _save(broken, FLY)
+    assert [entry.id for entry in catalog.list_models(user_dir=tmp_path, available=True)][3:] == ["broken", "fly"]
+    fly.unlink()
+    assert [entry.id for entry in catalog.list_models(user_dir=tmp_path, available=True)][3:] == ["broken"]
+    assert files_read == [broken]
+
+
+def test_downloaded_weights_are_noticed_without_reading_the_table_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_read: list[Path]
+) -> None:
+    monkeypatch.setenv("POSEAPP_MODELS", str(tmp_path))
+    entry = catalog.find_model("coco_res50_256x192")
+    assert entry.file is None
+    assert entry.weights_file is not None
+    entry.weights_file.write_bytes(b"weights")
+    assert catalog.find_model("coco_res50_256x192").file == entry.weights_file
+    assert [path.name for path in files_read] == ["models.toml"]
 
 
 ROW = 'id="a"\ntitle="A"\ntask="pose"\narchitecture="x"\nfile="a"\ninput_size=[1, 2]\nlicence="MIT"\nuse="u"\n'
@@ -158,7 +218,7 @@ ROW = 'id="a"\ntitle="A"\ntask="pose"\narchitecture="x"\nfile="a"\ninput_size=[1
         ("[[model]]\n" + ROW + "speed = 3", "unknown entry 'speed'"),
         ("[[model]]\n" + ROW.replace("[1, 2]", "[1]"), "input_size"),
         ("[[model]]\n" + ROW.replace("[1, 2]", "7"), "input_size"),
-        (f"[[model]]\n{ROW}[[model]]\n{ROW}", "twice"),
+        (f"[[model]]\n{ROW}[[model]]\n{ROW}", "duplicate id"),
         ("[[model", "not valid TOML"),
     ],
 )

@@ -558,18 +558,18 @@ ID = "coco_res50_256x192"
 @pytest.fixture
 def published(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """The server's body is what a row of the table has published; returns the file's name."""
-    from engine.models import catalog
+    from engine import zoo
 
-    find_model = catalog.find_model
+    find_model = zoo.find_model
     entry = dataclasses.replace(find_model(ID), digest=DIGEST)
-    monkeypatch.setattr(catalog, "find_model", lambda name: entry if name == ID else find_model(name))
+    monkeypatch.setattr(zoo, "find_model", lambda name: entry if name == ID else find_model(name))
     monkeypatch.setenv(download_module.MIRROR_VARIABLE, server.address)
     assert entry.weights_file is not None
     return entry.weights_file.name
 
 
 def _zoo(*argv: str) -> int:
-    from engine.models.catalog import main
+    from engine.zoo import main
     from engine.utils.command_line import run
 
     return run(main, argv)

@@ -1,0 +1,25 @@
+"""Checks of labels: each is one module of ``builtin`` that registers itself.
+
+    with engine.read_labels("labels.json") as labels:
+        for finding in run_checks(labels):
+            print(finding.where, finding.message)
+
+How to add one: docs/extending/check.md.
+"""
+
+from engine.labels.checks.base import Check, CheckedFrame, CheckedInstance, Finding
+from engine.labels.checks.registry import checks, find_check, register_check, unregister_check
+from engine.labels.checks.running import ImageOfFrame, run_checks
+
+__all__ = [
+    "Check",
+    "CheckedFrame",
+    "CheckedInstance",
+    "Finding",
+    "ImageOfFrame",
+    "checks",
+    "find_check",
+    "register_check",
+    "run_checks",
+    "unregister_check",
+]

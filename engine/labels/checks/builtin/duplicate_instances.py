@@ -1,0 +1,53 @@
+"""Two instances of one frame that label the same object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from engine.labels.checks.base import Check, CheckedFrame, CheckedInstance, Finding
+from engine.labels.checks.registry import register_check
+
+SAME_OBJECT = 0.9
+"""Object keypoint similarity; two people, however close, stay far below."""
+
+
+@register_check
+class DuplicateInstances(Check):
+    id = "duplicate_instances"
+    title = "Duplicate instance"
+    help = (
+        "Two instances of one category have nearly the same keypoints (object keypoint similarity above "
+        f"{SAME_OBJECT}). Delete one: duplicates count twice in training and as false positives in evaluation."
+    )
+
+    def check_frame(self, frame: CheckedFrame) -> Iterator[Finding]:
+        posed = [instance for instance in frame.instances if instance.schema is not None and instance.is_labelled.any()]
+        for position, instance in enumerate(posed):
+            for other in posed[:position]:
+                if other.label.category == instance.label.category and _similarity(instance, other) > SAME_OBJECT:
+                    message = f"repeats {other.label.key or f'instance {other.position + 1}'}"
+                    yield self.finding(frame, message, instance)
+                    break
+
+
+def _similarity(a: CheckedInstance, b: CheckedInstance) -> float:
+    """Object keypoint similarity over the keypoints that both have (cocodataset.org/#keypoints-eval), 0 if one has
+    more than half of its keypoints for itself alone; the area is the mean of both."""
+    both = a.is_labelled & b.is_labelled
+    if 2 * both.sum() < max(a.is_labelled.sum(), b.is_labelled.sum()) or a.schema is None:
+        return 0.0
+    distances = ((a.points[both] - b.points[both]) ** 2).sum(axis=1)
+    if not distances.any():
+        return 1.0
+    area = (_area(a) + _area(b)) / 2
+    variances = (2 * np.asarray(a.schema.sigmas, np.float64)[both]) ** 2
+    return float(np.exp(-distances / (2 * max(area, 1.0) * variances)).mean())
+
+
+def _area(instance: CheckedInstance) -> float:
+    box = instance.label.box
+    if box is not None and box[2] > box[0] and box[3] > box[1]:
+        return float((box[2] - box[0]) * (box[3] - box[1]))
+    return float(np.prod(np.ptp(instance.points[instance.is_labelled], axis=0)))

@@ -569,8 +569,8 @@ def published(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _zoo(*argv: str) -> int:
-    from engine.zoo import main
     from engine.utils.command_line import run
+    from engine.zoo import main
 
     return run(main, argv)
 

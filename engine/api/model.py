@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -165,7 +165,7 @@ class Model:
         flip_test: bool = False,
         box_threshold: float | None = None,
         batch: int | None = None,
-    ) -> Iterator[Poses]:
+    ) -> Generator[Poses]:
         """As a call with several images, one result at a time: for more images than fit into memory.
 
         Images are read ahead in other threads. Close the iterator to stop early.
@@ -192,7 +192,7 @@ class Model:
         detect_every: int = 1,
         flip_test: bool = False,
         box_threshold: float | None = None,
-    ) -> Iterator[VideoFrame]:
+    ) -> Generator[VideoFrame]:
         """Find the poses in every frame of a video and follow each object through it.
 
         Args:
@@ -243,7 +243,7 @@ class Model:
         options: dict[str, Any],
         *,
         is_single: bool = False,
-    ) -> Iterator[Poses]:
+    ) -> Generator[Poses]:
         if boxes is None:
             self._require_detector()
         with closing(self._pose_model.stream(_items(sources, boxes, is_single), **options)) as results:
@@ -252,8 +252,8 @@ class Model:
 
     def _track(
         self, path: Path, name: str, detect_every: int, flip_test: bool, box_threshold: float | None
-    ) -> Iterator[VideoFrame]:
-        from engine.predict.tracking import track_video  # type: ignore[import-not-found,unused-ignore]
+    ) -> Generator[VideoFrame]:
+        from engine.predict.tracking import track_video
 
         options: dict[str, Any] = {"flip_test": flip_test, "box_threshold": box_threshold}
         with closing(track_video(self._pose_model, path, detect_every=detect_every, **options)) as frames:

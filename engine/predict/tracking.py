@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -54,7 +54,7 @@ def track_video(
     batch: int | None = None,
     options: TrackerOptions | None = None,
     context: Context | None = None,
-) -> Iterator[TrackedFrame]:
+) -> Generator[TrackedFrame]:
     """Predict and track the frames of a video, or of a folder of images in natural order, one after the other.
 
     A frame comes once its track numbers are final, by default one frame later. Close the iterator to stop early.

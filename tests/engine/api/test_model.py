@@ -101,6 +101,19 @@ def test_a_video_gives_the_poses_of_every_frame(lightning: engine.Model, short_f
         lightning(short_film, boxes=boxes[:2])
 
 
+def test_a_video_is_tracked(lightning: engine.Model, short_film: Path) -> None:
+    frames = list(lightning.track(short_film, detect_every=2))
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert [frame.time for frame in frames] == pytest.approx([0, 1 / 30, 2 / 30, 3 / 30])
+    assert [[pose.track for pose in frame.poses] for frame in frames] == [[1]] * 4
+    gc.collect()
+    assert frames[1].poses.plot().shape == (360, 640, 3)
+    assert frames[1].poses.to_coco()["annotations"][0]["track_id"] == 1
+    running = lightning.track(short_film)
+    assert next(running).index == 0
+    running.close()
+
+
 def test_a_stream_is_lazy_and_closes_early(lightning: engine.Model, folder: Path) -> None:
     taken, image = 0, np.zeros((1024, 1024, 3), np.uint8)
 
@@ -112,7 +125,7 @@ def test_a_stream_is_lazy_and_closes_early(lightning: engine.Model, folder: Path
 
     stream = lightning.stream(endless(), boxes=[[[0, 0, 64, 64]]] * 5000)
     assert len(next(stream)) == 1
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert taken < 5000
     with pytest.raises(MediaError, match="is one image; call"):
         lightning.stream("photo.jpg")

@@ -90,7 +90,7 @@ def test_modules_that_are_functions_can_be_called_whatever_is_imported_first(fir
     assert second_line == "model.txt: the name of the file must end in .onnx"
 
 
-PENDING = ("Model.track", "check_labels", "read_labels", "write_labels")  # until COCO is in the registry of formats
+PENDING = ("check_labels", "read_labels", "write_labels")  # until COCO is in the registry of formats
 EXAMPLES = [
     test
     for name in engine.__all__

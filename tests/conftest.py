@@ -1,4 +1,8 @@
-"""Fixtures of the whole suite: offscreen Qt, private settings, and a check that a test leaves nothing running."""
+"""Fixtures of the whole suite: offscreen Qt, private settings, and a check that a test leaves nothing running.
+
+The suite runs in as many processes as the machine has room for (`-n auto`, which `./run test` asks for). Each of them
+gets its share of the cores, its own temporary folder and, with the fixtures below, its own settings and caches.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,45 @@ import pytest
 
 # How long an example takes is not what is tested: disks wait, and machines are busy.
 hypothesis.settings.register_profile("poseapp", deadline=None)
-hypothesis.settings.load_profile("poseapp")
+# On a build server a change must not fail for an example that has nothing to do with it: there the examples are the
+# same in every run. On the machines of people they differ, and new faults are found.
+hypothesis.settings.register_profile("server", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("server" if os.environ.get("CI") else "poseapp")
 
 ROOT = Path(__file__).resolve().parent.parent
+QUIET_SECONDS = 60.0
+"""How long a test may take to become quiet on a machine that does other work. It costs nothing: the check ends as soon
+as nothing runs any more."""
+MEMORY_PER_PROCESS = 3 << 30
+MAX_PROCESSES = 16
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # Before any Qt import. `POSEAPP_TEST_PLATFORM=xcb` runs the suite in real windows.
     os.environ["QT_QPA_PLATFORM"] = os.environ.get("POSEAPP_TEST_PLATFORM", "offscreen")
-    os.environ.setdefault("OMP_NUM_THREADS", "2")
     os.environ.setdefault("LC_ALL", "C.UTF-8")
+    if not config.getoption("numprocesses", None):  # what starts other processes runs no test, and must decide nothing
+        processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        # torch and the libraries below numpy ask for it when they are loaded, and so do the processes of tests.
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(2, _cores() // processes))))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For `-n auto`: a process a core, as far as there is memory for torch and a window in each."""
+    return max(1, min(_cores(), _free_memory() // MEMORY_PER_PROCESS, MAX_PROCESSES))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _free_memory() -> int:
+    try:
+        import psutil
+    except ImportError:
+        return MEMORY_PER_PROCESS * MAX_PROCESSES
+    return int(psutil.virtual_memory().available)
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +95,8 @@ def private_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
 
 @pytest.fixture(autouse=True)
 def nothing_left_running(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test that leaves a thread or an active timer behind, and say which."""
-    before = set(threading.enumerate())
+    """Fail a test that leaves a thread, an active timer or an open window behind, and say which."""
+    threads_before = set(threading.enumerate())
     started: list[tuple[str, object]] = []
     try:
         from PySide6.QtCore import QThread, QTimer
@@ -83,30 +116,46 @@ def nothing_left_running(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     follow(QThread, "QThread")
     follow(QTimer, "QTimer")
     yield
-    left = _wait_until_quiet(before, started)
+    left = _wait_until_quiet(threads_before, started)
     assert not left, f"left running: {left}"
 
 
-def _wait_until_quiet(before: set[threading.Thread], started: list[tuple[str, object]]) -> list[str]:
-    deadline = time.monotonic() + 2.0
+def _wait_until_quiet(threads_before: set[threading.Thread], started: list[tuple[str, object]]) -> list[str]:
+    """Run the event loop until nothing is left, and return what still is when the time is over."""
+    deadline = time.monotonic() + QUIET_SECONDS
     while True:
         left = [
-            f"thread {t.name}" for t in threading.enumerate() if t not in before and t.is_alive() and not _is_tool(t)
+            f"thread {thread.name}"
+            for thread in threading.enumerate()
+            if thread not in threads_before and thread.is_alive() and not _is_tool(thread)
         ]
         left += [f"{kind} {_describe(item)}" for kind, item in started if _is_active(kind, item)]
+        left += _open_windows()
         if not left or time.monotonic() > deadline:
             return left
-        _run_qt_events()
-        time.sleep(0.02)
+        _run_event_loop(20)
 
 
-def _run_qt_events() -> None:
-    """Let short timers end and widgets that wait for their deletion go: without an event loop neither would."""
-    from PySide6.QtCore import QCoreApplication, QEvent
+def _open_windows() -> list[str]:
+    from PySide6.QtWidgets import QApplication
 
-    if QCoreApplication.instance() is not None:
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
-        QCoreApplication.processEvents()
+    if QApplication.instance() is None:
+        return []
+    return [f"window {_describe(widget)}" for widget in QApplication.topLevelWidgets() if widget.isVisible()]
+
+
+def _run_event_loop(milliseconds: int) -> None:
+    """Let short timers end, threads deliver what they have, and widgets that wait for their deletion go."""
+    from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QTimer
+
+    if QCoreApplication.instance() is None:
+        time.sleep(milliseconds / 1000)
+        return
+    # Deferred deletions of a loop that has ended already are done by no later one.
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
 
 
 def _is_tool(thread: threading.Thread) -> bool:

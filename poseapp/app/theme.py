@@ -12,6 +12,8 @@ from resources import resource_path
 
 FONT_FAMILY = "Inter"
 FONT_FILES = ("Inter-Regular.otf", "Inter-Medium.otf", "Inter-SemiBold.otf")
+FONTS_ADDED = "poseappFontsAdded"
+"""Property of the application: it has the bundled fonts."""
 FONT_POINTS = 10.0
 ICON_SIZE = QSize(20, 20)
 
@@ -103,21 +105,27 @@ def is_dark(theme: str) -> bool:
 def load_font(application: QApplication, beside: str = "") -> None:
     """The bundled font, so that every machine shows the same metrics; ``beside``, else the system's choice, serves
     scripts it lacks."""
-    for name in FONT_FILES:
-        QFontDatabase.addApplicationFont(str(resource_path(f"fonts/{name}")))
+    if not application.property(FONTS_ADDED):
+        for name in FONT_FILES:
+            QFontDatabase.addApplicationFont(str(resource_path(f"fonts/{name}")))
+        application.setProperty(FONTS_ADDED, True)
     font = QFont([FONT_FAMILY, beside] if beside else [FONT_FAMILY])
     font.setPointSizeF(FONT_POINTS)
     font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
-    application.setFont(font)
+    if application.font() != font:
+        application.setFont(font)
 
 
 def apply_theme(application: QApplication, *, dark: bool) -> None:
     """Palette and style sheet of a theme, on top of Fusion (which looks the same everywhere)."""
     colours = tokens(dark=dark)
-    if application.style().objectName().lower() != "fusion":
+    sheet = style_sheet(colours)
+    if application.styleSheet() == sheet:  # setting the same one again would style every widget anew
+        return
+    if not application.styleSheet():
         application.setStyle("Fusion")
     application.setPalette(palette(colours))
-    application.setStyleSheet(style_sheet(colours))
+    application.setStyleSheet(sheet)
 
 
 def style_sheet(colours: Tokens) -> str:

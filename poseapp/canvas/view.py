@@ -269,7 +269,7 @@ class CanvasView(NavigationView):
             if (right - left) * (bottom - top) < 0.5 * width * height:  # a strip that came into sight
                 self._paint_still(painter, view, rough=False)
                 continue
-            rough = self._haste.rough
+            rough = self._haste.rough and self.isVisible()  # a picture of a hidden canvas is not painted again
             with self._haste.painting(rough):
                 self._paint_still(painter, view, rough)
 

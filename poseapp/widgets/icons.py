@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
@@ -21,25 +21,39 @@ def _source(name: str) -> str:
 
 def pixmap(name: str, colour: str, side: int = 20, ratio: float = 1.0) -> QPixmap:
     """An icon as a square picture of ``side`` logical pixels."""
+    return _drawn(_renderer(name, colour), side, ratio)
+
+
+def _renderer(name: str, colour: str) -> QSvgRenderer:
+    return QSvgRenderer(QByteArray(_source(name).replace("currentColor", colour).encode()))
+
+
+def _drawn(renderer: QSvgRenderer, side: int, ratio: float = 1.0) -> QPixmap:
     picture = QPixmap(QSize(round(side * ratio), round(side * ratio)))
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)
-    drawing = QSvgRenderer(QByteArray(_source(name).replace("currentColor", colour).encode()))
-    drawing.render(painter, QRectF(0, 0, picture.width(), picture.height()))
+    renderer.render(painter, QRectF(0, 0, picture.width(), picture.height()))
     painter.end()
     picture.setDevicePixelRatio(ratio)
     return picture
 
 
+@lru_cache(maxsize=512)  # two themes: a window asks for most icons again with each change of what it shows
 def icon(name: str, colours: Tokens) -> QIcon:
-    """An icon with its disabled and checked looks."""
+    """An icon with its disabled and checked looks. The same one for the same colours: it must not be changed."""
+    looks = (
+        (colours.text_soft, [(QIcon.Mode.Normal, QIcon.State.Off)]),
+        (colours.text, [(QIcon.Mode.Active, QIcon.State.Off)]),
+        (colours.accent, [(QIcon.Mode.Normal, QIcon.State.On), (QIcon.Mode.Active, QIcon.State.On)]),
+        (colours.line_strong, [(QIcon.Mode.Disabled, QIcon.State.Off)]),
+    )
     made = QIcon()
-    for side in _SIDES:
-        made.addPixmap(pixmap(name, colours.text_soft, side), QIcon.Mode.Normal, QIcon.State.Off)
-        made.addPixmap(pixmap(name, colours.text, side), QIcon.Mode.Active, QIcon.State.Off)
-        made.addPixmap(pixmap(name, colours.accent, side), QIcon.Mode.Normal, QIcon.State.On)
-        made.addPixmap(pixmap(name, colours.accent, side), QIcon.Mode.Active, QIcon.State.On)
-        made.addPixmap(pixmap(name, colours.line_strong, side), QIcon.Mode.Disabled, QIcon.State.Off)
+    for colour, modes in looks:
+        renderer = _renderer(name, colour)
+        for side in _SIDES:
+            picture = _drawn(renderer, side)
+            for mode, state in modes:
+                made.addPixmap(picture, mode, state)
     return made
 
 

@@ -39,14 +39,21 @@ class LargePicture(Picture):
         self._spare, self._levels = [], []
         self._table = tone_table(style or PictureStyle())
         self._copies: list[Pixels] = [rgb]
+        self._is_stopped = False
         self._ready = _Ready()
         self._ready.ready.connect(changed, Qt.ConnectionType.QueuedConnection)
         self._thread = threading.Thread(target=self._halve, name="poseapp-halving", daemon=True)
         self._thread.start()
 
+    def stop(self) -> None:
+        """End the thread after the copy that it makes now: the picture is not painted any more."""
+        self._is_stopped = True
+
     def _halve(self) -> None:
         level = 1
         while min(self._size(level)) >= SMALLEST:
+            if self._is_stopped:
+                return
             self._copies.append(
                 np.asarray(cv2.resize(self._copies[-1], self._size(level), interpolation=cv2.INTER_AREA), np.uint8)
             )
@@ -77,6 +84,8 @@ def make_picture(
     rgb: Pixels | None, style: PictureStyle, instead_of: Picture | None, changed: Callable[[], None]
 ) -> Picture | None:
     """The way to paint a picture of its size; ``instead_of`` is not painted any more."""
+    if isinstance(instead_of, LargePicture):
+        instead_of.stop()
     if rgb is None:
         return None
     if rgb.shape[0] * rgb.shape[1] >= LARGE:

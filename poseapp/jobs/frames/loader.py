@@ -215,6 +215,7 @@ class FrameLoader(QObject):
         self._asked_at = -math.inf
         self._problems: dict[Place, str] = {}
         self._epoch = 0
+        self._is_shut = False
         self._frames: _FrameThread | None = None
         self._thumbs: _ThumbnailThread | None = None
         self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
@@ -235,12 +236,13 @@ class FrameLoader(QObject):
         missing = [p for p in ahead if p not in self.cache]
         found = self.cache.get(place)
         if found is not None:
-            if missing:
+            if missing and not self._is_shut:
                 self._frame_thread().want(None, missing)
             self._note(place, None)
             self.loaded.emit(key, found)
             return
-        self._frame_thread().want(place, missing)
+        if not self._is_shut:
+            self._frame_thread().want(place, missing)
 
     def cached(self, key: FrameKey, path: Path) -> Pixels | None:
         """The frame if it is decoded already."""
@@ -253,7 +255,7 @@ class FrameLoader(QObject):
         """
         place = (key, Path(path))
         found = self._thumbnails.get(place)
-        if found is None and place not in self._problems:
+        if found is None and place not in self._problems and not self._is_shut:
             self._thumbnail_thread().want(place)
         return found
 
@@ -278,8 +280,8 @@ class FrameLoader(QObject):
         self._epoch += 1
 
     def shutdown(self) -> None:
-        """End both threads and wait for them. May be called twice."""
-        self._wanted = None
+        """End both threads and wait for them; no later request, such as of a late painting, starts them again."""
+        self._wanted, self._is_shut = None, True
         for thread in (self._frames, self._thumbs):
             if thread is not None:
                 thread.end()

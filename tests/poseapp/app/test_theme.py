@@ -6,9 +6,13 @@ import re
 from dataclasses import asdict
 
 import pytest
+from PySide6.QtCore import QEvent
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
 
-from poseapp.app.theme import DARK, LIGHT, Tokens, style_sheet
+from poseapp.app.application import make_application
+from poseapp.app.theme import DARK, LIGHT, Tokens, apply_theme, is_dark, style_sheet
 from poseapp.canvas.render.colors import palette_for
 from poseapp.dialogs.common import SIGN_COLOURS
 from poseapp.dialogs.settings.dialog import words_on
@@ -83,3 +87,26 @@ def test_every_token_of_the_style_sheet_is_known(colours: Tokens) -> None:
     sheet = style_sheet(colours)
     sheet = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
     assert "@" not in sheet
+
+
+def test_widgets_are_styled_anew_only_for_another_theme(qtbot: QtBot) -> None:
+    application = make_application()
+    styled: list[QEvent.Type] = []
+
+    class Watched(QWidget):
+        def changeEvent(self, event: QEvent) -> None:
+            styled.append(event.type())
+            super().changeEvent(event)
+
+    widget = Watched()
+    qtbot.addWidget(widget)
+    widget.show()
+    apply_theme(application, dark=True)
+    styled.clear()
+    apply_theme(application, dark=True)
+    make_application()
+    assert styled == []
+    apply_theme(application, dark=False)
+    assert QEvent.Type.StyleChange in styled
+    assert application.styleSheet() == style_sheet(LIGHT)
+    apply_theme(application, dark=is_dark("system"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from poseapp.canvas.tools.base import PlacedPose
 from poseapp.commands import pose as pose_commands
-from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, State
+from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, FrameKey, State
 from poseapp.window.main_window import MainWindow
 from tests.poseapp.conftest import POSE, Hands
 
@@ -285,3 +286,17 @@ def test_a_closed_window_leaves_no_timer_active(opened: MainWindow) -> None:
         timer.start(3_600_000)
     opened.close()
     assert [timer.objectName() for timer in timers if timer.isActive()] == []
+
+
+def test_a_closed_window_starts_nothing_more(opened: MainWindow, qtbot: QtBot) -> None:
+    threads = set(threading.enumerate())
+    opened.media.filter.search.setText("b")
+    opened.session.go_to(opened.session.frames[1])  # its picture comes while the window closes
+    opened.close()
+    assert not opened.isVisible()
+    opened.grab()  # paints the list, which would ask for thumbnails, and the canvas
+    opened.loader.request(FrameKey(1, 0), Path("a.png"))
+    opened.loader.request_thumbnail(FrameKey(1, 1), Path("b.png"))
+    qtbot.wait(50)
+    assert [timer.objectName() for timer in opened.findChildren(QTimer) if timer.isActive()] == []
+    assert [thread.name for thread in threading.enumerate() if thread not in threads] == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -42,6 +45,13 @@ def test_it_looks_as_a_small_one(qtbot: QtBot, scale: float, style: PictureStyle
 
 def test_the_canvas_shows_it_at_once_and_finer_soon(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_pyramid, "LARGE", 1000)
+    halve, has_been_seen = LargePicture._halve, threading.Event()
+
+    def halve_once_seen(self: LargePicture) -> None:
+        has_been_seen.wait()
+        halve(self)
+
+    monkeypatch.setattr(LargePicture, "_halve", halve_once_seen)
     view = CanvasView()
     qtbot.addWidget(view)
     view.resize(200, 150)
@@ -49,9 +59,28 @@ def test_the_canvas_shows_it_at_once_and_finer_soon(qtbot: QtBot, monkeypatch: p
     view.show()
     qtbot.waitExposed(view)
     view.set_image(scene())
+    assert isinstance(view._picture, LargePicture)
     first = view.grab().toImage()
-    picture = view._picture
-    assert isinstance(picture, LargePicture)
-    picture._thread.join()
-    qtbot.waitUntil(lambda: view.grab().toImage() != first, timeout=5000)
+    has_been_seen.set()
+    qtbot.waitUntil(lambda: view.grab().toImage() != first, timeout=60_000)
     view.set_image(None)
+
+
+def test_a_picture_that_is_replaced_is_halved_no_further(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_pyramid, "LARGE", 1000)
+    halving, go_on = threading.Event(), threading.Event()
+    resize = cv2.resize
+
+    def resize_in_steps(*arguments: Any, **options: Any) -> np.ndarray:
+        halving.set()
+        go_on.wait()
+        return resize(*arguments, **options)
+
+    monkeypatch.setattr(cv2, "resize", resize_in_steps)
+    first = image_pyramid.make_picture(scene(), PictureStyle(), None, lambda: None)
+    assert isinstance(first, LargePicture)
+    halving.wait()
+    assert image_pyramid.make_picture(None, PictureStyle(), first, lambda: None) is None
+    go_on.set()
+    first._thread.join()
+    assert len(first._copies) == 2  # the one at hand was ended, the three smaller ones were not begun

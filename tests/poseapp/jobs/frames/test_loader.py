@@ -134,6 +134,9 @@ def test_shutdown_leaves_no_thread(qtbot: QtBot, files: Files) -> None:
     loader.shutdown()
     assert not [t for t in threading.enumerate() if t.name.startswith("poseapp-")]
     loader.shutdown()
+    loader.request(*place(3))
+    loader.request_thumbnail(*place(3))
+    assert not [t for t in threading.enumerate() if t.name.startswith("poseapp-")]
 
 
 def test_real_files_are_read(qtbot: QtBot, tmp_path: Path) -> None:

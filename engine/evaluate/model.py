@@ -1,12 +1,12 @@
-"""A model against labels by the protocol of its row: predict, score, compare, and set what is published beside it.
+"""Predictions of a model for an evaluation, by the protocol of the model.
 
-Protocols, as ``ModelEntry.protocol`` names them: "coco" (OKS average precision), "wholebody" (the same by parts) and
-"pck" (PCK@0.2, AUC, EPE; one prediction for each labelled box).
+Protocols, as in ``ModelEntry.protocol``: "coco" (OKS average precision), "wholebody" (the same by body parts) and "pck"
+(PCK@0.2, AUC, EPE; one prediction for each labelled box).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,7 @@ from engine.models.catalog import ModelEntry, find_model
 from engine.predict.inputs import Source, check_something_is_left, find_annotated_images
 from engine.schema.matching import fits
 from engine.schema.schema import Schema
+from engine.utils.context import Context
 from engine.utils.skipped import Skipped
 
 if TYPE_CHECKING:
@@ -54,12 +55,14 @@ LABELLED_BOXES = "gt"
 
 @dataclass(frozen=True)
 class Conditions:
-    """What may be chosen of an evaluation; the defaults are the published protocol, but for the boxes.
+    """Options of an evaluation; the defaults are the published protocol, except for the boxes.
 
     Attributes:
         boxes: "gt" = the labelled ones, else a COCO results list of detections.
+        flip_test: average with mirrored crops.
         limit: only the first images that have boxes; None = all.
-        device, batch, backend: how the network runs; no matter for the figures.
+        metric: scoring and suppression.
+        device, batch, backend: how the network runs; the figures do not depend on it.
     """
 
     boxes: str = LABELLED_BOXES
@@ -73,7 +76,7 @@ class Conditions:
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """What one prediction is made from: its id, x1 y1 x2 y2 image pixels, score, and the label it is, if it is one."""
+    """The box of one prediction: id, x1 y1 x2 y2 in label pixels, score, and the label it is the box of, if any."""
 
     id: int | str
     xyxy: Floats
@@ -83,10 +86,11 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The labels that were compared with, the predictions for them, and what is to be said of the comparison.
+    """Labels and the predictions for them.
 
     Attributes:
-        labels: data set of the images that were looked at. boxes: by image what was predicted from.
+        labels: of the images that were evaluated. boxes: by image id the boxes that were predicted from.
+        notes: what keeps the figures from being compared with the published ones.
         flip_test: whether mirrored crops were used.
     """
 
@@ -102,10 +106,10 @@ class Measured:
 
 
 def protocol_of(entry: ModelEntry, schema: Schema) -> str:
-    """How a model is measured: as its row says, else by its points."""
-    named = str(getattr(entry, "protocol", "") or "")
-    if named:
-        return named
+    """The protocol of a model: as its row says, else from its keypoints."""
+    protocol = str(getattr(entry, "protocol", "") or "")
+    if protocol:
+        return protocol
     if is_wholebody(schema):
         return WHOLEBODY
     return PCK if schema.name.startswith("deepfashion") else COCO
@@ -117,18 +121,19 @@ def predict_for_evaluation(
     images: Path | str,
     conditions: Conditions,
     weights: Path | str | None = None,
-    step: Callable[[int], None] = lambda total: None,
+    context: Context | None = None,
     skipped: Skipped | None = None,
 ) -> Measured:
     """Predict in every box.
 
     Args:
-        annotations: labels in any layout that ``engine.formats`` reads. images: their folder; "" = beside them.
-        step: called with the number of images, once before the first and then after each.
+        annotations: labels in any format that is read. images: their folder; "" = the folder of the labels.
+        context: gets images done and images in all.
         skipped: gets the images that cannot be read, whose labels do not count, and the boxes that cannot be used.
 
     Raises:
-        ModelError, CocoError, MediaError: what is wrong with the model, the labels, the boxes, or all images.
+        ModelError, CocoError, MediaError: the model, the labels, the boxes, or all images cannot be used.
+        Cancelled: ``context`` was cancelled.
     """
     from engine.inference.pose_model import NO_DETECTOR, PoseModel
 
@@ -139,42 +144,42 @@ def predict_for_evaluation(
         conditions = replace(conditions, flip_test=False)
     labels = read_labels(annotations, images, entry, model.schema)
     category = category_of(labels, model.schema, annotations)
-    listed = Skipped() if skipped is None else skipped
-    _list_other_categories(labels, category, model.schema, annotations, listed)
+    skipped = Skipped() if skipped is None else skipped
+    _skip_other_categories(labels, category, model.schema, annotations, skipped)
     if conditions.boxes == LABELLED_BOXES:
         boxes = labelled_boxes(labels, category, model.schema.num_keypoints, annotations)
     else:
-        boxes = detected_boxes(conditions.boxes, labels, category, listed)
+        boxes = detected_boxes(conditions.boxes, labels, category, skipped)
     labels, boxes = _limited(labels, boxes, conditions.limit)
-    found = Accumulator()
-    wanted = [image for image in labels.images if image.id in boxes]
+    images_with_boxes = [image for image in labels.images if image.id in boxes]
     roots = [images if str(images) else Path(annotations).parent]
-    sources = find_annotated_images(CocoDataset(wanted), roots, annotations, listed)
-    step(len(sources))
+    sources = find_annotated_images(CocoDataset(images_with_boxes), roots, annotations, skipped)
     unread: dict[Id, MediaError] = {}
     transforms, remarks = label_transforms(sources)
     moves = {source.image.id: move for source, move in zip(sources, transforms, strict=True) if move is not None}
-    found.add(predictions(model, sources, boxes, category, conditions, step, unread, moves))
+    results = Accumulator()
+    results.add(predictions(model, sources, boxes, category, conditions, context, unread, moves))
     for error in unread.values():
-        listed.add_error(error)
-    lost = {image.id for image in wanted} - {source.image.id for source in sources} | unread.keys()
-    check_something_is_left(len(wanted) - len(lost), listed)
-    labels, boxes = _without(labels, boxes, lost)
+        skipped.add_error(error)
+    lost = {image.id for image in images_with_boxes} - {source.image.id for source in sources} | unread.keys()
+    check_something_is_left(len(images_with_boxes) - len(lost), skipped)
+    labels, boxes = _without_images(labels, boxes, lost)
     protocol = protocol_of(entry, model.schema)
     notes = [*_notes(entry, protocol, conditions), *remarks]
     if problem:
         notes.append(f"no flip test: {problem}")
     if lost:
-        notes.append(f"{len(lost)} of {len(wanted)} images could not be read; their labels do not count")
-    results = found.results()
-    return Measured(entry, protocol, model.schema, category, labels, boxes, results, notes, conditions.flip_test)
+        notes.append(f"{len(lost)} of {len(images_with_boxes)} images could not be read; their labels do not count")
+    return Measured(
+        entry, protocol, model.schema, category, labels, boxes, results.results(), notes, conditions.flip_test
+    )
 
 
 def read_labels(annotations: Path | str, images: Path | str, entry: ModelEntry, schema: Schema) -> CocoDataset:
-    """The labels with the model's own points in ``keypoints``.
+    """The labels, with the model's keypoints in ``keypoints``.
 
     Raises:
-        CocoError: the file cannot be understood.
+        CocoError: the file cannot be read.
     """
     plain = plain_coco(annotations, schema.names)
     if plain is not None:
@@ -184,7 +189,7 @@ def read_labels(annotations: Path | str, images: Path | str, entry: ModelEntry, 
 
 
 def category_of(labels: CocoDataset, schema: Schema, where: object) -> Id:
-    """The category with the model's points: of their names, however spelled, else the only one with as many.
+    """The category with the model's keypoints: with the same names, however spelled, else the only one with as many.
 
     Raises:
         CocoError: there is none.
@@ -201,10 +206,10 @@ def category_of(labels: CocoDataset, schema: Schema, where: object) -> Id:
 
 
 def labelled_boxes(labels: CocoDataset, category: Id, num_keypoints: int, where: object) -> dict[Id, list[Box]]:
-    """By image the boxes of labelled instances, cut to the image, as upstream chooses them.
+    """By image id the boxes of labelled instances, clipped to the image, chosen as MMPose does.
 
-    Left out are crowds, instances counted as without keypoints, boxes without extent in the image, and instances of
-    which no coordinate is above 0.
+    Left out are crowds, instances with num_keypoints 0, boxes without area inside the image, and instances without a
+    coordinate above 0.
 
     Raises:
         CocoError: nothing is left.
@@ -231,13 +236,13 @@ def labelled_boxes(labels: CocoDataset, category: Id, num_keypoints: int, where:
 def detected_boxes(
     file: Path | str, labels: CocoDataset, category: Id, skipped: Skipped | None = None
 ) -> dict[Id, list[Box]]:
-    """By image the boxes of a COCO results list, as they are; other categories than the labels' are left out.
+    """By image id the boxes of a COCO results list, unchanged, of the labels' category only.
 
     Args:
-        skipped: gets the boxes that are none, and those of images that the annotations do not name; None = raise.
+        skipped: gets invalid boxes, and those of images that the annotations do not list; None = raise.
 
     Raises:
-        CocoError: the file cannot be read, or holds no box of the category that can be used.
+        CocoError: the file cannot be read, or has no usable box of the category.
     """
     known = {image.id for image in labels.images}
     found: dict[Id, list[Box]] = {}
@@ -276,8 +281,10 @@ def _limited(
     return CocoDataset(images, annotations, labels.categories), {image.id: boxes[image.id] for image in images}
 
 
-def _without(labels: CocoDataset, boxes: dict[Id, list[Box]], lost: set[Id]) -> tuple[CocoDataset, dict[Id, list[Box]]]:
-    """Labels and boxes of the other images."""
+def _without_images(
+    labels: CocoDataset, boxes: dict[Id, list[Box]], lost: set[Id]
+) -> tuple[CocoDataset, dict[Id, list[Box]]]:
+    """Labels and boxes without those of some images."""
     if not lost:
         return labels, boxes
     images = [image for image in labels.images if image.id not in lost]
@@ -286,8 +293,8 @@ def _without(labels: CocoDataset, boxes: dict[Id, list[Box]], lost: set[Id]) -> 
     return CocoDataset(images, annotations, labels.categories), kept
 
 
-def _list_other_categories(labels: CocoDataset, category: Id, schema: Schema, where: object, skipped: Skipped) -> None:
-    """Labels with the same points whose category is not the one that is measured."""
+def _skip_other_categories(labels: CocoDataset, category: Id, schema: Schema, where: object, skipped: Skipped) -> None:
+    """Add the labels of other categories with the same keypoints: only one category is evaluated."""
     others = {c.id: c.name for c in labels.categories if c.id != category and fits(schema, unique_names(c.keypoints))}
     left = [label for label in labels.annotations if label.category_id in others and label.keypoints]
     for identity in dict.fromkeys(label.category_id for label in left):
@@ -299,18 +306,19 @@ def _list_other_categories(labels: CocoDataset, category: Id, schema: Schema, wh
 
 def predictions(
     model: PoseModel, sources: Sequence[Source], boxes: dict[Id, list[Box]], category: Id, conditions: Conditions,
-    step: Callable[[int], None], unread: dict[Id, MediaError] | None = None,
+    context: Context | None = None, unread: dict[Id, MediaError] | None = None,
     moves: Mapping[Id, GridTransform] | None = None,
 ) -> Iterator[PoseResult]:  # fmt: skip
-    """One prediction for each box of these images; ``step`` is called with their number after each image.
+    """One prediction for each box of these images.
 
     Args:
+        context: gets images done and images in all.
         unread: gets the images that cannot be read, for which nothing is predicted; None = raise.
-        moves: by image what brings its labels onto the picture, where that was turned or resized since. Boxes and
-            predictions are in the pixels of the labels all the same.
+        moves: by image id the transform from label pixels to image pixels, for images that were rotated or resized
+            since they were labelled. Boxes and predictions are in label pixels all the same.
 
     Raises:
-        MediaError: an image cannot be read, and ``unread`` is None.
+        MediaError: an image cannot be read, and ``unread`` is None. Cancelled: ``context`` was cancelled.
     """
     from engine.inference.pose_model import Item
 
@@ -333,11 +341,14 @@ def predictions(
             move = moves.get(source.image.id)
             yield Item(source.image, partial(read, source), xyxy if move is None else move.boxes(xyxy), scores)
 
+    context = context or Context()
+    context.progress(0, len(sources))
     info = model.predictor.info
     aspect = info.input_size[0] / info.input_size[1]
-    for item, _, poses in model.stream(items(), conditions.flip_test, batch=conditions.batch):
+    stream = model.stream(items(), conditions.flip_test, batch=conditions.batch)
+    for done, (item, _, poses) in enumerate(stream, 1):
         if unread and item.key.id in unread:
-            step(len(sources))
+            context.progress(done, len(sources))
             continue
         move = moves.get(item.key.id)
         for box, pose in zip(boxes[item.key.id], poses, strict=True):
@@ -355,11 +366,11 @@ def predictions(
                 category_id=category,
                 score=pose.score,
             )
-        step(len(sources))
+        context.progress(done, len(sources))
 
 
 def _notes(entry: ModelEntry, protocol: str, conditions: Conditions) -> list[str]:
-    """What keeps the figures from being compared with the published ones."""
+    """Reasons why the figures cannot be compared with the published ones."""
     notes = []
     with_labelled = conditions.boxes == LABELLED_BOXES
     if entry.metrics and with_labelled and "detected boxes" in entry.metrics_on:
@@ -384,9 +395,8 @@ def oks_figures(measured: Measured, options: CocoMetricOptions, wholebody: bool 
 
 
 def results_of(measured: Measured, options: CocoMetricOptions) -> Iterator[CocoResult]:
-    """A results list of what is left after scoring and suppression; evaluated as it is, it has the same figures.
-
-    Beside the final score stands that of the box under ``box_score``.
+    """A results list of the predictions left after scoring and suppression. Evaluated with given scores, it has the
+    same figures. ``box_score`` is the score of the box.
     """
     for image, chosen in select(measured.results, measured.schema.sigmas, options).items():
         for result, score in zip(chosen.results, chosen.scores, strict=True):
@@ -398,7 +408,7 @@ def results_of(measured: Measured, options: CocoMetricOptions) -> Iterator[CocoR
 
 
 def records_of(measured: Measured) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Labels and predictions as records, for pairing by likeness."""
+    """Labels and predictions as records, for :func:`engine.evaluate.results.pair_by_similarity`."""
     labels = [
         {"image_id": label.image_id, "keypoints": label.keypoints, "bbox": label.bbox, "area": label.area,
          "iscrowd": label.iscrowd}
@@ -414,9 +424,9 @@ def records_of(measured: Measured) -> tuple[list[dict[str, Any]], list[dict[str,
 
 
 def poses_by_id(measured: Measured) -> tuple[list[Pose], Floats]:
-    """Labelled instances and for each the points (N, K, 2) that were found in its own box, for distances.
+    """Labelled instances, and for each the points (N, K, 2) predicted in its own box, for metrics of distance.
 
-    The box of a pose is the labelled one cut to the image.
+    The box of a pose is the labelled one, clipped to the image.
     """
     found = {(result.image_id, result.id): result for result in measured.results}
     truth, points = [], []

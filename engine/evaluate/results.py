@@ -24,7 +24,7 @@ from engine.metrics.oks import annotation_area, annotation_box, keypoint_ap, key
 from engine.metrics.wholebody import evaluate_wholebody, is_wholebody, wholebody_figures
 from engine.schema.schema import Schema
 
-__all__ = ["METRICS", "Evaluation", "distance_figures", "evaluate", "load", "pair_by_likeness"]
+__all__ = ["METRICS", "Evaluation", "distance_figures", "evaluate", "load", "pair_by_similarity"]
 
 METRICS = ("oks", "pck", "auc", "epe", "nme")
 PCK_THRESHOLD = 0.2
@@ -124,10 +124,10 @@ def distance_figures(truth: list[Pose], found: np.ndarray, schema: Schema, metri
 
 def _paired(data: Evaluation) -> tuple[list[Pose], np.ndarray]:
     """Labelled instances that are no crowds, and for each the points (N, K, 2) found, NaN where it was missed."""
-    return pair_by_likeness(data.annotations, data.results, data.schema, data.labels.images)
+    return pair_by_similarity(data.annotations, data.results, data.schema, data.labels.images)
 
 
-def pair_by_likeness(
+def pair_by_similarity(
     annotations: Iterable[dict[str, Any]],
     results: Iterable[dict[str, Any]],
     schema: Schema,

@@ -163,7 +163,7 @@ def _mirroring(config: TrainConfig, schema: Schema) -> list[str]:
     if not problem:
         return []
     if chosen > 0:
-        return [f"Mirrored copies are on by the settings, although {problem}: left and right will be mixed up."]
+        return [f"Mirroring is on in the settings, although {problem}: left and right will be mixed up."]
     return [mirroring_off(problem)]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from engine.evaluate.__main__ import evaluate_model
+from engine.evaluate.evaluation import model_report
 from engine.evaluate.model import (
     COCO,
     LABELLED_BOXES,
@@ -116,7 +116,7 @@ class EvaluationProtocol:
         model = PoseModel(Predictor(network, info, device), NO_DETECTOR)
         part = self.sources[self.group.rank :: self.group.size]
         with torch.inference_mode():
-            made = list(predictions(model, part, self.boxes, self.category, self.conditions, lambda total: None))
+            made = list(predictions(model, part, self.boxes, self.category, self.conditions))
         parts = self.group.to_main(made)
         if parts is None:
             return Validation(loss=math.nan, error=math.inf, slack=0.0)
@@ -127,7 +127,7 @@ class EvaluationProtocol:
         measured = Measured(
             self.entry, protocol, self.schema, self.category, self.labels, self.boxes, found.results(), []
         )
-        figures = evaluate_model(measured, self.conditions)["measured"]
+        figures = model_report(measured, self.conditions)["measured"]
         return self._validation(figures)
 
     def _validation(self, figures: Mapping[str, Any]) -> Validation:

@@ -4,13 +4,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.evaluate.__main__ import evaluate, load, main
-from engine.evaluate.results import AS_GIVEN
+from engine.errors import Cancelled, CocoError
+from engine.evaluate.__main__ import main
+from engine.evaluate.evaluation import evaluate_model, evaluate_results
+from engine.evaluate.model import Conditions
+from engine.evaluate.results import AS_GIVEN, evaluate, load
 from engine.formats import read_as_coco
 from engine.formats.coco.dataset import CocoDataset, make_annotation, make_category, make_image
 from engine.metrics.coco_metric import CocoMetricOptions
 from engine.schema.builtin import find_schema
 from engine.utils import command_line
+from engine.utils.context import Context
 
 
 @pytest.fixture
@@ -183,3 +187,32 @@ def test_labels_of_other_kinds_are_perfect_predictions_of_themselves(shared: Pat
         found = evaluate(load(file, results), options=options)
         assert found["AP"] == pytest.approx(1)
         assert found["PCK@0.2"] == 1
+
+
+def test_predictions_of_a_file_are_evaluated_from_python(labels: Path, tmp_path: Path) -> None:
+    rows = [*results_of(labels), {"image_id": 99, "category_id": 1, "keypoints": [0.0] * 51, "score": 1}]
+    result = evaluate_results(labels, write(tmp_path / "r.json", rows))
+    assert result.metrics["AP"] == pytest.approx(1)
+    assert result.per_keypoint["nose"] == {"PCK@0.2": 1.0, "EPE": 0.0}
+    assert [item.reason for item in result.skipped] == ["its image is not in the labels (1 result)"]
+    assert evaluate_results(labels, tmp_path / "r.json", metrics=["epe"]).metrics.keys() == {
+        "EPE", "median_px", "instances", "missed", "predictions"
+    }  # fmt: skip
+    with pytest.raises(CocoError, match="no metric 'map'"):
+        evaluate_results(labels, tmp_path / "r.json", metrics=["map"])
+
+
+def test_a_model_is_evaluated_from_python_and_can_be_cancelled(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data/coco-mini"
+    steps: list[tuple[int, int]] = []
+    context = Context(lambda done, total, _: steps.append((done, total)))
+    conditions = Conditions(limit=2, flip_test=False, device="cpu")
+    annotations, images = folder / "person_keypoints.json", folder / "images"
+    result = evaluate_model("movenet_lightning", annotations, images, conditions, context=context)
+    assert steps == [(0, 2), (1, 2), (2, 2)]
+    assert 0 < result.metrics["AP"] <= 1
+    assert result.report["images"] == 2
+    assert "only the first 2 images (--limit)" in result.notes
+    context.cancel()
+    with pytest.raises(Cancelled):
+        evaluate_model("movenet_lightning", annotations, images, conditions, context=context)

@@ -329,7 +329,7 @@ def test_ap_of_the_official_files_is_that_of_pycocotools_with_the_published_sigm
 def test_guessed_sigmas_are_said(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     found = files.compare(labels_of(), results_of())
     assert found["sigmas"] == "guessed"
-    assert "are guessed (0.05 for every point)" in found["notes"][0]
+    assert "are guessed (0.05 for every keypoint)" in found["notes"][0]
     assert "note: the OKS sigmas of 'mouse' are guessed" in capsys.readouterr().out
     assert "sigmas" not in files.compare(labels_of(), results_of(), "--metrics", "pck")
 
@@ -351,7 +351,7 @@ def test_nme_of_something_else_than_a_face_is_refused(files: Files, capsys: pyte
     write(files.results, results_of())
     given = ["--annotations", str(files.labels), "--results", str(files.results)]
     assert command_line.run(main, [*given, "--metrics", "nme"]) == 2
-    assert "not known what NME is measured by for schema 'mouse'" in capsys.readouterr().err
+    assert "not known what NME is normalized by for schema 'mouse'" in capsys.readouterr().err
     assert command_line.run(main, given) == 0
     assert "NME" not in capsys.readouterr().out
 

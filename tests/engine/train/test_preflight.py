@@ -73,14 +73,14 @@ def test_nothing_labelled_is_an_error(bars: Path) -> None:
 
 def test_mirrored_copies_are_off_where_no_pairs_are_known(tmp_path: Path) -> None:
     bars = write_bars(tmp_path, 3)
-    assert not any("Mirrored copies" in text for text in preflight(TrainConfig(train=str(bars))).warnings)
+    assert not any("Mirroring" in text for text in preflight(TrainConfig(train=str(bars))).warnings)
     content = json.loads(bars.read_text())
     content["categories"][0]["keypoints"] = ["head", "one", "two", "tail"]
     bars.write_text(json.dumps(content))
-    (warning,) = [t for t in preflight(TrainConfig(train=str(bars))).warnings if "Mirrored copies" in t]
-    assert warning.startswith("Mirrored copies: off, because no left/right pairs are known.")
+    (warning,) = [t for t in preflight(TrainConfig(train=str(bars))).warnings if "Mirroring" in t]
+    assert warning.startswith("Mirroring is off: no left/right pairs are known.")
     forced = with_settings(TrainConfig(train=str(bars)), ["pose.augment.flip=0.5"])
-    (warning,) = [t for t in preflight(forced).warnings if "Mirrored copies" in t]
+    (warning,) = [t for t in preflight(forced).warnings if "Mirroring" in t]
     assert "mixed up" in warning
 
 

@@ -225,7 +225,7 @@ def test_a_recipe_resumes_bit_for_bit(bars: Path, tmp_path: Path, options: list[
 
         def stopping(self: Trainer, *values: Any) -> None:
             original(self, *values)
-            if (self.place.epoch, self.place.step) == (1, 1):
+            if (self.state.epoch, self.state.step) == (1, 1):
                 (halves / "stop").touch()
 
         patch.setattr(Trainer, "_report_step", stopping)

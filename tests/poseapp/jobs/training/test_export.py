@@ -162,7 +162,7 @@ def test_a_kind_without_pairs_is_told_that_nothing_is_mirrored() -> None:
     bare = schema_from_names("bare", ["one", "two"])
     category = Category(1, "bare", bare)
     (warning,) = problems_of(CategorySurvey(category, 40, 40, (40, 40)))[1]
-    assert warning.startswith("Mirrored copies: off, because no left/right pairs are known.")
+    assert warning.startswith("Mirroring is off: no left/right pairs are known.")
 
 
 @pytest.mark.parametrize(

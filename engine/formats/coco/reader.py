@@ -209,8 +209,7 @@ class CocoReader(LabelReader):
         readable = {category.raw: category for category in named}
         categories: list[Category] = []
         self._category_positions: dict[Id, int] = {}
-        for record in self._category_records or [category.raw for category in named]:
-            raw = bytes(record)
+        for raw in [bytes(record) for record in self._category_records] or [category.raw for category in named]:
             category = readable.get(raw) if raw else named[len(categories)]
             if category is None:
                 categories.append(Category("", raw=raw))

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.formats.coco.dataset import SECTIONS, write_coco
-from engine.formats.coco.document import patch_record
+from engine.formats.coco.dataset import write_coco
+from engine.formats.coco.document import SECTIONS, patch_record
 from engine.formats.coco.parsing import parse_annotations
 from engine.formats.coco.reader import RAW_FORMAT, SECTION_PLACEHOLDER
 from engine.formats.coco.records import CocoAnnotation, Id, Number, make_annotation, make_category, make_image

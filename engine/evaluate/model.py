@@ -28,6 +28,7 @@ from engine.formats.coco.dataset import (
     read_results,
     unique_names,
 )
+from engine.formats.conversion import read_registered
 from engine.formats.loading import plain_coco
 from engine.geometry import box_is_usable, box_to_center_scale, clip_box, xywh_to_xyxy, xyxy_to_xywh
 from engine.labels.image_size import GridTransform
@@ -181,9 +182,11 @@ def read_labels(annotations: Path | str, images: Path | str, entry: ModelEntry, 
     Raises:
         CocoError: the file cannot be read.
     """
-    plain = plain_coco(annotations, schema.names)
-    if plain is not None:
-        return plain
+    dataset = read_registered(annotations, images)
+    if dataset is None:
+        dataset = plain_coco(annotations, schema.names)
+    if dataset is not None:
+        return dataset
     kind = entry.schema if entry.schema in KINDS else ""
     return to_coco(open_dataset(kind, annotations, images), own_points=bool(entry.subset))
 

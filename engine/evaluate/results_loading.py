@@ -33,6 +33,7 @@ from engine.formats import find_kind, read_as_coco
 from engine.formats.coco.dataset import CocoAnnotation, CocoDataset, CocoResult, Id, read_results
 from engine.formats.coco.document import load_record, read_json_bytes
 from engine.formats.coco_style import points_in_parts
+from engine.formats.conversion import read_registered
 from engine.formats.loading import is_coco_style
 from engine.schema.builtin import find_schema
 from engine.schema.schema import Schema
@@ -330,6 +331,9 @@ def _base_name(name: str) -> str:
 
 def _labels(file: Path | str, results: list[CocoResult], schema: Schema | None, rejected: _Groups) -> CocoDataset:
     """A COCO file as it is where its categories have as many points as the predictions, else what its kind tells."""
+    registered = read_registered(file)
+    if registered is not None:
+        return registered
     count = next((len(result.keypoints) // 3 for result in results if result.keypoints), 0)
     if is_coco_style(file):
         faults: list[CocoError] = []

@@ -9,23 +9,32 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from engine.errors import LabelError
 from engine.formats.coco.dataset import (
     CocoAnnotation,
     CocoCategory,
     CocoDataset,
     CocoImage,
     Number,
+    make_annotation,
     make_category,
+    make_image,
     write_coco,
 )
 from engine.formats.coco.document import SECTIONS, Document, patch_record
 from engine.formats.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, TopDownSample
 from engine.formats.kinds import WHOLE_BODY_PARTS
 from engine.formats.loading import open_dataset, plain_coco
+from engine.formats.registry import ReadOptions, find_format
+from engine.geometry import xyxy_to_xywh
+from engine.labels.model import Instance
+from engine.labels.reader import LabelReader
+from engine.media.source import frame_file_name
 from engine.schema.builtin import schema_of_subset
 from engine.schema.schema import Schema, Subset
 
 _PART_LISTS = tuple(name for name, _ in WHOLE_BODY_PARTS[1:])
+COCO_FORMAT = "coco"
 _WHOLE = 2.0**53  # whole floats beyond are left as floats
 
 
@@ -90,8 +99,73 @@ def read_as_coco(
     Raises:
         CocoError: naming file and record that cannot be understood.
     """
-    plain = None if kind else plain_coco(annotations, names)
-    return plain if plain is not None else to_coco(open_dataset(kind, annotations, images))
+    if not kind:
+        dataset = read_registered(annotations, images)
+        if dataset is None:
+            dataset = plain_coco(annotations, names)
+        if dataset is not None:
+            return dataset
+    return to_coco(open_dataset(kind, annotations, images))
+
+
+def read_registered(annotations: Path | str, images: Path | str = "") -> CocoDataset | None:
+    """Labels of a format of the registry other than COCO, such as SLEAP; None for any other file.
+
+    Raises:
+        LabelError: the file cannot be read.
+    """
+    path = Path(annotations)
+    try:
+        format = find_format(path)
+    except LabelError:  # a data set of this module, or nothing that is known: opening it says why
+        return None
+    if format.name == COCO_FORMAT:
+        return None
+    options = ReadOptions(images=Path(images) if str(images) else None)
+    with format.read(path, None, options) as labels:
+        return labels_to_coco(labels)
+
+
+def labels_to_coco(labels: LabelReader) -> CocoDataset:
+    """Labels as a COCO file in memory, without predictions that nobody has accepted.
+
+    Ids are positions, from 1. A frame of a video gets the name of an image.
+    """
+    images = [
+        make_image(position, frame.name or frame_file_name(labels.media[frame.media].path, frame.index),
+                   frame.width, frame.height)
+        for position, frame in enumerate(labels.frames(), 1)
+    ]  # fmt: skip
+    categories = [
+        CocoCategory(position, category.name)
+        if category.schema is None
+        else make_category(position, category.schema, category.name)
+        for position, category in enumerate(labels.categories, 1)
+    ]
+    annotations = [
+        _annotation_of(position, instance)
+        for position, instance in enumerate(labels.instances(), 1)
+        if instance.frame >= 0 and instance.category >= 0 and not instance.is_prediction
+    ]
+    return CocoDataset(images, annotations, categories)
+
+
+def _annotation_of(id: int, instance: Instance) -> CocoAnnotation:
+    keypoints = None
+    if instance.keypoints is not None and instance.visibility is not None:
+        is_present = (instance.visibility > 0) & np.isfinite(instance.keypoints).all(axis=1)
+        points = np.where(is_present[:, None], instance.keypoints, 0.0)
+        keypoints = np.column_stack([points, np.where(is_present, instance.visibility, 0)])
+    return make_annotation(
+        id,
+        instance.frame + 1,
+        instance.category + 1,
+        keypoints,
+        None if instance.box is None else xyxy_to_xywh(instance.box),
+        area=instance.area,
+        iscrowd=int(instance.is_crowd),
+        track_id=instance.track,
+    )
 
 
 def _subsets(data: KeypointDataset, own_points: bool) -> dict[str, Subset]:

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from engine.errors import CocoError, MediaError
 from engine.formats.coco.dataset import CocoCategory, CocoDataset
+from engine.formats.conversion import read_registered
 from engine.media.source import is_video
 from engine.predict.inputs import (
     Source,
@@ -111,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--boxes", metavar="gt|FILE", help="use the boxes of --annotations (gt), or of a COCO results list"
     )
     parser.add_argument(
-        "--annotations", metavar="COCO.json", help="predict in the images of this file, with its ids and names"
+        "--annotations", metavar="LABELS", help="predict in the images of this file, with its ids and names"
     )
     parser.add_argument("--format", choices=("coco", "results"), default="coco", help="(default: %(default)s)")
     parser.add_argument(
@@ -182,7 +183,9 @@ def _sources(options: argparse.Namespace, skipped: Skipped) -> tuple[list[Source
         return sources, CocoDataset()
     if options.track:
         _parser().error("--track takes videos, not --annotations")
-    dataset = CocoDataset.read(options.annotations, skipped.add_record)
+    dataset = read_registered(options.annotations)
+    if dataset is None:
+        dataset = CocoDataset.read(options.annotations, skipped.add_record)
     return find_annotated_images(dataset, options.inputs, options.annotations, skipped), dataset
 
 

@@ -21,15 +21,14 @@ from engine.train.config import (
     TaskConfig,
     TrainConfig,
     check,
+    check_out,
     config_text,
     read_config,
     with_settings,
 )
 from engine.train.recipes import find_recipe, with_data, with_recipe
 from engine.train.reporting import Reporter
-from engine.utils.atomic_write import OUT_FILES
 from engine.utils.command_line import Parser, add_progress_option, run
-from engine.utils.outputs import check_outputs
 from engine.utils.process import prepare_process
 from engine.utils.skipped import Skipped, add_strict_option
 
@@ -150,7 +149,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.resume and not config_file.is_file():
         raise TrainingError("there is no run to resume", where=config.out)
     if not options.resume:  # a resumed run reads its own files
-        _check_out(config, options)
+        check_out(config, options.config)
     # Only the first of several processes reports.
     is_main = os.environ.get("RANK", "0") == "0"
     reporter = Reporter(options.progress if is_main else "none")
@@ -171,18 +170,6 @@ def main(arguments: Sequence[str]) -> int:
     if is_main:
         skipped.report()
     return skipped.status(options.strict)
-
-
-def _check_out(config: TrainConfig, options: argparse.Namespace) -> None:
-    """Raise TrainingError if a file that training reads is one that it would remove or replace in OUT."""
-    names = ("train", "extra", "val", "val_boxes", "model", "weights", "detector", "schema")
-    inputs = [(f"--{name.replace('_', '-')}", getattr(config, name)) for name in names]
-    if Path(config.out).exists() and not Path(config.out).is_dir():
-        raise TrainingError("is not a folder; give another --out", where=config.out)
-    for name in OUT_FILES:
-        # OUT/config.toml may be read as --config: training writes the same settings into it.
-        config_input = [] if name == CONFIG_FILE else [("--config", options.config)]
-        check_outputs({"--out": Path(config.out) / name}, [*inputs, *config_input])
 
 
 def _config(options: argparse.Namespace, config_file: Path) -> TrainConfig:

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import msgspec
 
 from engine.errors import TrainingError
-from engine.utils.atomic_write import write_atomically
+from engine.utils.atomic_write import OUT_FILES, write_atomically
+from engine.utils.outputs import check_outputs
 from engine.utils.toml_file import MAX_KEY_PARTS, parse_toml, read_toml
 
 What = Literal["pose", "detector", "both"]
@@ -337,6 +338,22 @@ def check(config: TrainConfig, *, where: object = None) -> None:
     ):
         if not low <= value <= high:
             raise TrainingError(f"{name} must be a whole number from {low} to {high}", where=where)
+
+
+def check_out(config: TrainConfig, config_file: Path | str | None = None) -> None:
+    """Raise an error if a file that a new run reads is one that it would remove or replace in its folder.
+
+    Args:
+        config_file: the file that the configuration was read from.
+    """
+    names = ("train", "extra", "val", "val_boxes", "model", "weights", "detector", "schema")
+    inputs = [(f"--{name.replace('_', '-')}", getattr(config, name)) for name in names]
+    if Path(config.out).exists() and not Path(config.out).is_dir():
+        raise TrainingError("is not a folder; give another --out", where=config.out)
+    for name in OUT_FILES:
+        # OUT/config.toml may be read as --config: training writes the same settings into it.
+        config_input = [] if name == CONFIG_FILE else [("--config", config_file)]
+        check_outputs({"--out": Path(config.out) / name}, [*inputs, *config_input])
 
 
 def write_config(config: TrainConfig, path: Path) -> None:

@@ -24,7 +24,7 @@ from engine.models.mirroring import MIRRORED, mirror_problem
 from engine.networks import variant_ids
 from engine.schema.schema import Schema
 from engine.train.batch_size import StepMemory, free_memory
-from engine.train.config import CONFIG_FILE, TrainConfig, write_config
+from engine.train.config import CONFIG_FILE, TrainConfig, check_out, write_config
 from engine.train.data.pose_crops import ImageCache
 from engine.train.data.training_set import TrainingSet
 from engine.train.distributed import ProcessGroup
@@ -114,6 +114,8 @@ def train(
     """
     if not config.out:
         raise TrainingError("name a folder for the results (out)")
+    if not resume:
+        check_out(config)
     group = group or ProcessGroup()
     reporter = report or Reporter("none")
     device = _prepare_device(config, group)

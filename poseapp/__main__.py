@@ -17,6 +17,8 @@ ENGINE_COMMANDS = {
     "--engine-zoo": "engine.zoo",
     "--engine-export": "engine.export",
     "--engine-datasets": "engine.datasets.__main__",
+    "--engine-convert": "engine.convert",
+    "--engine-check": "engine.check",
 }
 
 

@@ -70,5 +70,5 @@ def _features_of(instance: Instance) -> list[Feature]:
 
 
 def lost_features(counts: Counter[Feature], keeps: Collection[Feature]) -> list[str]:
-    """What a format that keeps only some features would lose, as phrases: "12 frames of videos"."""
-    return [f"{count:,} {feature.value}" for feature, count in counts.items() if feature not in keeps]
+    """What a format that keeps only some features would lose, as phrases: "frames of videos (12)"."""
+    return [f"{feature.value} ({count:,})" for feature, count in counts.items() if feature not in keeps]

@@ -157,6 +157,18 @@ class Progress:
                 self._written_at = now
                 write_event({"event": "progress", "what": self.what, **self._measure(now), **details})
 
+    def move_to(self, done: int, total: int) -> None:
+        """``done`` of ``total`` are done; 0 = the total is unknown. Work in several passes may begin anew."""
+        self.total = total or None
+        if self._bar is not None:
+            self._bar.total = self.total
+            self._bar.n = done
+            self._bar.update(0)
+        else:
+            self.done = 0
+            self.step(done)
+        self.done = done
+
     def event(self, event: Mapping[str, Any]) -> None:
         """Any other JSON event; ignored unless the mode is ``json``."""
         if self.mode == "json":

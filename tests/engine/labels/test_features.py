@@ -56,7 +56,7 @@ def test_what_is_lost_is_what_there_is_and_the_format_does_not_keep() -> None:
         [Frame("a.png"), Frame("b.png")], [Instance(0, 0, POINTS, SEEN, track=3)], [Category("mouse", SCHEMA)]
     )
     counts = count_features(labels)
-    assert lost_features(counts, {Feature.TRACKS}) == ["1 frames without instances"]
+    assert lost_features(counts, {Feature.TRACKS}) == ["frames without instances (1)"]
     assert not lost_features(counts, set(Feature))
 
 

@@ -1,0 +1,173 @@
+"""Convert labels from one format to another, from the command line.
+
+    python -m engine.convert labels.slp labels.json
+    python -m engine.convert labels.json poses.csv --to csv
+    python -m engine.convert --list
+
+IN is a file or folder of any format that can be read; its content says which, or --from. The suffix of OUT says in
+which format to write, or --to. What the target cannot keep is listed on standard error before anything is written; with
+--strict nothing is written then, and the exit status is 2. Labels of any number fit: records are read and written one
+after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.errors import LabelError
+from engine.formats.registry import (
+    LabelFormat,
+    ReadOptions,
+    WriteOptions,
+    find_format,
+    format_for_writing,
+    formats,
+)
+from engine.labels.features import Feature, count_features, lost_features
+from engine.labels.reader import LabelReader
+from engine.utils.command_line import OK, Parser, Progress, add_progress_option, run, write_event
+from engine.utils.context import Context
+from engine.utils.outputs import add_overwrite_option, check_outputs
+from engine.utils.plain_text import one_line
+
+_SHOWN = 10  # findings printed on standard error
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion does, before and after it was done.
+
+    Attributes:
+        source, target: the formats.
+        lost: what the target cannot keep, as phrases ("frames of videos (12)").
+        findings: what was odd about records, as sentences; complete once it was written.
+    """
+
+    source: LabelFormat
+    target: LabelFormat
+    lost: list[str]
+    findings: list[str] = field(default_factory=list)
+
+
+def convert(
+    path: Path | str,
+    out: Path | str,
+    *,
+    from_format: str = "",
+    to_format: str = "",
+    read_options: ReadOptions | None = None,
+    write_options: WriteOptions | None = None,
+    on_loss: Callable[[str], object] | None = None,
+    strict: bool = False,
+    context: Context | None = None,
+) -> Conversion:
+    """Convert a label file.
+
+    Args:
+        from_format, to_format: names of formats; "" = as the content, and the suffix, say.
+        on_loss: called before anything is written with each thing that the target cannot keep, as a sentence.
+        strict: write nothing if the target cannot keep everything.
+
+    Raises:
+        LabelError: the labels cannot be read or written, a format is unknown, or ``strict`` forbids the loss.
+        Cancelled: the context was cancelled; nothing was written.
+    """
+    context = context or Context()
+    target, source = format_for_writing(out, to_format), find_format(path, from_format)
+    with source.read(Path(path), context, read_options) as labels:
+        lost = what_is_lost(labels, target, context)
+        for phrase in lost:
+            if on_loss is not None:
+                on_loss(f"{target.title} cannot keep {phrase}")
+        if lost and strict:
+            raise LabelError("nothing was written, for the format cannot keep everything", where=out)
+        target.write(labels, Path(out), write_options, context)
+    return Conversion(source, target, lost, context.findings.sentences())
+
+
+def what_is_lost(labels: LabelReader, target: LabelFormat, context: Context | None = None) -> list[str]:
+    """What a format could not keep of labels, as phrases; reads them once, unless the format keeps everything."""
+    keeps = set(target.keeps)
+    if labels.raw_format != target.name:
+        keeps.add(Feature.UNKNOWN_KEYS)  # no format keeps the keys of another; that is nothing to warn of
+    if keeps >= set(Feature):
+        return []
+    return lost_features(count_features(labels, context), keeps)
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.list:
+        _list_formats(as_json=options.json)
+        return OK
+    if options.input is None or options.output is None:
+        parser.error("give IN and OUT, or --list")
+    check_outputs({"OUT": options.output}, [("IN", options.input)], overwrite=options.overwrite)
+    with Progress(options.progress, "converting", unit="record") as progress:
+        done = convert(
+            options.input,
+            options.output,
+            from_format=options.from_format,
+            to_format=options.to_format,
+            read_options=ReadOptions(None if options.images is None else Path(options.images), options.split),
+            write_options=WriteOptions(include_predictions=not options.no_predictions),
+            on_loss=_warn,
+            strict=options.strict,
+            context=Context(lambda done, total, _text: progress.move_to(done, total)),
+        )
+    if options.json:
+        event = {"from": done.source.name, "to": done.target.name, "out": str(options.output), "lost": done.lost}
+        write_event({**event, "findings": [str(finding) for finding in done.findings]})
+        return OK
+    for finding in done.findings[:_SHOWN]:
+        _warn(finding)
+    if len(done.findings) > _SHOWN:
+        _warn(f"... and {len(done.findings) - _SHOWN} more")
+    sys.stdout.write(f"{done.source.title} to {done.target.title}: {options.output}\n")
+    return OK
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(one_line(f"warning: {text}") + "\n")
+
+
+def _list_formats(*, as_json: bool) -> None:
+    for format in formats():
+        facts = {
+            "name": format.name,
+            "title": format.title,
+            "suffixes": list(format.suffixes),
+            "can_read": format.can_read,
+            "can_write": format.can_write,
+        }
+        if as_json:
+            sys.stdout.write(json.dumps(facts) + "\n")
+            continue
+        can = " ".join(word for word, ok in (("read", format.can_read), ("write", format.can_write)) if ok)
+        sys.stdout.write(f"{format.name:20} {can:12} {format.title}\n")
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m engine.convert", description="Convert labels from one format to another.")
+    parser.add_argument("input", metavar="IN", nargs="?", type=Path, help="label file or folder")
+    parser.add_argument("output", metavar="OUT", nargs="?", type=Path, help="file to write")
+    parser.add_argument("--from", dest="from_format", default="", help="format of IN (default: as its content says)")
+    parser.add_argument("--to", dest="to_format", default="", help="format of OUT (default: as its suffix says)")
+    parser.add_argument("--images", help="folder of the images (default: looked for around IN)")
+    parser.add_argument("--split", default="", help="train, val or test of a list that holds all (DeepFashion)")
+    parser.add_argument("--no-predictions", action="store_true", help="leave out what nobody has accepted")
+    parser.add_argument("--strict", action="store_true", help="write nothing if OUT cannot keep everything; status 2")
+    parser.add_argument("--list", action="store_true", help="list the formats")
+    parser.add_argument("--json", action="store_true", help="write what was done as a line of JSON")
+    add_overwrite_option(parser)
+    add_progress_option(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

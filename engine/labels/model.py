@@ -39,11 +39,13 @@ class Media(msgspec.Struct, frozen=True):
         path: of the video as the file writes it; of images "", or the folder that their names begin at.
         stored_pixels: labels of this video are in its stored pixels, which may not be square, and not in the pixels
             that are shown (see :func:`engine.media.video.frame_size.opencv_grid`).
+        name: what messages call it; "" = by its path.
     """
 
     type: str = IMAGES
     path: str = ""
     stored_pixels: bool = False
+    name: str = ""
 
 
 class Frame(msgspec.Struct, frozen=True):

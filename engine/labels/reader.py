@@ -52,6 +52,10 @@ class LabelReader(ABC):
         """How many instances there are, for progress; 0 if that is not known without reading them."""
         return 0
 
+    def source_file(self, frame: int) -> Path:
+        """The label file that a frame stands in, by its position; another than ``path`` for folders of label files."""
+        return self.path
+
     def embedded_image(self, frame: int) -> bytes | None:
         """The encoded image (PNG, JPEG) of a frame that the label file itself holds, by its position; else None."""
         return None

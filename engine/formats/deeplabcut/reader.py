@@ -37,7 +37,7 @@ class DlcReader(LabelReader):
     """The labels of a csv or h5, or of all tables of a DeepLabCut project folder.
 
     Attributes:
-        files: the label tables.
+        files: the label tables. video_files: those of analysed videos.
 
     Args:
         context: gets progress and findings; findings about points during the first pass over the instances.
@@ -57,6 +57,7 @@ class DlcReader(LabelReader):
             self._context.report(name, "Labels of another scorer, not read; open the file to add them", listed=True)
         findings = self._context.findings
         self._tables = [read_table(f, findings, lambda _done, _total: self._context.progress(0)) for f in self.files]
+        self.video_files = [table.file for table in self._tables if table.of_video]
         self._configs = {table.file: read_config(root_of(table.file) / "config.yaml") for table in self._tables}
         self._categories = categories_of(self._tables, self._configs)
         self.categories = self._categories.categories
@@ -84,6 +85,7 @@ class DlcReader(LabelReader):
     def _index_frames(self) -> None:
         media: dict[Media, int] = {}
         self._frames: dict[tuple[int, str], int] = {}
+        self._files: list[Path] = []
         self._media: list[int] = []
         for table in self._tables:
             entry = Media(VIDEO, _video_of(table), stored_pixels=True) if table.of_video else _images_of(table)
@@ -91,7 +93,9 @@ class DlcReader(LabelReader):
             self._media.append(number)
             # An image whose row cannot be read still exists, without poses.
             for name in (*(row.name for row in table.rows), *table.unread):
-                self._frames.setdefault((number, name), len(self._frames))
+                if (number, name) not in self._frames:
+                    self._frames[number, name] = len(self._frames)
+                    self._files.append(table.file)
         self.media = list(media)
 
     def frames(self) -> Iterator[Frame]:
@@ -102,6 +106,9 @@ class DlcReader(LabelReader):
             else:
                 yield Frame(name, media, count[media])
                 count[media] += 1
+
+    def source_file(self, frame: int) -> Path:
+        return self._files[frame]
 
     def num_instances(self) -> int:
         return sum(len(table.rows) * len(table.points) for table in self._tables)

@@ -136,26 +136,40 @@ class SleapFile:
         Raises:
             ProjectError: as :meth:`embedded`.
         """
-        if video.number not in self._embedded_rows:
-            rows: dict[int, int] = {}
-            if video.dataset and self._guarded(video.dataset, lambda: self._exists(video.dataset)):
-                _, indices = self._guarded(video.dataset, lambda: self._embedded_images(video.dataset))
-                rows = {n: row for row, n in enumerate(indices)}
-            self._embedded_rows[video.number] = rows
-        row = self._embedded_rows[video.number].get(index)
+        row = self._rows_of(video).get(index)
         if row is None:
             return None
         dataset, _ = self._guarded(video.dataset, lambda: self._embedded_images(video.dataset))
         return self._guarded(f"picture {row} of {video.dataset}", partial(_encoded_image, dataset, row))
 
+    def embedded_indices(self, video: SleapVideo) -> list[int]:
+        """Indices of the frames of which the label file holds the image; none if these cannot be read."""
+        try:
+            return list(self._rows_of(video))
+        except ProjectError:  # reading the images tells what is wrong with them
+            return []
+
+    def _rows_of(self, video: SleapVideo) -> dict[int, int]:
+        """Row of each embedded image, by frame index."""
+        if video.number not in self._embedded_rows:
+            rows: dict[int, int] = {}
+            if video.dataset and self._guarded(video.dataset, lambda: self._exists(video.dataset)):
+                _, indices = self._guarded(video.dataset, lambda: self._embedded_images(video.dataset))
+                rows = {index: row for row, index in enumerate(indices)}
+            self._embedded_rows[video.number] = rows
+        return self._embedded_rows[video.number]
+
     def embedded_suffix(self, video: SleapVideo) -> str:
         """Suffix of the embedded images of a video, ".png" or ".jpg"."""
 
-        def suffix() -> str:
+        def is_jpeg() -> bool:
             encoding = self._file[video.dataset].attrs.get("format", b"") if self._exists(video.dataset) else b""
-            return ".jpg" if b"jp" in (encoding if isinstance(encoding, bytes) else str(encoding).encode()) else ".png"
+            return b"jp" in (encoding if isinstance(encoding, bytes) else str(encoding).encode()).lower()
 
-        return self._guarded(video.dataset, suffix)
+        try:
+            return ".jpg" if self._guarded(video.dataset, is_jpeg) else ".png"
+        except ProjectError:  # reading the images tells what is wrong with them
+            return ".png"
 
     def _embedded_images(self, name: str) -> tuple[Any, list[int]]:
         """Data set of encoded images, and the frame index of each."""

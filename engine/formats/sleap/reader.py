@@ -9,7 +9,7 @@ flagged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +52,15 @@ class SleapReader(LabelReader):
 
     Args:
         context: gets progress and findings; findings about instances during the first pass over them.
+        videos: where videos are now, by their path in the file.
 
     Raises:
         PoseError: the file cannot be read, or is not a SLEAP file.
     """
 
-    def __init__(self, path: Path, context: Context | None = None) -> None:
+    def __init__(self, path: Path, context: Context | None = None, videos: Mapping[str, Path] | None = None) -> None:
         self.path = path
+        self._given_videos = videos
         self._context = context or Context()
         try_in_a_process(path, "sleap", lambda _done, _total: self._context.progress(0))
         self._file = SleapFile(path)
@@ -91,7 +93,7 @@ class SleapReader(LabelReader):
 
     def _index_media(self) -> None:
         videos = self._file.videos
-        found, _ = find_videos([video.name for video in videos if not video.files], self.path)
+        found, _ = find_videos([video.name for video in videos if not video.files], self.path, self._given_videos)
         own = self.path.resolve()
         media: list[Media] = []
         self._media: dict[int, int] = {}
@@ -100,21 +102,28 @@ class SleapReader(LabelReader):
             location = found.get(video.name)
             is_found = location is not None and location.resolve() != own
             if video.files or (video.dataset and not is_found):
-                media.append(Media(IMAGES))
+                media.append(Media(IMAGES, name=f"video {video.number}"))
             else:
-                media.append(Media(VIDEO, str(location) if is_found else video.name, stored_pixels=True))
+                media.append(Media(VIDEO, video.name, stored_pixels=True, name=f"video {video.number}"))
             self._media[video.number] = len(media) - 1
             self._videos.append(video)
         self.media = media
 
     def _index_frames(self) -> None:
-        """Number the frames: those with records, then other negative and suggested ones."""
+        """Number the frames: all images of the sequences and packages in use, and the frames of videos in use."""
         file = self._file
         rows = zip(file.frames["video"].astype(np.int64).tolist(), file.frames["frame_idx"].astype(np.int64).tolist())
-        listed = dict.fromkeys((*rows, *file.negative, *file.suggestions))
+        listed = list(dict.fromkeys((*rows, *file.negative, *file.suggestions)))
+        used = {video for video, _ in listed}
+        images = [
+            (video.number, index)
+            for video, media in zip(self._videos, self.media)
+            if media.type == IMAGES and video.number in used
+            for index in (range(len(video.files)) if video.files else file.embedded_indices(video))
+        ]
         self._frames: dict[FrameIndex, int] = {}
-        for video, index in listed:
-            if video in self._media and index >= 0:
+        for video, index in (*images, *listed):
+            if video in self._media and index >= 0 and (video, index) not in self._frames:
                 self._frames[video, index] = len(self._frames)
         self._frame_indices = list(self._frames)
 

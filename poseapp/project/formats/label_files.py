@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.formats.deeplabcut.folder import is_dlc_folder
+from engine.formats.kinds import KINDS
+from engine.formats.registry import NO, formats
 from engine.media.images import is_image
 from engine.media.source import is_video
 from poseapp.project.formats.coco.results import RESULTS, is_results_file
 from poseapp.project.formats.datasets import is_dataset
 
 COCO, DATASET, SLEAP, DLC = "coco", "dataset", "sleap", "dlc"
+"""Kinds of labels that have importers of their own; of all others the kind is the name of the label format."""
+
+_KINDS_OF_FORMATS = {"coco": COCO, "sleap": SLEAP, "deeplabcut": DLC}
 
 _MOST_ENTRIES = 200_000
 _DEPTH = 6
@@ -64,8 +69,18 @@ def kind_of(path: Path) -> str:
     if path.suffix.lower() == ".json" and is_results_file(path):
         return RESULTS
     if path.is_dir():
-        return DLC if is_dlc_folder(path) else ""
-    return {".csv": DLC, ".h5": DLC, ".json": COCO, ".slp": SLEAP}.get(path.suffix.lower(), "")
+        return DLC if is_dlc_folder(path) else _kind_by_content(path, "")
+    by_suffix = {".csv": DLC, ".h5": DLC, ".json": COCO, ".slp": SLEAP}.get(path.suffix.lower(), "")
+    return _kind_by_content(path, by_suffix) or by_suffix
+
+
+def _kind_by_content(path: Path, by_suffix: str) -> str:
+    """The kind that the registry of label formats recognizes; "" for none."""
+    readable = ((format.sniff(path), format.name) for format in formats() if format.can_read)
+    certainty, name = max(readable, default=(NO, ""))
+    if certainty <= NO or (by_suffix == COCO and name in KINDS):  # COCO-style data sets keep their records, as COCO
+        return ""
+    return _KINDS_OF_FORMATS.get(name, name)
 
 
 def look_into(folder: Path) -> FolderContents:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from engine.errors import PoseError
 from engine.formats.deeplabcut.folder import label_files
+from engine.formats.registry import format_named
+from engine.utils.context import Context
 from poseapp.project.formats.coco.archive import SECTION_GRIDS, CocoArchive
 from poseapp.project.formats.coco.importer import import_coco
 from poseapp.project.formats.datasets import import_dataset
@@ -23,6 +25,7 @@ from poseapp.project.formats.label_files import COCO, DATASET, DLC, SLEAP
 from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.formats.report import ImportReport, LabelOffer, ProgressCallback
 from poseapp.project.formats.sleap.importer import import_sleap
+from poseapp.project.importing import import_labels
 from poseapp.project.label_update.archive import image_ids, record_keys
 from poseapp.project.label_update.sources import (
     LabelSource,
@@ -214,7 +217,7 @@ def _read(
         DLC: lambda: import_dlc(store, path, cache=cache, progress=progress),
     }
     stamps = {file: (digest_of(file), *size_and_time(file)) for file in files}
-    report = readers[kind]()
+    report = readers[kind]() if kind in readers else _read_with_format(store, path, kind, progress, cache)
     poses: dict[int, tuple[int, int]] = {}
     for block in store.database.stream(f"{instance_rows.SELECT} WHERE id >= ?", (first,)):
         poses.update((int(row[0]), (pose_digest(row), track_of_row(row))) for row in block)
@@ -234,6 +237,15 @@ def _read(
         records = report.records.get(file_path, ())
         table.put(source, (SourceRecord(key, number, *poses[number]) for key, number in records if number in poses))
     return report
+
+
+def _read_with_format(
+    store: ProjectStore, path: Path, format_name: str, progress: ProgressCallback | None, cache: Path
+) -> ImportReport:
+    """Import a file of any other registered format."""
+    context = Context.from_callback(progress)
+    with format_named(format_name).read(path, context) as labels:
+        return import_labels(store, labels, source=format_name, cache=cache, context=context)
 
 
 def _differs(source: LabelSource, known: Sequence[LabelSource]) -> bool:

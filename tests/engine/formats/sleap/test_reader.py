@@ -24,7 +24,7 @@ def test_a_real_file_of_a_video(shared: Path) -> None:
     context = Context()
     with read_labels(path, context=context) as labels:
         (media,) = labels.media
-        assert (media.type, media.path, media.stored_pixels) == (VIDEO, str(path.parent / "dance.mp4"), True)
+        assert (media.type, Path(media.path).name, media.stored_pixels) == (VIDEO, "dance.mp4", True)
         assert [(c.name, c.schema.name if c.schema else "") for c in labels.categories] == [("person", "coco")]
         assert [frame.index for frame in labels.frames()] == list(range(450))
         instances = list(labels.instances())

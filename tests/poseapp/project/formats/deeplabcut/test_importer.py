@@ -82,7 +82,7 @@ def test_several_animals_and_a_point_of_its_own(project: Path, empty: ProjectSto
 def test_individuals_are_tracks_where_identity_is_known(project: Path, empty: ProjectStore) -> None:
     (project / "config.yaml").write_text("identity: true\n")
     import_dlc(empty, table(project, MULTI))
-    assert [i.track for i in empty.instances(FrameKey(1, 0))] == [0, 1, 2]
+    assert [i.track for i in empty.instances(FrameKey(1, 0))] == [1, 2, 3]
 
 
 def test_a_whole_project_takes_the_labels_of_its_scorer(project: Path, empty: ProjectStore) -> None:

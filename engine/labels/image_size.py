@@ -10,7 +10,7 @@ to (H - y, x). Scaling by s takes keypoint x to (x + 0.5) s - 0.5 and the box ed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -67,6 +67,21 @@ def classify(record: Size, stored: Size, orientation: int = 1) -> Grid:
 def is_unsettled(record: Size, stored: Size, orientation: int) -> bool:
     """Whether the size alone cannot tell if the labels were made on the stored or on the upright picture."""
     return orientation != 1 and record == stored and record == _shown(stored, orientation)
+
+
+def are_on_stored_pixels(images: Iterable[tuple[Size, Size, int]]) -> bool:
+    """Whether the labels of a file were made on the stored pixels, without the EXIF orientation: some images show it by
+    their sizes, and none shows the opposite. This settles it for images whose sizes cannot tell (:func:`is_unsettled`).
+
+    Args:
+        images: record, stored and orientation of each image, as for :func:`classify`.
+    """
+    on_stored = on_upright = False
+    for record, stored, orientation in images:
+        grid = classify(record, stored, orientation)
+        on_stored |= grid in (Grid.TURNED, Grid.TURNED_SCALED)
+        on_upright |= grid is Grid.SAME and orientation >= 5 and stored != _shown(stored, orientation)
+    return on_stored and not on_upright
 
 
 @dataclass(frozen=True)

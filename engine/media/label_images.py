@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from engine.labels.image_size import Grid, GridTransform, classify, transform_of
+from engine.labels.image_size import (
+    Grid,
+    GridTransform,
+    Size,
+    are_on_stored_pixels,
+    classify,
+    is_unsettled,
+    transform_of,
+)
 from engine.media.image_headers import read_header_of
 
 
@@ -31,35 +39,33 @@ class ImageFile(Protocol):
     def path(self) -> Path: ...
 
 
-def label_transform(image: SizedImage, path: Path) -> tuple[Grid, GridTransform | None]:
-    """How the size in an image record relates to the picture as it is shown (upright).
-
-    Args:
-        image: its width and height are those in which it was labelled, 0 while unknown.
+def label_transforms(sources: Sequence[ImageFile]) -> tuple[list[GridTransform | None], list[str]]:
+    """Transforms from label pixels to the pixels of the images as they are shown (upright).
 
     Returns:
-        The relation, and what brings labels onto the shown picture; None where they lie on it already, where the size
-        is unknown or the file cannot be read, and where the two sizes contradict each other.
+        The transform of each image; None if labels and image agree, if the size is unknown, if the image cannot be
+        read, and if the two sizes contradict each other. And remarks: how many images were rotated or resized since,
+        contradict, or cannot be decided, with the first of each.
     """
-    header = read_header_of(path)
-    if header is None or not image.width or not image.height:
-        return Grid.UNKNOWN, None
-    record, stored = (image.width, image.height), (header.width, header.height)
-    return classify(record, stored, header.orientation), transform_of(record, stored, header.orientation)
-
-
-def label_transforms(sources: Sequence[ImageFile]) -> tuple[list[GridTransform | None], list[str]]:
-    """The transform of each image, and remarks: how many images were moved or contradict, and the first of them."""
+    sizes: list[tuple[Size, Size, int] | None] = []
+    for source in sources:
+        record = (source.image.width, source.image.height)
+        header = read_header_of(source.path) if all(record) else None
+        sizes.append(None if header is None else (record, (header.width, header.height), header.orientation))
+    on_stored = are_on_stored_pixels(size for size in sizes if size is not None)
     moved: list[str] = []
     contradictory: list[str] = []
+    undecided: list[str] = []
     transforms: list[GridTransform | None] = []
-    for source in sources:
-        grid, transform = label_transform(source.image, source.path)
+    for source, size in zip(sources, sizes, strict=True):
+        transform = None if size is None else transform_of(*size, unsettled=on_stored)
         transforms.append(transform)
         if transform is not None:
             moved.append(source.image.file_name)
-        elif grid is Grid.CONTRADICTORY:
+        elif size is not None and classify(*size) is Grid.CONTRADICTORY:
             contradictory.append(source.image.file_name)
+        elif size is not None and is_unsettled(*size):
+            undecided.append(source.image.file_name)
     remarks = []
     if moved:
         remarks.append(
@@ -70,5 +76,10 @@ def label_transforms(sources: Sequence[ImageFile]) -> tuple[list[GridTransform |
         remarks.append(
             f"{len(contradictory)} of {len(sources)} images have another size than the labels say; their labels are "
             f"used as they are (the first is {contradictory[0]})"
+        )
+    if undecided:
+        remarks.append(
+            f"{len(undecided)} of {len(sources)} images are turned or mirrored by their EXIF orientation and keep "
+            f"their size; their labels are used as labels of the upright image (the first is {undecided[0]})"
         )
     return transforms, remarks

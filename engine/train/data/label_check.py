@@ -7,18 +7,17 @@ set that is trained on (labels of a picture that was turned or resized); what ha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from engine.errors import MediaError
-from engine.labels.image_size import Grid, classify, transform_of
+from engine.labels.image_size import Grid, GridTransform, are_on_stored_pixels, classify, is_unsettled, transform_of
 from engine.media.image_headers import ImageHeader, read_header_of
 from engine.media.images import read_image
 from engine.train.data.record_check import Counts
-from engine.train.data.training_set import Floats, Instance, LabelledImage, TrainingSet
+from engine.train.data.training_set import Instance, LabelledImage, TrainingSet
 from engine.utils.skipped import Skipped
 
 FAR = 1.0
@@ -42,6 +41,12 @@ def settle(data: TrainingSet, skipped: Skipped, found: Counts) -> TrainingSet:
         readable, header = _look(image.path, skipped)
         if readable:
             headers[position] = header
+    sizes = {
+        position: (data.images[position].size, (header.width, header.height), header.orientation)
+        for position, header in headers.items()
+        if header is not None
+    }
+    on_stored = are_on_stored_pixels(sizes.values())
     images, instances = list(data.images), list(data.instances)
     by_image: dict[int, list[int]] = {}
     for number, item in enumerate(instances):
@@ -52,11 +57,15 @@ def settle(data: TrainingSet, skipped: Skipped, found: Counts) -> TrainingSet:
         image = images[position]
         if header is None:
             continue
-        move = _grid(image, header, found)
-        if move is not None:
-            images[position] = replace(image, boxes=move(image.boxes), crowds=move(image.crowds), size=header.size)
+        transform = transform_of(*sizes[position], unsettled=on_stored)
+        _report_size(image, header, transform, found)
+        if transform is not None:
+            boxes, crowds = (
+                transform.boxes(each).astype(np.float32).reshape(-1, 4) for each in (image.boxes, image.crowds)
+            )
+            images[position] = replace(image, boxes=boxes, crowds=crowds, size=header.size)
         for number in by_image.get(position, ()):
-            item = instances[number] if move is None else _moved(instances[number], image, header)
+            item = instances[number] if transform is None else _moved(instances[number], transform)
             corners.take(item, header.size)
             checked = _within(item, header.size, found)
             if checked is None:
@@ -111,30 +120,33 @@ def _look(path: Path, skipped: Skipped) -> tuple[bool, ImageHeader | None]:
     return True, header
 
 
-def _grid(image: LabelledImage, header: ImageHeader, found: Counts) -> Callable[[Floats], Floats] | None:
-    """What brings boxes to the picture as it is shown, None where they lie on it already."""
+def _report_size(image: LabelledImage, header: ImageHeader, transform: GridTransform | None, found: Counts) -> None:
+    """Add a finding if the labels were made in another size or orientation than the picture is shown in."""
     width, height = header.size
     where = f"{image.path.name}, {image.size[0]} x {image.size[1]} in the file but {width} x {height}"
-    stored = (header.width, header.height)
-    transform = transform_of(image.size, stored, header.orientation)
+    sizes = image.size, (header.width, header.height), header.orientation
     if transform is not None:
-        grid = classify(image.size, stored, header.orientation)
-        how = "turned" if grid is Grid.TURNED else "resized" if grid is Grid.SCALED else "turned and resized"
+        grid = classify(*sizes)
+        how = {Grid.SCALED: "resized", Grid.TURNED_SCALED: "turned and resized"}.get(grid, "turned")
         found.add(f"images that were {how} after they were labelled; their labels are moved along", where)
-        return lambda boxes: transform.boxes(boxes).astype(np.float32).reshape(-1, 4)
-    if all(image.size) and classify(image.size, stored, header.orientation) is Grid.CONTRADICTORY:
+    elif not all(image.size):
+        return
+    elif classify(*sizes) is Grid.CONTRADICTORY:
         if image.size == header.size[::-1]:
             found.add(
                 "images whose width and height are exchanged in the file; their labels are used as they are", where
             )
         else:
             found.add("images of another size than the file says; their labels are used as they are", where)
-    return None
+    elif is_unsettled(*sizes):
+        found.add(
+            "images that are turned or mirrored by their EXIF orientation and keep their size; their labels are used "
+            "as labels of the upright image",
+            image.path.name,
+        )
 
 
-def _moved(item: Instance, image: LabelledImage, header: ImageHeader) -> Instance:
-    transform = transform_of(image.size, (header.width, header.height), header.orientation)
-    assert transform is not None
+def _moved(item: Instance, transform: GridTransform) -> Instance:
     box = transform.boxes(item.box).astype(np.float32)
     scale = float(np.prod(box[2:] - box[:2]) / max(np.prod(item.box[2:] - item.box[:2]), 1e-9))
     points = transform.points(item.keypoints).astype(np.float32)

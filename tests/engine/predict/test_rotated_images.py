@@ -116,3 +116,29 @@ def measured(folder: Path) -> Any:
     given = [*MODEL, "--annotations", str(folder / "labels.json"), "--images", str(folder), "--no-flip-test"]
     assert evaluate.main([*given, "--metrics", "epe", "--out", str(out)]) == 0
     return json.loads(out.read_text())
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_labels_of_a_picture_that_keeps_its_size_follow_the_other_pictures_of_their_file(
+    upright: PIL.Image, pose: np.ndarray, tmp_path: Path, orientation: int
+) -> None:
+    data = CocoDataset(categories=[make_category(1, find_schema("coco"))])
+    for number, turn in enumerate((orientation, 6), 1):
+        exif = PIL.Exif()
+        exif[0x0112] = turn
+        image = stored(upright, turn)
+        image.save(tmp_path / f"{number}.png", exif=exif)
+        move = GridTransform(image.size, upright.size, turn)
+        points = np.column_stack([move.points_back(pose[:, :2]), np.where(pose[:, 2] > 0, 2, 0)])
+        x1, y1, x2, y2 = move.boxes_back(BOX).tolist()
+        data.images.append(make_image(number, f"{number}.png", *image.size))
+        data.annotations.append(make_annotation(number, number, 1, points, [x1, y1, x2 - x1, y2 - y1], area=90000.0))
+    data.write(tmp_path / "labels.json")
+    report = measured(tmp_path)
+    assert report["measured"]["EPE"] < 1
+    assert any("2 of 2 images were turned or resized" in note for note in report["notes"])
+    data.images, data.annotations = data.images[:1], data.annotations[:1]
+    data.write(tmp_path / "labels.json")
+    report = measured(tmp_path)
+    assert report["measured"]["EPE"] > 20  # nothing shows in which pixels the labels are
+    assert any("turned or mirrored by their EXIF orientation and keep their size" in n for n in report["notes"])

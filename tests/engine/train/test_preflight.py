@@ -208,3 +208,25 @@ def test_a_project_is_told_from_a_label_file(tmp_path: Path) -> None:
     (error,) = preflight(TrainConfig(train=str(project))).errors
     assert "is a poseapp project" in error
     assert "Export COCO" in error
+
+
+@pytest.mark.parametrize("has_turned_picture", [True, False])
+def test_labels_of_an_upside_down_photo_are_moved_as_the_others_show(tmp_path: Path, has_turned_picture: bool) -> None:
+    bars = write_bars(tmp_path, 2)
+    for name, orientation in (("flipped.jpg", 3), ("turned.jpg", 6)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(np.zeros((80, 120, 3), np.uint8)).save(tmp_path / name, exif=exif)
+
+    def turn(content: dict[str, Any]) -> None:
+        content["images"][0].update(file_name="flipped.jpg", width=120, height=80)
+        content["annotations"][0]["keypoints"] = [10, 20, 2, 30, 20, 2, 30, 40, 2, 50, 60, 2]
+        if has_turned_picture:
+            content["images"][1].update(file_name="turned.jpg", width=120, height=80)
+            content["annotations"][1]["keypoints"] = [10, 20, 2, 30, 20, 2, 30, 40, 2, 50, 60, 2]
+
+    found = preflight(TrainConfig(train=str(changed(bars, turn))))
+    assert found.train is not None
+    expected = [120 - 1 - 10, 80 - 1 - 20] if has_turned_picture else [10, 20]
+    assert found.train.instances[0].keypoints[0].tolist() == expected
+    assert any("EXIF orientation and keep their size" in text for text in found.findings) is not has_turned_picture

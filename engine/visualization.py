@@ -43,10 +43,10 @@ def draw_poses(
     canvas = image.copy()
     thickness = max(1, round(min(image.shape[:2]) / 240))
     points_colors, limb_colors = _colors(schema)
-    for number in reversed(range(len(predictions))):  # the best on top
-        prediction = predictions[number]
+    for index in reversed(range(len(predictions))):  # the best on top
+        prediction = predictions[index]
         if colors is not None:
-            points_colors, limb_colors = ([tuple(c) for c in each.tolist()] for each in colors[number])
+            points_colors, limb_colors = ([tuple(c) for c in each.tolist()] for each in colors[index])
         x1, y1, x2, y2 = prediction.box
         cv2.rectangle(canvas, _fixed((x1, y1)), _fixed((x2, y2)), (255, 255, 255), 1, cv2.LINE_AA, SHIFT)
         seen = (prediction.keypoints[:, 2] >= threshold) & np.isfinite(prediction.keypoints).all(1)

@@ -117,8 +117,8 @@ class ImageLookup:
     def path(self, name: str) -> Path:
         """The file of an image; where it would lie below the folder if it has none."""
         if self._paths is None:
-            found = find_images(self._names, [self._folder])
-            self._paths = dict(zip(self._names, found.paths, strict=True))
+            matches = find_images(self._names, [self._folder])
+            self._paths = dict(zip(self._names, matches.paths, strict=True))
         return self._paths.get(name) or self._folder / name
 
 
@@ -256,34 +256,34 @@ class _Search:
             return _Offer([os.path.join(folder, written[name])], folder)
         if _is_absolute(name):
             return _NOTHING
-        place, base = self._place(folder, name)
-        return _Offer([os.path.join(place, base)], folder) if base in self._listing(place) else _NOTHING
+        path, base = self._place(folder, name)
+        return _Offer([os.path.join(path, base)], folder) if base in self._listing(path) else _NOTHING
 
     def _other_spelling(self, folder: str, name: str) -> _Offer:
         """The same path with other letter case, Unicode form or percent escapes."""
         if _is_absolute(name):
             return _NOTHING
         for spelling in _spellings(name):
-            place, base = self._place(folder, spelling)
-            keys = self._keys(place)
+            path, base = self._place(folder, spelling)
+            keys = self._keys(path)
             files = keys.get(_key(base)) if keys else None
             if files:
-                return _Offer([os.path.join(place, file) for file in files], folder)
+                return _Offer([os.path.join(path, file) for file in files], folder)
         return _NOTHING
 
     def _other_extension(self, folder: str, name: str) -> _Offer:
         if _is_absolute(name):
             return _NOTHING
         for spelling in _spellings(name):
-            place, base = self._place(folder, spelling)
-            keys = self._keys(place)
+            path, base = self._place(folder, spelling)
+            keys = self._keys(path)
             if not keys:
                 continue
             stem = _stem(_key(base))
-            if stem not in self._stems(place):
+            if stem not in self._stems(path):
                 continue
             candidates = (file for suffix in _SUFFIXES for file in keys.get(stem + suffix, ()))
-            files = [os.path.join(place, file) for file in candidates]
+            files = [os.path.join(path, file) for file in candidates]
             if files:
                 return _Offer(files, folder, Kind.OTHER_EXTENSION)
         return _NOTHING
@@ -340,36 +340,36 @@ class _Search:
         parent, _, base = name.rpartition("/")
         if not parent:
             return folder, base
-        place = self._places.get((folder, parent))
-        if place is None:
-            place = self._places[folder, parent] = os.path.normpath(os.path.join(folder, parent))
-        return place, base
+        path = self._places.get((folder, parent))
+        if path is None:
+            path = self._places[folder, parent] = os.path.normpath(os.path.join(folder, parent))
+        return path, base
 
-    def _listing(self, place: str) -> frozenset[str]:
+    def _listing(self, directory: str) -> frozenset[str]:
         """The files of a folder, without its folders, dangling links and devices."""
-        names = self._listings.get(place)
+        names = self._listings.get(directory)
         if names is None:
             try:
-                with os.scandir(place) as entries:
+                with os.scandir(directory) as entries:
                     names = frozenset(entry.name for entry in entries if _is_file(entry))
             except (OSError, ValueError):  # ValueError: the name holds a null character or a lone surrogate
                 names = frozenset()
-            self._listings[place] = names
+            self._listings[directory] = names
         return names
 
-    def _keys(self, place: str) -> dict[str, list[str]]:
-        keys = self._by_key.get(place)
+    def _keys(self, directory: str) -> dict[str, list[str]]:
+        keys = self._by_key.get(directory)
         if keys is None:
-            keys = self._by_key[place] = {}
-            for name in self._listing(place):
+            keys = self._by_key[directory] = {}
+            for name in self._listing(directory):
                 keys.setdefault(_key(name), []).append(name)
         return keys
 
-    def _stems(self, place: str) -> frozenset[str]:
+    def _stems(self, directory: str) -> frozenset[str]:
         """Names of the images of a folder without their extensions."""
-        stems = self._stems_of.get(place)
+        stems = self._stems_of.get(directory)
         if stems is None:
-            stems = self._stems_of[place] = frozenset(map(_stem, self._keys(place)))
+            stems = self._stems_of[directory] = frozenset(map(_stem, self._keys(directory)))
         return stems
 
     def _index(self) -> _Index:
@@ -393,12 +393,12 @@ class _Search:
 def _walk(top: str) -> Iterator[str]:
     """Image files below a folder, hidden folders left out."""
     depth = top.rstrip(os.sep).count(os.sep)
-    for place, folders, files in os.walk(top):
+    for directory, folders, files in os.walk(top):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        if place.count(os.sep) - depth >= SEARCH_DEPTH:
+        if directory.count(os.sep) - depth >= SEARCH_DEPTH:
             folders.clear()
         for file in files:
-            path = os.path.join(place, file)
+            path = os.path.join(directory, file)
             if is_image(file) and os.path.isfile(path):
                 yield path
 

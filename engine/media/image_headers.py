@@ -235,12 +235,12 @@ def _first_bits(file: BinaryIO, order: str, count: bytes, entries: bytes) -> int
 
 def _tags(order: str, count: bytes, entries: bytes) -> dict[int, int]:
     """The tags of one TIFF directory that hold a single short or long."""
-    found = {}
+    values = {}
     for at in range(0, 12 * min(struct.unpack(order + "H", count)[0], len(entries) // 12), 12):
         tag, kind, number = struct.unpack(order + "HHI", entries[at : at + 8])
         if number == 1 and kind in (3, 4):
-            found[tag] = struct.unpack(order + "HI"[kind - 3], entries[at + 8 : at + (10 if kind == 3 else 12)])[0]
-    return found
+            values[tag] = struct.unpack(order + "HI"[kind - 3], entries[at + 8 : at + (10 if kind == 3 else 12)])[0]
+    return values
 
 
 def exif_orientation(exif: bytes) -> int:

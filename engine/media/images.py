@@ -145,15 +145,15 @@ def list_image_names(
         unreadable(problem)
 
     root = os.fspath(folder)
-    found: dict[str, list[str]] = {}
+    names_by_key: dict[str, list[str]] = {}
     for parent, folders, names in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
         images = [name for name in names if is_image(name) and not name.startswith(".")]
         if images:
             below = os.path.relpath(parent, root).replace(os.sep, "/")
-            found["" if below == "." else f"{below}/"] = images
-    order = sorted(found, key=lambda below: [_natural(part) for part in below.split("/")[:-1]])
-    return [below + name for below in order for name in _naturally_sorted(found[below])]
+            names_by_key["" if below == "." else f"{below}/"] = images
+    order = sorted(names_by_key, key=lambda below: [_natural(part) for part in below.split("/")[:-1]])
+    return [below + name for below in order for name in _naturally_sorted(names_by_key[below])]
 
 
 def is_image(name: Path | str) -> bool:
@@ -202,15 +202,15 @@ def _decode_heic(data: bytes, where: object) -> Image:
             where=where,
         )
     try:
-        found = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
-        width, height = found.size
+        heif_file = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+        width, height = heif_file.size
         _check_size(ImageHeader("heic", width, height), where)
-        rows = np.frombuffer(found.data, np.uint8).reshape(height, found.stride)
+        rows = np.frombuffer(heif_file.data, np.uint8).reshape(height, heif_file.stride)
     except (OSError, ValueError, EOFError, SyntaxError, RuntimeError):
         raise MediaError("is a damaged HEIC image (cut short?); copy or export it again", where=where) from None
     except MemoryError:
         raise MediaError("is too large for the memory of this computer", where=where) from None
-    channels = len(found.mode)
+    channels = len(heif_file.mode)
     pixels = rows[:, : width * channels].reshape(height, width, channels)
     return np.ascontiguousarray(pixels[..., :3] if channels >= 3 else np.repeat(pixels[..., :1], 3, axis=2))
 

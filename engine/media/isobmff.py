@@ -57,13 +57,13 @@ def read_properties(file: BinaryIO) -> tuple[int, int, int]:
 
 def largest_size(data: bytes) -> tuple[int, int]:
     """The largest width and height that any size property (``ispe``) before the picture data announces; 0 for none."""
-    width = height = place = 0
+    width = height = offset = 0
     head = memoryview(data)[:MAX_META_BYTES].tobytes()
-    while (place := head.find(b"ispe", place)) >= 0:
-        if place + 16 <= len(head):
-            w, h = struct.unpack(">II", head[place + 8 : place + 16])
+    while (offset := head.find(b"ispe", offset)) >= 0:
+        if offset + 16 <= len(head):
+            w, h = struct.unpack(">II", head[offset + 8 : offset + 16])
             width, height = max(width, w), max(height, h)
-        place += 4
+        offset += 4
     return width, height
 
 
@@ -117,12 +117,12 @@ def _associated(body: bytes, item: int) -> list[int]:
     version, wide = body[0], body[3] & 1
     count, at = struct.unpack(">I", body[4:8])[0], 8
     for _ in range(count):
-        number = struct.unpack(">I", body[at : at + 4])[0] if version else struct.unpack(">H", body[at : at + 2])[0]
+        item_id = struct.unpack(">I", body[at : at + 4])[0] if version else struct.unpack(">H", body[at : at + 2])[0]
         at += 4 if version else 2
         entries, at = body[at], at + 1
         size = 2 if wide else 1
-        found = [int.from_bytes(body[at + n * size : at + n * size + size], "big") for n in range(entries)]
+        properties = [int.from_bytes(body[at + n * size : at + n * size + size], "big") for n in range(entries)]
         at += entries * size
-        if number == item:
-            return [value & (0x7FFF if wide else 0x7F) for value in found]
+        if item_id == item:
+            return [value & (0x7FFF if wide else 0x7F) for value in properties]
     return []

@@ -23,15 +23,15 @@ def pnm(file: BinaryIO) -> tuple[int, int, int]:
     """
     file.seek(0)
     start = file.read(MAX_PNM_HEADER)
-    numbers: list[int] = []
-    place = 2
+    values: list[int] = []
+    position = 2
     for _ in range(2 if start[1:2] in b"14" else 3):
-        match = _PNM.match(start, place)
+        match = _PNM.match(start, position)
         if match is None:
             raise ValueError("a number is missing")
-        numbers.append(int(match.group(1)))
-        place = match.end()
-    return numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else 1
+        values.append(int(match.group(1)))
+        position = match.end()
+    return values[0], values[1], values[2] if len(values) == 3 else 1
 
 
 def jpeg_2000(file: BinaryIO, start: bytes) -> tuple[int, int, int]:
@@ -53,19 +53,19 @@ def jpeg_2000(file: BinaryIO, start: bytes) -> tuple[int, int, int]:
 
 def _code_stream(file: BinaryIO) -> int:
     """Where the box ``jp2c`` has its content."""
-    place = 0
+    position = 0
     for _ in range(1000):
-        file.seek(place)
+        file.seek(position)
         head = file.read(16)
         length, kind = struct.unpack(">I4s", head[:8])
         inner = 8
         if length == 1:
             length, inner = struct.unpack(">Q", head[8:16])[0], 16
         if kind == b"jp2c":
-            return place + inner
+            return position + inner
         if length < inner:
             break
-        place += length
+        position += length
     raise ValueError("no code stream")
 
 
@@ -76,12 +76,12 @@ def big_tiff_tags(file: BinaryIO, order: str) -> dict[int, int]:
         ValueError, struct.error: the header or the directory is damaged.
     """
     file.seek(4)
-    size, zero, place = struct.unpack(order + "HHQ", file.read(12))
+    size, zero, offset = struct.unpack(order + "HHQ", file.read(12))
     if size != 8 or zero:
         raise ValueError("no BigTIFF")
-    file.seek(place)
+    file.seek(offset)
     count = struct.unpack(order + "Q", file.read(8))[0]
-    found: dict[int, int] = {}
+    tags: dict[int, int] = {}
     for _ in range(min(count, 4096)):
         entry = file.read(20)
         tag, kind, number = struct.unpack(order + "HHQ", entry[:12])
@@ -93,5 +93,5 @@ def big_tiff_tags(file: BinaryIO, order: str) -> dict[int, int]:
             file.seek(struct.unpack(order + "Q", value)[0])
             value = file.read(length)
             file.seek(here)
-        found[tag] = int.from_bytes(value[:length], "little" if order == "<" else "big")
-    return found
+        tags[tag] = int.from_bytes(value[:length], "little" if order == "<" else "big")
+    return tags

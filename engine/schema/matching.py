@@ -71,9 +71,9 @@ def schema_with_names(names: Sequence[str]) -> Schema | None:
     if spelled is not None:
         return _renamed(spelled, dict(zip(spelled.names, names, strict=True)), names)
     shuffled = [s for s in sized if sorted(_canonical(s, names)) == sorted(_canonical(s, s.names))]
-    found = [_shuffled(schema, names) for schema in shuffled]
-    if found and all((found[0].sigmas == other.sigmas).all() for other in found):
-        return found[0]
+    matches = [_shuffled(schema, names) for schema in shuffled]
+    if matches and all((matches[0].sigmas == other.sigmas).all() for other in matches):
+        return matches[0]
     return _range_with_names(tuple(names))
 
 
@@ -94,11 +94,11 @@ def _range_with_names(names: tuple[str, ...]) -> Schema | None:
 def builtins_with_count(count: int) -> list[Schema]:
     """The built-in schemas with so many points, for files that do not name theirs. Of schemas that have the same sigmas
     too (the faces of 300W and of COCO-WholeBody) one stands for all."""
-    found: list[Schema] = []
+    matches: list[Schema] = []
     for schema in map(find_schema, _preferred()):
-        if schema.num_keypoints == count and not any((schema.sigmas == other.sigmas).all() for other in found):
-            found.append(schema)
-    return found
+        if schema.num_keypoints == count and not any((schema.sigmas == other.sigmas).all() for other in matches):
+            matches.append(schema)
+    return matches
 
 
 def sigmas_are_guessed(schema: Schema) -> bool:
@@ -112,11 +112,11 @@ def _preferred() -> list[str]:
 
 def _canonical(schema: Schema, names: Sequence[str]) -> list[str]:
     aliases = _ALIASES.get(schema.name, {})
-    found = []
+    matches = []
     for name in map(canonical_name, names):
         side, space, rest = name.rpartition(" ")
-        found.append(side + space + aliases.get(rest, rest))
-    return found
+        matches.append(side + space + aliases.get(rest, rest))
+    return matches
 
 
 def _renamed(schema: Schema, called: dict[str, str], names: Sequence[str]) -> Schema:

@@ -123,8 +123,8 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     @cached_property
     def flip_indices(self) -> npt.NDArray[np.int64]:
         """(K,) int64: ``mirrored[i] = original[flip_indices[i]]``; an involution."""
-        found = [self.index[p.swap] if p.swap else i for i, p in enumerate(self.keypoints)]
-        return np.asarray(found, dtype=np.int64)
+        order = [self.index[p.swap] if p.swap else i for i, p in enumerate(self.keypoints)]
+        return np.asarray(order, dtype=np.int64)
 
     @cached_property
     def upstream_flip_indices(self) -> npt.NDArray[np.int64]:
@@ -132,10 +132,10 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
 
         Only for reproducing published weights to the last digit; it need not be an involution.
         """
-        found = self.flip_indices.copy()
+        order = self.flip_indices.copy()
         for row in self.upstream_flip:
-            found[self.index[row.name]] = self.index[row.takes]
-        return found
+            order[self.index[row.name]] = self.index[row.takes]
+        return order
 
     def subset(self, name: str) -> Schema:
         """The schema of one category that owns a range of the points: its points, limbs and partners.
@@ -143,11 +143,11 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
         Raises:
             SchemaError: no subset of that name, or its points have partners outside.
         """
-        found = next((subset for subset in self.subsets if subset.name == name), None)
-        if found is None:
+        match = next((subset for subset in self.subsets if subset.name == name), None)
+        if match is None:
             known = ", ".join(subset.name for subset in self.subsets) or "none"
             raise SchemaError(f"schema {self.name!r} has no subset {name!r}; it has {known}")
-        points = self.keypoints[found.start : found.stop]
+        points = self.keypoints[match.start : match.stop]
         names = {point.name for point in points}
         data = {
             "name": f"{self.name}_{name}",
@@ -174,10 +174,10 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     @cached_property
     def parts(self) -> dict[str, tuple[int, ...]]:
         """Keypoint positions of each part, parts in order of first appearance."""
-        found: dict[str, list[int]] = {}
+        parts: dict[str, list[int]] = {}
         for i, point in enumerate(self.keypoints):
-            found.setdefault(point.part, []).append(i)
-        return {part: tuple(points) for part, points in found.items()}
+            parts.setdefault(point.part, []).append(i)
+        return {part: tuple(points) for part, points in parts.items()}
 
     @cached_property
     def sides(self) -> tuple[str, ...]:

@@ -95,19 +95,19 @@ def guess_swaps(names: Sequence[str]) -> dict[str, str]:
     missing.
     """
     known = set(names)
-    found: dict[str, str] = {}
+    swaps: dict[str, str] = {}
     for tier in range(_TIERS):
         for name in names:
-            if name in found:
+            if name in swaps:
                 continue
             for _, other in _mirrored(name, tier):
-                if other in known and other != name and other not in found:
+                if other in known and other != name and other not in swaps:
                     if tier == _FRENCH_TIER and _is_enumeration(name, other, known):
                         continue
-                    found[name], found[other] = other, name
+                    swaps[name], swaps[other] = other, name
                     break
-    _pair_numbered([name for name in names if name not in found], found)
-    return found
+    _pair_numbered([name for name in names if name not in swaps], swaps)
+    return swaps
 
 
 def side_of(name: str, partner: str = "") -> str:
@@ -290,23 +290,23 @@ def _leaves_a_word(name: str, i: int) -> bool:
 
 def _is_enumeration(name: str, other: str, known: set[str]) -> bool:
     """Whether the letters g and d of two names count up, as in ``p_a``, ``p_b``, ..., ``p_g``."""
-    i = next(place for place, (a, b) in enumerate(zip(name, other, strict=True)) if a != b)
+    i = next(position for position, (a, b) in enumerate(zip(name, other, strict=True)) if a != b)
     letters = "abcefhijkn" if name[i].islower() else "ABCEFHIJKN"
     return any(name[:i] + letter + name[i + 1 :] in known for letter in letters)
 
 
-def _pair_numbered(alone: Sequence[str], found: dict[str, str]) -> None:
+def _pair_numbered(alone: Sequence[str], swaps: dict[str, str]) -> None:
     """Pair names whose numbers differ beside the side (``paw1LH`` and ``paw4RH``), where there is no other choice."""
     by_text: dict[str, list[str]] = {}
     for name in alone:
         by_text.setdefault(_without_numbers(name), []).append(name)
     for name in alone:
-        if name in found or len(by_text[_without_numbers(name)]) > 1 or not any(char.isdigit() for char in name):
+        if name in swaps or len(by_text[_without_numbers(name)]) > 1 or not any(char.isdigit() for char in name):
             continue
         for _, other in _mirrored_without_numbers(name):
             candidates = by_text.get(other, [])
-            if len(candidates) == 1 and candidates[0] not in found and candidates[0] != name:
-                found[name], found[candidates[0]] = candidates[0], name
+            if len(candidates) == 1 and candidates[0] not in swaps and candidates[0] != name:
+                swaps[name], swaps[candidates[0]] = candidates[0], name
                 break
 
 

@@ -41,9 +41,9 @@ class FileError(PoseError, OSError):
     reports these too.
     """
 
-    def __init__(self, message: str, *, where: object = None, number: int = errno.EINVAL) -> None:
+    def __init__(self, message: str, *, where: object = None, error_number: int = errno.EINVAL) -> None:
         super().__init__(message, where=where)
-        self.errno = number
+        self.errno = error_number
         self.strerror = message
         self.filename = self.where
 
@@ -116,14 +116,14 @@ def special_kind(mode: int) -> str:
 def _refuse_special(state: os.stat_result, path: Path | str) -> None:
     kind = special_kind(state.st_mode)
     if kind:
-        number = errno.EISDIR if stat.S_ISDIR(state.st_mode) else errno.EINVAL
-        raise FileError(kind, where=path, number=number)
+        error_number = errno.EISDIR if stat.S_ISDIR(state.st_mode) else errno.EINVAL
+        raise FileError(kind, where=path, error_number=error_number)
 
 
 def _check_size(size: int, limit: int | None, path: Path | str) -> None:
     if limit is not None and size > limit:
         raise FileError(f"is too large: {_megabytes(size)}, at most {_megabytes(limit)} are read", where=path,
-                        number=errno.EFBIG)  # fmt: skip
+                        error_number=errno.EFBIG)  # fmt: skip
 
 
 def _megabytes(size: int) -> str:

@@ -59,7 +59,7 @@ def go_to_frame(context: Context) -> None:
 
     AskDialog(
         "Go to frame", f"A number from {first:,} to {last:,}.", "Go", context.window.widget(),
-        number=("Frame number", first, last, now),
+        number_range=("Frame number", first, last, now),
     ).ask(go)  # fmt: skip
 
 

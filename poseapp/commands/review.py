@@ -182,7 +182,7 @@ def delete_below(context: Context) -> None:
 
     AskDialog(
         "Delete below a score", "Predictions of all frames. Labels are kept, and Undo restores everything.", "Delete",
-        context.window.widget(), number=("Score below", 1, 100, 30), unit=" %",
+        context.window.widget(), number_range=("Score below", 1, 100, 30), unit=" %",
     ).ask(take)  # fmt: skip
 
 

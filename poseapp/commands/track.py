@@ -269,7 +269,7 @@ def choose_frames(context: Context) -> None:
 
     dialog = AskDialog(
         "Choose frames to label", "Frames that are already labelled, reviewed or flagged are left out.", "Flag them",
-        context.window.widget(), choices=choices, number=("How many", 1, 10_000, 20),
+        context.window.widget(), choices=choices, number_range=("How many", 1, 10_000, 20),
     )  # fmt: skip
     dialog.ask(take)
 

@@ -43,32 +43,32 @@ def set_role(widget: QWidget, role: str) -> None:
 
 
 def label(text: str, role: str = "", *, wrap: bool = False) -> QLabel:
-    made = QLabel(tr(text))
-    made.setTextFormat(Qt.TextFormat.PlainText)
+    widget = QLabel(tr(text))
+    widget.setTextFormat(Qt.TextFormat.PlainText)
     if role:
-        made.setProperty("role", role)
+        widget.setProperty("role", role)
     if role == "heading":
-        font = QFont(made.font())
+        font = QFont(widget.font())
         font.setPointSizeF(font.pointSizeF() * 1.35)
         font.setWeight(QFont.Weight.DemiBold)
-        made.setFont(font)
+        widget.setFont(font)
     if wrap:
-        made.setWordWrap(True)
-        policy = made.sizePolicy()
+        widget.setWordWrap(True)
+        policy = widget.sizePolicy()
         policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
         policy.setHeightForWidth(True)
-        made.setSizePolicy(policy)
-    return made
+        widget.setSizePolicy(policy)
+    return widget
 
 
 def button(text: str, *, primary: bool = False, tip: str = "") -> QPushButton:
-    made = QPushButton(tr(text))
-    made.setAutoDefault(False)
-    made.setToolTip(tr(tip))
+    widget = QPushButton(tr(text))
+    widget.setAutoDefault(False)
+    widget.setToolTip(tr(tip))
     if primary:
-        made.setProperty("role", "primary")
-        made.setDefault(True)
-    return made
+        widget.setProperty("role", "primary")
+        widget.setDefault(True)
+    return widget
 
 
 def device_combo() -> QComboBox:
@@ -86,9 +86,9 @@ def fill_models(combo: QComboBox, entries: Iterable[ModelEntry], chosen: str | N
         own = "  (yours)" if entry.source == "user" else ""
         combo.addItem(tr(f"{entry.title}{own}"), entry.id)
         combo.setItemData(combo.count() - 1, tr(entry.use or entry.title), Qt.ItemDataRole.ToolTipRole)
-    place = combo.findData(chosen)
-    if place >= 0:
-        combo.setCurrentIndex(place)
+    index = combo.findData(chosen)
+    if index >= 0:
+        combo.setCurrentIndex(index)
 
 
 class Findings(QFrame):

@@ -31,13 +31,13 @@ def card_words(name: str, value: float) -> tuple[str, str]:
 
 def say_figures(metrics: Mapping[str, object], limit: int = 2) -> str:
     """The most telling figures in a line: "typical error 2.1 px, AP 0.72"."""
-    numbers = {
+    values = {
         name: float(value)
         for name, value in metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    chosen = sorted(numbers, key=rank)[:limit]
-    words = [_in_line(*card_words(name, numbers[name])) for name in chosen]
+    chosen = sorted(values, key=rank)[:limit]
+    words = [_in_line(*card_words(name, values[name])) for name in chosen]
     own = " on its training images" if any(name.startswith(TRAIN) for name in chosen) else ""
     return ", ".join(words) + own
 

@@ -27,13 +27,13 @@ def ask_about_labels(
     changed = [offer for offer in offers if offer.digest]
     if changed or len(offers) == 1:
         return _ask_whether(changed or offers, take, leave, parent)
-    choices = [(", ".join(path.name for path in offer.paths), number) for number, offer in enumerate(offers)]
+    choices = [(", ".join(path.name for path in offer.paths), index) for index, offer in enumerate(offers)]
     text = (
         "There are several label files here. "
         "The one you choose is imported into the project; the others stay as they are."
     )
     dialog = AskDialog("Choose a label file", text, "Read the labels", parent, choices=choices)
-    dialog.ask(lambda answer: take([offers[number]]) if isinstance(number := answer.chosen(), int) else None)
+    dialog.ask(lambda answer: take([offers[index]]) if isinstance(index := answer.chosen(), int) else None)
     return dialog
 
 

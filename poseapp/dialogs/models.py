@@ -85,19 +85,19 @@ class ModelsDialog(QDialog):
         column.addLayout(self._make_buttons())
 
     def _make_list(self) -> QTreeWidget:
-        made = QTreeWidget()
-        made.setHeaderLabels([tr(head) for head in list(COLUMNS)])
-        made.setRootIsDecorated(False)
-        made.setUniformRowHeights(True)
-        made.setAccessibleName(tr("Models"))
-        header = made.header()
+        tree = QTreeWidget()
+        tree.setHeaderLabels([tr(head) for head in list(COLUMNS)])
+        tree.setRootIsDecorated(False)
+        tree.setUniformRowHeights(True)
+        tree.setAccessibleName(tr("Models"))
+        header = tree.header()
         header.setStretchLastSection(False)
         for section in range(len(COLUMNS)):
             mode = QHeaderView.ResizeMode.Stretch if section == FIGURES else QHeaderView.ResizeMode.ResizeToContents
             header.setSectionResizeMode(section, mode)
-        made.currentItemChanged.connect(self._check)
-        made.itemDoubleClicked.connect(self._use)
-        return made
+        tree.currentItemChanged.connect(self._check)
+        tree.itemDoubleClicked.connect(self._use)
+        return tree
 
     def _make_details(self) -> QFrame:
         card = QFrame(self)
@@ -130,8 +130,8 @@ class ModelsDialog(QDialog):
         self.remove_button.clicked.connect(self._remove)
         self.close_button.clicked.connect(self.close)
         self.use_button.clicked.connect(self._use)
-        for made in (self.import_button, self.folder_button, self.remove_button, self.download_button):
-            row.addWidget(made)
+        for widget in (self.import_button, self.folder_button, self.remove_button, self.download_button):
+            row.addWidget(widget)
         row.addStretch(1)
         row.addWidget(self.close_button)
         row.addWidget(self.use_button)
@@ -140,7 +140,7 @@ class ModelsDialog(QDialog):
     @Slot()
     def refresh(self, select: str | None = None) -> None:
         """Read the list again, and show ``select`` (the model in use by default)."""
-        wanted = select or self._current
+        preferred = select or self._current
         self._entries = list_models(available=bool(self.which.currentData()))
         self.list.clear()
         for entry in self._entries:
@@ -152,7 +152,7 @@ class ModelsDialog(QDialog):
                 font.setWeight(QFont.Weight.DemiBold)
                 item.setFont(0, font)
             self.list.addTopLevelItem(item)
-            if entry.id == wanted:
+            if entry.id == preferred:
                 self.list.setCurrentItem(item)
         self._check()
 
@@ -223,11 +223,11 @@ class ModelsDialog(QDialog):
         if entry is None or entry.source != "user" or entry.file is None:
             return
         try:
-            kept = remove_model(entry.file)
+            kept_folder = remove_model(entry.file)
         except PoseError as error:
             self._say(f"Not removed. {error}")
             return
-        self._say(f"{entry.id} is out of the list. Its files are kept in {kept}.")
+        self._say(f"{entry.id} is out of the list. Its files are kept in {kept_folder}.")
         self.refresh()
 
     def _say(self, text: str) -> None:
@@ -277,10 +277,10 @@ def _file_size(file: Path | None) -> str:
 
 def _free(path: Path) -> Path:
     """The path, or the first of ``NAME-2``, ``NAME-3``, ... that does not exist."""
-    number, free = 1, path
+    suffix, free = 1, path
     while free.exists():
-        number += 1
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        suffix += 1
+        free = path.with_name(f"{path.stem}-{suffix}{path.suffix}")
     return free
 
 

@@ -30,7 +30,7 @@ class AskDialog(QDialog):
         parent: QWidget | None = None,
         *,
         choices: Sequence[tuple[str, object]] = (),
-        number: tuple[str, int, int, int] | None = None,
+        number_range: tuple[str, int, int, int] | None = None,
         unit: str = "",
         switch: tuple[str, bool] | None = None,
     ) -> None:
@@ -53,8 +53,8 @@ class AskDialog(QDialog):
             for name, value in choices:
                 self.choice.addItem(tr(name), value)
             column.addWidget(self.choice)
-        if number is not None:
-            name, least, most, given = number
+        if number_range is not None:
+            name, least, most, given = number_range
             self.number = SpinBox()
             self.number.setAccessibleName(tr(name))
             self.number.setRange(least, most)

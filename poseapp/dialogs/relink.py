@@ -141,10 +141,10 @@ class RelinkDialog(QDialog):
         for row, (name, say) in enumerate(_FACTS, 1):
             before, now = ("-" if self._old is None else say(self._old)), say(self._new)
             grid.addWidget(label(name), row, 0)
-            for place, text in ((1, before), (2, now)):
-                made = label("", "value" if before == now else "warning")
-                made.setText(text)
-                grid.addWidget(made, row, place)
+            for column, text in ((1, before), (2, now)):
+                cell = label("", "value" if before == now else "warning")
+                cell.setText(text)
+                grid.addWidget(cell, row, column)
         return grid
 
     def show_progress(self, done: int, total: int) -> None:
@@ -162,31 +162,31 @@ class RelinkDialog(QDialog):
         """What was found; the way that fits best is chosen."""
         self._proposal = proposal
         self.bar.hide()
-        self._plans = {way: self._plan(mapping) for way, mapping in proposal.mappings.items()}
+        self._plans = {choice: self._plan(mapping) for choice, mapping in proposal.mappings.items()}
         if PICTURES in self._plans:
             said = f"{proposal.found} of {proposal.sampled} sampled frames are in this file. {_say_line(proposal)}"
         else:
             set_role(self.found, "warning")
             said = f"None of the {proposal.sampled} sampled frames is in this file: it shows something else."
         self.found.setText(tr(said))
-        ways = (*self._plans, AS_IT_IS)
-        self._offer(ways if PICTURES in self._plans else tuple(reversed(ways)))
+        choices = (*self._plans, AS_IT_IS)
+        self._offer(choices if PICTURES in self._plans else tuple(reversed(choices)))
         self._show_way()
 
     @property
     def way(self) -> str:
         return str(self.choice.currentData())
 
-    def set_way(self, way: str) -> None:
+    def set_way(self, choice: str) -> None:
         """Choose one of those that are offered."""
-        self.choice.setCurrentIndex(self.choice.findData(way))
+        self.choice.setCurrentIndex(self.choice.findData(choice))
 
-    def _offer(self, ways: tuple[str, ...]) -> None:
+    def _offer(self, choices: tuple[str, ...]) -> None:
         """What can be done, the likeliest first."""
         with QSignalBlocker(self.choice):
             self.choice.clear()
-            for way in ways:
-                self.choice.addItem(tr(_WAYS[way]), way)
+            for choice in choices:
+                self.choice.addItem(tr(_WAYS[choice]), choice)
 
     def _show_way(self) -> None:
         plan = self._plans.get(self.way)
@@ -203,19 +203,19 @@ class RelinkDialog(QDialog):
         return "Labels may end up on other frames than those they were made on. Undo reverts it."
 
     def _fill(self) -> None:
-        proposal, way = self._proposal, self.way
+        proposal, choice = self._proposal, self.way
         self.table.setVisible(proposal is not None and bool(proposal.previews))
         if proposal is None:
             return
         self.table.setRowCount(len(proposal.previews))
         for row, preview in enumerate(proposal.previews):
-            place = preview.index if way == AS_IT_IS else preview.places.get(way, -1)
-            there = place >= 0 and place < proposal.new.frame_count
+            new_index = preview.index if choice == AS_IT_IS else preview.places.get(choice, -1)
+            is_in_file = new_index >= 0 and new_index < proposal.new.frame_count
             cells = (
                 _cell(str(preview.index)),
                 _cell("", preview.picture),
-                _cell(str(place) if there else tr("not in this file")),
-                _cell("", proposal.shown.get(place)),
+                _cell(str(new_index) if is_in_file else tr("not in this file")),
+                _cell("", proposal.shown.get(new_index)),
             )
             for column, cell in enumerate(cells):
                 self.table.setItem(row, column, cell)
@@ -276,8 +276,10 @@ def _cell(text: str, picture: npt.NDArray[np.uint8] | None = None) -> QTableWidg
     if picture is not None:
         height, width = picture.shape[:2]
         image = QImage(np.ascontiguousarray(picture).data, width, height, 3 * width, QImage.Format.Format_RGB888)
-        kept = Qt.AspectRatioMode.KeepAspectRatio
+        aspect = Qt.AspectRatioMode.KeepAspectRatio
         cell.setIcon(
-            QIcon(QPixmap.fromImage(image.copy()).scaled(PICTURE * 2, kept, Qt.TransformationMode.SmoothTransformation))
+            QIcon(
+                QPixmap.fromImage(image.copy()).scaled(PICTURE * 2, aspect, Qt.TransformationMode.SmoothTransformation)
+            )
         )
     return cell

@@ -166,9 +166,9 @@ class RunModelDialog(QDialog):
         else:
             least, most = 1, max(len(frames), 1)
             low, high = (max(session.position(), 0) + 1, most) if marked is None else (marked[0] + 1, marked[1] + 1)
-        for box, number in ((self.first, low), (self.last, high)):
+        for box, value in ((self.first, low), (self.last, high)):
             box.setRange(least, most)
-            box.setValue(number)
+            box.setValue(value)
         return video
 
     def _range(self) -> tuple[FrameKey, ...]:
@@ -178,7 +178,7 @@ class RunModelDialog(QDialog):
             return tuple(frames[low - 1 : high])
         first, last = (self._video.id << 32) + low, (self._video.id << 32) + high
         inside = np.flatnonzero((frames.packed >= first) & (frames.packed <= last))
-        return tuple(frames[int(place)] for place in inside)
+        return tuple(frames[int(position)] for position in inside)
 
     def _fill_which(self) -> None:
         store, video = self._session.store, self._video

@@ -58,12 +58,12 @@ class SnapshotsDialog(QDialog):
         self.delete_button = button("Delete")
         self._lay_out()
         self.take_button.clicked.connect(self._take)
-        for made, signal in (
+        for widget, signal in (
             (self.restore_button, self.restore_requested),
             (self.open_button, self.open_requested),
             (self.delete_button, self.delete_requested),
         ):
-            made.clicked.connect(lambda _checked=False, tell=signal: self._tell(tell))
+            widget.clicked.connect(lambda _checked=False, tell=signal: self._tell(tell))
         self.table.itemSelectionChanged.connect(self._check)
         self.refresh()
 
@@ -106,24 +106,24 @@ class SnapshotsDialog(QDialog):
         self.table.setRowCount(len(self._snapshots))
         for row, snapshot in enumerate(self._snapshots):
             size = f"{snapshot.size / 1e6:,.1f} MB"
-            for place, text in enumerate(
+            for column, text in enumerate(
                 (snapshot.name, f"{datetime.fromtimestamp(snapshot.time):%Y-%m-%d %H:%M}", size)
             ):
-                self.table.setItem(row, place, QTableWidgetItem(text))
+                self.table.setItem(row, column, QTableWidgetItem(text))
         header = self.table.horizontalHeader()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, header.ResizeMode.Stretch)
-        for place in (1, 2):
-            header.setSectionResizeMode(place, header.ResizeMode.ResizeToContents)
+        for column in (1, 2):
+            header.setSectionResizeMode(column, header.ResizeMode.ResizeToContents)
         if self._snapshots:
             self.table.selectRow(0)
         self._check()
 
     def _check(self) -> None:
-        there = self.chosen() is not None
-        self.restore_button.setEnabled(there and not self._read_only)
-        self.open_button.setEnabled(there)
-        self.delete_button.setEnabled(there)
+        has_choice = self.chosen() is not None
+        self.restore_button.setEnabled(has_choice and not self._read_only)
+        self.open_button.setEnabled(has_choice)
+        self.delete_button.setEnabled(has_choice)
 
     def _take(self) -> None:
         self.take_requested.emit(self.name.text().strip() or "snapshot")

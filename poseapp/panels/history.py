@@ -49,8 +49,8 @@ class HistoryModel(QAbstractListModel):
             if len(self._pages) > PAGES:
                 self._pages.popitem(last=False)
         page = self._pages[number]
-        place = (row - 1) % PAGE
-        return page[place] if place < len(page) else None
+        row_in_page = (row - 1) % PAGE
+        return page[row_in_page] if row_in_page < len(page) else None
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() or self._session.store is None else self._length + 1

@@ -87,11 +87,11 @@ class EmptyPage(QFrame):
         grid.setSpacing(12)
         grid.setColumnStretch(0, 1)
         grid.setColumnStretch(1, 1)
-        for place, (command, text, tip) in enumerate(CHOICES):
+        for row, (command, text, tip) in enumerate(CHOICES):
             choice = ChoiceButton(text, tip)
             choice.clicked.connect(lambda _checked=False, name=command: run(name))
             self.buttons[command] = choice
-            grid.addWidget(choice, place // 2, place % 2)
+            grid.addWidget(choice, row // 2, row % 2)
         self._recent = QVBoxLayout()
         self._recent.setSpacing(0)
         column.addWidget(picture)
@@ -125,14 +125,14 @@ class EmptyPage(QFrame):
             head.setContentsMargins(8, 0, 0, 4)
             self._recent.addWidget(head)
         for path in paths[:4]:
-            place = Path(path)
+            project_path = Path(path)
             line = QPushButton()
             words = line.fontMetrics().elidedText(
-                f"{place.stem}    {place.parent}", Qt.TextElideMode.ElideMiddle, WIDTH - 40
+                f"{project_path.stem}    {project_path.parent}", Qt.TextElideMode.ElideMiddle, WIDTH - 40
             )
             line.setText(words)
             line.setProperty("role", "flat")
-            line.setAccessibleName(tr(f"Open {place.stem}"))
+            line.setAccessibleName(tr(f"Open {project_path.stem}"))
             line.setToolTip(path)
-            line.clicked.connect(lambda _checked=False, chosen=place: self.path_chosen.emit(chosen))
+            line.clicked.connect(lambda _checked=False, chosen=project_path: self.path_chosen.emit(chosen))
             self._recent.addWidget(line)

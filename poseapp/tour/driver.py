@@ -72,12 +72,12 @@ class Hands:
         QTest.mouseRelease(view, LEFT, NO_MODIFIER, end)
         breathe(80)
 
-    def click(self, place: QPoint, button: Qt.MouseButton = LEFT) -> None:
+    def click(self, point: QPoint, button: Qt.MouseButton = LEFT) -> None:
         view = self.window.canvas.viewport()
         self.to_front()
-        QTest.mouseMove(view, place)
+        QTest.mouseMove(view, point)
         breathe(30)
-        QTest.mouseClick(view, button, NO_MODIFIER, place)
+        QTest.mouseClick(view, button, NO_MODIFIER, point)
         breathe(60)
 
     def press(self, widget: QWidget) -> None:
@@ -95,11 +95,11 @@ class Hands:
 
     def dialog(self, kind: type[QDialog]) -> Any:
         """The dialog of that kind, once it is shown."""
-        found = wait_until(
+        dialog = wait_until(
             lambda: [d for d in self.window.findChildren(kind) if d.isVisible()], f"the dialog {kind.__name__}", 20
         )
         breathe(150)
-        return found[-1]
+        return dialog[-1]
 
     # --- looking
 
@@ -141,7 +141,7 @@ class Hands:
         Raises:
             TourError: the step failed, or a slot of the window raised.
         """
-        number = len(self.summary.steps) + 1
+        step_number = len(self.summary.steps) + 1
         start, checked, known = time.monotonic(), [], len(self.defects)  # type: ignore[var-annotated]
         self._pictures = []
         try:
@@ -151,8 +151,8 @@ class Hands:
             if len(self.defects) > known:
                 raise TourError(self.defects[known])
         except TourError as error:
-            raise TourError(f"step {number}, {title!r}: {error}") from None
-        row = {"number": number, "step": title, "checked": "; ".join(checked), "pictures": self._pictures}
+            raise TourError(f"step {step_number}, {title!r}: {error}") from None
+        row = {"number": step_number, "step": title, "checked": "; ".join(checked), "pictures": self._pictures}
         self.summary.steps.append({**row, "seconds": round(time.monotonic() - start, 2)})
 
 
@@ -161,15 +161,15 @@ def _lay_over(ground: QPixmap, dialog: QPixmap, window: QSize) -> None:
     ratio = dialog.devicePixelRatio()
     width, height = dialog.width() / ratio, dialog.height() / ratio
     left, top = (window.width() - width) / 2, max((window.height() - height) / 2, 8)
-    place = QRectF(left, top, width, height)
+    target_rect = QRectF(left, top, width, height)
     painter = QPainter(ground)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.fillRect(QRectF(0, 0, window.width(), window.height()), SHADE)
     for i in range(SHADOW_WIDTH, 0, -1):
         path = QPainterPath()
-        path.addRoundedRect(place.adjusted(-i, -i + 4, i, i + 4), 8 + i, 8 + i)
+        path.addRoundedRect(target_rect.adjusted(-i, -i + 4, i, i + 4), 8 + i, 8 + i)
         painter.fillPath(path, QColor(0, 0, 0, round(60 / SHADOW_WIDTH)))
-    painter.drawPixmap(place.topLeft(), dialog)
+    painter.drawPixmap(target_rect.topLeft(), dialog)
     painter.setPen(QPen(SEAM, 1))
-    painter.drawRect(place)
+    painter.drawRect(target_rect)
     painter.end()

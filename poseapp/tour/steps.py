@@ -92,10 +92,10 @@ class Journey(Hands):
             self.picture("run-model", dialog)
             self.press(dialog.run_button)
             wait_until(lambda: self.idle() and self.store.summary().predicted >= 3, "poses", STEP_SECONDS * 2)
-            found = self.store.summary()
-            check(found.predicted_frames == 3, "the model did not find somebody on every photograph")
+            summary = self.store.summary()
+            check(summary.predicted_frames == 3, "the model did not find somebody on every photograph")
             check(all(i.state is State.PREDICTED for i in self.instances), "predictions are not marked as such")
-            checked.append(f"{found.predicted} poses on 3 photographs, marked as predictions")
+            checked.append(f"{summary.predicted} poses on 3 photographs, marked as predictions")
 
     def drag_joint(self) -> None:
         with self.step("Drag a joint", "drag") as checked:
@@ -133,11 +133,11 @@ class Journey(Hands):
     def visibility_and_history(self) -> None:
         with self.step("Visibility, undo, redo", "undo-redo") as checked:
             before, moved, index = self._dragged
-            number = before.id
+            instance_id = before.id
 
             def now() -> Instance:
-                found: Instance = self.store.instance(number)
-                return found
+                instance: Instance = self.store.instance(instance_id)
+                return instance
 
             self.click(self.at(*now().keypoints[index]), Qt.MouseButton.RightButton)
             check(now().visibility[index] == OCCLUDED, "a right click did not make the point occluded")
@@ -149,7 +149,7 @@ class Journey(Hands):
             check(now().same_as(moved), "redo did not move the joint again")
             self.key(Qt.Key.Key_Y, CONTROL)
             check(now().visibility[index] == OCCLUDED, "redo did not hide the point again")
-            self.window.session.select(instances=[number], points=[(number, index)])
+            self.window.session.select(instances=[instance_id], points=[(instance_id, index)])
             self.window.docks[1].raise_()
             checked.append("occluded by right click; undo twice and redo twice gave exactly the states before")
 
@@ -180,13 +180,13 @@ class Journey(Hands):
                 if self.window.session.predicted():
                     self.key(Qt.Key.Key_Return, SHIFT)
                 self.key(Qt.Key.Key_D)
-            found = self.store.summary()
-            check(found.predicted == 0, "predictions are left")
-            check(found.labelled_frames == 3, "not every photograph is labelled")
+            summary = self.store.summary()
+            check(summary.predicted == 0, "predictions are left")
+            check(summary.labelled_frames == 3, "not every photograph is labelled")
             self.key(Qt.Key.Key_Home)
             self.window.docks[0].raise_()
             breathe(200)
-            checked.append(f"{found.labelled} labelled poses, no prediction left")
+            checked.append(f"{summary.labelled} labelled poses, no prediction left")
 
     def export(self) -> None:
         target = self.folder / "labels.json"
@@ -276,9 +276,11 @@ class Journey(Hands):
             check(not self.instances, "Delete did not take the poses away")
             self.key(Qt.Key.Key_R, CONTROL)
             wait_until(self.idle, "the run of the trained model")
-            found = [i for i in self.instances if i.source == MODEL_NAME and i.state is State.PREDICTED]
-            check(found, "the trained model found nobody")
-            checked.append(f"{len(found)} predicted by {MODEL_NAME}, score {max(i.score or 0 for i in found):.2f}")
+            predictions = [i for i in self.instances if i.source == MODEL_NAME and i.state is State.PREDICTED]
+            check(predictions, "the trained model found nobody")
+            checked.append(
+                f"{len(predictions)} predicted by {MODEL_NAME}, score {max(i.score or 0 for i in predictions):.2f}"
+            )
 
     def light_theme(self) -> None:
         with self.step("Command palette and light theme", "light") as checked:

@@ -137,7 +137,7 @@ def _clear(folder: Path) -> None:
 def _own_home() -> Iterator[Path]:
     """Settings, data, models and runs in a temporary folder, for the time of the tour."""
     home = Path(tempfile.mkdtemp(prefix="poseapp-tour-"))
-    kept = dict(os.environ)
+    environment = dict(os.environ)
     os.environ.update(
         XDG_CONFIG_HOME=str(home / "config"),
         XDG_DATA_HOME=str(home / "data"),
@@ -154,7 +154,7 @@ def _own_home() -> Iterator[Path]:
         yield home
     finally:
         os.environ.clear()
-        os.environ.update(kept)
+        os.environ.update(environment)
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -165,8 +165,8 @@ def _say(text: str, status: int) -> int:
 
 def training_steps() -> int:
     """How many steps the tour's fine-tuning takes."""
-    wanted = os.environ.get("POSEAPP_TOUR_STEPS", "")
-    return max(4, int(wanted)) if wanted.isdecimal() else DEFAULT_TRAINING_STEPS
+    steps = os.environ.get("POSEAPP_TOUR_STEPS", "")
+    return max(4, int(steps)) if steps.isdecimal() else DEFAULT_TRAINING_STEPS
 
 
 def wait_until(done: Callable[[], Any], what: str, seconds: float = STEP_SECONDS) -> Any:
@@ -177,9 +177,9 @@ def wait_until(done: Callable[[], Any], what: str, seconds: float = STEP_SECONDS
     """
     deadline = time.monotonic() + seconds
     while True:
-        found = done()
-        if found:
-            return found
+        result = done()
+        if result:
+            return result
         if time.monotonic() > deadline:
             raise TourError(f"waited {seconds:.0f} s for {what}")
         breathe(30)

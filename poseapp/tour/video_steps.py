@@ -30,9 +30,9 @@ def film_of(photograph: Image) -> list[Image]:
     """A photograph that moves to the right before a dark wall, RGB uint8 (480, 640, 3) each."""
     photograph = photograph[: SIZE[1]]
     pictures = []
-    for number in range(FRAMES):
+    for frame in range(FRAMES):
         picture = np.full((SIZE[1], SIZE[0], 3), 24, np.uint8)
-        left = STEP * number - 40
+        left = STEP * frame - 40
         a, b = max(left, 0), min(left + photograph.shape[1], SIZE[0])
         picture[: len(photograph), a:b] = photograph[:, a - left : b - left]
         pictures.append(picture)
@@ -41,7 +41,7 @@ def film_of(photograph: Image) -> list[Image]:
 
 def make_film(path: Path) -> Path:
     """The film of the sample photograph as an mp4 of 30 frames a second."""
-    times = [Fraction(number, 30) for number in range(FRAMES)]
+    times = [Fraction(frame, 30) for frame in range(FRAMES)]
     for _ in write_mp4(path, film_of(read_image(resource_path("sample/astronaut.jpg"))), times, SIZE):
         pass
     return path
@@ -79,11 +79,11 @@ def label_video(hands: Hands, home: Path) -> None:
         off = float(np.abs(pose.keypoints[seen] - between).max())
         check(off < 0.01, f"the pose in the middle lies {off:.2f} px beside the line between its keyframes")
         with VideoReader(path) as reader:
-            wanted = reader.read(middle)
+            expected = reader.read(middle)
         key = window.session.frames[middle]
         wait_until(lambda: window.loader.cached(key, path) is not None, "the frame in the middle")
         shown = np.asarray(window.loader.cached(key, path))
-        check(np.array_equal(shown, wanted), "the window shows another frame than the one that is named")
+        check(np.array_equal(shown, expected), "the window shows another frame than the one that is named")
         window.session.select(instances=[pose.id])
         window.docks[1].raise_()
         window.toasts.clear()

@@ -35,10 +35,10 @@ def rank(words: str, text: str) -> int | None:
         return 2
     if query in name:
         return 3
-    place = -1
+    position = -1
     for letter in query.replace(" ", ""):
-        place = name.find(letter, place + 1)
-        if place < 0:
+        position = name.find(letter, position + 1)
+        if position < 0:
             return None
     return 4
 
@@ -68,8 +68,8 @@ class CommandDelegate(QStyledItemDelegate):
         style.drawPrimitive(QStyle.PrimitiveElement.PE_PanelItemViewItem, option, painter, option.widget)
         side = 20
         mode = QIcon.Mode.Normal if usable else QIcon.Mode.Disabled
-        place = QRect(rect.left() + 10, rect.center().y() - side // 2 + 1, side, side)
-        action.icon().paint(painter, place, Qt.AlignmentFlag.AlignCenter, mode)
+        icon_rect = QRect(rect.left() + 10, rect.center().y() - side // 2 + 1, side, side)
+        action.icon().paint(painter, icon_rect, Qt.AlignmentFlag.AlignCenter, mode)
         group = QPalette.ColorGroup.Active if usable else QPalette.ColorGroup.Disabled
         painter.setPen(palette.color(group, QPalette.ColorRole.Text))
         text = rect.adjusted(42, 0, -12, 0)
@@ -123,8 +123,8 @@ class CommandPalette(QFrame):
 
     def _fill(self) -> None:
         query = self.line.text()
-        found = []
-        for place, (menu, action) in enumerate(self._actions()):
+        matches = []
+        for order, (menu, action) in enumerate(self._actions()):
             text = action.text().replace("&", "")
             fit = rank(query, text)
             if fit is None and action.property("english"):
@@ -132,9 +132,9 @@ class CommandPalette(QFrame):
             if fit is None and menu:
                 fit = None if rank(query, f"{menu} {text}") is None else 5
             if fit is not None:
-                found.append((not action.isEnabled(), fit, place, menu, text, action))
+                matches.append((not action.isEnabled(), fit, order, menu, text, action))
         self.list.clear()
-        for disabled, _, _, menu, text, action in sorted(found, key=lambda row: row[:3]):
+        for disabled, _, _, menu, text, action in sorted(matches, key=lambda row: row[:3]):
             item = QListWidgetItem()
             item.setData(ACTION_ROLE, action)
             item.setData(NAME_ROLE, text)

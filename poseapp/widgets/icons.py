@@ -47,14 +47,14 @@ def icon(name: str, colours: Tokens) -> QIcon:
         (colours.accent, [(QIcon.Mode.Normal, QIcon.State.On), (QIcon.Mode.Active, QIcon.State.On)]),
         (colours.line_strong, [(QIcon.Mode.Disabled, QIcon.State.Off)]),
     )
-    made = QIcon()
+    result = QIcon()
     for colour, modes in looks:
         renderer = _renderer(name, colour)
         for side in _SIDES:
             picture = _drawn(renderer, side)
             for mode, state in modes:
-                made.addPixmap(picture, mode, state)
-    return made
+                result.addPixmap(picture, mode, state)
+    return result
 
 
 def program_icon() -> QIcon:

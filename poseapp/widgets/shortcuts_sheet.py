@@ -78,10 +78,10 @@ class KeysSheet(QDialog):
             column.addStretch(1)
             row.addLayout(column)
         self._area.setWidget(page)  # the page before is deleted
-        wanted = page.sizeHint()
+        preferred = page.sizeHint()
         parent = self.parentWidget()
-        room = wanted if parent is None else parent.size()
-        self.resize(min(wanted.width() + 20, room.width() - 16), min(wanted.height() + 10, room.height() - 40))
+        room = preferred if parent is None else parent.size()
+        self.resize(min(preferred.width() + 20, room.width() - 16), min(preferred.height() + 10, room.height() - 40))
 
 
 def _rows(name: str, keymap: Keymap) -> list[tuple[str, str]]:
@@ -90,9 +90,9 @@ def _rows(name: str, keymap: Keymap) -> list[tuple[str, str]]:
     rows = [(a.name, _keys(keymap[a.id])) for a in ACTIONS if a.menu == name and keymap.get(a.id)]
     if name == "Go":
         # Left and right are verbs of their own, for they nudge where something is selected.
-        for place, (verb, arrow) in enumerate((("next_frame", "nudge_right"), ("previous_frame", "nudge_left"))):
+        for row, (verb, arrow) in enumerate((("next_frame", "nudge_right"), ("previous_frame", "nudge_left"))):
             if keymap.get(verb) and keymap.get(arrow):
-                rows[place] = (rows[place][0], f"{rows[place][1]}, {_keys(keymap[arrow])}")
+                rows[row] = (rows[row][0], f"{rows[row][1]}, {_keys(keymap[arrow])}")
         rows.append(NUMBERS)
     return [*rows, *ARROWS] if name == "Pose" else rows
 
@@ -109,7 +109,7 @@ def _table(title: str, rows: list[tuple[str, str]]) -> QGridLayout:
     head = QLabel(tr(title))
     head.setProperty("role", "heading")
     grid.addWidget(head, 0, 0, 1, 2)
-    for place, (text, keys) in enumerate(rows, 1):
+    for row, (text, keys) in enumerate(rows, 1):
         words, sign = QLabel(tr(text)), QLabel(tr(keys))
         words.setProperty("role", "soft")
         if words.sizeHint().width() > WIDEST:  # one long name would widen a whole column
@@ -117,7 +117,7 @@ def _table(title: str, rows: list[tuple[str, str]]) -> QGridLayout:
             words.setFixedWidth(WIDEST)
         sign.setProperty("role", "value")
         sign.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        grid.addWidget(words, place, 0)
-        grid.addWidget(sign, place, 1)
+        grid.addWidget(words, row, 0)
+        grid.addWidget(sign, row, 1)
     grid.setColumnStretch(0, 1)
     return grid

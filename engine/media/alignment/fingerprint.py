@@ -76,11 +76,11 @@ class Fingerprint:
             width, height = size.split("x")
             data = base64.b64decode(pictures, validate=True)
             samples = np.frombuffer(data, np.uint8).reshape(_SAMPLES, _SIDE, _SIDE)
-            numbers = [int(number) for number in (count, width, height, milliseconds)]
+            values = [int(value) for value in (count, width, height, milliseconds)]
             # The key becomes the name of a file: texts come with projects that others have made.
-            if mark != _MARK or not _KEY.fullmatch(key) or not all(0 <= number < 1 << 53 for number in numbers):
+            if mark != _MARK or not _KEY.fullmatch(key) or not all(0 <= value < 1 << 53 for value in values):
                 raise ValueError(mark)
-            return cls(key, numbers[0], (numbers[1], numbers[2]), numbers[3], samples)
+            return cls(key, values[0], (values[1], values[2]), values[3], samples)
         except (ValueError, binascii.Error):
             raise ValueError("is no fingerprint") from None
 
@@ -93,12 +93,12 @@ def fingerprint(source: FrameSource) -> Fingerprint:
     """
     count = source.frame_count
     samples = np.zeros((_SAMPLES, _SIDE, _SIDE), np.uint8)
-    for place, index in enumerate(_sampled(source)):
+    for sample, index in enumerate(_sampled(source)):
         try:
             grey = cv2.cvtColor(source.read(index), cv2.COLOR_RGB2GRAY)
         except MediaError:
             continue
-        samples[place] = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        samples[sample] = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     length = source.exact_time(count - 1)
     return Fingerprint(_key(source), count, source.size, round(length * 1000), samples)
 
@@ -125,16 +125,16 @@ def sampled_frames(times: npt.NDArray[np.float64]) -> list[int]:
     """The frames whose pictures a fingerprint holds, for a video with these (N,) times in seconds."""
     if not len(times):
         return []
-    wanted = times[-1] * (2 * np.arange(_SAMPLES) + 1) / (2 * _SAMPLES)
-    return [int(i) for i in np.maximum(np.searchsorted(times, wanted + 1e-9, "right") - 1, 0)]
+    sample_times = times[-1] * (2 * np.arange(_SAMPLES) + 1) / (2 * _SAMPLES)
+    return [int(i) for i in np.maximum(np.searchsorted(times, sample_times + 1e-9, "right") - 1, 0)]
 
 
 def _sampled(source: FrameSource) -> list[int]:
     """Frames at even distances in time, so that another rate of frames finds the same pictures."""
     count = source.frame_count
     length = source.exact_time(count - 1)
-    wanted = [length * Fraction(2 * n + 1, 2 * _SAMPLES) for n in range(_SAMPLES)]
-    return [_frame_at(source, time) for time in wanted]
+    sample_times = [length * Fraction(2 * n + 1, 2 * _SAMPLES) for n in range(_SAMPLES)]
+    return [_frame_at(source, time) for time in sample_times]
 
 
 def _frame_at(source: FrameSource, time: Fraction) -> int:
@@ -157,9 +157,9 @@ def _key_of_images(files: list[Path]) -> str:
     import hashlib
 
     digest = hashlib.sha256()
-    for place, file in enumerate(files):
+    for position, file in enumerate(files):
         digest.update(f"{file.name}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
-        if place % max(1, len(files) // _SAMPLES) == 0:
+        if position % max(1, len(files) // _SAMPLES) == 0:
             digest.update(f"{image_size(file)}{content_key(file)}".encode())
     return digest.hexdigest()[:32]
 

@@ -47,11 +47,11 @@ def mutual_frames(old: Floats, new: Floats, line: Line) -> Ints:
     if not len(old) or not len(new):
         return np.full(len(old), -1, np.int64)
     moved = line.at(old)
-    there = nearest(new, moved)
+    partners = nearest(new, moved)
     back = nearest(moved, new)
     steps = [float(np.median(np.diff(times))) for times in (moved, new) if len(times) > 1]
-    near = np.abs(new[there] - moved) <= 0.75 * max(steps, default=1.0) + 1e-9
-    return np.where((back[there] == np.arange(len(old))) & near, there, -1)
+    near = np.abs(new[partners] - moved) <= 0.75 * max(steps, default=1.0) + 1e-9
+    return np.where((back[partners] == np.arange(len(old))) & near, partners, -1)
 
 
 def best_lines(
@@ -128,8 +128,8 @@ def _guesses(at: Floats, length: float, times: Floats, new_length: float, costs:
     lines += [(speed, 0.0) for speed in speeds]
     seeds = np.unique(np.linspace(0, len(at) - 1, min(len(at), _SEEDS)).round().astype(int))
     tops = {int(a): _low_places(costs[a]) for a in seeds}
-    for a, places in tops.items():
-        lines += [(speed, float(times[m] - speed * at[a])) for m in places for speed in speeds]
+    for a, positions in tops.items():
+        lines += [(speed, float(times[m] - speed * at[a])) for m in positions for speed in speeds]
     for a, b in combinations(tops, 2):
         if at[b] <= at[a]:
             continue
@@ -143,15 +143,15 @@ def _guesses(at: Floats, length: float, times: Floats, new_length: float, costs:
 
 def _low_places(costs: Floats) -> list[int]:
     """The places where a row is lowest, not side by side."""
-    left, found = costs.copy(), []
+    left, minima = costs.copy(), []
     apart = max(1, len(costs) // 100)
     for _ in range(min(_BEST_PLACES, len(costs))):
-        place = int(left.argmin())
-        if not np.isfinite(left[place]):
+        position = int(left.argmin())
+        if not np.isfinite(left[position]):
             break
-        found.append(place)
-        left[max(0, place - apart) : place + apart + 1] = np.inf
-    return found
+        minima.append(position)
+        left[max(0, position - apart) : position + apart + 1] = np.inf
+    return minima
 
 
 def _scores(lines: Floats, at: Floats, times: Floats, costs: Floats, fading: Floats) -> Floats:
@@ -162,8 +162,8 @@ def _scores(lines: Floats, at: Floats, times: Floats, costs: Floats, fading: Flo
     seconds = lines[:, 1:] + lines[:, :1] * at[None]
     gap = float(np.diff(times).max()) if len(times) > 1 else 1.0
     inside = (seconds >= times[0] - gap) & (seconds <= times[-1] + gap)
-    places = nearest(times, seconds.ravel()).reshape(seconds.shape)
-    alike = np.clip(1 - costs[np.arange(len(at))[None], places] / fading[None], 0, 1)
+    positions = nearest(times, seconds.ravel()).reshape(seconds.shape)
+    alike = np.clip(1 - costs[np.arange(len(at))[None], positions] / fading[None], 0, 1)
     return np.asarray((alike * inside).mean(axis=1))
 
 
@@ -187,8 +187,8 @@ def settled_line(
         return line
 
     def total(offset: float) -> float:
-        places = mutual_frames(old, new, Line(line.speed, offset))[anchors]
-        return float(np.where(places < 0, 0.5, places != own)[clear].sum())
+        matches = mutual_frames(old, new, Line(line.speed, offset))[anchors]
+        return float(np.where(matches < 0, 0.5, matches != own)[clear].sum())
 
     offsets = line.offset + np.arange(-_REACH * _PARTS, _REACH * _PARTS + 1) * small / _PARTS
     totals = np.array([total(float(offset)) for offset in offsets])
@@ -219,9 +219,9 @@ def _clear_places(
     """(A,) which pictures are clearly of one frame near the line, and not of those beside it; and of which."""
     step = float(np.median(np.diff(new))) if len(new) > 1 else 1.0
     near = np.abs(new[frames][None] - line.at(old[anchors])[:, None]) <= _WINDOW * step
-    there = np.where(near, costs, np.inf)
-    best, rows = there.argmin(axis=1), np.arange(len(costs))
-    lowest = there[rows, best]
+    remaining = np.where(near, costs, np.inf)
+    best, rows = remaining.argmin(axis=1), np.arange(len(costs))
+    lowest = remaining[rows, best]
     clear = np.isfinite(lowest) & (lowest <= limits)
     for beside in (best - 1, best + 1):
         at = np.clip(beside, 0, len(frames) - 1)

@@ -154,7 +154,7 @@ def _find_line(
 def _follow(shelf: _Shelf, old: OldVideo, new: Floats, line: Line, total: int) -> Steps:
     mapping = mutual_frames(old.times, new, line)
     anchors = np.array(sorted(i for i in old.pictures if i < len(old.times)), np.int64)
-    places, agree = np.full(len(anchors), -1, np.int64), np.zeros(len(anchors), bool)
+    positions, agree = np.full(len(anchors), -1, np.int64), np.zeros(len(anchors), bool)
     clear = np.zeros(len(anchors), bool)
     costs = np.full(len(anchors), np.inf)
     reach = max(_WINDOW_SECONDS, _WINDOW_FRAMES * _step(new))
@@ -162,30 +162,30 @@ def _follow(shelf: _Shelf, old: OldVideo, new: Floats, line: Line, total: int) -
         near = _near(new, float(line.at(old.times[index])), reach)
         yield from shelf.read(near, len(shelf.times), total)
         if len(near):
-            there = shelf.costs([index], near)[0]
+            nearby_costs = shelf.costs([index], near)[0]
             usual = shelf.usual(index)
             expected = (
                 mapping[index]
                 if mapping[index] in near
                 else near[int(np.abs(new[near] - line.at(old.times[index])).argmin())]
             )
-            best = near[int(there.argmin())]
+            best = near[int(nearby_costs.argmin())]
             # Frames that are as good as alike: the line knows better.
-            at_line = float(there[near == expected][0])
-            if at_line <= there.min() * 1.5 + 0.002 * usual:
+            at_line = float(nearby_costs[near == expected][0])
+            if at_line <= nearby_costs.min() * 1.5 + 0.002 * usual:
                 best = int(expected)
-            places[n], costs[n] = best, float(there[near == best][0])
-            beside = there[np.isin(near, (best - 1, best + 1))]
+            positions[n], costs[n] = best, float(nearby_costs[near == best][0])
+            beside = nearby_costs[np.isin(near, (best - 1, best + 1))]
             clear[n] = bool((costs[n] <= 0.35 * beside).all())
             agree[n] = costs[n] <= min(_AGREES * usual, _AGREES_AT_ALL)
-    mapping = _corrected(mapping, anchors, places, costs, agree, clear)
-    return Alignment(line.speed, line.offset, mapping, anchors, places, agree)
+    mapping = _corrected(mapping, anchors, positions, costs, agree, clear)
+    return Alignment(line.speed, line.offset, mapping, anchors, positions, agree)
 
 
 def _corrected(
     mapping: Ints,
     anchors: Ints,
-    places: Ints,
+    positions: Ints,
     costs: Floats,
     agree: npt.NDArray[np.bool_],
     clear: npt.NDArray[np.bool_],
@@ -198,11 +198,11 @@ def _corrected(
     mapping = mapping.copy()
     taken: dict[int, int] = {}
     for n in np.argsort(costs, kind="stable").tolist():
-        index, place = int(anchors[n]), int(places[n])
-        good = agree[n] and place not in taken and (mapping[index] >= 0 or clear[n])
-        mapping[index] = place if good else -1
+        index, position = int(anchors[n]), int(positions[n])
+        good = agree[n] and position not in taken and (mapping[index] >= 0 or clear[n])
+        mapping[index] = position if good else -1
         if good:
-            taken[place] = index
+            taken[position] = index
     for index in np.flatnonzero(mapping >= 0).tolist():
         if taken.get(int(mapping[index]), index) != index:
             mapping[index] = -1
@@ -212,10 +212,10 @@ def _corrected(
 class _Shelf:
     """Frames of the new video that have been looked at, as rows of numbers that can be compared."""
 
-    def __init__(self, video: VideoReader, times: Floats, wanted: Mapping[int, Grey]) -> None:
+    def __init__(self, video: VideoReader, times: Floats, wanted_frames: Mapping[int, Grey]) -> None:
         self._video, self._all = video, times
-        self._wanted = {index: _row(picture) for index, picture in wanted.items()}
-        self._sides = {index: picture.shape[0] for index, picture in wanted.items()}
+        self._wanted = {index: _row(picture) for index, picture in wanted_frames.items()}
+        self._sides = {index: picture.shape[0] for index, picture in wanted_frames.items()}
         self._rows: dict[int, dict[int, Floats]] = {side: {} for side in {*self._sides.values(), SIDE}}
         self._usual: dict[int, float] = {}
         self.gap = 0.0
@@ -246,16 +246,16 @@ class _Shelf:
 
     def costs(self, anchors: Sequence[int], frames: Ints | None = None) -> Floats:
         """(A, M) mean square difference of each picture looked for and each frame looked at; 2 for strangers."""
-        wanted = self.frames if frames is None else frames
-        found = np.empty((len(anchors), len(wanted)))
+        frames_to_compare = self.frames if frames is None else frames
+        result = np.empty((len(anchors), len(frames_to_compare)))
         for side, known in self._rows.items():
             here = [n for n, index in enumerate(anchors) if self._sides[index] == side]
             if here:
-                table = np.stack([known[int(i)] for i in wanted]).astype(np.float32)
+                table = np.stack([known[int(i)] for i in frames_to_compare]).astype(np.float32)
                 mine = np.stack([self._wanted[anchors[n]] for n in here]).astype(np.float32)
                 squares = (mine**2).sum(1)[:, None] + (table**2).sum(1)[None] - 2 * mine @ table.T
-                found[here] = np.maximum(squares, 0) / table.shape[1]
-        return found
+                result[here] = np.maximum(squares, 0) / table.shape[1]
+        return result
 
     def usual(self, index: int) -> float:
         """How much frames of the video differ from a picture when they show something else."""

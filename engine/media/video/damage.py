@@ -113,5 +113,5 @@ def _behind_holes(index: VideoIndex) -> list[int]:
     usual = float(np.median(steps[1:]))
     near = np.unique((marked[:, None] + np.arange(-1, _NEAR)).clip(0, len(times) - 1))
     holes = near[((steps[near] > 1.5 * usual) | (steps[near] < 0)) & (packets.flags[near] & KEY == 0)]
-    found: list[int] = holes.tolist()
-    return found
+    affected: list[int] = holes.tolist()
+    return affected

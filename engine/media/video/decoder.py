@@ -77,10 +77,10 @@ def _no_list(container: av.container.InputContainer, path: Path) -> av.container
     return container
 
 
-def _open(place: str, follow_edits: bool = True) -> av.container.InputContainer:
+def _open(url: str, follow_edits: bool = True) -> av.container.InputContainer:
     """From an absolute path: a colon in a relative one would be read as a protocol. Nothing but files is followed."""
     options = {"protocol_whitelist": "file,subfile"} | ({} if follow_edits else {"ignore_editlist": "1"})
-    return av.open(place, metadata_errors="replace", options=options)
+    return av.open(url, metadata_errors="replace", options=options)
 
 
 def _follows_edits(path: Path) -> bool:
@@ -243,10 +243,10 @@ class FrameStream:
             self._uses[self.position - 1] = use_of(context.name, context.extradata, bytes(packet))
             self._uses.pop(self.position - _REMEMBERED, None)
 
-    def _trouble(self, number: int) -> None:
-        use = self._uses.get(number, Use.REFERRED)
+    def _trouble(self, packet: int) -> None:
+        use = self._uses.get(packet, Use.REFERRED)
         if use is not Use.EMPTY:
-            (self.alone if use is Use.ALONE else self.troubles).add(number)
+            (self.alone if use is Use.ALONE else self.troubles).add(packet)
 
     def _next(self) -> av.Packet | None:
         packet, self._held = self._held, None
@@ -297,36 +297,36 @@ class FrameStream:
         """Read on to the key. False when it is passed already, or packets come that the index has otherwise."""
         self.position = 0
         strangers = 0
-        number = -1
+        candidate = -1
         while strangers < _STRANGERS:
             packet = self._next()
             if packet is None:
                 return False
-            if number < 0:
-                number = self._recognise(packet, key)
-                if number < 0:
+            if candidate < 0:
+                candidate = self._recognise(packet, key)
+                if candidate < 0:
                     strangers += 1
                     continue
-            elif not self._is(packet, number):
+            elif not self._is(packet, candidate):
                 return False
-            if number >= key:
+            if candidate >= key:
                 self.position, self._held = key, packet
-                return number == key
-            number += 1
+                return candidate == key
+            candidate += 1
         return False
 
     def _recognise(self, packet: av.Packet, key: int) -> int:
         """Number of a packet at or before the key, or of the first behind it; -1 for one that the index has not."""
         if packet.pts is None:
             return -1
-        found = (self._packets.pts == packet.pts).nonzero()[0]
-        found = found[self._packets.size[found] == packet.size]
-        return int(found[0]) if len(found) == 1 else -1
+        candidates = (self._packets.pts == packet.pts).nonzero()[0]
+        candidates = candidates[self._packets.size[candidates] == packet.size]
+        return int(candidates[0]) if len(candidates) == 1 else -1
 
-    def _is(self, packet: av.Packet, number: int) -> bool:
-        if number >= len(self._packets) or packet.size != self._packets.size[number]:
+    def _is(self, packet: av.Packet, packet_index: int) -> bool:
+        if packet_index >= len(self._packets) or packet.size != self._packets.size[packet_index]:
             return False
-        return packet.pts is None or packet.pts == self._packets.pts[number]
+        return packet.pts is None or packet.pts == self._packets.pts[packet_index]
 
     def _is_single(self, codec: str) -> bool:
         """Whether the decoder must work in one thread: those of MPEG-4 do not share a header that is new."""

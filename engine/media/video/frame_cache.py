@@ -25,20 +25,20 @@ class Kept:
         self._numbers: list[int] = []
         self.focus, self.backwards, self.bytes = 0, False, 0
 
-    def __contains__(self, number: int) -> bool:
-        return number in self._frames
+    def __contains__(self, frame_index: int) -> bool:
+        return frame_index in self._frames
 
-    def get(self, number: int) -> av.VideoFrame | None:
-        found = self._frames.get(number)
-        return None if found is None else found[0]
+    def get(self, frame_index: int) -> av.VideoFrame | None:
+        frame = self._frames.get(frame_index)
+        return None if frame is None else frame[0]
 
-    def put(self, number: int, frame: av.VideoFrame) -> None:
+    def put(self, frame_index: int, frame: av.VideoFrame) -> None:
         size = sum(plane.buffer_size for plane in frame.planes)
-        before = self._frames.get(number)
+        before = self._frames.get(frame_index)
         if before is None:
-            insort(self._numbers, number)
+            insort(self._numbers, frame_index)
         self.bytes += size - (before[1] if before else 0)
-        self._frames[number] = (frame, size)
+        self._frames[frame_index] = (frame, size)
         while self.bytes > self._limit and len(self._frames) > 1:
             self._drop()
 
@@ -46,12 +46,12 @@ class Kept:
         """How many frames of the size of those here there is room for."""
         return max(1, self._limit * len(self._frames) // self.bytes) if self.bytes else 1
 
-    def lowest_before(self, number: int) -> int:
+    def lowest_before(self, previous_index: int) -> int:
         """The first of the frames that are kept without a gap up to this one; the number itself if it is not kept."""
-        at = bisect_left(self._numbers, number)
-        while at > 0 and self._numbers[at - 1] == number - 1:
-            at, number = at - 1, number - 1
-        return number
+        at = bisect_left(self._numbers, previous_index)
+        while at > 0 and self._numbers[at - 1] == previous_index - 1:
+            at, previous_index = at - 1, previous_index - 1
+        return previous_index
 
     def clear(self) -> None:
         self._frames.clear()

@@ -86,11 +86,11 @@ class Behind:
                         self._wake.wait()
                     if self._ending:
                         return
-                    wanted, self._asked = self._asked, None
-                    self._at = wanted
-                assert wanted is not None
+                    request, self._asked = self._asked, None
+                    self._at = request
+                assert request is not None
                 try:
-                    self._decode(stream, wanted)
+                    self._decode(stream, request)
                 except MediaError:
                     stream.close()  # the reader will meet the same, and say so
                 except Exception:  # a mistake of the program: the reader decodes by itself, and nobody waits for this
@@ -103,22 +103,22 @@ class Behind:
         finally:
             stream.close()
 
-    def _decode(self, stream: FrameStream, wanted: _Range) -> None:
+    def _decode(self, stream: FrameStream, request: _Range) -> None:
         index = self._index
-        group = int(index.start[wanted.first : wanted.end].min())
+        group = int(index.start[request.first : request.end].min())
         floor, latest = index.first_from(group), -1
-        if floor > wanted.first:
+        if floor > request.first:
             return
         stream.start(int(index.keys[group]))
-        while self._at is wanted and not stream.ended and latest < wanted.end - 1:
+        while self._at is request and not stream.ended and latest < request.end - 1:
             came = stream.step()
-            if any(not 0 <= index.rank[number] < floor for number in (*stream.troubles, *stream.alone)):
+            if any(not 0 <= index.rank[packet] < floor for packet in (*stream.troubles, *stream.alone)):
                 self._failed()
                 return
             stream.troubles.clear()
             stream.alone.clear()
-            for number, frame in came:
-                rank = int(index.rank[number])
+            for packet, frame in came:
+                rank = int(index.rank[packet])
                 latest = max(latest, rank)
-                if max(floor, wanted.first) <= rank < wanted.end and not self._keep(rank, frame):
+                if max(floor, request.first) <= rank < request.end and not self._keep(rank, frame):
                     return

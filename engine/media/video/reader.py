@@ -181,24 +181,24 @@ class VideoReader:
         self.close()
 
     def _near(self, index: int) -> tuple[int, av.VideoFrame]:
-        found = self._kept.get(index)
-        if found is not None:
+        match = self._kept.get(index)
+        if match is not None:
             return index, self._frame(index)
         group = int(self.index.start[index])
         key = int(self.index.keys[group])
         rank = int(self.index.rank[key])
         if rank < 0 or self.index.gradual[group]:
             return index, self._frame(index)
-        found = self._kept.get(rank)
-        if found is None:
+        match = self._kept.get(rank)
+        if match is None:
             self._stream.start(key)
             came = self._stream.step() + self._stream.drain()
             self._latest = -1
-            found = next((frame for number, frame in came if number == key), None)
-            if found is None:
+            match = next((frame for packet, frame in came if packet == key), None)
+            if match is None:
                 return index, self._frame(index)
-            self._kept.put(rank, found)
-        return rank, found
+            self._kept.put(rank, match)
+        return rank, match
 
     def _look_behind(self, index: int) -> None:
         """Stepping back has nearly used up what is kept: have more decoded. The lock is held."""
@@ -210,10 +210,10 @@ class VideoReader:
             self._behind = Behind(self.path, self.index, self._keep_behind, self._found_damage)
         self._behind.want(low - 2 * room // 3, low)
 
-    def _keep_behind(self, number: int, frame: av.VideoFrame) -> bool:
+    def _keep_behind(self, packet: int, frame: av.VideoFrame) -> bool:
         with self._lock:
             if self._kept.backwards and not self._suspect:
-                self._kept.put(number, frame)
+                self._kept.put(packet, frame)
             return self._kept.backwards
 
     def _found_damage(self) -> None:
@@ -306,9 +306,9 @@ class VideoReader:
                 self._latest = max(self._latest, rank)
                 if self.index.start[rank] == own_group:
                     came[rank] = frame
-            for found, target in ((self._stream.troubles, hurt), (self._stream.alone, alone)):
-                target.update(n for n in found if not 0 <= self.index.rank[n] < self._floor)
-                found.clear()
+            for source, target in ((self._stream.troubles, hurt), (self._stream.alone, alone)):
+                target.update(n for n in source if not 0 <= self.index.rank[n] < self._floor)
+                source.clear()
         begin, end = int(self.index.keys[group]), int(self.index.order[frames].max()) + 1
         self._damage.replace(begin, end, hurt, alone)
         if index in came and not self._damage.spoils(index):
@@ -334,27 +334,27 @@ class VideoReader:
 
     def _run_to(self, index: int) -> av.VideoFrame | None:
         """Decode until a frame comes out; None when it does not."""
-        found = None
-        while found is None and not self._stream.ended and self._latest <= index and not self._suspect:
+        frame = None
+        while frame is None and not self._stream.ended and self._latest <= index and not self._suspect:
             self._check_stop(index)
-            found = self._step(index)
-        return found
+            frame = self._step(index)
+        return frame
 
-    def _step(self, wanted: int) -> av.VideoFrame | None:
+    def _step(self, target: int) -> av.VideoFrame | None:
         """Decode one packet, keep the frames that come out, and return the wanted one if it is among them."""
-        found = None
+        match = None
         came = self._stream.step()
         self._note_troubles()
-        for number, frame in came:
-            rank = int(self.index.rank[number])
+        for packet, frame in came:
+            rank = int(self.index.rank[packet])
             if rank < self._floor:
                 continue
             self._note_missing(max(self._latest + 1, self._floor), rank)
             self._latest = max(self._latest, rank)
             self._kept.put(rank, frame)
-            if rank == wanted:
-                found = frame
-        return found
+            if rank == target:
+                match = frame
+        return match
 
     def _references_are_whole(self, index: int) -> bool:
         """Decode on until the frames are out that this one may be made of.

@@ -63,14 +63,14 @@ def write_mp4(
     if not (0 < width <= _SIDE_MOST and 0 < height <= _SIDE_MOST):
         raise MediaError(f"a picture of {width} x {height} cannot be put into a video", where=path)
     stamps = list(times)
-    tick, places = _places(stamps, last_duration)
-    ends = [*places[1:], places[-1] + max(1, round(last_duration / tick))] if places else []
+    tick, timestamps = _places(stamps, last_duration)
+    ends = [*timestamps[1:], timestamps[-1] + max(1, round(last_duration / tick))] if timestamps else []
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = _stream(container, width + width % 2, height + height % 2, tick, _rate(stamps), quality)
-            lasts = dict(zip(places, (end - start for start, end in zip(places, ends))))
+            lasts = dict(zip(timestamps, (end - start for start, end in zip(timestamps, ends))))
             with AudioCopy(audio, container) as sound:
-                for done, (picture, start) in enumerate(zip(pictures, places, strict=True), 1):
+                for done, (picture, start) in enumerate(zip(pictures, timestamps, strict=True), 1):
                     frame = _frame(picture, size)
                     frame.pts, frame.time_base = start, tick
                     _mux(container, stream.encode(frame), lasts)
@@ -124,10 +124,10 @@ def _places(times: list[Fraction], last_duration: Fraction) -> tuple[Fraction, l
     shared = math.lcm(*(time.denominator for time in [*times, last_duration]))
     ascending = all(before < after for before, after in pairwise(times))
     tick = Fraction(1, shared if shared <= _MOST_TICKS and ascending else _DEFAULT_TICKS)
-    places: list[int] = []
+    timestamps: list[int] = []
     for time in times:
-        places.append(max(round(time / tick), places[-1] + 1 if places else 0))
-    return tick, places
+        timestamps.append(max(round(time / tick), timestamps[-1] + 1 if timestamps else 0))
+    return tick, timestamps
 
 
 def _rate(times: list[Fraction]) -> Fraction:

@@ -130,13 +130,13 @@ class SchemaChoiceDialog(QDialog):
     def _fill(self, present: Sequence[Category], current: Category | None) -> None:
         for category in present:
             self._add(KindChoice(category.name, category.schema), f"{category.name}, in this project")
-        there = {category.schema.names for category in present}
+        present_names = {category.schema.names for category in present}
         names = [*FIRST, *(name for name in builtin_schemas() if name not in FIRST)]
         for schema in map(find_schema, names):
-            if schema.names not in there:
+            if schema.names not in present_names:
                 self._add(KindChoice(schema.category or schema.name, schema), schema.title or schema.name)
-        place = next((i for i, category in enumerate(present) if current and category.id == current.id), 0)
-        self.list.setCurrentRow(place)
+        index = next((i for i, category in enumerate(present) if current and category.id == current.id), 0)
+        self.list.setCurrentRow(index)
 
     def _add(self, choice: KindChoice, text: str) -> QListWidgetItem:
         item = QListWidgetItem(tr(text))
@@ -188,10 +188,10 @@ class SchemaChoiceDialog(QDialog):
 
     def _add_file(self, path: Path, schemas: list[Schema]) -> None:
         self.search.clear()
-        made = [self._add(KindChoice(s.category or s.name, s), _file_text(s, path)) for s in schemas]
-        self.list.setCurrentItem(made[0])
-        self.list.scrollToItem(made[-1])
-        self.list.scrollToItem(made[0])
+        items = [self._add(KindChoice(s.category or s.name, s), _file_text(s, path)) for s in schemas]
+        self.list.setCurrentItem(items[0])
+        self.list.scrollToItem(items[-1])
+        self.list.scrollToItem(items[0])
 
     def _finish(self) -> None:
         choice = self.choice()
@@ -245,13 +245,13 @@ class SchemaPreview(QWidget):
             away = [(p - event.position()).manhattanLength() for p in self._places()]
             self.point_clicked.emit(away.index(min(away)))
 
-    def _paint_mark(self, painter: QPainter, place: QPointF, name: str) -> None:
+    def _paint_mark(self, painter: QPainter, center: QPointF, name: str) -> None:
         painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Text), 1.6))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawEllipse(place, 8, 8)
+        painter.drawEllipse(center, 8, 8)
         room = painter.fontMetrics().boundingRect(name)
-        x = min(max(place.x() + 12, 8), self.width() - room.width() - 8)
-        painter.drawText(QPointF(x, max(place.y() - 12, room.height())), name)
+        x = min(max(center.x() + 12, 8), self.width() - room.width() - 8)
+        painter.drawText(QPointF(x, max(center.y() - 12, room.height())), name)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -262,7 +262,7 @@ class SchemaPreview(QWidget):
         schema = self._schema
         if schema is None or not len(self._points):
             return
-        places = self._places()
+        points = self._places()
         own = [point.color if self.own_colours else "" for point in schema.keypoints]
         tints = [QColor(colour or SIDES[side]) for colour, side in zip(own, schema.sides)]
         for limb in schema.limbs:
@@ -271,14 +271,14 @@ class SchemaPreview(QWidget):
             if self.own_colours and limb.color:
                 tint = QColor(limb.color)
             painter.setPen(QPen(tint, 2.5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-            painter.drawLine(places[a], places[b])
+            painter.drawLine(points[a], points[b])
         radius = 4.5 if schema.num_keypoints <= 30 else 2.5
         painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Base), 1))
-        for place, tint in zip(places, tints):
+        for place, tint in zip(points, tints):
             painter.setBrush(tint)
             painter.drawEllipse(place, radius, radius)
-        if 0 <= self._marked < len(places):
-            self._paint_mark(painter, places[self._marked], schema.names[self._marked])
+        if 0 <= self._marked < len(points):
+            self._paint_mark(painter, points[self._marked], schema.names[self._marked])
         painter.end()
 
     def _places(self) -> list[QPointF]:
@@ -286,5 +286,5 @@ class SchemaPreview(QWidget):
         room = np.array([self.width() - 56, self.height() - 56], dtype=float)
         scale = float((room / np.maximum(high - low, 1e-6)).min())
         middle = (low + high) / 2
-        found = (self._points - middle) * scale + (self.width() / 2, self.height() / 2)
-        return [QPointF(x, y) for x, y in found.tolist()]
+        points = (self._points - middle) * scale + (self.width() / 2, self.height() / 2)
+        return [QPointF(x, y) for x, y in points.tolist()]

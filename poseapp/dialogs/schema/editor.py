@@ -75,8 +75,8 @@ class SchemaEditorDialog(QDialog):
         self._make_buttons()
         self._lay_out()
         self._connect()
-        place = next((i for i, c in enumerate(categories) if current is not None and c.id == current.id), 0)
-        self.kind.setCurrentIndex(place)
+        index = next((i for i, c in enumerate(categories) if current is not None and c.id == current.id), 0)
+        self.kind.setCurrentIndex(index)
         self._on_kind()
 
     def _make_buttons(self) -> None:
@@ -208,10 +208,10 @@ class SchemaEditorDialog(QDialog):
 
     def _add(self) -> None:
         row = self.points.table.currentRow()
-        place = self.draft.add(row if row >= 0 else None)
-        self.points.fill(place)
+        row_index = self.draft.add(row if row >= 0 else None)
+        self.points.fill(row_index)
         self._on_edited()
-        self.points.table.setCurrentCell(place, PointsTable.NAME)
+        self.points.table.setCurrentCell(row_index, PointsTable.NAME)
         self.points.table.setFocus()
 
     def _remove(self) -> None:
@@ -228,10 +228,10 @@ class SchemaEditorDialog(QDialog):
             self._on_edited()
 
     def _propose(self) -> None:
-        made = self.draft.propose_swaps()
+        pairs = self.draft.propose_swaps()
         self.points.fill()
         self._on_edited()
-        if not made:
+        if not pairs:
             self.note.setText(tr("The names suggest no further left/right pairs."))
 
     def _on_point(self, point: int) -> None:
@@ -300,8 +300,8 @@ def _page(table: QWidget, buttons: Sequence[QWidget]) -> QWidget:
     column.setContentsMargins(0, 8, 0, 0)
     row = QHBoxLayout()
     row.setSpacing(8)
-    for made in buttons:
-        row.addWidget(made)
+    for widget in buttons:
+        row.addWidget(widget)
     row.addStretch(1)
     column.addWidget(table, 1)
     column.addLayout(row)

@@ -58,8 +58,8 @@ class ChangePointsDialog(QDialog):
         self.facts = label("", "hint", wrap=True)
         self.change_button = button("Convert poses", primary=True)
         self._lay_out()
-        place = next((i for i, c in enumerate(categories) if current is not None and c.id == current.id), 0)
-        self.kind.setCurrentIndex(place)
+        index = next((i for i, c in enumerate(categories) if current is not None and c.id == current.id), 0)
+        self.kind.setCurrentIndex(index)
         self.target.setCurrentIndex(self._likely())
         self.kind.currentIndexChanged.connect(self._match)
         self.target.currentIndexChanged.connect(self._match)
@@ -92,22 +92,22 @@ class ChangePointsDialog(QDialog):
 
     @property
     def source(self) -> Category:
-        found: Category = self.kind.currentData()
-        return found
+        category: Category = self.kind.currentData()
+        return category
 
     @property
     def schema(self) -> Schema:
-        found: Schema = self.target.currentData()
-        return found
+        schema: Schema = self.target.currentData()
+        return schema
 
     def _likely(self) -> int:
         """The points that take over most of those there are, and are others; the first where none takes over half."""
         schemas: list[Schema] = [self.target.itemData(row) for row in range(self.target.count())]
         old = self.source.schema
-        kept = [sum(at is not None for at in match_points(old, schema)) for schema in schemas]
-        enough = [row for row, count in enumerate(kept) if 2 * count >= old.num_keypoints]
+        counts = [sum(at is not None for at in match_points(old, schema)) for schema in schemas]
+        enough = [row for row, count in enumerate(counts) if 2 * count >= old.num_keypoints]
         others = [row for row in enough if schemas[row].names != old.names]
-        return max(others, key=lambda row: (kept[row], -schemas[row].num_keypoints), default=0)
+        return max(others, key=lambda row: (counts[row], -schemas[row].num_keypoints), default=0)
 
     def _match(self) -> None:
         self.sources = list(match_points(self.source.schema, self.schema))
@@ -123,20 +123,20 @@ class ChangePointsDialog(QDialog):
                 put(self.table, row, 1, "" if at is None else old[at])
                 self._cell(row, 0).setForeground(self.palette().brush(PRESENT if at is not None else NEW))
         lost = lost_points(self.source.schema, self.sources)
-        kept = sum(at is not None for at in self.sources)
-        words = f"{kept} of {self.schema.num_keypoints} keypoints are mapped; the others start absent."
+        mapped = sum(at is not None for at in self.sources)
+        words = f"{mapped} of {self.schema.num_keypoints} keypoints are mapped; the others start absent."
         if lost:
             more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
             words += f" Left out: {', '.join(lost[:SHOWN])}{more}."
         same = self.schema.names == self.source.schema.names
         if same:
             words = "The poses already have this skeleton."
-        elif not kept:
+        elif not mapped:
             words = "No keypoint is mapped yet: choose the source of at least one below."
         else:
             words += " One step, which Undo takes back."
         self.facts.setText(tr(words))
-        self.change_button.setEnabled(kept > 0 and not same)
+        self.change_button.setEnabled(mapped > 0 and not same)
 
     def _cell(self, row: int, column: int) -> QTableWidgetItem:
         item = self.table.item(row, column)

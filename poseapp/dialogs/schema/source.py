@@ -53,21 +53,21 @@ class SchemaSource(QObject):
         self.stop()
         if self._runner is None or path.suffix.lower() != ".json":
             try:
-                found = read_schemas(path)
+                schemas = read_schemas(path)
             except SchemaError as error:
                 self.failed.emit(str(error))
             else:
-                self.read.emit(path, found)
+                self.read.emit(path, schemas)
             return
 
-        wanted = self._wanted = object()
+        request = self._wanted = object()
 
         def take(results: list[Any]) -> None:
-            if self._wanted is wanted:
+            if self._wanted is request:
                 self.read.emit(path, results[-1])
 
         def end(outcome: Outcome) -> None:
-            if self._wanted is wanted:
+            if self._wanted is request:
                 self._job = self._wanted = None
                 if outcome.error is not None:
                     self.failed.emit(str(outcome.error))

@@ -155,10 +155,10 @@ class LimbsTable(QWidget):
     def add(self, start: str = "") -> None:
         """A limb from a point to the first that it is not joined to."""
         names = self.draft.names()
-        there = {frozenset((limb.start, limb.end)) for limb in self.draft.limbs}
+        present = {frozenset((limb.start, limb.end)) for limb in self.draft.limbs}
         for a in [start, *names] if start in names else names:
             for b in names:
-                if a != b and frozenset((a, b)) not in there:
+                if a != b and frozenset((a, b)) not in present:
                     self.draft.limbs.append(Limb(a, b))
                     self.fill(len(self.draft.limbs) - 1)
                     self.edited.emit()

@@ -155,11 +155,11 @@ class SettingsDialog(QDialog):
         self.colours: dict[str, QPushButton] = {}
         grid = QGridLayout()
         grid.setSpacing(8)
-        for place, name in enumerate(COLOR_NAMES):
+        for index, name in enumerate(COLOR_NAMES):
             chip = button(COLOR_NAMES[name], tip="Choose a color")
             chip.clicked.connect(lambda _checked=False, which=name: self._choose_colour(which))
             self.colours[name] = chip
-            grid.addWidget(chip, place // 3, place % 3)
+            grid.addWidget(chip, index // 3, index % 3)
         reset = button("Reset colors")
         reset.clicked.connect(lambda: self._set(colors=()))
         grid.addWidget(reset, len(COLOR_NAMES) // 3, len(COLOR_NAMES) % 3)

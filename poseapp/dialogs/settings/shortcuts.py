@@ -140,9 +140,9 @@ class KeySettings(QWidget):
 
     def _filter(self, text: str) -> None:
         words = text.lower().split()
-        for place in range(self.table.rowCount()):
-            line = " ".join(self._cell(place, c).text() for c in range(3)).lower()
-            self.table.setRowHidden(place, not all(word in line for word in words))
+        for row in range(self.table.rowCount()):
+            line = " ".join(self._cell(row, c).text() for c in range(3)).lower()
+            self.table.setRowHidden(row, not all(word in line for word in words))
 
     # --- changes
 
@@ -162,8 +162,8 @@ class KeySettings(QWidget):
 
     def _owner(self, key: str) -> str:
         """The other verb that has a key."""
-        found = conflicts({**self.keymap, self.chosen(): (key,)}).get(key, []) if key else []
-        return next((name for name in found if name != self.chosen()), "")
+        owners = conflicts({**self.keymap, self.chosen(): (key,)}).get(key, []) if key else []
+        return next((name for name in owners if name != self.chosen()), "")
 
     def _assign(self, take: bool) -> None:
         verb, key = self.chosen(), self._wanted

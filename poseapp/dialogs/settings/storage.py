@@ -51,14 +51,14 @@ class DataSettings(QWidget):
 
     def __init__(
         self,
-        places: Callable[[], Sequence[DataPlace]],
+        folders: Callable[[], Sequence[DataPlace]],
         runner: JobRunner,
         use: Callable[[str, Path], None],
         busy: Callable[[], str] = lambda: "",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._places, self._runner, self._use, self._busy = places, runner, use, busy
+        self._places, self._runner, self._use, self._busy = folders, runner, use, busy
         self._job: int | None = None
         self.rows: dict[str, PlaceRow] = {}
         column = QVBoxLayout(self)
@@ -66,10 +66,10 @@ class DataSettings(QWidget):
         column.addWidget(
             label("Every change is written to disk immediately; there is no need to save.", "hint", wrap=True)
         )
-        for place in places():
-            row = self.rows[place.id] = PlaceRow(place)
-            row.change.clicked.connect(lambda _checked=False, name=place.id: self._choose(name))
-            row.empty.clicked.connect(lambda _checked=False, name=place.id: self.empty(name))
+        for folder in folders():
+            row = self.rows[folder.id] = PlaceRow(folder)
+            row.change.clicked.connect(lambda _checked=False, name=folder.id: self._choose(name))
+            row.empty.clicked.connect(lambda _checked=False, name=folder.id: self.empty(name))
             column.addWidget(row)
         column.addStretch(1)
         foot = QHBoxLayout()
@@ -85,9 +85,9 @@ class DataSettings(QWidget):
 
     def measure(self) -> None:
         """Ask anew what the places take."""
-        folders = [(place.id, place.path) for place in self._places() if place.path.is_dir()]
-        for place in self._places():
-            self.rows[place.id].show_place(place)
+        folders = [(folder.id, folder.path) for folder in self._places() if folder.path.is_dir()]
+        for folder in self._places():
+            self.rows[folder.id].show_place(folder)
         if folders:
             self._runner.submit(SizesJob(folders), on_results=self._show_sizes)
 
@@ -99,9 +99,9 @@ class DataSettings(QWidget):
     # --- moving
 
     def _choose(self, name: str) -> None:
-        place = self._place(name)
-        start = str(place.path.parent)
-        chosen = QFileDialog.getExistingDirectory(self, tr(f"New folder for {place.name}"), start)
+        folder = self._place(name)
+        start = str(folder.path.parent)
+        chosen = QFileDialog.getExistingDirectory(self, tr(f"New folder for {folder.name}"), start)
         if chosen:
             self.move_to(name, Path(chosen))
 
@@ -113,12 +113,12 @@ class DataSettings(QWidget):
             return
         place = self._place(name)
         target = folder / f"poseapp-{name}" if _has_things(folder) and folder != place.path else folder
-        made: list[Copied] = []
+        copies: list[Copied] = []
 
         def end(outcome: Outcome) -> None:
             self._job = None
-            if made:
-                self._settle(name, made[0])
+            if copies:
+                self._settle(name, copies[0])
             elif self._alive():
                 self._lock(False)
                 cancelled = outcome.ending is Ending.CANCELLED
@@ -128,7 +128,7 @@ class DataSettings(QWidget):
         self._lock(True)
         self._tell(f"Moving {place.name}", "hint")
         job = CopyFolderJob(place.path, target, place.name)
-        self._job = self._runner.submit(job, on_results=made.extend, on_finished=end)
+        self._job = self._runner.submit(job, on_results=copies.extend, on_finished=end)
 
     def _settle(self, name: str, copied: Copied) -> None:
         """The copy is whole: use it, then clear the old folder."""
@@ -158,19 +158,19 @@ class DataSettings(QWidget):
 
     def empty(self, name: str) -> None:
         """Remove what can be made anew."""
-        place = self._place(name)
+        folder = self._place(name)
 
         def take(sizes: list[Any]) -> None:
             if self._alive():
                 self._tell(f"{_size_text(sizes[-1].files, sizes[-1].bytes)} removed.", "good")
                 self.measure()
 
-        self._runner.submit(ClearJob(place.cleared, f"Emptying {place.name}"), on_results=take)
+        self._runner.submit(ClearJob(folder.cleared, f"Emptying {folder.name}"), on_results=take)
 
     # --- words
 
     def _place(self, name: str) -> DataPlace:
-        return next(place for place in self._places() if place.id == name)
+        return next(folder for folder in self._places() if folder.id == name)
 
     def _tell(self, text: str, role: str) -> None:
         set_role(self.note, role)
@@ -189,17 +189,17 @@ class DataSettings(QWidget):
 class PlaceRow(QFrame):
     """Name, size and path of a place, and what can be done with it."""
 
-    def __init__(self, place: DataPlace) -> None:
+    def __init__(self, folder: DataPlace) -> None:
         super().__init__()
-        self._place = place
+        self._place = folder
         self.setProperty("role", "card")
         grid = QGridLayout(self)
         grid.setContentsMargins(12, 8, 8, 8)
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(0, 1)
-        name = label(place.name, "value")
-        name.setToolTip(tr(place.hint))
+        name = label(folder.name, "value")
+        name.setToolTip(tr(folder.hint))
         self.taken = label("", "hint")
         head = QHBoxLayout()
         head.setSpacing(10)
@@ -212,22 +212,22 @@ class PlaceRow(QFrame):
         grid.addWidget(self.path, 1, 0)
         self.show_button = button("Show in folder")
         self.change, self.empty = button("Change..."), button("Empty")
-        self.change.setVisible(place.movable or bool(place.why_not))
-        self.empty.setVisible(bool(place.cleared))
-        for column, made in enumerate((self.empty, self.change, self.show_button), 1):
-            made.setAccessibleName(f"{tr(place.name)}: {made.text()}")
-            grid.addWidget(made, 0, column, 2, 1, Qt.AlignmentFlag.AlignVCenter)
+        self.change.setVisible(folder.movable or bool(folder.why_not))
+        self.empty.setVisible(bool(folder.cleared))
+        for column, widget in enumerate((self.empty, self.change, self.show_button), 1):
+            widget.setAccessibleName(f"{tr(folder.name)}: {widget.text()}")
+            grid.addWidget(widget, 0, column, 2, 1, Qt.AlignmentFlag.AlignVCenter)
         self.show_button.clicked.connect(lambda: _open_folder(self._place.path))
-        self.show_place(place)
+        self.show_place(folder)
 
-    def show_place(self, place: DataPlace) -> None:
-        self._place = place
-        self.path.setText(str(place.path))
-        self.path.setToolTip(tr(place.why_not or place.hint))
-        if not place.path.exists():
+    def show_place(self, folder: DataPlace) -> None:
+        self._place = folder
+        self.path.setText(str(folder.path))
+        self.path.setToolTip(tr(folder.why_not or folder.hint))
+        if not folder.path.exists():
             self.taken.setText(tr("empty"))
-        elif place.path.is_file():
-            self.taken.setText(_size_text(1, place.path.stat().st_size))
+        elif folder.path.is_file():
+            self.taken.setText(_size_text(1, folder.path.stat().st_size))
         else:
             self.taken.clear()
         self.lock(False)

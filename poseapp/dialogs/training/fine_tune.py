@@ -217,12 +217,12 @@ class FineTuneDialog(QDialog):
             return
         self._surveys = results[-1]
         self._filling = True  # every check reads the list of models: one at the end does
-        for place, survey in enumerate(self._surveys):
+        for index, survey in enumerate(self._surveys):
             schema = survey.category.schema
             item = QTreeWidgetItem(
                 [survey.category.name, str(schema.num_keypoints), str(survey.images), str(survey.instances)]
             )
-            item.setData(0, Qt.ItemDataRole.UserRole, place)
+            item.setData(0, Qt.ItemDataRole.UserRole, index)
             item.setToolTip(0, schema.title or schema.name)
             for column in (1, 2, 3):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

@@ -78,17 +78,17 @@ class CurvePlot(QWidget):
         column.addWidget(self.plot, 1)
         self._restyle()
 
-    def set_curve(self, number: int, x: np.ndarray, y: np.ndarray) -> None:
+    def set_curve(self, curve: int, x: np.ndarray, y: np.ndarray) -> None:
         """Replace a curve's data; its key is hidden while it has none."""
-        self._curves[number].setData(x, y)
-        self._keys[number].setVisible(len(x) > 0 and len(self._keys) > 1)
+        self._curves[curve].setData(x, y)
+        self._keys[curve].setVisible(len(x) > 0 and len(self._keys) > 1)
 
     def set_title(self, title: str) -> None:
         self.title.setText(tr(title))
 
-    def points(self, number: int) -> int:
+    def points(self, curve: int) -> int:
         """How many points a curve has."""
-        x, _ = self._curves[number].getData()
+        x, _ = self._curves[curve].getData()
         return 0 if x is None else len(x)
 
     def changeEvent(self, event: QEvent) -> None:
@@ -112,10 +112,10 @@ class CurvePlot(QWidget):
             "bottom", tr(self._bottom), color=faint.name(), **{"font-size": f"{self.font().pointSizeF():.0f}pt"}
         )
         self.plot.showGrid(x=False, y=True, alpha=0.18)
-        for number, (curve, key) in enumerate(zip(self._curves, self._keys, strict=True)):
-            colour = QColor(self._colours[number][1 if dark else 0])
+        for index, (curve, key) in enumerate(zip(self._curves, self._keys, strict=True)):
+            colour = QColor(self._colours[index][1 if dark else 0])
             curve.setPen(pg.mkPen(colour, width=2))
-            if number == 1 or len(self._curves) == 1:
+            if index == 1 or len(self._curves) == 1:
                 curve.setSymbol("o")
                 curve.setSymbolSize(6)
                 curve.setSymbolBrush(colour)

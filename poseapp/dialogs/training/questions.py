@@ -54,14 +54,14 @@ class _Choice(QDialog):
         for text in texts:
             column.addWidget(label(text, wrap=True))
         self.buttons = {}
-        for number, (value, name, what_it_does) in enumerate(choices):
-            made = button(name, primary=number == 0)
-            made.clicked.connect(lambda _checked=False, value=value: self._choose(value))
-            self.buttons[value] = made
+        for index, (value, name, what_it_does) in enumerate(choices):
+            widget = button(name, primary=index == 0)
+            widget.clicked.connect(lambda _checked=False, value=value: self._choose(value))
+            self.buttons[value] = widget
             row = QHBoxLayout()
-            row.addWidget(made)
+            row.addWidget(widget)
             row.addWidget(label(what_it_does, "hint", wrap=True), 1)
-            made.setMinimumWidth(220)
+            widget.setMinimumWidth(220)
             column.addLayout(row)
 
     def _choose(self, value: str) -> None:
@@ -108,15 +108,15 @@ class CloseDialog(_Choice):
 class FoundRunDialog(_Choice):
     """Asks what becomes of a run that was interrupted; rejected = ask again at the next start."""
 
-    def __init__(self, found: FoundRun, parent: QWidget | None = None) -> None:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.when))
-        texts = [f"Training {found.plan.name} was interrupted; its last sign is of {when}."]
-        if found.message:
-            texts.append(f"It ended with an error: {found.message}")
+    def __init__(self, broken_run: FoundRun, parent: QWidget | None = None) -> None:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(broken_run.when))
+        texts = [f"Training {broken_run.plan.name} was interrupted; its last sign is of {when}."]
+        if broken_run.message:
+            texts.append(f"It ended with an error: {broken_run.message}")
         choices = []
-        if found.can_resume:
+        if broken_run.can_resume:
             choices.append((Broken.RESUME, "Resume", "Training continues from its last checkpoint."))
-        if found.has_best:
+        if broken_run.has_best:
             choices.append((Broken.KEEP, "Keep its best model", "The best model so far is added to the list."))
         choices += [
             (Broken.DISCARD, "Discard", f"Its files stay in the trash for {TRASH_DAYS} days."),

@@ -68,8 +68,8 @@ class Phase:
     def val_curve(self) -> tuple[Floats, Floats]:
         """Steps and validation losses, where there are any."""
         steps, losses = np.asarray(self.epoch_steps, np.float64), np.asarray(self.val_losses, np.float64)
-        there = np.isfinite(losses)
-        return steps[there], losses[there]
+        is_finite = np.isfinite(losses)
+        return steps[is_finite], losses[is_finite]
 
     @property
     def main_figure(self) -> str | None:
@@ -180,8 +180,8 @@ def _take_step(phase: Phase, event: dict[str, Any]) -> None:
 
 
 def _take_epoch(phase: Phase, event: dict[str, Any]) -> None:
-    number = _number(event.get("epoch"))
-    phase.epoch_numbers.append(len(phase.epoch_numbers) + 1 if number is None else int(number))
+    epoch = _number(event.get("epoch"))
+    phase.epoch_numbers.append(len(phase.epoch_numbers) + 1 if epoch is None else int(epoch))
     phase.epoch_steps.append(phase.steps[-1] if phase.steps else 0)
     nan = float("nan")
     for name, into in (("train_loss", phase.train_losses), ("val_loss", phase.val_losses)):

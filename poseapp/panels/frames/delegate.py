@@ -56,10 +56,10 @@ class FrameDelegate(QStyledItemDelegate):
             painter.fillRect(rect, QColor(colours.accent_soft if selected else colours.hover))
         if selected:
             painter.fillRect(QRect(rect.left(), rect.top(), 3, rect.height()), QColor(colours.accent))
-        place = QRect(
+        thumbnail_rect = QRect(
             rect.left() + 10, rect.top() + (rect.height() - THUMB.height()) // 2, THUMB.width(), THUMB.height()
         )
-        self._thumbnail(painter, place, frame)
+        self._thumbnail(painter, thumbnail_rect, frame)
         text = rect.adjusted(THUMB.width() + 22, 9, -10, -9)
         painter.setPen(QColor(colours.text))
         why = self._problem(frame.key)
@@ -69,22 +69,22 @@ class FrameDelegate(QStyledItemDelegate):
         self._state(painter, text, index.data(COUNTS_ROLE), frame, "cannot be read" if why else "")
         painter.restore()
 
-    def _thumbnail(self, painter: QPainter, place: QRect, frame: Frame) -> None:
+    def _thumbnail(self, painter: QPainter, target_rect: QRect, frame: Frame) -> None:
         path = QPainterPath()
-        path.addRoundedRect(place, 4, 4)
+        path.addRoundedRect(target_rect, 4, 4)
         painter.fillPath(path, QColor(self.colours.field))
         picture = self._picture(frame.key)
         if picture is not None:
-            size = picture.size().scaled(place.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
+            size = picture.size().scaled(target_rect.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
             target = QRect(0, 0, size.width(), size.height())
-            target.moveCenter(place.center())
+            target.moveCenter(target_rect.center())
             painter.save()
             painter.setClipPath(path)
             painter.drawPixmap(target, picture)
             painter.restore()
         elif self._problem(frame.key):
             ratio = painter.device().devicePixelRatioF()
-            corner = place.center() - QPoint(SIGN // 2, SIGN // 2)
+            corner = target_rect.center() - QPoint(SIGN // 2, SIGN // 2)
             painter.drawPixmap(corner, sign("warning", self.colours.warning, ratio))
 
     def _problem(self, key: FrameKey) -> str | None:
@@ -92,16 +92,16 @@ class FrameDelegate(QStyledItemDelegate):
         return None if store is None else self._loader.problem(key, store.frame_path(key))
 
     def _picture(self, key: FrameKey) -> QPixmap | None:
-        found = self._pictures.get(key)
+        pixmap = self._pictures.get(key)
         store = self._session.store
-        if found is None and store is not None:
+        if pixmap is None and store is not None:
             pixels = self._loader.request_thumbnail(key, store.frame_path(key))
             if pixels is None:
                 return None
-            found = self._pictures[key] = to_pixmap(pixels)
+            pixmap = self._pictures[key] = to_pixmap(pixels)
             if len(self._pictures) > PICTURES:
                 self._pictures.popitem(last=False)
-        return found
+        return pixmap
 
     def _state(self, painter: QPainter, text: QRect, counts: FrameCounts, frame: Frame, problem: str) -> None:
         labelled, predicted, _ = counts

@@ -207,9 +207,9 @@ def chips_of(query: FrameQuery, names: Names) -> Iterator[tuple[str, FrameQuery]
 
 
 def _button(tip: str) -> QToolButton:
-    made = QToolButton()
-    made.setToolTip(tr(tip))
-    made.setAccessibleName(tr(tip))
-    made.setIconSize(QSize(18, 18))
-    made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    return made
+    tool_button = QToolButton()
+    tool_button.setToolTip(tr(tip))
+    tool_button.setAccessibleName(tr(tip))
+    tool_button.setIconSize(QSize(18, 18))
+    tool_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return tool_button

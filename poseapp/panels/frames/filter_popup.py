@@ -174,9 +174,9 @@ class FilterChoices(QFrame):
         self._opener = widget  # a press on it closes by itself
         self.setParent(window)
         self.adjustSize()
-        place = widget.mapTo(window, QPoint(widget.width() - self.width(), widget.height() + 4))
-        x = max(4, min(place.x(), window.width() - self.width() - 4))
-        y = max(4, min(place.y(), window.height() - self.height() - 4))
+        corner = widget.mapTo(window, QPoint(widget.width() - self.width(), widget.height() + 4))
+        x = max(4, min(corner.x(), window.width() - self.width() - 4))
+        y = max(4, min(corner.y(), window.height() - self.height() - 4))
         self.move(x, y)
         self.show()
         self.raise_()

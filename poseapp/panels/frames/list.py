@@ -256,9 +256,9 @@ class MediaList(QWidget):
     def _list(self, keys: FrameKeys) -> None:
         self._end_wait()
         if keys is not self.model.keys and keys != self.model.keys:
-            place = self.view.verticalScrollBar().value()
+            scroll_position = self.view.verticalScrollBar().value()
             self.model.show(keys)
-            self.view.verticalScrollBar().setValue(place)
+            self.view.verticalScrollBar().setValue(scroll_position)
         self._session.set_listed(None if self.filter.query.is_plain else keys)
         shown, of = self.model.rowCount(), len(self._session.frames)
         self.filter.set_count(shown, of)

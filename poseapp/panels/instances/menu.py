@@ -26,8 +26,8 @@ def add_withhold_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None
         _switch(menu, "Lock", locked, lambda: _set_points(panel, points, locked=not locked))
         _switch(menu, "Hide", hidden, lambda: _set_points(panel, points, hidden=not hidden))
         return
-    number = node.instance.id
-    poses = session.selected_instances if number in session.selected_instances else frozenset({number})
+    instance_id = node.instance.id
+    poses = session.selected_instances if instance_id in session.selected_instances else frozenset({instance_id})
     locked, hidden = poses <= session.locked, poses <= session.hidden
     _switch(
         menu, "Lock", locked,
@@ -43,11 +43,11 @@ def _set_points(
     panel: InstancesPanel, points: frozenset[PointRef], *, locked: bool | None = None, hidden: bool | None = None
 ) -> None:
     session = panel.session
-    kept = {"locked": session.locked_points, "hidden": session.hidden_points}
-    for name, wanted in (("locked", locked), ("hidden", hidden)):
-        if wanted is not None:
-            kept[name] = kept[name] | points if wanted else kept[name] - points
-    session.withhold_points(kept["hidden"], kept["locked"])
+    by_mark = {"locked": session.locked_points, "hidden": session.hidden_points}
+    for name, value in (("locked", locked), ("hidden", hidden)):
+        if value is not None:
+            by_mark[name] = by_mark[name] | points if value else by_mark[name] - points
+    session.withhold_points(by_mark["hidden"], by_mark["locked"])
 
 
 def _switch(menu: QMenu, text: str, on: bool, do: Callable[[], None]) -> None:

@@ -39,9 +39,9 @@ class PoseTree(QTreeView):
     sign_clicked = Signal(object)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        place = event.position().toPoint()
-        index = self.indexAt(place)
-        on_sign = index.column() == 1 and place.x() - self.visualRect(index).left() < SIGN_WIDTH
+        position = event.position().toPoint()
+        index = self.indexAt(position)
+        on_sign = index.column() == 1 and position.x() - self.visualRect(index).left() < SIGN_WIDTH
         if event.button() == Qt.MouseButton.LeftButton and on_sign and InstanceModel.node(index).point >= 0:
             self.sign_clicked.emit(index)
             return
@@ -143,15 +143,15 @@ class InstancesPanel(QWidget):
         """Take over the session's selection."""
         if self._stale:
             return
-        wanted = QItemSelection()
+        selection = QItemSelection()
         rows = [self.model.find(i) for i in self._session.selected_instances]
         rows += [self.model.find(i, k) for i, k in self._session.selected_points]
         flag = QItemSelectionModel.SelectionFlag
         for index in rows:
             if index.isValid():
-                wanted.select(index, index.siblingAtColumn(2))
+                selection.select(index, index.siblingAtColumn(2))
         self._following = True
-        self.tree.selectionModel().select(wanted, flag.ClearAndSelect)
+        self.tree.selectionModel().select(selection, flag.ClearAndSelect)
         if rows and rows[-1].isValid():
             # A chosen pose shows its parts or points; of dense poses only the chosen part opens.
             for instance in self._session.selected_instances:
@@ -200,17 +200,17 @@ class InstancesPanel(QWidget):
     def session(self) -> Session:
         return self._session
 
-    def _menu(self, place: Any) -> None:
-        menu = self.menu_at(place)
+    def _menu(self, position: Any) -> None:
+        menu = self.menu_at(position)
         if menu is not None:
-            menu.popup(self.tree.viewport().mapToGlobal(place))
+            menu.popup(self.tree.viewport().mapToGlobal(position))
 
-    def menu_at(self, place: QPoint) -> QMenu | None:
+    def menu_at(self, position: QPoint) -> QMenu | None:
         """What can be done at a place of the tree."""
         points = self._session.selected_points
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        index = self.tree.indexAt(place)
+        index = self.tree.indexAt(position)
         if index.isValid():
             node = self.model.node(index)
             if node.part and node.point < 0:

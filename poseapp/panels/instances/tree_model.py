@@ -218,8 +218,8 @@ class InstanceModel(QAbstractItemModel):
 
     @staticmethod
     def node(index: Index) -> Node:
-        found: Node = index.internalPointer()
-        return found
+        node: Node = index.internalPointer()
+        return node
 
     def find(self, instance: int, point: int | None = None) -> QModelIndex:
         """The row of an instance or of one of its points."""
@@ -246,7 +246,7 @@ class InstanceModel(QAbstractItemModel):
         if node.point >= 0:
             return tr(VISIBILITY_NAMES[int(node.instance.visibility[node.point])])
         parts = self._session.schema_of(node.instance).parts
-        points = [k for part, found in parts.items() if node.part in ("", part) for k in found]
+        points = [k for part, indices in parts.items() if node.part in ("", part) for k in indices]
         seen = int((node.instance.visibility[points] > 0).sum())
         if seen == 0 and node.parent is None and node.instance.box is not None:
             return tr("box only")

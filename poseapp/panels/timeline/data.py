@@ -71,8 +71,8 @@ class MediaData(QObject):
         if len(indices) > ONE_BY_ONE:
             self.read()
         else:
-            found = [read_lanes(self._store, self.media, index) for index in indices]
-            self._set_lanes(self.lanes.replaced(indices, np.concatenate(found)))
+            position = [read_lanes(self._store, self.media, index) for index in indices]
+            self._set_lanes(self.lanes.replaced(indices, np.concatenate(position)))
 
     def time(self, index: int) -> float | None:
         """Seconds of a frame of the video; None where they are not known, or mean nothing."""

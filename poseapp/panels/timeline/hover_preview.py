@@ -162,9 +162,9 @@ class Pointer(QObject):
             self.preview = FramePreview(window, self._colours)
         asked = self.preview.key != key
         self.preview.point_at(key, text, self._owner.mapTo(window, QPoint(round(x), -2)))
-        found = self._film.look(key, path) if asked else None
-        if found is not None:
-            self.preview.set_picture(key, found, True)
+        preview = self._film.look(key, path) if asked else None
+        if preview is not None:
+            self.preview.set_picture(key, preview, True)
 
     def leave(self) -> None:
         """Nothing is pointed at."""

@@ -117,9 +117,9 @@ class TrackLanes:
     """
 
     def __init__(self, packed: Packed | None = None) -> None:
-        found = np.zeros(0, np.int64) if packed is None else np.sort(packed)
+        has_frame = np.zeros(0, np.int64) if packed is None else np.sort(packed)
         # Two poses of one track in a frame: the sort has put the one that counts last.
-        self._packed = found[np.diff(found >> _INDEX_SHIFT, append=-1) != 0] if len(found) else found
+        self._packed = has_frame[np.diff(has_frame >> _INDEX_SHIFT, append=-1) != 0] if len(has_frame) else has_frame
         self.tracks: tuple[int, ...] = tuple(np.unique(self._packed >> _TRACK_SHIFT).tolist())
 
     def __len__(self) -> int:
@@ -131,10 +131,10 @@ class TrackLanes:
 
     def in_columns(self, track: int, start: float, count: float, columns: int) -> Codes:
         """(columns,) what a track has in the frames ``start`` to ``start + count``, spread over so many columns."""
-        found = np.zeros(max(columns, 1), np.uint8)
+        has_frame = np.zeros(max(columns, 1), np.uint8)
         indices, kinds = self._between(track, max(int(start), 0), int(np.ceil(start + count)))
         if not len(indices):
-            return found
+            return has_frame
         left = np.clip(np.floor((indices - start) / count * columns), 0, columns - 1).astype(np.int64)
         right = np.clip(np.ceil((indices + 1 - start) / count * columns) - 1, left, columns - 1).astype(np.int64)
         for kind in (PREDICTED_POSE, INTERPOLATED_POSE, LABELLED_POSE):
@@ -142,8 +142,8 @@ class TrackLanes:
             edges = np.zeros(columns + 1, np.int64)
             np.add.at(edges, left[of_kind], 1)
             np.add.at(edges, right[of_kind] + 1, -1)
-            found[np.cumsum(edges)[:columns] > 0] = kind
-        return found
+            has_frame[np.cumsum(edges)[:columns] > 0] = kind
+        return has_frame
 
     def replaced(self, indices: Iterable[int], packed: Packed) -> TrackLanes:
         """With other poses in these frames; itself when nothing is different."""
@@ -174,13 +174,13 @@ def read_lanes(store: ProjectStore, media: int, index: int | None = None) -> Pac
 
 def in_columns(marks: npt.NDArray[np.bool_], start: float, count: float, columns: int) -> npt.NDArray[np.bool_]:
     """(columns,) whether one of the frames that share a column is marked; ``marks`` is (N,) of all frames."""
-    found = np.zeros(max(columns, 1), np.bool_)
+    label_font = np.zeros(max(columns, 1), np.bool_)
     edges = np.clip(start + np.arange(columns + 1) * (count / max(columns, 1)), 0, len(marks))
     low, high = np.floor(edges[:-1]).astype(np.int64), np.ceil(edges[1:]).astype(np.int64)
     before = np.concatenate([[0], np.cumsum(marks[low[0] : high[-1]])]) if columns > 0 and len(marks) else None
     if before is not None:
-        found = before[high - low[0]] > before[low - low[0]]
-    return found
+        label_font = before[high - low[0]] > before[low - low[0]]
+    return label_font
 
 
 def runs_of(codes: Codes | npt.NDArray[np.bool_]) -> list[tuple[int, int, int]]:

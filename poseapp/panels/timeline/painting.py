@@ -79,9 +79,9 @@ def lanes_top(look: Look, lane: int) -> float:
 
 
 def small_font(font: QFont) -> QFont:
-    made = QFont(font)
-    made.setPointSizeF(font.pointSizeF() * 0.85)
-    return made
+    frame = QFont(font)
+    frame.setPointSizeF(font.pointSizeF() * 0.85)
+    return frame
 
 
 def paint_ground(painter: QPainter, look: Look, colours: Tokens) -> None:
@@ -151,25 +151,25 @@ def _paint_ruler(painter: QPainter, look: Look, colours: Tokens) -> None:
     first, last = int(look.sight.start), min(int(look.sight.at(1.0)) + 1, count)
     painter.setPen(QPen(QColor(colours.line_strong), 1))
     # Marks stand at the first frame, then at whole numbers.
-    places = [0] if first == 0 else []
+    position = [0] if first == 0 else []
     lines = []
-    for number in range(first - first % small, last + 1, small):
-        place = max(number - look.origin, 0)
-        x = round(look.x_of(place + 0.5)) + 0.5
-        if not span.left() <= x <= span.right() or place >= count:
+    for tick in range(first - first % small, last + 1, small):
+        ticks = max(tick - look.origin, 0)
+        x = round(look.x_of(ticks + 0.5)) + 0.5
+        if not span.left() <= x <= span.right() or ticks >= count:
             continue
-        big = number % step == 0 and place > 0
+        big = tick % step == 0 and ticks > 0
         if big:
-            places.append(place)
+            position.append(ticks)
         lines.append((x, 7.0 if big else 4.0))
     for x, tall in lines:
         painter.drawLine(QPointF(x, HEADER - tall), QPointF(x, HEADER))
     end = -1.0
-    for place in places:
-        x = max(look.x_of(place + 0.5) - 1, span.left())
-        texts = [(f"{place + look.origin:,}", colours.text_soft)]
-        if look.times is not None and place < len(look.times):
-            texts.append((clock_text(float(look.times[place])), colours.text_faint))
+    for ticks in position:
+        x = max(look.x_of(ticks + 0.5) - 1, span.left())
+        texts = [(f"{ticks + look.origin:,}", colours.text_soft)]
+        if look.times is not None and ticks < len(look.times):
+            texts.append((clock_text(float(look.times[ticks])), colours.text_faint))
         wide = sum(metrics.horizontalAdvance(text) for text, _ in texts) + 8 * (len(texts) - 1)
         if x < end or x + wide > span.right() + 40:
             continue
@@ -241,9 +241,9 @@ def _paint_range(painter: QPainter, look: Look, colours: Tokens) -> None:
             painter.drawPolyline([*ends, QPointF(x + inward, look.height - GAP)])
 
 
-def paint_cursor(painter: QPainter, look: Look, place: int, lines: list[str], warn: str, colours: Tokens) -> None:
+def paint_cursor(painter: QPainter, look: Look, preferred: int, lines: list[str], warn: str, colours: Tokens) -> None:
     """The line at a frame, and the read-out at the right."""
-    span, x = look.span, look.x_of(place + 0.5)
+    span, x = look.span, look.x_of(preferred + 0.5)
     if span.left() - 1 <= x <= span.right() + 1:
         painter.setBrush(QColor(colours.accent))
         painter.setPen(Qt.PenStyle.NoPen)

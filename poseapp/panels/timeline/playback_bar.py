@@ -120,19 +120,19 @@ class TimelineSplitter(QSplitter):
     def _fit(self) -> None:
         whole = sum(self.sizes())
         if not self._by_hand and whole > 0:
-            wanted = min(self._timeline.sizeHint().height(), max(int(whole * MOST_SHARE), LOWEST))
-            self.setSizes([whole - wanted, wanted])
+            wrapper = min(self._timeline.sizeHint().height(), max(int(whole * MOST_SHARE), LOWEST))
+            self.setSizes([whole - wrapper, wrapper])
 
 
 def stacked(above: QWidget, below: QWidget) -> QWidget:
     """One below the other without a gap; the lower one grows."""
-    made = QWidget()
-    column = QVBoxLayout(made)
+    position = QWidget()
+    column = QVBoxLayout(position)
     column.setContentsMargins(0, 0, 0, 0)
     column.setSpacing(0)
     column.addWidget(above)
     column.addWidget(below, 1)
-    return made
+    return position
 
 
 def _speed_text(speed: float) -> str:

@@ -145,11 +145,11 @@ class Timeline(QWidget):
             self.refresh()
             return
         for key in change.frames:
-            place = self._session.position(key)
-            if place >= 0:
+            position = self._session.position(key)
+            if position >= 0:
                 counts = store.frame_counts(key)
                 state = store.frame(key).state
-                self._marks[:, place] = counts.labelled > 0, counts.predicted > 0, state.reviewed, state.flagged
+                self._marks[:, position] = counts.labelled > 0, counts.predicted > 0, state.reviewed, state.flagged
         self.data.frames_changed(change.frames)
         self.update_lanes()
 
@@ -161,17 +161,17 @@ class Timeline(QWidget):
     def _follow(self, key: FrameKey | None, *, anew: bool = False) -> None:
         """Show the media of a frame, with the frame in sight."""
         session = self._session
-        store, place = session.store, session.position(key)
-        if store is None or key is None or place < 0:
+        store, position = session.store, session.position(key)
+        if store is None or key is None or position < 0:
             self._scope, self.sight = Scope(), Sight.whole(0)
             self.data.show(None, -1, None)
             return
         if anew or key.media != self.data.media:
-            before, self._scope = self._scope, scope_of(session.frames, store.media(), place)
+            before, self._scope = self._scope, scope_of(session.frames, store.media(), position)
             if self._scope != before:
                 self.sight, self._ground = Sight.whole(self._scope.count), None
             self.data.show(store, key.media, None if self._scope.media is None else store.frame_path(key))
-        self._look_at(self.sight.showing(place - self._scope.first))
+        self._look_at(self.sight.showing(position - self._scope.first))
 
     def _on_data(self) -> None:
         if len(self.data.lanes) != self._lane_count:
@@ -197,8 +197,8 @@ class Timeline(QWidget):
         """The cursor follows what plays; frames left out are told."""
         self._played = shown
         self._rate = f"{rate[0]:.0f} of {rate[1]:.0f} fps" if rate[0] < 0.93 * rate[1] else ""
-        place = self._session.position(shown.key) - self._scope.first
-        self._look_at(self.sight.showing(place, page=True))
+        position = self._session.position(shown.key) - self._scope.first
+        self._look_at(self.sight.showing(position, page=True))
         self.update()
 
     @property
@@ -213,8 +213,8 @@ class Timeline(QWidget):
         """Number of the first frame: those of a video are counted from 0, as in all files that are written."""
         return 1 if self._scope.media is None else 0
 
-    def _number(self, place: int) -> str:
-        return f"{place + self._origin:,}" if self._origin else tr(f"frame {place:,}")
+    def _number(self, position: int) -> str:
+        return f"{position + self._origin:,}" if self._origin else tr(f"frame {position:,}")
 
     # --- painting
 
@@ -276,13 +276,13 @@ class Timeline(QWidget):
         painter.drawPixmap(0, 0, self._ground)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(small_font(self.font()))
-        place = self._session.position(self.frame) - self._scope.first
-        if 0 <= place < self._scope.count:
-            lines = [self._number(place), tr(f"of {self._scope.count:,}")]
-            seconds = self.data.time(place)
+        position = self._session.position(self.frame) - self._scope.first
+        if 0 <= position < self._scope.count:
+            lines = [self._number(position), tr(f"of {self._scope.count:,}")]
+            seconds = self.data.time(position)
             if seconds is not None:
                 lines.append(clock_text(seconds))
-            paint_cursor(painter, look, place, lines, tr(self._rate), self._colours)
+            paint_cursor(painter, look, position, lines, tr(self._rate), self._colours)
         painter.end()
 
     # --- the hand
@@ -370,17 +370,17 @@ class Timeline(QWidget):
         if key is None or store is None or self._played is not None:
             self._pointer.leave()
             return
-        place = self._session.position(key) - self._scope.first
-        text, path = self._number(place), store.frame_path(key)
-        seconds = self.data.time(place)
+        position = self._session.position(key) - self._scope.first
+        text, path = self._number(position), store.frame_path(key)
+        seconds = self.data.time(position)
         text = f"{text}   {path.name if seconds is None else clock_text(seconds)}"
         self._pointer.point_at(key, path, text, at.x())
 
     def _key_at(self, x: float) -> FrameKey | None:
         if not self._scope.count:
             return None
-        place = int(np.clip(np.floor(self.sight.at(self._share(x))), 0, self._scope.count - 1))
-        return self._session.frames[self._scope.first + place]
+        index = int(np.clip(np.floor(self.sight.at(self._share(x))), 0, self._scope.count - 1))
+        return self._session.frames[self._scope.first + index]
 
     def _share(self, x: float) -> float:
         return float(np.clip((x - LEFT) / self._span_width(), 0.0, 1.0))

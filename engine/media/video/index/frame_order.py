@@ -69,14 +69,14 @@ def _clocks(pts: npt.NDArray[np.int64], dts: npt.NDArray[np.int64], key: npt.NDA
     before[1:] = np.minimum(before[1:], before[:-1])
     back = (dts[1:] < before) & (dts[1:] != NO_TIME) & sane[1:] & sane[:-1] & (pts[1:] < latest_before)
     begins = [0, *(np.flatnonzero(back) + 1).tolist()] if len(pts) else []
-    found: list[int] = []
+    offsets: list[int] = []
     for begin, end in pairwise([*begins, len(pts)]):
-        while begin < end and len(found) <= _MOST_CLOCKS:
-            found.append(begin)
+        while begin < end and len(offsets) <= _MOST_CLOCKS:
+            offsets.append(begin)
             latest = np.maximum.accumulate(pts[begin:end])
             late = np.flatnonzero(key[begin + 1 : end] & (pts[begin + 1 : end] < latest[:-1]))
             begin = begin + 1 + int(late[0]) if len(late) else end
-    return found
+    return offsets
 
 
 def settle(packets: Packets, order: Order, seen: list[int], broken: Collection[int] = ()) -> Order | None:
@@ -90,21 +90,21 @@ def settle(packets: Packets, order: Order, seen: list[int], broken: Collection[i
     """
     if not seen:
         return order
-    place = {int(number): i for i, number in enumerate(order[: len(seen) + len(broken) + HEAD_PACKETS])}
-    if any(number not in place for number in seen):
+    rank_of = {int(packet): i for i, packet in enumerate(order[: len(seen) + len(broken) + HEAD_PACKETS])}
+    if any(packet not in rank_of for packet in seen):
         return None
     # What a damaged packet follows may come out in another order than that of its times, which is the right one.
-    sound = [place[number] for number in seen if not suffers(packets, number, broken)]
+    sound = [rank_of[packet] for packet in seen if not suffers(packets, packet, broken)]
     if any(b <= a for a, b in pairwise(sound)):
         return None
-    came = {place[number] for number in seen}
+    came = {rank_of[packet] for packet in seen}
     missing = [rank for rank in range(max(came)) if rank not in came]
     return np.delete(order, [rank for rank in missing if not suffers(packets, int(order[rank]), broken)])
 
 
 def suffers(packets: Packets, packet: int, broken: Collection[int]) -> bool:
     """Whether a packet is broken, or no key lies between it and a broken one before it."""
-    before = [number for number in broken if number <= packet]
+    before = [broken_packet for broken_packet in broken if broken_packet <= packet]
     return bool(before) and not (packets.flags[max(before) + 1 : packet + 1] & KEY).any()
 
 

@@ -78,8 +78,8 @@ class SecondFields:
             bits.golomb()
         if sequence.planes:
             bits.take(2)
-        number = bits.take(sequence.number_bits)
-        return (number, bits.take(1)) if bits.take(1) else None
+        frame_num = bits.take(sequence.number_bits)
+        return (frame_num, bits.take(1)) if bits.take(1) else None
 
 
 def _stored(extra: bytes) -> list[bytes]:
@@ -107,9 +107,9 @@ def _sequence(data: bytes) -> _Sequence:
         bits.golomb()
         bits.take(1)
         if bits.take(1):
-            for place in range(12 if chroma == 3 else 8):
+            for list_index in range(12 if chroma == 3 else 8):
                 if bits.take(1):
-                    _skip_scaling(bits, 16 if place < 6 else 64)
+                    _skip_scaling(bits, 16 if list_index < 6 else 64)
     number_bits = min(16, bits.golomb() + 4)
     kind = bits.golomb()
     if kind == 0:

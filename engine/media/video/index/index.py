@@ -165,11 +165,11 @@ class VideoIndex:
         Frames stored behind a key and shown before it (an open group of pictures) need the key before; so do those
         behind a key that is gradual.
         """
-        found = np.searchsorted(self.keys, self.order, "right") - 1
-        found -= self.when[self.keys[found]] > self.when[self.order]
-        found = np.maximum(found, 0)
-        found -= self.gradual[found]
-        return np.maximum(found, 0).astype(np.int32)
+        starts = np.searchsorted(self.keys, self.order, "right") - 1
+        starts -= self.when[self.keys[starts]] > self.when[self.order]
+        starts = np.maximum(starts, 0)
+        starts -= self.gradual[starts]
+        return np.maximum(starts, 0).astype(np.int32)
 
     @cached_property
     def gradual(self) -> npt.NDArray[np.bool_]:
@@ -235,8 +235,8 @@ def content_key(path: Path | str) -> str:
         with open(path, "rb") as file:
             length = os.fstat(file.fileno()).st_size
             digest = hashlib.sha256(length.to_bytes(8, "little"))
-            for place in (0, length // 2, max(0, length - _HASHED_BYTES)):
-                file.seek(place)
+            for offset in (0, length // 2, max(0, length - _HASHED_BYTES)):
+                file.seek(offset)
                 digest.update(file.read(_HASHED_BYTES))
     except FileNotFoundError:
         raise MediaError("does not exist", where=path) from None

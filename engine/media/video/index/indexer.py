@@ -74,9 +74,9 @@ def read_index(path: Path | str, cache: Path | None = None, progress: Progress |
     key = content_key(path)
     if cache is not None:
         stored = index_path(cache, key)
-        found = load_index(stored, key)
-        if found is not None and _is_checked(path, stored, found):
-            return found
+        stored_index = load_index(stored, key)
+        if stored_index is not None and _is_checked(path, stored, stored_index):
+            return stored_index
     index = build_index(path, key, progress)
     if cache is not None:
         try:
@@ -293,14 +293,14 @@ class _Scan:
     def _digests(self, maker: PictureMaker, start: int, key: int) -> tuple[dict[int, bytes], bool]:
         """Digests of a key and of what is decoded soon after it, by packet, and whether nothing was damaged."""
         stream = FrameStream(self._path, self._packets, self._number, careful=True)
-        found: dict[int, bytes] = {}
+        digests: dict[int, bytes] = {}
         try:
             stream.start(start)
             while not stream.ended and stream.position < key + _ENTRY_FRAMES:
-                for number, frame in stream.step():
-                    if number >= key:
-                        found[number] = hashlib.blake2b(maker.rgb(frame).tobytes(), digest_size=16).digest()
-            return found, not (stream.troubles or stream.alone or stream.faults)
+                for packet, frame in stream.step():
+                    if packet >= key:
+                        digests[packet] = hashlib.blake2b(maker.rgb(frame).tobytes(), digest_size=16).digest()
+            return digests, not (stream.troubles or stream.alone or stream.faults)
         finally:
             stream.close()
 
@@ -367,16 +367,16 @@ class _Scan:
         stream = FrameStream(self._path, self._packets, self._number, careful=True)
         try:
             for group in sorted(groups):
-                wanted = np.flatnonzero(index.start == group)
-                if not len(wanted):
+                members = np.flatnonzero(index.start == group)
+                if not len(members):
                     continue
-                missing = set(wanted.tolist())
+                missing = set(members.tolist())
                 starts = [group - back for back in _RETRIES if back <= group]
                 if int(index.keys[group]) <= HEAD_PACKETS and starts[-1] > 0:
                     starts.append(0)
                 for start in starts:
                     if missing:
-                        missing -= self._come_from(stream, index, start, int(wanted[-1]))
+                        missing -= self._come_from(stream, index, start, int(members[-1]))
                 lost |= missing
         finally:
             stream.close()
@@ -388,7 +388,7 @@ class _Scan:
         stream.start(int(index.keys[group]))
         first, latest, came = index.first_from(group), -1, set()
         while not stream.ended and latest <= last:
-            ranks = [int(index.rank[number]) for number, _ in stream.step()]
+            ranks = [int(index.rank[packet]) for packet, _ in stream.step()]
             came |= {rank for rank in ranks if rank >= first}
             latest = max([latest, *ranks])
         end = len(index.packets) - 1

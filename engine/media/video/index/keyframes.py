@@ -166,8 +166,8 @@ def _h264(data: bytes, length: int) -> Entry | None:
         if kind == 5:
             return Entry()
         if kind == 6:
-            found = _recovery_point(unit)
-            lag = found if found is not None else lag
+            recovery = _recovery_point(unit)
+            lag = recovery if recovery is not None else lag
         elif kind in (1, 2):
             if lag is None:
                 return None
@@ -182,18 +182,18 @@ def _recovery_point(unit: bytes) -> int | None:
     data = unescaped(unit[1:])
     at = 0
     while at + 2 < len(data):
-        numbers = []
+        header = []
         for _ in range(2):
-            number = 0
+            payload_type = 0
             while at < len(data) and data[at] == 255:
-                number, at = number + 255, at + 1
+                payload_type, at = payload_type + 255, at + 1
             if at >= len(data):
                 return None
-            number, at = number + data[at], at + 1
-            numbers.append(number)
-        if numbers[0] == 6:
-            return Bits(data[at : at + numbers[1]]).golomb()
-        at += numbers[1]
+            payload_type, at = payload_type + data[at], at + 1
+            header.append(payload_type)
+        if header[0] == 6:
+            return Bits(data[at : at + header[1]]).golomb()
+        at += header[1]
     return None
 
 

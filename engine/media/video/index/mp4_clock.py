@@ -139,10 +139,10 @@ def _is_video(file: BinaryIO, media: Box) -> bool:
 def _find(file: BinaryIO, within: Box, *kinds: bytes) -> Box | None:
     """Where the content of a box lies, by the way to it."""
     for kind in kinds:
-        found = next((box for box in _boxes(file, within) if box[0] == kind), None)
-        if found is None:
+        match = next((box for box in _boxes(file, within) if box[0] == kind), None)
+        if match is None:
             return None
-        within = (found[1], min(found[2], within[1]))
+        within = (match[1], min(match[2], within[1]))
     return within
 
 

@@ -34,11 +34,11 @@ class Head(NamedTuple):
     broken: set[int]
 
 
-def decode_head(path: Path, packets: Packets, number: int, aspect: Fraction | None, codec: str) -> Head:
+def decode_head(path: Path, packets: Packets, packet_count: int, aspect: Fraction | None, codec: str) -> Head:
     """How the first frames are to be shown, which packets come out as frames, and which are damaged.
 
     Args:
-        number: of the video stream in the file.
+        packet_count: of the video stream in the file.
         aspect: width of a pixel divided by its height, as the container says.
         codec: name of the decoder.
 
@@ -49,7 +49,7 @@ def decode_head(path: Path, packets: Packets, number: int, aspect: Fraction | No
     picture: Picture | None = None
     keys = np.flatnonzero(packets.flags & KEY)
     first = int(keys[0]) if len(keys) else 0
-    stream = FrameStream(path, packets, number, careful=True)
+    stream = FrameStream(path, packets, packet_count, careful=True)
     try:
         stream.start(0)
         while not stream.ended:
@@ -76,16 +76,16 @@ def decode_head(path: Path, packets: Packets, number: int, aspect: Fraction | No
     return Head(picture, seen, broken)
 
 
-def is_so_at(path: Path, index: VideoIndex, places: Iterable[int]) -> bool:
+def is_so_at(path: Path, index: VideoIndex, positions: Iterable[int]) -> bool:
     """Whether frames come out in the order of the index around some packets."""
     stream = FrameStream(path, index.packets, index.stream, careful=True)
     try:
-        for place in places:
-            group = max(0, int(np.searchsorted(index.keys, place, "left")) - 1)
+        for position in positions:
+            group = max(0, int(np.searchsorted(index.keys, position, "left")) - 1)
             stream.start(int(index.keys[group]))
             ranks: list[int] = []
-            while not stream.ended and stream.position < place + _JOINT_PACKETS:
-                ranks += [int(index.rank[number]) for number, _ in stream.step()]
+            while not stream.ended and stream.position < position + _JOINT_PACKETS:
+                ranks += [int(index.rank[packet]) for packet, _ in stream.step()]
             first = index.first_from(group)
             ranks = [rank for rank in ranks if rank >= first]
             if not ranks or ranks != list(range(ranks[0], ranks[0] + len(ranks))):

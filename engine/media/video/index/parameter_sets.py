@@ -108,7 +108,7 @@ class HeaderWatch:
         """False for codecs whose packets hold no headers that are known here."""
         return self._codec in _KINDS or _is_av1(self._codec)
 
-    def see(self, number: int, data: bytes, is_key: bool, new_extradata: bytes | None = None) -> bool:
+    def see(self, packet: int, data: bytes, is_key: bool, new_extradata: bytes | None = None) -> bool:
         """Look at a packet.
 
         Args:
@@ -123,8 +123,8 @@ class HeaderWatch:
             self._take(self._in_extradata(new_extradata))
         own = dict(self._in_packet(data)) if self.is_needed else {}
         can_start = not self.unknown_change
-        if is_key and number > 0 and can_start:
-            can_start = self._note_key(number, own)
+        if is_key and packet > 0 and can_start:
+            can_start = self._note_key(packet, own)
         self._take(own.items())
         return can_start
 
@@ -139,15 +139,15 @@ class HeaderWatch:
         blobs: dict[bytes, int] = {}
         # A new decoder knows the headers of the container; dav1d does not look at them.
         known = None if self._changed or _is_av1(self._codec) else self._first
-        for number, needed in self._needed.items():
+        for key, needed in self._needed.items():
             parts = {name: part for name, part in needed.items() if known is None or known.get(name) != part}
             blob = b"".join(self._framed(parts[name]) for name in sorted(parts))
             if blob:
-                packets.append(number)
+                packets.append(key)
                 which.append(blobs.setdefault(blob, len(blobs)))
         return KeyHeaders(np.array(packets, np.int32), np.array(which, np.int32), tuple(blobs), self._changed)
 
-    def _note_key(self, number: int, own: dict[Name, bytes]) -> bool:
+    def _note_key(self, packet: int, own: dict[Name, bytes]) -> bool:
         needed = {name: part for name, part in self._now.items() if name not in own}
         if not needed:
             return True
@@ -156,8 +156,8 @@ class HeaderWatch:
             self._bytes += sum(map(len, needed.values()))
             if self._bytes > MOST_BYTES:
                 return False
-            self._blobs[mark] = number
-        self._needed[number] = self._needed.get(self._blobs[mark], needed)
+            self._blobs[mark] = packet
+        self._needed[packet] = self._needed.get(self._blobs[mark], needed)
         return True
 
     def _take(self, headers: Iterable[tuple[Name, bytes]]) -> None:
@@ -250,14 +250,14 @@ def _identity(codec: str, kind: int, unit: bytes) -> bytes:
     """The id of a parameter set, as the decoder keeps one of each."""
     if codec == "h264":
         body = unescaped(unit[1:_ID_BYTES])
-        number = Bits(body[3:]).golomb() if kind == 7 else Bits(body).golomb()
+        sequence_id = Bits(body[3:]).golomb() if kind == 7 else Bits(body).golomb()
     elif kind == 32:
-        number = Bits(unescaped(unit[2:_ID_BYTES])).take(4)
+        sequence_id = Bits(unescaped(unit[2:_ID_BYTES])).take(4)
     elif kind == 34:
-        number = Bits(unescaped(unit[2:_ID_BYTES])).golomb()
+        sequence_id = Bits(unescaped(unit[2:_ID_BYTES])).golomb()
     else:
-        number = _hevc_sequence_id(unescaped(unit[2 : 4 * _ID_BYTES]))
-    return bytes([min(number, 255)])
+        sequence_id = _hevc_sequence_id(unescaped(unit[2 : 4 * _ID_BYTES]))
+    return bytes([min(sequence_id, 255)])
 
 
 def _hevc_sequence_id(data: bytes) -> int:
@@ -282,16 +282,16 @@ def _encoder_name(unit: bytes) -> bytes | None:
     data = unescaped(unit[1:])
     at = 0
     while at + 2 < len(data):
-        numbers = []
+        header = []
         for _ in range(2):
-            number = 0
+            payload_type = 0
             while at < len(data) and data[at] == 255:
-                number, at = number + 255, at + 1
+                payload_type, at = payload_type + 255, at + 1
             if at >= len(data):
                 return None
-            number, at = number + data[at], at + 1
-            numbers.append(number)
-        kind, size = numbers
+            payload_type, at = payload_type + data[at], at + 1
+            header.append(payload_type)
+        kind, size = header
         body = data[at : at + size]
         if kind == _USER_DATA and body[_UUID_BYTES:].startswith(_X264):
             written = bytes([6, _USER_DATA]) + b"\xff" * (len(body) // 255) + bytes([len(body) % 255]) + body + b"\x80"
@@ -325,9 +325,9 @@ def _start_codes(data: bytes, last: int) -> Iterator[tuple[int, bytes]]:
 def _mpeg4_headers(data: bytes) -> Iterator[tuple[Name, bytes]]:
     """What stands before the first picture: sequence, object and layer, and user data by the name of the encoder."""
     for code, part in _start_codes(data, 0xB6):
-        place = {0xB0: 0, 0xB5: 1, 0xB2: 4}.get(code, 2 if code < 0x20 else 3 if code < 0x30 else -1)
-        if place >= 0:
-            yield (place, part[4:8] if code == 0xB2 else b""), part
+        rank = {0xB0: 0, 0xB5: 1, 0xB2: 4}.get(code, 2 if code < 0x20 else 3 if code < 0x30 else -1)
+        if rank >= 0:
+            yield (rank, part[4:8] if code == 0xB2 else b""), part
 
 
 def _mpeg2_headers(data: bytes) -> Iterator[tuple[Name, bytes]]:

@@ -94,22 +94,22 @@ def _packets_agree(index: VideoIndex, container: av.container.InputContainer, st
     is_whole = 0 < container.size <= _SMALL_FILE
     count = len(packets) if is_whole else min(_START_PACKETS, len(packets))
     watch = HeaderWatch(stream.codec_context.name, stream.codec_context.extradata)
-    number = 0
+    packet_index = 0
     try:
         for packet in (packet for packet in container.demux(stream) if packet.size):
-            if number == count:
-                number += is_whole
+            if packet_index == count:
+                packet_index += is_whole
                 break
-            if not _is(index, number, packet):
+            if not _is(index, packet_index, packet):
                 return False
             new_extradata = packet.has_sidedata("new_extradata")
             if watch.is_needed or new_extradata:
                 new = bytes(packet.get_sidedata("new_extradata")) if new_extradata else None
-                watch.see(number, bytes(packet), packet.is_keyframe, new)
-            number += 1
+                watch.see(packet_index, bytes(packet), packet.is_keyframe, new)
+            packet_index += 1
     except FAULTS:
         pass  # a damaged file ends here also for the index
-    if number != count:
+    if packet_index != count:
         return False
     if is_whole:
         seen = watch.result()
@@ -120,13 +120,13 @@ def _packets_agree(index: VideoIndex, container: av.container.InputContainer, st
     return all(blob and blob in known for blob in headers.blobs)
 
 
-def _is(index: VideoIndex, number: int, packet: av.Packet) -> bool:
+def _is(index: VideoIndex, packet_index: int, packet: av.Packet) -> bool:
     packets = index.packets
-    flags = int(packets.flags[number])
+    flags = int(packets.flags[packet_index])
     pts, dts = (NO_TIME if time is None else time for time in (packet.pts, packet.dts))
     return (
-        packet.size == packets.size[number]
-        and (pts, dts) == (packets.pts[number], packets.dts[number])
+        packet.size == packets.size[packet_index]
+        and (pts, dts) == (packets.pts[packet_index], packets.dts[packet_index])
         and packet.is_discard == bool(flags & DISCARD)
         and (packet.is_keyframe or not flags & KEY)
     )
@@ -145,22 +145,25 @@ def _agrees_at(index: VideoIndex, path: Path, key: int) -> bool:
     packets = index.packets
     time = packets.dts[key] if packets.dts[key] != NO_TIME else packets.pts[key]
     behind = _END_PACKETS if key == int(index.keys[-1]) else _PACKETS_EACH
-    number = -1
+    candidate = -1
     strangers = 0
     with open_container(path) as container:
         stream = choose_stream(container, path)
         container.seek(int(time), stream=stream, backward=True)
         for packet in (packet for packet in container.demux(stream) if packet.size):
-            if number < 0:
-                found = np.flatnonzero((packets.pts == packet.pts) & (packets.size == packet.size))
-                number = int(found[0]) if len(found) == 1 else -1
-                strangers += number < 0
-            elif number >= len(packets) or (packet.pts, packet.size) != (packets.pts[number], packets.size[number]):
+            if candidate < 0:
+                candidates = np.flatnonzero((packets.pts == packet.pts) & (packets.size == packet.size))
+                candidate = int(candidates[0]) if len(candidates) == 1 else -1
+                strangers += candidate < 0
+            elif candidate >= len(packets) or (packet.pts, packet.size) != (
+                packets.pts[candidate],
+                packets.size[candidate],
+            ):
                 return False
-            if strangers > _STRANGERS or number > key + behind:
-                return number >= 0
-            number += number >= 0
-    return number == len(packets)
+            if strangers > _STRANGERS or candidate > key + behind:
+                return candidate >= 0
+            candidate += candidate >= 0
+    return candidate == len(packets)
 
 
 def _order_agrees(index: VideoIndex, path: Path, aspect: Fraction | None) -> bool:

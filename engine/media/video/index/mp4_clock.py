@@ -132,8 +132,11 @@ def _scale(file: BinaryIO, box: Box | None) -> tuple[int, int]:
 
 
 def _is_video(file: BinaryIO, media: Box) -> bool:
+    """Whether the handler of a track says video; where it is damaged, whether the track has a video media header."""
     handler = _find(file, media, b"hdlr")
-    return handler is not None and _bytes(file, handler, 8, 4) == b"vide"
+    if handler is not None and _bytes(file, handler, 8, 4) == b"vide":
+        return True
+    return _find(file, media, b"minf", b"vmhd") is not None
 
 
 def _find(file: BinaryIO, within: Box, *kinds: bytes) -> Box | None:

@@ -108,6 +108,19 @@ def test_a_picture_that_is_said_to_be_larger_than_the_file_hides_no_others_silen
     assert index.problems
 
 
+def test_a_lost_frame_is_reported_where_the_handler_of_the_track_is_damaged_too(tmp_path: Path, film: bytes) -> None:
+    data = bytearray(film)
+    handler = box(film, b"moov", b"trak", b"mdia", b"hdlr")
+    data[handler - 4] = 0
+    offsets = data.index(b"ctts") + 12
+    data[offsets + 8 * 40 + 5] = 1  # one frame moves behind the end of the edit list
+    path = tmp_path / "film.mp4"
+    path.write_bytes(data)
+    index = build_index(path)
+    assert index.frame_count < FRAMES
+    assert index.problems
+
+
 @settings(max_examples=60)
 @given(st.data())
 def test_any_byte_of_the_tables_may_be_wrong(tmp_path_factory: pytest.TempPathFactory, film: bytes, data) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import MediaError
+from engine.media.frame_index import check_index
 from engine.media.images import image_size, is_image, list_images, read_image
 
 Image = npt.NDArray[np.uint8]
@@ -117,13 +118,6 @@ class ImageSequence:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def check_index(index: int, count: int) -> int:
-    """Raises IndexError unless 0 <= index < count."""
-    if not 0 <= index < count:
-        raise IndexError(f"frame {index} of {count}")
-    return int(index)
 
 
 def frame_file_name(video: str, index: int, suffix: str = ".png") -> str:

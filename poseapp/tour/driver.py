@@ -15,7 +15,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 from poseapp.project.model import Instance
-from poseapp.tour.tour import Summary, TourError, breathe, check, wait_until
+from poseapp.tour.base import Summary, TourError, breathe, check, wait_until
 from poseapp.window.main_window import MainWindow
 
 NO_MODIFIER = Qt.KeyboardModifier.NoModifier

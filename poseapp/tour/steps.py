@@ -20,8 +20,8 @@ from poseapp.dialogs.run_model import ALL, RunModelDialog
 from poseapp.dialogs.training.fine_tune import FineTuneDialog
 from poseapp.jobs.training.run import RunState
 from poseapp.project.model import OCCLUDED, VISIBLE, Instance, State
+from poseapp.tour.base import STEP_SECONDS, TRAINING_SECONDS, Summary, breathe, check, training_steps, wait_until
 from poseapp.tour.driver import Hands
-from poseapp.tour.tour import STEP_SECONDS, TRAINING_SECONDS, Summary, breathe, check, training_steps, wait_until
 from poseapp.tour.video_steps import label_video
 from poseapp.window.main_window import MainWindow
 

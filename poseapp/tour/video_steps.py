@@ -16,8 +16,8 @@ from engine.media.video.writer import Image, write_mp4
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.project.model import State
 from poseapp.project.queries.tracks import INTERPOLATED
+from poseapp.tour.base import TourError, breathe, check, wait_until
 from poseapp.tour.driver import Hands
-from poseapp.tour.tour import TourError, breathe, check, wait_until
 from resources import resource_path
 
 FRAMES, FIRST, LAST, STEP = 90, 10, 70, 2

@@ -11,8 +11,8 @@ from PySide6.QtCore import QTimer
 from pytestqt.qtbot import QtBot
 
 from poseapp.app.application import make_application
+from poseapp.tour.base import Summary, TourError, breathe, check, training_steps, wait_until
 from poseapp.tour.driver import Hands
-from poseapp.tour.tour import Summary, TourError, breathe, check, training_steps, wait_until
 from poseapp.window.main_window import MainWindow
 
 

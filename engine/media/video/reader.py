@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import Cancelled, MediaError
-from engine.media.source import check_index
+from engine.media.frame_index import check_index
 from engine.media.video.damage import Damage
 from engine.media.video.decoder import FrameStream
 from engine.media.video.frame_cache import Kept

@@ -23,7 +23,6 @@ from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, regi
 from engine.labels.features import Feature
 from engine.labels.model import ABSENT, IMAGES, VIDEO, VISIBLE, Category, Floats, Frame, Instance, Media
 from engine.labels.reader import LabelReader
-from engine.media.source import is_video, open_media
 from engine.utils.context import Context
 from engine.utils.files import check_regular, kept_mode, open_regular, replacing
 
@@ -101,6 +100,8 @@ class _Rows:
         return float(times[frame.index]) if frame.index < len(times) else None
 
     def _read_times(self, media: Media) -> Floats:
+        from engine.media.source import open_media  # loads the video libraries
+
         path = Path(media.path)
         try:
             with open_media(path if path.is_absolute() else self._labels.path.absolute().parent / path) as source:
@@ -128,7 +129,7 @@ class _TableReader(LabelReader):
             video, index = _name(row[0]), _integer(row[1])
             if video not in media:
                 media[video] = len(self.media)
-                self.media.append(Media(VIDEO if row[3] or is_video(Path(video)) else IMAGES, video))
+                self.media.append(Media(VIDEO if row[3] else IMAGES, video))
             self._frames.setdefault((video, index), Frame(_name(row[2]), media[video], index))
             own = keypoints.setdefault(_name(row[5]), {})
             for name in self._names:
@@ -203,7 +204,7 @@ class _TableReader(LabelReader):
 class CsvTableFormat:
     """A csv with a row per pose."""
 
-    name = "table"
+    name = "csv"
     title = "Table, one row per pose"
     suffixes: tuple[str, ...] = (".csv",)
     can_read = can_write = True

@@ -6,10 +6,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from engine.errors import PoseError
-from engine.formats.deeplabcut.folder import is_dlc_folder
-from engine.formats.deeplabcut.reader import DlcReader
-from engine.formats.deeplabcut.table import is_table
-from engine.formats.deeplabcut.writer import write_dlc
 from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, register_format
 from engine.labels.features import Feature
 from engine.labels.reader import LabelReader
@@ -26,6 +22,9 @@ class DlcFormat:
     keeps: Collection[Feature] = frozenset({Feature.SCORES, Feature.TRACKS, Feature.VIDEO_FRAMES, Feature.EMPTY_FRAMES})
 
     def sniff(self, path: Path) -> float:
+        from engine.formats.deeplabcut.folder import is_dlc_folder
+        from engine.formats.deeplabcut.table import is_table
+
         try:
             is_dlc = is_dlc_folder(path) if path.is_dir() else is_table(path)
         except (OSError, PoseError):
@@ -33,6 +32,8 @@ class DlcFormat:
         return CERTAIN if is_dlc else NO
 
     def read(self, path: Path, context: Context | None = None, options: ReadOptions | None = None) -> LabelReader:
+        from engine.formats.deeplabcut.reader import DlcReader
+
         reader = DlcReader(path, context)
         reader.image_folder = None if options is None else options.images
         return reader
@@ -44,6 +45,8 @@ class DlcFormat:
         options: WriteOptions | None = None,
         context: Context | None = None,
     ) -> None:
+        from engine.formats.deeplabcut.writer import write_dlc
+
         write_dlc(labels, path, options or WriteOptions(), context or Context())
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from engine.errors import LabelError
+from engine.errors import LabelError, PoseError
 from engine.formats.registry import CERTAIN, LIKELY, NO, ReadOptions, WriteOptions, register_format
-from engine.formats.sleap.reader import SleapReader, is_hdf5, sniff_sleap
 from engine.labels.features import Feature
 from engine.labels.reader import LabelReader
 from engine.utils.context import Context
+from engine.utils.files import open_regular
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SNIFFED_BYTES = 1 << 20
 
 
 class SleapFormat:
@@ -35,11 +38,21 @@ class SleapFormat:
     )
 
     def sniff(self, path: Path) -> float:
-        if sniff_sleap(path):
+        """By the names of SLEAP's tables in the first bytes; the HDF5 library is not used."""
+        try:
+            with open_regular(path) as file:
+                head = file.read(_SNIFFED_BYTES)
+        except (OSError, PoseError):
+            return NO
+        if not head.startswith(_HDF5_SIGNATURE):
+            return NO
+        if b"metadata" in head and b"videos_json" in head:
             return CERTAIN
-        return LIKELY if path.suffix.lower() == ".slp" and is_hdf5(path) else NO
+        return LIKELY if path.suffix.lower() == ".slp" else NO
 
     def read(self, path: Path, context: Context | None = None, options: ReadOptions | None = None) -> LabelReader:
+        from engine.formats.sleap.reader import SleapReader
+
         reader = SleapReader(path, context)
         reader.image_folder = None if options is None else options.images
         return reader

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import PoseError
 from engine.formats.hdf5 import try_in_a_process
 from engine.formats.sleap.categories import category_of
 from engine.formats.sleap.file import PREDICTED, USER, FrameIndex, SleapFile, SleapVideo, finite_or_none, points_of
@@ -35,13 +34,11 @@ from engine.labels.model import (
 )
 from engine.labels.reader import LabelReader
 from engine.utils.context import Context
-from engine.utils.files import open_regular
 
 SOURCE = "sleap"
 """``source`` of predictions: the file does not name the model."""
 
 _STEP = 100
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class SleapReader(LabelReader):
@@ -249,21 +246,3 @@ def instance_score(written: float, scores: Floats) -> float:
     if score is None or not 0 <= score <= 1:
         return float(np.clip(scores.mean(), 0.0, 1.0))
     return score
-
-
-def sniff_sleap(path: Path) -> bool:
-    """Whether a file has the names of SLEAP's tables in its first bytes; the HDF5 library is not used."""
-    head = _first_bytes(path)
-    return head.startswith(_HDF5_SIGNATURE) and b"metadata" in head and b"videos_json" in head
-
-
-def is_hdf5(path: Path) -> bool:
-    return _first_bytes(path, len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
-
-
-def _first_bytes(path: Path, count: int = 1 << 20) -> bytes:
-    try:
-        with open_regular(path) as file:
-            return file.read(count)
-    except (OSError, PoseError):
-        return b""

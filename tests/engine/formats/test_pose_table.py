@@ -38,8 +38,8 @@ def two_categories() -> Labels:
 
 def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "poses.csv"
-    write_labels(two_categories(), path, format="table")
-    assert find_format(path).name == "table"
+    write_labels(two_categories(), path, format="csv")
+    assert find_format(path).name == "csv"
     with read_labels(path) as labels:
         assert [(media.type, media.path) for media in labels.media] == [(IMAGES, "shots")]
         assert [(frame.name, frame.index) for frame in labels.frames()] == [("b.png", 1), ("=a.png", 0)]
@@ -58,13 +58,13 @@ def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_names_that_look_like_formulas_are_guarded(tmp_path: Path) -> None:
     path = tmp_path / "poses.csv"
-    write_labels(two_categories(), path, format="table")
+    write_labels(two_categories(), path, format="csv")
     assert ",'=a.png," in path.read_text()
 
 
 def test_a_row_that_cannot_be_used_is_reported_and_left_out(tmp_path: Path) -> None:
     path = tmp_path / "poses.csv"
-    write_labels(two_categories(), path, format="table")
+    write_labels(two_categories(), path, format="csv")
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, "short,1", lines[1].replace("1.5", "x")]))
     context = Context()

@@ -13,7 +13,7 @@ from poseapp.app.reports import Report
 from poseapp.canvas.render.export_colors import pose_colors
 from poseapp.commands.context import Context
 from poseapp.jobs.exporting import StepsJob, frames_job, table_job, video_job
-from poseapp.project.formats.export_files import FilesReport
+from poseapp.project.exports.files import FilesReport
 
 KINDS = {
     "Table, one row per pose (*.csv)": ("csv", ".csv"),

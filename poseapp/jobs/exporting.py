@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from engine.media.video.index.folder import index_home
 from poseapp.jobs.base import Lane, Progress
-from poseapp.project.formats.export_files import FilesReport, Steps
+from poseapp.project.exports.files import FilesReport, Steps
 from poseapp.project.store import ProjectStore
 
 if TYPE_CHECKING:
-    from poseapp.project.formats.labelled_video import PoseColors
+    from poseapp.project.exports.labelled_video import PoseColors
 
 TABLES = ("csv", "parquet", "dlc")
 
@@ -46,7 +46,7 @@ def table_job(project: Path, target: Path, kind: str, media: int, include_predic
     """Tracks as a table: "csv", "parquet", or "dlc", the one that DeepLabCut writes."""
 
     def steps(store: ProjectStore) -> Steps[FilesReport]:
-        from poseapp.project.formats import tables
+        from poseapp.project.exports import tables
 
         yield 0, 0
         if kind == "dlc":
@@ -62,7 +62,7 @@ def frames_job(project: Path, folder: Path, include_predicted: bool, picture_for
     """Labelled frames as pictures with a COCO file."""
 
     def steps(store: ProjectStore) -> Steps[FilesReport]:
-        from poseapp.project.formats.labelled_frames import export_labelled_frames
+        from poseapp.project.exports.labelled_frames import export_labelled_frames
 
         return export_labelled_frames(
             store, folder, include_predicted=include_predicted, picture_format=picture_format, cache=index_home()
@@ -87,7 +87,7 @@ def video_job(
     first, last = (0, None) if frames is None else frames
 
     def steps(store: ProjectStore) -> Steps[FilesReport]:
-        from poseapp.project.formats.labelled_video import DrawOptions, export_labelled_video
+        from poseapp.project.exports.labelled_video import DrawOptions, export_labelled_video
 
         options = DrawOptions(include_predicted=include_predicted, colors=colors)
         return export_labelled_video(store, target, media, options, first=first, last=last, cache=index_home())

@@ -65,7 +65,7 @@ class PropagateJob:
 
     def run(self) -> Iterator[Progress]:
         from poseapp.project.edits.keyframes import propagate_forward
-        from poseapp.project.formats.labelled_video import open_source
+        from poseapp.project.exports.labelled_video import open_source
 
         yield Progress(0, len(self._ids), self.title)
         left = iter(self._ids)
@@ -99,7 +99,7 @@ class SelectFramesJob:
 
     def run(self) -> Iterator[Progress]:
         from engine import frame_selection
-        from poseapp.project.formats.labelled_video import open_source
+        from poseapp.project.exports.labelled_video import open_source
         from poseapp.project.queries.selection import frame_scores, labelled_frames
 
         yield Progress(0, 0, self.title)
@@ -126,7 +126,7 @@ class SelectFramesJob:
 def frame_times(store: ProjectStore, media: int, indices: list[int]) -> list[float] | None:
     """Seconds of frames; None where the media cannot be read now: evenly spaced then."""
     from engine.errors import PoseError
-    from poseapp.project.formats.labelled_video import open_source
+    from poseapp.project.exports.labelled_video import open_source
 
     try:
         with open_source(store, media, index_home()) as source:

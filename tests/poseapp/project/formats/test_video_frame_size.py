@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from engine.schema.schema import schema_from_names
+from poseapp.project.exports.tables import export_dlc
 from poseapp.project.formats.sleap.importer import import_sleap
-from poseapp.project.formats.tables import export_dlc
 from poseapp.project.formats.videos import import_video
 from poseapp.project.model import FrameKey
 from poseapp.project.opening import open_any

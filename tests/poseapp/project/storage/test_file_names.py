@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from engine.formats.coco.dataset import CocoDataset
 from engine.predict.inputs import find_annotated_images
+from poseapp.project.exports.labelled_frames import export_labelled_frames
+from poseapp.project.exports.tables import export_csv, export_parquet
 from poseapp.project.formats.coco.exporter import export_coco
-from poseapp.project.formats.labelled_frames import export_labelled_frames
-from poseapp.project.formats.tables import export_csv, export_parquet
 from poseapp.project.opening import open_any
 from poseapp.project.storage.file_names import from_stored, readable, to_stored
 

@@ -11,9 +11,9 @@ from PIL import Image
 from engine.errors import PoseError, ProjectError
 from engine.utils.file_names import byte_length
 from poseapp.project import edits
+from poseapp.project.exports.labelled_frames import export_labelled_frames
+from poseapp.project.exports.tables import export_csv
 from poseapp.project.formats.coco.exporter import export_coco
-from poseapp.project.formats.labelled_frames import export_labelled_frames
-from poseapp.project.formats.tables import export_csv
 from poseapp.project.model import FrameState
 from poseapp.project.opening import open_any
 from poseapp.project.relink.video_cache import cache_folder

@@ -23,7 +23,7 @@ from engine.schema.schema import Schema
 from engine.visualization import draw_poses
 from poseapp.project.edits.geometry import extent
 from poseapp.project.edits.tracks import labelled_too
-from poseapp.project.formats.export_files import FilesReport, Steps, written
+from poseapp.project.exports.files import FilesReport, Steps, written
 from poseapp.project.model import Category, FrameKey, Instance, Media, State
 from poseapp.project.store import ProjectStore
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from engine.media.video.reader import VideoReader
-from poseapp.project.formats.export_files import FilesReport, run_steps
-from poseapp.project.formats.labelled_video import export_labelled_video
+from poseapp.project.exports.files import FilesReport, run_steps
+from poseapp.project.exports.labelled_video import export_labelled_video
 from poseapp.project.formats.videos import import_video
 from poseapp.project.store import ProjectStore
 

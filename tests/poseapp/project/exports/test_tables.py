@@ -14,7 +14,7 @@ from engine.errors import ProjectError
 from engine.media.video.writer import write_mp4
 from engine.schema.schema import schema_from_names
 from poseapp.project.edits.basic import add_instance, make_instance, set_visibility
-from poseapp.project.formats.tables import TableOptions, export_csv, export_dlc, export_parquet
+from poseapp.project.exports.tables import TableOptions, export_csv, export_dlc, export_parquet
 from poseapp.project.formats.videos import import_video
 from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore

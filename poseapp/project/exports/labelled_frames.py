@@ -18,9 +18,9 @@ from engine.media.source import FrameSource
 from engine.utils.file_names import side_name
 from engine.utils.files import open_regular
 from engine.visualization import write_image
+from poseapp.project.exports.files import FilesReport, Steps, written
+from poseapp.project.exports.labelled_video import open_source
 from poseapp.project.formats.coco.exporter import annotation_of
-from poseapp.project.formats.export_files import FilesReport, Steps, written
-from poseapp.project.formats.labelled_video import open_source
 from poseapp.project.model import Frame, FrameKey, Media, State
 from poseapp.project.store import ProjectStore
 

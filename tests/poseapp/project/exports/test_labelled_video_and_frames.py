@@ -20,11 +20,11 @@ from poseapp.canvas.render.export_colors import pose_colors
 from poseapp.canvas.render.style import CanvasStyle
 from poseapp.project import edits
 from poseapp.project.edits.basic import set_frame_state
+from poseapp.project.exports.files import run_steps
+from poseapp.project.exports.labelled_frames import export_labelled_frames
+from poseapp.project.exports.labelled_video import DrawOptions, draw_instances, export_labelled_video
 from poseapp.project.formats.coco.importer import import_coco
-from poseapp.project.formats.export_files import run_steps
 from poseapp.project.formats.images import import_folder
-from poseapp.project.formats.labelled_frames import export_labelled_frames
-from poseapp.project.formats.labelled_video import DrawOptions, draw_instances, export_labelled_video
 from poseapp.project.formats.videos import import_video
 from poseapp.project.model import Category, FrameKey, FrameState
 from poseapp.project.store import ProjectStore

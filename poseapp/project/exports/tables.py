@@ -26,7 +26,7 @@ from engine.formats.pose_table import PARTS, Cell, as_text, columns_of, load_pya
 from engine.labels.image_size import GridTransform
 from engine.media.source import open_media
 from engine.media.video.frame_size import opencv_grid
-from poseapp.project.formats.export_files import FilesReport, written
+from poseapp.project.exports.files import FilesReport, written
 from poseapp.project.model import Category, FrameKey, Instance, Media, State
 from poseapp.project.queries.tracks import frames_with_instances
 from poseapp.project.storage.file_names import readable

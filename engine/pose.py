@@ -35,7 +35,7 @@ class Prediction:
     Attributes:
         keypoints: (K, 3) float32, x, y, score; x and y in image pixels (pixel centres at integers), score in 0..1.
         box: (4,) float32, x1 y1 x2 y2 in image pixels: the box the crop was made from, as given.
-        score: instance score (box score times mean keypoint score, see ``Predictor``).
+        score: instance score (box score times mean keypoint score, see ``PoseEstimator``).
         box_score: score of the box; 1 for a box drawn by a person.
         category: name of the category, as in the schema or the detector.
         visibility: (K,) float32 probability of being visible, for networks with a visibility head, else None.

@@ -224,7 +224,7 @@ class Model:
     @property
     def flip_test_problem(self) -> str:
         """Why ``flip_test`` is ignored, "" where it is not."""
-        return self._pose_model.predictor.flip_test_problem
+        return self._pose_model.estimator.flip_test_problem
 
     def _of_image(self, source: ImageSource, boxes: Any, options: dict[str, Any]) -> Poses:
         """The same way as several images, so that the digits are the same."""

@@ -140,7 +140,7 @@ def predict_for_evaluation(
 
     entry = find_model(model_id)
     model = PoseModel.load(model_id, NO_DETECTOR, conditions.device, weights, conditions.backend)
-    problem = model.predictor.flip_test_problem if conditions.flip_test else ""
+    problem = model.estimator.flip_test_problem if conditions.flip_test else ""
     if problem:
         conditions = replace(conditions, flip_test=False)
     labels = read_labels(annotations, images, entry, model.schema)
@@ -346,7 +346,7 @@ def predictions(
 
     context = context or Context()
     context.progress(0, len(sources))
-    info = model.predictor.info
+    info = model.estimator.info
     aspect = info.input_size[0] / info.input_size[1]
     stream = model.stream(items(), conditions.flip_test, batch=conditions.batch)
     for done, (item, _, poses) in enumerate(stream, 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -31,34 +31,43 @@ from engine.models.mirroring import flip_test_problem
 from engine.pose import Prediction
 from engine.schema.schema import Schema, schema_from_dict
 
-Image = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.floating]
+ImageArray = npt.NDArray[np.uint8]
+Float64Array = npt.NDArray[np.float64]
 
 DEFAULT_MODEL = "movenet_thunder"
 
 
 @dataclass(frozen=True)
-class _Task:
-    """One box of one image."""
+class _Crops:
+    """The boxes of several images, one crop each.
 
-    image: int
-    box: npt.NDArray[np.float32]
-    box_score: float
-    affine: npt.NDArray[np.float64]
-    """From image pixels to crop pixels, for the pixels."""
-    back: npt.NDArray[np.float64]
-    """From decoded points to image pixels."""
+    Attributes:
+        owners: (N,) index of the image of each box.
+        boxes: (N, 4) float32 x1 y1 x2 y2, box_scores: (N,).
+        affines: (N, 2, 3) from image pixels to crop pixels, for the pixels.
+        inverses: (N, 2, 3) from decoded keypoints to image pixels.
+    """
+
+    owners: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.float32]
+    box_scores: Float64Array
+    affines: Float64Array
+    inverses: Float64Array
+
+    def __len__(self) -> int:
+        return len(self.owners)
 
 
-class Predictor:
-    """A pose network with its cropping, normalisation and decoding. Holds no state between calls.
+class PoseEstimator:
+    """A pose network with its cropping, normalization and decoding. Holds no state between calls.
 
     Attributes:
         info: what the checkpoint says.
         schema: the keypoints it finds.
+        category: name of the category of its poses.
         device: where the network runs.
         backend: what runs it: "torch", "onnxruntime", ... (``engine.inference.backends``).
-        codec: how its outputs are read.
+        codec: how its outputs are decoded.
         detector_id: the detector that goes with it, as the checkpoint names it; None when there is none.
         flip_test_problem: why the flip test would make this model worse, "" where it may help.
     """
@@ -79,7 +88,7 @@ class Predictor:
         self._cuts_on_device = self.device.type == "cuda"
         upstream = info.conventions.get("flip") == "upstream"
         indices = self.schema.upstream_flip_indices if upstream else self.schema.flip_indices
-        self._flip = torch.from_numpy(indices.copy()).to(self.device)
+        self._flip_indices = torch.from_numpy(indices.copy()).to(self.device)
         self.flip_test_problem = flip_test_problem(info)
         self._channels = slice(*info.conventions.get("channels", (None, None)))
         self._published_pixels = info.conventions.get("pixels") == "published"
@@ -99,26 +108,26 @@ class Predictor:
 
         Args:
             weights: other weights for the same architecture.
-            backend: "torch", "onnxruntime", "openvino" or "auto" (``engine.inference.backends``); graphics cards only
-                take "torch" and "auto".
+            backend: "torch", "onnxruntime", "openvino" or "auto" (``engine.inference.backends``); GPUs take only
+                "torch" and "auto".
 
         Raises:
             ModelError: no such model, not a pose model, weights that do not fit, or the device is not available.
         """
-        chosen = pick_device(device) if isinstance(device, str) else device
-        network, info = load_network(id_or_path, weights, chosen)
+        device = pick_device(device) if isinstance(device, str) else device
+        network, info = load_network(id_or_path, weights, device)
         if info.task != "pose":
             raise ModelError("is a detector; --model wants a pose model", where=id_or_path)
-        predictor = cls(network, info, chosen)
-        if chosen.type == "cpu":
-            predictor._use(backend, network)
+        estimator = cls(network, info, device)
+        if device.type == "cpu":
+            estimator._use(backend, network)
         elif backend not in ("auto", "torch"):
-            raise ModelError(f"the backend {backend!r} runs on the processor; give --device cpu with it")
-        elif chosen.type == "cuda":
+            raise ModelError(f"the backend {backend!r} runs on the CPU; give --device cpu with it")
+        elif device.type == "cuda":
             # TensorFloat-32 rounds products to 10 bits: faster, and off by more than published figures allow.
             torch.backends.cudnn.allow_tf32 = backend == "auto"
             torch.backends.cudnn.benchmark = True
-        return predictor
+        return estimator
 
     def _use(self, backend: str, network: nn.Module) -> None:
         from engine.inference.backends.autotune import load_runner
@@ -129,7 +138,7 @@ class Predictor:
 
     def predict(
         self,
-        images: Sequence[Image],
+        images: Sequence[ImageArray],
         boxes: Sequence[npt.ArrayLike],
         box_scores: Sequence[npt.ArrayLike] | None = None,
         *,
@@ -144,126 +153,120 @@ class Predictor:
             box_scores: for each image (N,); default 1.
             flip_test: average with the mirrored crops: twice the work, often a little more accurate. Left out where
                 ``flip_test_problem`` says why.
-            batch: crops in one pass of the network; the crops of many images share a batch.
+            batch: crops in one pass of the network; the crops of several images share a batch.
 
         Returns:
-            For each image one prediction a box, in the order of the boxes; ``score`` is box score times mean keypoint
+            For each image one prediction per box, in the order of the boxes; ``score`` is box score times mean keypoint
             score.
 
         Raises:
             ValueError: ``boxes`` and ``images`` differ in number.
         """
-        flip_test = flip_test and not self.flip_test_problem
-        if self._cuts_on_device:
-            return self._predict_on_device(images, boxes, box_scores, flip_test, batch)
-        tasks = list(self._tasks(images, boxes, box_scores))
-        found: list[list[Prediction]] = [[] for _ in images]
-        for start in range(0, len(tasks), batch):
-            part = tasks[start : start + batch]
-            crops = np.stack([self._cut(images[task.image], task.affine) for task in part])
-            points, scores, visible = self._run(crops, flip_test)
-            points = apply_affine(points, np.stack([task.back for task in part]))
-            for i, task in enumerate(part):
-                seen = None if visible is None else visible[i]
-                found[task.image].append(self._prediction(task, points[i], scores[i], seen))
-        return found
+        crops = self._crops(images, boxes, box_scores)
+        predictions: list[list[Prediction]] = [[] for _ in images]
+        if not len(crops):
+            return predictions
+        with_flip = flip_test and not self.flip_test_problem
+        cut = self._cutter(images, crops)
+        with torch.inference_mode():
+            parts = [
+                self._estimate(cut(slice(start, start + batch)), with_flip) for start in range(0, len(crops), batch)
+            ]
+            crop_points, scores = (torch.cat([part[i] for part in parts]).cpu().numpy() for i in (0, 1))
+            visible_parts = [part[2] for part in parts if part[2] is not None]
+            visibility = torch.cat(visible_parts).cpu().numpy() if visible_parts else None
+        points = apply_affine(crop_points, crops.inverses)
+        for i, owner in enumerate(crops.owners.tolist()):
+            keypoints = np.concatenate([points[i], scores[i][:, None]], 1).astype(np.float32)
+            box_score = float(crops.box_scores[i])
+            predictions[owner].append(
+                Prediction(
+                    keypoints,
+                    crops.boxes[i],
+                    box_score * float(scores[i].mean()),
+                    box_score,
+                    self.category,
+                    None if visibility is None else visibility[i],
+                )
+            )
+        return predictions
 
-    def outputs(self, image: Image, box: npt.ArrayLike) -> tuple[Outputs, Tensor | None, npt.NDArray[np.float64]]:
-        """What the network says of one box, before decoding; (1, K) probabilities of being visible where it tells; and
-        the (2, 3) affine from decoded points to the image."""
-        affines, backs = self._affines(np.asarray(box, np.float64).reshape(1, 4))
-        crop = self._cut(image, affines[0])
-        pixels = torch.from_numpy(crop[None]).to(self.device).permute(0, 3, 1, 2)
-        return *self._forward((pixels.float() - self._mean) / self._std), backs[0]
+    def outputs(self, image: ImageArray, box: npt.ArrayLike) -> tuple[Outputs, Tensor | None, Float64Array]:
+        """The network's outputs for one box, before decoding.
 
-    def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
-        """Keypoints (B, K, 2) in crop pixels and scores (B, K), as the model's codec reads them."""
-        return self.codec.decode(outputs)
+        Returns:
+            the outputs for the codec; (1, K) probabilities of being visible where the network gives them; and the
+            (2, 3) affine from decoded keypoints to the image.
+        """
+        crops = self._crops([image], [np.asarray(box, np.float64).reshape(1, 4)], None)
+        return *self._forward(self._normalized(self._cutter([image], crops)(slice(None)))), crops.inverses[0]
 
-    def _predict_on_device(
+    # -- crops --------------------------------------------------------------------------------------------------------
+
+    def _crops(
         self,
-        images: Sequence[Image],
+        images: Sequence[ImageArray],
         boxes: Sequence[npt.ArrayLike],
         box_scores: Sequence[npt.ArrayLike] | None,
-        flip_test: bool,
-        batch: int,
-    ) -> list[list[Prediction]]:
-        """As :meth:`predict`, without a step for each person before the results are there: crops are cut, read and
-        taken back into the image on the device. Pixels are those of the published networks for every model."""
-        tasks = list(self._tasks(images, boxes, box_scores))
-        found: list[list[Prediction]] = [[] for _ in images]
-        if not tasks:
-            return found
-        owners = np.array([task.image for task in tasks])
-        affines = np.stack([task.affine for task in tasks])
-        backs = torch.from_numpy(np.stack([task.back for task in tasks])).to(self.device)
-        packed = pack_images(images, self.device)
-        parts: list[tuple[Tensor, Tensor, Tensor | None]] = []
-        with torch.inference_mode():
-            for start in range(0, len(tasks), batch):
-                part = slice(start, start + batch)
-                crops = cut_crops(packed, owners[part], affines[part], self.info.input_size)
-                points, scores, visible = self._estimate(crops, flip_test)
-                back = backs[part].to(torch.float32 if self.device.type == "mps" else torch.float64)
-                points = points.to(back.dtype) @ back[..., :2].mT + back[:, None, :, 2]
-                parts.append((points, scores, visible))
-            all_points, all_scores = (torch.cat([part[i] for part in parts]).cpu().numpy() for i in (0, 1))
-            seen = [part[2] for part in parts if part[2] is not None]
-            all_visible = torch.cat(seen).cpu().numpy() if seen else None
-        for i, task in enumerate(tasks):
-            visible_here = None if all_visible is None else all_visible[i]
-            found[task.image].append(self._prediction(task, all_points[i], all_scores[i], visible_here))
-        return found
+    ) -> _Crops:
+        if len(images) != len(boxes):
+            raise ValueError(f"{len(images)} images, but boxes for {len(boxes)}")
+        rows = [np.asarray(given, np.float64).reshape(-1, 4) for given in boxes]
+        counts = [len(part) for part in rows]
+        all_boxes = np.concatenate([np.zeros((0, 4)), *rows])
+        if box_scores is None:
+            scores = np.ones(len(all_boxes))
+        else:
+            scores = np.concatenate([np.zeros(0), *(np.asarray(given, np.float64).reshape(-1) for given in box_scores)])
+        owners = np.repeat(np.arange(len(images)), counts)
+        return _Crops(owners, all_boxes.astype(np.float32), scores, *self._affines(all_boxes))
 
-    def _cut(self, image: Image, affine: npt.NDArray[np.float64]) -> Image:
-        cut = warp_fixed_point if self._published_pixels else warp
-        return cut(image, affine, self.info.input_size)
-
-    def _tasks(
-        self, images: Sequence[Image], boxes: Sequence[npt.ArrayLike], box_scores: Sequence[npt.ArrayLike] | None
-    ) -> Iterator[_Task]:
-        for i, (_, given) in enumerate(zip(images, boxes, strict=True)):
-            rows = np.asarray(given, np.float64).reshape(-1, 4)
-            weights = np.ones(len(rows)) if box_scores is None else np.asarray(box_scores[i], np.float64).reshape(-1)
-            affines, backs = self._affines(rows)
-            for row, weight, affine, back in zip(rows, weights, affines, backs, strict=True):
-                yield _Task(i, row.astype(np.float32), float(weight), affine, back)
-
-    def _affines(self, boxes: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(N, 4) -> affines into the crops, for their pixels, and out of the crops, for decoded points; (N, 2, 3)."""
+    def _affines(self, boxes: Float64Array) -> tuple[Float64Array, Float64Array]:
+        """(N, 4) -> affines into the crops, for pixels, and out of the crops, for decoded keypoints; (N, 2, 3)."""
         size, padding = self.info.input_size, self.info.box_padding
         if self._published_pixels:
             return published_affines(boxes, padding, size, udp=self._udp)
         centers, scales = box_to_center_scale(boxes, padding, size[0] / size[1])
         affines = (udp_affine if self._udp else crop_affine)(centers, scales, size)
-        # The way back measures the crop by its whole width in both geometries: UDP's decoder has put the rest right.
+        # The way back measures the crop by its whole width in both geometries: UDP's decoder allows for the rest.
         return affines, invert_affine(crop_affine(centers, scales, size))
 
-    def _run(self, crops: Image, flip_test: bool) -> tuple[Floats, Floats, Floats | None]:
-        """(B, H, W, 3) uint8 -> keypoints (B, K, 2) in crop pixels, scores (B, K), probabilities (B, K) of being
-        visible where the network tells."""
-        with torch.inference_mode():
-            # A transposed HWC batch is channels-last already, the fastest layout on processors and on CUDA.
-            pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
-            points, scores, visible = self._estimate(pixels, flip_test)
-            return points.cpu().numpy(), scores.cpu().numpy(), None if visible is None else visible.cpu().numpy()
+    def _cutter(self, images: Sequence[ImageArray], crops: _Crops) -> Callable[[slice], Tensor]:
+        """A function that cuts a part of the crops: (B, 3, H, W) uint8 on the device.
+
+        On a GPU the images are taken there once and cut there, for every model with the arithmetic of the published
+        ones; elsewhere OpenCV cuts them.
+        """
+        size = self.info.input_size
+        if self._cuts_on_device:
+            packed = pack_images(images, self.device)
+            return lambda part: cut_crops(packed, crops.owners[part], crops.affines[part], size)
+        warped = warp_fixed_point if self._published_pixels else warp
+
+        def cut(part: slice) -> Tensor:
+            pairs = zip(crops.owners[part].tolist(), crops.affines[part], strict=True)
+            pixels = np.stack([warped(images[owner], affine, size) for owner, affine in pairs])
+            # A transposed HWC batch is channels-last already, the fastest layout on CPUs and on CUDA.
+            return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
+
+        return cut
+
+    # -- network ------------------------------------------------------------------------------------------------------
+
+    def _normalized(self, pixels: Tensor) -> Tensor:
+        return (pixels.float() - self._mean) / self._std
 
     def _estimate(self, pixels: Tensor, flip_test: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(B, 3, H, W) uint8 on the device -> as :meth:`_run`, left on the device."""
-        x: Tensor = (pixels.float() - self._mean) / self._std
-        outputs, visible = self._forward(x)
+        """(B, 3, H, W) uint8 -> keypoints (B, K, 2) in crop pixels, scores (B, K), and probabilities (B, K) of being
+        visible where the network gives them."""
+        x = self._normalized(pixels)
+        outputs, visibility = self._forward(x)
         if flip_test:
-            mirrored, mirrored_visible = self._forward(x.flip(-1))
-            outputs = self.codec.combine(outputs, mirrored, self._flip)
-            if visible is not None and mirrored_visible is not None:
-                visible = (visible + mirrored_visible[:, self._flip]) / 2
-        points, scores = self.codec.decode(outputs)
-        return points, scores, visible
+            mirrored, mirrored_visibility = self._forward(x.flip(-1))
+            outputs = self.codec.combine(outputs, mirrored, self._flip_indices)
+            if visibility is not None and mirrored_visibility is not None:
+                visibility = (visibility + mirrored_visibility[:, self._flip_indices]) / 2
+        return *self.codec.decode(outputs), visibility
 
     def _forward(self, x: Tensor) -> tuple[Outputs, Tensor | None]:
         return self.codec.split(self._run_network(x), self._channels)
-
-    def _prediction(self, task: _Task, points: Floats, scores: Floats, visible: Floats | None) -> Prediction:
-        keypoints = np.concatenate([points, scores[:, None]], 1).astype(np.float32)
-        score = task.box_score * float(scores.mean())
-        return Prediction(keypoints, task.box, score, task.box_score, self.category, visible)

@@ -16,7 +16,7 @@ import torch
 from engine.errors import ModelError
 from engine.inference.detector import Detector
 from engine.inference.device import describe_device, pick_device
-from engine.inference.pose_estimator import DEFAULT_MODEL, Predictor
+from engine.inference.pose_estimator import DEFAULT_MODEL, PoseEstimator
 from engine.inference.streaming import Item, Settings, estimate, find_boxes, read_images, weigh
 from engine.inference.threaded_stages import Stage, run_stages
 from engine.models.catalog import find_model
@@ -42,6 +42,7 @@ SAME_POSE = 0.7
 # that is cancelled need not wait for long.
 CROPS_ON_PROCESSOR, IMAGES_ON_PROCESSOR = 1, 1
 CROPS, IMAGES = 64, 8
+DETECTOR_BATCH = 8
 BYTES_AHEAD = 128 << 20
 
 
@@ -51,19 +52,19 @@ class PoseModel:
     The detector is loaded when it is first needed.
 
     Attributes:
-        predictor: the pose network.
+        estimator: the pose network.
         device: where both networks run.
         schema: the keypoints.
         category: name of the kind of object.
         takes_whole_image: there is no detector and the image is the box.
     """
 
-    def __init__(self, predictor: Predictor, detector: Detector | str | Path | None) -> None:
+    def __init__(self, estimator: PoseEstimator, detector: Detector | str | Path | None) -> None:
         """``detector``: one that is loaded, an id or file to load, "none" = the whole image is the box, or None."""
-        self.predictor = predictor
-        self.device: torch.device = predictor.device
-        self.schema: Schema = predictor.schema
-        self.category = predictor.category
+        self.estimator = estimator
+        self.device: torch.device = estimator.device
+        self.schema: Schema = estimator.schema
+        self.category = estimator.category
         self._detector = detector if isinstance(detector, Detector) else None
         self._detector_name = detector if isinstance(detector, str | Path) else None
         self.takes_whole_image = str(detector) == NO_DETECTOR
@@ -93,7 +94,9 @@ class PoseModel:
         if detector is not None and str(detector) != NO_DETECTOR and find_model(detector).task != "detector":
             raise ModelError("is a pose model; --detector wants a detector", where=detector)
         entry = find_model(model)
-        return cls(Predictor.load(model, chosen, weights, backend), entry.detector if detector is None else detector)
+        return cls(
+            PoseEstimator.load(model, chosen, weights, backend), entry.detector if detector is None else detector
+        )
 
     @property
     def detector(self) -> Detector:
@@ -153,16 +156,10 @@ class PoseModel:
             ModelError: the detector is missing, broken, or does not know the category.
         """
         if boxes is not None:
-            return self.predictor.predict(images, boxes, box_scores, flip_test=flip_test, batch=batch)
-        if self.takes_whole_image:
-            whole = [np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32) for image in images]
-            return self.predictor.predict(images, whole, flip_test=flip_test, batch=batch)
-        categories = self.detector_categories()
-        found = self.detector.detect(images, score_threshold=box_threshold, categories=categories)
-        poses = self.predictor.predict(
-            images, [d.boxes for d in found], [d.scores for d in found], flip_test=flip_test, batch=batch
-        )
-        return [without_doubles(group, self.schema.sigmas) for group in poses]
+            return self.poses(images, boxes, box_scores, flip_test, batch)
+        found = self.find_boxes(images, box_threshold, batch=DETECTOR_BATCH)
+        poses = self.poses(images, [boxes for boxes, _ in found], [scores for _, scores in found], flip_test, batch)
+        return [self.best_of(group) for group in poses]
 
     def stream(self, items: Iterable[Item[Key]], flip_test: bool = False, **options: Any) -> Generator[Result[Key]]:
         """As :meth:`run` over any number of images: reading, detector and pose network work at the same time.
@@ -246,8 +243,14 @@ class PoseModel:
             if settings.threads:  # threads made from now on have as many workers as before
                 torch.set_num_threads(before)
 
-    def find_boxes(self, images: Sequence[Image], threshold: float | None = None) -> list[tuple[Floats, Floats]]:
-        """For each image boxes (N, 4) x1 y1 x2 y2 and scores (N,), in one pass of the detector.
+    def find_boxes(
+        self, images: Sequence[Image], threshold: float | None = None, *, batch: int | None = None
+    ) -> list[tuple[Floats, Floats]]:
+        """For each image boxes (N, 4) x1 y1 x2 y2 and scores (N,); the whole image where there is no detector.
+
+        Args:
+            threshold: detections below it are dropped; None = the detector's.
+            batch: images in one pass of the detector; None = all.
 
         Raises:
             ModelError: the detector is missing, broken, or does not know the category.
@@ -258,22 +261,27 @@ class PoseModel:
                 for image in images
             ]
         detector, categories = self.detector, self.detector_categories()
-        found = self._in_memory(
-            lambda batch: detector.detect(images, score_threshold=threshold, categories=categories, batch=batch),
-            len(images),
+        detections = self._in_memory(
+            lambda size: detector.detect(images, score_threshold=threshold, categories=categories, batch=size),
+            batch or len(images),
         )
-        return [(each.boxes, each.scores) for each in found]
+        return [(each.boxes, each.scores) for each in detections]
 
     def poses(
-        self, images: Sequence[Image], boxes: Sequence[Floats], scores: Sequence[Floats], flip_test: bool, batch: int
+        self,
+        images: Sequence[Image],
+        boxes: Sequence[npt.ArrayLike],
+        scores: Sequence[npt.ArrayLike] | None,
+        flip_test: bool,
+        batch: int,
     ) -> list[list[Prediction]]:
-        """As :meth:`run` with boxes.
+        """The pose in every box, as :meth:`run` gives them for boxes.
 
         Raises:
             ModelError: the device has not even the memory for a single crop.
         """
         return self._in_memory(
-            lambda size: self.predictor.predict(images, boxes, scores, flip_test=flip_test, batch=size), batch
+            lambda size: self.estimator.predict(images, boxes, scores, flip_test=flip_test, batch=size), batch
         )
 
     def _in_memory(self, work: Callable[[int], Made], batch: int) -> Made:

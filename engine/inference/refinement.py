@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from engine.geometry import apply_affine, box_from_keypoints, box_is_usable, invert_affine
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.schema.schema import Schema
 
 Image = npt.NDArray[np.uint8]
@@ -58,7 +58,7 @@ class Estimate(NamedTuple):
 
 
 def reestimate(
-    predictor: Predictor,
+    estimator: PoseEstimator,
     image: Image,
     keypoints: npt.ArrayLike,
     fixed: npt.ArrayLike,
@@ -71,7 +71,7 @@ def reestimate(
     """Estimate the points of a pose that nobody has set.
 
     Args:
-        predictor: a network for these K points.
+        estimator: a network for these K points.
         image: RGB uint8 (H, W, 3).
         keypoints: (K, 2) image pixels, the pose as it is now.
         fixed: (K,) bool, set by a person: they come back as they are.
@@ -87,7 +87,7 @@ def reestimate(
         ValueError: without points and box there is nowhere to look; or the shapes are not the network's.
     """
     points = np.array(keypoints, np.float64)
-    schema = predictor.schema
+    schema = estimator.schema
     there = np.asarray(present, np.bool_) & np.isfinite(points).all(1)
     held = np.asarray(fixed, np.bool_) & there
     points = np.where(np.isfinite(points), points, 0.0)
@@ -97,7 +97,7 @@ def reestimate(
     if region is None:
         raise ValueError("a pose without points and without a box cannot be estimated")
     side = float((region[2:] - region[:2]).max())
-    seen = _look(predictor, image, region, points, held, CANDIDATES)
+    seen = _look(estimator, image, region, points, held, CANDIDATES)
     expected = _expected(schema, points, held, there, points if before is None else np.asarray(before, np.float64))
     anchor = np.where(there[:, None], expected, seen.places[0] if seen.expected is None else seen.expected)
     if seen.expected is not None and held.any():
@@ -135,11 +135,11 @@ def _inside(places: Floats, image: Image) -> Flags:
 
 
 def candidates(
-    predictor: Predictor, image: Image, box: npt.ArrayLike, count: int = CANDIDATES
+    estimator: PoseEstimator, image: Image, box: npt.ArrayLike, count: int = CANDIDATES
 ) -> tuple[Floats, Floats]:
     """Where each point may be: (count, K, 2) image pixels and (count, K) scores; the first is the network's answer."""
-    nothing = np.zeros(predictor.schema.num_keypoints, np.bool_)
-    found = _look(predictor, image, np.asarray(box, np.float64), np.zeros((len(nothing), 2)), nothing, count)
+    nothing = np.zeros(estimator.schema.num_keypoints, np.bool_)
+    found = _look(estimator, image, np.asarray(box, np.float64), np.zeros((len(nothing), 2)), nothing, count)
     return found.places, found.scores
 
 
@@ -170,16 +170,16 @@ class _Seen:
     visible: Floats | None
 
 
-def _look(predictor: Predictor, image: Image, box: Floats, points: Floats, fixed: Flags, count: int) -> _Seen:
+def _look(estimator: PoseEstimator, image: Image, box: Floats, points: Floats, fixed: Flags, count: int) -> _Seen:
     with torch.inference_mode():
-        outputs, visible, back = predictor.outputs(image, box)
-        first, score = predictor.decode(outputs)
-        others, heights = predictor.codec.candidates(outputs, count)
+        outputs, visible, back = estimator.outputs(image, box)
+        first, score = estimator.codec.decode(outputs)
+        others, heights = estimator.codec.candidates(outputs, count)
         known = torch.from_numpy(apply_affine(points, invert_affine(back))).float().to(first.device)
-        expected = predictor.codec.expected(outputs, known[None], torch.from_numpy(fixed).to(first.device)[None])
+        expected = estimator.codec.expected(outputs, known[None], torch.from_numpy(fixed).to(first.device)[None])
     main, top = first[0].cpu().numpy(), score[0].cpu().numpy()
     places, scores = _without(
-        others[0].cpu().numpy(), heights[0].cpu().numpy(), main, predictor.codec.separation, count
+        others[0].cpu().numpy(), heights[0].cpu().numpy(), main, estimator.codec.separation, count
     )
     return _Seen(
         apply_affine(np.concatenate([main[None], places]), back),

@@ -65,13 +65,13 @@ def main(argv: Sequence[str]) -> int:
 
     device = shard.device(options.device)
     model = PoseModel.load(options.model, options.detector, device, options.weights, options.backend)
-    if options.flip_test and model.predictor.flip_test_problem:
-        log.warning("--flip-test is left out: %s", model.predictor.flip_test_problem)
+    if options.flip_test and model.estimator.flip_test_problem:
+        log.warning("--flip-test is left out: %s", model.estimator.flip_test_problem)
     category, is_known = choose_category(dataset.categories, model.schema, model.category)
     sources = _with_boxes(options, sources, dataset, category, model.schema, skipped)
     if sources and sources[0].boxes is None and not model.takes_whole_image:
         model.detector_categories()  # report a missing detector before any work is done
-    header = make_header(options, model.predictor.info.architecture)
+    header = make_header(options, model.estimator.info.architecture)
     items = run_items(sources)
     run_model(model, sources, items, options, header, shard)
     if not shard.is_main:

@@ -48,7 +48,7 @@ class AssistJob:
         pose = self._after
         there = pose.visibility > 0
         found = reestimate(
-            model.predictor,
+            model.estimator,
             self._pixels(),
             pose.keypoints,
             pose.by_human,

@@ -189,7 +189,7 @@ class Labeller:
         old = None if before is None else before.points
         scores = pose.score
         found = self.estimate(
-            self.model.predictor, image, pose.points, pose.held, pose.there, before=old, box=pose.box, scores=scores
+            self.model.estimator, image, pose.points, pose.held, pose.there, before=old, box=pose.box, scores=scores
         )
         self.seconds.append(time.perf_counter() - start)
         free = ~pose.held

@@ -23,7 +23,7 @@ import torch
 
 from engine.errors import ModelError
 from engine.inference.backends import RUNNERS, make_runner
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.models.catalog import find_model
 from engine.models.metadata import CheckpointInfo
 from engine.models.mmpose_weights import published_info
@@ -75,12 +75,12 @@ def forward_rows(folder: Path) -> list[str]:
 
 
 def end_to_end(network: torch.nn.Module, info: CheckpointInfo, name: str, folder: Path, row: str, batch: int) -> float:
-    predictor = Predictor(network, info)
+    estimator = PoseEstimator(network, info)
     if name != "eager":
-        predictor._run_network = make_runner(name, network, info, folder / f"{row}.onnx")
+        estimator._run_network = make_runner(name, network, info, folder / f"{row}.onnx")
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     boxes = [[50 + 10 * i, 40, 250 + 10 * i, 440] for i in range(batch)]
-    return median_seconds(lambda: predictor.predict([image], [boxes], batch=batch)) / batch * 1e3
+    return median_seconds(lambda: estimator.predict([image], [boxes], batch=batch)) / batch * 1e3
 
 
 def ap_rows(data: Path) -> list[str]:

@@ -25,7 +25,7 @@ import torch  # noqa: E402
 
 from engine.inference.detector import Detector  # noqa: E402
 from engine.inference.device import describe_device  # noqa: E402
-from engine.inference.pose_estimator import Predictor  # noqa: E402
+from engine.inference.pose_estimator import PoseEstimator  # noqa: E402
 from engine.media.images import read_image  # noqa: E402
 
 SECONDS = 4.0
@@ -59,9 +59,9 @@ def main() -> None:
     rates = [rate(partial(detect, [image] * n, batch=n), n) for n in (1, 8)]
     print(f"| EfficientDet-Lite0, images/s | {rates[0]:.1f} | {rates[1]:.1f} |")
     for model in ("movenet_thunder", "movenet_lightning"):
-        predictor = Predictor.load(model, options.device)
+        estimator = PoseEstimator.load(model, options.device)
         for flip in (False, True):
-            run = partial(predictor.predict, [image], flip_test=flip)
+            run = partial(estimator.predict, [image], flip_test=flip)
             rates = [rate(partial(run, [box.repeat(n, 0)], batch=n), n) for n in (1, 8)]
             print(f"| {model}{', flip test' if flip else ''}, people/s | {rates[0]:.1f} | {rates[1]:.1f} |")
 

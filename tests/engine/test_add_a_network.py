@@ -17,7 +17,7 @@ from engine.errors import ModelError
 from engine.evaluate.__main__ import main as evaluate
 from engine.export import main as export
 from engine.formats.coco.dataset import CocoDataset
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.inference.refinement import reestimate
 from engine.media.images import read_image
 from engine.models.checkpoint import load_network
@@ -113,11 +113,11 @@ def test_it_predicts_and_is_evaluated(model: Path, labels: Path, tmp_path: Path)
 
 
 def test_its_points_follow_a_correction(model: Path, labels: Path) -> None:
-    predictor = Predictor.load(model, "cpu")
+    estimator = PoseEstimator.load(model, "cpu")
     image = read_image(labels.parent / "001.png")
     points = np.array([[30.0, 30.0], [50.0, 50.0], [60.0, 60.0], [90.0, 90.0]])
     fixed = np.array([True, False, False, False])
-    estimate = reestimate(predictor, image, points, fixed, np.ones(4, bool))
+    estimate = reestimate(estimator, image, points, fixed, np.ones(4, bool))
     assert estimate.keypoints[0].tolist() == [30.0, 30.0]
     assert np.isfinite(estimate.keypoints).all()
 

@@ -31,7 +31,7 @@ from engine.evaluate.model import (
     read_labels,
 )
 from engine.formats.coco.dataset import CocoDataset, Id
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.inference.pose_model import NO_DETECTOR, PoseModel
 from engine.metrics.coco_metric import Accumulator
 from engine.models.catalog import ModelEntry
@@ -113,7 +113,7 @@ class EvaluationProtocol:
     def measure(self, network: nn.Module, info: CheckpointInfo) -> Validation:
         """The figures, on the first process; on the others a stand-in without any."""
         device = next(network.parameters()).device
-        model = PoseModel(Predictor(network, info, device), NO_DETECTOR)
+        model = PoseModel(PoseEstimator(network, info, device), NO_DETECTOR)
         part = self.sources[self.group.rank :: self.group.size]
         with torch.inference_mode():
             made = list(predictions(model, part, self.boxes, self.category, self.conditions))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.models.metadata import CheckpointInfo
 from engine.schema.schema import schema_from_dict
 
@@ -29,7 +29,7 @@ class Halves(nn.Module):
         return {"heatmap": maps, "visibility": torch.stack([left, right, torch.full_like(left, 0.125)], 1)}
 
 
-def predictor(network: nn.Module, conventions: dict[str, Any] | None = None, **schema: Any) -> Predictor:
+def estimator(network: nn.Module, conventions: dict[str, Any] | None = None, **schema: Any) -> PoseEstimator:
     points = [
         {"name": "left_eye", "swap": "right_eye"},
         {"name": "right_eye", "swap": "left_eye"},
@@ -45,7 +45,7 @@ def predictor(network: nn.Module, conventions: dict[str, Any] | None = None, **s
         box_padding=1.0,
         conventions=conventions or {},
     )
-    return Predictor(network, info)
+    return PoseEstimator(network, info)
 
 
 @pytest.fixture
@@ -57,14 +57,14 @@ def picture() -> np.ndarray:
 
 
 def test_the_visibility_of_the_mirrored_crop_is_that_of_the_partner(picture: np.ndarray) -> None:
-    ((found,),) = predictor(Halves()).predict([picture], [BOX], flip_test=True)
+    ((found,),) = estimator(Halves()).predict([picture], [BOX], flip_test=True)
     assert found.visibility is not None
     assert found.visibility.tolist() == pytest.approx([0.8, 0.2, 0.125], abs=0.02)
 
 
 def test_the_scores_of_the_mirrored_crop_are_those_of_the_partner(picture: np.ndarray) -> None:
-    plain = predictor(Halves()).predict([picture], [BOX])[0][0]
-    both = predictor(Halves()).predict([picture], [BOX], flip_test=True)[0][0]
+    plain = estimator(Halves()).predict([picture], [BOX])[0][0]
+    both = estimator(Halves()).predict([picture], [BOX], flip_test=True)[0][0]
     assert plain.keypoints[:, 2].tolist() == pytest.approx([0.8, 0.2, 0.25], abs=0.02)
     # A peak in one cell and its mirror image lie a cell apart at most; the places stay those of their side.
     assert both.keypoints[0, 0] < SIZE / 2 < both.keypoints[1, 0]
@@ -85,8 +85,8 @@ class Steady(nn.Module):
 def test_weights_that_were_trained_with_another_flip_map_are_read_with_it(picture: np.ndarray) -> None:
     """Under the map of the source the nose takes the channel of the left eye."""
     upstream = {"upstream_flip": [{"name": "nose", "takes": "left_eye"}]}
-    ours = predictor(Steady(), **upstream)
-    theirs = predictor(Steady(), {"flip": "upstream"}, **upstream)
+    ours = estimator(Steady(), **upstream)
+    theirs = estimator(Steady(), {"flip": "upstream"}, **upstream)
     ((own,),) = ours.predict([picture], [BOX], flip_test=True)
     ((other,),) = theirs.predict([picture], [BOX], flip_test=True)
     assert own.visibility is not None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ModelError
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.media.images import read_image
 from engine.pose import Prediction
 
@@ -19,8 +19,8 @@ BOX = np.array([[10, 8, 365, 511]], np.float32)
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.load("movenet_lightning", "cpu")
+def estimator() -> PoseEstimator:
+    return PoseEstimator.load("movenet_lightning", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def astronaut(resources_dir: Path) -> np.ndarray:
     return read_image(resources_dir / "sample/astronaut.jpg")
 
 
-def check_landmarks(predictor: Predictor, found: Prediction, tolerance: float = 25) -> None:
+def check_landmarks(estimator: PoseEstimator, found: Prediction, tolerance: float = 25) -> None:
     for name, place in LANDMARKS.items():
-        point = found.keypoints[predictor.schema.index[name]]
+        point = found.keypoints[estimator.schema.index[name]]
         assert np.abs(point[:2] - place).max() < tolerance, name
         assert point[2] > 0.3
 
@@ -38,9 +38,9 @@ def check_landmarks(predictor: Predictor, found: Prediction, tolerance: float = 
 @pytest.mark.parametrize("flip_test", [False, True])
 @pytest.mark.parametrize("model", ["movenet_lightning", "movenet_thunder"])
 def test_embedded_models_find_the_landmarks(astronaut: np.ndarray, model: str, flip_test: bool) -> None:
-    predictor = Predictor.load(model, "cpu")
-    ((found,),) = predictor.predict([astronaut], [BOX], flip_test=flip_test)
-    check_landmarks(predictor, found)
+    estimator = PoseEstimator.load(model, "cpu")
+    ((found,),) = estimator.predict([astronaut], [BOX], flip_test=flip_test)
+    check_landmarks(estimator, found)
     assert found.keypoints.shape == (17, 3)
     assert found.keypoints.dtype == np.float32
     assert np.array_equal(found.box, BOX[0])
@@ -48,15 +48,15 @@ def test_embedded_models_find_the_landmarks(astronaut: np.ndarray, model: str, f
     assert found.score == pytest.approx(found.keypoints[:, 2].mean(), abs=1e-5)
 
 
-def test_a_mirrored_photograph_gives_the_mirrored_pose(predictor: Predictor, astronaut: np.ndarray) -> None:
+def test_a_mirrored_photograph_gives_the_mirrored_pose(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
     width = astronaut.shape[1]
     mirrored = np.ascontiguousarray(astronaut[:, ::-1])
     # The box's centre goes to pixel 96 of 192, whose mirror image is 95: one crop pixel more makes the crops mirrored.
     pixel = 1.25 * (BOX[0, 3] - BOX[0, 1]) / 192
     left, right = width - 1 - BOX[0, [2, 0]] + pixel
     other = np.array([[left, BOX[0, 1], right, BOX[0, 3]]])
-    ((direct,), (flipped,)) = predictor.predict([astronaut, mirrored], [BOX, other], flip_test=True)
-    back = flipped.keypoints[predictor.schema.flip_indices].astype(float)
+    ((direct,), (flipped,)) = estimator.predict([astronaut, mirrored], [BOX, other], flip_test=True)
+    back = flipped.keypoints[estimator.schema.flip_indices].astype(float)
     back[:, 0] = width - 1 - back[:, 0]
     sure = direct.keypoints[:, 2] > 0.3
     assert sure.sum() >= 6
@@ -65,12 +65,12 @@ def test_a_mirrored_photograph_gives_the_mirrored_pose(predictor: Predictor, ast
     assert differences.max() < 8  # of two nearly equal cells the mirrored photograph may choose the other one
 
 
-def test_batching_does_not_change_results(predictor: Predictor, astronaut: np.ndarray) -> None:
+def test_batching_does_not_change_results(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
     small = np.ascontiguousarray(astronaut[:300, :280])
     boxes = [np.concatenate([BOX, BOX + 20, BOX - 15]), np.zeros((0, 4)), BOX[:, :] * 0.5]
     images = [astronaut, astronaut, small]
-    one = predictor.predict(images, boxes, batch=1)
-    many = predictor.predict(images, boxes, batch=3)
+    one = estimator.predict(images, boxes, batch=1)
+    many = estimator.predict(images, boxes, batch=3)
     assert [len(group) for group in one] == [len(group) for group in many] == [3, 0, 1]
     for a, b in zip(chain(*one), chain(*many), strict=True):
         # Another batch size rounds otherwise; where two cells are equally good that may choose the other one.
@@ -78,9 +78,9 @@ def test_batching_does_not_change_results(predictor: Predictor, astronaut: np.nd
         assert np.array_equal(a.box, b.box)
 
 
-def test_scores_multiply_the_scores_of_the_boxes(predictor: Predictor, astronaut: np.ndarray) -> None:
-    (plain,) = predictor.predict([astronaut], [BOX])
-    (weighted,) = predictor.predict([astronaut], [BOX], [[0.5]])
+def test_scores_multiply_the_scores_of_the_boxes(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
+    (plain,) = estimator.predict([astronaut], [BOX])
+    (weighted,) = estimator.predict([astronaut], [BOX], [[0.5]])
     assert weighted[0].score == pytest.approx(plain[0].score / 2)
     assert weighted[0].box_score == 0.5
 
@@ -89,26 +89,26 @@ def test_scores_multiply_the_scores_of_the_boxes(predictor: Predictor, astronaut
     "box", [[-300, -200, 900, 800], [600, 600, 700, 700], [100, 100, 100, 100], [0, 0, 511, 2], [-1e5, 0, 1e5, 10]]
 )
 def test_boxes_are_used_as_given_wherever_they_lie(
-    predictor: Predictor, astronaut: np.ndarray, box: list[float]
+    estimator: PoseEstimator, astronaut: np.ndarray, box: list[float]
 ) -> None:
-    ((found,),) = predictor.predict([astronaut], [[box]], flip_test=True)
+    ((found,),) = estimator.predict([astronaut], [[box]], flip_test=True)
     assert np.isfinite(found.keypoints).all()
     assert np.array_equal(found.box, np.array(box, np.float32))
 
 
-def test_a_large_box_finds_the_same_person(predictor: Predictor, astronaut: np.ndarray) -> None:
-    ((found,),) = predictor.predict([astronaut], [[[-60, -60, 450, 560]]])
-    check_landmarks(predictor, found, tolerance=40)
+def test_a_large_box_finds_the_same_person(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
+    ((found,),) = estimator.predict([astronaut], [[[-60, -60, 450, 560]]])
+    check_landmarks(estimator, found, tolerance=40)
 
 
-def test_images_and_boxes_must_be_as_many(predictor: Predictor, astronaut: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"shorter|longer"):
-        predictor.predict([astronaut], [])
+def test_images_and_boxes_must_be_as_many(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="1 images, but boxes for 0"):
+        estimator.predict([astronaut], [])
 
 
 def test_detectors_are_refused_as_pose_models() -> None:
     with pytest.raises(ModelError, match="is a detector; --model wants a pose model"):
-        Predictor.load("efficientdet_lite0", "cpu")
+        PoseEstimator.load("efficientdet_lite0", "cpu")
 
 
 @pytest.mark.parametrize("model", ["movenet_lightning"])
@@ -116,10 +116,10 @@ def test_detectors_are_refused_as_pose_models() -> None:
 def test_cutting_on_the_device_gives_the_same_poses(model: str, flip_test: bool, resources_dir: Path) -> None:
     images = [read_image(resources_dir / "sample" / name) for name in ("astronaut.jpg", "grace_hopper.jpg")]
     boxes = [[[20, 0, 480, 500], [100.5, 30.25, 400, 505]], [[50, 20, 450, 590]]]
-    predictor = Predictor.load(model, "cpu")
-    wanted = predictor.predict(images, boxes, [[0.5, 1.0], [0.25]], flip_test=flip_test)
-    predictor._cuts_on_device = True
-    found = predictor.predict(images, boxes, [[0.5, 1.0], [0.25]], flip_test=flip_test, batch=2)
+    estimator = PoseEstimator.load(model, "cpu")
+    wanted = estimator.predict(images, boxes, [[0.5, 1.0], [0.25]], flip_test=flip_test)
+    estimator._cuts_on_device = True
+    found = estimator.predict(images, boxes, [[0.5, 1.0], [0.25]], flip_test=flip_test, batch=2)
     assert [len(group) for group in found] == [2, 1]
     for one, other in zip(chain(*wanted), chain(*found), strict=True):
         # Pixels differ by a few grey values where the processor cuts more exactly: a fraction of a pixel.
@@ -127,4 +127,4 @@ def test_cutting_on_the_device_gives_the_same_poses(model: str, flip_test: bool,
         assert np.abs(one.keypoints[:, 2] - other.keypoints[:, 2]).max() < 0.1
         assert np.array_equal(one.box, other.box)
         assert one.box_score == other.box_score
-    assert predictor.predict(images, [[], []]) == [[], []]
+    assert estimator.predict(images, [[], []]) == [[], []]

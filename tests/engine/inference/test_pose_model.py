@@ -13,7 +13,7 @@ import torch
 
 from engine.errors import MediaError, ModelError
 from engine.inference.detector import Detector
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.inference.pose_model import Item, PoseModel, without_doubles
 from engine.media.images import read_image
 from engine.pose import Prediction
@@ -59,21 +59,21 @@ def test_without_a_detector_the_whole_image_is_the_box(photographs: list[np.ndar
 
 
 def test_the_detector_is_loaded_when_it_is_needed(model: PoseModel, photographs: list[np.ndarray]) -> None:
-    fresh = PoseModel(model.predictor, "no_such_detector")
+    fresh = PoseModel(model.estimator, "no_such_detector")
     assert len(fresh.run(photographs[:1], boxes=[[[0, 0, 100, 100]]])[0]) == 1
     with pytest.raises(ModelError, match="no_such_detector"):
         fresh.run(photographs[:1])
     with pytest.raises(ModelError, match="brings no detector"):
-        PoseModel(model.predictor, None).run(photographs[:1])
+        PoseModel(model.estimator, None).run(photographs[:1])
 
 
 def test_a_detector_that_does_not_know_the_category_is_refused(model: PoseModel) -> None:
-    predictor = Predictor(model.predictor._network, model.predictor.info)
-    predictor.category = "unicorn"
+    estimator = PoseEstimator(model.estimator._network, model.estimator.info)
+    estimator.category = "unicorn"
     with pytest.raises(ModelError, match="does not know 'unicorn'"):
-        PoseModel(predictor, model.detector).detector_categories()
+        PoseModel(estimator, model.detector).detector_categories()
     one_class = Detector(model.detector._network, dataclasses.replace(model.detector.info, categories=["", "horse"]))
-    assert PoseModel(predictor, one_class).detector_categories() == ["horse"]
+    assert PoseModel(estimator, one_class).detector_categories() == ["horse"]
 
 
 def test_wrong_kinds_of_models_are_refused_when_loading() -> None:
@@ -172,7 +172,7 @@ def test_with_little_memory_batches_get_smaller(
     model: PoseModel, photographs: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    original = model.predictor.predict
+    original = model.estimator.predict
     limit = 2
 
     def cramped(*arguments: Any, batch: int, **options: Any) -> Any:
@@ -181,7 +181,7 @@ def test_with_little_memory_batches_get_smaller(
             raise torch.OutOfMemoryError("no room")
         return original(*arguments, batch=batch, **options)
 
-    monkeypatch.setattr(model.predictor, "predict", cramped)
+    monkeypatch.setattr(model.estimator, "predict", cramped)
     boxes = np.array([[10.0, 8, 365, 511]] * 8)
     ((_, _, found),) = model.stream([Item(0, lambda: photographs[0], boxes)], batch=8)
     assert len(found) == 8

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.inference.refinement import _expected, candidates, looked_at, reestimate
 from engine.media.images import read_image
 from engine.models.metadata import CheckpointInfo
@@ -21,8 +21,8 @@ BOX = [20, 0, 480, 500]
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.load("movenet_lightning", "cpu")
+def estimator() -> PoseEstimator:
+    return PoseEstimator.load("movenet_lightning", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +31,29 @@ def astronaut(resources_dir: Path) -> np.ndarray:
 
 
 def test_the_first_candidate_is_the_prediction_and_the_others_lie_elsewhere(
-    predictor: Predictor, astronaut: np.ndarray
+    estimator: PoseEstimator, astronaut: np.ndarray
 ) -> None:
-    places, scores = candidates(predictor, astronaut, BOX)
-    ((pose,),) = predictor.predict([astronaut], [[BOX]])
+    places, scores = candidates(estimator, astronaut, BOX)
+    ((pose,),) = estimator.predict([astronaut], [[BOX]])
     assert np.allclose(places[0], pose.keypoints[:, :2], atol=1e-3)
     assert np.allclose(scores[0], pose.keypoints[:, 2], atol=1e-5)
     assert places.shape == (5, 17, 2)
     assert (np.linalg.norm(places[1] - places[0], axis=1) > 5).mean() > 0.5
 
 
-def test_points_that_are_set_stay_and_a_pose_led_astray_comes_back(predictor: Predictor, astronaut: np.ndarray) -> None:
-    ((pose,),) = predictor.predict([astronaut], [[BOX]])
+def test_points_that_are_set_stay_and_a_pose_led_astray_comes_back(
+    estimator: PoseEstimator, astronaut: np.ndarray
+) -> None:
+    ((pose,),) = estimator.predict([astronaut], [[BOX]])
     right = pose.keypoints[:, :2].astype(np.float64)
     sure = pose.keypoints[:, 2] > 0.5
     wrong = right + 120.0  # everything a hand's breadth off, as from another person's box
     fixed = np.zeros(17, np.bool_)
     corrected = wrong.copy()
     for name in ("nose", "left_shoulder", "right_shoulder"):
-        index = predictor.schema.index[name]
+        index = estimator.schema.index[name]
         corrected[index], fixed[index] = right[index], True
-    found, scores, _ = reestimate(predictor, astronaut, corrected, fixed, np.ones(17, np.bool_), before=wrong, box=BOX)
+    found, scores, _ = reestimate(estimator, astronaut, corrected, fixed, np.ones(17, np.bool_), before=wrong, box=BOX)
     assert np.array_equal(found[fixed], right[fixed])
     assert (scores[fixed] == 1).all()
     error = np.linalg.norm(found - right, axis=1)[sure & ~fixed]
@@ -59,15 +61,15 @@ def test_points_that_are_set_stay_and_a_pose_led_astray_comes_back(predictor: Pr
 
 
 def test_a_point_the_network_does_not_see_moves_with_its_neighbours(
-    predictor: Predictor, astronaut: np.ndarray
+    estimator: PoseEstimator, astronaut: np.ndarray
 ) -> None:
     dark = np.zeros_like(astronaut)
     points = np.column_stack([np.linspace(100, 400, 17), np.linspace(50, 450, 17)])
     corrected, fixed = points.copy(), np.zeros(17, np.bool_)
-    elbow, wrist = predictor.schema.index["left_elbow"], predictor.schema.index["left_wrist"]
+    elbow, wrist = estimator.schema.index["left_elbow"], estimator.schema.index["left_wrist"]
     corrected[elbow] += (30, -10)
     fixed[elbow] = True
-    found, scores, _ = reestimate(predictor, dark, corrected, fixed, np.ones(17, np.bool_), before=points)
+    found, scores, _ = reestimate(estimator, dark, corrected, fixed, np.ones(17, np.bool_), before=points)
     assert np.array_equal(found[elbow], corrected[elbow])
     if scores[wrist] < 0.1:
         assert np.allclose(found[wrist], points[wrist] + (30, -10))
@@ -87,26 +89,26 @@ def test_expectation_moves_near_points_with_the_correction() -> None:
     assert expected[schema.index["left_knee"], 0] < expected[schema.index["left_eye"], 0]
 
 
-def test_without_points_and_box_there_is_nothing_to_estimate(predictor: Predictor, astronaut: np.ndarray) -> None:
+def test_without_points_and_box_there_is_nothing_to_estimate(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
     nothing = np.zeros(17, np.bool_)
     with pytest.raises(ValueError, match="without points"):
-        reestimate(predictor, astronaut, np.zeros((17, 2)), nothing, nothing)
+        reestimate(estimator, astronaut, np.zeros((17, 2)), nothing, nothing)
 
 
 def test_a_network_that_tells_what_is_visible_is_passed_on(
-    predictor: Predictor, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    estimator: PoseEstimator, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = torch.linspace(0, 1, 17)[None]
-    forward = predictor._forward
-    monkeypatch.setattr(predictor, "_forward", lambda pixels: (forward(pixels)[0], told))
+    forward = estimator._forward
+    monkeypatch.setattr(estimator, "_forward", lambda pixels: (forward(pixels)[0], told))
     points = np.column_stack([np.linspace(100, 400, 17), np.linspace(50, 450, 17)])
-    found = reestimate(predictor, astronaut, points, np.zeros(17, np.bool_), np.ones(17, np.bool_), box=BOX)
+    found = reestimate(estimator, astronaut, points, np.zeros(17, np.bool_), np.ones(17, np.bool_), box=BOX)
     assert found.visible is not None
     assert np.allclose(found.visible, told[0])
 
 
 @pytest.fixture(scope="module")
-def animal() -> Predictor:
+def animal() -> PoseEstimator:
     """A network of heatmaps alone, of four points that are no person's, as it is before it has learnt."""
     torch.manual_seed(3)
     schema = schema_from_names("animal", ["snout", "left_ear", "right_ear", "tail"])
@@ -118,7 +120,7 @@ def animal() -> Predictor:
         codec={"name": "gaussian", "stride": 4},
         input_size=(64, 64),
     )
-    return Predictor(MoveNetHeatmap("lightning", 4), info)
+    return PoseEstimator(MoveNetHeatmap("lightning", 4), info)
 
 
 def some_pose(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -128,10 +130,10 @@ def some_pose(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndar
 
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_the_pose_set_points_stay_and_what_is_seen_is_in_the_picture(
-    animal: Predictor, predictor: Predictor, astronaut: np.ndarray, seed: int
+    animal: PoseEstimator, estimator: PoseEstimator, astronaut: np.ndarray, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    for model in (animal, predictor):
+    for model in (animal, estimator):
         count = model.schema.num_keypoints
         points, fixed, there, scores = some_pose(rng, count)
         there[0] = True
@@ -165,7 +167,7 @@ def test_whatever_the_pose_set_points_stay_and_what_is_seen_is_in_the_picture(
 )
 @pytest.mark.parametrize("box", [[10, 10, 10, 10], BOX, [np.nan] * 4])
 def test_poses_without_extent_or_numbers_are_no_reason_to_fail(
-    animal: Predictor, astronaut: np.ndarray, points: np.ndarray, box: list[float]
+    animal: PoseEstimator, astronaut: np.ndarray, points: np.ndarray, box: list[float]
 ) -> None:
     fixed, scores = np.array([True, False, False, False]), np.full(4, np.nan)
     nowhere = not np.isfinite(points).all(1).any() and box != BOX
@@ -176,16 +178,16 @@ def test_poses_without_extent_or_numbers_are_no_reason_to_fail(
             assert np.array_equal(found.keypoints[0], points[0])
 
 
-def test_a_likely_point_stays_and_an_unlikely_one_goes(predictor: Predictor, astronaut: np.ndarray) -> None:
-    ((pose,),) = predictor.predict([astronaut], [[BOX]])
+def test_a_likely_point_stays_and_an_unlikely_one_goes(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
+    ((pose,),) = estimator.predict([astronaut], [[BOX]])
     points = pose.keypoints[:, :2].astype(np.float64)
-    nose, elbow = predictor.schema.index["nose"], predictor.schema.index["left_elbow"]
+    nose, elbow = estimator.schema.index["nose"], estimator.schema.index["left_elbow"]
     points[elbow] += (0, -12)
     fixed = np.arange(17) == nose
     there = np.ones(17, np.bool_)
     for score, stays in ((1.0, True), (0.01, False)):
         scores = np.full(17, score)
-        found = reestimate(predictor, astronaut, points, fixed, there, box=BOX, scores=scores)
+        found = reestimate(estimator, astronaut, points, fixed, there, box=BOX, scores=scores)
         assert np.array_equal(found.keypoints[elbow], points[elbow]) is stays
 
 

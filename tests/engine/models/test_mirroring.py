@@ -58,14 +58,14 @@ def test_models_of_the_list_keep_their_flip_test() -> None:
 
 
 def test_a_flip_test_that_would_do_harm_is_left_out() -> None:
-    from engine.inference.pose_estimator import Predictor
+    from engine.inference.pose_estimator import PoseEstimator
 
-    network = Predictor.load("movenet_lightning", "cpu")
+    network = PoseEstimator.load("movenet_lightning", "cpu")
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     boxes = [np.array([[0, 0, 64, 64]])]
     plain = network.predict([image], boxes)[0][0].keypoints
     assert not np.array_equal(network.predict([image], boxes, flip_test=True)[0][0].keypoints, plain)
     untrained = network.info.replace(provenance={MIRRORED: False})
-    harmed = Predictor(network._network, untrained)
+    harmed = PoseEstimator(network._network, untrained)
     np.testing.assert_array_equal(harmed.predict([image], boxes, flip_test=True)[0][0].keypoints, plain)
     assert find_model("movenet_lightning").file is not None

@@ -19,7 +19,7 @@ from torch import Tensor
 from engine.errors import ModelError
 from engine.formats.coco.dataset import CocoDataset, make_image, read_results
 from engine.geometry import published_affine, warp_fixed_point, xyxy_to_xywh
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.models.catalog import list_models
 from engine.models.checkpoint import load_network
 from engine.predict.__main__ import main as predict
@@ -119,10 +119,10 @@ def test_keypoints_and_heatmaps_equal_the_published_ones(
 
 
 def test_the_visibility_head_says_how_likely_each_point_is_seen(parity: Path, weights_of: Callable[..., Path]) -> None:
-    predictor = Predictor.load("coco_res50vis_256x192", "cpu", weights_of("resnet50_vis_k17"))
+    estimator = PoseEstimator.load("coco_res50vis_256x192", "cpu", weights_of("resnet50_vis_k17"))
     image = np.full((200, 150, 3), 128, np.uint8)
     for flip_test in (False, True):
-        ((found,),) = predictor.predict([image], [[[10, 10, 140, 190]]], flip_test=flip_test)
+        ((found,),) = estimator.predict([image], [[[10, 10, 140, 190]]], flip_test=flip_test)
         assert found.visibility is not None
         assert found.visibility.shape == (17,)
         assert ((found.visibility > 0) & (found.visibility < 1)).all()
@@ -152,7 +152,7 @@ def test_every_row_builds_its_network_and_its_schema(entry: Any) -> None:
 
 
 def test_a_garment_network_finds_the_points_of_its_garment(parity: Path, weights_of: Callable[..., Path]) -> None:
-    vest = Predictor.load("deepfashion2_vest_res50_256x192", "cpu", weights_of("resnet50_k294"))
+    vest = PoseEstimator.load("deepfashion2_vest_res50_256x192", "cpu", weights_of("resnet50_k294"))
     assert vest.category == "vest"
     image = np.random.default_rng(0).integers(0, 255, (200, 150, 3), np.uint8)
     for flip_test in (False, True):

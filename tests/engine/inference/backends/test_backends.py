@@ -16,7 +16,7 @@ from engine.inference.backends import Runner, make_runner
 from engine.inference.backends import autotune as choosing
 from engine.inference.backends.autotune import calibration_crops, choose, key_of, likeness, measure
 from engine.inference.backends.pytorch import folded
-from engine.inference.pose_estimator import Predictor
+from engine.inference.pose_estimator import PoseEstimator
 from engine.models.catalog import find_model
 from engine.models.checkpoint import load_network
 from engine.models.mmpose_weights import published_info
@@ -144,7 +144,7 @@ def test_likeness_falls_with_the_distance() -> None:
 
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(ModelError, match="no backend 'tpu'"):
-        Predictor.load("movenet_lightning", "cpu", backend="tpu")
+        PoseEstimator.load("movenet_lightning", "cpu", backend="tpu")
 
 
 def test_predictions_are_the_same_with_onnxruntime(cache: Path) -> None:
@@ -152,7 +152,7 @@ def test_predictions_are_the_same_with_onnxruntime(cache: Path) -> None:
     pytest.importorskip("onnxscript")
     image = np.random.default_rng(0).integers(0, 255, (120, 100, 3), np.uint8)
     wanted, found = (
-        Predictor.load("movenet_lightning", "cpu", backend=name).predict([image], [[[5, 5, 90, 110]]])[0][0]
+        PoseEstimator.load("movenet_lightning", "cpu", backend=name).predict([image], [[[5, 5, 90, 110]]])[0][0]
         for name in ("torch", "onnxruntime")
     )
     assert np.abs(wanted.keypoints - found.keypoints).max() < 0.01

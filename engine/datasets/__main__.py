@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.errors import CocoError
-from engine.formats import KINDS, KeypointDataset, aic_into_coco17, combine, open_dataset, write_as_coco
+from engine.formats.datasets import KINDS, KeypointDataset, aic_into_coco17, combine, open_dataset, write_as_coco
 from engine.utils.command_line import OK, Parser, run, write_event
 from engine.utils.outputs import add_overwrite_option, check_outputs
 from engine.utils.skipped import KEY, Skipped, add_strict_option

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import CocoError, MediaError
-from engine.formats import KINDS, open_dataset, to_coco
 from engine.formats.coco.dataset import (
     CocoAnnotation,
     CocoDataset,
@@ -26,10 +25,10 @@ from engine.formats.coco.dataset import (
     Id,
     patch_record,
     read_results,
-    unique_names,
 )
-from engine.formats.conversion import read_registered
-from engine.formats.loading import plain_coco
+from engine.formats.datasets import KINDS, open_dataset, to_coco
+from engine.formats.datasets.conversion import read_registered
+from engine.formats.datasets.loading import plain_coco
 from engine.geometry import box_is_usable, box_to_center_scale, clip_box, xywh_to_xyxy, xyxy_to_xywh
 from engine.labels.image_size import GridTransform
 from engine.media.images import read_image
@@ -41,7 +40,7 @@ from engine.metrics.wholebody import evaluate_wholebody, is_wholebody, wholebody
 from engine.models.catalog import ModelEntry, find_model
 from engine.predict.inputs import Source, check_something_is_left, find_annotated_images
 from engine.schema.matching import fits
-from engine.schema.schema import Schema
+from engine.schema.schema import Schema, unique_names
 from engine.utils.context import Context
 from engine.utils.skipped import Skipped
 

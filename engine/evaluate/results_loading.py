@@ -29,12 +29,12 @@ from typing import Any
 import msgspec
 
 from engine.errors import CocoError
-from engine.formats import find_kind, read_as_coco
 from engine.formats.coco.dataset import CocoAnnotation, CocoDataset, CocoResult, Id, read_results
 from engine.formats.coco.document import load_record, read_json_bytes
-from engine.formats.coco_style import points_in_parts
-from engine.formats.conversion import read_registered
-from engine.formats.loading import is_coco_style
+from engine.formats.datasets import find_kind, read_as_coco
+from engine.formats.datasets.coco_style import points_in_parts
+from engine.formats.datasets.conversion import read_registered
+from engine.formats.datasets.loading import is_coco_style
 from engine.schema.builtin import find_schema
 from engine.schema.schema import Schema
 from engine.train.data.training_set import fitting_categories, schema_of

@@ -1,33 +1,27 @@
-"""Data sets for training and evaluation, read in their original layouts. Loads no torch.
+"""Label formats: a registry, and a module or folder for each of them, without Qt and without projects.
 
-    data = open_dataset("coco_wholebody", "coco_wholebody_val_v1.0.json", "val2017").usable()
-    write_as_coco(data, "wholebody_val.json")
-
-or ``python -m engine.datasets convert ...``.
+with read_labels("labels.slp") as labels:
+    write_labels(labels, "labels.json")
 """
 
-from engine.formats.conversion import read_as_coco, to_coco, to_document, write_as_coco
-from engine.formats.dataset import ImageRecord, KeypointDataset, TopDownSample
-from engine.formats.kinds import KINDS, Kind, find_kind
-from engine.formats.loading import is_coco_style, open_dataset, sniff
-from engine.formats.merging import AIC_INTO_COCO17, aic_into_coco17, combine, remap
+from engine.formats.registry import (
+    LabelFormat,
+    find_format,
+    format_for_writing,
+    format_named,
+    formats,
+    read_labels,
+    register_format,
+    write_labels,
+)
 
 __all__ = [
-    "AIC_INTO_COCO17",
-    "KINDS",
-    "ImageRecord",
-    "KeypointDataset",
-    "Kind",
-    "TopDownSample",
-    "aic_into_coco17",
-    "combine",
-    "find_kind",
-    "is_coco_style",
-    "open_dataset",
-    "read_as_coco",
-    "remap",
-    "sniff",
-    "to_coco",
-    "to_document",
-    "write_as_coco",
+    "LabelFormat",
+    "find_format",
+    "format_for_writing",
+    "format_named",
+    "formats",
+    "read_labels",
+    "register_format",
+    "write_labels",
 ]

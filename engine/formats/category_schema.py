@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from engine.formats.coco.dataset import CocoCategory, unique_names
 from engine.schema.builtin import builtin_schemas, find_schema
 from engine.schema.matching import schema_with_names
-from engine.schema.schema import Keypoint, Limb, Schema, Subset, UpstreamFlip, schema_from_names
+from engine.schema.schema import Keypoint, Limb, Schema, Subset, UpstreamFlip, schema_from_names, unique_names
 
 _PREFERRED = ("coco", "halpe26", "coco_wholebody", "halpe", "aic", "coco_wholebody_hand", "300w")
 _BY_COUNT = {17: "coco", 26: "halpe26", 133: "coco_wholebody", 136: "halpe", 294: "deepfashion2"}
@@ -30,30 +29,37 @@ class KeypointCounts:
     in_parts: bool = False
 
 
-def schema_of(category: CocoCategory, points: KeypointCounts) -> Schema | None:
-    """The schema of a category; None if its annotations are boxes and regions only."""
-    names = category.keypoints
+def schema_of(
+    category: str, names: Sequence[str], limbs: Sequence[tuple[int, int]], points: KeypointCounts
+) -> Schema | None:
+    """The schema of a category; None if its annotations are boxes and regions only.
+
+    Args:
+        category: its name. names: of its keypoints, as far as the file gives them.
+        limbs: pairs of positions in ``names``, from 0.
+    """
     if points.in_parts:
-        return _with_category(find_schema("coco_wholebody"), category.name)
+        return _with_category(find_schema("coco_wholebody"), category)
     if names and (not points.counts or len(names) in points.counts):
-        return schema_of_names(names, category)
+        return schema_of_names(names, category, limbs)
     if points.counts:
-        return _schema_of_count(points.counts[0], category.name)
+        return _schema_of_count(points.counts[0], category)
     return None
 
 
-def schema_of_names(names: Sequence[str], category: CocoCategory) -> Schema:
-    """A schema with exactly these names in this order.
+def schema_of_names(names: Sequence[str], category: str, limbs: Sequence[tuple[int, int]] = ()) -> Schema:
+    """A schema with exactly these names in this order; those that are empty or given twice get a number.
 
     Colors, sigmas, swap partners and parts come from a built-in schema with the same names, if there is one.
     """
     unique = unique_names(names)
     if len(unique) in _BY_COUNT and all(name.isdigit() for name in unique):
-        return _with_category(find_schema(_BY_COUNT[len(unique)]), category.name)
+        return _with_category(find_schema(_BY_COUNT[len(unique)]), category)
     builtin = _builtin_like(unique) or schema_with_names(unique)
     if builtin is not None:
-        return _with_category(_renamed(builtin, unique), category.name)
-    return msgspec.structs.replace(category, keypoints=unique).schema()
+        return _with_category(_renamed(builtin, unique), category)
+    inside = [(a, b) for a, b in limbs if 0 <= a < len(unique) and 0 <= b < len(unique)]
+    return schema_from_names(category or "category", unique, inside, category=category)
 
 
 def _schema_of_count(count: int, category: str) -> Schema:

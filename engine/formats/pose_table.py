@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from engine.errors import LabelError, PoseError
 from engine.formats.category_schema import schema_of_names
-from engine.formats.coco.dataset import CocoCategory
 from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, register_format
 from engine.labels.features import Feature
 from engine.labels.model import ABSENT, IMAGES, VIDEO, VISIBLE, Category, Floats, Frame, Instance, Media
@@ -136,7 +135,7 @@ class _TableReader(LabelReader):
                 if name not in own and row[self._columns[name] + 2]:
                     own[name] = None
         self.categories = [
-            Category(name, schema_of_names([n for n in self._names if n in own], CocoCategory(1, name)))
+            Category(name, schema_of_names([n for n in self._names if n in own], name))
             for name, own in keypoints.items()
         ]
         self._category = {category.name: n for n, category in enumerate(self.categories)}

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import CocoError
-from engine.formats.coco.dataset import CocoAnnotation, CocoDataset, Id, unique_names
+from engine.formats.coco.dataset import CocoAnnotation, CocoDataset, Id
 from engine.metrics.coco_eval import Found, Matches, Truth, match, summary
 from engine.metrics.oks import AREA_OF_BOX, extent_xywh
 from engine.metrics.oks_nms import HARD_THRESHOLD, NMS
 from engine.schema.matching import fits
-from engine.schema.schema import Schema
+from engine.schema.schema import Schema, unique_names
 
 Array = npt.NDArray[np.floating]
 

@@ -61,7 +61,7 @@ def evaluate_wholebody(
     without telling how it came about.
 
     Args:
-        dataset: the labels, all 133 points of an annotation in ``keypoints`` (``engine.formats.read_as_coco``).
+        dataset: the labels, all 133 points of an annotation in ``keypoints`` (see ``read_as_coco``).
         results: predictions of all 133 points.
 
     Raises:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from engine.errors import CocoError, MediaError
 from engine.formats.coco.dataset import CocoCategory, CocoDataset
-from engine.formats.conversion import read_registered
+from engine.formats.datasets.conversion import read_registered
 from engine.media.source import is_video
 from engine.predict.inputs import (
     Source,

@@ -47,6 +47,7 @@ __all__ = [
     "load_schema",
     "schema_from_dict",
     "schema_from_names",
+    "unique_names",
 ]
 
 DEFAULT_SIGMA = 0.05
@@ -216,6 +217,20 @@ def load_schema(path: Path | str) -> Schema:
     """
     path = Path(path)
     return schema_from_dict(read_toml(path, SchemaError), where=path)
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Names of which none is empty and none is given twice: "ear", "ear" becomes "ear", "ear_2"."""
+    taken: set[str] = set()
+    unique: list[str] = []
+    for position, name in enumerate(names, 1):
+        stem = name.strip() or f"point_{position}"
+        choice, number = stem, 2
+        while choice in taken or (choice != stem and choice in names):
+            choice, number = f"{stem}_{number}", number + 1
+        taken.add(choice)
+        unique.append(choice)
+    return unique
 
 
 def schema_from_names(

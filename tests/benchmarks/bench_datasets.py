@@ -14,8 +14,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from engine.formats import open_dataset, sniff, write_as_coco
-from engine.formats.kinds import WHOLE_BODY_PARTS
+from engine.formats.datasets import open_dataset, sniff, write_as_coco
+from engine.formats.datasets.kinds import WHOLE_BODY_PARTS
 
 
 def write_whole_bodies(path: Path, count: int) -> None:

@@ -36,7 +36,6 @@ from engine.formats.coco.records import (
     make_annotation,
     make_category,
     make_image,
-    unique_names,
 )
 
 __all__ = [
@@ -53,7 +52,6 @@ __all__ = [
     "make_image",
     "patch_record",
     "read_results",
-    "unique_names",
     "with_image_ids",
     "write_coco",
     "write_results",

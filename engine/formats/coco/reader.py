@@ -224,7 +224,7 @@ class CocoReader(LabelReader):
         if note:
             self._context.report(quoted(category.name), note)
         try:
-            return schema_of(category, points)
+            return schema_of(category.name, category.keypoints, category.skeleton, points)
         except SchemaError as error:
             what = "Category whose points cannot be used"
             self._context.report(quoted(category.name), what, f"kept aside: {error.message}")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from engine.errors import CocoError
 from engine.formats.coco.document import encode_json, patch_record
-from engine.schema.schema import Schema, schema_from_names
+from engine.schema.schema import Schema, schema_from_names, unique_names
 
 Id = int | str
 Number = int | float
@@ -142,20 +142,6 @@ class CocoResult(msgspec.Struct, frozen=True, gc=False):
             if getattr(self, key) is not None:
                 fields[key] = getattr(self, key)
         return encode_json({**fields, "score": self.score})
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Names of which none is empty and none stands twice: "ear", "ear" becomes "ear", "ear_2"."""
-    taken: set[str] = set()
-    found: list[str] = []
-    for position, name in enumerate(names, 1):
-        stem = name.strip() or f"point_{position}"
-        choice, number = stem, 2
-        while choice in taken or (choice != stem and choice in names):
-            choice, number = f"{stem}_{number}", number + 1
-        taken.add(choice)
-        found.append(choice)
-    return found
 
 
 def make_image(id: Id, file_name: str, width: int = 0, height: int = 0) -> CocoImage:

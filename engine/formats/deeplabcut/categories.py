@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from engine.formats.category_schema import schema_of_names
-from engine.formats.coco.dataset import CocoCategory
 from engine.formats.deeplabcut.config import DlcConfig
 from engine.formats.deeplabcut.table import DlcTable
 from engine.labels.model import Category
@@ -67,7 +66,7 @@ def schema_of_points(name: str, names: Sequence[str], config: DlcConfig) -> Sche
     """The schema of a category with these keypoints, and the limbs of the configuration."""
     index = {point: n for n, point in enumerate(names)}
     limbs = [(index[a], index[b]) for a, b in config.skeleton if a in index and b in index]
-    return schema_of_names(list(names), CocoCategory(name, name, list(names), limbs))
+    return schema_of_names(list(names), name, limbs)
 
 
 def category_name(table: DlcTable, individual: str) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.formats.category_schema import schema_of_names
-from engine.formats.coco.dataset import CocoCategory
 from engine.formats.sleap.skeletons import Skeleton
 from engine.schema.builtin import builtin_schemas, find_schema
 from engine.schema.schema import Schema
@@ -35,7 +34,7 @@ def category_of(skeleton: Skeleton) -> tuple[str, Schema, npt.NDArray[np.int64]]
 
 def _schema_of(skeleton: Skeleton) -> tuple[Schema, npt.NDArray[np.int64]]:
     limbs = [pair for pair in skeleton.edges if pair[0] != pair[1]]
-    schema = schema_of_names(skeleton.nodes, CocoCategory(skeleton.name, skeleton.name, list(skeleton.nodes), limbs))
+    schema = schema_of_names(skeleton.nodes, skeleton.name, limbs)
     builtin = find_schema(schema.name) if schema.name in builtin_schemas() else None
     if builtin is not None and builtin.num_keypoints == len(skeleton.nodes):
         position = {_normalized(name): n for n, name in enumerate(skeleton.nodes)}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.formats.coco.dataset import unique_names
+from engine.schema.schema import unique_names
 
 EDGE, SYMMETRY = 1, 2
 

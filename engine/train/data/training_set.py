@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import TrainingError
-from engine.formats import AIC_INTO_COCO17, aic_into_coco17, open_dataset, read_as_coco, sniff, to_coco
-from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, CocoDataset, CocoImage, Id, unique_names
-from engine.formats.loading import plain_coco
+from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, CocoDataset, CocoImage, Id
+from engine.formats.datasets import AIC_INTO_COCO17, aic_into_coco17, open_dataset, read_as_coco, sniff, to_coco
+from engine.formats.datasets.loading import plain_coco
 from engine.media.image_finder import find_images
 from engine.schema.builtin import find_schema
 from engine.schema.matching import builtins_with_count, fits, schema_with_names
-from engine.schema.schema import Schema
+from engine.schema.schema import Schema, unique_names
 from engine.train.data.record_check import check_records
 
 Floats = npt.NDArray[np.float32]

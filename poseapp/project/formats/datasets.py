@@ -1,10 +1,10 @@
-"""Published data sets in their own layouts into a project, by way of COCO records; see ``engine.formats``."""
+"""Published data sets in their own layouts into a project, by way of COCO records; see ``engine.formats.datasets``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from engine.formats import is_coco_style, open_dataset, to_document
+from engine.formats.datasets import is_coco_style, open_dataset, to_document
 from poseapp.project.formats.coco.importer import import_coco
 from poseapp.project.formats.report import ImportReport, ProgressCallback
 from poseapp.project.store import ProjectStore
@@ -32,7 +32,7 @@ def import_dataset(
 
     Args:
         images: folder of the images; "" = where the layout has them, else looked for around the annotations.
-        kind, split: see :func:`engine.formats.open_dataset`.
+        kind, split: see :func:`engine.formats.datasets.open_dataset`.
 
     Raises:
         CocoError: the annotations cannot be understood. ProjectError: the project cannot be written.

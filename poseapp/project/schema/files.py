@@ -53,7 +53,8 @@ def _of_coco(path: Path) -> list[Schema]:
         sample = sample_points(document.annotations, categories, path)
     found: list[Schema] = []
     for category in categories:
-        schema = schema_of(category, sample.get(category.id, KeypointCounts()))
+        points = sample.get(category.id, KeypointCounts())
+        schema = schema_of(category.name, category.keypoints, category.skeleton, points)
         if schema is not None:
             found.append(_with_limbs(schema, category))
     return found

@@ -9,8 +9,8 @@ from engine.evaluate.__main__ import main
 from engine.evaluate.evaluation import evaluate_model, evaluate_results
 from engine.evaluate.model import Conditions
 from engine.evaluate.results import AS_GIVEN, evaluate, load
-from engine.formats import read_as_coco
 from engine.formats.coco.dataset import CocoDataset, make_annotation, make_category, make_image
+from engine.formats.datasets import read_as_coco
 from engine.metrics.coco_metric import CocoMetricOptions
 from engine.schema.builtin import find_schema
 from engine.utils import command_line

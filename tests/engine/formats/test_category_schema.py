@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from engine.formats.category_schema import KeypointCounts, schema_of
-from engine.formats.coco.dataset import CocoCategory
 from engine.schema.builtin import builtin_schemas, find_schema
 
 
 @pytest.mark.parametrize("name", builtin_schemas())
 def test_names_of_a_builtin_schema_bring_its_limbs_and_sigmas(name: str) -> None:
     own = find_schema(name)
-    found = schema_of(CocoCategory(1, own.category, list(own.names)), KeypointCounts())
+    found = schema_of(own.category, list(own.names), [], KeypointCounts())
     assert found is not None
     assert found.names == own.names
     assert found.num_keypoints == own.num_keypoints
@@ -21,7 +20,7 @@ def test_names_of_a_builtin_schema_bring_its_limbs_and_sigmas(name: str) -> None
 
 def test_other_spellings_keep_their_names() -> None:
     names = [n.replace("_", " ").title() for n in find_schema("coco").names]
-    found = schema_of(CocoCategory(1, "human", names), KeypointCounts())
+    found = schema_of("human", names, [], KeypointCounts())
     assert found is not None
     assert found.names == tuple(names)
     assert found.category == "human"
@@ -32,7 +31,7 @@ def test_other_spellings_keep_their_names() -> None:
 def test_another_order_is_followed_by_name() -> None:
     coco = find_schema("coco")
     names = list(reversed(coco.names))
-    found = schema_of(CocoCategory(1, "person", names, [(0, 1)]), KeypointCounts((17,)))
+    found = schema_of("person", names, [(0, 1)], KeypointCounts((17,)))
     assert found is not None
     assert found.names == tuple(names)
     assert found.sigmas.tolist() == coco.sigmas.tolist()[::-1]
@@ -42,30 +41,30 @@ def test_another_order_is_followed_by_name() -> None:
 
 @pytest.mark.parametrize(("count", "name"), [(17, "coco"), (26, "halpe26"), (133, "coco_wholebody"), (136, "halpe")])
 def test_points_without_names_go_by_their_number(count: int, name: str) -> None:
-    found = schema_of(CocoCategory(1, "person"), KeypointCounts((count,)))
+    found = schema_of("person", [], [], KeypointCounts((count,)))
     assert found is not None
     assert found.name == name
-    assert schema_of(CocoCategory(1, "person", ["a", "b"]), KeypointCounts((count,))) == found
+    assert schema_of("person", ["a", "b"], [], KeypointCounts((count,))) == found
 
 
 def test_what_is_unknown_gets_names_of_its_own() -> None:
-    found = schema_of(CocoCategory(1, "fly"), KeypointCounts((5,)))
+    found = schema_of("fly", [], [], KeypointCounts((5,)))
     assert found is not None
     assert found.names == ("point_1", "point_2", "point_3", "point_4", "point_5")
-    found = schema_of(CocoCategory(1, "fly", ["leg", "leg", ""], [(0, 2)]), KeypointCounts((3,)))
+    found = schema_of("fly", ["leg", "leg", ""], [(0, 2)], KeypointCounts((3,)))
     assert found is not None
     assert found.names == ("leg", "leg_2", "point_3")
     assert found.limb_indices.tolist() == [[0, 2]]
 
 
 def test_parts_are_wholebody_and_boxes_have_none() -> None:
-    found = schema_of(CocoCategory(1, "person", list(find_schema("coco").names)), KeypointCounts((17,), in_parts=True))
+    found = schema_of("person", list(find_schema("coco").names), [], KeypointCounts((17,), in_parts=True))
     assert found is not None
     assert found.num_keypoints == 133
-    assert schema_of(CocoCategory(1, "car"), KeypointCounts()) is None
+    assert schema_of("car", [], [], KeypointCounts()) is None
 
 
 def test_numbers_for_names_are_replaced_by_the_names_of_the_schema() -> None:
-    found = schema_of(CocoCategory(1, "dress", [str(n) for n in range(1, 295)]), KeypointCounts((294,)))
+    found = schema_of("dress", [str(n) for n in range(1, 295)], [], KeypointCounts((294,)))
     assert found is not None
     assert found.names == find_schema("deepfashion2").names

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.formats import read_as_coco
 from engine.formats.coco.dataset import CocoDataset
+from engine.formats.datasets import read_as_coco
 from engine.metrics.coco_metric import CocoMetricOptions, PoseResult, evaluate_coco, select
 from engine.metrics.oks_nms import oks_between, oks_nms, soft_oks_nms
 from engine.metrics.pck import auc, box_norm, distances, epe, pck

@@ -77,8 +77,7 @@ def add_categories(
     schemas = [_schema_of(category, sample.get(category.id, KeypointCounts()), problems) for category in listed]
     boxes_only = not any(schemas)
     if boxes_only:  # boxes only: people can be given poses all the same
-        persons = (CocoCategory(c.id, c.name, raw=c.raw) for c in listed)
-        schemas = [schema_of(c, KeypointCounts((17,))) if c.name.lower() == "person" else None for c in persons]
+        schemas = [_schema_of_person(c.name) if c.name.lower() == "person" else None for c in listed]
     kinds: dict[Id, Kind] = {}
     owners: list[int] = []
     layouts: list[tuple[int, str]] = []
@@ -124,10 +123,14 @@ def _schema_of(category: CocoCategory, points: KeypointCounts, problems: Problem
     if note:
         problems.add(note, quoted(category.name))
     try:
-        return schema_of(category, points)
+        return schema_of(category.name, category.keypoints, category.skeleton, points)
     except SchemaError as error:
         problems.add(f"Category whose points cannot be used, kept aside: {error.message}", quoted(category.name))
         return None
+
+
+def _schema_of_person(name: str) -> Schema | None:
+    return schema_of(name, [], [], KeypointCounts((17,)))
 
 
 def _invented(identity: Id, sample: dict[Id, KeypointCounts]) -> str:

@@ -77,7 +77,7 @@ def _imported_earlier(category: CocoCategory) -> Schema | None:
     numbers = {n for pair in category.skeleton for n in pair}
     if not category.keypoints or max(numbers, default=0) >= len(category.keypoints):
         return None
-    return schema_of_names(category.keypoints, category)
+    return schema_of_names(category.keypoints, category.name, category.skeleton)
 
 
 def _limbs(schema: Schema) -> set[frozenset[int]]:

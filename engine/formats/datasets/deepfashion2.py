@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import CocoError
-from engine.formats.aic import xywh
-from engine.formats.builder import assemble
 from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, CocoImage, Number
 from engine.formats.coco.document import load_record, read_json_bytes
-from engine.formats.dataset import KeypointDataset
-from engine.formats.kinds import KINDS, Kind
+from engine.formats.datasets.aic import xywh
+from engine.formats.datasets.builder import assemble
+from engine.formats.datasets.dataset import KeypointDataset
+from engine.formats.datasets.kinds import KINDS, Kind
 from engine.schema.schema import Subset
 from engine.utils.skipped import Skipped
 

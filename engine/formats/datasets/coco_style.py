@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import CocoError
-from engine.formats.builder import Points, assemble
 from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, CocoDataset, Number, with_image_ids
 from engine.formats.coco.document import Document, load_record
 from engine.formats.coco.parsing import flat_keypoints, parse_annotations, parse_categories, parse_images
-from engine.formats.dataset import KeypointDataset
-from engine.formats.kinds import Kind, kind_of_coco
+from engine.formats.datasets.builder import Points, assemble
+from engine.formats.datasets.dataset import KeypointDataset
+from engine.formats.datasets.kinds import Kind, kind_of_coco
 from engine.utils.skipped import Skipped
 
 _MANY = 200  # annotations looked at; files of one kind are alike
@@ -27,7 +27,7 @@ class CocoStyle:
         self._document = document
 
     def kind(self) -> Kind:
-        """Raises: CocoError, see :func:`engine.formats.kinds.kind_of_coco`."""
+        """Raises: CocoError, see :func:`engine.formats.datasets.kinds.kind_of_coco`."""
         categories = list(parse_categories(self._document.categories, self._file))
         return kind_of_coco(self._document.annotations, categories, self._file)
 

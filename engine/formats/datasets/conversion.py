@@ -22,9 +22,9 @@ from engine.formats.coco.dataset import (
     write_coco,
 )
 from engine.formats.coco.document import SECTIONS, Document, patch_record
-from engine.formats.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, TopDownSample
-from engine.formats.kinds import WHOLE_BODY_PARTS
-from engine.formats.loading import open_dataset, plain_coco
+from engine.formats.datasets.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, TopDownSample
+from engine.formats.datasets.kinds import WHOLE_BODY_PARTS
+from engine.formats.datasets.loading import open_dataset, plain_coco
 from engine.formats.registry import ReadOptions, find_format
 from engine.geometry import xyxy_to_xywh
 from engine.labels.model import Instance
@@ -93,7 +93,7 @@ def read_as_coco(
 
     Args:
         images: folder of the images; only needed where the layout does not tell their sizes.
-        kind: see :func:`engine.formats.loading.open_dataset`; "" = as the content tells.
+        kind: see :func:`engine.formats.datasets.loading.open_dataset`; "" = as the content tells.
         names: of the keypoints that are wanted, so that a file which has them is left alone.
 
     Raises:

@@ -15,8 +15,16 @@ import numpy as np
 from engine.errors import CocoError, MediaError
 from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, CocoImage, Id, Number
 from engine.formats.coco.document import load_record
-from engine.formats.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, Mask, TopDownSample, Weights
-from engine.formats.kinds import Kind
+from engine.formats.datasets.dataset import (
+    NOT_COVERED,
+    Floats,
+    ImageRecord,
+    KeypointDataset,
+    Mask,
+    TopDownSample,
+    Weights,
+)
+from engine.formats.datasets.kinds import Kind
 from engine.media.image_finder import ImageLookup
 from engine.media.images import image_size
 from engine.utils.skipped import Skipped

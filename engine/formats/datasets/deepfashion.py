@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import CocoError
-from engine.formats.aic import xywh
-from engine.formats.builder import assemble
 from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, CocoImage, Number
-from engine.formats.dataset import KeypointDataset
-from engine.formats.kinds import KINDS, Kind
+from engine.formats.datasets.aic import xywh
+from engine.formats.datasets.builder import assemble
+from engine.formats.datasets.dataset import KeypointDataset
+from engine.formats.datasets.kinds import KINDS, Kind
 from engine.utils.files import MAX_LABEL_BYTES, read_text
 from engine.utils.skipped import Skipped
 

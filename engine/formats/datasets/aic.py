@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import CocoError
-from engine.formats.builder import assemble
 from engine.formats.coco.dataset import CocoAnnotation, CocoCategory, CocoImage, Number
-from engine.formats.dataset import KeypointDataset
-from engine.formats.kinds import KINDS, Kind
+from engine.formats.datasets.builder import assemble
+from engine.formats.datasets.dataset import KeypointDataset
+from engine.formats.datasets.kinds import KINDS, Kind
 from engine.utils.skipped import Skipped
 
 _COCO_VISIBILITY: dict[Number, int] = {1: 2, 2: 1, 3: 0}

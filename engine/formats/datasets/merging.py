@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.errors import CocoError
 from engine.formats.coco.dataset import CocoCategory
-from engine.formats.dataset import ImageRecord, KeypointDataset, TopDownSample
+from engine.formats.datasets.dataset import ImageRecord, KeypointDataset, TopDownSample
 from engine.schema.builtin import find_schema
 from engine.schema.schema import Schema
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.errors import CocoError
-from engine.formats.aic import AicList
 from engine.formats.coco.dataset import CocoDataset
 from engine.formats.coco.dialects import kind_of_list
 from engine.formats.coco.document import read_document, read_json_bytes, split_list
-from engine.formats.coco_style import CocoStyle
-from engine.formats.dataset import KeypointDataset
-from engine.formats.deepfashion import LANDMARKS, LandmarkLists
-from engine.formats.deepfashion2 import AnnotationFolder, is_annotation_folder
-from engine.formats.kinds import Kind, find_kind
+from engine.formats.datasets.aic import AicList
+from engine.formats.datasets.coco_style import CocoStyle
+from engine.formats.datasets.dataset import KeypointDataset
+from engine.formats.datasets.deepfashion import LANDMARKS, LandmarkLists
+from engine.formats.datasets.deepfashion2 import AnnotationFolder, is_annotation_folder
+from engine.formats.datasets.kinds import Kind, find_kind
 from engine.utils.files import open_regular
 from engine.utils.skipped import Skipped
 
@@ -37,7 +37,7 @@ def open_dataset(
     """Read a data set in its original layout.
 
     Args:
-        kind: a name of ``engine.formats.kinds.KINDS``; "" = as the content tells.
+        kind: a name of ``engine.formats.datasets.kinds.KINDS``; "" = as the content tells.
         annotations: the file of annotations; for DeepFashion2 also the folder ``annos``, for DeepFashion also the
             folder that holds ``list_landmarks.txt``.
         images: folder of the images; "" = beside the annotations, where the layout has them.

@@ -62,7 +62,7 @@ class TopDownSample:
         id, image_id, category_id: as in the file; ``image`` is the position in the data set's ``images``.
         keypoints: (K, 2) float64 image pixels. visibility: (K,) float64, the file's numbers (0, 1, 2, or a fraction).
         weights: (K,) float32 in [0, 1], what a point counts in training: min(1, v), or v > 0 in whole-body files.
-        covered: (K,) bool; False for points that this data set never labels, see ``engine.formats.merging``.
+        covered: (K,) bool; False for points that this data set never labels, see ``engine.formats.datasets.merging``.
         bbox: x, y, width, height of the file, None without. box: (4,) float32, clipped x1, y1, x2, y2.
         area: square pixels of the file, else 0.53 of the bbox as COCO-style metrics put it for files without areas.
         num_keypoints: as the file says, else points of which a coordinate is not 0.

@@ -44,7 +44,7 @@ def test_what_the_target_cannot_keep_is_said_before_it_is_written(
     labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "poses.csv"
-    assert run(main, [str(labels), str(out), "--to", "table"]) == 0
+    assert run(main, [str(labels), str(out), "--to", "csv"]) == 0
     assert "cannot keep crowds and records without keypoints (1)" in capsys.readouterr().err
     poses = [i for i in read_labels(out).instances() if i.is_pose]
     assert [i.keypoints[0].tolist() for i in poses if i.keypoints is not None] == [[1, 2], [5, 6]]
@@ -54,7 +54,7 @@ def test_with_strict_nothing_is_written_if_something_would_be_lost(
     labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "poses.csv"
-    assert run(main, [str(labels), str(out), "--to", "table", "--strict"]) == 2
+    assert run(main, [str(labels), str(out), "--to", "csv", "--strict"]) == 2
     assert "crowds" in capsys.readouterr().err
     assert not out.exists()
 
@@ -62,7 +62,7 @@ def test_with_strict_nothing_is_written_if_something_would_be_lost(
 def test_the_loss_is_reported_before_the_writing_begins(labels: Path, tmp_path: Path) -> None:
     out = tmp_path / "poses.csv"
     seen: list[tuple[str, bool]] = []
-    convert(labels, out, to_format="table", on_loss=lambda text: seen.append((text, out.exists())))
+    convert(labels, out, to_format="csv", on_loss=lambda text: seen.append((text, out.exists())))
     assert seen
     assert not any(exists for _, exists in seen)
 
@@ -138,4 +138,4 @@ def test_python_gets_the_loss_and_the_findings(labels: Path, tmp_path: Path) -> 
     assert (done.source.name, done.target.name, done.lost) == ("coco", "coco", [])
     assert done.findings == ["Unreadable image, kept aside: it has no id: number 3"]
     with pytest.raises(LabelError, match="nothing was written"):
-        convert(labels, tmp_path / "poses.csv", to_format="table", strict=True)
+        convert(labels, tmp_path / "poses.csv", to_format="csv", strict=True)

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.formats.datasets.kinds import KINDS
 from engine.formats.deeplabcut.folder import is_dlc_folder
-from engine.formats.kinds import KINDS
 from engine.formats.registry import NO, formats
 from engine.media.images import is_image
 from engine.media.source import is_video

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 from engine.errors import CocoError
 from engine.formats.datasets import open_dataset, sniff
 from engine.formats.datasets.dataset import CROWD, EMPTY_BOX, NO_BOX, NO_POINTS, OUTSIDE
 from engine.schema.builtin import find_schema
+from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 
 def parts(**changed):

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
-from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 from engine.formats.coco.dataset import CocoDataset
 from engine.formats.datasets import KINDS, aic_into_coco17, open_dataset, read_as_coco, to_coco, write_as_coco
 from engine.schema.builtin import find_schema
 from engine.train.data.training_set import read_training_set
+from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 NUMBER = st.integers(-50, 5000) | st.floats(-1e6, 1e6)
 EXOTIC = NUMBER | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**80), 2**80)

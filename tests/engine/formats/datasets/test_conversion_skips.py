@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 from engine.datasets.__main__ import main
 from engine.formats.coco.dataset import CocoDataset
 from engine.utils.command_line import run
+from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 Write = Callable[..., Path]
 Picture = Callable[[str, int, int], Path]

@@ -8,10 +8,10 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 from engine.errors import CocoError
 from engine.formats.datasets import is_coco_style, open_dataset, sniff, write_as_coco
+from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 SCALAR = (
     st.none()

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 from engine.errors import CocoError
 from engine.formats.datasets import aic_into_coco17, combine, open_dataset, remap
 from engine.schema.builtin import find_schema
+from tests.engine.formats.conftest import COCO_NAMES, coco_document, person, triples
 
 FACE = [0, 1, 2, 3, 4]
 

@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from tests.engine.formats.conftest import triples
 
 from engine.errors import CocoError
 from engine.formats.datasets import open_dataset, sniff
+from tests.engine.formats.conftest import triples
 
 
 def aic_entry(name="abc", **people):

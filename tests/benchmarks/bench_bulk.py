@@ -78,7 +78,9 @@ def go(application: WatchedApplication, folder: Path, images: int) -> None:
         return time.perf_counter() - begin
 
     def idle() -> bool:
-        return not (session.long_steps.busy or session.queries.waits("bulk edit") or session.queries.waits("marks"))
+        return not (
+            session.long_steps.busy or session.queries.is_pending("bulk edit") or session.queries.is_pending("marks")
+        )
 
     print(f"| {POSES * images:,} poses | seconds | longest call, ms of processor time | where |\n|---|---|---|---|")
     window.open_paths([project])

@@ -208,7 +208,7 @@ def window_part(folder: Path, _images: int) -> Found:
     for name, query in queries().items():
         begin, longest = time.perf_counter(), 0.0
         longest = max(longest, _busy(lambda query=query: window.media.filter.set_query(query)))
-        while window.session.queries.waits("images listed"):
+        while window.session.queries.is_pending("images listed"):
             longest = max(longest, _busy(application.processEvents))
             time.sleep(0.001)
         longest = max(longest, _busy(settle))
@@ -224,7 +224,7 @@ def window_part(folder: Path, _images: int) -> Found:
     window.docks[2].raise_()
     begin = time.perf_counter()
     stall = _busy(window.review.refresh)
-    while window.session.queries.waits("review queue"):
+    while window.session.queries.is_pending("review queue"):
         stall = max(stall, _busy(application.processEvents))
         time.sleep(0.001)
     window.review.grab()

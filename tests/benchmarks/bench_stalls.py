@@ -173,7 +173,7 @@ class Journeys:
         queries = self.window.session.queries
         before, queries.at_once_below = queries.at_once_below, 0
         self.filter()
-        self.wait(lambda: not queries.waits("images listed"))
+        self.wait(lambda: not queries.is_pending("images listed"))
         queries.at_once_below = before
 
     def review(self) -> None:

@@ -250,7 +250,7 @@ class MediaList(QWidget):
             self._list(self._session.frames)
             return
         queries.ask(QUESTION, partial(ProjectStore.find_frames, query=query), self._list)
-        if queries.waits(QUESTION):
+        if queries.is_pending(QUESTION):
             self._slow.start()
 
     def _list(self, keys: FrameKeys) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QObject, Signal
 
-from poseapp.jobs.frames.timeline_previews import Film, frame_times
+from poseapp.jobs.frames.timeline_previews import TimelinePreviews, frame_times
 from poseapp.panels.timeline.lanes import TrackLanes, read_lanes
 from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore
@@ -31,16 +31,16 @@ class MediaData(QObject):
 
     changed = Signal()
 
-    def __init__(self, film: Film, parent: QObject | None = None) -> None:
+    def __init__(self, previews: TimelinePreviews, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._film = film
+        self._previews = previews
         self._store: ProjectStore | None = None
         self.media = -1
         self.lanes = TrackLanes()
         self.times: Times | None = None
         self._video: Path | None = None
         self._edits = 0
-        film.answered.connect(self._on_answer)
+        previews.answered.connect(self._on_answer)
 
     def show(self, store: ProjectStore | None, media: int, video: Path | None) -> None:
         """Read a media; ``video`` is its file where it is one."""
@@ -53,14 +53,14 @@ class MediaData(QObject):
             self._video = None
             return
         if video is not None and (video != self._video or self.times is None):
-            self._film.ask("times", partial(_times_of, video))
+            self._previews.ask("times", partial(_times_of, video))
         self._video = video
         self.read()
 
     def read(self) -> None:
         """Read all lanes anew."""
         if self._store is not None:
-            self._film.ask("lanes", partial(_lanes_of, self._store.path, self.media, self._edits))
+            self._previews.ask("lanes", partial(_lanes_of, self._store.path, self.media, self._edits))
 
     def frames_changed(self, keys: Iterable[FrameKey]) -> None:
         """These frames hold other poses now."""

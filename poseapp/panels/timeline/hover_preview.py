@@ -12,7 +12,7 @@ from poseapp.app.fault_guard import guarded
 from poseapp.app.theme import Tokens
 from poseapp.jobs.frames.cache import Pixels
 from poseapp.jobs.frames.loader import FrameLoader
-from poseapp.jobs.frames.timeline_previews import SIDE, Film
+from poseapp.jobs.frames.timeline_previews import PREVIEW_SIDE, TimelinePreviews
 from poseapp.project.model import FrameKey
 
 PATIENCE_MS = 200
@@ -118,7 +118,7 @@ class FramePreview(QWidget):
         wide, high = max(text, 80), 0
         if self._picture is not None:
             wide, high = max(wide, self._picture.width()), self._picture.height()
-        return QSize(min(max(wide, 60), SIDE + 60) + 2 * _PAD, high + _TEXT + 2 * _PAD)
+        return QSize(min(max(wide, 60), PREVIEW_SIDE + 60) + 2 * _PAD, high + _TEXT + 2 * _PAD)
 
     def _place(self, above: QPoint) -> None:
         size, window = self._size(), self._window
@@ -144,11 +144,11 @@ class FramePreview(QWidget):
 class Pointer(QObject):
     """Shows the frame under the pointer of a widget, above it in its window."""
 
-    def __init__(self, film: Film, owner: QWidget, colours: Tokens) -> None:
+    def __init__(self, previews: TimelinePreviews, owner: QWidget, colours: Tokens) -> None:
         super().__init__(owner)
-        self._film, self._owner, self._colours = film, owner, colours
+        self._previews, self._owner, self._colours = previews, owner, colours
         self.preview: FramePreview | None = None
-        film.pictured.connect(self._on_picture)
+        previews.previewed.connect(self._on_picture)
 
     def set_colours(self, colours: Tokens) -> None:
         self._colours = colours
@@ -162,7 +162,7 @@ class Pointer(QObject):
             self.preview = FramePreview(window, self._colours)
         asked = self.preview.key != key
         self.preview.point_at(key, text, self._owner.mapTo(window, QPoint(round(x), -2)))
-        preview = self._film.look(key, path) if asked else None
+        preview = self._previews.request(key, path) if asked else None
         if preview is not None:
             self.preview.set_picture(key, preview, True)
 
@@ -170,7 +170,7 @@ class Pointer(QObject):
         """Nothing is pointed at."""
         if self.preview is not None:
             self.preview.leave()
-        self._film.rest()
+        self._previews.forget_request()
 
     def _on_picture(self, key: FrameKey, pixels: Pixels, exact: bool) -> None:
         if self.preview is not None:

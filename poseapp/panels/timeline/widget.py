@@ -15,7 +15,7 @@ from poseapp.app.i18n import tr
 from poseapp.app.theme import Tokens
 from poseapp.jobs.frames.loader import FrameLoader
 from poseapp.jobs.frames.playback_decoder import Shown
-from poseapp.jobs.frames.timeline_previews import Film
+from poseapp.jobs.frames.timeline_previews import TimelinePreviews
 from poseapp.panels.timeline.data import MediaData
 from poseapp.panels.timeline.hover_preview import Pointer, Scrub
 from poseapp.panels.timeline.lanes import Scope, Sight, clock_text, scope_of
@@ -79,11 +79,11 @@ class Timeline(QWidget):
         self.setMinimumHeight(LOWEST)
         self.setMouseTracking(True)
         self._session, self._colours, self._color_of = session, colours, color_of
-        self.film = Film(self)
+        self.previews = TimelinePreviews(self)
         self._marks: npt.NDArray[np.bool_] = np.zeros((len(ROWS), 0), dtype=np.bool_)
         self._scope, self._lane_count = Scope(), 0
         self.sight = Sight.whole(0)
-        self.data = MediaData(self.film, self)
+        self.data = MediaData(self.previews, self)
         self.data.changed.connect(self._on_data)
         self._ground: QPixmap | None = None
         self._played: Shown | None = None
@@ -91,7 +91,7 @@ class Timeline(QWidget):
         self._pressed: QPointF | None = None
         self._panning = self._dragged = False
         self._hand: FrameKey | None = None
-        self._pointer = Pointer(self.film, self, colours)
+        self._pointer = Pointer(self.previews, self, colours)
         self._scrub = Scrub(loader, self)
         self._scrub.wanted.connect(self.frame_chosen)
         self._bar = QScrollBar(Qt.Orientation.Vertical, self)
@@ -116,7 +116,7 @@ class Timeline(QWidget):
     def rest(self) -> None:
         """The window closes: no thread is left behind."""
         self._pointer.leave()
-        self.film.shutdown()
+        self.previews.shutdown()
 
     # --- what there is
 
@@ -128,7 +128,7 @@ class Timeline(QWidget):
         if store is not None:
             self._session.queries.ask("marks", ProjectStore.frame_marks, self._on_marks)
         else:
-            self.film.shutdown()
+            self.previews.shutdown()
             self._pointer.leave()
         self._follow(self._session.frame, anew=True)
         self.update_lanes()

@@ -42,7 +42,7 @@ def test_a_small_project_answers_at_once(store: ProjectStore) -> None:
     found: list[object] = []
     queries.ask("a", few, found.append)
     assert len(found) == 1
-    assert not queries.waits("a")
+    assert not queries.is_pending("a")
     queries.use(None)
 
 
@@ -58,7 +58,7 @@ def test_a_large_one_answers_from_another_thread(queries: Queries, store: Projec
 
     queries.ask("a", work, found.append)
     assert not found
-    assert queries.waits("a")
+    assert queries.is_pending("a")
     qtbot.waitUntil(lambda: bool(found), timeout=5000)
     assert found == [few(store)]
     assert where[0] != threading.get_ident()
@@ -181,4 +181,4 @@ def test_a_question_of_many_parts_ends_with_the_project(queries: Queries, qtbot:
     queries.ask("a", work, lambda _answer: None)
     assert asked.wait(5)
     queries.use(None)
-    assert not queries.waits("a")
+    assert not queries.is_pending("a")

@@ -113,7 +113,7 @@ def test_after_clear_a_frame_being_read_is_not_delivered(loader: FrameLoader, fi
     files.gate.set()
     loader.request(*place(2))
     qtbot.waitUntil(lambda: seen == [2])
-    assert place(1)[0] != loader._wanted
+    assert place(1)[0] != loader._requested
 
 
 def test_thumbnails_are_small_and_kept(loader: FrameLoader, files: Files, qtbot: QtBot) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.schema.builtin import find_schema
-from poseapp.jobs.frames.timeline_previews import Film
+from poseapp.jobs.frames.timeline_previews import TimelinePreviews
 from poseapp.panels.timeline.data import MediaData
 from poseapp.panels.timeline.lanes import Sight
 from poseapp.project import edits
@@ -17,15 +17,15 @@ from poseapp.project.store import ProjectStore
 
 
 def test_an_answer_from_before_an_edit_is_read_again(tmp_path: Path, qtbot: QtBot) -> None:
-    film = Film()
-    data = MediaData(film)
+    previews = TimelinePreviews()
+    data = MediaData(previews)
     with ProjectStore.create(tmp_path / "p.pose") as store:
         media = store.add_media("images", tmp_path)
         keys = store.add_frames(media.id, [(f"{n}.png", 64, 48) for n in range(3)])
         kind = store.add_category("person", find_schema("coco"))
         answers: list[object] = []
-        film.answered.disconnect(data._on_answer)
-        film.answered.connect(lambda what, answer: answers.append((what, answer)))
+        previews.answered.disconnect(data._on_answer)
+        previews.answered.connect(lambda what, answer: answers.append((what, answer)))
         data.show(store, media.id, None)
         qtbot.waitUntil(lambda: bool(answers))
         pose = edits.make_instance(store.new_ids(1)[0], kind, np.ones((17, 2)), track=4)
@@ -38,7 +38,7 @@ def test_an_answer_from_before_an_edit_is_read_again(tmp_path: Path, qtbot: QtBo
         qtbot.waitUntil(lambda: bool(answers))
         data._on_answer(*answers.pop())  # type: ignore[misc]
         assert list(data.lanes.tracks) == [4]
-        film.shutdown()
+        previews.shutdown()
 
 
 def test_while_playing_the_part_in_sight_turns_like_a_page() -> None:

@@ -195,7 +195,7 @@ def test_the_range_is_marked_by_keys(film: MainWindow, qtbot: QtBot) -> None:
 
 def test_the_pointer_shows_a_picture_of_its_frame(film: MainWindow, qtbot: QtBot) -> None:
     line, pictures = film.timeline, []
-    line.film.pictured.connect(lambda key, pixels, exact: pictures.append((key.index, number_in(pixels), exact)))
+    line.previews.previewed.connect(lambda key, pixels, exact: pictures.append((key.index, number_in(pixels), exact)))
     QTest.mouseMove(line, at(line, 43.5))
     preview = line._pointer.preview
     assert preview is not None

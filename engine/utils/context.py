@@ -127,9 +127,14 @@ class Context:
         """Ask the work to stop at its next step. May be called from any thread."""
         self._cancelled.set()
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the work was cancelled; for work that can be stopped, but not by an exception."""
+        return self._cancelled.is_set() or (self._is_cancelled is not None and self._is_cancelled())
+
     def check_cancelled(self) -> None:
         """Raises: Cancelled, if the work was cancelled."""
-        if self._cancelled.is_set() or (self._is_cancelled is not None and self._is_cancelled()):
+        if self.is_cancelled:
             raise Cancelled("was cancelled")
 
     def report(

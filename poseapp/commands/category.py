@@ -16,7 +16,6 @@ from poseapp.project.model import Category
 from poseapp.project.schema.draft import SchemaDraft
 from poseapp.project.schema.migration import Sources
 from poseapp.project.schema.subsets import subset_named
-from poseapp.session.session import Session
 
 
 def choose_kind(context: Context, then: Callable[[Context], None] | None = None) -> None:
@@ -61,27 +60,17 @@ def _of_one_object(context: Context, choice: KindChoice, use: Callable[[KindChoi
 
 
 def use_kind(context: Context, choice: KindChoice) -> None:
-    """New poses are of this kind from now on; the project gets a category for it where it has none."""
+    """New poses are of this category from now on; one that the project has not is added, which undo takes back."""
     session = context.session
-    category = _category_of(session, choice)
+    category = session.find_category(choice.schema, choice.name)
+    # A cat and a dog may have the same points, and are two categories.
+    if category is None or (category.name != choice.name and choice.name not in {c.name for c in session.categories()}):
+        category = session.add_category(choice.name, choice.schema)
+    if category is None:
+        return
     session.select()  # new poses follow the selection otherwise
     session.choose_category(category.id)
     context.window.tell(f'New poses use "{category.name}" ({category.schema.num_keypoints} keypoints)')
-
-
-def _category_of(session: Session, choice: KindChoice) -> Category:
-    """The category of this name and these points. Cat and dog may have the same points, and are two kinds."""
-    alike = [c for c in session.categories() if c.schema.names == choice.schema.names]
-    own = next((c for c in alike if c.name == choice.name), None)
-    if (
-        own is None
-        and alike
-        and session.store is not None
-        and choice.name not in {c.name for c in session.categories()}
-    ):
-        own = session.store.add_category(choice.name, choice.schema)
-        session.structure_changed()
-    return own or session.ensure_category(choice.name, choice.schema)
 
 
 def edit_points(context: Context) -> None:

@@ -310,17 +310,14 @@ def _target(context: Context, choice: ModelChoice, *, quiet: bool = False) -> tu
             return entry, category
     if quiet and session.categories():
         return None
-    taken = {category.name for category in session.categories()}
-    name = schema.category or schema.name
-    free = next(n for n in [name, *(f"{name} {i}" for i in range(2, 1000))] if n not in taken)
-    return entry, Category(UNSAVED, free, schema)
+    return entry, Category(UNSAVED, session.free_category_name(schema.category or schema.name), schema)
 
 
 def saved(session: Session, category: Category) -> Category:
     """The project's category with these keypoints, where another run has added it meanwhile."""
     if category.id != UNSAVED:
         return category
-    return next((c for c in session.categories() if c.schema.names == category.schema.names), category)
+    return session.find_category(category.schema) or category
 
 
 def apply_with_category(session: Session, category: Category, edit: Edit) -> Category:

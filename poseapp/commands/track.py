@@ -16,7 +16,7 @@ from poseapp.project.edits import points as edits_points
 from poseapp.project.edits import tracks as track_edits
 from poseapp.project.model import Edit, FrameKey, Instance
 from poseapp.project.queries import selection
-from poseapp.project.queries.tracks import new_track_numbers, track_instances, tracks_of
+from poseapp.project.queries.tracks import track_instances, tracks_of
 from poseapp.project.store import ProjectStore
 
 PROPAGATED_FRAMES = 30
@@ -28,7 +28,7 @@ def track_poses(context: Context) -> int | None:
     if store is None or session.frame is None or session.path is None:
         return None
     media = session.frame.media
-    job = TrackJob(session.path, media, new_track_numbers(store)[0])
+    job = TrackJob(session.path, media, store.new_track_numbers()[0])
 
     def take(results: list[Any]) -> None:
         for found in results:
@@ -68,7 +68,7 @@ def assign_track(context: Context) -> None:
 
     def take(dialog: AskDialog) -> None:
         chosen = dialog.chosen()
-        number = new_track_numbers(store)[0] if chosen == -1 else chosen
+        number = store.new_track_numbers()[0] if chosen == -1 else chosen
         now = [i for i in store.instances(key) if i.id == pose.id]
         if now:
             _apply(context, lambda: track_edits.assign_track(key, store.instances(key), now[0], _number(number)))
@@ -134,7 +134,7 @@ def split_track(context: Context) -> None:
     pose, key, store = _tracked(context)
     if pose is not None and key is not None and store is not None and pose.track is not None:
         items, track = track_instances(store, pose.track, key.media), pose.track
-        _apply(context, lambda: track_edits.split_track(items, track, key, new_track_numbers(store)[0]))
+        _apply(context, lambda: track_edits.split_track(items, track, key, store.new_track_numbers()[0]))
 
 
 def delete_track(context: Context) -> None:
@@ -222,7 +222,7 @@ def propagate_pose(context: Context) -> int | None:
     pose, key, store = _one(context)
     if pose is None or key is None or store is None or context.session.path is None:
         return None
-    track = pose.track if pose.track is not None else new_track_numbers(store)[0]
+    track = pose.track if pose.track is not None else store.new_track_numbers()[0]
     job = PropagateJob(context.session.path, key, pose, store.new_ids(PROPAGATED_FRAMES), track)
     done = 0
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from engine.errors import PoseError
+from engine.utils.context import Context
 
 
 class Lane(StrEnum):
@@ -40,13 +41,14 @@ class Job(Protocol):
     """Long work.
 
     ``run`` is called once, in the worker thread of ``lane``. It raises :class:`PoseError` for what a person can act on.
-    It may be closed at any ``yield`` (``GeneratorExit``) and then frees what it holds.
+    It may be closed at any ``yield`` (``GeneratorExit``) and then frees what it holds. Between two yields it shows
+    progress, and is cancelled, through the context, which it hands on to the long work that it calls.
     """
 
     title: str
     lane: Lane
 
-    def run(self) -> Iterator[Progress]: ...
+    def run(self, context: Context) -> Iterator[Progress]: ...
 
 
 class Ending(StrEnum):

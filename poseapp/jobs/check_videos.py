@@ -10,6 +10,7 @@ from engine.errors import PoseError
 from engine.media.alignment.fingerprint import Fingerprint, Likeness, compare, fingerprint
 from engine.media.video.index.folder import index_home
 from engine.media.video.index.index import content_key
+from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
 
 
@@ -54,7 +55,7 @@ class CheckVideosJob:
         self._items = list(items)
         self.title = "Checking " + (self._items[0][1].name if len(self._items) == 1 else f"{len(self._items)} videos")
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, len(self._items), self.title)
         for number, item in enumerate(self._items, 1):
             yield Progress(number, len(self._items), self.title, check_video(*item))

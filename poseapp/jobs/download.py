@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 
 from engine.models.catalog import ModelEntry
 from engine.models.catalog_download import download_of
 from engine.models.download import fetch
+from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
-
-INTERVAL = 0.1
 
 
 class DownloadJob:
@@ -24,30 +21,12 @@ class DownloadJob:
         self.title = f"Downloading {entry.title}"
         self._entry = entry
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         item = download_of(self._entry)
-        state = {"done": 0, "total": 0}
-        ended: list[BaseException] = []
-        stop = threading.Event()
-
-        def report(done: int, total: int | None) -> None:
-            state.update(done=done, total=total or 0)
-
-        def work() -> None:
-            try:
-                fetch(item, report=report, stop=stop.is_set)
-            except BaseException as error:
-                ended.append(error)
-
-        thread = threading.Thread(target=work, name="download", daemon=True)
-        thread.start()
-        try:
-            while thread.is_alive():
-                yield Progress(state["done"], state["total"], self.title)
-                time.sleep(INTERVAL)
-        finally:
-            stop.set()
-            thread.join()
-        if ended:
-            raise ended[0]
+        yield Progress(0, 0, self.title)
+        fetch(
+            item,
+            report=lambda done, total: context.progress(done, total or 0),
+            stop=lambda: context.is_cancelled,
+        )
         yield Progress(1, 1, self.title, item.target)

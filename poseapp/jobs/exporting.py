@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.media.video.index.folder import index_home
+from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
 from poseapp.project.exports.files import FilesReport, Steps
 from poseapp.project.store import ProjectStore
@@ -27,9 +28,9 @@ class StepsJob:
         self.title = title
         self._project, self._start = project, start
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, 0, self.title)
-        with ProjectStore.open(self._project, read_only=True) as store:
+        with ProjectStore.open(self._project, read_only=True, context=context) as store:
             steps = self._start(store)
             done = total = 0
             try:

@@ -22,6 +22,7 @@ from engine.errors import Cancelled, ModelError, PoseError
 from engine.media.reader import FrameReader
 from engine.media.source import is_video
 from engine.pose import Prediction
+from engine.utils.context import Context
 from poseapp.app import gc_control
 from poseapp.jobs.base import Lane, Progress
 from poseapp.jobs.frames.cache import FrameCache, Pixels
@@ -212,7 +213,7 @@ class PredictJob:
         self._cache = cache
         self.title = f"{choice.name} on {len(self._items)} {'image' if len(self._items) == 1 else 'images'}"
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         total = len(self._items)
         if not self._host.holds(self.choice):
             yield Progress(0, total, f"Loading {self.choice.name}")
@@ -317,7 +318,7 @@ class BoxPredictJob:
         self._host, self._key, self._image, self._flip_test = host, key, image, flip_test
         self._box = np.asarray(box, np.float32).reshape(1, 4)
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         if not self._host.holds(self.choice):
             yield Progress(0, 1, f"Loading {self.choice.name}")
         model = self._host.get(self.choice)
@@ -341,7 +342,7 @@ class WarmUpJob:
         self.title = f"Loading {choice.name}"
         self._host, self._choice = host, choice
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, 1, self.title)
         self._host.get(self._choice)
         yield Progress(1, 1)

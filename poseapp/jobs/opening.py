@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from engine.errors import Cancelled, PoseError
+from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
 from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.formats.report import LabelOffer
 from poseapp.project.storage.database import is_of_older_version
 from poseapp.project.store import ProjectStore
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class OpenJob:
         self._name = named.name or str(named)
         self.title = f"Opening {self._name}"
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from poseapp.project.opening import SUFFIX, project_path
 
         yield Progress(0, 0, self.title)
@@ -77,70 +72,35 @@ class OpenJob:
         home = first if first.suffix.lower() == SUFFIX else project_path(self._paths)
         # A project with pictures or videos beside it takes them in.
         if home == self._current or (home == first and home.suffix.lower() == SUFFIX and len(self._paths) == 1):
-            if home != self._current and is_of_older_version(home):
-                with contextlib.suppress(PoseError):  # the window tells, when it opens the file itself
-                    ProjectStore.open(home).close()
             if home != self._current:
-                _tend(home)
+                _prepare(home, context)
             if home == self._current or not _has_stale_labels(home):
                 yield Progress(1, 1, self.title, Opened(home))
                 return
         try:
-            result = yield from _in_a_thread(self._open)
+            result = self._open(context)
         except LabelSizesDiffer:
             raise
         except PoseError as error:
             # A project opens also where its label files cannot be looked through.
-            if not home.exists() or (error.where != str(home) and self._paths != [home]):
+            if (
+                isinstance(error, Cancelled)
+                or not home.exists()
+                or (error.where != str(home) and self._paths != [home])
+            ):
                 raise
             yield Progress(1, 1, self.title, Opened(home))  # the window shows it for reading only, and says why
             return
         yield Progress(1, 1, self.title, result)
 
-    def _open(self, progress: Callable[[int, int], None]) -> Opened:
+    def _open(self, context: Context) -> Opened:
         from poseapp.project.opening import open_with_report
 
         store, report = open_with_report(
-            self._paths, progress=progress, take_changes=self._take_changes, label_size=self._label_size
+            self._paths, context=context, take_changes=self._take_changes, label_size=self._label_size
         )
         with store:
             return Opened(store.path, tuple(report.problems), self._name, tuple(report.notes), tuple(report.offers))
-
-
-def _in_a_thread(work: Callable[[Callable[[int, int], None]], T]) -> Generator[Progress, None, T]:
-    """Do work that tells its progress to a function, as steps of a job; closed, it makes the work stop there.
-
-    What the work raises is raised here.
-    """
-    steps: queue.Queue[tuple[int, int] | None] = queue.Queue()
-    results: list[T] = []
-    errors: list[BaseException] = []
-    stopping = threading.Event()
-
-    def tell(done: int, total: int) -> None:
-        if stopping.is_set():
-            raise Cancelled("was stopped")
-        steps.put((done, total))
-
-    def run() -> None:
-        try:
-            results.append(work(tell))
-        except BaseException as error:  # raised again in the thread of the job
-            errors.append(error)
-        finally:
-            steps.put(None)
-
-    thread = threading.Thread(target=run, name="opening", daemon=True)
-    thread.start()
-    try:
-        while (step := steps.get()) is not None:
-            yield Progress(*step)
-    finally:
-        stopping.set()
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
 
 
 def _has_stale_labels(project: Path) -> bool:
@@ -154,12 +114,22 @@ def _has_stale_labels(project: Path) -> bool:
         return False
 
 
-def _tend(project: Path) -> None:
-    """Put the folder of indices in order before the window asks for frames."""
+def _prepare(project: Path, context: Context) -> None:
+    """What takes long when a project opens: bring it up to date, check its rows, put the folder of indices in order.
+
+    The window opens the file once more, which is quick then, and tells what is wrong with it.
+    """
     from poseapp.project.relink.video_cache import tend_cache
 
-    with contextlib.suppress(PoseError), ProjectStore.open(project, read_only=True) as store:
-        tend_cache(store)
+    try:
+        if is_of_older_version(project):
+            ProjectStore.open(project, context=context).close()
+        with ProjectStore.open(project, read_only=True, context=context) as store:
+            tend_cache(store)
+    except Cancelled:
+        raise
+    except PoseError:
+        return
 
 
 @dataclass(frozen=True)
@@ -193,11 +163,11 @@ class ExportCocoJob:
         self._include_predicted, self._only_labelled = include_predicted, only_labelled_frames
         self._unseen = unseen_frames
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from poseapp.project.formats.coco.exporter import export_coco
 
         yield Progress(0, 0, self.title)
-        with ProjectStore.open(self._project, read_only=True) as store:
+        with ProjectStore.open(self._project, read_only=True, context=context) as store:
             report = export_coco(
                 store,
                 self._target,
@@ -220,11 +190,11 @@ class SaveCopyJob:
         self.title = f"Saving a copy as {target.name}"
         self._project, self._target = project, target
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from poseapp.project.storage.save_copy import save_copy
 
         yield Progress(0, 0, self.title)
-        save_copy(self._project, self._target)
+        save_copy(self._project, self._target, context=context)
         yield Progress(1, 1, self.title, self._target)
 
 
@@ -237,8 +207,8 @@ class SnapshotJob:
         self.title = f"Snapshot {name}"
         self._project, self._name = project, name
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from poseapp.project.storage.snapshots import take_snapshot
 
         yield Progress(0, 0, self.title)
-        yield Progress(1, 1, self.title, take_snapshot(self._project, self._name))
+        yield Progress(1, 1, self.title, take_snapshot(self._project, self._name, context))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
 from poseapp.jobs.inference import ModelChoice, ModelHost
 from poseapp.project.model import Instance
@@ -39,7 +40,7 @@ class AssistJob:
         self._host, self._choice, self._image, self._index = host, choice, image, index
         self._before, self._after = before, after
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from engine.inference.refinement import reestimate
 
         if not self._host.holds(self._choice):

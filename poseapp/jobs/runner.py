@@ -19,6 +19,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 from engine.errors import Cancelled, PoseError
+from engine.utils.context import Context
 from poseapp.jobs.base import Ending, Job, Lane, Outcome, Progress, RateEstimator, as_pose_error
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class _LaneWorker:
             task.started = start
         ending, error = Ending.DONE, None
         try:
-            steps = iter(task.job.run())
+            steps = iter(task.job.run(self._context(task)))
             try:
                 if not self._follow(task, steps):
                     ending = Ending.CANCELLED
@@ -116,6 +117,14 @@ class _LaneWorker:
             last = task.latest or task.shown
             task.outcome = Outcome(ending, last.done, last.total, time.monotonic() - start, error)
         self._report()
+
+    def _context(self, task: _Task) -> Context:
+        def show(done: int, total: int, text: str) -> None:
+            with self._lock:
+                task.latest = Progress(done, total, text or (task.latest or task.shown).text)
+            self._report()
+
+        return Context(show, lambda: task.cancelled or self._ending)
 
     def _follow(self, task: _Task, steps: Iterator[Progress]) -> bool:
         """Take the steps of a job; False when it was cancelled on the way."""

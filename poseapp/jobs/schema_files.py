@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
 from poseapp.project.schema.files import read_schemas
 
@@ -18,6 +19,6 @@ class SchemaFileJob:
         self.title = f"Reading {path.name}"
         self._path = path
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, 0, self.title)
         yield Progress(1, 1, self.title, read_schemas(self._path))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ProjectError
+from engine.utils.context import Context
 from engine.utils.files import open_regular
 from poseapp.jobs.base import Lane, Progress
 
@@ -50,7 +51,7 @@ class SizesJob:
     def __init__(self, folders: Sequence[tuple[str, Path]]) -> None:
         self._folders = tuple(folders)
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         for number, (name, folder) in enumerate(self._folders, 1):
             count = total = 0
             for place, (_, size, _) in enumerate(_files(folder)):
@@ -73,7 +74,7 @@ class CopyFolderJob:
         self.title = f"Moving {name}"
         self._source, self._target = source, target
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, 0, self.title)
         files = list(_files(self._source))
         total = sum(size for _, size, _ in files)
@@ -133,7 +134,7 @@ class ClearJob:
         self.title = title
         self._folders, self._given = tuple(folders), files
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         count = freed = 0
         for folder in self._folders:
             given = list(_files(folder)) if self._given is None else self._given

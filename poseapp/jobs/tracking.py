@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.media.video.index.folder import index_home
+from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
 from poseapp.project.model import FrameKey, Instance
 from poseapp.project.store import ProjectStore
@@ -36,12 +37,12 @@ class TrackJob:
         self.title = "Tracking poses"
         self._project, self._media, self._first = project, media, first_number
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from poseapp.project.edits.tracks import track_frames
         from poseapp.project.queries.tracks import frames_with_instances
 
         yield Progress(0, 0, self.title)
-        with ProjectStore.open(self._project, read_only=True) as store:
+        with ProjectStore.open(self._project, read_only=True, context=context) as store:
             frames = list(frames_with_instances(store, self._media))
             categories = {category.id: category for category in store.categories()}
             times = frame_times(store, self._media, [key.index for key, _ in frames])
@@ -63,14 +64,14 @@ class PropagateJob:
         self.title = "Propagating the pose"
         self._project, self._start, self._instance, self._ids, self._track = project, start, instance, ids, track
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from poseapp.project.edits.keyframes import propagate_forward
         from poseapp.project.exports.labelled_video import open_source
 
         yield Progress(0, len(self._ids), self.title)
         left = iter(self._ids)
         with (
-            ProjectStore.open(self._project, read_only=True) as store,
+            ProjectStore.open(self._project, read_only=True, context=context) as store,
             open_source(store, self._start.media, index_home()) as source,
         ):
             last = min(self._start.index + len(self._ids), source.frame_count - 1)
@@ -97,14 +98,14 @@ class SelectFramesJob:
         self.title = "Choosing frames"
         self._project, self._media, self._way, self._count = project, media, way, count
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from engine import frame_selection
         from poseapp.project.exports.labelled_video import open_source
         from poseapp.project.queries.selection import frame_scores, labelled_frames
 
         yield Progress(0, 0, self.title)
         with (
-            ProjectStore.open(self._project, read_only=True) as store,
+            ProjectStore.open(self._project, read_only=True, context=context) as store,
             open_source(store, self._media, index_home()) as source,
         ):
             done = labelled_frames(store, self._media)

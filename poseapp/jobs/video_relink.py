@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from engine.errors import PoseError
 from engine.media.alignment.fingerprint import Fingerprint
+from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
 from poseapp.project.relink.fingerprints import fingerprints
 from poseapp.project.relink.remap import NewFile, used_frames
@@ -110,13 +111,13 @@ class AlignJob:
         self.title = f"Comparing {path.name}"
         self._project, self._media, self._path, self._text, self._caches = project, media, path, text, caches
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from engine.media.alignment.matching import align, map_by_time
         from engine.media.video.reader import VideoReader
 
         yield Progress(0, 0, self.title)
         with contextlib.ExitStack() as stack:
-            store = stack.enter_context(ProjectStore.open(self._project, read_only=True))
+            store = stack.enter_context(ProjectStore.open(self._project, read_only=True, context=context))
             video = stack.enter_context(VideoReader(self._path, cache=self._caches[0]))
             before = self._labelled_file(store, stack)
             old, own = _old_video(store, self._media, before, self._caches)
@@ -171,7 +172,7 @@ class FramePicturesJob:
         self.title = f"Checking {path.name}"
         self._path, self._key, self._indices, self._cache = path, key, indices, cache
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         from engine.media.alignment.matching import grey_picture
         from engine.media.video.reader import VideoReader
 

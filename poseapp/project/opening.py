@@ -13,6 +13,8 @@ from platformdirs import user_data_dir
 from engine.errors import PoseError, ProjectError
 from engine.media.images import is_image
 from engine.media.source import is_video, open_media
+from engine.media.video.index.indexer import read_index
+from engine.utils.context import Context
 from engine.utils.file_names import side_name
 from poseapp.project.formats.coco.archive import CocoArchive
 from poseapp.project.formats.coco.results import RESULTS, find_coco_file, import_results, is_results_file
@@ -20,7 +22,7 @@ from poseapp.project.formats.images import import_folder, import_images
 from poseapp.project.formats.label_files import COCO, DATASET, LabelSet, kind_of, look_into
 from poseapp.project.formats.label_import import LabelImport, stale_sources
 from poseapp.project.formats.label_sizes import LabelSize
-from poseapp.project.formats.report import ImportReport, LabelOffer, ProgressCallback
+from poseapp.project.formats.report import ImportReport, LabelOffer
 from poseapp.project.formats.videos import find_video, import_video
 from poseapp.project.label_update.sources import SourceTable
 from poseapp.project.relink.video_cache import project_cache
@@ -33,16 +35,16 @@ _SHORTEST_ROOM_BYTES = 40  # for the name of a project; in folders with a longer
 
 
 def open_any(
-    paths: Path | str | Sequence[Path | str], *, progress: ProgressCallback | None = None, take_changes: bool = True
+    paths: Path | str | Sequence[Path | str], *, context: Context | None = None, take_changes: bool = True
 ) -> ProjectStore:
     """Open the project of these paths, or make one beside them and import them; see :func:`open_with_report`."""
-    return open_with_report(paths, progress=progress, take_changes=take_changes)[0]
+    return open_with_report(paths, context=context, take_changes=take_changes)[0]
 
 
 def open_with_report(
     paths: Path | str | Sequence[Path | str],
     *,
-    progress: ProgressCallback | None = None,
+    context: Context | None = None,
     take_changes: bool = True,
     label_size: LabelSize = LabelSize.KEEP,
 ) -> tuple[ProjectStore, ImportReport]:
@@ -53,7 +55,7 @@ def open_with_report(
     and what a person has changed meanwhile is kept and listed.
 
     Args:
-        progress: called now and then with records done and in all; what it raises stops the import, and nothing stays.
+        context: shows progress; cancelled, a new project is removed, and one that was there stays as it was.
         take_changes: take in what a changed label file has new; False: leave it, and offer it in the report.
         label_size: what is done with labels that were made on pictures of another size or orientation.
 
@@ -72,10 +74,14 @@ def open_with_report(
         raise ProjectError("one project at a time can be opened in a window", where=projects[1])
     home = projects[0] if projects else project_path(listed)
     is_new = not home.exists()
-    store = ProjectStore.create(home) if is_new else ProjectStore.open(home)
+    if is_new:
+        home.parent.mkdir(parents=True, exist_ok=True)
+    context = Context() if context is None else context
+    store = ProjectStore.create(home) if is_new else ProjectStore.open(home, context=context)
     try:
-        run = _Opening(store, progress, take_changes, label_size)
-        report = run.everything([path for path in listed if path not in projects])
+        run = _Opening(store, context, take_changes, label_size)
+        with store.database.write():  # all of it or nothing, also when it is cancelled
+            report = run.everything([path for path in listed if path not in projects])
         report.problems[:0] = store.database.remarks
         if is_new and not store.frame_count() and not SourceTable(store).all():
             raise ProjectError(run.nothing_found(), where=listed[0])
@@ -103,7 +109,6 @@ def project_path(paths: Sequence[Path]) -> Path:
         if home.exists() or os.access(folder, os.W_OK):
             return home
     own = Path(user_data_dir("poseapp")) / "projects"
-    own.mkdir(parents=True, exist_ok=True)
     mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
     return own / side_name(stem, f"-{mark}{SUFFIX}", project_name_room(own))
 
@@ -111,11 +116,9 @@ def project_path(paths: Sequence[Path]) -> Path:
 class _Opening:
     """Brings what a person points at into a project."""
 
-    def __init__(
-        self, store: ProjectStore, progress: ProgressCallback | None, take_changes: bool, label_size: LabelSize
-    ) -> None:
+    def __init__(self, store: ProjectStore, context: Context, take_changes: bool, label_size: LabelSize) -> None:
         self._label_size = label_size
-        self._store, self._progress, self._take_changes = store, progress, take_changes
+        self._store, self._context, self._take_changes = store, context, take_changes
         self._report = ImportReport()
 
     def everything(self, paths: Sequence[Path]) -> ImportReport:
@@ -200,14 +203,17 @@ class _Opening:
 
     def _video(self, path: Path) -> None:
         """A video with its frames, and what is wrong with it."""
-        if self._progress is not None:
-            self._progress(0, 0)
+        self._context.progress(0, 0, f"Reading {path.name}")
         if find_video(self._store, path) is None:
             cache = project_cache(self._store.path)
+            read_index(path, cache, lambda share: self._progress(round(1000 * share), 1000))
             with open_media(path, cache=cache) as video:
                 self._report.images += video.frame_count
                 self._report.problems += [f"{path.name} {problem}" for problem in video.problems]
             import_video(self._store, path, cache=cache)
+
+    def _progress(self, done: int, total: int) -> None:
+        self._context.progress(done, total)
 
 
 def _remove(home: Path) -> None:

@@ -8,6 +8,7 @@ own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.schema.schema import Schema
+from engine.utils.context import Context
 from poseapp.project.model import (
     Category,
     Change,
@@ -34,12 +36,16 @@ from poseapp.project.queries.frame_keys import FrameKeys
 from poseapp.project.queries.frame_query import FrameQuery, find_frames
 from poseapp.project.storage.chunked_write import LongWrite, Pieces, run_through
 from poseapp.project.storage.database import Database
-from poseapp.project.tables.categories import CategoryTable, write_categories
+from poseapp.project.tables.categories import CategoryTable, TouchedCategory, write_categories
 from poseapp.project.tables.edit_diff import blocks, check_once, compare_instances, compare_states
 from poseapp.project.tables.frames import FrameTable
 from poseapp.project.tables.history import History, Touched, TouchedFrame, write_instances, write_states
+from poseapp.project.tables.instance_rows import COLUMNS
 from poseapp.project.tables.instances import InstanceTable
 from poseapp.project.tables.media_state import TouchedMedia, counted_once, grow, settle
+
+_NEXT_INSTANCE, _NEXT_TRACK = "next_instance", "next_track"
+_TRACK = COLUMNS.index("track")
 
 
 class ProjectStore:
@@ -49,11 +55,12 @@ class ProjectStore:
         self.database = database
         self._db = database
         self._frames = FrameTable(database)
-        self._history = History(database)
         self._categories = CategoryTable(database)
+        self._history = History(database, self._categories.forget)
         self._instances = InstanceTable(database, self._categories.all)
         self._seen_version = database.data_version()
-        self._next_id = max(database.meta("next_instance", 1), self._instances.last_id() + 1)
+        self._next_id = max(database.meta(_NEXT_INSTANCE, 1), self._instances.last_id() + 1)
+        self._next_track = 1
 
     @classmethod
     def create(cls, path: Path | str) -> ProjectStore:
@@ -65,13 +72,17 @@ class ProjectStore:
         return cls(Database.create(Path(path)))
 
     @classmethod
-    def open(cls, path: Path | str, read_only: bool = False) -> ProjectStore:
+    def open(cls, path: Path | str, read_only: bool = False, context: Context | None = None) -> ProjectStore:
         """Open a project.
+
+        Args:
+            context: of long work that the store is opened for; see :meth:`Database.open`.
 
         Raises:
             ProjectError: missing, no project, of a newer version, damaged, or open for writing elsewhere.
+            Cancelled: the work was cancelled.
         """
-        return cls(Database.open(Path(path), read_only))
+        return cls(Database.open(Path(path), read_only, context))
 
     def close(self) -> None:
         """Let go of the file; harmless when called twice."""
@@ -172,7 +183,39 @@ class ProjectStore:
         return self._categories.get(category_id)
 
     def add_category(self, name: str, schema: Schema) -> Category:
+        """Add a category outside the history, as imports do; see :meth:`add_category_step`."""
         return self._categories.add(name, schema)
+
+    def add_category_step(self, name: str, schema: Schema) -> tuple[Category, Change]:
+        """Add a category as a step of the history."""
+        return self.apply_with_category(Category(0, name, schema), Edit(f"Add category {name}", ()))
+
+    def apply_with_category(self, new: Category, edit: Edit) -> tuple[Category, Change]:
+        """Add a category and do the edit that first uses it, as one step: undo takes both back.
+
+        Args:
+            new: its id is a placeholder, which the instances of ``edit`` have too.
+
+        Raises:
+            ProjectError: as :meth:`apply`; nothing was changed.
+        """
+        try:
+            with self._db.write():
+                category = self._categories.add(new.name, new.schema)
+                frames = tuple(
+                    replace(
+                        frame,
+                        after=tuple(
+                            replace(i, category=category.id) if i.category == new.id else i for i in frame.after
+                        ),
+                    )
+                    for frame in edit.frames
+                )
+                added = (self._categories.added(category),)
+                return category, run_through(self._applied(replace(edit, frames=frames), added))
+        except BaseException:
+            self._categories.forget()
+            raise
 
     def edit_category(self, category_id: int, *, name: str | None = None, schema: Schema | None = None) -> Change:
         """As :meth:`update_category`, as one step of the history. A category that stays as it is leaves no step.
@@ -185,7 +228,7 @@ class ProjectStore:
         if not touched.after:
             return Change()
         with self._db.write():
-            write_categories(self._db, [(category_id, touched.after)])
+            write_categories(self._db, [touched])
             for _ in self._history.record(f"Edit skeleton {new.name}", "", (), (), categories=[touched]):
                 pass  # a step without instances is written in one piece
         self._categories.forget()
@@ -249,6 +292,17 @@ class ProjectStore:
         self._next_id += count
         return range(first, first + count)
 
+    def new_track_numbers(self, count: int = 1) -> range:
+        """Numbers for new tracks that no track has, nor had: also not one that was deleted or undone."""
+        tracks = self.tracks()
+        first = max(self._next_track, self._db.meta(_NEXT_TRACK, 1), 1 + (tracks[-1] if tracks else 0))
+        self._next_track = first + count
+        return range(first, self._next_track)
+
+    def keep_new_numbers(self) -> None:
+        """Remember the ids and track numbers that were given, where instances are written outside the history."""
+        self._keep_numbers(self._next_id, self._next_track)
+
     def counts(self) -> Counts:
         """Counts of every frame that holds instances; ``counts[key]`` is all zero for the others. Read each time."""
         return self._frames.counts()
@@ -281,7 +335,7 @@ class ProjectStore:
         """As :meth:`apply`, begun: whoever asks for it does it bit by bit."""
         return LongWrite(self._db, self._applied(edit))
 
-    def _applied(self, edit: Edit) -> Pieces[Change]:
+    def _applied(self, edit: Edit, categories: Sequence[TouchedCategory] = ()) -> Pieces[Change]:
         touched: list[Touched] = []
         for block in blocks(edit.frames):
             found = compare_instances(self._db, self._frames, self._categories.all(), block)
@@ -290,9 +344,9 @@ class ProjectStore:
             yield len(touched)
         check_once(t.instance for t in touched)
         states = compare_states(self._frames, edit.frames)
-        if not touched and not states:
+        if not touched and not states and not categories:
             return Change()
-        return (yield from self._kept(edit.text, edit.merge_key, touched, states))
+        return (yield from self._kept(edit.text, edit.merge_key, touched, states, categories=categories))
 
     def undo(self) -> Change | None:
         """Take the last step back; None when there is none."""
@@ -306,11 +360,11 @@ class ProjectStore:
 
     def undo_text(self) -> str | None:
         """What undo would take back, or None."""
-        return self._history.text(self._history.position)
+        return self._history.undo_text()
 
     def redo_text(self) -> str | None:
         """What redo would do again, or None."""
-        return self._history.text(self._history.position + 1)
+        return self._history.redo_text()
 
     def history(self) -> list[Step]:
         """All steps, oldest first; those that redo would bring back are not ``done``."""
@@ -333,8 +387,6 @@ class ProjectStore:
         change = yield from self._history.walk(step)
         if change.media:
             self._frames.forget()
-        if change.structure:
-            self._categories.forget()
         return change
 
     def stop_merging(self) -> None:
@@ -355,23 +407,28 @@ class ProjectStore:
         touched: Sequence[Touched],
         states: Sequence[TouchedFrame],
         media: Sequence[TouchedMedia] = (),
+        categories: Sequence[TouchedCategory] = (),
     ) -> Change:
         """Do what has been compared already, row by row, as one step; durable when this returns.
 
         Args:
             media: videos that become another file; frames that this takes away must be empty afterwards.
+            categories: categories that come with the step.
         """
         with self._db.write():
+            write_categories(self._db, categories)
             for m in media:
                 grow(self._db, m.media, m.after)
             with counted_once(self._db, [m.media for m in media]):
                 write_instances(self._db, touched)
-            kept = self._kept(text, "", touched, states, media)
-            change = run_through(kept) if touched or states or media else Change()
+            kept = self._kept(text, "", touched, states, media, categories)
+            change = run_through(kept) if touched or states or media or categories else Change()
             for m in media:
                 settle(self._db, m.media, m.after)
         if media:
             self._frames.forget()
+        if categories:
+            self._categories.forget()
         return change
 
     # --- within
@@ -380,7 +437,7 @@ class ProjectStore:
         """Forget what is cached after an importer has written to the tables."""
         self._frames.forget()
         self._categories.forget()
-        self._next_id = max(self._next_id, self._db.meta("next_instance", 1), self._instances.last_id() + 1)
+        self._next_id = max(self._next_id, self._db.meta(_NEXT_INSTANCE, 1), self._instances.last_id() + 1)
 
     def _refresh(self) -> None:
         """A reader beside a writer sees what the writer has done since."""
@@ -395,16 +452,23 @@ class ProjectStore:
         touched: Sequence[Touched],
         states: Sequence[TouchedFrame],
         media: Sequence[TouchedMedia] = (),
+        categories: Sequence[TouchedCategory] = (),
     ) -> Pieces[Change]:
         """States and history of a step whose instances have been written. Within a transaction, in pieces."""
         write_states(self._db, states)
-        yield from self._history.record(text, merge_key, touched, states, media)
+        yield from self._history.record(text, merge_key, touched, states, media, categories)
         self._reserve(touched)
         frames = frozenset(t.frame for t in touched) | frozenset(s.frame for s in states)
         videos = frozenset(m.media for m in media)
-        return Change(frames, frozenset(t.instance for t in touched), bool(videos), videos)
+        return Change(frames, frozenset(t.instance for t in touched), bool(videos or categories), videos)
 
     def _reserve(self, touched: Iterable[Touched]) -> None:
-        self._next_id = max(self._next_id, 1 + max((t.instance for t in touched if t.before is None), default=0))
-        if self._next_id > self._db.meta("next_instance", 1):
-            self._db.set_meta("next_instance", self._next_id)
+        added = [t for t in touched if t.after is not None]
+        self._next_id = max(self._next_id, 1 + max((t.instance for t in added if t.before is None), default=0))
+        track = max((t.after.get(_TRACK) or 0 for t in added if t.after), default=0)
+        self._keep_numbers(self._next_id, 1 + track)
+
+    def _keep_numbers(self, next_instance: int, next_track: int) -> None:
+        for key, value in ((_NEXT_INSTANCE, next_instance), (_NEXT_TRACK, next_track)):
+            if value > self._db.meta(key, 1):
+                self._db.set_meta(key, value)

@@ -6,11 +6,14 @@ from collections import deque
 from time import monotonic
 
 import numpy as np
-from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, Signal
 
+from engine.errors import PoseError
+from engine.media.reader import FrameReader
 from poseapp.app.i18n import tr
 from poseapp.jobs.frames.loader import FrameLoader
-from poseapp.jobs.frames.playback_decoder import Plan, PlayThread, Shown
+from poseapp.jobs.frames.playback_decoder import READ_AHEAD, READER_BYTES, Plan, Playback, Shown
+from poseapp.jobs.latest_request import LatestRequestWorker
 from poseapp.panels.timeline.lanes import scope_of
 from poseapp.project.model import FrameKey
 from poseapp.session.session import Session
@@ -34,26 +37,24 @@ class Player(QObject):
     shown = Signal(object)
     playing_changed = Signal(bool)
     pace_changed = Signal()
-    _arrived = Signal(object, object)
-    _ended = Signal(object, str)
 
     def __init__(self, session: Session, loader: FrameLoader, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._loader = session, loader
-        self._thread: PlayThread | None = None
-        self._old: list[PlayThread] = []
+        self._playback: Playback | None = None
+        self._worker = LatestRequestWorker[FrameReader](
+            "play", lambda: FrameReader(keep=1, cache_bytes=READER_BYTES, ahead=READ_AHEAD), self
+        )
         self._last: Shown | None = None
         self._moments: deque[tuple[float, int]] = deque()
         self.speed = 1.0
         self.loop = False
-        self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
-        self._ended.connect(self._on_ended, Qt.ConnectionType.QueuedConnection)
         session.frame_changed.connect(lambda _key: self._drop())
         session.project_changed.connect(self._drop)
 
     @property
     def playing(self) -> bool:
-        return self._thread is not None
+        return self._playback is not None
 
     @property
     def frame(self) -> FrameKey | None:
@@ -86,10 +87,16 @@ class Player(QObject):
             first, last = max(first, marked[0]), min(last, marked[1])
         start = place if first <= place < last else first
         plan = Plan(store.path, session.frames[first : last + 1], start - first, self.speed, self.loop)
-        thread = PlayThread(plan, lambda shown: self._arrived.emit(thread, shown), lambda why: self._end(thread, why))
-        self._thread, self._last = thread, None
+        playback = Playback(plan)
+        self._playback, self._last = playback, None
         self._moments.clear()
-        thread.start()
+        self._worker.request(
+            "play",
+            lambda reader, request: playback.run(reader, request.send),
+            lambda _result: self._on_ended(""),
+            on_error=self._on_error,
+            on_part=self._on_shown,
+        )
         self.playing_changed.emit(True)
 
     def stop(self) -> None:
@@ -119,34 +126,28 @@ class Player(QObject):
         self._pace()
 
     def shutdown(self) -> None:
-        """End all threads and wait for them."""
+        """End the thread and wait for it."""
         self._drop()
-        for thread in self._old:
-            thread.join()
-        self._old.clear()
+        self._worker.stop()
 
     def _pace(self) -> None:
-        if self._thread is not None:
-            self._thread.set_pace(self.speed, self.loop)
+        if self._playback is not None:
+            self._playback.set_pace(self.speed, self.loop)
         self.pace_changed.emit()
 
     def _drop(self) -> bool:
         """End playback where the session is; False when nothing played."""
-        thread, self._thread, self._last = self._thread, None, None
-        if thread is None:
+        playback, self._playback, self._last = self._playback, None, None
+        if playback is None:
             return False
-        thread.stop()
-        self._old = [old for old in (*self._old, thread) if old.is_alive()]
+        playback.stop()
+        self._worker.release()  # the video may be replaced, and its frames take memory
         self.playing_changed.emit(False)
         return True
 
-    def _end(self, thread: PlayThread, why: str) -> None:
-        """In the play thread."""
-        self._ended.emit(thread, why)
-
-    @Slot(object, object)
-    def _on_arrived(self, thread: PlayThread, shown: Shown) -> None:
-        if thread is not self._thread:
+    def _on_shown(self, shown: Shown) -> None:
+        playback = self._playback
+        if playback is None:
             return
         self._last = shown
         now = monotonic()
@@ -154,12 +155,13 @@ class Player(QObject):
         while self._moments and now - self._moments[0][0] > RATE_SECONDS:
             self._moments.popleft()
         self.shown.emit(shown)
-        thread.taken()
+        playback.taken()
 
-    @Slot(object, str)
-    def _on_ended(self, thread: PlayThread, why: str) -> None:
-        if thread is not self._thread:
-            return
+    def _on_error(self, error: Exception) -> None:
+        is_known = isinstance(error, PoseError | OSError)
+        self._on_ended(str(error) if is_known else f"playback failed ({error})")
+
+    def _on_ended(self, reason: str) -> None:
         self.stop()
-        if why:
-            self._session.message.emit(tr(why), "warning")
+        if reason:
+            self._session.message.emit(tr(reason), "warning")

@@ -241,17 +241,28 @@ class Session(QObject):
     def choose_category(self, category: int) -> None:
         self._category = category
 
-    def ensure_category(self, name: str, schema: Schema) -> Category:
-        """The category that carries this schema's points, made when there is none."""
-        assert self.store is not None
-        for category in self._categories:
-            if category.schema.names == schema.names:
-                return category
-        taken = {c.name for c in self._categories}
-        free = next(n for n in [name, *(f"{name} {i}" for i in range(2, 1000))] if n not in taken)
-        made = self.store.add_category(free, schema)
-        self._structure()
-        return made
+    def find_category(self, schema: Schema, name: str | None = None) -> Category | None:
+        """The category with the points of a schema, of several the one of this name."""
+        alike = [category for category in self._categories if category.schema.names == schema.names]
+        return next((category for category in alike if category.name == name), alike[0] if alike else None)
+
+    def free_category_name(self, name: str) -> str:
+        """A name that no category has: this one, or with a number behind it."""
+        taken = {category.name for category in self._categories}
+        return next(n for n in (name, *(f"{name} {i}" for i in range(2, 1000))) if n not in taken)
+
+    def add_category(self, name: str, schema: Schema) -> Category | None:
+        """Add a category as one step, under a free name; None when it was refused, and that is told."""
+        store = self.store
+        if store is None:
+            return None
+        self.long_steps.finish()
+        added = self._try(lambda: store.add_category_step(self.free_category_name(name), schema))
+        if added is None:
+            return None
+        self._read_categories()
+        self._tell(added[1])
+        return added[0]
 
     def update_category(self, category: Category, name: str, schema: Schema) -> bool:
         """Other names, limbs, colours, sigmas for the keypoints of a category, as one step. True when it was done."""
@@ -298,6 +309,8 @@ class Session(QObject):
         before, known = self._instances, self.store is not None and self._frame is not None
         found = self._try(lambda: self.store.instances(self._frame)) if known else ()  # type: ignore[union-attr,arg-type]
         self._instances = found or ()
+        if any(instance.category not in self._schemas for instance in self._instances):
+            self._read_categories()  # a long redo has brought some, and goes on
         self.correcting = under_correction(self.correcting, before, self._instances)
 
     # --- selection
@@ -380,7 +393,7 @@ class Session(QObject):
         return True
 
     def apply_with_category(self, category: Category, edit: Edit) -> Category | None:
-        """Add a category and do the edit that first uses it, in one transaction; a refusal is told and nothing changes.
+        """Add a category and do the edit that first uses it, as one step; a refusal is told and nothing changes.
 
         Args:
             category: its id is a placeholder, which the new instances of the edit have too.
@@ -393,20 +406,11 @@ class Session(QObject):
             return None
         self.long_steps.finish()
 
-        def work() -> tuple[Category, Change]:
-            with store.database.write():
-                added = store.add_category(category.name, category.schema)
-                frames = tuple(
-                    replace(f, after=tuple(replace(i, category=added.id) for i in f.after)) for f in edit.frames
-                )
-                return added, store.apply(replace(edit, frames=frames))
-
-        done = self._try(work)
+        done = self._try(lambda: store.apply_with_category(category, edit))
         if done is None:
-            store.imported()
             return None
         self._read_categories()
-        self._tell(replace(done[1], structure=True))
+        self._tell(done[1])
         return done[0]
 
     def undo(self) -> None:

@@ -23,7 +23,7 @@ from poseapp.project.store import ProjectStore
 
 log = logging.getLogger(__name__)
 
-AHEAD = 8
+READ_AHEAD = 8
 READER_BYTES = 160 << 20
 PICTURE_SECONDS = 0.25
 """Separate pictures are shown for so long each."""
@@ -69,27 +69,23 @@ class Plan:
     times: npt.NDArray[np.float64] | None = field(default=None, repr=False)
 
 
-class PlayThread(threading.Thread):
-    """Calls ``show`` with each frame when it is due, and ``end`` with "" or why it cannot go on.
+class Playback:
+    """One playback: :meth:`run` sends each frame when it is due. The other methods belong to the UI thread.
 
-    No frame is shown before the one before it was :meth:`taken`: what comes too late because decoding or drawing is
-    slow is left out, and the clock goes on.
-
-    Args:
-        show, end: called in this thread.
+    No frame is sent before the one before it was :meth:`taken`: what comes too late because decoding or drawing is slow
+    is left out, and the clock goes on.
     """
 
-    def __init__(self, plan: Plan, show: Callable[[Shown], None], end: Callable[[str], None]) -> None:
-        super().__init__(name="poseapp-play", daemon=True)
-        self._plan, self._show, self._end = plan, show, end
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         self._wake = threading.Condition()
-        self._stopping, self._free = False, True
+        self._stopping, self._is_taken = False, True
         self._speed, self._loop = plan.speed, plan.loop
         self._began, self._at = 0.0, 0.0
         self._dropped = 0
 
     def stop(self) -> None:
-        """Show nothing any more; the thread ends soon."""
+        """Send nothing any more; :meth:`run` returns soon."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -97,7 +93,7 @@ class PlayThread(threading.Thread):
     def taken(self) -> None:
         """The frame before has been drawn."""
         with self._wake:
-            self._free = True
+            self._is_taken = True
             self._wake.notify()
 
     def set_pace(self, speed: float, loop: bool) -> None:
@@ -108,23 +104,16 @@ class PlayThread(threading.Thread):
             self._speed, self._loop = speed, loop
             self._wake.notify()
 
-    def run(self) -> None:
-        why = ""
-        try:
-            with (
-                ProjectStore.open(self._plan.project, read_only=True) as store,
-                FrameReader(keep=1, cache_bytes=READER_BYTES, ahead=AHEAD) as reader,
-            ):
-                self._play(store, reader)
-        except Cancelled:
-            return
-        except (PoseError, OSError) as error:
-            why = str(error)
-        except Exception as error:  # a fault of ours must not leave the window playing for ever
-            log.exception("playback failed")
-            why = f"playback failed ({error})"
-        if not self._stopping:
-            self._end(why)
+    def run(self, reader: FrameReader, send: Callable[[Shown], None]) -> None:
+        """Send the frames until the end, or until :meth:`stop`.
+
+        Raises:
+            PoseError: the project or the video cannot be read any more.
+            Cancelled: it was stopped.
+        """
+        self._send = send
+        with ProjectStore.open(self._plan.project, read_only=True) as store:
+            self._play(store, reader)
 
     def _play(self, store: ProjectStore, reader: FrameReader) -> None:
         keys = self._plan.keys
@@ -145,7 +134,7 @@ class PlayThread(threading.Thread):
                 return
             self._dropped += max(place - last - 1, 0) if last >= 0 else 0
             last = place
-            self._show(Shown(key, path, pixels, store.instances(key), self._dropped))
+            self._send(Shown(key, path, pixels, store.instances(key), self._dropped))
             due = int(np.searchsorted(times[:count], self._position(time.monotonic()), "right")) - 1
             place = max(last + 1, due)
             if place >= count and last == count - 1:
@@ -187,12 +176,12 @@ class PlayThread(threading.Thread):
         return self._at + (now - self._began) * self._speed
 
     def _wait_until(self, due: float) -> bool:
-        """Until a frame is due and the one before was drawn; False when it is not wanted any more."""
+        """Until a frame is due and the one before was drawn; False if playback was stopped."""
         with self._wake:
             while not self._stopping:
                 early = (due - self._position(time.monotonic())) / self._speed
-                if early <= 0 and self._free:
-                    self._free = False
+                if early <= 0 and self._is_taken:
+                    self._is_taken = False
                     return True
                 self._wake.wait(early if early > 0 else None)
         return False

@@ -17,6 +17,7 @@ from engine.models.catalog import list_models, user_models_dir
 from engine.models.metadata import read_info
 from engine.models.mirroring import mirror_problem, mirroring_off
 from engine.train.config import TaskConfig, TrainConfig, write_config
+from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
 from poseapp.jobs.training.frames import FramePictures
 from poseapp.jobs.training.labels import coco_data, common_folder, schema_toml
@@ -107,7 +108,7 @@ class SurveyJob:
     def __init__(self, project: Path) -> None:
         self._project = project
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         with ProjectStore.open(self._project, read_only=True) as store:
             categories = {c.id: c for c in store.categories()}
             images = dict.fromkeys(categories, 0)
@@ -191,7 +192,7 @@ class PrepareTrainingJob:
         self._project, self._plan = project, plan
         self.title = f"Preparing {plan.name}"
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         plan = self._plan
         folder = _new_run_folder(plan.name)
         try:
@@ -294,7 +295,7 @@ class RegisterModelJob:
         self._run, self._name = run, name
         self.title = f"Keeping {name}"
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, 1, self.title)
         yield Progress(1, 1, result=register_model(self._run, self._name))
 

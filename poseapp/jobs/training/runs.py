@@ -32,6 +32,7 @@ from engine.models.catalog import user_models_dir
 from engine.train.config import CONFIG_FILE, read_config
 from engine.train.run_folder import BEST, DETECTOR_STATE, POSE_STATE, is_running, read_run_state
 from engine.utils.atomic_write import write_atomically
+from engine.utils.context import Context
 from engine.utils.file_lock import is_locked
 from engine.utils.process_identity import is_alive, own_identity, process_start
 from poseapp.jobs.base import Lane, Progress
@@ -262,7 +263,7 @@ class SweepRunsJob:
     lane = Lane.IO
     title = "Tidying up training runs"
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, 1, self.title)
         sweep()
 

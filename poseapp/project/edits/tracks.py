@@ -148,7 +148,7 @@ def track_frames(
     Args:
         frames: in order.
         times: seconds of each; left out, 1/30 s from index to index.
-        first_number: numbers are given from here on; see :func:`poseapp.project.queries.tracks.new_track_numbers`.
+        first_number: numbers are given from here on; see :func:`poseapp.project.store.ProjectStore.new_track_numbers`.
     """
     names = {number: str(number) for number in categories}
     schemas = {names[number]: category.schema for number, category in categories.items()}

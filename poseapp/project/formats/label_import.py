@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import PoseError
+from engine.errors import Cancelled, PoseError
 from engine.formats.deeplabcut.folder import label_files
 from engine.formats.registry import format_named
 from engine.utils.context import Context
@@ -40,6 +40,14 @@ from poseapp.project.label_update.update import LabelUpdate
 from poseapp.project.relink.video_cache import project_cache
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
+
+
+class UnreadableLabels(Exception):
+    """A label file cannot be read; ``reason`` says why."""
+
+    def __init__(self, reason: PoseError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -78,14 +86,12 @@ class LabelImport:
             if known and len(known) == len(files) and all(self._is_unchanged(s, f) for s, f in zip(known, files)):
                 return ImportReport(notes=[f"{path.name} is unchanged since it was imported; nothing was added"])
             return self._update(path, kind, files, known)
-        except LabelSizesDiffer:
-            raise
-        except PoseError as error:
+        except UnreadableLabels as error:
             if known or not table.all():
                 return ImportReport(
-                    problems=[f"The labels are those of before, for the file cannot be read now: {error}"]
+                    problems=[f"The file cannot be read now, so its labels stay as they are: {error.reason}"]
                 )
-            raise
+            raise error.reason from None
 
     def _import_directly(self, path: Path, kind: str, files: Sequence[Path]) -> ImportReport:
         try:
@@ -101,7 +107,12 @@ class LabelImport:
         ):
             with draft.database.write():
                 label_size = self._earlier_size(known) if known else self.label_size
-                report = _read(draft, self.store, path, kind, files, self.progress, label_size)
+                try:
+                    report = _read(draft, self.store, path, kind, files, self.progress, label_size)
+                except (Cancelled, LabelSizesDiffer):
+                    raise
+                except PoseError as error:
+                    raise UnreadableLabels(error) from error
             draft.imported()
             update = LabelUpdate(self.store, draft, f"{'Update from' if known else 'Import'} {path.name}")
             found = update.report
@@ -157,8 +168,11 @@ class LabelImport:
 
     def _is_unchanged(self, source: LabelSource, file: Path) -> bool:
         """Whether a file has the content that was imported, and nothing that was missing has come since."""
-        if digest_of(file) != source.digest:
-            return False
+        try:
+            if digest_of(file) != source.digest:
+                return False
+        except PoseError as error:
+            raise UnreadableLabels(error) from error
         if source.complete:
             return True
         return source.archive is not None and not self._has_come(source, file)

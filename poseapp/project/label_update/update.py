@@ -26,7 +26,6 @@ from poseapp.project.label_update.sources import (
     track_of_row,
 )
 from poseapp.project.model import Category, Edit, FrameEdit, FrameKey, FrameState, Instance
-from poseapp.project.queries.tracks import new_track_numbers
 from poseapp.project.relink.fingerprints import fingerprints, keep_fingerprint
 from poseapp.project.schema.migration import Sources, migrate_category, migrated
 from poseapp.project.storage.file_names import to_stored
@@ -388,7 +387,7 @@ class LabelUpdate:
 
     def _add_tracks(self) -> None:
         new = [number for number, own in self._tracks.items() if own is None]
-        self._tracks.update(zip(new, new_track_numbers(self._store, len(new)) if new else ()))
+        self._tracks.update(zip(new, self._store.new_track_numbers(len(new)) if new else ()))
         names = self._draft.database.rows("SELECT number, name FROM track_name")
         SourceTable(self._store).name_tracks({self._track(n) or 0: name for n, name in names})
 

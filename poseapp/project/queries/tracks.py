@@ -13,7 +13,6 @@ from poseapp.project.tables import instance_rows
 INTERPOLATED = "interpolated"
 """``source`` of poses made from keyframes."""
 
-_META = "next_track"
 # Frames in a row have the same difference to their rank: those are the runs.
 _RUNS = """
   WITH there AS (
@@ -97,16 +96,3 @@ def frames_with_instances(
     listed = (row for block in store.database.stream(sql, values) for row in block)
     for index, of_frame in groupby(listed, key=lambda row: int(row[2])):
         yield FrameKey(media, index), tuple(instance_rows.from_row(row) for row in of_frame)
-
-
-def new_track_numbers(store: ProjectStore, count: int = 1) -> range:
-    """Numbers for new tracks, not given before and never again, also when the tracks are deleted or undone.
-
-    Raises:
-        ProjectError: the project can only be read.
-    """
-    with store.database.write():
-        row = store.database.row("SELECT max(track) FROM instance")
-        first = max(1, store.database.meta(_META, 1), 1 + int((row and row[0]) or 0))
-        store.database.set_meta(_META, first + count)
-    return range(first, first + count)

@@ -31,6 +31,6 @@ def set_part_color(store: ProjectStore, part: str, color: int | None) -> None:
         raise ProjectError("a part has a name, a colour is a number from 0x000000 to 0xFFFFFF")
     with store.database.write():
         if color is None:
-            store.database.run("DELETE FROM meta WHERE key = ?", (_PREFIX + part,))
+            store.database.delete_meta(_PREFIX + part)
         else:
             store.database.set_meta(_PREFIX + part, color)

@@ -14,15 +14,16 @@ import re
 import secrets
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ProjectError
+from engine.utils.context import Context
 from engine.utils.file_names import MAX_NAME_BYTES, byte_length, side_name
 from engine.utils.files import new_file_mode, open_regular, replacing
 from engine.utils.temporary_files import own_temporary_name, remove_left_behind
@@ -61,18 +62,38 @@ _cleaned: set[str] = set()
 _TRASH = re.compile(r"^(\.?trash(-\d+)?|\.trashes|\$recycle\.bin)$", re.IGNORECASE)
 
 _DAMAGED = "is damaged; restore it from a backup, or import its last COCO export into a new project"
+_MESSAGES = {
+    sqlite3.SQLITE_FULL: "the disk is full; the last change was not kept, all before it is safe",
+    sqlite3.SQLITE_LOCKED: "is being written by another program; try again",
+    sqlite3.SQLITE_BUSY: "is being written by another program; try again",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_READONLY: "cannot be changed: the file or its folder is not writable",
+}
+"""What a person can do about an error of SQLite, by its primary result code (https://sqlite.org/rescode.html)."""
+_BACKUP_PAGES = 1024
+_STEPS_TO_CANCEL = 20_000
+"""Instructions of SQLite, a few milliseconds, after which it looks whether the work was cancelled."""
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
+_MAX_CACHED = 256
+
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 
 class Database:
     """An open project file. May be handed from thread to thread, but used by one at a time."""
 
-    def __init__(self, path: Path, opened: Connection) -> None:
+    def __init__(self, path: Path, opened: Connection, context: Context | None = None) -> None:
         self.path = path
+        self._context = context
         self._opened = opened
         self._keeper = None if opened.file is None or not opened.is_writer else LogKeeper(opened.file)
+        self._rollbacks = 0
+        self._meta: dict[str, int | None] = {}
+        self._cache: dict[Hashable, Any] = {}
+        self._cached_state: tuple[object, ...] = ()
         self._mark = self.meta(side_files.MARK)
         self._version = 0
         self.before_write: Callable[[], None] | None = None
@@ -128,11 +149,16 @@ class Database:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path, read_only: bool = False) -> Database:
+    def open(cls, path: Path, read_only: bool = False, context: Context | None = None) -> Database:
         """Open a project file. A symbolic link is resolved: the project is the file that it points to.
+
+        Args:
+            context: for long work on the project. Opening shows progress; once it is cancelled, every statement that
+                runs, until the file is closed, ends in Cancelled, and what has been written is undone.
 
         Raises:
             ProjectError: missing, no project, of a newer version, damaged, or open for writing elsewhere.
+            Cancelled: the work was cancelled; the file is as it was.
         """
         if path.is_symlink():
             path = connections.real_path(path)
@@ -141,19 +167,22 @@ class Database:
             _check_name(path)
         opened: Connection | None = None
         try:
-            with _told(path):
+            with _errors_of(path, context):
                 opened = connections.open_for_reading(path) if read_only else connections.open_for_writing(path)
+                if context is not None:
+                    context.progress(0, 0, f"Checking {path.name}")
+                    opened.sqlite.set_progress_handler(lambda: context.is_cancelled, _STEPS_TO_CANCEL)
                 _check_size(path, opened)
                 check_schema(path, opened.sqlite)  # before anything in it is read
                 _check_contents(path, opened.sqlite)
-                _migrate(path, opened.sqlite, read_only)
+                _migrate(path, opened.sqlite, read_only, context)
                 if not opened.is_checked:  # it takes a second for 400,000 frames
                     check_rows(path, opened.sqlite, whole=path.stat().st_size < _CHECK_WHOLE_BELOW)
                     opened.set_checked()
                 if not read_only:
                     _remove_left_behind_once(path.parent)
                     _ensure_mark(opened)
-                return cls(path, opened)
+                return cls(path, opened, context)
         except BaseException as error:
             if opened is not None:
                 opened.close()
@@ -172,20 +201,20 @@ class Database:
             self._opened.close()
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        with _told(self.path):
+        with _errors_of(self.path, self._context):
             return self._connection.execute(sql, values).fetchall()
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
-        with _told(self.path):
+        with _errors_of(self.path, self._context):
             found: Row | None = self._connection.execute(sql, values).fetchone()
             return found
 
     def stream(self, sql: str, values: Sequence[Any] = (), size: int = 4096) -> Iterator[list[Row]]:
         """Rows in blocks, so that not all are in memory at once."""
-        with _told(self.path):
+        with _errors_of(self.path, self._context):
             cursor = self._connection.execute(sql, values)
         while True:
-            with _told(self.path):
+            with _errors_of(self.path, self._context):
                 block = cursor.fetchmany(size)
             if not block:
                 return
@@ -201,11 +230,11 @@ class Database:
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run one statement; returns the id of the row that it inserted."""
-        with _told(self.path):
+        with _errors_of(self.path, self._context):
             return self._connection.execute(sql, values).lastrowid or 0
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        with _told(self.path):
+        with _errors_of(self.path, self._context):
             self._connection.executemany(sql, rows)
 
     @contextlib.contextmanager
@@ -219,25 +248,43 @@ class Database:
             raise ProjectError("is open for reading only; nothing was changed", where=self.path)
         self.finish_pieces()
         if self._connection.in_transaction:
-            yield
+            with self._savepoint():
+                yield
             return
         self.follow()
-        with _told(self.path):
+        with _errors_of(self.path, self._context):
             self._connection.execute("BEGIN IMMEDIATE")
         count = self._connection.total_changes
         try:
             yield
-            with _told(self.path):
+            with _errors_of(self.path, self._context):
                 changed = self._connection.total_changes != count
                 mark = self._set_mark() if changed else self._mark
                 self._connection.execute("COMMIT")
         except BaseException:
+            self._rollbacks += 1
+            self._meta.clear()
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
         if changed:
             self._mark = mark
             self._committed()
+
+    @contextlib.contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        """A transaction within one: undone alone when it raises."""
+        self.run("SAVEPOINT nested")
+        try:
+            yield
+        except BaseException:
+            self._rollbacks += 1
+            self._meta.clear()
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK TO nested")
+                self._connection.execute("RELEASE nested")
+            raise
+        self.run("RELEASE nested")
 
     def follow(self) -> bool:
         """See where the file lies now, and go on with it there when it has been renamed. True when it has another name.
@@ -262,7 +309,7 @@ class Database:
             _check_name(path)  # SQLite could not open it there, and the old connection would be lost
         assert self._keeper is not None
         self._keeper.stop()
-        with _told(path):
+        with _errors_of(path):
             connections.follow(self._opened)
         self._keeper = LogKeeper(file)
         if renamed:
@@ -332,7 +379,7 @@ class Database:
         if not self._opened.copy_is_old(connections.real_path(self.path)):
             return False
         try:
-            with _told(self.path):
+            with _errors_of(self.path, self._context):
                 opened = connections.open_for_reading(self.path)
         except ProjectError:  # the old copy is better than none
             return False
@@ -341,12 +388,39 @@ class Database:
         self._version += 1 << 32
         return True
 
+    def cached(self, key: Hashable, read: Callable[[], T]) -> T:
+        """What ``read`` returns, remembered until this writer changes anything. A reader, beside which another process
+        may write, reads each time.
+        """
+        if self.read_only:
+            return read()
+        state = (self._connection, self._rollbacks, self._connection.total_changes)
+        if state != self._cached_state or len(self._cache) >= _MAX_CACHED:
+            self._cache.clear()
+            self._cached_state = state
+        if key not in self._cache:
+            self._cache[key] = read()
+        value: T = self._cache[key]
+        return value
+
     def meta(self, key: str, default: int = 0) -> int:
-        row = self.row("SELECT value FROM meta WHERE key = ?", (key,))
-        return default if row is None else int(row[0])
+        """A number that is kept under a name."""
+        if key in self._meta:
+            value = self._meta[key]
+        else:
+            row = self.row("SELECT value FROM meta WHERE key = ?", (key,))
+            value = None if row is None else int(row[0])
+            if not self.read_only:
+                self._meta[key] = value
+        return default if value is None else value
 
     def set_meta(self, key: str, value: int) -> None:
         self.run(_SET_META, (key, value))
+        self._meta[key] = value
+
+    def delete_meta(self, key: str) -> None:
+        self.run("DELETE FROM meta WHERE key = ?", (key,))
+        self._meta.pop(key, None)
 
     def check(self) -> None:
         """Read the whole file and check it against itself; takes seconds for a large one.
@@ -354,7 +428,7 @@ class Database:
         Raises:
             ProjectError: it is damaged.
         """
-        with _told(self.path):
+        with _errors_of(self.path, self._context):
             _check_integrity(self.path, self._connection, "integrity_check")
 
 
@@ -371,27 +445,29 @@ def _flat(blocks: Iterable[list[Row]]) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _errors_of(path: Path, context: Context | None = None) -> Iterator[None]:
     """Faults of the database as errors that a person can act on; mistakes of the program stay what they are."""
     try:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise
     except sqlite3.DatabaseError as error:
-        text = str(error)
-        if "full" in text:
-            message = "the disk is full; the last change was not kept, all before it is safe"
-        elif "locked" in text or "busy" in text:
-            message = "is being written by another program; try again"
-        elif "malformed" in text or "decode to UTF-8" in text or "not a database" in text or "corrupt" in text:
-            message = _DAMAGED
-        elif "readonly" in text or "read-only" in text:
-            message = "cannot be changed: the file or its folder is not writable"
-        else:
-            message = f"cannot be used ({text})"
-        raise ProjectError(message, where=path) from None
+        if context is not None:
+            context.check_cancelled()
+        raise ProjectError(_message_of(error), where=path) from None
     except UnicodeDecodeError:  # of a message of SQLite that quotes the file
         raise ProjectError(_DAMAGED, where=path) from None
+
+
+def _message_of(error: sqlite3.DatabaseError) -> str:
+    primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if primary in _MESSAGES:
+        return _MESSAGES[primary]
+    # Python itself decodes the texts in the file, and says so in an OperationalError without a code.
+    cause = error.__context__
+    if isinstance(cause, UnicodeDecodeError) or not hasattr(error, "sqlite_errorcode"):
+        return _DAMAGED
+    return f"cannot be used ({error})"
 
 
 def set_new_mark(connection: sqlite3.Connection) -> None:
@@ -466,23 +542,29 @@ def _check_integrity(path: Path, connection: sqlite3.Connection, pragma: str) ->
         raise ProjectError(f"is damaged ({answer.strip().splitlines()[-1]}); restore it from a backup", where=path)
 
 
-def _migrate(path: Path, connection: sqlite3.Connection, read_only: bool) -> None:
+def _migrate(path: Path, connection: sqlite3.Connection, read_only: bool, context: Context | None) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == VERSION:
         return
     if read_only:
         raise ProjectError("was made by an older poseapp; open it once for writing to bring it up to date", where=path)
-    _keep_copy(path, connection, version)
-    connection.execute("BEGIN IMMEDIATE")
+    backup = _keep_copy(path, connection, version, context)
     try:
-        for number in range(version, VERSION):
-            if number not in MIGRATIONS:
-                raise ProjectError(f"is of version {number}, which this poseapp cannot read", where=path)
-            MIGRATIONS[number](connection)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for number in range(version, VERSION):
+                if context is not None:
+                    context.progress(number - version + 1, VERSION - version + 1, f"Bringing {path.name} up to date")
+                if number not in MIGRATIONS:
+                    raise ProjectError(f"is of version {number}, which this poseapp cannot read", where=path)
+                MIGRATIONS[number](connection)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
     except BaseException:
-        connection.execute("ROLLBACK")
+        backup.unlink(missing_ok=True)  # the project itself is as it was
         raise
 
 
@@ -502,8 +584,8 @@ def _check_name(path: Path) -> None:
     raise ProjectError("the path of its folder is too long for a project; use a folder further up", where=path)
 
 
-def _keep_copy(path: Path, connection: sqlite3.Connection, version: int) -> None:
-    """The file as it was, beside it; an earlier copy stays."""
+def _keep_copy(path: Path, connection: sqlite3.Connection, version: int, context: Context | None) -> Path:
+    """The file as it was, beside it; an earlier copy stays. Returns its path."""
     names = (path.with_name(side_name(path.name, f".v{version}{f'.{n}' if n else ''}")) for n in range(1000))
     backup = next(name for name in names if not os.path.lexists(name))
     try:
@@ -511,9 +593,34 @@ def _keep_copy(path: Path, connection: sqlite3.Connection, version: int) -> None
             replacing(backup, mode=new_file_mode()) as temporary,
             contextlib.closing(sqlite3.connect(temporary)) as copy,
         ):
-            connection.backup(copy)
+            backup_pages(connection, copy, context)
             copy.execute("PRAGMA journal_mode = DELETE")
+        return backup
     except OSError as error:
         raise ProjectError(
             f"must be brought up to date, but a copy of it cannot be kept ({error.strerror or error})", where=path
         ) from None
+
+
+def backup_pages(source: sqlite3.Connection, target: sqlite3.Connection, context: Context | None = None) -> None:
+    """Copy a whole database as it is at one moment, with progress.
+
+    Raises:
+        sqlite3.Error: it cannot be read or written.
+        Cancelled: the target is incomplete.
+    """
+
+    def show(_status: int, remaining: int, total: int) -> None:
+        if context is not None:
+            context.progress(total - remaining, total)
+
+    # One read transaction around all of it: edits meanwhile do not make the copy begin anew.
+    begins = not source.in_transaction
+    if begins:
+        source.execute("BEGIN")
+    try:
+        source.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        source.backup(target, pages=_BACKUP_PAGES, progress=show)
+    finally:
+        if begins and source.in_transaction:
+            source.execute("ROLLBACK")

@@ -181,7 +181,7 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def _history_problems(connection: sqlite3.Connection) -> Iterator[str]:
-    for key in ("position", "next_instance", "next_track"):
+    for key in ("position", "next_instance", "next_track", "next_category"):
         row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         if row is not None and not 0 <= row[0] < MAX_ROW_ID:
             yield f"its number {key!r} is {row[0]}"

@@ -10,19 +10,23 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import ProjectError
+from engine.utils.context import Context
 from engine.utils.files import kept_mode, replacing
 from poseapp.project.storage.connections import open_for_reading
-from poseapp.project.storage.database import set_new_mark
+from poseapp.project.storage.database import backup_pages, set_new_mark
 from poseapp.project.storage.writer_lock import FileLock, Part
 from poseapp.project.tables.media_state import decode, encode
 
 
-def save_copy(project: Path, target: Path, source: sqlite3.Connection | None = None) -> None:
+def save_copy(
+    project: Path, target: Path, source: sqlite3.Connection | None = None, context: Context | None = None
+) -> None:
     """Write a copy of a project. It appears whole or not at all; an existing file is replaced.
 
     Args:
         project: the project file.
         source: read through this connection, for a project whose file has been deleted while it is open.
+        context: shows progress; cancelled, the target is as it was.
 
     Raises:
         ProjectError: the project cannot be read, the target cannot be written, is the project itself, or is open.
@@ -31,11 +35,11 @@ def save_copy(project: Path, target: Path, source: sqlite3.Connection | None = N
     try:
         with replacing(target, mode=kept_mode(target), suffix=".pose-tmp") as temporary:
             if source is not None:
-                copy_pages(source, temporary, project.parent, target.parent)
+                copy_pages(source, temporary, project.parent, target.parent, context)
                 return
             reader = open_for_reading(project)
             try:
-                copy_pages(reader.sqlite, temporary, project.parent, target.parent)
+                copy_pages(reader.sqlite, temporary, project.parent, target.parent, context)
             finally:
                 reader.close()
     except (OSError, sqlite3.Error) as error:
@@ -43,15 +47,17 @@ def save_copy(project: Path, target: Path, source: sqlite3.Connection | None = N
         raise ProjectError(f"the copy was not saved ({reason})", where=target) from None
 
 
-def copy_pages(source: sqlite3.Connection, target: Path, old_home: Path, new_home: Path) -> None:
+def copy_pages(
+    source: sqlite3.Connection, target: Path, old_home: Path, new_home: Path, context: Context | None = None
+) -> None:
     """Copy all tables into an empty file, as they are at one moment.
 
     Relative paths of media and label files lead from ``new_home`` to where they led from ``old_home``.
 
-    Raises sqlite3.Error.
+    Raises sqlite3.Error; Cancelled when the work was cancelled, and then the target is incomplete.
     """
     with contextlib.closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
+        backup_pages(source, copy, context)
         copy.execute("PRAGMA journal_mode = DELETE")
         copy.execute("PRAGMA trusted_schema = OFF")
         tables = {name for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ProjectError
+from engine.utils.context import Context
 from engine.utils.file_names import shortened, side_name
 from engine.utils.temporary_files import own_temporary_name, remove_left_behind
 from poseapp.project.model import Change, FrameKey
@@ -27,6 +28,7 @@ from poseapp.project.storage.database import Database, is_of_older_version
 from poseapp.project.storage.save_copy import copy_pages
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
+from poseapp.project.tables.categories import TouchedCategory
 from poseapp.project.tables.history import Touched, TouchedFrame
 
 _TIME = "%Y-%m-%d %H.%M.%S"
@@ -62,13 +64,14 @@ def list_snapshots(project: Path) -> list[Snapshot]:
     return sorted(found, key=lambda s: (s.time, s.name), reverse=True)
 
 
-def take_snapshot(project: Path, name: str) -> Snapshot:
+def take_snapshot(project: Path, name: str, context: Context | None = None) -> Snapshot:
     """Copy a project as it stands on the disk, also while it is open and being written.
 
     An earlier snapshot is never replaced: a second one of the same name and second gets a number, ``name (2)``.
 
     Raises:
         ProjectError: the project cannot be read, or the folder beside it not written.
+        Cancelled: the work was cancelled; there is no snapshot.
     """
     folder = snapshot_folder(project)
     words = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in name).strip(" .")[:_LONGEST]
@@ -83,7 +86,7 @@ def take_snapshot(project: Path, name: str) -> Snapshot:
         os.close(handle)
         source = open_for_reading(project)
         try:
-            copy_pages(source.sqlite, Path(temporary), project.parent, folder)
+            copy_pages(source.sqlite, Path(temporary), project.parent, folder, context)
         finally:
             source.close()
         with open(temporary, "rb+") as file:
@@ -124,7 +127,7 @@ def delete_snapshot(snapshot: Snapshot) -> None:
 def restore_snapshot(store: ProjectStore, snapshot: Snapshot) -> Change:
     """Bring instances and frame states back to the snapshot's, as one step that can be undone.
 
-    Pictures and kinds that were added since stay.
+    Images and categories that were added since stay; categories that undo has removed since come back.
 
     Raises:
         ProjectError: the snapshot cannot be read, is of another project, or its kinds have been changed since.
@@ -140,7 +143,7 @@ def restore_snapshot(store: ProjectStore, snapshot: Snapshot) -> Change:
                 "WHERE s.state <> m.state"
             )
         ]
-        return store.record(f"Restore snapshot {snapshot.name}", touched, states)
+        return store.record(f"Restore snapshot {snapshot.name}", touched, states, categories=_missing(store.database))
 
 
 @contextlib.contextmanager
@@ -184,13 +187,22 @@ def _check(database: Database, path: Path) -> None:
             where=path,
         )
     kind = database.row(
-        "SELECT s.name FROM snap.category s LEFT JOIN main.category m USING (id) WHERE m.schema IS NOT s.schema "
+        "SELECT s.name FROM snap.category s JOIN main.category m USING (id) WHERE m.schema IS NOT s.schema "
         "AND EXISTS (SELECT 1 FROM snap.instance i WHERE i.category = s.id) LIMIT 1"
     )
     if kind is not None:
         raise ProjectError(
             f"the points of {kind[0]!r} have been changed since; open the snapshot as a project of its own", where=path
         )
+
+
+def _missing(database: Database) -> list[TouchedCategory]:
+    """Categories of the snapshot's instances that the project has no more."""
+    rows = database.rows(
+        "SELECT s.id, s.name, s.schema FROM snap.category s LEFT JOIN main.category m USING (id) WHERE m.id IS NULL "
+        "AND EXISTS (SELECT 1 FROM snap.instance i WHERE i.category = s.id)"
+    )
+    return [TouchedCategory(category, {}, {"name": name, "schema": schema}) for category, name, schema in rows]
 
 
 def _touched(database: Database) -> Iterator[Touched]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from engine.errors import PoseError, ProjectError
 from engine.schema.schema import Schema, schema_from_dict
@@ -15,14 +16,23 @@ from poseapp.project.storage.database import Database
 CategoryColumns = dict[str, str | bytes]
 """Columns of a category that a step changes: ``name`` (text), ``schema`` (JSON)."""
 _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
+_NEXT = "next_category"
 
 
 class TouchedCategory(NamedTuple):
-    """One category in a step; equal columns are left out of both."""
+    """One category in a step; equal columns are left out of both. ``before`` is empty for one that the step adds."""
 
     category: int
     before: CategoryColumns
     after: CategoryColumns
+
+    @property
+    def is_added(self) -> bool:
+        return not self.before and bool(self.after)
+
+    def reversed(self) -> TouchedCategory:
+        """For undo."""
+        return TouchedCategory(self.category, self.after, self.before)
 
 
 def encode_columns(columns: CategoryColumns) -> bytes:
@@ -41,21 +51,37 @@ def decode_columns(data: bytes) -> CategoryColumns:
     return columns
 
 
-def write_categories(database: Database, categories: Iterable[tuple[int, CategoryColumns]]) -> None:
-    """Give categories the columns of one side of a step. Within a transaction.
+def write_categories(database: Database, categories: Iterable[TouchedCategory]) -> None:
+    """Bring categories from ``before`` to ``after``. Within a transaction.
+
+    A category that is removed (the undo of its addition) stays if something else refers to it meanwhile.
 
     Raises:
         ProjectError: the points would no longer be as many as those of the instances.
     """
-    for category, columns in categories:
-        if "schema" in columns:
-            _check_count(database, category, columns["schema"])
-        for column, value in columns.items():
+    for category, before, after in categories:
+        if before and not after:
+            if not _is_referenced(database, category):
+                database.run("DELETE FROM category WHERE id = ?", (category,))
+            continue
+        if "schema" in after:
+            _check_count(database, category, after["schema"])
+        if after and not before:
+            database.run("INSERT OR IGNORE INTO category (id, name, schema) VALUES (?, '', x'')", (category,))
+        for column, value in after.items():
             database.run(f"UPDATE category SET {column} = ? WHERE id = ?", (value, category))
 
 
+def _is_referenced(database: Database, category: int) -> bool:
+    """Whether instances are of a category, or records of an imported file."""
+    if database.row("SELECT 1 FROM frame_category WHERE category = ? LIMIT 1", (category,)) is not None:
+        return True
+    sql = "SELECT owners FROM coco_block WHERE section IN ('categories', 'layouts')"
+    return any(category in np.frombuffer(owners, "<i8") for (owners,) in database.rows(sql))
+
+
 def _check_count(database: Database, category: int, schema: str | bytes) -> None:
-    # By way of a frame: instances are not indexed by category, and there may be a million.
+    # Through a frame: instances are not indexed by category, and there may be a million.
     frame = database.row("SELECT media, idx FROM frame_category WHERE category = ? LIMIT 1", (category,))
     if frame is None:
         return
@@ -95,15 +121,26 @@ class CategoryTable:
 
     def add(self, name: str, schema: Schema) -> Category:
         with self._db.write():
-            number = self._db.run("INSERT INTO category (name, schema) VALUES (?, ?)", (name, _blob(schema)))
+            category = self.next_id()
+            self._db.run("INSERT INTO category VALUES (?, ?, ?)", (category, name, _blob(schema)))
+            self._db.set_meta(_NEXT, category + 1)
         self.forget()
-        return self.get(number)
+        return self.get(category)
+
+    def added(self, category: Category) -> TouchedCategory:
+        """The addition of a category, as part of a step."""
+        return TouchedCategory(category.id, {}, _columns(category))
+
+    def next_id(self) -> int:
+        """An id that no category has, nor had: the history and snapshots may bring it back."""
+        row = self._db.row("SELECT max(id) FROM category")
+        return max(self._db.meta(_NEXT, 1), 1 + int(row[0] or 0) if row else 1)
 
     def update(self, category_id: int, name: str | None, schema: Schema | None) -> Category:
         """Raises ProjectError where the number of points would change under instances."""
         touched, new = self.compare(category_id, name, schema)
         with self._db.write():
-            write_categories(self._db, [(touched.category, touched.after)])
+            write_categories(self._db, [touched])
         self.forget()
         return new
 

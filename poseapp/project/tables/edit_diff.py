@@ -11,6 +11,7 @@ from poseapp.project.storage.database import Database
 from poseapp.project.tables import instance_rows
 from poseapp.project.tables.frames import FrameTable
 from poseapp.project.tables.history import Touched, TouchedFrame
+from poseapp.project.tables.instances import rows_of_frame
 
 _BLOCK = 500
 _FRAMES = 100
@@ -42,7 +43,7 @@ def compare_instances(
         for instance in f.after:
             instance_rows.check(instance, categories)
             after[instance.id] = instance_rows.to_row(instance, f.frame)
-    stored = _stored(database, list({**before, **after}))
+    stored = _stored(database, list({**before, **after}), edits)
     for identity in {**before, **after}:
         if stored.get(identity) != before.get(identity):
             raise ProjectError(f"instance {identity} has been changed meanwhile; {_KEPT}", where=database.path)
@@ -74,8 +75,12 @@ def check_once(ids: Iterable[int]) -> None:
         raise ProjectError(f"the edit touches an instance twice; {_KEPT}")
 
 
-def _stored(database: Database, ids: Sequence[int]) -> dict[int, instance_rows.Row]:
+def _stored(database: Database, ids: Sequence[int], edits: Sequence[FrameEdit]) -> dict[int, instance_rows.Row]:
+    """The rows of these ids. An edit of one frame finds them among the frame's, which have just been read."""
     found: dict[int, instance_rows.Row] = {}
+    if len(edits) == 1:
+        found = {row[0]: row for row in rows_of_frame(database, edits[0].frame)}
+        ids = [identity for identity in ids if identity not in found]
     for start in range(0, len(ids), _BLOCK):
         part = ids[start : start + _BLOCK]
         marks = ", ".join("?" * len(part))

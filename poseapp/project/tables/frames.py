@@ -12,7 +12,7 @@ import numpy.typing as npt
 from engine.errors import ProjectError
 from poseapp.project.model import Counts, Frame, FrameCounts, FrameKey, FrameState, Media, Summary
 from poseapp.project.queries.frame_keys import NO_FRAMES, FrameKeys, Packed
-from poseapp.project.storage.database import Database
+from poseapp.project.storage.database import Database, Row
 from poseapp.project.storage.file_names import from_stored, to_stored
 from poseapp.project.tables.instance_rows import frame_state
 
@@ -112,8 +112,8 @@ class FrameTable:
 
     def counts_of(self, key: FrameKey) -> FrameCounts:
         """All zero for a frame that is not there."""
-        row = self._db.row("SELECT labelled, predicted, low FROM frame WHERE media = ? AND idx = ?", key)
-        return FrameCounts() if row is None else FrameCounts(*row)
+        row = self._row(key)
+        return FrameCounts() if row is None else FrameCounts(*row[4:7])
 
     def summary(self) -> Summary:
         row = self._db.row(
@@ -131,16 +131,24 @@ class FrameTable:
 
     def waits_for_review(self, key: FrameKey) -> bool:
         """Whether a frame is in the review queue."""
-        sql = f"SELECT 1 FROM frame WHERE media = ? AND idx = ? AND (predicted > 0 OR {_FOUND_NOTHING})"
-        return self._db.row(sql, key) is not None
+        row = self._row(key)
+        return row is not None and bool(row[7])
 
     def get(self, key: FrameKey) -> Frame:
         """Raises ProjectError when there is no such frame."""
-        row = self._db.row("SELECT name, width, height, state FROM frame WHERE media = ? AND idx = ?", key)
+        row = self._row(key)
         if row is None:
             raise ProjectError(f"there is no frame {key.index} of media {key.media}", where=self._db.path)
-        name, width, height, state = row
+        name, width, height, state = row[:4]
         return Frame(FrameKey(*key), from_stored(name), width, height, frame_state(state))
+
+    def _row(self, key: FrameKey) -> Row | None:
+        """Name, width, height, state, labelled, predicted, low, whether it waits for review; all in one read."""
+        sql = (
+            "SELECT name, width, height, state, labelled, predicted, low, "
+            f"predicted > 0 OR {_FOUND_NOTHING} FROM frame WHERE media = ? AND idx = ?"
+        )
+        return self._db.cached(("frame", *key), lambda: self._db.row(sql, key))
 
     def state(self, key: FrameKey) -> FrameState:
         return self.get(key).state

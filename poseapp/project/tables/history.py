@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -60,8 +60,9 @@ class TouchedFrame(NamedTuple):
 class History:
     """Steps 1..N of a project, of which the first ``position`` are done."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_categories_written: Callable[[], None]) -> None:
         self._db = database
+        self._on_categories_written = on_categories_written
         # Undo, redo and a new start end a run of edits that belong together.
         self._may_merge = False
 
@@ -75,13 +76,28 @@ class History:
         rows = self._db.rows("SELECT id, text, time FROM step WHERE id >= ? ORDER BY id LIMIT ?", (first, count))
         return [Step(i, text, when, i <= position) for i, text, when in rows]
 
-    def text(self, step: int) -> str | None:
-        row = self._db.row("SELECT text FROM step WHERE id = ?", (step,))
-        return None if row is None else str(row[0])
+    def undo_text(self) -> str | None:
+        """Text of the last step that is done."""
+        return self._ends()[0]
+
+    def redo_text(self) -> str | None:
+        """Text of the first step that is not done."""
+        return self._ends()[1]
 
     def last(self) -> int:
-        row = self._db.row("SELECT max(id) FROM step")
-        return int(row[0] or 0) if row else 0
+        """Number of steps, those included that redo would do again."""
+        return self._ends()[2]
+
+    def _ends(self) -> tuple[str | None, str | None, int]:
+        def read() -> tuple[str | None, str | None, int]:
+            position = self.position
+            rows = self._db.rows(
+                "SELECT id, text FROM step WHERE id IN (?1, ?1 + 1, (SELECT max(id) FROM step))", (position,)
+            )
+            texts = {int(step): str(text) for step, text in rows}
+            return texts.get(position), texts.get(position + 1), max(texts, default=0)
+
+        return self._db.cached("ends of the history", read)
 
     def record(
         self,
@@ -104,6 +120,7 @@ class History:
             self._db.run(f"DELETE FROM {table} WHERE {column} > ?", (position,))
         if self._mergeable(position, merge_key, touched):
             self._merge(position, text, touched, frames)
+            self._insert_categories(position, categories)
         else:
             position += 1
             self._db.run("INSERT INTO step VALUES (?, ?, ?, ?)", (position, text, time.time(), merge_key))
@@ -115,10 +132,7 @@ class History:
                 "INSERT INTO step_media VALUES (?, ?, ?, ?, ?)",
                 ((position, m.media, m.moved, encode(m.before), encode(m.after)) for m in media),
             )
-            self._db.many(
-                "INSERT INTO step_category VALUES (?, ?, ?, ?)",
-                ((position, c.category, encode_columns(c.before), encode_columns(c.after)) for c in categories),
-            )
+            self._insert_categories(position, categories)
             self._db.set_meta("position", position)
         self._may_merge = True
 
@@ -166,6 +180,16 @@ class History:
         ]
         for number, state in media:
             grow(self._db, number, state)
+        categories = [
+            TouchedCategory(category, decode_columns(before), decode_columns(after))
+            for category, before, after in self._db.rows(
+                "SELECT category, before, after FROM step_category WHERE step = ?", (step,)
+            )
+        ]
+        added = [c for c in categories if c.is_added]
+        if forward and added:  # before their instances, which may be read between two pieces
+            write_categories(self._db, added)
+            self._on_categories_written()
         sql = "SELECT instance, media, idx, before, after FROM step_instance WHERE step = ?"
         with counted_once(self._db, [number for number, _ in media]):
             for block in self._db.stream(sql, (step,), _PIECE):
@@ -189,13 +213,10 @@ class History:
             frames.add(key)
         for number, state in media:
             settle(self._db, number, state)
-        categories = [
-            (category, decode_columns(after if forward else before))
-            for category, before, after in self._db.rows(
-                "SELECT category, before, after FROM step_category WHERE step = ?", (step,)
-            )
-        ]
-        write_categories(self._db, categories)
+        if categories:
+            changed = [c for c in categories if not c.is_added]
+            write_categories(self._db, changed if forward else [c.reversed() for c in categories])
+            self._on_categories_written()
         structure = bool(media or categories)
         return Change(frozenset(frames), frozenset(instances), structure, frozenset(number for number, _ in media))
 
@@ -215,6 +236,12 @@ class History:
         )  # fmt: skip
         self._db.many(
             "INSERT INTO step_frame VALUES (?, ?, ?, ?, ?)", ((step, *f.frame, f.before, f.after) for f in frames)
+        )
+
+    def _insert_categories(self, step: int, categories: Iterable[TouchedCategory]) -> None:
+        self._db.many(
+            "INSERT INTO step_category VALUES (?, ?, ?, ?)",
+            ((step, c.category, encode_columns(c.before), encode_columns(c.after)) for c in categories),
         )
 
     def _mergeable(self, position: int, merge_key: str, touched: Sequence[Touched]) -> bool:
@@ -240,7 +267,8 @@ class History:
             states.append(f if row is None else f._replace(before=int(row[0])))
         self._insert(step, (t for t in joined if t.before != t.after), [f for f in states if f.before != f.after])
         rest = self._db.row(
-            "SELECT 1 FROM step_instance WHERE step = ?1 UNION ALL SELECT 1 FROM step_frame WHERE step = ?1 LIMIT 1",
+            "SELECT 1 FROM step_instance WHERE step = ?1 UNION ALL SELECT 1 FROM step_frame WHERE step = ?1 "
+            "UNION ALL SELECT 1 FROM step_category WHERE step = ?1 LIMIT 1",
             (step,),
         )
         if rest is None:  # everything is back where it was: there is nothing to undo

@@ -11,6 +11,12 @@ from poseapp.project.storage.database import Database
 from poseapp.project.tables import instance_rows
 
 
+def rows_of_frame(database: Database, key: FrameKey) -> list[instance_rows.Row]:
+    """The rows of the instances of a frame, by id."""
+    sql = f"{instance_rows.SELECT} WHERE media = ? AND idx = ? ORDER BY id"
+    return database.cached(("instances", *key), lambda: database.rows(sql, key))
+
+
 class InstanceTable:
     """The instance table of one project."""
 
@@ -43,8 +49,7 @@ class InstanceTable:
         return 0 if row is None or row[0] is None else int(row[0])
 
     def of_frame(self, key: FrameKey) -> tuple[Instance, ...]:
-        found = self._db.rows(f"{instance_rows.SELECT} WHERE media = ? AND idx = ? ORDER BY id", key)
-        return tuple(self._instance(row) for row in found)
+        return tuple(self._instance(row) for row in rows_of_frame(self._db, key))
 
     def find(self, conditions: Mapping[str, Any], by_score: bool) -> list[tuple[FrameKey, int]]:
         """Frame and id of the instances that meet all conditions (SQL with one ``?``, and its value)."""

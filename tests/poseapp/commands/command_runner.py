@@ -14,7 +14,7 @@ from poseapp.project import edits
 from poseapp.project.edits import groups, keyframes, tracks
 from poseapp.project.edits.locks import held_edit
 from poseapp.project.model import Edit, FrameEdit, FrameKey, Instance, State
-from poseapp.project.queries.tracks import new_track_numbers, track_instances
+from poseapp.project.queries.tracks import track_instances
 from poseapp.project.relink.remap import NewFile, relink_video, remap_video
 from poseapp.project.schema.migration import match_points, migrated
 from poseapp.project.schema.part_colors import set_part_color
@@ -186,7 +186,7 @@ class Verbs:
         known = [i.track for key in self.frames for i in self.store.instances(key) if i.track is not None]
         if not known or self.chance.random() < 0.5:
             number = self.chance.choice(known) if known and self.chance.random() < 0.7 else None
-            return tracks.assign_track(frame, here, one, number or new_track_numbers(self.store)[0])
+            return tracks.assign_track(frame, here, one, number or self.store.new_track_numbers()[0])
         a, b = self.chance.choice(known), self.chance.choice(known)
         items = [item for n in {a, b} for item in track_instances(self.store, n, frame.media)]
         roll = self.chance.random()
@@ -195,7 +195,7 @@ class Verbs:
         if roll < 0.5:
             return tracks.join_tracks(items, a, b, drop_overlap=True)
         if roll < 0.7:
-            return tracks.split_track(items, a, frame, new_track_numbers(self.store)[0])
+            return tracks.split_track(items, a, frame, self.store.new_track_numbers()[0])
         return tracks.delete_track(items, a, only_predicted=roll < 0.9)
 
     def _fill(self, frame: FrameKey, _: object, one: Instance) -> Edit | None:

@@ -55,7 +55,8 @@ def test_all_points_cannot_be_split_off_and_one_pose_cannot_be_merged(opened: Ma
 
 def test_a_pose_becomes_another_kind_with_the_points_they_share(opened: MainWindow, qtbot: QtBot) -> None:
     session = opened.session
-    other = session.ensure_category("stick", schema_from_names("stick", ["foot", "tip"], [(0, 1)], category="stick"))
+    other = session.add_category("stick", schema_from_names("stick", ["foot", "tip"], [(0, 1)], category="stick"))
+    assert other is not None
     first = session.instances[0]
     session.select(instances=[first.id])
     opened.run("change_category")

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from engine.media.source import open_media
+from engine.utils.context import Context
 from poseapp.commands.track import _apply_tracked
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.jobs.tracking import TrackJob
@@ -294,7 +295,7 @@ def test_tracking_leaves_frames_alone_that_somebody_edited_meanwhile(film: MainW
     media = session.frames[0].media
     key = FrameKey(media, 5)
     job = TrackJob(store.path, media, 1)
-    (found,) = [step.result for step in job.run() if step.result is not None]
+    (found,) = [step.result for step in job.run(Context()) if step.result is not None]
     pose = store.instances(key)[0]
     session.apply(edits.move_keypoints(key, pose, {0: (3.0, 4.0)}))
     _apply_tracked(film.context, store, found)

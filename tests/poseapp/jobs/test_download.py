@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from engine.errors import PoseError
+from engine.errors import Cancelled, PoseError
 from engine.models.catalog import ModelEntry, find_model
+from engine.utils.context import Context
 from poseapp.commands.model import download_model
 from poseapp.dialogs.models import ModelsDialog
 from poseapp.jobs.download import DownloadJob
@@ -49,23 +50,24 @@ def entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelEntr
 
 
 def test_the_file_arrives_with_progress(entry: ModelEntry) -> None:
-    steps = list(DownloadJob(entry).run())
+    steps = list(DownloadJob(entry).run(Context()))
     assert Path(steps[-1].result).read_bytes() == DATA
     assert steps[-1].done == steps[-1].total
 
 
 def test_a_wrong_file_is_refused(entry: ModelEntry) -> None:
     with pytest.raises(PoseError):
-        list(DownloadJob(replace(entry, digest="00000000")).run())
+        list(DownloadJob(replace(entry, digest="00000000")).run(Context()))
     assert entry.weights_file is not None
     assert not entry.weights_file.exists()
 
 
-def test_closing_the_job_ends_the_transfer(entry: ModelEntry) -> None:
-    run = DownloadJob(entry).run()
-    next(run)
-    run.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "download"]
+def test_a_cancelled_job_ends_the_transfer(entry: ModelEntry) -> None:
+    context = Context(lambda done, _total, _text: context.cancel() if done else None)
+    with pytest.raises(Cancelled):
+        list(DownloadJob(entry).run(context))
+    assert entry.weights_file is not None
+    assert not entry.weights_file.exists()
 
 
 def test_the_dialog_offers_what_is_not_here_and_shows_it_when_it_came(

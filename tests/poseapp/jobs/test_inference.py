@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from engine.errors import ModelError
 from engine.media.images import read_image
 from engine.models.catalog import user_models_dir
+from engine.utils.context import Context
 from poseapp.jobs.base import Ending, Outcome, Progress
 from poseapp.jobs.frames.cache import FrameCache
 from poseapp.jobs.inference import BoxPredictJob, FrameResult, ModelChoice, ModelHost, PredictJob, WarmUpJob
@@ -38,7 +39,7 @@ def host() -> Iterator[ModelHost]:
 
 
 def results(job: PredictJob | BoxPredictJob) -> list[FrameResult]:
-    return [step.result for step in job.run() if step.result is not None]
+    return [step.result for step in job.run(Context()) if step.result is not None]
 
 
 def test_poses_are_found_on_photographs(host: ModelHost) -> None:
@@ -57,7 +58,7 @@ def test_poses_are_found_on_photographs(host: ModelHost) -> None:
 
 def test_the_second_run_needs_no_loading(host: ModelHost) -> None:
     results(PredictJob(host, PHOTOS[:1], CHOICE))
-    texts = [step.text for step in PredictJob(host, PHOTOS[:1], CHOICE).run()]
+    texts = [step.text for step in PredictJob(host, PHOTOS[:1], CHOICE).run(Context())]
     assert not any(text.startswith("Loading") for text in texts)
     assert host.holds(CHOICE)
 
@@ -127,7 +128,7 @@ def test_an_unknown_model_is_told_with_those_that_exist(host: ModelHost) -> None
 
 
 def test_closing_a_job_half_way_leaves_no_thread(host: ModelHost) -> None:
-    steps = PredictJob(host, PHOTOS * 20, CHOICE).run()
+    steps = PredictJob(host, PHOTOS * 20, CHOICE).run(Context())
     for step in steps:
         if step.result is not None:
             break
@@ -159,7 +160,7 @@ def test_a_cancelled_run_keeps_its_results_and_a_box_need_not_wait(host: ModelHo
 
 def test_warming_up_loads_the_model() -> None:
     host = ModelHost()
-    list(WarmUpJob(host, CHOICE).run())
+    list(WarmUpJob(host, CHOICE).run(Context()))
     assert host.holds(CHOICE)
 
 
@@ -180,7 +181,7 @@ def test_a_slow_model_lets_a_cancel_be_heard_while_it_works(host: ModelHost, mon
         return [[]]
 
     monkeypatch.setattr(model, "poses", slow)
-    steps = PredictJob(host, PHOTOS, CHOICE).run()
+    steps = PredictJob(host, PHOTOS, CHOICE).run(Context())
     assert next(steps).done == 0
     assert next(steps).result is None  # nothing is ready, and yet the job comes back
     begun.wait(30)

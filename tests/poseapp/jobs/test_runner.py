@@ -8,6 +8,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.errors import MediaError, PoseError
+from engine.utils.context import Context
 from poseapp.jobs.base import Ending, Lane, Outcome, Progress, UnexpectedError
 from poseapp.jobs.runner import JobRunner
 
@@ -18,7 +19,7 @@ class Work:
     def __init__(self, steps: Callable[[], Iterator[Progress]], lane: Lane = Lane.IO, title: str = "work") -> None:
         self.title, self.lane, self._steps = title, lane, steps
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         return self._steps()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.utils.context import Context
 from poseapp.jobs.storage import ClearJob, Copied, CopyFolderJob
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links")
@@ -25,9 +26,9 @@ def test_links_stay_links_and_lead_where_they_led(tmp_path: Path) -> None:
     (source / "folder").symlink_to(apart)
     (source / "dead").symlink_to("nowhere")
     os.mkfifo(source / "pipe")
-    copied = [step.result for step in CopyFolderJob(source, target, "models").run() if step.result]
+    copied = [step.result for step in CopyFolderJob(source, target, "models").run(Context()) if step.result]
     assert isinstance(copied[0], Copied)
-    list(ClearJob((source,), "", copied[0].files).run())
+    list(ClearJob((source,), "", copied[0].files).run(Context()))
     assert (target / "deep" / "inside").read_text() == "a"
     assert (target / "outside").read_text() == (target / "relative").read_text() == "b"
     assert (target / "folder" / "b.bin").read_text() == "b"

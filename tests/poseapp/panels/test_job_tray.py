@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from engine.utils.context import Context
 from poseapp.app.application import make_application
 from poseapp.jobs.base import Lane, Progress
 from poseapp.jobs.runner import JobRunner
@@ -26,7 +27,7 @@ class Gated:
     def __init__(self) -> None:
         self.gate = threading.Semaphore(0)
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, 3, "Counting")
         for i in range(3):
             self.gate.acquire(timeout=10)

@@ -63,7 +63,7 @@ def test_a_model_chosen_in_one_project_is_not_run_in_another(
     photo: MainWindow, mouse_model: str, resources_dir: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:
     session = photo.session
-    session.ensure_category("mouse", MOUSE)
+    session.add_category("mouse", MOUSE)
     model.use_model(photo.context, mouse_model)
     assert photo.context.model == mouse_model
     other = tmp_path / "people"
@@ -72,7 +72,7 @@ def test_a_model_chosen_in_one_project_is_not_run_in_another(
     show(photo, other, qtbot)
     assert photo.context.model == DEFAULT_MODEL
     assert Settings().model == DEFAULT_MODEL
-    session.ensure_category("person", find_schema("coco"))
+    session.add_category("person", find_schema("coco"))
     assert photo.context.model == DEFAULT_MODEL
     show(photo, tmp_path, qtbot)
     assert photo.context.model == mouse_model
@@ -80,8 +80,10 @@ def test_a_model_chosen_in_one_project_is_not_run_in_another(
 
 def test_each_category_has_its_model(photo: MainWindow, mouse_model: str) -> None:
     session, context = photo.session, photo.context
-    mouse = session.ensure_category("mouse", MOUSE)
-    person = session.ensure_category("person", find_schema("coco"))
+    mouse = session.add_category("mouse", MOUSE)
+    person = session.add_category("person", find_schema("coco"))
+    assert mouse is not None
+    assert person is not None
     assert session.category == mouse
     assert context.model == mouse_model  # the only one with these keypoints
     session.choose_category(person.id)
@@ -118,7 +120,7 @@ def test_a_model_trained_elsewhere_is_asked_about_in_a_new_project(
 def test_a_model_that_fits_no_category_is_asked_about_and_may_add_its_own(
     photo: MainWindow, mouse_model: str, qtbot: QtBot
 ) -> None:
-    photo.session.ensure_category("person", find_schema("coco"))
+    photo.session.add_category("person", find_schema("coco"))
     model.use_model(photo.context, mouse_model)
     photo.run("run_frame")
     dialog = question(photo)

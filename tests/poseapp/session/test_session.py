@@ -82,7 +82,7 @@ def test_review_queue_is_least_certain_first(session: Session) -> None:
 
 def test_a_category_with_the_same_points_is_used_again(session: Session) -> None:
     (category,) = session.categories()
-    assert session.ensure_category("other name", category.schema).id == category.id
+    assert session.find_category(category.schema, "other name") == category
 
 
 def test_views_read_the_frame_again_after_a_refused_edit(session: Session, qtbot: QtBot) -> None:

@@ -17,6 +17,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
+from engine.utils.context import Context
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.jobs.base import Lane, Progress
 from poseapp.window.main_window import MainWindow
@@ -213,7 +214,7 @@ class _Behind:
     def __init__(self) -> None:
         self.runs = threading.Event()
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         self.runs.set()
         yield Progress(1, 1, self.title)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.utils.context import Context
 from poseapp.dialogs.models import ModelsDialog
 from poseapp.dialogs.run_model import RunModelDialog
 from poseapp.dialogs.training.fine_tune import FineTuneDialog
@@ -23,7 +24,7 @@ class Endless:
 
     title, lane = "Endless", Lane.IO
 
-    def run(self) -> Iterator[Progress]:
+    def run(self, context: Context) -> Iterator[Progress]:
         while True:
             time.sleep(0.01)
             yield Progress(0, 0)

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from engine.errors import ProjectError
 from engine.media.video.index.index import index_folder
 from engine.models.catalog import user_models_dir
+from engine.utils.context import Context
 from poseapp.app import data_folders, log_file
 from poseapp.app.settings import Settings
 from poseapp.dialogs.settings.dialog import SettingsDialog
@@ -161,7 +162,7 @@ def test_a_move_that_is_stopped_leaves_the_target_as_it_was(tmp_path: Path) -> N
     data = _fill(tmp_path / "old")
     for target in (tmp_path / "new", tmp_path / "there"):
         (tmp_path / "there").mkdir(exist_ok=True)
-        steps = CopyFolderJob(tmp_path / "old", target, "models").run()
+        steps = CopyFolderJob(tmp_path / "old", target, "models").run(Context())
         next(steps)
         next(steps)
         steps.close()  # type: ignore[attr-defined]
@@ -172,11 +173,11 @@ def test_a_move_that_is_stopped_leaves_the_target_as_it_was(tmp_path: Path) -> N
 
 def test_what_was_changed_meanwhile_stays_at_the_old_place(tmp_path: Path) -> None:
     _fill(tmp_path / "old")
-    *_, last = CopyFolderJob(tmp_path / "old", tmp_path / "new", "models").run()
+    *_, last = CopyFolderJob(tmp_path / "old", tmp_path / "new", "models").run(Context())
     assert isinstance(last.result, Copied)
     (tmp_path / "old" / "sub" / "b.json").write_bytes(b"{...}")
     (tmp_path / "old" / "late").write_bytes(b"new")
-    list(ClearJob((tmp_path / "old",), "", last.result.files).run())
+    list(ClearJob((tmp_path / "old",), "", last.result.files).run(Context()))
     assert set(_read(tmp_path / "old")) == {"sub/b.json", "late"}
 
 

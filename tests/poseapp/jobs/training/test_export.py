@@ -18,6 +18,7 @@ from engine.schema.builtin import find_schema
 from engine.schema.schema import load_schema, schema_from_names
 from engine.train.config import read_config
 from engine.train.data.training_set import read_training_set
+from engine.utils.context import Context
 from poseapp.jobs.training import export as training_files
 from poseapp.jobs.training.export import (
     CategorySurvey,
@@ -43,7 +44,7 @@ PLAN = TrainingPlan("tees", 1, "movenet_lightning", epochs=2, device="cpu", step
 
 
 def last_result(job: Any) -> Any:
-    return [step.result for step in job.run() if step.result is not None][-1]
+    return [step.result for step in job.run(Context()) if step.result is not None][-1]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.media.images import read_image
 from engine.train.data.training_set import read_training_set
+from engine.utils.context import Context
 from poseapp.jobs.training.export import PrepareTrainingJob, RunFiles, TrainingPlan
 from poseapp.project import edits
 from poseapp.project.formats.videos import import_video
@@ -24,7 +25,7 @@ def test_labelled_frames_of_a_video_are_written_for_the_trainer(project: Path, t
             key = FrameKey(media.id, index)
             store.apply(edits.add_instance(key, edits.make_instance(number, category, POSE / 2, box=[20, 20, 90, 90])))
     plan = TrainingPlan("both", 1, "movenet_lightning", epochs=1, device="cpu")
-    files = [step.result for step in PrepareTrainingJob(project, plan).run()][-1]
+    files = [step.result for step in PrepareTrainingJob(project, plan).run(Context())][-1]
     try:
         assert isinstance(files, RunFiles)
         data = read_training_set(files.train, files.images, str(files.schema))
@@ -36,7 +37,7 @@ def test_labelled_frames_of_a_video_are_written_for_the_trainer(project: Path, t
     finally:
         shutil.rmtree(files.folder, ignore_errors=True)
     clip.unlink()
-    files = [step.result for step in PrepareTrainingJob(project, plan).run()][-1]
+    files = [step.result for step in PrepareTrainingJob(project, plan).run(Context())][-1]
     assert files.warnings
     assert files.instances == 2
     shutil.rmtree(files.folder, ignore_errors=True)

@@ -20,7 +20,7 @@ from poseapp.project.edits.tracks import (
     track_frames,
 )
 from poseapp.project.model import Edit, FrameKey, Instance
-from poseapp.project.queries.tracks import Track, frames_with_instances, new_track_numbers, track_instances, tracks_of
+from poseapp.project.queries.tracks import Track, frames_with_instances, track_instances, tracks_of
 from poseapp.project.store import ProjectStore
 from tests.poseapp.project.track_project import add_video, put, tracks_at
 
@@ -75,14 +75,14 @@ def test_poses_of_a_range_of_a_track(store: ProjectStore, media: int) -> None:
 
 
 def test_numbers_are_never_given_twice(store: ProjectStore, media: int, tmp_path: Path) -> None:
-    (number,) = new_track_numbers(store)
+    (number,) = store.new_track_numbers()
     assert number == 3
     put(store, FrameKey(media, 0), 70, number)
     store.undo()
-    assert new_track_numbers(store, 2) == range(4, 6)
+    assert store.new_track_numbers(2) == range(4, 6)
     store.close()
     with ProjectStore.open(tmp_path / "test.pose") as again:
-        assert new_track_numbers(again) == range(6, 7)
+        assert again.new_track_numbers() == range(4, 5)  # undone, but used; those that nobody used are free again
 
 
 def test_assigning_gives_the_other_the_old_number(store: ProjectStore, media: int, done: Callable) -> None:
@@ -139,7 +139,7 @@ def test_tracking_keeps_what_a_person_has_said(store: ProjectStore, done: Callab
     frames = list(frames_with_instances(store, number))
     categories = {c.id: c for c in store.categories()}
     seen: list[tuple[int, int]] = []
-    first = new_track_numbers(store, 1)[0]
+    first = store.new_track_numbers(1)[0]
     numbers = track_frames(frames, categories, first_number=first, progress=lambda *n: seen.append(n))
     assert seen[-1] == (9, 10)
     store.apply(apply_tracks(frames, numbers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace as replace_edit
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from engine.errors import ProjectError
-from engine.schema.schema import Limb, Schema
+from engine.schema.schema import Limb, Schema, schema_from_names
 from poseapp.project import edits
 from poseapp.project.formats.coco.exporter import export_coco
-from poseapp.project.model import Category
+from poseapp.project.model import Category, Instance
 from poseapp.project.opening import open_any
+from poseapp.project.storage.snapshots import restore_snapshot, take_snapshot
 from poseapp.project.store import ProjectStore
 
 COCO = {
@@ -131,3 +133,123 @@ def test_a_damaged_step_is_refused_and_changes_nothing(store: ProjectStore, colu
         with pytest.raises(ProjectError):
             store.undo()
         assert only(store).name == "rat"
+
+
+def pose(store: ProjectStore, category: Category, x: float = 1.0) -> Instance:
+    points = np.full((category.schema.num_keypoints, 2), x)
+    return edits.make_instance(store.new_ids(1)[0], category, points)
+
+
+CAT = Category(-1, "cat", schema_from_names("cat", ["ear", "tail"], category="cat"))
+
+
+def test_a_category_comes_and_goes_with_the_edit_that_first_uses_it(store: ProjectStore) -> None:
+    with store:
+        (frame,) = store.frame_keys()
+        category, change = store.apply_with_category(CAT, edits.add_instance(frame, pose(store, CAT)))
+        assert change.structure
+        assert [c.name for c in store.categories()] == ["mouse", "cat"]
+        assert [i.category for i in store.instances(frame)][-1] == category.id
+        assert store.history_length() == (1, 1)
+        store.undo()
+        assert [c.name for c in store.categories()] == ["mouse"]
+        assert len(store.instances(frame)) == 1
+    with ProjectStore.open(store.path) as again:
+        again.redo()
+        assert again.category(category.id) == category
+        assert [i.category for i in again.instances(frame)][-1] == category.id
+
+
+def test_a_refused_edit_leaves_no_category(store: ProjectStore) -> None:
+    with store:
+        (frame,) = store.frame_keys()
+        one = pose(store, CAT)
+        twice = edits.combined("Twice", [edits.add_instance(frame, one), edits.add_instance(frame, one)])
+        with pytest.raises(ProjectError):
+            store.apply_with_category(CAT, twice)
+        assert [c.name for c in store.categories()] == ["mouse"]
+        assert store.history() == []
+
+
+def test_the_poses_of_a_run_that_is_merged_into_one_step_go_with_their_category(store: ProjectStore) -> None:
+    with store:
+        (frame,) = store.frame_keys()
+        state = store.frame(frame).state
+        looked = edits.set_frame_state(frame, state, reviewed=True)
+        store.apply(replace_edit(looked, merge_key="run"))
+        first = replace_edit(edits.add_instance(frame, pose(store, CAT)), merge_key="run")
+        category, _ = store.apply_with_category(CAT, first)
+        second = replace_edit(edits.add_instance(frame, pose(store, category, 2.0)), merge_key="run")
+        store.apply(second)
+        assert store.history_length() == (1, 1)
+        store.undo()
+        assert [c.name for c in store.categories()] == ["mouse"]
+        assert len(store.instances(frame)) == 1
+        store.redo()
+        assert len(store.instances(frame)) == 3
+
+
+def test_a_step_that_only_adds_a_category_stays_when_its_poses_go(store: ProjectStore) -> None:
+    with store:
+        (frame,) = store.frame_keys()
+        first = replace_edit(edits.add_instance(frame, pose(store, CAT)), merge_key="run")
+        category, _ = store.apply_with_category(CAT, first)
+        (made,) = [i for i in store.instances(frame) if i.category == category.id]
+        store.apply(replace_edit(edits.delete_instances(frame, [made]), merge_key="run"))
+        assert store.history_length() == (1, 1)
+        store.undo()
+        assert [c.name for c in store.categories()] == ["mouse"]
+
+
+def test_an_id_is_never_given_to_another_category(store: ProjectStore) -> None:
+    with store:
+        first, _ = store.add_category_step("cat", CAT.schema)
+        store.undo()
+        second, _ = store.add_category_step("dog", CAT.schema)
+        assert second.id != first.id
+
+
+def test_undo_keeps_a_category_that_an_imported_file_refers_to(store: ProjectStore) -> None:
+    """The records of the file, which an export writes again, are outside the history."""
+    more = store.path.parent / "more.json"
+    cat = {"id": 3, "name": "cat", "keypoints": ["ear", "tail"], "skeleton": []}
+    annotation = {**COCO["annotations"][0], "category_id": 3, "keypoints": [1, 2, 2, 5, 6, 2], "num_keypoints": 2}  # type: ignore[dict-item]
+    more.write_text(json.dumps({**COCO, "categories": [cat], "annotations": [annotation]}))
+    with store:
+        category, _ = store.add_category_step("cat", CAT.schema)
+    with open_any([store.path, more]) as again:
+        assert again.history_length() == (2, 2)
+        again.undo()
+        again.undo()
+        assert [c.name for c in again.categories()] == ["mouse", "cat"]
+        again.redo()
+        again.redo()
+        assert again.category(category.id) == category
+        assert len(list(again.all_instances())) == 2
+
+
+def test_a_snapshot_brings_back_the_category_that_undo_has_removed(store: ProjectStore) -> None:
+    with store:
+        (frame,) = store.frame_keys()
+        category, _ = store.apply_with_category(CAT, edits.add_instance(frame, pose(store, CAT)))
+        snapshot = take_snapshot(store.path, "with a cat")
+        store.undo()
+        assert [c.name for c in store.categories()] == ["mouse"]
+        change = restore_snapshot(store, snapshot)
+        assert change.structure
+        assert store.category(category.id) == category
+        assert [i.category for i in store.instances(frame)][-1] == category.id
+        store.undo()
+        assert [c.name for c in store.categories()] == ["mouse"]
+
+
+def test_a_long_redo_shows_no_pose_before_its_category(store: ProjectStore) -> None:
+    with store:
+        (frame,) = store.frame_keys()
+        many = [edits.add_instance(frame, pose(store, CAT, float(n))) for n in range(1500)]
+        store.apply_with_category(CAT, edits.combined("Many", many))
+        store.undo()
+        redo = store.jump_in_pieces(1)
+        while not redo.advance(0.0):
+            assert all(store.category(i.category) for i in store.instances(frame))
+        assert len(store.instances(frame)) == 1501

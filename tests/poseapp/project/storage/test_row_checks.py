@@ -20,8 +20,8 @@ from poseapp.project import edits
 from poseapp.project.formats.coco.archive import CocoArchive
 from poseapp.project.model import FrameKey, FrameState
 from poseapp.project.storage import database
-from poseapp.project.storage.sql_schema import instance_rows
 from poseapp.project.store import ProjectStore
+from poseapp.project.tables import instance_rows
 
 NAN = struct.pack("<d", float("nan"))
 POINTS = [{"name": f"p{n}"} for n in range(MAX_KEYPOINTS + 1)]

@@ -26,10 +26,11 @@ MAGIC = bytes([0xD9, 0xD5, 0x05, 0xF9, 0x20, 0xA1, 0x63, 0xD7])
 KILLED = """
 import sys
 import numpy as np
-from poseapp.project import edits, log_keeper
+from poseapp.project import edits
+from poseapp.project.storage import wal_keeper
 from poseapp.project.store import ProjectStore
 
-log_keeper.LogKeeper.committed = lambda self: None
+wal_keeper.LogKeeper.committed = lambda self: None
 store = ProjectStore.open(sys.argv[1])
 category, frame = store.categories()[0], store.frame_keys()[0]
 for n in range(int(sys.argv[2])):

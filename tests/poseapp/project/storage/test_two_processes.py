@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "two_processes.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "two_processes.py"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="fork and SIGKILL")

@@ -301,3 +301,11 @@ def test_under_load_every_name_gets_its_newest_answer_and_nothing_else(
     assert all(is_newest for _, _, is_newest in delivered)
     last = {name: number for name, number, _ in delivered}
     assert {name: last[name] for name in newest} == newest
+
+
+def test_a_closed_worker_ignores_later_requests(qtbot: QtBot) -> None:
+    worker: LatestRequestWorker[None] = LatestRequestWorker("test")
+    worker.close()
+    worker.request("a", answer("late"), lambda _result: None)
+    assert not worker.is_pending("a")
+    assert not [thread for thread in threading.enumerate() if thread.name == "poseapp-test"]

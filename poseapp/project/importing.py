@@ -35,7 +35,6 @@ from poseapp.project.formats.videos import import_video
 from poseapp.project.label_update.sources import SourceTable, unique_keys
 from poseapp.project.label_update.update import point_order
 from poseapp.project.model import Category, FrameKey, Instance, State
-from poseapp.project.queries.tracks import new_track_numbers
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
 
@@ -144,7 +143,7 @@ class _Import:
         self._report.images = sum(key is not None for key in keys)
         self._report_lost(frames, keys, lost, has_media)
         self._mark_frames(frames, keys, labelled)
-        self._store.database.set_meta("next_instance", self._store.new_ids(0).start)
+        self._store.keep_new_numbers()
         for path, of_file in records.items():
             self._report.records[path] = list(zip(unique_keys(key for key, _ in of_file), (i for _, i in of_file)))
         self._report.problems = self._context.findings.sentences()
@@ -330,7 +329,7 @@ class _Import:
     def _number_tracks(self) -> dict[int, int]:
         """Numbers of the project for the tracks of the labels; names are kept."""
         used = self._used_tracks()
-        numbers = dict(zip(used, new_track_numbers(self._store, len(used)) if used else ()))
+        numbers = dict(zip(used, self._store.new_track_numbers(len(used)) if used else ()))
         names = {track: self._labels.tracks.get(track, "") for track in used}
         named = {track: name for track, name in names.items() if name}
         self._report.tracks = dict(

@@ -42,6 +42,8 @@ def _review(context: Context, way: int) -> None:
     if there == session.frame:
         context.window.tell("This is the last frame to review")
     session.go_to(there)
+    if session.review.select_findings(there):
+        return
     waiting = session.predicted()
     if waiting:
         session.select(instances=[min(waiting, key=lambda i: 1.0 if i.score is None else i.score).id])

@@ -47,6 +47,7 @@ class FileWatch(QObject):
         if store.read_only:
             if store.database.renew():
                 session.queries.use(None)  # its reader has the old state
+                session.review.stop_checking()
                 store.imported()
                 session.structure_changed()
             return
@@ -57,6 +58,7 @@ class FileWatch(QObject):
             return
         if not store.database.is_in_place:  # its own reader has the file open under the old name
             session.queries.use(None)
+            session.review.stop_checking()
             store.database.follow()
             session.queries.use(store, len(session.frames))
         self._tell_rename(store)

@@ -126,7 +126,7 @@ def _print_text(found: Iterable[Finding], every: bool) -> Counter[str]:
     for finding in found:
         counts[finding.check] += 1
         if every or counts[finding.check] <= SHOWN:
-            lines.setdefault(finding.check, []).append(one_line(f"  {finding.where}: {finding.message}", 500))
+            lines.setdefault(finding.check, []).append("  " + one_line(f"{finding.where}: {finding.message}", 500))
     for check in checks():
         if check.id in lines:
             sys.stdout.write(f"{check.title} ({check.severity}, {check.id}): {counts[check.id]:,}\n")

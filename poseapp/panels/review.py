@@ -208,7 +208,9 @@ class ReviewPanel(QWidget):
         self.hint.setText(tr(self._hint_text()))
         if queue.check == PREDICTIONS:
             self.sort_again.setText(tr("Sort again"))
-            self.sort_again.setToolTip(tr("Least certain first; until then the order stays while you work through it"))
+            self.sort_again.setToolTip(
+                tr("Sort by score again, least certain first; the order stays fixed while you work")
+            )
             self.sort_again.setVisible(not queue.is_sorted)
         else:
             self.sort_again.setText(tr("Check again"))

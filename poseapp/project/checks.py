@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.labels import Category, Frame, Instance, LabelReader, Media
+from engine.labels import Frame, Instance, LabelReader
 from engine.labels.checks import checks, find_check, run_checks
-from poseapp.project.model import FrameKey, State
+from poseapp.project.exporting import ProjectLabels
+from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore
 
 ALL_CHECKS = "all"
@@ -40,7 +41,7 @@ def check_project(store: ProjectStore, check: str = ALL_CHECKS) -> list[ProjectF
     Raises:
         LabelError: there is no such check. ProjectError: the project cannot be read.
     """
-    labels = _ProjectLabels(store)
+    labels = _LabelledOnly(store)
 
     def image_of(position: int, _frame: Frame) -> Path | None:
         path = store.frame_path(labels.keys[position])
@@ -58,41 +59,25 @@ def check_project(store: ProjectStore, check: str = ALL_CHECKS) -> list[ProjectF
     ]
 
 
-class _ProjectLabels(LabelReader):
-    """The labels of a project as checks read them.
+class _LabelledOnly(LabelReader):
+    """The labels of a project without its predictions.
 
     Attributes:
         keys: of the frames, by position. ids: of the instances, by position, as far as they have been read.
     """
 
     def __init__(self, store: ProjectStore) -> None:
-        self._store = store
-        self._frames = store.frames()
-        self.path = store.path
-        self.keys: Sequence[FrameKey] = [frame.key for frame in self._frames]
+        self._labels = ProjectLabels(store)
+        self.path, self.media, self.categories = self._labels.path, self._labels.media, self._labels.categories
+        self.keys = [frame.key for media in store.media() for frame in store.frames(media.id)]
         self.ids: list[int] = []
-        categories = store.categories()
-        media = store.media()
-        self._category_of = {category.id: position for position, category in enumerate(categories)}
-        self._media_of = {row.id: position for position, row in enumerate(media)}
-        self.categories = [Category(category.name, category.schema, category.id) for category in categories]
-        self.media = [Media(row.kind, row.path) for row in media]
 
     def frames(self) -> Iterator[Frame]:
-        for frame in self._frames:
-            yield Frame(frame.name, self._media_of[frame.key.media], frame.key.index, frame.width, frame.height)
+        return self._labels.frames()
 
     def instances(self) -> Iterator[Instance]:
-        position_of = {key: position for position, key in enumerate(self.keys)}
         self.ids = []
-        for key, instance in self._store.all_instances(State.LABELLED):
-            self.ids.append(instance.id)
-            yield Instance(
-                position_of[key],
-                self._category_of[instance.category],
-                instance.keypoints,
-                instance.visibility,
-                box=instance.box,
-                track=instance.track,
-                key=f"instance {instance.id}",
-            )
+        for instance in self._labels.instances():
+            if not instance.is_prediction:
+                self.ids.append(int(instance.key))
+                yield instance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from engine.schema.schema import Schema
 from engine.utils.context import WARNING
 
 Flags = npt.NDArray[np.bool_]
+_RECORD = re.compile(rb'[{,]\s*"id"\s*:\s*"?([^",}\s]+)')
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,15 @@ class CheckedInstance:
     position: int
     label: Instance
     category: Category | None
+
+    @property
+    def record(self) -> str:
+        """How messages call the instance: "annotation 17" of a COCO file, else by its key or its position from 1."""
+        id = _RECORD.search(self.label.raw)
+        if id is not None:
+            return f"annotation {id[1].decode('utf-8', 'replace')}"
+        key = self.label.key or str(self.position + 1)
+        return f"instance {key}" if key.isdecimal() else key
 
     @cached_property
     def schema(self) -> Schema | None:
@@ -150,8 +161,7 @@ class Check(ABC):
         """A finding of this check."""
         where = frame.frame.name or (f"frame {frame.frame.index}" if frame.is_listed else "")
         if instance is not None:
-            record = instance.label.key or f"instance {instance.position + 1}"
-            where = f"{where}, {record}" if where else record
+            where = f"{where}, {instance.record}" if where else instance.record
         return Finding(
             self.id,
             self.severity,

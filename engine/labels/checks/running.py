@@ -12,7 +12,6 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from engine.labels.checks.base import Check, CheckedFrame, CheckedInstance, Finding
@@ -103,8 +102,7 @@ def _collected(labels: LabelReader, start: int, stop: int) -> Iterator[tuple[int
     found: dict[int, list[tuple[int, Instance]]] = {}
     for position, instance in enumerate(labels.instances()):
         if start <= instance.frame < stop:
-            # The text of the record is most of its size, and no check reads it.
-            found.setdefault(instance.frame, []).append((position, msgspec.structs.replace(instance, raw=b"")))
+            found.setdefault(instance.frame, []).append((position, instance))
     for frame in sorted(found):
         yield frame, found.pop(frame)
 

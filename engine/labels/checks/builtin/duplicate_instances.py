@@ -27,7 +27,7 @@ class DuplicateInstances(Check):
         for position, instance in enumerate(posed):
             for other in posed[:position]:
                 if other.label.category == instance.label.category and _similarity(instance, other) > SAME_OBJECT:
-                    message = f"repeats {other.label.key or f'instance {other.position + 1}'}"
+                    message = f"repeats {other.record}"
                     yield self.finding(frame, message, instance)
                     break
 

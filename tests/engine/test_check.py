@@ -1,0 +1,132 @@
+"""``python -m engine.check``: what it prints, its exit status, and a check that was defined in one place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.check import main
+from engine.labels.checks import Check, CheckedFrame, Finding, checks, register_check, unregister_check
+from engine.utils.command_line import run
+from tests.engine.api.conftest import SAMPLE, coco_labels
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    shutil.copy(SAMPLE / "grace_hopper.jpg", tmp_path / "photo.jpg")
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(coco_labels()))
+    return path
+
+
+def check(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
+    status = run(main, [str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_findings_are_listed_by_check(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = check(capsys, labels)
+    assert (status, err) == (1, "")
+    assert out.splitlines() == [
+        "Keypoint outside the image (warning, outside_image): 1",
+        "  photo.jpg, annotation 1: right_ankle lies outside the image (512 x 600 pixels)",
+        "Missing image (error, missing_image): 1",
+        "  portrait.jpg: the image file was not found",
+    ]
+
+
+def test_findings_as_json(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = check(capsys, labels, "--json", "--only", "outside-image")
+    assert status == 1
+    (finding,) = json.loads(out)
+    assert finding["message"].startswith("right_ankle lies outside")
+    assert finding | {"message": ""} == {
+        "check": "outside_image", "severity": "warning", "message": "", "where": "photo.jpg, annotation 1", "frame": 0,
+        "instance": 0, "keypoints": [16],
+    }  # fmt: skip
+    assert check(capsys, labels, "--json", "--only", "empty_box") == (0, "[]\n", "")
+
+
+def test_one_check_and_another_folder_of_images(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(capsys, labels, "--only", "empty_box") == (0, "nothing found\n", "")
+    (tmp_path / "elsewhere").mkdir()
+    status, out, _ = check(capsys, labels, "--only", "missing_image", "--images", tmp_path / "elsewhere")
+    assert status == 1
+    assert out.splitlines()[0] == "Missing image (error, missing_image): 2"
+
+
+def test_without_any_image_their_absence_is_no_finding(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (labels.parent / "photo.jpg").unlink()
+    assert check(capsys, labels, "--only", "missing_image")[0] == 0
+
+
+def test_long_lists_are_cut_unless_all_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = coco_labels()
+    data["annotations"] = [data["annotations"][1] | {"id": n, "bbox": [n, 5, 0, 9]} for n in range(30)]
+    (tmp_path / "labels.json").write_text(json.dumps(data))
+    _, out, _ = check(capsys, tmp_path / "labels.json", "--only", "empty_box")
+    assert out.splitlines()[0] == "Box without an area (warning, empty_box): 30"
+    assert out.splitlines()[-1] == "  and 10 more (--all lists them)"
+    _, out, _ = check(capsys, tmp_path / "labels.json", "--only", "empty_box", "--all")
+    assert len(out.splitlines()) == 31
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nothing.json",), "nothing.json: does not exist"),
+        (("labels.json", "--only", "swaped_sides"), "did you mean 'swapped_sides'"),
+        (("labels.json", "--images", "nowhere"), "nowhere: does not exist"),
+        (("labels.json", "--from", "cocoo"), "no label format is called 'cocoo'"),
+        ((), "name the labels to check"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: tuple[str, ...], message: str, labels: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(labels.parent)
+    status, out, err = check(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_the_list_tells_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = check(capsys, "--list")
+    assert status == 0
+    assert [line.split(" ")[0] for line in out.splitlines()] == [each.id for each in checks()]
+
+
+@pytest.fixture
+def toy_check() -> Iterator[None]:
+    @register_check
+    class Portrait(Check):
+        id = "portrait"
+        title = "Portrait"
+        help = "Portraits need a consent form."
+        severity = "info"
+
+        def check_frame(self, frame: CheckedFrame) -> Iterator[Finding]:
+            if frame.frame.name.startswith("portrait"):
+                yield self.finding(frame, f"is a portrait with {len(frame.instances)} instance")
+
+    yield
+    unregister_check("portrait")
+
+
+def test_a_check_defined_in_one_place_runs_in_the_command(
+    toy_check: None, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = check(capsys, labels, "--only", "portrait")
+    assert out.splitlines() == ["Portrait (info, portrait): 1", "  portrait.jpg: is a portrait with 1 instance"]
+    assert status == 0  # nothing but hints
+    assert "portrait (info): Portrait. Portraits need a consent form." in check(capsys, "--list")[1]

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from engine.formats.hdf5_trial import main as try_hdf5
 
         return try_hdf5(arguments[1:])
-    options = _parser().parse_args(arguments)
+    options = _parser(_known_formats() if {"-h", "--help"} & set(arguments) else "").parse_args(arguments)
     missing = [path for path in options.paths if not path.exists()]
     if missing:
         sys.stderr.write(f"poseapp: {missing[0]}: there is no such file or folder\n")
@@ -53,14 +53,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run([path.absolute() for path in options.paths], sample=options.sample)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _known_formats() -> str:
+    """For the help; the window does without, so that it opens without loading all formats."""
+    from poseapp.app.label_formats import known_formats
+
+    return known_formats().replace("%", "%%")
+
+
+def _parser(known_formats: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="poseapp", description="Label, correct and train keypoint poses.")
     parser.add_argument(
         "paths",
         nargs="*",
         type=Path,
         metavar="PATH",
-        help="pictures, folders, videos, labels (COCO, SLEAP, DeepLabCut) or a project",
+        help=f"images, folders, videos, labels ({known_formats}) or a project",
     )
     parser.add_argument("--sample", action="store_true", help="open the bundled sample photographs")
     parser.add_argument(

@@ -1,10 +1,11 @@
-"""Verbs that write tracks, frames and videos."""
+"""Commands that export labels, tables, frames and videos; the registry of exports says what there is to choose."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtWidgets import QFileDialog
 
@@ -12,88 +13,110 @@ from poseapp.app.i18n import tr
 from poseapp.app.reports import Report
 from poseapp.canvas.render.export_colors import pose_colors
 from poseapp.commands.context import Context
-from poseapp.jobs.exporting import StepsJob, frames_job, table_job, video_job
+from poseapp.jobs.exporting import StepsJob, export_job
 from poseapp.project.exports.files import FilesReport
+from poseapp.project.exports.registry import ExportOptions, exports_of
 
-KINDS = {
-    "Table, one row per pose (*.csv)": ("csv", ".csv"),
-    "Table for large projects (*.parquet)": ("parquet", ".parquet"),
-    "DeepLabCut table (*.csv)": ("dlc", ".csv"),
-}
+if TYPE_CHECKING:
+    from poseapp.project.exports.registry import Export
+
+
+def export_labels(context: Context) -> None:
+    """Ask where and in which label format, then write all labels."""
+    from poseapp.project.exports.label_format import label_exports  # with all formats: not needed to show the window
+
+    if context.session.path is not None:
+        _export_file(context, label_exports(), "Export labels", "labels")
 
 
 def export_tracks(context: Context) -> None:
     """Ask where and as what, then write the poses of all frames as a table."""
-    session = context.session
-    if session.path is None or session.frame is None:
-        return
-    suggested = session.path.with_name(f"{session.path.stem}-tracks.csv")
-    kinds = {tr(name): how for name, how in KINDS.items()}
-    chosen, kind = QFileDialog.getSaveFileName(
-        context.window.widget(), tr("Export poses as a table"), str(suggested), ";;".join(kinds)
-    )
-    if chosen:
-        name, suffix = kinds.get(kind, ("csv", ".csv"))
-        target = Path(chosen)
-        if target.suffix.lower() == ".parquet":
-            name = "parquet"
-        elif name == "parquet" or not target.suffix:  # the name that was suggested ends in .csv
-            bare = target.with_suffix("") if target.suffix.lower() == ".csv" else target
-            target = bare.with_name(bare.name + suffix)
-            if os.path.exists(target):  # nobody was asked whether it may go
-                context.window.tell(f"{target.name} exists already; choose another name", "warning")
-                return
-        start_export(context, table_job(session.path, target, name, session.frame.media, True), "poses")
-
-
-def export_frames(context: Context) -> None:
-    """Ask for a folder, then write the labelled frames with a COCO file."""
-    session = context.session
-    if session.path is None:
-        return
-    chosen = QFileDialog.getExistingDirectory(
-        context.window.widget(), tr("A folder for the labelled frames"), str(session.path.parent)
-    )
-    if chosen:
-        start_export(context, frames_job(session.path, Path(chosen), False, "png"), "frames")
+    _export_file(context, exports_of("export_tracks"), "Export poses as a table", "tracks")
 
 
 def export_video(context: Context) -> None:
     """Ask where, then write the frames in sight as a video with the poses drawn."""
-    session = context.session
-    if session.path is None or session.frame is None:
+    _export_file(context, exports_of("export_video"), "Export a video with the poses drawn", "labelled")
+
+
+def export_frames(context: Context) -> None:
+    """Ask for a folder, then write the labelled frames with a COCO file."""
+    path = context.session.path
+    if path is None:
         return
-    suggested = session.path.with_name(f"{session.path.stem}-labelled.mp4")
-    chosen, _ = QFileDialog.getSaveFileName(
-        context.window.widget(), tr("Export a video with the poses drawn"), str(suggested), tr("Videos (*.mp4)")
+    folder = QFileDialog.getExistingDirectory(
+        context.window.widget(), tr("A folder for the labelled frames"), str(path.parent)
     )
-    if chosen:
-        target = Path(chosen).with_suffix(".mp4")
-        media, colors = session.frame.media, pose_colors(context.canvas.style_now)
-        job = video_job(session.path, target, media, True, _marked(context, media), colors)
-        start_export(context, job, "frames")
+    if folder:
+        (export,) = exports_of("export_frames")
+        job = export_job(path, Path(folder), export, ExportOptions(include_predicted=False))
+        start_export(context, job, export.unit)
 
 
-def _marked(context: Context, media: int) -> tuple[int, int] | None:
-    """First and last frame of the range that is marked in a media."""
+def _export_file(context: Context, exports: Sequence[Export], title: str, ending: str) -> None:
+    """Ask for a file and its type, then export.
+
+    Args:
+        ending: of the suggested name.
+    """
+    path = context.session.path
+    if path is None:
+        return
+    suggested = path.with_name(f"{path.stem}-{ending}{exports[0].suffix}")
+    by_filter = {file_filter(export): export for export in exports}
+    chosen, chosen_filter = QFileDialog.getSaveFileName(
+        context.window.widget(), tr(title), str(suggested), ";;".join(by_filter)
+    )
+    if not chosen:
+        return
+    export = by_filter.get(chosen_filter, exports[0])
+    target = Path(chosen)
+    suffix = target.suffix.lower()
+    typed = next((other for other in exports if other.suffix == suffix), None)
+    if suffix != export.suffix and typed is not None and suffix != suggested.suffix:
+        export = typed
+    elif suffix != export.suffix:
+        stem = target.with_suffix("") if suffix == suggested.suffix else target
+        target = stem.with_name(stem.name + export.suffix)
+        if os.path.exists(target):  # the dialog has asked about another name
+            context.window.tell(f"{target.name} exists already; choose another name", "warning")
+            return
+    start_export(context, export_job(path, target, export, _options(context)), export.unit)
+
+
+def file_filter(export: Export) -> str:
+    """An entry of the file types in a save dialog."""
+    return tr(f"{export.title} (*{export.suffix})")
+
+
+def _options(context: Context) -> ExportOptions:
+    frame = context.session.frame
+    if frame is None:
+        return ExportOptions()
+    colors = pose_colors(context.canvas.style_now)
+    return ExportOptions(media=frame.media, frames=_marked_range(context, frame.media), colors=colors)
+
+
+def _marked_range(context: Context, media: int) -> tuple[int, int] | None:
+    """First and last frame index of the range that is marked in a media."""
     frames = context.session.frames
-    places = context.session.in_out.places(frames)
-    if places is None or context.session.in_out.media != media:
+    positions = context.session.in_out.places(frames)
+    if positions is None or context.session.in_out.media != media:
         return None
-    return frames[places[0]].index, frames[places[1]].index
+    return frames[positions[0]].index, frames[positions[1]].index
 
 
-def start_export(context: Context, job: StepsJob, what: str) -> int:
+def start_export(context: Context, job: StepsJob, unit: str) -> int:
     """Run an export and say how it ended; the job's id."""
 
-    def take(results: list[Any]) -> None:
+    def finish(results: list[Any]) -> None:
         for report in results:
             if isinstance(report, FilesReport):
-                summary = f"{report.count:,} {what} written to {report.path.name}"
+                summary = f"{report.count:,} {unit} written to {report.path.name}"
                 if report.problems:
                     title = f"Export of {report.path.name}"
                     context.window.report(Report(title, f"{summary}.", tuple(report.problems)))
                 else:
                     context.window.tell(summary, "good")
 
-    return context.runner.submit(job, on_results=take)
+    return context.runner.submit(job, on_results=finish)

@@ -54,12 +54,10 @@ def open_coco(context: Context) -> None:
 
 
 def open_labels(context: Context) -> None:
-    """Labels that another program has made."""
-    _open_one(
-        context,
-        "Open SLEAP or DeepLabCut labels",
-        "Labels (*.slp *.csv *.h5);;SLEAP labels (*.slp);;DeepLabCut labels (*.csv *.h5);;All files (*)",
-    )
+    """Labels in any format of the registry."""
+    from poseapp.app.label_formats import open_filter  # with all formats: not needed to show the window
+
+    _open_one(context, "Open labels", open_filter())
 
 
 def open_project(context: Context) -> None:

@@ -20,7 +20,7 @@ CHOICES = (
     ("open_folder", "Open a folder", "Label the images in it"),
     ("open_video", "Open a video", "Label its frames and track who is who"),
     ("open_coco", "Open a COCO file", "Correct existing keypoints"),
-    ("open_labels", "SLEAP or DeepLabCut", "Import your existing labels"),
+    ("open_labels", "Open labels", "From SLEAP, DeepLabCut and others"),
     ("open_project", "Open a project", "Continue where you stopped"),
 )
 WIDTH = 640

@@ -1,4 +1,4 @@
-"""Opening whatever a person points at: a project, a folder, images, a video, COCO, DeepLabCut or SLEAP labels."""
+"""Opening whatever a person points at: a project, a folder, images, a video, or labels of any known format."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from platformdirs import user_data_dir
 
 from engine.errors import PoseError, ProjectError
+from engine.formats.registry import formats
 from engine.media.images import is_image
 from engine.media.source import is_video, open_media
 from engine.media.video.index.indexer import read_index
@@ -152,8 +153,7 @@ class _Opening:
             self._video(path)
         else:
             raise ProjectError(
-                "cannot be opened: give images, a folder, a video, a COCO .json, a DeepLabCut .csv or .h5, a SLEAP "
-                ".slp or a .pose project",
+                f"cannot be opened: give images, a folder, a video, a .pose project, or labels: {_known_formats()}",
                 where=path,
             )
 
@@ -214,6 +214,11 @@ class _Opening:
 
     def _progress(self, done: int, total: int) -> None:
         self._context.progress(done, total)
+
+
+def _known_formats() -> str:
+    readable = (format for format in formats() if format.can_read)
+    return ", ".join(f"{format.title} ({' '.join(format.suffixes)})" for format in readable if format.suffixes)
 
 
 def _remove(home: Path) -> None:

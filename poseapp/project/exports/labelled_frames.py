@@ -15,11 +15,13 @@ from engine.errors import MediaError, ProjectError
 from engine.formats.coco.dataset import make_category, make_image, patch_record, write_coco
 from engine.media.images import image_size
 from engine.media.source import FrameSource
+from engine.utils.context import Context
 from engine.utils.file_names import side_name
 from engine.utils.files import open_regular
 from engine.visualization import write_image
 from poseapp.project.exports.files import FilesReport, Steps, written
 from poseapp.project.exports.labelled_video import open_source
+from poseapp.project.exports.registry import ExportOptions, register_export
 from poseapp.project.formats.coco.exporter import annotation_of
 from poseapp.project.model import Frame, FrameKey, Media, State
 from poseapp.project.store import ProjectStore
@@ -187,3 +189,16 @@ def _free_name(wanted: str, taken: set[str]) -> str:
         name, number = f"{base}_{number}", number + 1
     taken.add(name.lower())
     return name
+
+
+class LabelledFramesExport:
+    """A folder with the labelled frames as images, and a COCO file."""
+
+    name, action, unit = "labelled_frames", "export_frames", "frames"
+    title, suffix = "Labelled frames", ""
+
+    def write(self, store: ProjectStore, target: Path, options: ExportOptions, context: Context) -> Steps[FilesReport]:
+        return export_labelled_frames(store, target, include_predicted=options.include_predicted, cache=options.cache)
+
+
+register_export(LabelledFramesExport())

@@ -20,10 +20,12 @@ from engine.media.video.index.index import NO_TIME, VideoIndex
 from engine.media.video.writer import QUALITY, write_mp4
 from engine.pose import Prediction
 from engine.schema.schema import Schema
+from engine.utils.context import Context
 from engine.visualization import draw_poses
 from poseapp.project.edits.geometry import extent
 from poseapp.project.edits.tracks import labelled_too
 from poseapp.project.exports.files import FilesReport, Steps, written
+from poseapp.project.exports.registry import ExportOptions, register_export
 from poseapp.project.model import Category, FrameKey, Instance, Media, State
 from poseapp.project.store import ProjectStore
 
@@ -199,3 +201,20 @@ def _last_duration(source: FrameSource, last: int) -> Fraction:
 
 def _images(store: ProjectStore, media: Media) -> ImageSequence:
     return ImageSequence([Path(media.path) / frame.name for frame in store.frames(media.id)], Path(media.path))
+
+
+class LabelledVideoExport:
+    """An mp4 with the poses drawn."""
+
+    name, action, unit = "labelled_video", "export_video", "frames"
+    title, suffix = "Videos", ".mp4"
+
+    def write(self, store: ProjectStore, target: Path, options: ExportOptions, context: Context) -> Steps[FilesReport]:
+        if options.media is None:
+            raise ProjectError("say of which video or folder the video is to be", where=target)
+        first, last = (0, None) if options.frames is None else options.frames
+        drawn = DrawOptions(include_predicted=options.include_predicted, colors=options.colors)
+        return export_labelled_video(store, target, options.media, drawn, first=first, last=last, cache=options.cache)
+
+
+register_export(LabelledVideoExport())

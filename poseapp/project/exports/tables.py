@@ -26,7 +26,9 @@ from engine.formats.pose_table import PARTS, Cell, as_text, columns_of, load_pya
 from engine.labels.image_size import GridTransform
 from engine.media.source import open_media
 from engine.media.video.frame_size import opencv_grid
-from poseapp.project.exports.files import FilesReport, written
+from engine.utils.context import Context
+from poseapp.project.exports.files import FilesReport, Steps, written
+from poseapp.project.exports.registry import ExportOptions, register_export
 from poseapp.project.model import Category, FrameKey, Instance, Media, State
 from poseapp.project.queries.tracks import frames_with_instances
 from poseapp.project.storage.file_names import readable
@@ -297,3 +299,52 @@ def _dlc_pose(instance: Instance | None) -> Pose | None:
         return None
     is_labelled = instance.state is State.LABELLED
     return instance.keypoints, instance.visibility, None if is_labelled else instance.scores
+
+
+class CsvExport:
+    """A csv with a row per pose."""
+
+    name, action, unit = "csv", "export_tracks", "poses"
+    title, suffix = "Table, one row per pose", ".csv"
+
+    def write(self, store: ProjectStore, target: Path, options: ExportOptions, context: Context) -> Steps[FilesReport]:
+        yield 0, 0
+        chosen = TableOptions(include_predicted=options.include_predicted)
+        return export_csv(store, target, chosen, cache=options.cache, progress=context.progress)
+
+
+class ParquetExport:
+    """The same table with types."""
+
+    name, action, unit = "parquet", "export_tracks", "poses"
+    title, suffix = "Table for large projects", ".parquet"
+
+    def write(self, store: ProjectStore, target: Path, options: ExportOptions, context: Context) -> Steps[FilesReport]:
+        yield 0, 0
+        chosen = TableOptions(include_predicted=options.include_predicted)
+        return export_parquet(store, target, chosen, cache=options.cache, progress=context.progress)
+
+
+class DlcTableExport:
+    """The table that DeepLabCut writes for an analysed video."""
+
+    name, action, unit = "deeplabcut_table", "export_tracks", "poses"
+    title, suffix = "DeepLabCut table", ".csv"
+
+    def write(self, store: ProjectStore, target: Path, options: ExportOptions, context: Context) -> Steps[FilesReport]:
+        yield 0, 0
+        if options.media is None:
+            raise ProjectError("say of which video or folder the table is to be", where=target)
+        return export_dlc(
+            store,
+            target,
+            options.media,
+            include_predicted=options.include_predicted,
+            cache=options.cache,
+            progress=context.progress,
+        )
+
+
+register_export(CsvExport())
+register_export(ParquetExport())
+register_export(DlcTableExport())

@@ -151,6 +151,16 @@ def _(me: Person) -> None:
     assert json.loads(target.read_text("utf-8"))["annotations"]
 
 
+@verb("export_labels")
+def _(me: Person) -> None:
+    target = aside(me, "out", ()) / "labels.csv"
+    answer("getSaveFileName", (str(target), "DeepLabCut labels (*.csv)"))
+    me.do()
+    me.bot.waitUntil(lambda: target.exists(), timeout=8000)
+    me.idle()
+    assert target.read_text("utf-8").startswith("scorer,")
+
+
 @verb("export_tracks")
 def _(me: Person) -> None:
     target = aside(me, "out", ()) / "poses.csv"

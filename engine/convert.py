@@ -103,7 +103,10 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if options.list:
-        _list_formats(as_json=options.json)
+        if options.markdown:
+            sys.stdout.write(markdown_table())
+        else:
+            _list_formats(as_json=options.json)
         return OK
     if options.input is None or options.output is None:
         parser.error("give IN and OUT, or --list")
@@ -152,6 +155,17 @@ def _list_formats(*, as_json: bool) -> None:
         sys.stdout.write(f"{format.name:20} {can:12} {format.title}\n")
 
 
+def markdown_table() -> str:
+    """The formats as a table in Markdown, for the documentation."""
+    lines = ["| `--from`, `--to` | format | files | read | write | does not keep |", "|---|---|---|---|---|---|"]
+    for format in formats():
+        lost = [feature.value for feature in Feature if feature not in format.keeps]
+        suffixes = " ".join(f"`{suffix}`" for suffix in format.suffixes) or "a folder"
+        read, write = ("yes" if able else "" for able in (format.can_read, format.can_write))
+        lines.append(f"| `{format.name}` | {format.title} | {suffixes} | {read} | {write} | {'; '.join(lost)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python -m engine.convert", description="Convert labels from one format to another.")
     parser.add_argument("input", metavar="IN", nargs="?", type=Path, help="label file or folder")
@@ -163,6 +177,7 @@ def _parser() -> Parser:
     parser.add_argument("--no-predictions", action="store_true", help="leave out what nobody has accepted")
     parser.add_argument("--strict", action="store_true", help="write nothing if OUT cannot keep everything; status 2")
     parser.add_argument("--list", action="store_true", help="list the formats")
+    parser.add_argument("--markdown", action="store_true", help="with --list: as a table in Markdown")
     parser.add_argument("--json", action="store_true", help="write what was done as a line of JSON")
     add_overwrite_option(parser)
     add_progress_option(parser)

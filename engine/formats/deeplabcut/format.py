@@ -19,7 +19,17 @@ class DlcFormat:
     title = "DeepLabCut labels"
     suffixes: tuple[str, ...] = (".csv", ".h5")
     can_read = can_write = True
-    keeps: Collection[Feature] = frozenset({Feature.SCORES, Feature.TRACKS, Feature.VIDEO_FRAMES, Feature.EMPTY_FRAMES})
+    keeps: Collection[Feature] = frozenset(
+        {
+            Feature.SCORES,
+            Feature.TRACKS,
+            Feature.TRACK_NAMES,
+            Feature.SEVERAL_CATEGORIES,  # each in a table of its own
+            Feature.SEVERAL_MEDIA,
+            Feature.VIDEO_FRAMES,
+            Feature.EMPTY_FRAMES,
+        }
+    )
 
     def sniff(self, path: Path) -> float:
         from engine.formats.deeplabcut.folder import is_dlc_folder

@@ -88,6 +88,12 @@ def exports_of(action: str) -> list[Export]:
     return [export for export in _exports.values() if export.action == action]
 
 
+def all_exports() -> list[Export]:
+    """All exports, by name."""
+    _discover()
+    return [_exports[name] for name in sorted(_exports)]
+
+
 def find_export(name: str) -> Export | None:
     """The export of this name, None if there is none."""
     _discover()

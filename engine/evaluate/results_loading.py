@@ -189,7 +189,7 @@ def _usable_labels(
         elif not label.keypoints:
             continue
         elif len(label.keypoints) != 3 * schema.num_keypoints:
-            reason = f"has {len(label.keypoints)} numbers in 'keypoints', wanted {3 * schema.num_keypoints}"
+            reason = f"has {len(label.keypoints)} numbers in 'keypoints', expected {3 * schema.num_keypoints}"
         elif label.image_id not in listed:
             reason = "its image is not in the file"
         if reason:
@@ -203,7 +203,7 @@ def _fault(result: CocoResult, schema: Schema) -> str:
     if not result.keypoints:
         return "has no keypoints"
     if len(result.keypoints) != 3 * schema.num_keypoints:
-        wanted = f"wanted {3 * schema.num_keypoints} for {schema.name!r}"
+        wanted = f"expected {3 * schema.num_keypoints} for {schema.name!r}"
         return f"has {len(result.keypoints)} numbers in 'keypoints', {wanted}"
     if not math.isfinite(result.score):
         return "its score is not a finite number"

@@ -197,7 +197,7 @@ def _decode_heic(data: bytes, where: object) -> Image:
     library = _heic_library()
     if library is None:
         raise MediaError(
-            "is a HEIC picture; to read these, install the package pi-heif (pip install pi-heif), "
+            "is a HEIC image; to read these, install the package pi-heif (pip install pi-heif), "
             "or convert it to JPEG or PNG",
             where=where,
         )
@@ -242,12 +242,12 @@ def _check_size(header: ImageHeader, where: object) -> None:
 def _why_undecodable(data: bytes, header: ImageHeader | None) -> str:
     if header is None:
         if kind_of(data[:_BRANDS]) is not None:
-            return "is a damaged AVIF image, or of a kind that is not supported; convert it to JPEG or PNG"
+            return "is a damaged AVIF image, or of an unsupported type; convert it to JPEG or PNG"
         return "is not an image of a known format, or its header is damaged"
     if header.format == "avif":
-        return "is a damaged AVIF image (cut short?), or of a kind that is not supported; convert it to JPEG or PNG"
+        return "is a damaged AVIF image (cut short?), or of an unsupported type; convert it to JPEG or PNG"
     if header.format == "tiff":
-        return "is a damaged TIFF, or of a kind that is not supported (floating-point samples); convert it to PNG"
+        return "is a damaged TIFF, or of an unsupported type (floating-point samples); convert it to PNG"
     return f"is a damaged {header.format.upper()} image (cut short?); copy or export it again"
 
 

@@ -342,7 +342,7 @@ def checked(results: Iterable[PoseResult], schema: Schema) -> list[PoseResult]:
     for result in kept:
         where = f"prediction {result.id!r} of image {result.image_id!r}"
         if np.shape(result.keypoints) != (schema.num_keypoints, 3):
-            raise CocoError(f"has {len(result.keypoints)} points, wanted {schema.num_keypoints} of {schema.name!r}",
+            raise CocoError(f"has {len(result.keypoints)} points, expected {schema.num_keypoints} of {schema.name!r}",
                             where=where)  # fmt: skip
         if not (np.isfinite(result.keypoints).all() and np.isfinite(result.box_score) and np.isfinite(result.score)):
             raise CocoError("holds numbers that are not finite", where=where)

@@ -200,7 +200,7 @@ def _check_fits(network: nn.Module, state: Mapping[str, Tensor], where: object) 
             raise ModelError(f"does not fit {kind}: tensor {name!r} is missing", where=where)
         if state[name].shape != tensor.shape:
             found, need = tuple(state[name].shape), tuple(tensor.shape)
-            raise ModelError(f"does not fit {kind}: tensor {name!r} has shape {found}, wanted {need}", where=where)
+            raise ModelError(f"does not fit {kind}: tensor {name!r} has shape {found}, expected {need}", where=where)
     for name in state:
         if name not in wanted:
             raise ModelError(f"does not fit {kind}: it has no tensor {name!r}", where=where)

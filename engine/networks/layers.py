@@ -111,6 +111,6 @@ def copy_tensors(network: nn.Module, state: Mapping[str, Tensor], names: Iterabl
         if found is None:
             raise ValueError(f"tensor {name!r} is missing")
         if found.shape != own[name].shape:
-            raise ValueError(f"tensor {name!r} has shape {tuple(found.shape)}, wanted {tuple(own[name].shape)}")
+            raise ValueError(f"tensor {name!r} has shape {tuple(found.shape)}, expected {tuple(own[name].shape)}")
         chosen[name] = found
     network.load_state_dict(chosen, strict=False)

@@ -356,4 +356,4 @@ def _check_limbs(schema: Schema, where: object) -> None:
 
 def _check_color(color: str, what: str, where: object) -> None:
     if color and not (len(color) == 7 and color[0] == "#" and all(c in "0123456789abcdefABCDEF" for c in color[1:])):
-        raise SchemaError(f"{what}: colour {color!r} is not #rrggbb", where=where)
+        raise SchemaError(f"{what}: color {color!r} is not #rrggbb", where=where)

@@ -38,7 +38,7 @@ def open_images(context: Context) -> None:
         context.window.widget(),
         tr("Open images or a video"),
         str(context.settings.last_folder),
-        tr(f"Pictures and videos ({pictures} {videos});;Pictures ({pictures});;Videos ({videos});;All files (*)"),
+        tr(f"Images and videos ({pictures} {videos});;Images ({pictures});;Videos ({videos});;All files (*)"),
     )
     if chosen:
         _open(context, [Path(path) for path in chosen])

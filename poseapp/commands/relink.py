@@ -65,7 +65,7 @@ def link_video(context: Context, media: int, path: Path) -> int | None:
             elif check.differs:
                 offer(context, check)
             else:
-                context.window.tell(f"Not taken: {check.text}", "error")
+                context.window.tell(f"Not used: {check.text}", "error")
 
     return context.runner.submit(CheckVideosJob([(media, path, fingerprints(store).get(media, ""))]), on_results=take)
 

@@ -48,7 +48,7 @@ class ExportCocoDialog(QDialog):
         column.addWidget(
             label(
                 f"{summary.labelled:,} labelled poses in {summary.labelled_frames:,} of {summary.frames:,} images. "
-                "What came from a COCO file and was not touched is written exactly as it came.",
+                "Records of an imported COCO file that were not changed are written back exactly.",
                 "hint",
                 wrap=True,
             )

@@ -51,7 +51,7 @@ def ask_about_sizes(
         "Fit: turn and scale the labels so that they lie on the pictures as shown; an export writes them as they "
         "came.\nLeave: the labels already lie on the pictures as shown, and only the size in the file is wrong."
     )
-    choices = [("Fit the labels to the pictures", LabelSize.FIT), ("Leave the labels as they are", LabelSize.KEEP)]
+    choices = [("Fit the labels to the images", LabelSize.FIT), ("Leave the labels as they are", LabelSize.KEEP)]
     dialog = AskDialog("Labels of another size", text, "Open", parent, choices=choices)
     dialog.ask(lambda answer: go_on(LabelSize(str(answer.chosen()))))
     return dialog

@@ -161,7 +161,7 @@ def check_target(source: Path, target: Path, num_bytes: int) -> None:
     if old == new:
         raise ProjectError("is the current folder", where=target)
     if new.is_relative_to(old) or old.is_relative_to(new):
-        raise ProjectError(f"and {old} lie one in the other; choose a folder apart", where=target)
+        raise ProjectError(f"and {old} are nested; choose a separate folder", where=target)
     there = target.is_dir()
     try:
         if there and any(target.iterdir()):

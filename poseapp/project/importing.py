@@ -367,7 +367,7 @@ def _write_image(home: Path, frame: Frame, data: bytes) -> Path:
     """
     suffix = ".png" if data.startswith(b"\x89PNG") else ".jpg" if data.startswith(b"\xff\xd8") else ""
     if not suffix:
-        raise ProjectError(f"the picture of frame {frame.index} is neither PNG nor JPEG")
+        raise ProjectError(f"the image of frame {frame.index} is neither PNG nor JPEG")
     parts = [part for part in Path(frame.name).parts if part not in ("..", ".", os.sep) and ":" not in part]
     path = home.joinpath(*parts).with_suffix(suffix)
     if not path.exists():

@@ -12,7 +12,7 @@ from poseapp.window.actions import ACTIONS, MENUS
 
 MOUSE = (
     ("Move a keypoint", "Drag it"),
-    ("Move with the rest of the limb", "Ctrl+drag a joint"),
+    ("Move with the rest of the limb", "Ctrl+drag a keypoint"),
     ("Move the whole pose", "Alt+drag"),
     ("Rotate the whole pose", "Alt+wheel"),
     ("Visible, occluded, absent", "Right-click a keypoint"),

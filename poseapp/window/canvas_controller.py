@@ -114,7 +114,7 @@ class CanvasLink(QObject):
         near = [*ahead, *behind[-1:]] if place >= self._place else [*reversed(behind), *ahead[:1]]
         self._place = place
         if self._canvas.pixels is not None and self._loader.cached(key, path) is None:
-            self.waiting.begin(f"Loading {info.name}; the picture is of another frame")
+            self.waiting.begin(f"Loading {info.name}; the image shown is of another frame")
         self._loader.request(key, path, [(k, store.frame_path(k)) for k in near])
 
     def show_playing(self, shown: Shown) -> None:

@@ -41,7 +41,7 @@ def kind_of_list(entries: Sequence[bytes]) -> str:
         return "is a list of annotations that is not COCO; convert it to COCO first"
     if not keys:
         return "is a list, not a COCO file: a COCO file is an object with 'images', 'annotations' and 'categories'"
-    return f"is a list of records of an unknown kind, not a COCO file (the first has {_listed(sorted(keys))})"
+    return f"is a list of unknown records, not a COCO file (the first has {_listed(sorted(keys))})"
 
 
 def kind_of_object(top: Mapping[str, object], otherwise: str = "") -> str:

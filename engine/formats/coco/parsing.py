@@ -339,11 +339,11 @@ def flat_keypoints(value: Any, where: object, *, pairs: int = 0) -> list[Number]
 def _triple(row: list[Any], where: object) -> tuple[Number, Number, Number]:
     """x, y, v of one point; absent where a coordinate is missing or not finite."""
     if len(row) not in (2, 3):
-        raise CocoError(f"a point of 'keypoints' has {len(row)} numbers, wanted 3", where=where)
+        raise CocoError(f"a point of 'keypoints' has {len(row)} numbers, expected 3", where=where)
     numbers = [_number(item) for item in row]
     for item, number in zip(row, numbers):
         if number is None and isinstance(item, str | dict) and str(item).strip().lower() not in ("", "nan", "none"):
-            raise CocoError(f"'keypoints' holds {quoted(item)}, which is not a number", where=where)
+            raise CocoError(f"'keypoints' contains {quoted(item)}, which is not a number", where=where)
     x, y = numbers[0], numbers[1]
     if x is None or y is None:
         return 0, 0, 0

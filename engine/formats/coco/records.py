@@ -209,7 +209,7 @@ def _finite(values: npt.ArrayLike, shape: tuple[int, ...], where: str, what: str
     try:
         array = array.reshape(shape)
     except ValueError:
-        raise CocoError(f"{what} has shape {array.shape}, wanted {shape}", where=where) from None
+        raise CocoError(f"{what} has shape {array.shape}, expected {shape}", where=where) from None
     if not np.isfinite(array).all():
         raise CocoError(f"{what} contains a number that is not finite", where=where)
     return array

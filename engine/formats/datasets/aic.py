@@ -81,7 +81,7 @@ class AicList:
         where = f"{self._file}: {entry.image_id}, {person}"
         corners = entry.human_annotations.get(person)
         if corners is not None and len(corners) != 4:
-            raise CocoError(f"has a box of {len(corners)} numbers, wanted 4", where=where)
+            raise CocoError(f"has a box of {len(corners)} numbers, expected 4", where=where)
         flat = _flat(entry.keypoint_annotations[person], where)
         return CocoAnnotation(
             id=identity,
@@ -107,7 +107,7 @@ def xywh(corners: Sequence[Number], where: str) -> list[Number]:
 
 def _flat(numbers: Sequence[Number], where: str) -> list[Number]:
     if len(numbers) != 42:
-        raise CocoError(f"has {len(numbers)} keypoint numbers, wanted 42", where=where)
+        raise CocoError(f"has {len(numbers)} keypoint numbers, expected 42", where=where)
     flat: list[Number] = []
     for x, y, state in zip(numbers[0::3], numbers[1::3], numbers[2::3]):
         v = _COCO_VISIBILITY.get(state)

@@ -96,11 +96,11 @@ def points_in_parts(kind: Kind) -> Points:
         if not body and not any(lists):
             return None
         if body and len(body) != first:
-            raise CocoError(f"has {len(body) / 3:g} points in 'keypoints', wanted {first // 3}", where=where)
+            raise CocoError(f"has {len(body) / 3:g} points in 'keypoints', expected {first // 3}", where=where)
         flat = list(body or [0] * first)
         for (name, count), part in zip(rest, lists):
             if part and len(part) != 3 * count:
-                raise CocoError(f"has {len(part) / 3:g} points in '{name}', wanted {count}", where=where)
+                raise CocoError(f"has {len(part) / 3:g} points in '{name}', expected {count}", where=where)
             flat += part or [0] * (3 * count)
         return flat
 

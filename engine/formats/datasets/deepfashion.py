@@ -160,7 +160,7 @@ def _box(cells: list[str], where: str) -> list[Number]:
 
 def _flat(numbers: list[float], count: int, where: str) -> list[Number]:
     if len(numbers) < 3 * count:
-        raise CocoError(f"has {len(numbers)} landmark numbers, wanted {3 * count}", where=where)
+        raise CocoError(f"has {len(numbers)} landmark numbers, expected {3 * count}", where=where)
     flat: list[Number] = []
     for i in range(0, 3 * count, 3):
         state, x, y = numbers[i : i + 3]

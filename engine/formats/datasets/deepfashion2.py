@@ -96,7 +96,7 @@ def _annotation(
 ) -> CocoAnnotation:
     category = item.get("category_id")
     if not isinstance(category, int) or not 1 <= category <= len(subsets):
-        raise CocoError(f"has category_id {category!r}, wanted 1 to {len(subsets)}", where=where)
+        raise CocoError(f"has category_id {category!r}, expected 1 to {len(subsets)}", where=where)
     subset = subsets[category - 1]
     own = _numbers(item.get("landmarks"), 3 * (subset.stop - subset.start), "landmarks", where)
     box = xywh(_numbers(item.get("bounding_box"), 4, "bounding_box", where), where)
@@ -116,7 +116,7 @@ def _annotation(
 def _numbers(value: Any, count: int, name: str, where: str) -> list[Number]:
     if not isinstance(value, list) or len(value) != count:
         found = f"{len(value)} numbers" if isinstance(value, list) else "nothing"
-        raise CocoError(f"has {found} in '{name}', wanted {count}", where=where)
+        raise CocoError(f"has {found} in '{name}', expected {count}", where=where)
     if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in value):
         raise CocoError(f"'{name}' holds something that is no number", where=where)
     return value

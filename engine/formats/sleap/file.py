@@ -180,7 +180,7 @@ class SleapFile:
         encoding = encoding.decode("utf-8", "replace") if isinstance(encoding, bytes) else str(encoding)
         if encoding.lower() not in ("png", "jpg", "jpeg"):
             raise ProjectError(
-                f"holds pictures as {encoding[:40] or 'raw numbers'}, which cannot be read", where=self.path
+                f"stores images as {encoding[:40] or 'raw numbers'}, which cannot be read", where=self.path
             )
         check_table(dataset, name, self.path, read_by_row=True)
         folder = name.rpartition("/")[0]
@@ -246,7 +246,7 @@ class SleapFile:
         try:
             return msgspec.json.decode(bytes(text) if not isinstance(text, str) else text)
         except (msgspec.DecodeError, UnicodeError, TypeError, RecursionError) as error:
-            raise ProjectError(f"holds JSON that cannot be read ({_short(error)})", where=self.path) from None
+            raise ProjectError(f"contains JSON that cannot be read ({_short(error)})", where=self.path) from None
 
     def _negative_frames(self) -> list[FrameIndex]:
         if not self._exists("negative_frames"):

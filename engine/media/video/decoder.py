@@ -98,7 +98,7 @@ def choose_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     videos = [s for s in films if s.codec_context is not None] or films
     if not videos:
         only_cover = ", only a cover picture" if container.streams.video else ""
-        raise MediaError(f"holds no video{only_cover}", where=path)
+        raise MediaError(f"contains no video{only_cover}", where=path)
     if videos[0].codec_context is None:
         raise MediaError("uses a codec that cannot be decoded here", where=path)
     only(container, videos[0])

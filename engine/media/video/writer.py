@@ -61,7 +61,7 @@ def write_mp4(
     """
     width, height = size
     if not (0 < width <= _SIDE_MOST and 0 < height <= _SIDE_MOST):
-        raise MediaError(f"a picture of {width} x {height} cannot be put into a video", where=path)
+        raise MediaError(f"a frame of {width} x {height} cannot be written to a video", where=path)
     stamps = list(times)
     tick, timestamps = _places(stamps, last_duration)
     ends = [*timestamps[1:], timestamps[-1] + max(1, round(last_duration / tick))] if timestamps else []

@@ -329,7 +329,7 @@ def _instance(
     flat = np.asarray(annotation.keypoints, np.float32)
     if flat.size != 3 * schema.num_keypoints:
         raise TrainingError(
-            f"has {flat.size} numbers in 'keypoints', wanted {3 * schema.num_keypoints}",
+            f"has {flat.size} numbers in 'keypoints', expected {3 * schema.num_keypoints}",
             where=f"{file}: annotation {annotation.id}",
         )
     points = flat.reshape(-1, 3)

@@ -1,6 +1,6 @@
 """The tools: which gesture a press begins, and what a bare move, click or wheel does. No Qt.
 
-Default tool ("edit"): drag a point; with several selected, all of them. Ctrl+drag a joint: the limb beyond follows.
+Default tool ("edit"): drag a point; with several selected, all of them. Ctrl+drag a keypoint: the limb beyond follows.
 Alt+drag: the whole pose. Alt+wheel: turn it, Alt+Shift+wheel: scale it. Shift+drag: rubber band (Ctrl+Shift adds).
 Shift+click or Ctrl+click: add to or take from the selection. Drag elsewhere: pan. Click: select; on empty ground,
 nothing is selected then.

@@ -221,7 +221,7 @@ class KeySettings(QWidget):
             self._tell(str(error), "error")
             return
         self._changed()
-        self._tell(f"Keys of {path.name} taken over.")
+        self._tell(f"Keys of {path.name} imported.")
 
     def export_file(self, path: Path) -> None:
         try:

@@ -82,7 +82,7 @@ def add_part_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None:
 def ask_color(panel: InstancesPanel, part: str) -> QColorDialog:
     """A dialog that does not stop the window; what is chosen is asked for when it is accepted."""
     dialog = QColorDialog(QColor(panel.part_color(part)), panel)
-    dialog.setWindowTitle(tr(f"Colour of {part.replace('_', ' ')}"))
+    dialog.setWindowTitle(tr(f"Color of {part.replace('_', ' ')}"))
     dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog)
     dialog.colorSelected.connect(lambda color: panel.part_color_requested.emit(part, color.rgb() & 0xFFFFFF))
     dialog.finished.connect(dialog.deleteLater)

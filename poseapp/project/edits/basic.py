@@ -136,7 +136,7 @@ def transform_pose(
     """Move, turn or scale a whole pose and its box by a (2, 3) matrix; the box stays upright."""
     affine = _finite(np.array(matrix, dtype=np.float64), "the matrix")
     if affine.shape != (2, 3):
-        raise ProjectError(f"the matrix has shape {affine.shape}, wanted (2, 3)")
+        raise ProjectError(f"the matrix has shape {affine.shape}, expected (2, 3)")
     after = replace(
         instance,
         keypoints=moved_points(instance.keypoints, affine),

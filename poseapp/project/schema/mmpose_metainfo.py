@@ -94,4 +94,6 @@ def _value(node: ast.expr, path: Path) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError):
-        raise SchemaError(f"line {node.lineno} holds more than plain values, and is not run", where=path) from None
+        raise SchemaError(
+            f"line {node.lineno} contains more than plain values and is not executed", where=path
+        ) from None

@@ -175,7 +175,7 @@ def _check(database: Database, path: Path) -> None:
         "SELECT 1 FROM snap.frame s LEFT JOIN main.frame m USING (media, idx) WHERE m.name IS NOT s.name LIMIT 1"
     )
     if strange is not None:
-        raise ProjectError("holds other pictures than this project; open it as a project of its own", where=path)
+        raise ProjectError("contains other images than this project; open it as a project of its own", where=path)
     done = (
         "SELECT time, media FROM {0}.step JOIN {0}.step_media ON step = id "
         "WHERE moved AND id <= (SELECT value FROM {0}.meta WHERE key = 'position') ORDER BY time, media"

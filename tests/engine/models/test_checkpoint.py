@@ -319,7 +319,7 @@ def test_tensors_without_a_description_are_refused_with_a_hint(tmp_path: Path) -
         (lambda s: s.pop("neck.lateral8.bias"), r"'neck\.lateral8\.bias' is missing"),
         (
             lambda s: s.update({"neck.lateral8.bias": torch.zeros(7)}),
-            r"'neck\.lateral8\.bias' has shape \(7,\), wanted \(32,\)",
+            r"'neck\.lateral8\.bias' has shape \(7,\), expected \(32,\)",
         ),
         (lambda s: s.update({"neck.lateral9.bias": torch.zeros(7)}), r"no tensor 'neck\.lateral9\.bias'"),
         (lambda s: (s.clear(), s.update({"conv1.weight": torch.zeros(1)})), r"another architecture.*'conv1\.weight'"),

@@ -48,7 +48,7 @@ def test_a_model_trained_without_mirrored_copies_gets_no_flip_test() -> None:
     info = CheckpointInfo("pose", "movenet_heatmap", schema=schema, codec=CODEC)
     assert flip_test_problem(info) == ""
     assert flip_test_problem(info.replace(provenance={MIRRORED: True})) == ""
-    assert "without mirrored copies" in flip_test_problem(info.replace(provenance={MIRRORED: False}))
+    assert "without mirrored images" in flip_test_problem(info.replace(provenance={MIRRORED: False}))
 
 
 def test_models_of_the_list_keep_their_flip_test() -> None:

@@ -84,7 +84,8 @@ def test_a_trunk_of_the_other_width_is_refused_and_changes_nothing(resources_dir
     _, state = load_checkpoint(resources_dir / "models" / "movenet_lightning.safetensors")
     network = MoveNetHeatmap("thunder", 4)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    with pytest.raises(ValueError, match=r"'backbone\.stem\.weight' has shape \(32, 3, 3, 3\), wanted \(56, 3, 3, 3\)"):
+    message = r"'backbone\.stem\.weight' has shape \(32, 3, 3, 3\), expected \(56, 3, 3, 3\)"
+    with pytest.raises(ValueError, match=message):
         network.load_trunk_from(state)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 

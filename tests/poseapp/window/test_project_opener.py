@@ -198,7 +198,7 @@ def test_labels_of_another_size_are_asked_about_once_and_fitted(
     qtbot.waitUntil(lambda: bool(window.findChildren(AskDialog)), timeout=5000)
     (dialog,) = window.findChildren(AskDialog)
     assert window.session.path is None
-    assert dialog.choice.currentText() == "Fit the labels to the pictures"
+    assert dialog.choice.currentText() == "Fit the labels to the images"
     dialog.do.click()
     qtbot.waitUntil(lambda: window.session.path is not None and not window.runner.active(), timeout=5000)
     assert window.session.instances[0].box.tolist() == [45, 35, 55, 45]

@@ -237,7 +237,7 @@ def test_a_category_with_names_twice_still_gives_a_schema() -> None:
         ('{"images": [], "annotations": [{"id": 441}]}', "annotation 0 (id 441): has no image_id"),
         (
             '{"images": [], "annotations": [{"id": 441, "image_id": 1, "keypoints": ["a", 1, 2]}]}',
-            "annotation 0 (id 441): 'keypoints' holds 'a'",
+            "annotation 0 (id 441): 'keypoints' contains 'a'",
         ),
         (
             '{"images": [], "annotations": [{"id": 441, "image_id": 1, "keypoints": [1, 2, 3, 4, 5]}]}',
@@ -451,7 +451,7 @@ def test_any_number_may_stand_anywhere(tmp_path: Path, value: Any) -> None:
         ('[{"image": "a.jpg", "joints": [[1, 2]], "center": [1, 2], "scale": 1}]', "MPII"),
         ('[{"filename": "a.jpg", "class": "image", "annotations": []}]', "AlphaTracker"),
         ('[{"image_id": 1, "category_id": 1, "keypoints": [], "score": 1}]', "list of results"),
-        ('[{"a": 1}]', "unknown kind"),
+        ('[{"a": 1}]', "unknown records"),
         ("[1, 2]", "is a list, not a COCO file"),
         ('{"shapes": [], "imagePath": "a.jpg"}', "labelme"),
         ('{"items": [], "categories": {}}', "Datumaro"),

@@ -125,9 +125,9 @@ def test_whole_body_parts_may_be_missing_or_already_joined(write):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"face_kpts": triples(67)}, "annotation 7: has 67 points in 'face_kpts', wanted 68"),
-        ({"keypoints": triples(16)}, "annotation 7: has 16 points in 'keypoints', wanted 17"),
-        ({"foot_kpts": ["a", 1, 2]}, "annotation 7: 'keypoints' holds 'a'"),
+        ({"face_kpts": triples(67)}, "annotation 7: has 67 points in 'face_kpts', expected 68"),
+        ({"keypoints": triples(16)}, "annotation 7: has 16 points in 'keypoints', expected 17"),
+        ({"foot_kpts": ["a", 1, 2]}, "annotation 7: 'keypoints' contains 'a'"),
     ],
 )
 def test_a_faulty_part_is_named(write, changes, message):
@@ -183,7 +183,7 @@ def test_numbers_that_are_not_finite_read_as_absent(write):
         ('{"images": [', "is not valid JSON"),
         ("[]", "is an empty list"),
         ('[{"image_id": 1, "category_id": 1, "score": 0.5}]', "is a list of results"),
-        ('[{"a": 1}]', "is a list of records of an unknown kind"),
+        ('[{"a": 1}]', "is a list of unknown records"),
         ('{"a": 1}', "no 'images'"),
     ],
 )

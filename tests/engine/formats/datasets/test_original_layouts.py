@@ -42,7 +42,7 @@ def test_aic_list(write, picture):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (aic_entry(human1=triples(13, 1)), "abc, human1: has 39 keypoint numbers, wanted 42"),
+        (aic_entry(human1=triples(13, 1)), "abc, human1: has 39 keypoint numbers, expected 42"),
         (aic_entry(human1=triples(14, 0)), "abc, human1: has visibility 0, which is none of 1, 2, 3"),
         ({"keypoint_annotations": {}}, "entry 1: is no entry of AI Challenger"),
     ],
@@ -122,7 +122,7 @@ def test_lists_of_several_clothes_need_a_kind(fld):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("img/1.jpg 1 1 0 10", "line 3: has 2 landmark numbers, wanted 18"),
+        ("img/1.jpg 1 1 0 10", "line 3: has 2 landmark numbers, expected 18"),
         ("img/1.jpg 7 1 0 10 11", "line 3: has clothes type 7"),
         ("img/1.jpg 1 1" + " 9 1 1" * 6, "line 3: has visibility 9"),
         ("img/1.jpg", "line 3: is no line of a landmark list"),
@@ -175,9 +175,9 @@ def test_deepfashion2_folder(garments):
 @pytest.mark.parametrize(
     ("garment", "message"),
     [
-        (item(14, 15), "000012.json: item1: has category_id 14, wanted 1 to 13"),
-        (item(5, 14), "item1: has 42 numbers in 'landmarks', wanted 45"),
-        (item(5, 15, bounding_box=None), "item1: has nothing in 'bounding_box', wanted 4"),
+        (item(14, 15), "000012.json: item1: has category_id 14, expected 1 to 13"),
+        (item(5, 14), "item1: has 42 numbers in 'landmarks', expected 45"),
+        (item(5, 15, bounding_box=None), "item1: has nothing in 'bounding_box', expected 4"),
         (item(5, 15, landmarks=["x"] * 45), "item1: 'landmarks' holds something that is no number"),
     ],
 )

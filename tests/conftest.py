@@ -93,6 +93,14 @@ def private_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     return home
 
 
+@pytest.fixture
+def qtbot(qapp: object, request: pytest.FixtureRequest) -> object:
+    """pytest-qt's, with more patience."""
+    from tests.patient_bot import PatientBot
+
+    return PatientBot(request)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_running(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test that leaves a thread, an active timer or an open window behind, and say which."""

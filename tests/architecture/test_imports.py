@@ -12,7 +12,7 @@ ROOT_MODULES = ("torch", "torchvision")
 
 def loaded_after(statement: str, *names: str) -> list[str]:
     code = f"{statement}\nimport sys\nprint(' '.join(n for n in {names!r} if n in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

@@ -160,7 +160,7 @@ class Stage:
         self.breathe(0.3)
 
     def until(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not condition():
             self.breathe(0.01)
             if time.monotonic() > end:

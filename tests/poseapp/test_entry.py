@@ -11,7 +11,7 @@ from poseapp import __version__
 
 
 def poseapp(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "poseapp", *arguments], capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-m", "poseapp", *arguments], capture_output=True, text=True, timeout=240)
 
 
 def test_version_needs_no_window() -> None:

@@ -23,7 +23,7 @@ window.close()
 
 
 def test_an_open_window_has_loaded_no_torch_and_is_small() -> None:
-    done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["heavy"] == []
@@ -35,6 +35,6 @@ def test_worker_threads_leave_the_interpreter_to_the_window_soon() -> None:
         "import sys; from poseapp.app.application import answer_quickly; "
         "answer_quickly(); print(sys.getswitchinterval())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 0.001

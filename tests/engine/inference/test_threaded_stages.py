@@ -133,7 +133,7 @@ def test_long_work_hears_that_the_consumer_has_left() -> None:
 
     running = run_stages(range(3), [Stage("stage", long)])
     next(running)
-    begun.wait(10)
+    begun.wait(120)
     running.close()
     assert heard.is_set()
 
@@ -142,7 +142,7 @@ def test_while_nothing_comes_the_consumer_is_told_so() -> None:
     go_on = threading.Event()
 
     def slow(n: int) -> int:
-        go_on.wait(10)
+        go_on.wait(120)
         return n
 
     running = run_stages([7], stages(slow), tick=0.005)

@@ -330,7 +330,7 @@ def test_the_old_result_stays_when_nothing_can_be_read(
 def test_the_module_runs_as_a_program(photographs: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "engine.predict", str(tmp_path / "missing"), "--out", str(tmp_path / "p.json")]
     root = Path(__file__).resolve().parents[3]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=240, check=False)
     assert done.returncode == 2
     assert done.stderr == f"error: {tmp_path / 'missing'}: does not exist\n"
 

@@ -50,10 +50,10 @@ def test_two_processes_give_the_file_that_one_gives(
     alone, together = tmp_path / "alone.json", tmp_path / "out" / "together.json"
     arguments = [*map(str, inputs), *FAST, "--track"]
     command = [sys.executable, "-m", "engine.predict", *arguments, "--out", str(alone)]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "engine.predict", *arguments, "--out", str(together)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert together.read_bytes() == alone.read_bytes()
     assert [path.name for path in together.parent.iterdir()] == ["together.json"]

@@ -266,10 +266,10 @@ def test_several_processes_list_what_one_lists(folder: Path, tmp_path: Path) -> 
     alone, together = tmp_path / "alone.json", tmp_path / "together.json"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "engine.predict", *inputs, "--out", str(alone), *FAST]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "engine.predict", *inputs, "--out", str(together), *FAST]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert together.read_bytes() == alone.read_bytes()
     assert done.stderr.count("skipped 4 inputs") == 1

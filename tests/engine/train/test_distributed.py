@@ -39,7 +39,7 @@ def arguments(folder: Path, out: Path, batch: int) -> list[str]:
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, *command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, *command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=240
     )
 
 

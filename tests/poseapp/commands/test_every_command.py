@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from poseapp.window.actions import ACTIONS, BY_ID
 from poseapp.window.main_window import MainWindow
+from tests.patient_bot import PatientBot
 from tests.poseapp.commands.steps import files, labelling, looking, models, tracks
 from tests.poseapp.commands.steps.person import EXERCISES, PALETTE, Person, make_project
 from tests.poseapp.conftest import Hands
@@ -73,7 +74,7 @@ def test_an_exercise_fails_if_its_verb_does_nothing(person: Person, monkeypatch:
             with monkeypatch.context() as patched:
                 patched.setattr(files, "patch", patched.setattr)
                 patched.setattr(Person, "do", lambda _me: None)
-                patched.setattr(QtBot, "waitUntil", _hasty(QtBot.waitUntil))
+                patched.setattr(PatientBot, "waitUntil", _hasty(QtBot.waitUntil))
                 try:
                     EXERCISES[row.id](person)
                 except Exception:

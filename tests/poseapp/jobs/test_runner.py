@@ -85,7 +85,7 @@ def test_cancel_returns_at_once_and_keeps_what_was_done(runner: JobRunner, qtbot
     def steps() -> Iterator[Progress]:
         try:
             yield Progress(1, 3, result="a")
-            go_on.wait(5)
+            go_on.wait(120)
             yield Progress(2, 3, result="b")
             yield Progress(3, 3, result="never")
         finally:
@@ -108,7 +108,7 @@ def test_a_waiting_job_is_cancelled_without_being_started(runner: JobRunner, qtb
     go_on = threading.Event()
 
     def slow() -> Iterator[Progress]:
-        go_on.wait(5)
+        go_on.wait(120)
         yield Progress(1, 1)
 
     _, first = submit(runner, Work(slow))
@@ -131,7 +131,7 @@ def test_an_urgent_job_runs_between_the_steps_of_a_long_one(runner: JobRunner, q
         for i in range(3):
             order.append(f"long {i}")
             yield Progress(i + 1, 3, result=i)
-            submitted.wait(5)
+            submitted.wait(120)
 
     def box() -> Iterator[Progress]:
         order.append("box")
@@ -147,7 +147,7 @@ def test_an_urgent_job_runs_between_the_steps_of_a_long_one(runner: JobRunner, q
 
 
 def test_the_two_lanes_run_side_by_side(runner: JobRunner, qtbot: QtBot) -> None:
-    meeting = threading.Barrier(2, timeout=5)
+    meeting = threading.Barrier(2, timeout=120)
 
     def meet() -> Iterator[Progress]:
         meeting.wait()
@@ -206,7 +206,7 @@ def test_shutdown_waits_leaves_no_thread_and_delivers_what_was_made(qtbot: QtBot
 
     _, record = submit(runner, Work(steps))
     _, waiting = submit(runner, counting(3))
-    assert made.wait(5)
+    assert made.wait(120)
     runner.shutdown()
     assert threading.active_count() == before - 1 or not any(
         t.name.startswith("poseapp-") for t in threading.enumerate()
@@ -236,7 +236,7 @@ def test_progress_keeps_the_last_text_and_counts_time_left(runner: JobRunner, qt
 
     def steps() -> Iterator[Progress]:
         yield Progress(0, 4, "Loading")
-        go_on.wait(5)
+        go_on.wait(120)
         yield Progress(1, 4, result=1)
         yield Progress(4, 4, "", result=2)
 
@@ -258,7 +258,7 @@ def test_an_urgent_job_runs_between_two_steps_of_another_and_before_those_that_w
     def long() -> Iterator[Progress]:
         order.append("first half")
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(120)
         yield Progress(1, 2)
         order.append("second half")
         yield Progress(2, 2)
@@ -271,7 +271,7 @@ def test_an_urgent_job_runs_between_two_steps_of_another_and_before_those_that_w
         return steps
 
     records = [submit(runner, Work(long))[1]]
-    assert begun.wait(10)
+    assert begun.wait(120)
     records.append(submit(runner, Work(short("waiting")))[1])
     records.append(submit(runner, Work(short("urgent")), urgent=True)[1])
     go_on.set()

@@ -30,7 +30,7 @@ class Gated:
     def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, 3, "Counting")
         for i in range(3):
-            self.gate.acquire(timeout=10)
+            self.gate.acquire(timeout=240)
             yield Progress(i + 1, 3)
 
 

@@ -70,11 +70,11 @@ def test_only_the_newest_of_a_name_is_answered(queries: Queries, qtbot: QtBot) -
 
     def slow(_store: ProjectStore) -> str:
         begun.set()
-        go_on.wait(5)
+        go_on.wait(120)
         return "old"
 
     queries.ask("a", slow, found.append)
-    assert begun.wait(5)
+    assert begun.wait(120)
     queries.ask("a", lambda _store: "middle", found.append)
     queries.ask("a", lambda _store: "new", found.append)
     queries.ask("b", lambda _store: "other", found.append)
@@ -95,7 +95,7 @@ def test_a_question_under_way_is_interrupted_by_a_newer(queries: Queries, qtbot:
     failed: list[str] = []
     queries.failed.connect(failed.append)
     queries.ask("a", forever, found.append)
-    assert begun.wait(5)
+    assert begun.wait(120)
     while not found:  # the statement may not have begun when it is interrupted for the first time
         queries.ask("a", lambda _store: "new", found.append)
         qtbot.wait(20)
@@ -110,11 +110,11 @@ def test_what_is_edited_meanwhile_is_asked_again(queries: Queries, store: Projec
     def count(reader: ProjectStore) -> int:
         number = reader.frame_count()
         begun.set()
-        go_on.wait(5)
+        go_on.wait(120)
         return number
 
     queries.ask("a", count, found.append)
-    assert begun.wait(5)
+    assert begun.wait(120)
     store.add_frames(1, [("more.png", 4, 4)])
     queries.edited()
     go_on.set()
@@ -156,7 +156,7 @@ def test_what_was_asked_before_frames_went_is_asked_again(queries: Queries, stor
     def work(reader: ProjectStore) -> int:
         count = len(reader.frame_keys())
         asked.append(count)
-        go_on.wait(5)
+        go_on.wait(120)
         return count
 
     queries.ask("a", work, found.append)
@@ -179,6 +179,6 @@ def test_a_question_of_many_parts_ends_with_the_project(queries: Queries, qtbot:
             )
 
     queries.ask("a", work, lambda _answer: None)
-    assert asked.wait(5)
+    assert asked.wait(120)
     queries.use(None)
     assert not queries.is_pending("a")

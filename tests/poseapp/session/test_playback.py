@@ -96,9 +96,11 @@ def test_the_clock_is_kept_whatever_the_speed(film: MainWindow, seen: list[Shown
     film.playback.set_speed(4.0)
     moments: list[tuple[float, int]] = []
     film.playback.shown.connect(lambda shown: moments.append((time.monotonic(), shown.key.index)))
+    start = time.monotonic()
     played(film, qtbot)
-    (start, first), (end, last) = moments[0], moments[-1]
-    assert end - start >= (last - first) / 30 / 4 - 0.05  # no sooner; later only by what one picture takes
+    first = moments[0][1]
+    # No picture comes before its time; how much later it comes is a matter of the machine.
+    assert all(moment - start >= (index - first) / 30 / 4 for moment, index in moments)
 
 
 def test_slow_drawing_leaves_frames_out_and_says_so(film: MainWindow, seen: list[Shown], qtbot: QtBot) -> None:

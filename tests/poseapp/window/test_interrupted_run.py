@@ -80,7 +80,7 @@ def test_a_killed_run_loses_a_second_at_most_and_goes_on(film: Path, tmp_path: P
     assert set(kept) <= there
     assert set(kept.values()) == {1}
     window = start(film, second)
-    _, errors = window.communicate(timeout=120)
+    _, errors = window.communicate(timeout=240)
     assert window.returncode == 0, errors.decode()
     assert poses(film) == Counter(range(FRAMES))
     assert not {index for _, index in taken(second)} & set(kept)

@@ -30,7 +30,7 @@ class Files:
     def __call__(self, path: Path) -> Pixels:
         number = int(path.stem)
         self.begun.set()
-        assert self.gate.wait(5)
+        assert self.gate.wait(120)
         self.read.append(number)
         if number >= 900:
             raise MediaError("is not an image", where=path)
@@ -64,7 +64,7 @@ def test_the_newest_request_wins(loader: FrameLoader, files: Files, qtbot: QtBot
     seen = collect(loader)
     files.gate.clear()
     loader.request(*place(1))
-    assert files.begun.wait(5)
+    assert files.begun.wait(120)
     for number in range(2, 9):
         loader.request(*place(number))
     files.gate.set()
@@ -108,7 +108,7 @@ def test_after_clear_a_frame_being_read_is_not_delivered(loader: FrameLoader, fi
     seen = collect(loader)
     files.gate.clear()
     loader.request(*place(1))
-    assert files.begun.wait(5)
+    assert files.begun.wait(120)
     loader.clear()
     files.gate.set()
     loader.request(*place(2))

@@ -144,11 +144,11 @@ def test_one_writer_in_this_process_and_any_other(store: ProjectStore) -> None:
     )
     root = Path(__file__).resolve().parents[4]
     command = [sys.executable, "-c", code, str(store.path)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=240)
     assert done.returncode == 1
     assert "another window" in done.stderr
     store.close()
-    assert subprocess.run(command, cwd=root, timeout=60).returncode == 0
+    assert subprocess.run(command, cwd=root, timeout=240).returncode == 0
 
 
 def test_a_lock_file_left_behind_locks_nothing(store: ProjectStore) -> None:

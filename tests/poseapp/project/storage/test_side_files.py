@@ -240,7 +240,7 @@ def test_a_log_without_marks_is_used_when_it_goes_on_from_the_project(
         "c.execute(\"INSERT INTO meta VALUES ('position', 1) ON CONFLICT DO UPDATE SET value = 1\")\n"
         "os._exit(1)\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(store.path)], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(store.path)], check=False, timeout=240)
     foreign = tmp_path / "elsewhere" / "other.pose"
     foreign.parent.mkdir()
     shutil.copyfile(other, foreign)

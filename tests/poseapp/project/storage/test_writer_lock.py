@@ -35,7 +35,7 @@ except ProjectError as error:
 def open_elsewhere(path: Path, how: str = "write") -> str:
     """What another process meets: the number of labels, or why the project cannot be opened."""
     command = [sys.executable, "-c", OPENER, str(path), how]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=True).stdout.strip()
 
 
 def look_at_every_file(folder: Path) -> None:

@@ -20,14 +20,14 @@ class StepsJob:
 
     lane = Lane.IO
 
-    def __init__(self, project: Path, title: str, start: Callable[[ProjectStore], Steps[FilesReport]]) -> None:
+    def __init__(self, project: Path, title: str, start: Callable[[ProjectStore, Context], Steps[FilesReport]]) -> None:
         self.title = title
         self._project, self._start = project, start
 
     def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, 0, self.title)
         with ProjectStore.open(self._project, read_only=True, context=context) as store:
-            steps = self._start(store)
+            steps = self._start(store, context)
             done = total = 0
             try:
                 while True:
@@ -42,7 +42,7 @@ class StepsJob:
 def export_job(project: Path, target: Path, export: Export, options: ExportOptions) -> StepsJob:
     """Run an export of the registry."""
 
-    def steps(store: ProjectStore) -> Steps[FilesReport]:
-        return export.write(store, target, replace(options, cache=index_home()), Context())
+    def steps(store: ProjectStore, context: Context) -> Steps[FilesReport]:
+        return export.write(store, target, replace(options, cache=index_home()), context)
 
     return StepsJob(project, f"Exporting {target.name}", steps)

@@ -174,6 +174,7 @@ class ExportCocoJob:
                 include_predicted=self._include_predicted,
                 only_labelled_frames=self._only_labelled,
                 unseen_frames=self._unseen,
+                context=context,
             )
         problems = tuple(report.problems)
         counts = (report.images, report.annotations, report.kept, report.left_out)

@@ -20,7 +20,7 @@ class CocoExport:
         from poseapp.project.formats.coco.exporter import export_coco
 
         yield 0, 0
-        report = export_coco(store, target, include_predicted=options.include_predicted)
+        report = export_coco(store, target, include_predicted=options.include_predicted, context=context)
         return FilesReport(target, report.annotations, list(report.problems))
 
 

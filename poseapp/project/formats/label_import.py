@@ -231,7 +231,7 @@ def _read(
         DLC: lambda: import_dlc(store, path, cache=cache, progress=progress),
     }
     stamps = {file: (digest_of(file), *size_and_time(file)) for file in files}
-    report = readers[kind]() if kind in readers else _read_with_format(store, path, kind, progress, cache)
+    report = readers[kind]() if kind in readers else _read_with_format(store, project, path, kind, progress)
     poses: dict[int, tuple[int, int]] = {}
     for block in store.database.stream(f"{instance_rows.SELECT} WHERE id >= ?", (first,)):
         poses.update((int(row[0]), (pose_digest(row), track_of_row(row))) for row in block)
@@ -254,12 +254,13 @@ def _read(
 
 
 def _read_with_format(
-    store: ProjectStore, path: Path, format_name: str, progress: ProgressCallback | None, cache: Path
+    store: ProjectStore, project: ProjectStore, path: Path, format_name: str, progress: ProgressCallback | None
 ) -> ImportReport:
     """Import a file of any other registered format."""
     context = Context.from_callback(progress)
+    cache, home = project_cache(project.path), project.path.absolute().parent
     with format_named(format_name).read(path, context) as labels:
-        return import_labels(store, labels, source=format_name, cache=cache, context=context)
+        return import_labels(store, labels, source=format_name, cache=cache, home=home, context=context)
 
 
 def _differs(source: LabelSource, known: Sequence[LabelSource]) -> bool:

@@ -35,6 +35,7 @@ from engine.formats.coco.reading import OLD, Reading
 from engine.labels.image_size import GridTransform
 from engine.media.images import image_size
 from engine.media.source import frame_file_name
+from engine.utils.context import Context
 from poseapp.project.edits.geometry import extent
 from poseapp.project.formats.coco.archive import (
     LAYOUT_BOXES,
@@ -53,6 +54,8 @@ from poseapp.project.formats.report import Problems
 from poseapp.project.model import Frame, FrameKey, Instance, State
 from poseapp.project.schema.migration import put_aside
 from poseapp.project.store import ProjectStore
+
+_STEP = 1000  # records between two steps of progress
 
 LABELLED, PREDICTED, REVIEWED, NEGATIVE = 1, 2, 4, 16
 """Bits of ``ProjectStore.frame_marks``."""
@@ -83,6 +86,7 @@ def export_coco(
     include_predicted: bool = False,
     only_labelled_frames: bool = False,
     unseen_frames: bool = False,
+    context: Context | None = None,
 ) -> ExportReport:
     """Write the project to a COCO file, whole or not at all.
 
@@ -94,10 +98,12 @@ def export_coco(
             came from a COCO file are written in any case.
         only_labelled_frames: leave out images without a labelled instance, and their annotations.
         unseen_frames: also images without labels that nobody has looked at.
+        context: shows progress; cancelled, no file is left behind.
 
     Raises:
-        CocoError: the file cannot be written.
+        CocoError: the file cannot be written. Cancelled: the context was cancelled.
     """
+    context = context or Context()
     export = _Export(store, include_predicted)
     export.choose_frames(only_labelled_frames, unseen_frames)
     header: dict[str, msgspec.Raw] = {}
@@ -108,9 +114,10 @@ def export_coco(
         "annotations",
         "categories",
     ]
+    summary = store.summary()
     sections = {
-        "images": export.images(),
-        "annotations": export.annotations(),
+        "images": _with_progress(export.images(), store.frame_count(), context),
+        "annotations": _with_progress(export.annotations(), summary.labelled + summary.predicted, context),
         "categories": iter(export.category_records),
     }
     empty = {name for name in sections if not export.has_any(name)}
@@ -118,6 +125,13 @@ def export_coco(
     return ExportReport(
         export.written_images, export.written_annotations, export.kept, export.left_out, export.problems.sentences()
     )
+
+
+def _with_progress(records: Iterator[bytes], total: int, context: Context) -> Iterator[bytes]:
+    for number, record in enumerate(records):
+        if number % _STEP == 0:
+            context.progress(number, max(total, number))
+        yield record
 
 
 def seen_frames(store: ProjectStore, *, include_predicted: bool = False) -> set[FrameKey]:

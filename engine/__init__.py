@@ -33,6 +33,7 @@ __all__ = [
     "Poses",
     "VideoFrame",
     "check_labels",
+    "evaluate",
     "export",
     "list_models",
     "load_model",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from engine.api.model import load_model as load_model
     from engine.api.poses import Pose as Pose
     from engine.api.poses import Poses as Poses
+    from engine.api.runs import evaluate as evaluate
     from engine.api.runs import export as export
     from engine.api.runs import train as train
     from engine.errors import PoseError as PoseError

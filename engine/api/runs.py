@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine.api.model import Model
-from engine.errors import TrainingError
+from engine.errors import LabelError, TrainingError
 from engine.labels import LabelReader
 from engine.train.config import TrainConfig, check, config_from_dict, merged
 from engine.utils.context import Context
 
-if TYPE_CHECKING:  # torch loads when training begins
+if TYPE_CHECKING:  # torch loads when a run begins
+    from engine.evaluate.evaluation import EvaluationResult
     from engine.train.run import TrainResult
 
 PathLike = str | os.PathLike[str]
@@ -67,8 +68,11 @@ def train(
 
     Example:
         >>> import engine
-        >>> result = engine.train("labels.json", images=".", out="run", epochs=1, device="cpu")  # doctest: +SKIP
-        >>> engine.load_model(result.best)  # doctest: +SKIP
+        >>> tiny = {"pose.steps_per_epoch": 1, "what": "pose"}
+        >>> result = engine.train("labels.json", images=".", out="run", epochs=1, batch=2, device="cpu", settings=tiny)
+        >>> result.outcome, result.best.name
+        ('finished', 'best.safetensors')
+        >>> model = engine.load_model(result.best, device="cpu")
     """
     if isinstance(labels, LabelReader):
         raise TrainingError("training reads a file: engine.write_labels(labels, 'labels.json'), then pass its path")
@@ -89,6 +93,61 @@ def train(
     from engine.train.run import train as run_training
 
     return run_training(config, resume=resume, overwrite=overwrite, context=context)
+
+
+def evaluate(
+    model: Model | PathLike,
+    labels: PathLike,
+    *,
+    images: PathLike = "",
+    boxes: PathLike = "gt",
+    metrics: Sequence[str] = (),
+    flip_test: bool = True,
+    device: str = "auto",
+    weights: PathLike | None = None,
+    context: Context | None = None,
+) -> EvaluationResult:
+    """Predict the images of labels and compare: AP and AR, or PCK, AUC and EPE, as the model's protocol says.
+
+    Args:
+        model: an id, a checkpoint file, a training folder, or a loaded model.
+        labels: file or folder of any format that can be read.
+        images: folder of the images; "" = the folder of the labels.
+        boxes: "gt" = the labelled boxes; else a file of detections, as a COCO results list.
+        metrics: some of "oks", "pck", "auc", "epe", "nme"; none = those of the model's protocol.
+        flip_test: average with the mirrored image, as published figures are measured.
+        device: "auto", "cpu", "cuda" or "mps".
+        weights: other weights for the same network.
+        context: gets images done and images in all.
+
+    Returns:
+        ``result.metrics`` by name, ``result.published`` figures of the model, and more.
+
+    Raises:
+        ModelError, LabelError, MediaError: the model, the labels or all images cannot be used.
+
+    Example:
+        >>> import engine
+        >>> result = engine.evaluate("movenet_lightning", "labels.json", images=".", metrics=["pck"], device="cpu")
+        >>> 0 <= result.metrics["PCK@0.2"] <= 1
+        True
+    """
+    if isinstance(labels, LabelReader):
+        raise LabelError("evaluation reads a file: engine.write_labels(labels, 'labels.json'), then pass its path")
+    if isinstance(metrics, str):
+        metrics = [metrics]
+    from engine.evaluate.evaluation import evaluate_model
+    from engine.evaluate.model import Conditions
+
+    return evaluate_model(
+        model_name(model),
+        os.fspath(labels),
+        os.fspath(images),
+        Conditions(boxes=os.fspath(boxes), flip_test=flip_test, device=device),
+        metrics=metrics,
+        weights=None if weights is None else os.fspath(weights),
+        context=context,
+    )
 
 
 def export(
@@ -116,7 +175,7 @@ def export(
 
     Example:
         >>> import engine
-        >>> engine.export("movenet_lightning", "lightning.onnx").name  # doctest: +SKIP
+        >>> engine.export("movenet_lightning", "lightning.onnx").name
         'lightning.onnx'
     """
     from engine.export import export_model

@@ -126,21 +126,23 @@ def find_format(path: Path | str, name: str = "") -> LabelFormat:
     """The format of a path: the one with this name, else the one that is most sure of the content.
 
     Raises:
-        LabelError: no format has this name, or none knows the content.
+        LabelError: no format has this name, or none or several know the content.
     """
     if name:
         return format_named(name)
     path = Path(path)
     if not path.exists():
         raise LabelError("does not exist", where=path)
-    best, sureness = None, NO
-    for format in formats():
-        if format.can_read and (sure := format.sniff(path)) > sureness:
-            best, sureness = format, sure
-    if best is None:
-        known = ", ".join(format.name for format in formats() if format.can_read)
-        raise LabelError(f"is of no known label format; say which with --from (known are {known})", where=path)
-    return best
+    sureness = {format.name: format.sniff(path) for format in formats() if format.can_read}
+    best = max(sureness.values(), default=NO)
+    names = [name for name, sure in sureness.items() if sure == best]
+    if best == NO:
+        raise LabelError(
+            f"is of no known label format; say which with --from (known are {', '.join(names)})", where=path
+        )
+    if len(names) > 1:
+        raise LabelError(f"may be of several formats; say which with --from: {' or '.join(names)}", where=path)
+    return _formats[names[0]]
 
 
 def format_named(name: str) -> LabelFormat:

@@ -290,7 +290,8 @@ def _names_category(result: CocoResult) -> bool:
 
 def _has_odd_numbers(result: CocoResult) -> bool:
     """Whether a coordinate is NaN, infinite or null in the file; such points are read as 0, 0."""
-    if _MAY_BE_ODD.search(result.raw) is None:
+    # The search takes longer than reading the record, and few records have a coordinate 0.
+    if not result.keypoints or 0 not in result.keypoints or _MAY_BE_ODD.search(result.raw) is None:
         return False
     values = load_record(result.raw, "result").get("keypoints")
     flat: list[Any] = []

@@ -217,7 +217,7 @@ def labelled_boxes(labels: CocoDataset, category: Id, num_keypoints: int, where:
         CocoError: nothing is left.
     """
     sizes = {image.id: (image.width, image.height) for image in labels.images}
-    found: dict[Id, list[Box]] = {}
+    boxes: dict[Id, list[Box]] = {}
     for label in labels.annotations:
         flat = label.keypoints
         if label.category_id != category or label.iscrowd or not flat or len(flat) != 3 * num_keypoints:
@@ -229,10 +229,10 @@ def labelled_boxes(labels: CocoDataset, category: Id, num_keypoints: int, where:
         if width and height:
             box = clip_box(box, width - 1, height - 1)
         if box_is_usable(box):
-            found.setdefault(label.image_id, []).append(Box(label.id, box, 1.0, label))
-    if not found:
+            boxes.setdefault(label.image_id, []).append(Box(label.id, box, 1.0, label))
+    if not boxes:
         raise CocoError("holds no instance with a box and labelled keypoints", where=where)
-    return found
+    return boxes
 
 
 def detected_boxes(
@@ -247,7 +247,7 @@ def detected_boxes(
         CocoError: the file cannot be read, or has no usable box of the category.
     """
     known = {image.id for image in labels.images}
-    found: dict[Id, list[Box]] = {}
+    boxes: dict[Id, list[Box]] = {}
     for position, row in enumerate(read_results(file)):
         if row.category_id != category:
             continue
@@ -266,10 +266,10 @@ def detected_boxes(
             skipped.add_error(error)
             continue
         assert box is not None
-        found.setdefault(row.image_id, []).append(Box(position, box, float(row.score)))
-    if not found:
+        boxes.setdefault(row.image_id, []).append(Box(position, box, float(row.score)))
+    if not boxes:
         raise CocoError(f"holds no box of category {category!r}", where=file)
-    return found
+    return boxes
 
 
 def _limited(
@@ -278,8 +278,8 @@ def _limited(
     if limit is None:
         return labels, boxes
     images = [image for image in labels.images if image.id in boxes][:limit]
-    kept = {image.id for image in images}
-    annotations = [label for label in labels.annotations if label.image_id in kept]
+    image_ids = {image.id for image in images}
+    annotations = [label for label in labels.annotations if label.image_id in image_ids]
     return CocoDataset(images, annotations, labels.categories), {image.id: boxes[image.id] for image in images}
 
 
@@ -291,8 +291,8 @@ def _without_images(
         return labels, boxes
     images = [image for image in labels.images if image.id not in lost]
     annotations = [label for label in labels.annotations if label.image_id not in lost]
-    kept = {image: given for image, given in boxes.items() if image not in lost}
-    return CocoDataset(images, annotations, labels.categories), kept
+    remaining_boxes = {image: given for image, given in boxes.items() if image not in lost}
+    return CocoDataset(images, annotations, labels.categories), remaining_boxes
 
 
 def _skip_other_categories(labels: CocoDataset, category: Id, schema: Schema, where: object, skipped: Skipped) -> None:
@@ -416,13 +416,13 @@ def records_of(measured: Measured) -> tuple[list[dict[str, Any]], list[dict[str,
          "iscrowd": label.iscrowd}
         for label in measured.labels.annotations if label.category_id == measured.category and label.keypoints
     ]  # fmt: skip
-    found = []
+    predictions = []
     for result in measured.results:
         assert result.box is not None
         x1, y1, x2, y2 = (float(value) for value in result.box)
         box = [x1, y1, x2 - x1, y2 - y1]
-        found.append({"image_id": result.image_id, "keypoints": result.keypoints, "bbox": box, "area": None})
-    return labels, found
+        predictions.append({"image_id": result.image_id, "keypoints": result.keypoints, "bbox": box, "area": None})
+    return labels, predictions
 
 
 def poses_by_id(measured: Measured) -> tuple[list[Pose], Floats]:
@@ -430,7 +430,7 @@ def poses_by_id(measured: Measured) -> tuple[list[Pose], Floats]:
 
     The box of a pose is the labelled one, clipped to the image.
     """
-    found = {(result.image_id, result.id): result for result in measured.results}
+    result_of = {(result.image_id, result.id): result for result in measured.results}
     truth, points = [], []
     for image, boxes in measured.boxes.items():
         for box in boxes:
@@ -439,5 +439,5 @@ def poses_by_id(measured: Measured) -> tuple[list[Pose], Floats]:
             record = {"keypoints": box.label.keypoints, "bbox": box.label.bbox, "area": box.label.area}
             marked = keypoints_of(record)
             truth.append(Pose(marked[:, :2], marked[:, 2] > 0, box.xyxy, annotation_area(record)))
-            points.append(np.asarray(found[image, box.id].keypoints, np.float64)[:, :2])
+            points.append(np.asarray(result_of[image, box.id].keypoints, np.float64)[:, :2])
     return truth, np.stack(points)

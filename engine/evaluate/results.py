@@ -1,7 +1,7 @@
-"""Labels and predictions of two files brought together, and the figures: OKS AP and AR, PCK, AUC, EPE and NME.
+"""Figures of predictions: OKS AP and AR, PCK, AUC, EPE and NME.
 
-PCK and AUC count a labelled instance that no prediction was made for as wrong in all its points; EPE is over those
-found, and says how many were missed.
+For PCK and AUC all points of a labelled instance without a prediction count as wrong. EPE is over the instances that
+were found, and comes with the number of missed ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PCK_THRESHOLD = 0.2
 NO_POSE = float("nan")
 AS_GIVEN = CocoMetricOptions(score_mode=GIVEN, nms_mode=NO_NMS)
 NEED_BOX_SCORE = ("bbox", "bbox_keypoint", "bbox_rle")
-# Results lists tell the box, not the crop; suppression takes the crop of the usual padding and aspect.
+# Results lists have the box, not the crop; suppression uses a crop with the usual padding and aspect ratio.
 PADDING, ASPECT = 1.25, 192 / 256
 
 
@@ -41,15 +41,15 @@ def evaluate(
     options: CocoMetricOptions = AS_GIVEN,
     wholebody: bool | None = None,
 ) -> dict[str, Any]:
-    """The figures by name; NaN or -1 where nothing is defined.
+    """The figures by name; NaN or -1 if undefined.
 
     ``oks``: AP ... ARL. ``pck``: PCK@0.2 (longer side of the labelled box). ``auc``: AUC (30 px). ``epe``: EPE and
-    median_px. ``nme``: NME, for schemas of faces (:mod:`engine.metrics.nme`). ``per_keypoint`` gives PCK and EPE by
-    point; ``instances``, ``missed`` and ``predictions`` count.
+    median_px. ``nme``: NME, for schemas of faces (:mod:`engine.metrics.nme`). ``per_keypoint`` has PCK and EPE of each
+    keypoint; ``instances``, ``missed`` and ``predictions`` are counts.
 
     Args:
-        options: how predictions are scored and suppressed; by default neither is done again.
-        wholebody: also AP and AR of the parts of the body; None = where the schema is COCO-WholeBody's.
+        options: how predictions are scored and suppressed; by default they are used as they are.
+        wholebody: also AP and AR of the parts of the body; None = if the schema is COCO-WholeBody's.
 
     Raises:
         CocoError: the predictions lack what the score is made from, or the labels have no whole bodies.
@@ -58,8 +58,8 @@ def evaluate(
     if "oks" in metrics:
         out |= _oks(data, options, is_wholebody(data.schema) if wholebody is None else wholebody)
     if set(metrics) - {"oks"}:
-        truth, found = _paired(data)
-        out |= distance_figures(truth, found, data.schema, metrics)
+        truth, predicted = _paired(data)
+        out |= distance_figures(truth, predicted, data.schema, metrics)
     out["predictions"] = len(data.results)
     return out
 
@@ -73,18 +73,18 @@ def _oks(data: Evaluation, options: CocoMetricOptions, wholebody: bool) -> dict[
 
 
 def _poses(data: Evaluation, options: CocoMetricOptions) -> list[PoseResult]:
-    found = []
-    for number, row in enumerate(data.results):
+    poses = []
+    for index, row in enumerate(data.results):
         if row["box_score"] is None and options.score_mode in NEED_BOX_SCORE:
             raise CocoError(
-                f"the predictions do not tell the scores of their boxes ('box_score'), which score mode "
-                f"{options.score_mode!r} is made from; take --score-mode keypoint or given"
+                f"the predictions have no scores of their boxes ('box_score'), which score mode "
+                f"{options.score_mode!r} needs; use --score-mode keypoint or given"
             )
         box = None if not row["bbox"] else xywh_to_xyxy(row["bbox"])
         area = None if box is None else float(np.prod(box_to_center_scale(box, PADDING, ASPECT)[1]))
-        found.append(
+        poses.append(
             PoseResult(
-                id=number,
+                id=index,
                 image_id=row["image_id"],
                 keypoints=keypoints_of(row),
                 box_score=1.0 if row["box_score"] is None else row["box_score"],
@@ -94,15 +94,17 @@ def _poses(data: Evaluation, options: CocoMetricOptions) -> list[PoseResult]:
                 score=row["score"],
             )
         )
-    return found
+    return poses
 
 
-def distance_figures(truth: list[Pose], found: np.ndarray, schema: Schema, metrics: Sequence[str]) -> dict[str, Any]:
-    """PCK, AUC and EPE of points (N, K, 2), NaN where nothing was found, against N labelled instances."""
+def distance_figures(
+    truth: list[Pose], predicted: np.ndarray, schema: Schema, metrics: Sequence[str]
+) -> dict[str, Any]:
+    """PCK, AUC and EPE of points (N, K, 2), NaN for missed instances, against N labelled instances."""
     labelled = np.stack([pose.labelled for pose in truth])
-    missed = np.isnan(found).all(axis=(1, 2))
+    missed = np.isnan(predicted).all(axis=(1, 2))
     norm = pck.box_norm(np.stack([pose.box for pose in truth]))
-    distance = pck.distances(found, np.stack([pose.points for pose in truth]))
+    distance = pck.distances(predicted, np.stack([pose.points for pose in truth]))
     out: dict[str, Any] = {}
     points: dict[str, dict[str, float]] = {name: {} for name in schema.names}
     if "pck" in metrics:
@@ -123,7 +125,7 @@ def distance_figures(truth: list[Pose], found: np.ndarray, schema: Schema, metri
 
 
 def _paired(data: Evaluation) -> tuple[list[Pose], np.ndarray]:
-    """Labelled instances that are no crowds, and for each the points (N, K, 2) found, NaN where it was missed."""
+    """Labelled instances other than crowds, and for each the predicted points (N, K, 2), NaN if it was missed."""
     return pair_by_similarity(data.annotations, data.results, data.schema, data.labels.images)
 
 
@@ -133,10 +135,13 @@ def pair_by_similarity(
     schema: Schema,
     images: Iterable[CocoImage] = (),
 ) -> tuple[list[Pose], np.ndarray]:
-    """As the metrics of distances need them where no id says which prediction is of which instance.
+    """Pair predictions with labelled instances by similarity, where no id says which belongs to which.
 
     Args:
-        images: those whose sizes are known: the boxes that come out, the measure of PCK, are cut to them.
+        images: those with known sizes; the boxes of the labelled instances are clipped to them.
+
+    Returns:
+        Labelled instances other than crowds, and for each the predicted points (N, K, 2), NaN if it was missed.
 
     Raises:
         CocoError: nothing is labelled.
@@ -144,26 +149,26 @@ def pair_by_similarity(
     guesses: dict[Id, list[Pose]] = {}
     for row in results:
         guesses.setdefault(row["image_id"], []).append(_pose(row))
-    wanted: dict[Id, list[Pose]] = {}
+    labelled: dict[Id, list[Pose]] = {}
     for row in annotations:
         pose = _pose(row)
         if pose.labelled.any() and not row["iscrowd"]:
-            wanted.setdefault(row["image_id"], []).append(pose)
-    truth, found = [], []
+            labelled.setdefault(row["image_id"], []).append(pose)
+    truth, matched_points = [], []
     sizes = {image.id: (image.width, image.height) for image in images if image.width and image.height}
-    for image, poses in wanted.items():
+    for image, poses in labelled.items():
         guess = guesses.get(image, [])
-        for pose, place in zip(poses, match_poses(poses, guess, schema.sigmas), strict=True):
-            truth.append(_cut(pose, sizes.get(image)))
-            found.append(np.full_like(pose.points, NO_POSE) if place is None else guess[place].points)
+        for pose, index in zip(poses, match_poses(poses, guess, schema.sigmas), strict=True):
+            truth.append(_with_clipped_box(pose, sizes.get(image)))
+            matched_points.append(np.full_like(pose.points, NO_POSE) if index is None else guess[index].points)
     if not truth:
         raise CocoError("no annotation has a labelled point")
-    return truth, np.stack(found)
+    return truth, np.stack(matched_points)
 
 
-def _cut(pose: Pose, size: tuple[int, int] | None) -> Pose:
-    # Pairing has looked at the boxes as they are in the files; the length that distances are measured by is of the
-    # part inside the image, as upstream reads its data sets.
+def _with_clipped_box(pose: Pose, size: tuple[int, int] | None) -> Pose:
+    # Poses are paired by the boxes of the files, but PCK is normalized by the part of the box inside the image, as in
+    # MMPose.
     return pose if size is None else replace(pose, box=clip_box(pose.box, size[0] - 1, size[1] - 1))
 
 

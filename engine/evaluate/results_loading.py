@@ -1,17 +1,17 @@
-"""Labels and predictions of two files brought together: which result belongs to which image and category.
+"""Loading of labels and predictions: which result belongs to which image and category.
 
-Nothing is left out silently. What cannot be compared is listed with how many there are of its kind and the first of
-them, and does not count in any figure; what had to be assumed is listed alike.
+Nothing is left out silently. What cannot be compared is listed by reason, with the number of records and the first of
+them, and does not count in any figure; assumptions are listed likewise.
 
 =======================================  ====================================================================
 a result of an image that is not listed  left out (COCO's own tools refuse the whole file)
-of a category that the labels lack       left out; taken as the labels' category where each side has only one
+of a category that the labels lack       left out; taken as the labels' category if each side has only one
 of a category with other keypoints       left out
 without keypoints, or another number     left out
-with a score that is no finite number    left out
+with a score that is not a finite number left out
 without a score                          counts with score 1
 equal to one before it                   counts, as in COCO: it is a false positive
-ids as text on one side only             matched by their text
+ids that are text on one side only       matched by their text
 a label of an image that is not listed   left out
 =======================================  ====================================================================
 """
@@ -42,19 +42,19 @@ from engine.utils.skipped import Skipped
 
 AUTO, BY_ID, BY_NAME = "auto", "id", "name"
 CATEGORY_BY = (AUTO, BY_ID, BY_NAME)
-# What a record must hold to have a coordinate that is not finite; 1e999 is infinite. Few do, so few are read twice.
+# What a record contains if a coordinate may not be finite (1e999 is infinite); only such records are parsed twice.
 _MAY_BE_ODD = re.compile(rb"NaN|Infinity|null|\d[eE]")
 
 
 @dataclass
 class Evaluation:
-    """Labels and predictions brought together.
+    """Labels and predictions with matching ids.
 
     Attributes:
-        labels: the labels that are compared, all points of an annotation in ``keypoints``.
-        annotations: records of labelled poses; results: records of predictions, image and category ids as in the
+        labels: the labels that are compared, with all points of an annotation in ``keypoints``.
+        annotations: records of labelled poses; results: records of predictions, with image and category ids of the
             labels.
-        skipped: what is not compared. assumed: what had to be assumed of what is.
+        skipped: what is not compared. assumed: assumptions about what is.
     """
 
     schema: Schema
@@ -67,7 +67,7 @@ class Evaluation:
 
 
 class _Groups:
-    """Records with the same fault: their number, and where the first of them is."""
+    """Records with the same fault: their number, and the first of them."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
@@ -82,7 +82,7 @@ class _Groups:
         return sum(self._count.values())
 
     def error(self) -> CocoError:
-        """The commonest fault as an error."""
+        """The most frequent fault as an error."""
         reason, count = self._count.most_common(1)[0]
         more = f" ({count} {self._unit}s)" if count > 1 else ""
         return CocoError(f"{reason}{more}", where=self._first[reason])
@@ -100,33 +100,33 @@ class _Groups:
 def load(
     annotations: Path | str, results: Path | str, schema: str | Schema = "", category_by: str = AUTO
 ) -> Evaluation:
-    """Read both files and bring their ids together.
+    """Read labels and predictions and match their ids.
 
-    Images and categories of a COCO file of predictions are matched by id, or by name where the ids mean something else.
+    Images and categories of a COCO file of predictions are matched by id, or by name if the ids mean something else.
 
     Args:
-        schema: name or file of the schema that the labels have, or the schema; "" = as their categories tell.
+        schema: name or file of the labels' schema, or the schema; "" = from their categories.
         category_by: "id", "name" (a COCO file of predictions names its categories, a results list does not), or
-            "auto": by name where there are names, else by id, and one category on each side is the same.
+            "auto": by name if there are names, else by id, and a single category on each side is the same.
 
     Raises:
-        CocoError, TrainingError: a file cannot be read, or the two do not belong together.
+        LabelError, TrainingError: a file cannot be read, or the two do not belong together.
     """
     rejected, assumed, unlabelled = _Groups("result"), _Groups("result"), _Groups("label")
-    found, positions = _read_results(Path(results), rejected)
+    results_read, positions = _read_results(Path(results), rejected)
     given = None if not schema else schema if isinstance(schema, Schema) else find_schema(schema)
-    truth = _labels(annotations, found, given, unlabelled)
+    truth = _labels(annotations, results_read, given, unlabelled)
     chosen = schema_of(truth, Path(annotations)) if given is None else given
-    kept = {category.id for category in fitting_categories(truth, chosen, Path(annotations))}
-    labelled = list(_usable_labels(truth, kept, chosen, Path(annotations), unlabelled))
+    category_ids = {category.id for category in fitting_categories(truth, chosen, Path(annotations))}
+    labelled = list(_usable_labels(truth, category_ids, chosen, Path(annotations), unlabelled))
     if not labelled:
         if len(unlabelled):
             raise unlabelled.error()
-        raise CocoError("holds no annotation with keypoints to compare with", where=annotations)
-    matcher = _Matcher(Path(results), truth, kept, category_by, found)
+        raise CocoError("has no annotation with keypoints to compare with", where=annotations)
+    matcher = _Matcher(Path(results), truth, category_ids, category_by, results_read)
     rows = []
     seen: set[Hashable] = set()
-    for position, result in zip(positions, found, strict=True):
+    for position, result in zip(positions, results_read, strict=True):
         where = f"{results}: result {position}"
         reason = _fault(result, chosen)
         image, category = matcher.image(result), matcher.category(result)
@@ -148,7 +148,7 @@ def load(
         seen.add(key)
         rows.append(row)
     if not rows and len(rejected):
-        if found and not any(matcher.image(result) is not None for result in found):
+        if results_read and not any(matcher.image(result) is not None for result in results_read):
             raise CocoError(f"none of its images is in {annotations}", where=results)
         raise rejected.error()
     evaluation = Evaluation(
@@ -165,17 +165,17 @@ def load(
 
 
 def _read_results(file: Path, rejected: _Groups) -> tuple[list[CocoResult], list[int]]:
-    """The results that can be understood, and their positions in the file."""
+    """The readable results, and their positions in the file."""
     unreadable: dict[int, CocoError] = {}
-    found = read_results(file, lambda position, error: unreadable.setdefault(position, error))
+    results = read_results(file, lambda position, error: unreadable.setdefault(position, error))
     for position, error in unreadable.items():
         rejected.add(error.message, f"{file}: result {position}")
-    positions = [n for n in range(len(found) + len(unreadable)) if n not in unreadable]
-    return _joined(found, file), positions
+    positions = [n for n in range(len(results) + len(unreadable)) if n not in unreadable]
+    return _joined(results, file), positions
 
 
 def _usable_labels(
-    truth: CocoDataset, kept: set[Id], schema: Schema, file: Path, rejected: _Groups
+    truth: CocoDataset, category_ids: set[Id], schema: Schema, file: Path, rejected: _Groups
 ) -> Iterable[CocoAnnotation]:
     listed = {image.id for image in truth.images}
     names = {category.id: category.name for category in truth.categories}
@@ -183,63 +183,63 @@ def _usable_labels(
         reason = ""
         if label.category_id not in names:
             reason = "its category is not in the file"
-        elif label.category_id not in kept:
+        elif label.category_id not in category_ids:
             if label.keypoints:
                 reason = f"category {names[label.category_id]!r} has other keypoints than {schema.name!r}"
         elif not label.keypoints:
             continue
         elif len(label.keypoints) != 3 * schema.num_keypoints:
-            reason = f"has {len(label.keypoints)} numbers in 'keypoints', expected {3 * schema.num_keypoints}"
+            reason = f"has {len(label.keypoints)} numbers in 'keypoints' instead of {3 * schema.num_keypoints}"
         elif label.image_id not in listed:
             reason = "its image is not in the file"
         if reason:
             rejected.add(reason, f"{file}: annotation {label.id}")
-        elif label.category_id in kept:
+        elif label.category_id in category_ids:
             yield label
 
 
 def _fault(result: CocoResult, schema: Schema) -> str:
-    """Why a result cannot be compared with anything; "" where it can."""
+    """Why a result cannot be compared; "" if it can."""
     if not result.keypoints:
         return "has no keypoints"
     if len(result.keypoints) != 3 * schema.num_keypoints:
-        wanted = f"expected {3 * schema.num_keypoints} for {schema.name!r}"
-        return f"has {len(result.keypoints)} numbers in 'keypoints', {wanted}"
+        expected = f"{3 * schema.num_keypoints} for {schema.name!r}"
+        return f"has {len(result.keypoints)} numbers in 'keypoints' instead of {expected}"
     if not math.isfinite(result.score):
         return "its score is not a finite number"
     return ""
 
 
 class _Matcher:
-    """Brings the ids of predictions to those of the labels."""
+    """Maps the ids of predictions to those of the labels."""
 
     def __init__(
-        self, file: Path, truth: CocoDataset, kept: set[Id], category_by: str, results: Iterable[CocoResult]
+        self, file: Path, truth: CocoDataset, category_ids: set[Id], category_by: str, results: Iterable[CocoResult]
     ) -> None:
         self._images = {image.id for image in truth.images}
         self._image_text = _by_text(self._images)
         self._categories = {category.id: category.name for category in truth.categories}
-        self._kept = kept
-        self._only = next(iter(kept)) if len(kept) == 1 else None
+        self._kept = category_ids
+        self._only = next(iter(category_ids)) if len(category_ids) == 1 else None
         self._by_name: dict[Id, Id] | None = None
         self._image_of: dict[Id, Id | None] = {}
         guess = CocoDataset.read(file, lambda *_: None) if read_json_bytes(file).lstrip()[:1] == b"{" else None
         if guess is not None:
             self._image_of = _images_by_name(guess, truth)
             if category_by != BY_ID and guess.categories:
-                ids = {category.name: category.id for category in truth.categories if category.id in kept}
+                ids = {category.name: category.id for category in truth.categories if category.id in category_ids}
                 self._by_name = {c.id: ids[c.name] for c in guess.categories if c.name in ids}
         elif category_by == BY_NAME:
-            raise CocoError("is a results list, which names no categories; give --category-by id", where=file)
-        self._category_text = _by_text(kept)
+            raise CocoError("is a results list, which has no names of categories; use --category-by id", where=file)
+        self._category_text = _by_text(category_ids)
         theirs = {result.category_id for result in results if result.keypoints and _names_category(result)}
         matched = {id for id in theirs if self._match(id) is not None}
-        # One kind of object on both sides, under another id or name.
+        # A single category on each side, with another id or name.
         is_one = category_by == AUTO and self._only is not None and len(theirs) == 1 and not matched
         self._instead = next(iter(theirs)) if is_one else None
 
     def image(self, result: CocoResult) -> Id | None:
-        """The label's image; None where it has none."""
+        """The label's image; None if it has none."""
         identity = result.image_id
         if identity in self._image_of:
             return self._image_of[identity]
@@ -248,11 +248,11 @@ class _Matcher:
         return self._image_text.get(str(identity))
 
     def category(self, result: CocoResult) -> Id | None:
-        """The label's category; None where it has none that is compared."""
+        """The label's category; None if it is not compared."""
         if not _names_category(result):
             return self._only
-        found = self._match(result.category_id)
-        return self._only if found is None and result.category_id == self._instead else found
+        matched = self._match(result.category_id)
+        return self._only if matched is None and result.category_id == self._instead else matched
 
     def _match(self, identity: Id) -> Id | None:
         if self._by_name is not None:
@@ -268,7 +268,7 @@ class _Matcher:
         return f"category {result.category_id!r} is not in the labels"
 
     def remarks(self, result: CocoResult, image: Id, category: Id) -> Iterable[str]:
-        """What was assumed of a result that is compared."""
+        """Assumptions about a result that is compared."""
         if b'"score"' not in result.raw:
             yield "has no score; 1 is assumed"
         if not _names_category(result):
@@ -301,15 +301,15 @@ def _has_odd_numbers(result: CocoResult) -> bool:
 
 
 def _by_text(ids: Iterable[Id]) -> dict[str, Id]:
-    """Ids by their text, those left out that two ids share."""
+    """Ids by their text, without those whose text is not unique."""
     counts = Counter(map(str, ids))
     return {str(identity): identity for identity in ids if counts[str(identity)] == 1}
 
 
 def _images_by_name(guess: CocoDataset, truth: CocoDataset) -> dict[Id, Id | None]:
-    """Image ids of a COCO file of predictions -> those of the labels, None for an image that the labels do not have.
+    """Image ids of a COCO file of predictions -> ids of the labels, None for images the labels do not have.
 
-    Empty where the ids mean the same images, or no name of one file is in the other.
+    Empty if the ids mean the same images, or if no name of one file is in the other.
     """
     name_of = {image.id: image.file_name for image in truth.images}
     if all(name_of.get(image.id) == image.file_name for image in guess.images):
@@ -318,12 +318,12 @@ def _images_by_name(guess: CocoDataset, truth: CocoDataset) -> dict[Id, Id | Non
     base_names = Counter(_base_name(name) for name in name_of.values())
     by_base = {_base_name(name): identity for identity, name in name_of.items() if base_names[_base_name(name)] == 1}
     theirs = Counter(_base_name(image.file_name) for image in guess.images)
-    found: dict[Id, Id | None] = {}
+    image_of: dict[Id, Id | None] = {}
     for image in guess.images:
         base = _base_name(image.file_name)
-        # A file name alone tells the image only where it is the only one of that name in both files.
-        found[image.id] = by_name.get(image.file_name, by_base.get(base) if theirs[base] == 1 else None)
-    return found if any(identity is not None for identity in found.values()) else {}
+        # A file name identifies an image only if it occurs once in each of the files.
+        image_of[image.id] = by_name.get(image.file_name, by_base.get(base) if theirs[base] == 1 else None)
+    return image_of if any(identity is not None for identity in image_of.values()) else {}
 
 
 def _base_name(name: str) -> str:
@@ -331,7 +331,8 @@ def _base_name(name: str) -> str:
 
 
 def _labels(file: Path | str, results: list[CocoResult], schema: Schema | None, rejected: _Groups) -> CocoDataset:
-    """A COCO file as it is where its categories have as many points as the predictions, else what its kind tells."""
+    """A COCO file unchanged if its categories have as many keypoints as the predictions, else converted from its
+    format."""
     registered = read_registered(file)
     if registered is not None:
         return registered
@@ -350,15 +351,15 @@ def _labels(file: Path | str, results: list[CocoResult], schema: Schema | None, 
 
 
 def _joined(results: list[CocoResult], file: Path) -> list[CocoResult]:
-    """Results that hold the whole body in several lists, as upstream writes them, with one list."""
+    """Results with the whole body in several lists, as MMPose writes them, with one list."""
     if not any(b'"face_kpts"' in result.raw for result in results[:1]):
         return results
     points = points_in_parts(find_kind("coco_wholebody"))
     joined = []
-    for number, result in enumerate(results):
+    for position, result in enumerate(results):
         try:
-            joined.append(msgspec.structs.replace(result, keypoints=points(result, f"{file}: result {number}")))  # type: ignore[arg-type]
-        except CocoError:  # a part of another length; as it is it has too few points, and is left out for that
+            joined.append(msgspec.structs.replace(result, keypoints=points(result, f"{file}: result {position}")))  # type: ignore[arg-type]
+        except CocoError:  # a part of another length: the record has too few points and is left out for that
             joined.append(result)
     return joined
 
@@ -386,7 +387,7 @@ def _result(record: CocoResult, image: Id, category: Id) -> dict[str, Any]:
 
 
 def _box_score(record: CocoResult) -> float | None:
-    """The score of the box alone, where the file tells it."""
+    """The score of the box alone, if the file has it."""
     if b'box_score"' not in record.raw:
         return None
     fields = load_record(record.raw, f"result of image {record.image_id!r}")

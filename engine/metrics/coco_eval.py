@@ -1,6 +1,6 @@
-"""COCO's keypoint evaluation in numpy: the numbers of pycocotools' COCOeval, for many images at once.
+"""COCO's keypoint evaluation in NumPy: the figures of pycocotools' COCOeval, for many images at once.
 
-A test compares both on random sets with ties, crowds and unlabelled instances: they are equal, not only close.
+A test compares both on random sets with ties, crowds and unlabelled instances: they are equal bit for bit.
 Reference: https://cocodataset.org/#keypoints-eval.
 
 Shapes: images I, predictions of an image D, labelled instances of an image G, keypoints K, area ranges A = 3 (all,
@@ -21,9 +21,9 @@ Bools = npt.NDArray[np.bool_]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 AREA_RANGES = np.array([[0, 1e10], [32**2, 96**2], [96**2, 1e10]], np.float64)
-MOST_PREDICTIONS = 20  # of an image and category; weaker ones are not looked at
-NEARLY_ONE = 1 - 1e-10  # a threshold of 1 would miss by rounding
-AT_ONCE = 256  # images matched together
+MAX_PREDICTIONS = 20  # of an image and category; those with lower scores are ignored
+MAX_THRESHOLD = 1 - 1e-10  # a threshold of 1 would fail by rounding
+CHUNK = 256  # images matched at once
 STATS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
 
@@ -44,7 +44,7 @@ class Truth:
 
     @property
     def ignored(self) -> Bools:
-        """(G,) neither found nor missed counts: crowds, and instances without a labelled point."""
+        """(G,) whether neither a match nor a miss counts: crowds, and instances without a labelled point."""
         return self.crowd | ~self.labelled.any(axis=1)
 
 
@@ -57,28 +57,28 @@ class Found:
     areas: Array
 
     def best(self) -> Found:
-        """The first :data:`MOST_PREDICTIONS` by falling score, of equal ones the earlier first."""
-        order = np.argsort(-self.scores, kind="stable")[:MOST_PREDICTIONS]
+        """The :data:`MAX_PREDICTIONS` with the highest scores; of equal scores the earlier first."""
+        order = np.argsort(-self.scores, kind="stable")[:MAX_PREDICTIONS]
         return Found(self.points[order], self.scores[order], self.areas[order])
 
 
-def similarities(found: Found, truth: Truth, sigmas: Array) -> Array:
-    """(D, G) OKS; to an instance without labelled points the distance is that beyond its doubled box."""
-    out = np.zeros((len(found.scores), len(truth.areas)))
+def similarities(predicted: Found, truth: Truth, sigmas: Array) -> Array:
+    """(D, G) OKS. For instances without labelled points it uses the distance from their doubled box."""
+    out = np.zeros((len(predicted.scores), len(truth.areas)))
     if not out.size:
         return out
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
     for j in range(out.shape[1]):
         seen = truth.labelled[j]
         if seen.any():
-            away = found.points[:, seen] - truth.points[j, seen]
+            away = predicted.points[:, seen] - truth.points[j, seen]
         else:
             corner, size = truth.boxes[j, :2], truth.boxes[j, 2:]
             low, high = corner - size, corner + size * 2
-            away = np.maximum(0, low - found.points) + np.maximum(0, found.points - high)
+            away = np.maximum(0, low - predicted.points) + np.maximum(0, predicted.points - high)
             seen = np.ones_like(seen)
         square = (away**2).sum(-1)
-        # Contiguous, so that numpy adds up each row as it adds up one vector: bit for bit the reference's sum.
+        # Contiguous, so that NumPy sums each row as it sums a vector: bit for bit the sum of the reference.
         error = np.ascontiguousarray(square / variances[seen] / (truth.areas[j] + np.spacing(1)) / 2)
         out[:, j] = np.exp(-error).sum(-1) / error.shape[1]
     return out
@@ -86,10 +86,10 @@ def similarities(found: Found, truth: Truth, sigmas: Array) -> Array:
 
 @dataclass
 class Matches:
-    """Which predictions are right, of some images in a fixed order.
+    """Which predictions are correct, for some images in a fixed order.
 
     Attributes:
-        scores: (N,). hit, ignored: (A, T, N). positives: (A,) instances that there are to find.
+        scores: (N,). hit, ignored: (A, T, N). positives: (A,) number of instances to find.
     """
 
     scores: Array = field(default_factory=lambda: np.zeros(0))
@@ -99,13 +99,13 @@ class Matches:
 
 
 def match(images: Sequence[tuple[Truth, Found]], sigmas: Array) -> Matches:
-    """Predictions against labels, image by image: best score first, each takes the most similar instance left.
+    """Match predictions with labels, image by image: best score first, each with the most similar instance left.
 
-    Ties in score follow the order of the images, so this has to be the same wherever numbers are compared.
+    Ties in score are broken by the order of the images, so figures are only comparable for the same order.
     """
     pairs = [(truth, found.best()) for truth, found in images]
     tables = [similarities(found, truth, sigmas) for truth, found in pairs]
-    # Images with as many instances go together: less padding.
+    # Images with similar numbers of instances are matched together: less padding.
     order = sorted(range(len(pairs)), key=lambda i: tables[i].shape[1])
     hits: list[Bools] = [np.zeros(0, bool)] * len(pairs)
     ignored: list[Bools] = [np.zeros(0, bool)] * len(pairs)
@@ -127,12 +127,12 @@ def match(images: Sequence[tuple[Truth, Found]], sigmas: Array) -> Matches:
 
 
 def _chunks(order: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(order), AT_ONCE):
-        yield order[start : start + AT_ONCE]
+    for start in range(0, len(order), CHUNK):
+        yield order[start : start + CHUNK]
 
 
 def _match_chunk(pairs: list[tuple[Truth, Found]], tables: list[Array]) -> tuple[Bools, Bools, npt.NDArray[np.int64]]:
-    """Hit and ignored (I, A, T, D) and the instances to find (A,) of images that are padded to the same D and G."""
+    """Hit and ignored (I, A, T, D) and number of instances to find (A,), of images padded to the same D and G."""
     most_found = max(len(table) for table in tables)
     most_true = max(table.shape[1] for table in tables)
     oks = np.full((len(pairs), most_found, most_true), -1.0)
@@ -149,27 +149,27 @@ def _match_chunk(pairs: list[tuple[Truth, Found]], tables: list[Array]) -> tuple
 
 
 def _outside(areas: Array) -> Bools:
-    """(A, N) areas beyond each range, whose ends belong to it."""
+    """(A, N) whether areas are outside each range; the limits belong to the range."""
     return (areas < AREA_RANGES[:, :1]) | (areas > AREA_RANGES[:, 1:])
 
 
 def _greedy(oks: Array, ignored: Bools, crowd: Bools) -> tuple[Bools, Bools]:
-    """(I, D, G), (I, A, G), (I, G) -> matched at all, and with an ignored instance: both (I, A, T, D)."""
+    """(I, D, G), (I, A, G), (I, G) -> whether matched, and whether with an ignored instance: both (I, A, T, D)."""
     images, found, true = oks.shape
     shape = (images, len(AREA_RANGES), len(THRESHOLDS))
     matched, of_ignored = np.zeros((*shape, found), bool), np.zeros((*shape, found), bool)
     if not true:
         return matched, of_ignored
     free = np.ones((*shape, true), bool)
-    least = np.minimum(THRESHOLDS, NEARLY_ONE)[:, None]
+    least = np.minimum(THRESHOLDS, MAX_THRESHOLD)[:, None]
     for d in range(found):
         alike = oks[:, d][:, None, None, :]
         open_ = (free | crowd[:, None, None, :]) & (alike >= least)
-        # Instances that count come first; an ignored one is only taken where none of those is similar enough.
+        # Instances that count come first; an ignored one is only matched if none of those is similar enough.
         counting = open_ & ~ignored[:, :, None, :]
         none_counts = ~np.any(counting, axis=-1)
         choice = np.where(none_counts[..., None], open_, counting)
-        # Of equally similar instances the last is taken.
+        # Of equally similar instances the last is matched.
         value = np.where(choice, alike, -1.0)
         place = true - 1 - np.argmax(value[..., ::-1], axis=-1)
         any_ = np.any(choice, axis=-1)
@@ -180,7 +180,7 @@ def _greedy(oks: Array, ignored: Bools, crowd: Bools) -> tuple[Bools, Bools]:
 
 
 def precision_recall(matches: Matches) -> tuple[Array, Array]:
-    """Precision (A, T, R) at the recall points and highest recall (A, T); -1 where there is nothing to find."""
+    """Precision (A, T, R) at the recall points, and highest recall (A, T); -1 if there is nothing to find."""
     precision = -np.ones((len(AREA_RANGES), len(THRESHOLDS), len(RECALLS)))
     recall = -np.ones((len(AREA_RANGES), len(THRESHOLDS)))
     order = np.argsort(-matches.scores, kind="stable")
@@ -195,18 +195,18 @@ def precision_recall(matches: Matches) -> tuple[Array, Array]:
             reached = right[t] / positives
             exact = right[t] / (wrong[t] + right[t] + np.spacing(1))
             envelope = np.maximum.accumulate(exact[::-1])[::-1]
-            places = np.searchsorted(reached, RECALLS, side="left")
-            inside = places < len(reached)
+            positions = np.searchsorted(reached, RECALLS, side="left")
+            inside = positions < len(reached)
             precision[a, t] = 0
-            precision[a, t, inside] = envelope[places[inside]]
+            precision[a, t, inside] = envelope[positions[inside]]
             recall[a, t] = reached[-1] if len(reached) else 0
     return precision, recall
 
 
 def summary(categories: Sequence[Matches]) -> dict[str, float]:
-    """:data:`STATS` over one or several categories, fractions; -1 where there is nothing to find."""
+    """:data:`STATS` over one or several categories, as fractions; -1 if there is nothing to find."""
     tables = [precision_recall(matches) for matches in categories]
-    # (T, R, categories) and (T, categories), the reference's order of adding up.
+    # (T, R, categories) and (T, categories): summed in the order of the reference.
     precision = [np.stack([table[0][a] for table in tables], -1) for a in range(len(AREA_RANGES))]
     recall = [np.stack([table[1][a] for table in tables], -1) for a in range(len(AREA_RANGES))]
     at_50, at_75 = 0, 5

@@ -1,9 +1,9 @@
-"""OKS average precision by the protocol of MMPose's CocoMetric: score mode, suppression, evaluation.
+"""OKS average precision by the protocol of MMPose's CocoMetric: scoring, suppression, evaluation.
 
-In this order: predictions of an image sorted by id and those whose id stood before dropped; the score from box and
-keypoint scores; suppression of poses that say the same; COCO's keypoint evaluation as xtcocotools has it. That differs
-from pycocotools in three things: an instance counts by its labelled points, whatever ``num_keypoints`` says;
-predictions without a keypoint score above 0 are left out; and without areas 0.53 of the box stands for them.
+In this order: predictions of an image are sorted by id and duplicates of an id dropped; they are scored from box and
+keypoint scores; similar poses are suppressed; COCO's keypoint evaluation follows as in xtcocotools. That differs from
+pycocotools in three ways: an instance counts by its labelled points, whatever ``num_keypoints`` is; predictions
+without a keypoint score above 0 are left out; and a missing area is 0.53 of the box.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class CocoMetricOptions:
     Attributes:
         score_mode: "bbox_keypoint": box score times the mean of the keypoint scores above ``keypoint_score_thr``
             (0 if none is). "bbox": the box score. "keypoint": mean of all keypoint scores. "bbox_rle": box score +
-            mean + largest keypoint score. "given": the score that stands with the prediction.
+            mean + largest keypoint score. "given": the score of the prediction itself.
         nms_mode: "oks_nms", "soft_oks_nms" or "none".
-        nms_thr: predictions more alike than that are dropped ("oks_nms"), or the width of the decay ("soft_oks_nms").
-        use_area: similarity by the annotation's area, else by 0.53 of its box.
+        nms_thr: similarity above which predictions are dropped ("oks_nms"), or width of the decay ("soft_oks_nms").
+        use_area: OKS with the annotation's area, else with 0.53 of its box.
     """
 
     score_mode: str = "bbox_keypoint"
@@ -63,13 +63,14 @@ class PoseResult:
     """One prediction.
 
     Attributes:
-        id: of the annotation or detection that it was made from: predictions of an image with the same id are one.
+        id: of the annotation or detection it was predicted from; predictions of an image with the same id are
+            duplicates.
         keypoints: (K, 3) x, y image pixels, score.
         box_score: 1 for a labelled box.
-        box: (4,) x1, y1, x2, y2 that the crop was made from, or None: then the extent of the points.
-        nms_area: square pixels of the crop, that is of the box once padded and brought to the input's aspect; None:
-            the extent of the points.
-        score: what score mode "given" takes.
+        box: (4,) x1, y1, x2, y2 that the crop was made from; None = the extent of the points.
+        nms_area: square pixels of the crop, that is of the padded box with the aspect ratio of the input; None = the
+            extent of the points.
+        score: used by the score mode "given".
     """
 
     id: int | str
@@ -83,7 +84,7 @@ class PoseResult:
 
 
 class Accumulator:
-    """Predictions from several batches or processes, in any order: what comes out does not depend on it.
+    """Collects predictions from several batches or processes; the result does not depend on their order.
 
     Processes that each predict a part hand over their ``results()`` (plain picklable records), and one adds them all.
     """
@@ -95,7 +96,7 @@ class Accumulator:
         return len(self._found)
 
     def add(self, results: Iterable[PoseResult]) -> None:
-        """Of two with the same image and id one stays; which one does not depend on the order of adding."""
+        """Of two with the same image and id one stays; which one does not depend on the order."""
         for result in results:
             key = (result.image_id, result.id)
             known = self._found.get(key)
@@ -106,25 +107,25 @@ class Accumulator:
         self.add(other._found.values())
 
     def results(self) -> list[PoseResult]:
-        """By image id, then by id: numbers before texts."""
+        """Sorted by image id, then by id: numbers before strings."""
         return [self._found[key] for key in sorted(self._found, key=lambda key: (_rank(key[0]), _rank(key[1])))]
 
 
 def _content(result: PoseResult) -> tuple[Any, ...]:
-    """What tells two predictions apart, comparable whatever is missing or not a number."""
-    numbers = (result.box_score, result.score, result.nms_area)
+    """A sort key for two predictions with the same id, defined also for missing numbers and NaN."""
+    values = (result.box_score, result.score, result.nms_area)
     arrays = (result.keypoints, () if result.box is None else result.box)
     return (
-        *(_comparable(number) for number in numbers),
+        *(_comparable(number) for number in values),
         _rank(result.category_id),
         *(np.asarray(array, np.float64).tobytes() for array in arrays),
     )
 
 
-def _comparable(number: float | None) -> tuple[int, float]:
-    if number is None:
+def _comparable(value: float | None) -> tuple[int, float]:
+    if value is None:
         return 0, 0.0
-    return (1, 0.0) if math.isnan(number) else (2, number)
+    return (1, 0.0) if math.isnan(value) else (2, value)
 
 
 def _rank(id: Id) -> tuple[bool, Id]:
@@ -148,7 +149,7 @@ def score_of(result: PoseResult, options: CocoMetricOptions) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Predictions of one image that stayed, in the order of suppression: points (N, K, 3), scores (N,)."""
+    """Predictions of one image after suppression, in its order: points (N, K, 3), scores (N,)."""
 
     results: list[PoseResult]
     scores: Array
@@ -156,9 +157,9 @@ class Scored:
 
 
 def select(results: Iterable[PoseResult], sigmas: Array, options: CocoMetricOptions | None = None) -> dict[Id, Scored]:
-    """By image what is left after sorting, scoring and suppression, in the order of suppression.
+    """By image id the predictions left after scoring and suppression.
 
-    As upstream, suppression does not look at categories.
+    Like MMPose, suppression does not look at categories.
     """
     options = options or CocoMetricOptions()
     by_image: dict[Id, list[PoseResult]] = {}
@@ -171,14 +172,14 @@ def _select_of_image(results: list[PoseResult], sigmas: Array, options: CocoMetr
     once: dict[int | str, PoseResult] = {}
     for result in results:
         once.setdefault(result.id, result)
-    kept = [once[id] for id in sorted(once, key=_rank)]
-    scores = np.array([score_of(result, options) for result in kept], np.float64)
-    points = np.stack([np.asarray(result.keypoints, np.float64) for result in kept])
+    chosen = [once[id] for id in sorted(once, key=_rank)]
+    scores = np.array([score_of(result, options) for result in chosen], np.float64)
+    points = np.stack([np.asarray(result.keypoints, np.float64) for result in chosen])
     if options.nms_mode != NO_NMS:
-        areas = np.array([_nms_area(result) for result in kept])
-        places = NMS[options.nms_mode](points[..., :2], scores, areas, sigmas, options.nms_thr)
-        kept, scores, points = [kept[i] for i in places], scores[places], points[places]
-    return Scored(kept, scores, points)
+        areas = np.array([_nms_area(result) for result in chosen])
+        indices = NMS[options.nms_mode](points[..., :2], scores, areas, sigmas, options.nms_thr)
+        chosen, scores, points = [chosen[i] for i in indices], scores[indices], points[indices]
+    return Scored(chosen, scores, points)
 
 
 def _nms_area(result: PoseResult) -> float:
@@ -192,8 +193,9 @@ class TruthSet:
     """Labels by image and category, ready to be compared with any number of sets of predictions.
 
     Attributes:
-        images: ids in their order, which decides between equal scores.
-        categories: ids; each is evaluated by itself and the figures are averaged, as COCO does.
+        images: ids in the order that breaks ties between equal scores.
+        categories: ids; each is evaluated by itself and the figures are averaged, as in COCO.
+        num_keypoints: of the schema.
     """
 
     images: list[Id]
@@ -203,10 +205,10 @@ class TruthSet:
 
     @classmethod
     def of(cls, dataset: CocoDataset, schema: Schema, *, use_area: bool = True, where: object = None) -> TruthSet:
-        """All annotations with the schema's points, crowds too; those without box or area get the usual ones.
+        """All annotations with the schema's keypoints, crowds too. A missing box or area is derived from the keypoints.
 
         Raises:
-            CocoError: none has the schema's points.
+            CocoError: none has the schema's keypoints.
         """
         named = [c.id for c in dataset.categories if fits(schema, unique_names(c.keypoints))]
         counted = {c.id for c in dataset.categories if len(c.keypoints) in (0, schema.num_keypoints)}
@@ -217,16 +219,16 @@ class TruthSet:
             if has_points and annotation.category_id in categories:
                 grouped.setdefault((annotation.image_id, annotation.category_id), []).append(annotation)
         if not grouped:
-            raise CocoError(f"holds no annotation with the {schema.num_keypoints} points of {schema.name!r}",
+            raise CocoError(f"has no annotation with the {schema.num_keypoints} keypoints of {schema.name!r}",
                             where=where)  # fmt: skip
         truths = {key: _truth(group, use_area) for key, group in grouped.items()}
         images = sorted({image.id for image in dataset.images}, key=_rank)
         return cls(images, categories, schema.num_keypoints, truths)
 
     def at(self, image: Id, category: Id) -> Truth:
-        """Empty where nothing is labelled."""
-        found = self._truths.get((image, category))
-        return found or Truth(
+        """Labels of an image and category; empty if there are none."""
+        truth = self._truths.get((image, category))
+        return truth or Truth(
             np.zeros((0, self.num_keypoints, 2)), np.zeros((0, self.num_keypoints), bool),
             np.zeros((0, 4)), np.zeros(0), np.zeros(0, bool),
         )  # fmt: skip
@@ -250,17 +252,17 @@ AreasOf = Callable[[Scored], Array]
 
 
 def box_areas(chosen: Scored) -> Array:
-    """(N,) square pixels of the boxes that predictions were made from, else of the extent of their points."""
+    """(N,) square pixels of the boxes that were predicted from, else of the extents of the points."""
     areas = extent_areas(chosen.points)
-    for place, result in enumerate(chosen.results):
+    for index, result in enumerate(chosen.results):
         if result.box is not None:
             x1, y1, x2, y2 = (float(value) for value in result.box)
-            areas[place] = (x2 - x1) * (y2 - y1)
+            areas[index] = (x2 - x1) * (y2 - y1)
     return areas
 
 
 def extent_areas(points: Array) -> Array:
-    """(N,) square pixels of the upright rectangles around (N, K, 2 or 3) points."""
+    """(N,) square pixels of the bounding boxes of (N, K, 2 or 3) points."""
     xy = points[..., :2]
     areas: Array = np.prod(xy.max(axis=1) - xy.min(axis=1), axis=-1)
     return areas
@@ -276,27 +278,30 @@ def measure(
     """AP and AR (:data:`engine.metrics.coco_eval.STATS`) of selected predictions.
 
     Args:
-        sigmas: (K,) of all points. part: only these points; None = all.
-        areas_of: what counts as the predictions' areas when they are matched with nothing.
+        sigmas: (K,) of all keypoints. part: use only these keypoints; None = all.
+        areas_of: areas of predictions, which decide the area range of those that match nothing.
+
+    Raises:
+        CocoError: a prediction is of an image that the labels do not list.
     """
     span = slice(None) if part is None else part
     known = set(truth.images)
     unknown = next((image for image in chosen if image not in known), None)
     if unknown is not None:
-        raise CocoError(f"the predictions name image {unknown!r}, which the annotations do not have")
+        raise CocoError(f"a prediction is of image {unknown!r}, which the annotations do not list")
     chosen_sigmas = np.asarray(sigmas, np.float64)[span]
     categories: list[Matches] = []
     for category in truth.categories:
         pairs = []
         for image in truth.images:
-            pair = (_only(truth.at(image, category), span), _found(chosen.get(image), category, span, areas_of))
+            pair = (_with_points(truth.at(image, category), span), _found(chosen.get(image), category, span, areas_of))
             if len(pair[0].areas) or len(pair[1].scores):
                 pairs.append(pair)
         categories.append(match(pairs, chosen_sigmas))
     return summary(categories)
 
 
-def _only(truth: Truth, span: slice | npt.NDArray[np.integer]) -> Truth:
+def _with_points(truth: Truth, span: slice | npt.NDArray[np.integer]) -> Truth:
     return Truth(truth.points[:, span], truth.labelled[:, span], truth.boxes, truth.areas, truth.crowd)
 
 
@@ -305,8 +310,8 @@ def _found(chosen: Scored | None, category: Id, span: slice | npt.NDArray[np.int
         return Found(np.zeros((0, 1, 2)), np.zeros(0), np.zeros(0))
     points = chosen.points[:, span]
     own = np.array([result.category_id == category for result in chosen.results])
-    places = np.flatnonzero(own & (points[..., 2] > 0).any(axis=1))
-    return Found(points[places][..., :2], chosen.scores[places], areas_of(chosen)[places])
+    indices = np.flatnonzero(own & (points[..., 2] > 0).any(axis=1))
+    return Found(points[indices][..., :2], chosen.scores[indices], areas_of(chosen)[indices])
 
 
 def evaluate_coco(
@@ -315,16 +320,16 @@ def evaluate_coco(
     schema: Schema,
     options: CocoMetricOptions | None = None,
 ) -> dict[str, float]:
-    """COCO keypoint AP and AR, fractions, -1 where there is nothing to find.
+    """COCO keypoint AP and AR, as fractions; -1 if there is nothing to find.
 
     Args:
-        dataset: the labels, all points of an annotation in ``keypoints``.
+        dataset: the labels, with all points of an annotation in ``keypoints``.
         results: predictions with ids of the data set's images and categories.
-        schema: gives the points and their sigmas.
+        schema: gives the keypoints and their sigmas.
 
     Raises:
-        CocoError: no annotation has the schema's points, a prediction has another number of them, or names an image
-            that is not there.
+        CocoError: no annotation has the schema's keypoints, or a prediction has another number of them, or is of an
+            unlisted image.
     """
     options = options or CocoMetricOptions()
     truth = TruthSet.of(dataset, schema, use_area=options.use_area)
@@ -333,17 +338,19 @@ def evaluate_coco(
 
 
 def checked(results: Iterable[PoseResult], schema: Schema) -> list[PoseResult]:
-    """The predictions, all of which have the schema's number of points and finite numbers.
+    """The predictions, all with the schema's number of keypoints and finite numbers.
 
     Raises:
-        CocoError: naming the first that has not.
+        CocoError: for the first that is different.
     """
-    kept = list(results)
-    for result in kept:
+    predictions = list(results)
+    for result in predictions:
         where = f"prediction {result.id!r} of image {result.image_id!r}"
         if np.shape(result.keypoints) != (schema.num_keypoints, 3):
-            raise CocoError(f"has {len(result.keypoints)} points, expected {schema.num_keypoints} of {schema.name!r}",
-                            where=where)  # fmt: skip
+            raise CocoError(
+                f"has {len(result.keypoints)} keypoints instead of the {schema.num_keypoints} of {schema.name!r}",
+                where=where,
+            )
         if not (np.isfinite(result.keypoints).all() and np.isfinite(result.box_score) and np.isfinite(result.score)):
-            raise CocoError("holds numbers that are not finite", where=where)
-    return kept
+            raise CocoError("has numbers that are not finite", where=where)
+    return predictions

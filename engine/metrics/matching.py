@@ -1,4 +1,4 @@
-"""Which prediction is of which labelled instance, for metrics that measure distances."""
+"""Matching of predictions with labelled instances, for metrics of distance."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from engine.metrics.oks import oks
 
 Array = npt.NDArray[np.floating]
 
-SAME_BOX = 0.999  # intersection over union of a box that was given to the model
+SAME_BOX = 0.999  # intersection over union from which a prediction was made from the labelled box
 LEAST_OKS, LEAST_IOU = 0.1, 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """One pose: points (K, 2) image pixels, which of them count (K,), box xyxy (4,), area in square pixels."""
+    """One pose: points (K, 2) in image pixels, ``labelled`` (K,) bool, box xyxy (4,), area in square pixels."""
 
     points: Array
     labelled: npt.NDArray[np.bool_]
@@ -25,17 +25,18 @@ class Pose:
     area: float = 0.0
 
 
-def match_poses(truth: list[Pose], found: list[Pose], sigmas: Array) -> list[int | None]:
-    """For each labelled instance of an image the position of its prediction, None where it was missed.
+def match_poses(truth: list[Pose], predicted: list[Pose], sigmas: Array) -> list[int | None]:
+    """For each labelled instance of an image the index of its prediction; None if it was missed.
 
-    Greedy, best pair first: predictions made from the instance's own box, then by similarity, then by overlap. A pair
-    that is neither similar (OKS 0.1) nor overlaps (0.3) is none.
+    Greedy, best pair first: by the labelled box they were made from, then by OKS, then by overlap of the boxes. Pairs
+        with
+    an OKS below 0.1 and an overlap below 0.3 are not matched.
     """
     pairs = []
-    for i, wanted in enumerate(truth):
-        for j, guess in enumerate(found):
-            overlap = box_iou(wanted.box, guess.box)
-            similar = oks(guess.points, wanted.points, wanted.labelled, wanted.area, sigmas)
+    for i, labelled in enumerate(truth):
+        for j, guess in enumerate(predicted):
+            overlap = box_iou(labelled.box, guess.box)
+            similar = oks(guess.points, labelled.points, labelled.labelled, labelled.area, sigmas)
             if overlap >= LEAST_IOU or similar >= LEAST_OKS:
                 pairs.append(((overlap >= SAME_BOX, similar, overlap), i, j))
     matched: list[int | None] = [None] * len(truth)

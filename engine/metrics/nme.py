@@ -1,7 +1,8 @@
-"""Normalised mean error of landmarks, as the face benchmarks define it: the mean distance as a share of the face.
+"""Normalized mean error of facial landmarks, as the benchmarks define it: mean distance relative to the size of the
+face.
 
-The length that a face is measured by is the distance between the outer corners of its eyes (300W, WFLW, COFW), or the
-side of its box (AFLW). Points that are not labelled do not count, nor do instances that were not found.
+The size is the distance between the outer corners of the eyes (300W, WFLW, COFW), or the side of the box (AFLW).
+Unlabelled points and instances that were missed do not count.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ BY_BOX = ("aflw",)
 
 
 def has_norm(schema: str) -> bool:
-    """Whether it is known what faces of this schema are measured by."""
+    """Whether it is known what the error is normalized by for this schema."""
     return schema in EYE_CORNERS or schema in BY_BOX
 
 
 def face_norm(schema: str, truth: Sequence[Pose]) -> Array:
-    """(N,) pixels; NaN where a corner of an eye is not labelled or the length is 0.
+    """(N,) pixels; NaN if the corner of an eye is not labelled, or the length is 0.
 
     The side of a box that is not square is the square root of its area.
 
@@ -53,10 +54,10 @@ def face_norm(schema: str, truth: Sequence[Pose]) -> Array:
 
 
 def nme(distance: Array, visible: Bools, norm: Array) -> float:
-    """Mean over all visible points of the distance divided by the norm; NaN when there is none.
+    """Mean over all visible points of the distance divided by the norm; NaN if there is none.
 
     Args:
-        distance: (N, K) pixels, not finite where nothing was found. visible: (N, K). norm: (N,) pixels.
+        distance: (N, K) pixels, not finite for missed points. visible: (N, K). norm: (N,) pixels.
     """
     relative = np.asarray(distance, np.float64) / np.asarray(norm, np.float64)[:, None]
     counted = relative[visible & np.isfinite(relative)]

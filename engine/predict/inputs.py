@@ -98,10 +98,10 @@ def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
             roots.append(folder)
         try:
             if given.is_dir():
-                found = list_images(given, unreadable=skipped.add_error)
-                if not found:
+                paths = list_images(given, unreadable=skipped.add_error)
+                if not paths:
                     raise MediaError("holds no images (name videos one by one)", where=given)
-                files |= dict.fromkeys(path.absolute() for path in found)
+                files |= dict.fromkeys(path.absolute() for path in paths)
                 note_videos(given, skipped)
             else:
                 _check_is_media(given)
@@ -216,14 +216,14 @@ def find_annotated_images(
         if not folder.is_dir():
             why = "is no folder; with --annotations give that of the images" if folder.exists() else "does not exist"
             raise MediaError(why, where=folder)
-    found = image_finder.find_images(
+    matches = image_finder.find_images(
         (image.file_name for image in dataset.images),
         folders,
         [(image.width, image.height) for image in dataset.images],
     )
-    kinds = {finding.name: finding.kind for finding in found.findings}
+    kinds = {finding.name: finding.kind for finding in matches.findings}
     sources = []
-    for image, path in zip(dataset.images, found.paths, strict=True):
+    for image, path in zip(dataset.images, matches.paths, strict=True):
         if path is not None:
             sources.append(Source(image, path))
             continue
@@ -233,7 +233,7 @@ def find_annotated_images(
         skipped.add_error(error)
     if skipped is not None:
         check_something_is_left(len(sources), skipped)
-    moved = [finding for finding in found.findings if finding.path is not None]
+    moved = [finding for finding in matches.findings if finding.path is not None]
     if moved:
         log.warning("%s: %d images lie elsewhere than it says; the first: %s", where, len(moved), moved[0].case)
     return sources
@@ -260,8 +260,8 @@ def choose_category(categories: Sequence[CocoCategory], schema: Schema, name: st
     if chosen is None and len(fitting) == 1:
         chosen = fitting[0]
     if chosen is None:
-        numbers = [category.id for category in categories if isinstance(category.id, int)]
-        return make_category(max(numbers, default=0) + 1, schema, name), False
+        ids = [category.id for category in categories if isinstance(category.id, int)]
+        return make_category(max(ids, default=0) + 1, schema, name), False
     if len(chosen.keypoints) == schema.num_keypoints:
         return chosen, True
     return make_category(chosen.id, schema, chosen.name), False
@@ -279,13 +279,13 @@ def boxes_of_annotations(
         CocoError: the file holds no box of that kind.
     """
     fitting = {c.id for c in dataset.categories if len(c.keypoints) == num_keypoints}
-    wanted = {category.id}
-    if not any(annotation.category_id in wanted for annotation in dataset.annotations):
-        wanted = fitting
+    category_ids = {category.id}
+    if not any(annotation.category_id in category_ids for annotation in dataset.annotations):
+        category_ids = fitting
     by_image: dict[Id, list[CocoAnnotation]] = {}
     skipped = 0
     for annotation in dataset.annotations:
-        if annotation.category_id not in wanted or annotation.iscrowd:
+        if annotation.category_id not in category_ids or annotation.iscrowd:
             continue
         if not _is_box(annotation.bbox):
             skipped += 1

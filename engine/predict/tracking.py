@@ -105,13 +105,13 @@ def find_tracks(
         indices = list(group)
         if not sources[indices[0]].is_frame:
             continue
-        numbers = track_sequence(
+        frame_tracks = track_sequence(
             (predictions_of(index) for index in indices),
             schema,
             [sources[index].time for index in indices],
             first_number=first_number,
         )
-        tracks.update(zip(indices, numbers, strict=True))
-        used: Any = (number for frame in numbers for number in frame if number is not None)
+        tracks.update(zip(indices, frame_tracks, strict=True))
+        used: Any = (number for frame in frame_tracks for number in frame if number is not None)
         first_number = 1 + max(used, default=first_number - 1)
     return tracks

@@ -144,7 +144,7 @@ class Tracker:
         time = self._next_time(frame_time)
         self._update += 1
         self.late = []
-        numbers: list[int | None] = [None] * len(predictions)
+        tracks: list[int | None] = [None] * len(predictions)
         poses: defaultdict[str, list[_Pose]] = defaultdict(list)
         for index, prediction in enumerate(predictions):
             pose = _pose(index, prediction, self.options.point_score)
@@ -154,10 +154,10 @@ class Tracker:
         for category, category_poses in poses.items():
             for track, pose in self._match_all(category, category_poses, time):
                 self._count_hit(track, pose, needed_hits)
-                numbers[pose.index] = track.number
+                tracks[pose.index] = track.number
         # A track without a number that is not matched again was a false detection.
         self._tracks = [t for t in self._tracks if t.number is not None or t.last_hit == time]
-        return numbers
+        return tracks
 
     def _match_all(self, category: str, poses: list[_Pose], time: float) -> list[tuple[_Track, _Pose]]:
         """Each pose that belongs to a track, old or new, with the track."""

@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 
 GIB = 1 << 30
 SLACK = 1.5  # gradients of activations, working space of convolutions, what the allocator rounds up
-FREE_SHARE = 0.85  # of free memory a batch that is chosen may take
+FREE_SHARE = 0.85  # of free memory that an automatic batch may use
 LARGEST_BATCH = 512
 
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of a training step: ``fixed`` for weights, gradients and the optimizer, ``sample`` for each sample."""
+    """Bytes of a training step: ``fixed`` for weights, gradients and optimizer, ``sample`` for each sample."""
 
     fixed: int
     sample: int
@@ -40,31 +40,31 @@ class StepMemory:
         return int(self.fixed + SLACK * batch * self.sample)
 
     def largest(self, free: int) -> int:
-        """Samples that fit into so much memory; 0 where not even one does."""
+        """Number of samples that fit into so much memory; 0 if not even one does."""
         return max(0, int((free - self.fixed) / (SLACK * self.sample)))
 
 
 def step_memory(
-    network: nn.Module, input_size: tuple[int, int], *, half: bool = False, mean: bool = False
+    network: nn.Module, input_size: tuple[int, int], *, half: bool = False, average: bool = False
 ) -> StepMemory:
-    """Count what a step needs.
+    """Count the memory of a training step.
 
     Args:
         input_size: width and height of the input.
         half: activations have 16 bits.
-        mean: a running mean of the weights is kept.
+        average: a moving average of the weights is kept.
     """
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     # Weights, gradients and Adam's two moments.
-    fixed = weights * (5 if mean else 4)
-    samples = 2  # batch normalisation wants more than one value a channel
+    fixed = weights * (5 if average else 4)
+    samples = 2  # batch normalization needs more than one value per channel
     return StepMemory(fixed, _kept(network, input_size, samples) // samples // (2 if half else 1))
 
 
 def _kept(network: nn.Module, input_size: tuple[int, int], batch: int) -> int:
     on_meta = all(p.is_meta for p in network.parameters())
     shadow = (network if on_meta else copy.deepcopy(network).to("meta")).train()
-    # Tensors on the meta device have no address to know them by: they are told apart as objects.
+    # Tensors on the meta device have no address, so they are identified as objects.
     seen: dict[int, Tensor] = {}
     own = {id(p) for p in shadow.parameters()}
 
@@ -81,12 +81,12 @@ def _kept(network: nn.Module, input_size: tuple[int, int], batch: int) -> int:
     storages: dict[Any, int] = {}
     for tensor in seen.values():
         storages[tensor.untyped_storage()._cdata] = tensor.numel() * tensor.element_size()
-    # The loss holds the prediction, the target and their difference.
+    # The loss keeps the prediction, the target and their difference.
     return sum(storages.values()) + 3 * sum(int(tensor.numel() * tensor.element_size()) for tensor in last)
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be had; None where that cannot be told."""
+    """Free memory in bytes; None if it is not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type != "cpu":
@@ -94,8 +94,8 @@ def free_memory(device: torch.device) -> int | None:
     if sys.platform == "linux":
         try:
             with open("/proc/meminfo", encoding="ascii") as file:
-                found = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file if ":" in line}
-            return min(found["MemAvailable"], _limit_of_group() or sys.maxsize)
+                memory_info = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file if ":" in line}
+            return min(memory_info["MemAvailable"], _limit_of_group() or sys.maxsize)
         except (OSError, KeyError, ValueError, IndexError):
             return None
     try:
@@ -105,7 +105,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def _limit_of_group() -> int | None:
-    """What a container's limit leaves, None without one."""
+    """Memory left below the limit of a container; None without a limit."""
     try:
         with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
             limit = file.read().strip()
@@ -117,9 +117,9 @@ def _limit_of_group() -> int | None:
 
 
 def fitting_batch(need: StepMemory, free: int | None, *, divides: int = 0) -> int:
-    """The batch to take where none was given: the largest that fits well, a power of two or a divisor of ``divides``.
+    """The largest batch that fits well: a power of two, or a divisor of ``divides`` if that is not 0.
 
-    0 where not even one sample fits.
+    0 if not even one sample fits.
     """
     room = LARGEST_BATCH if free is None else min(need.largest(int(free * FREE_SHARE)), LARGEST_BATCH)
     if divides:
@@ -128,19 +128,19 @@ def fitting_batch(need: StepMemory, free: int | None, *, divides: int = 0) -> in
 
 
 def gib(count: int) -> str:
-    """Bytes for people: "1.5 GiB"."""
+    """Bytes as text: "1.5 GiB"."""
     return f"{count / GIB:.1f} GiB"
 
 
 def with_sizes(config: TaskConfig, processes: int, need: StepMemory | None, free: int | None) -> TaskConfig:
     """A copy in which ``batch``, ``total_batch`` and the learning rate are what the run will use.
 
-    ``total_batch`` becomes a multiple of what the processes do at once; where it is less than that, batches shrink. In
-    such a copy ``accumulate`` and ``scale_base`` are 0: they have done their work.
+    ``total_batch`` becomes a multiple of what the processes do at once; if it is less than that, batches shrink.
+    ``accumulate`` and ``scale_base`` are 0 in the copy, so that they do not apply twice.
 
     Args:
         processes: that train together.
-        need, free: memory of a step, and what there is of it; None = not to be told.
+        need, free: memory of a step, and free memory; None = not known.
 
     Raises:
         TrainingError: a step does not fit into memory.
@@ -149,7 +149,7 @@ def with_sizes(config: TaskConfig, processes: int, need: StepMemory | None, free
     share = max(1, total // processes)
     batch = config.batch
     if batch == AUTO_BATCH:
-        batch = _chosen(need, free, share if total and not config.accumulate else 0)
+        batch = _largest_batch(need, free, share if total and not config.accumulate else 0)
     if config.accumulate:
         total = batch * config.accumulate * processes
     elif not total:
@@ -169,12 +169,12 @@ def with_sizes(config: TaskConfig, processes: int, need: StepMemory | None, free
     return msgspec.structs.replace(config, batch=batch, total_batch=total, accumulate=0, optimizer=optimizer)
 
 
-def _chosen(need: StepMemory | None, free: int | None, share: int) -> int:
+def _largest_batch(need: StepMemory | None, free: int | None, share: int) -> int:
     if need is None or free is None:
-        raise TrainingError("how much memory is free cannot be told here; give a number with --batch")
+        raise TrainingError("the free memory of this device is not known; give a number with --batch")
     batch = fitting_batch(need, free, divides=share)
     if not batch:
-        raise TrainingError(f"one sample takes {gib(need.of(1))} of memory and {gib(free)} are free")
+        raise TrainingError(f"a single sample needs {gib(need.of(1))} of memory, {gib(free)} are free")
     log.info("batch %d: a step takes about %s of %s that are free", batch, gib(need.of(batch)), gib(free))
     return batch
 
@@ -183,7 +183,7 @@ def _check_fits(batch: int, need: StepMemory | None, free: int | None, share: in
     if need is None or free is None or need.of(batch) <= free:
         return
     fitting = fitting_batch(need, free, divides=share)
-    advice = f"--batch {fitting} fits (--batch auto finds that by itself)" if fitting else "not even one sample fits"
+    advice = f"--batch {fitting} fits (as --batch auto would choose)" if fitting else "not even one sample fits"
     raise TrainingError(
         f"a step with batch {batch} takes about {gib(need.of(batch))} of memory and {gib(free)} are free; {advice}"
     )

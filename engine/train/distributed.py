@@ -1,8 +1,8 @@
-"""Several processes that train one network, as ``torchrun`` starts them; a single process is the plain case.
+"""Several processes that train one network together, as ``torchrun`` starts them; a single process works without it.
 
-Processes find each other by the environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT). Each leaves a
-sign of life in the common store every half second, so that the others can tell who is gone when a message fails to
-come; who ends with an error leaves its words there.
+Processes find each other through the environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT). Each writes
+a heartbeat into the common store every half second, so that the others can tell which one is gone when a message fails;
+a process that ends with an error leaves the message there.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from engine.errors import TrainingError
 
-Thing = TypeVar("Thing")
+Value = TypeVar("Value")
 
-BEAT_SECONDS = 0.5
-LOOK_SECONDS = 2.5  # who gave no sign for that long, after a message failed, is gone
+HEARTBEAT_SECONDS = 0.5
+HEARTBEAT_TIMEOUT = 2.5  # a process without a heartbeat for so long after a failed message is gone
 EXIT_VANISHED = 3
 
 
@@ -37,16 +37,16 @@ class ProcessGroup:
     """The processes of a run, seen from one of them.
 
     Attributes:
-        rank: number of this process from 0; ``local_rank`` on its computer; ``size``: how many there are.
+        rank: index of this process, ``local_rank``: the same on its computer, ``size``: number of processes.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
-        self._life: _Life | None = None
+        self._heartbeat: _Heartbeat | None = None
 
     @classmethod
     def from_environment(cls) -> ProcessGroup:
-        """As ``torchrun`` says; one process without it."""
+        """From the variables that ``torchrun`` sets; a single process without them."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
         try:
             rank, size, local = (int(os.environ.get(name, default)) for name, default in zip(names, ("0", "1", "0")))
@@ -58,14 +58,14 @@ class ProcessGroup:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes the files and tells the progress."""
+        """Whether this process writes the files and reports progress."""
         return self.rank == 0
 
     def start(self, device: torch.device, silence: float) -> None:
         """Join the others; returns when all are there.
 
         Args:
-            silence: seconds without a sign of life after which a process counts as gone.
+            silence: seconds without a heartbeat after which a process counts as gone.
 
         Raises:
             TrainingError: they could not be reached.
@@ -74,18 +74,18 @@ class ProcessGroup:
             return
         backend = "nccl" if device.type == "cuda" else "gloo"
         try:
-            # A validation by one process alone may take long; who is gone, the signs of life tell sooner.
+            # A validation by one process may take long; heartbeats tell sooner which process is gone.
             dist.init_process_group(backend, timeout=timedelta(hours=2))
-            self._life = _Life(self.rank, self.size, silence)
+            self._heartbeat = _Heartbeat(self.rank, self.size, silence)
             self.barrier()
         except (RuntimeError, ValueError) as error:
             raise TrainingError(f"the {self.size} processes could not be joined: {_first_line(error)}") from None
 
     def stop(self) -> None:
-        """Leave; nothing is left behind."""
-        if self._life is not None:
-            self._life.stop()
-            self._life = None
+        """Leave the group and free its resources."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
         if self.size > 1 and dist.is_initialized():
             with contextlib.suppress(RuntimeError):
                 dist.destroy_process_group()
@@ -100,54 +100,54 @@ class ProcessGroup:
             dist.all_reduce(values)
         return values
 
-    def gathered(self, thing: Thing) -> list[Thing]:
-        """What each process gave, by rank, on all of them. The things are plain data."""
+    def gathered(self, value: Value) -> list[Value]:
+        """The value of each process, by rank, in all of them. Values are plain data."""
         if self.size == 1:
-            return [thing]
-        found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, thing)
-        return found
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
 
-    def to_main(self, thing: Thing) -> list[Thing] | None:
-        """What each process gave, by rank, on the first; None on the others."""
+    def to_main(self, value: Value) -> list[Value] | None:
+        """The value of each process, by rank, in the first one; None in the others."""
         if self.size == 1:
-            return [thing]
-        found: list[Any] | None = [None] * self.size if self.is_main else None
-        dist.gather_object(thing, found)
-        return found
+            return [value]
+        values: list[Any] | None = [None] * self.size if self.is_main else None
+        dist.gather_object(value, values)
+        return values
 
-    def from_main(self, thing: Thing) -> Thing:
-        """What the first process gave, on all of them."""
+    def from_main(self, value: Value) -> Value:
+        """The value of the first process, in all of them."""
         if self.size == 1:
-            return thing
-        box = [thing]
+            return value
+        box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def averaged(self, tensors: Sequence[Tensor]) -> None:
-        """Each tensor becomes its mean over the processes; in place."""
+        """Replace each tensor by its mean over the processes."""
         if self.size > 1:
             for tensor in tensors:
                 dist.all_reduce(tensor)
                 tensor /= self.size
 
     def tell_failure(self, error: BaseException) -> None:
-        """Leave word of an error for the others."""
-        if self._life is not None:
-            self._life.tell(str(error) or type(error).__name__)
+        """Leave the message of an error for the others."""
+        if self._heartbeat is not None:
+            self._heartbeat.leave_message(str(error) or type(error).__name__)
 
     def is_told_by_main(self) -> bool:
-        """Whether the first process ends with an error too, and so need not be repeated."""
-        return self._life is not None and not self.is_main and bool(self._life.words_of(0, wait=3.0))
+        """Whether the first process ends with an error too and reports it."""
+        return self._heartbeat is not None and not self.is_main and bool(self._heartbeat.message_of(0, wait=3.0))
 
     def reason(self, error: BaseException) -> TrainingError | None:
-        """What a failed message to the others means, in one line; None where all are there and the error is another."""
-        words = self._life.who_is_gone() if self._life is not None else ""
-        return TrainingError(words) if words else None
+        """The cause of a failed message to the others, in one line; None if all are there and the cause is another."""
+        message = self._heartbeat.find_gone() if self._heartbeat is not None else ""
+        return TrainingError(message) if message else None
 
 
-class _Life:
-    """Signs of life in the common store, left and watched by a thread with a connection of its own."""
+class _Heartbeat:
+    """Heartbeats in the common store, written and watched by a thread with a connection of its own."""
 
     def __init__(self, rank: int, size: int, silence: float) -> None:
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
@@ -160,7 +160,7 @@ class _Life:
         self._count = 0
         self._store.set(f"{self._prefix}/who/{rank}", f"{socket.gethostname()}, process {os.getpid()}")
         self._beat()
-        self._thread = threading.Thread(target=self._live, name="signs of life", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -169,28 +169,28 @@ class _Life:
         self._done.set()
         self._thread.join()
 
-    def tell(self, words: str) -> None:
+    def leave_message(self, message: str) -> None:
         with contextlib.suppress(RuntimeError), self._lock:
-            self._store.set(f"{self._prefix}/failed/{self._rank}", words)
+            self._store.set(f"{self._prefix}/failed/{self._rank}", message)
 
-    def words_of(self, rank: int, wait: float) -> str:
+    def message_of(self, rank: int, wait: float) -> str:
         end = time.monotonic() + wait
         while True:
-            found = self._get(f"failed/{rank}")
-            if found or time.monotonic() > end:
-                return found
+            message = self._get(f"failed/{rank}")
+            if message or time.monotonic() > end:
+                return message
             time.sleep(0.1)
 
-    def who_is_gone(self) -> str:
-        """One line, "" where all are there. Looks for a few seconds."""
+    def find_gone(self) -> str:
+        """Which processes are gone, in one line; "" if all are there. Watches for a few seconds."""
         others = [rank for rank in range(self._size) if rank != self._rank]
         before = {rank: self._get(f"beat/{rank}") for rank in others}
-        end = time.monotonic() + LOOK_SECONDS
+        end = time.monotonic() + HEARTBEAT_TIMEOUT
         while time.monotonic() < end:
             for rank in others:
-                words = self._get(f"failed/{rank}")
-                if words:
-                    return f"process {rank} of {self._size} ended with an error: {words}"
+                message = self._get(f"failed/{rank}")
+                if message:
+                    return f"process {rank} of {self._size} ended with an error: {message}"
             time.sleep(0.1)
         gone = [rank for rank in others if self._get(f"beat/{rank}") == before[rank]]
         return self._sentence(gone) if gone else ""
@@ -204,14 +204,14 @@ class _Life:
         )
 
     def _live(self) -> None:
-        while not self._done.wait(BEAT_SECONDS):
+        while not self._done.wait(HEARTBEAT_SECONDS):
             try:
                 self._beat()
                 gone = self._silent()
             except RuntimeError:
-                gone = []  # the store is gone with the process that kept it: messages will fail, and say so
+                gone = []  # the store is gone with the process that held it: the next message fails and reports that
             if gone and not self._done.is_set():
-                # The main thread may wait in the driver of the graphics card, which nothing can interrupt.
+                # The main thread may be waiting inside the GPU driver, which cannot be interrupted.
                 sys.stderr.write(f"error: {self._sentence(gone)}\n")
                 sys.stderr.flush()
                 os._exit(EXIT_VANISHED)
@@ -223,7 +223,7 @@ class _Life:
 
     def _silent(self) -> list[int]:
         now = time.monotonic()
-        found = []
+        silent_ranks = []
         for rank in range(self._size):
             if rank == self._rank:
                 continue
@@ -233,8 +233,8 @@ class _Life:
                 since = now
             self._seen[rank] = count, since
             if now - since > self._silence:
-                found.append(rank)
-        return found
+                silent_ranks.append(rank)
+        return silent_ranks
 
     def _get(self, name: str) -> str:
         key = f"{self._prefix}/{name}"
@@ -245,7 +245,7 @@ class _Life:
 
 
 def data_parallel(module: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """A module whose gradients are exchanged between the processes; its buffers are each process' own."""
+    """A module whose gradients are exchanged between the processes; buffers are not."""
     known = inspect.signature(DistributedDataParallel).parameters
     # Renamed in torch 2.15.
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"

@@ -1,4 +1,5 @@
-"""Where a network starts: an embedded model, a checkpoint, or fresh layers; with a new head where the points differ."""
+"""The network a run starts from: a bundled model, a checkpoint, or fresh layers, with a new head if the keypoints
+differ."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def initial_pose_network(model: str, weights: str, schema: Schema) -> tuple[nn.M
         raise ModelError(f"model {model!r} has no file on this computer")
     info, state = load_checkpoint(file)
     if info.task != "pose" or info.schema is None:
-        raise ModelError("is a detector; --model wants a pose model", where=model)
+        raise ModelError("is a detector; --model takes a pose model", where=model)
     if weights and weights != RANDOM:
         state = read_weights(weights)
     described = info.replace(
@@ -96,14 +97,14 @@ def _variant(
 
 
 def initial_recipe_network(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
-    """The network of a published row as its recipe starts it: fresh, the backbone from a classifier.
+    """The network of a published row as its recipe starts it: fresh, with the backbone of a classifier.
 
     Args:
-        weights: a file with the backbone, or with the whole network of which all but the last layer is taken; "random";
-            "published" = the row's own weights; "" = those that the publication started from, fetched if need be.
+        weights: a file with the backbone, or with the whole network, of which all but the last layer is used; "random";
+            "published" = the row's own weights; "" = those that the publication started from, downloaded if need be.
 
     Raises:
-        ModelError: weights that cannot be had or do not fit.
+        ModelError: weights that are not available or do not fit.
     """
     if weights == PUBLISHED:
         return _published(entry, "", schema)
@@ -116,10 +117,10 @@ def initial_recipe_network(entry: ModelEntry, weights: str, schema: Schema) -> t
 
 
 def backbone_weights(info: CheckpointInfo) -> Path:
-    """The file of classifier weights for a network, in the models folder; fetched where it is not there.
+    """The file of classifier weights for a network, in the models folder; downloaded if it is missing.
 
     Raises:
-        ModelError: it cannot be fetched (the message tells how to get it by hand), or none is known.
+        ModelError: it cannot be downloaded (the message says how to get it by hand), or none is known.
     """
     backbone = find_network(info.architecture).backbone(info.arguments)
     if backbone is None:
@@ -131,7 +132,7 @@ def backbone_weights(info: CheckpointInfo) -> Path:
 
 
 def _described(entry: ModelEntry, schema: Schema) -> CheckpointInfo:
-    """A row's description, for these points."""
+    """The description of a row, with these keypoints."""
     info = published_info(entry).replace(metrics={}, provenance={})
     if info.schema is not None and tuple(point["name"] for point in info.schema["keypoints"]) == schema.names:
         return info.replace(categories=[schema.category])
@@ -145,11 +146,11 @@ def _described(entry: ModelEntry, schema: Schema) -> CheckpointInfo:
 
 
 def _published(entry: ModelEntry, weights: str, schema: Schema) -> tuple[nn.Module, CheckpointInfo]:
-    """A published model with its own weights, with a new head where the points are others."""
+    """A published model with its own weights, with a new head if the keypoints are others."""
     if weights == RANDOM:
         return initial_recipe_network(entry, RANDOM, schema)
     if entry.task != "pose":
-        raise ModelError("is a detector; --model wants a pose model", where=entry.id)
+        raise ModelError("is a detector; --model takes a pose model", where=entry.id)
     file = Path(weights) if weights else entry.file
     if file is None:
         raise missing_weights(entry)

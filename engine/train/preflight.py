@@ -1,4 +1,4 @@
-"""What speaks against a training run, found before it starts. Loads no torch, so that the window can ask."""
+"""Checks before a training run. Loads no torch."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from engine.train.data.training_set import TrainingSet, joined, read_extra_set, 
 from engine.train.recipes import is_missing_extra, points_of
 from engine.utils.skipped import Skipped
 
-FEW, ADVISED = 5, 20
+FEW_POSES, ADVISED_POSES = 5, 20
 
 
 @dataclass
 class Preflight:
-    """What would be trained on, and what is wrong with it.
+    """The data of a run and its problems.
 
     Attributes:
-        errors: reasons why the run cannot start. warnings: what may disappoint. Sentences for people.
-        findings: those of the warnings that say what is wrong with labels and pictures.
-        schema, images, instances, val_instances: what was found; 0 or None where reading failed.
-        labelled: (K,) how often each point is labelled.
-        train, val: the sets, without pictures that are missing or cannot be read; those are in ``skipped``.
+        errors: reasons why the run cannot start. warnings: reasons for a poor result. Sentences for people.
+        findings: the warnings about labels and images.
+        schema, images, instances, val_instances: of the data; 0 or None if it could not be read.
+        labelled: (K,) how often each keypoint is labelled.
+        train, val: the sets, without images that are missing or cannot be read; those are in ``skipped``.
     """
 
     errors: list[str] = field(default_factory=list)
@@ -47,12 +47,12 @@ class Preflight:
 
 
 def preflight(config: TrainConfig, other_models: Sequence[str] = ()) -> Preflight:
-    """Look at everything a run needs; never raises for what a user can cause.
+    """Check everything a run needs; never raises for what a user can cause.
 
     Args:
         other_models: ids for ``config.model`` that are not in the model table (``engine.networks.variant_ids``).
     """
-    found = Preflight()
+    result = Preflight()
     try:
         check(config)
         if config.model not in other_models:
@@ -62,29 +62,29 @@ def preflight(config: TrainConfig, other_models: Sequence[str] = ()) -> Prefligh
         if config.what != "pose" and find_model(config.detector).task != "detector":
             raise TrainingError(f"{config.detector!r} is a pose model; choose a detector to start from")
         if not config.train:
-            raise TrainingError("there is nothing to train on: name a COCO file with --train")
+            raise TrainingError("there is nothing to train on: name labels with --train")
         schema, kind = points_of(config)
         data = read_training_set(config.train, config.images, schema, config.box_margin, kind)
         train, val = _sets(config, data, kind)
         if config.extra:
             train = joined(train, read_extra_set(config.extra, config.extra_images, data, config.box_margin))
     except PoseError as error:
-        found.errors.append(str(error))
-        return found
-    found.errors += _missing_images(train, "train") + ([] if val is None else _missing_images(val, "val"))
-    train, val = _settled(found, train, val)
-    found.train, found.val, found.schema = train, val, data.schema
-    found.images, found.instances = len(train.images), len(train.instances)
-    found.val_instances = 0 if val is None else len(val.instances)
+        result.errors.append(str(error))
+        return result
+    result.errors += _missing_images(train, "train") + ([] if val is None else _missing_images(val, "val"))
+    train, val = _settled(result, train, val)
+    result.train, result.val, result.schema = train, val, data.schema
+    result.images, result.instances = len(train.images), len(train.instances)
+    result.val_instances = 0 if val is None else len(val.instances)
     counts = np.sum([item.labelled for item in train.instances], axis=0) if train.instances else np.zeros(0, int)
-    found.labelled = tuple(int(n) for n in counts)
-    if not found.errors:
-        found.errors += _nothing_labelled(train, config)
-    found.warnings += _thin_data(train, val, found.labelled)
-    found.warnings += _mirroring(config, data.schema)
+    result.labelled = tuple(int(n) for n in counts)
+    if not result.errors:
+        result.errors += _nothing_labelled(train, config)
+    result.warnings += _thin_data(train, val, result.labelled)
+    result.warnings += _mirroring(config, data.schema)
     if is_missing_extra(config):
-        found.warnings.append("This recipe trains on AI Challenger beside COCO; give its annotations with --extra.")
-    return found
+        result.warnings.append("This recipe trains on AI Challenger beside COCO; give its annotations with --extra.")
+    return result
 
 
 def _sets(config: TrainConfig, data: TrainingSet, kind: str) -> tuple[TrainingSet, TrainingSet | None]:
@@ -104,7 +104,7 @@ def _sets(config: TrainConfig, data: TrainingSet, kind: str) -> tuple[TrainingSe
 def _missing_images(data: TrainingSet, which: str) -> list[str]:
     missing = [image.path for image in data.images if not image.path.is_file()]
     if len(missing) < max(1, len(data.images)):
-        return []  # the rest can be trained on
+        return []  # the others can be trained on
     where = "--images" if which == "train" else "--val-images"
     return [
         f"{data.file}: {len(missing)} of {len(data.images)} images are not there, the first is {missing[0]}; "
@@ -112,16 +112,16 @@ def _missing_images(data: TrainingSet, which: str) -> list[str]:
     ]
 
 
-def _settled(found: Preflight, train: TrainingSet, val: TrainingSet | None) -> tuple[TrainingSet, TrainingSet | None]:
-    """The sets as they can be trained on; what was found on the way is added to ``found``."""
+def _settled(result: Preflight, train: TrainingSet, val: TrainingSet | None) -> tuple[TrainingSet, TrainingSet | None]:
+    """The sets as they can be trained on; findings are added to ``result``."""
     texts = list(train.remarks)
     counts = [Counts(train.file)]
-    train = settle(train, found.skipped, counts[0])
+    train = settle(train, result.skipped, counts[0])
     if val is not None:
         texts += val.remarks
         if val.file != train.file:
             counts.append(Counts(val.file))
-        val = settle(val, found.skipped, counts[-1])
+        val = settle(val, result.skipped, counts[-1])
     texts += [text for count in counts for text in count.texts()]
     if val is not None:
         shared, first = overlap(train, val)
@@ -132,15 +132,15 @@ def _settled(found: Preflight, train: TrainingSet, val: TrainingSet | None) -> t
             )
         if not val.instances:
             val = None
-    if len(found.skipped):
-        first_skipped = next(iter(found.skipped))
-        count = len(found.skipped)
+    if len(result.skipped):
+        first_skipped = next(iter(result.skipped))
+        count = len(result.skipped)
         what = "1 image is missing or cannot be read and is left out" if count == 1 else (
             f"{count} images are missing or cannot be read and are left out"
         )  # fmt: skip
         texts.append(f"{what} (the first is {first_skipped}).")
-    found.findings = list(dict.fromkeys(texts))
-    found.warnings += found.findings
+    result.findings = list(dict.fromkeys(texts))
+    result.warnings += result.findings
     return train, val
 
 
@@ -155,7 +155,7 @@ def _nothing_labelled(data: TrainingSet, config: TrainConfig) -> list[str]:
 
 
 def _mirroring(config: TrainConfig, schema: Schema) -> list[str]:
-    """What is to be said of mirrored copies: where sides are unknown they would teach left as right."""
+    """Warnings about mirrored training copies: if left and right are unknown, mirroring would confuse them."""
     if config.what == "detector":
         return []
     problem = mirror_problem(schema)
@@ -172,11 +172,13 @@ def _thin_data(train: TrainingSet, val: TrainingSet | None, labelled: tuple[int,
     never = [name for name, n in zip(train.schema.names, labelled) if n == 0]
     if never:
         more = f" and {len(never) - 4} more" if len(never) > 4 else ""
-        out.append(f"Never labelled, so never learnt: {', '.join(never[:4])}{more}.")
-    if len(train.instances) < FEW:
+        out.append(f"Never labelled, so not learned: {', '.join(never[:4])}{more}.")
+    if len(train.instances) < FEW_POSES:
         out.append(f"{len(train.instances)} labelled poses are very few: the model will mostly repeat what it saw.")
-    elif len(train.instances) < ADVISED:
-        out.append(f"{len(train.instances)} labelled poses can do for a first try; {ADVISED} or more are better.")
+    elif len(train.instances) < ADVISED_POSES:
+        out.append(
+            f"{len(train.instances)} labelled poses are enough for a first try; {ADVISED_POSES} or more are better."
+        )
     if val is None:
-        out.append("Too few images to set some aside: the figures are of the training images themselves.")
+        out.append("Too few images for a validation split: the figures are of the training images.")
     return out

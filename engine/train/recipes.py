@@ -1,12 +1,12 @@
-"""A published model's recipe as settings of a training run. Loads no torch.
+"""Recipes of published models as training configurations. Loads no torch.
 
-Common to all rows: Adam at 5e-4 for 210 epochs, a linear warm-up of 500 steps from a thousandth, a tenth of the rate
-from epochs 170 and 200 on, validation every 10 epochs, mirror and box changes of the crops, mean squared error of
-heatmaps. A row's ``recipe`` table (``resources/models.toml``) tells the rest: data, cards and batch of each, half-body
-crops, and the figure that chose the best epoch. Codec, input and network stand in the row itself.
+Common to all: Adam at 5e-4 for 210 epochs, a linear warm-up of 500 steps from a thousandth, a tenth of the rate from
+epochs 170 and 200 on, validation every 10 epochs, random mirror and box changes of the crops, mean squared error of
+heatmaps. The ``recipe`` table of a row (``resources/models.toml``) has the rest: data, GPUs and batch of each,
+half-body crops, and the figure that chose the best epoch. Codec, input size and network are in the row itself.
 
-A step has as many instances as on the cards of the publication; with fewer of them batches are added up. As batch
-normalisation sees one card's batch at a time there too, that is the same training.
+A step has as many instances as on the GPUs of the publication; with fewer GPUs, gradients of several batches are
+accumulated. As batch normalization sees the batch of a single GPU there too, the training is the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MILESTONES = (170, 200)
 VALIDATE_EVERY = 10
 HALF_BODY_CHANCE = 0.3
 VISIBILITY_WEIGHT = 1e-3
-# Where the images of a data set lie in its own layout, below its folder: those to train and those to validate on.
+# Folders of the images of each data set in its original layout: those to train and those to validate on.
 IMAGE_FOLDERS = {
     "coco": ("train2017", "val2017"),
     "coco_wholebody": ("train2017", "val2017"),
@@ -42,28 +42,28 @@ IMAGE_FOLDERS = {
 
 
 def find_recipe(id: str) -> ModelEntry:
-    """The row of that id.
+    """The row with this id.
 
     Raises:
         TrainingError: there is none, or it has no recipe.
     """
     rows = [entry for entry in list_models("pose") if entry.recipe]
-    found = next((entry for entry in rows if entry.id == id), None)
-    if found is None:
+    entry_of_id = next((entry for entry in rows if entry.id == id), None)
+    if entry_of_id is None:
         raise TrainingError(f"there is no recipe {id!r}; there are {', '.join(entry.id for entry in rows)}")
-    return found
+    return entry_of_id
 
 
 def recipe_for(entry: ModelEntry) -> dict[str, Any]:
-    """What a row's recipe changes of the default ``TrainConfig``, as plain nested data.
+    """The entries of a row's recipe that differ from the default ``TrainConfig``, as plain nested data.
 
     Raises:
         TrainingError: the row has no recipe.
     """
-    told = entry.recipe
-    if not told:
+    recipe = entry.recipe
+    if not recipe:
         raise TrainingError(f"model {entry.id!r} has no recipe")
-    batch, cards = int(told.get("batch_per_gpu", 32)), int(told.get("gpus", 1))
+    batch, cards = int(recipe.get("batch_per_gpu", 32)), int(recipe.get("gpus", 1))
     optimizer = {
         "kind": "adam",
         "lr": LEARNING_RATE,
@@ -76,14 +76,14 @@ def recipe_for(entry: ModelEntry) -> dict[str, Any]:
         "grad_norm": 0.0,
     }
     topdown = msgspec.to_builtins(TopDownConfig(enabled=True))
-    topdown["half_body"] = HALF_BODY_CHANCE if told.get("half_body") else 0.0
+    topdown["half_body"] = HALF_BODY_CHANCE if recipe.get("half_body") else 0.0
     pose = {
         "epochs": EPOCHS,
         "batch": batch,
         "total_batch": batch * cards,
         "patience": 0,
         "validate_every": VALIDATE_EVERY,
-        "select": str(told.get("select", "")).rsplit("/", 1)[-1],
+        "select": str(recipe.get("select", "")).rsplit("/", 1)[-1],
         "visibility_weight": VISIBILITY_WEIGHT,
         "precision": "float32",
         "optimizer": optimizer,
@@ -94,39 +94,39 @@ def recipe_for(entry: ModelEntry) -> dict[str, Any]:
         "model": entry.id,
         "what": "pose",
         "detector": entry.detector or "",
-        "cache_mb": -1,  # decoding takes four fifths of the time to make a crop
+        "cache_mb": -1,  # decoding takes 80 % of the time to make a crop
         "pose": pose,
     }
 
 
 def with_recipe(config: TrainConfig, entry: ModelEntry) -> TrainConfig:
-    """A configuration with the entries of a row's recipe in place of its own."""
+    """The configuration with the entries of a row's recipe in place of its own."""
     return config_from_dict(merged(msgspec.to_builtins(config), recipe_for(entry)), where=f"recipe {entry.id}")
 
 
 def with_data(config: TrainConfig, folder: str) -> TrainConfig:
-    """A configuration with the files of the recipe's data set below ``folder``; what is named already stays.
+    """The configuration with the files of the recipe's data set below ``folder``; files that are named already stay.
 
     Raises:
-        TrainingError: there is no recipe to tell the files.
+        TrainingError: there is no recipe.
     """
     if not config.recipe:
         raise TrainingError("--data goes with --recipe; without, name the files with --train and --images")
     entry, root = find_recipe(config.recipe), Path(folder)
-    told = entry.recipe
-    images = IMAGE_FOLDERS.get(str(told.get("dataset", "")), ("", ""))
-    found = {
-        "train": str(told.get("train", "")).split(" + ")[0],
-        "val": str(told.get("val", "")),
+    recipe = entry.recipe
+    images = IMAGE_FOLDERS.get(str(recipe.get("dataset", "")), ("", ""))
+    paths = {
+        "train": str(recipe.get("train", "")).split(" + ")[0],
+        "val": str(recipe.get("val", "")),
         "images": images[0],
         "val_images": images[1],
     }
-    missing = {name: str(root / path) for name, path in found.items() if path and not getattr(config, name)}
+    missing = {name: str(root / path) for name, path in paths.items() if path and not getattr(config, name)}
     return msgspec.structs.replace(config, **missing)
 
 
 def points_of(config: TrainConfig) -> tuple[str | Schema, str]:
-    """Schema to read the labels with ("" = as the file says), and the kind of the data set where it must be told."""
+    """The schema to read the labels with ("" = from the file), and the kind of the data set if it must be given."""
     if config.schema or not config.recipe:
         return config.schema, ""
     entry = find_model(config.recipe)
@@ -136,5 +136,5 @@ def points_of(config: TrainConfig) -> tuple[str | Schema, str]:
 
 
 def is_missing_extra(config: TrainConfig) -> bool:
-    """Whether the recipe trains on a second data set, which was not given."""
+    """Whether the recipe trains on a second data set that was not given."""
     return bool(config.recipe) and " + " in str(find_model(config.recipe).recipe.get("train", "")) and not config.extra

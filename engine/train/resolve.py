@@ -70,7 +70,7 @@ def pose_step_memory(config: TaskConfig, info: CheckpointInfo, device: torch.dev
     with torch.device("meta"):
         network = build(info.architecture, info.arguments)
     half = autocast_type(config.precision, device) != torch.float32
-    return step_memory(network, info.input_size, half=half, mean=bool(config.ema))
+    return step_memory(network, info.input_size, half=half, average=bool(config.ema))
 
 
 def resolve(

@@ -1,7 +1,7 @@
-"""Random views of an image for training. NumPy and OpenCV only.
+"""Random augmentation of crops for training. NumPy and OpenCV only.
 
-Affines are (2, 3) float64 and take image pixels to crop pixels (pixel centres at integers). Every random choice comes
-from the generator that is passed in, so that a sample depends on nothing but its seed.
+Affines are (2, 3) float64 and map image pixels to crop pixels (pixel centers at integers). Every random choice comes
+from the generator that is passed in, so a sample depends on nothing but its seed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class View:
-    """How a crop differs from the plain one: degrees, factor of its side, shift as shares of it, mirrored or not."""
+    """How a crop differs from an unchanged one: degrees, factor of its side, shift as shares of it, mirrored or not."""
 
     rotation: float = 0.0
     scale: float = 1.0
@@ -32,7 +32,7 @@ PLAIN = View()
 
 
 def random_view(config: AugmentConfig, rng: np.random.Generator) -> View:
-    """Draw a view. Scale is drawn on a logarithmic axis: as often twice as large as half as large."""
+    """Draw a view. The scale is uniform on a logarithmic axis: doubling is as likely as halving."""
     low, high = np.log(config.scale[0]), np.log(config.scale[1])
     shift = rng.uniform(-config.shift, config.shift, 2)
     return View(
@@ -52,7 +52,7 @@ def mirror(affine: Array, width: int) -> Array:
 
 
 def random_color(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Image:
-    """Brightness, contrast and a factor for each channel, by one table look-up a channel."""
+    """Random brightness, contrast and gain of each channel, by one lookup table per channel."""
     if not (config.brightness or config.contrast or config.color):
         return image
     contrast = 1 + rng.uniform(-config.contrast, config.contrast)

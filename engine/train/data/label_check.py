@@ -1,7 +1,7 @@
-"""What is wrong with labels before they are trained on: in the file itself, and compared with its pictures.
+"""Comparison of labels with their images before training.
 
-Each finding is a sentence with the number of records and the first of them. What has one right reading is mended in the
-set that is trained on (labels of a picture that was turned or resized); what has none is left out and said.
+Each finding is a sentence with the number of records and the first of them. What has one correct reading is corrected
+in the training set (labels of an image that was turned or resized); what has none is left out and reported.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from engine.train.data.training_set import Instance, LabelledImage, TrainingSet
 from engine.utils.skipped import Skipped
 
 FAR = 1.0
-"""Points farther outside a picture than its own width or height are mistakes, not hidden parts of the subject."""
+"""Points farther outside an image than its own width or height are errors, not hidden parts of the subject."""
 SAME_BOX_SHARE = 0.5
 
 
-def settle(data: TrainingSet, skipped: Skipped, found: Counts) -> TrainingSet:
-    """Compare labels with their pictures.
+def settle(data: TrainingSet, skipped: Skipped, findings: Counts) -> TrainingSet:
+    """Compare labels with their images and correct or leave out what does not fit.
 
     Args:
-        skipped: gets the pictures that are missing or cannot be read.
-        found: gets the findings.
+        skipped: gets the images that are missing or cannot be read.
+        findings: gets the findings.
 
     Returns:
-        The set without these pictures, its labels on the pixels of the pictures as they are shown, without points that
-        no picture can hold.
+        The set without these images, with labels in the pixels of the images as they are shown, and without points far
+        outside of their image.
     """
     headers: dict[int, ImageHeader | None] = {}
     for position, image in enumerate(data.images):
@@ -49,8 +49,8 @@ def settle(data: TrainingSet, skipped: Skipped, found: Counts) -> TrainingSet:
     on_stored = are_on_stored_pixels(sizes.values())
     images, instances = list(data.images), list(data.instances)
     by_image: dict[int, list[int]] = {}
-    for number, item in enumerate(instances):
-        by_image.setdefault(item.image, []).append(number)
+    for index, item in enumerate(instances):
+        by_image.setdefault(item.image, []).append(index)
     left_out: set[int] = set()
     corners = _Corners()
     for position, header in headers.items():
@@ -58,22 +58,22 @@ def settle(data: TrainingSet, skipped: Skipped, found: Counts) -> TrainingSet:
         if header is None:
             continue
         transform = transform_of(*sizes[position], unsettled=on_stored)
-        _report_size(image, header, transform, found)
+        _report_size(image, header, transform, findings)
         if transform is not None:
             boxes, crowds = (
                 transform.boxes(each).astype(np.float32).reshape(-1, 4) for each in (image.boxes, image.crowds)
             )
             images[position] = replace(image, boxes=boxes, crowds=crowds, size=header.size)
-        for number in by_image.get(position, ()):
-            item = instances[number] if transform is None else _moved(instances[number], transform)
+        for index in by_image.get(position, ()):
+            item = instances[index] if transform is None else _moved(instances[index], transform)
             corners.take(item, header.size)
-            checked = _within(item, header.size, found)
+            checked = _within(item, header.size, findings)
             if checked is None:
-                left_out.add(number)
+                left_out.add(index)
             else:
-                instances[number] = checked
+                instances[index] = checked
     if corners.look_like_corners:
-        found.add("boxes that look like x1, y1, x2, y2; they are used as x, y, width, height", corners.first)
+        findings.add("boxes that look like x1, y1, x2, y2; they are used as x, y, width, height", corners.first)
     whole = replace(
         data,
         images=tuple(images),
@@ -84,14 +84,14 @@ def settle(data: TrainingSet, skipped: Skipped, found: Counts) -> TrainingSet:
 
 
 def overlap(train: TrainingSet, val: TrainingSet) -> tuple[int, str]:
-    """How many pictures of the validation set are training pictures too, by file or by content, and the first."""
+    """Number of validation images that are also training images, by path or by content, and the first of them."""
     paths = {_resolved(image.path) for image in train.images}
     sizes: dict[int, list[Path]] = {}
     for image in train.images:
         size = _size(image.path)
         if size:
             sizes.setdefault(size, []).append(image.path)
-    contents: dict[int, set[bytes]] = {}  # by size of the files: pictures without compression all have the same
+    contents: dict[int, set[bytes]] = {}  # only of files with equal sizes; uncompressed images may all have the same
 
     def is_training_picture(path: Path) -> bool:
         size = _size(path)
@@ -110,7 +110,7 @@ def _look(path: Path, skipped: Skipped) -> tuple[bool, ImageHeader | None]:
         skipped.add(path, "does not exist" if not path.exists() else "is not a regular file")
         return False, None
     header = read_header_of(path)
-    if header is None:  # a kind whose header is not known here, or a damaged file
+    if header is None:  # a format whose header is not parsed, or a damaged file
         try:
             height, width = read_image(path).shape[:2]
         except MediaError as error:
@@ -120,26 +120,26 @@ def _look(path: Path, skipped: Skipped) -> tuple[bool, ImageHeader | None]:
     return True, header
 
 
-def _report_size(image: LabelledImage, header: ImageHeader, transform: GridTransform | None, found: Counts) -> None:
-    """Add a finding if the labels were made in another size or orientation than the picture is shown in."""
+def _report_size(image: LabelledImage, header: ImageHeader, transform: GridTransform | None, findings: Counts) -> None:
+    """Add a finding if the labels were made in another size or orientation than the image is shown in."""
     width, height = header.size
     where = f"{image.path.name}, {image.size[0]} x {image.size[1]} in the file but {width} x {height}"
     sizes = image.size, (header.width, header.height), header.orientation
     if transform is not None:
         grid = classify(*sizes)
         how = {Grid.SCALED: "resized", Grid.TURNED_SCALED: "turned and resized"}.get(grid, "turned")
-        found.add(f"images that were {how} after they were labelled; their labels are moved along", where)
+        findings.add(f"images that were {how} after they were labelled; their labels are moved along", where)
     elif not all(image.size):
         return
     elif classify(*sizes) is Grid.CONTRADICTORY:
         if image.size == header.size[::-1]:
-            found.add(
+            findings.add(
                 "images whose width and height are exchanged in the file; their labels are used as they are", where
             )
         else:
-            found.add("images of another size than the file says; their labels are used as they are", where)
+            findings.add("images of another size than the file says; their labels are used as they are", where)
     elif is_unsettled(*sizes):
-        found.add(
+        findings.add(
             "images that are turned or mirrored by their EXIF orientation and keep their size; their labels are used "
             "as labels of the upright image",
             image.path.name,
@@ -153,8 +153,8 @@ def _moved(item: Instance, transform: GridTransform) -> Instance:
     return replace(item, keypoints=points, box=box, area=item.area * scale)
 
 
-def _within(item: Instance, size: tuple[int, int], found: Counts) -> Instance | None:
-    """The pose without points that cannot be right; None where nothing is left of it."""
+def _within(item: Instance, size: tuple[int, int], findings: Counts) -> Instance | None:
+    """The pose without points that cannot be correct; None if no point is left."""
     where = f"annotation {item.id}"
     extent = np.asarray(size, np.float64)
     points = item.keypoints.astype(np.float64)
@@ -162,32 +162,32 @@ def _within(item: Instance, size: tuple[int, int], found: Counts) -> Instance | 
     far = labelled & ((points < -FAR * extent) | (points > (1 + FAR) * extent)).any(axis=1)
     outside = labelled & ~far & ((points < -1) | (points > extent)).any(axis=1)
     if far.any():
-        found.add("poses with points far outside their picture; these points are left out", where)
+        findings.add("poses with points far outside their picture; these points are left out", where)
         labelled = labelled & ~far
     if outside.any():
-        found.add("poses with points outside their picture", where)
+        findings.add("poses with points outside their picture", where)
     if not labelled.any():
         return None
-    kept = np.where(labelled[:, None], points, 0).astype(np.float32)
-    item = replace(item, keypoints=kept, labelled=labelled)
+    points_in_reach = np.where(labelled[:, None], points, 0).astype(np.float32)
+    item = replace(item, keypoints=points_in_reach, labelled=labelled)
     x1, y1, x2, y2 = (float(v) for v in item.box)
     if x2 <= 0 or y2 <= 0 or x1 >= extent[0] or y1 >= extent[1]:
-        low, high = kept[labelled].min(axis=0), kept[labelled].max(axis=0)
+        low, high = points_in_reach[labelled].min(axis=0), points_in_reach[labelled].max(axis=0)
         if (high < 0).any() or (low > extent).any():
-            found.add("poses outside their picture, not trained on", where)
+            findings.add("poses outside their picture, not trained on", where)
             return None
-        found.add("boxes outside their picture; the box of the points is used", where)
+        findings.add("boxes outside their picture; the box of the points is used", where)
         margin = max(20.0, 0.1 * float((high - low).max()))
         return replace(item, box=np.concatenate([low - margin, high + margin]).astype(np.float32))
-    inside = (kept >= (x1, y1)).all(axis=1) & (kept <= (x2, y2)).all(axis=1)
+    inside = (points_in_reach >= (x1, y1)).all(axis=1) & (points_in_reach <= (x2, y2)).all(axis=1)
     if not (inside & labelled).any():
-        found.add("boxes that hold none of their points", where)
+        findings.add("boxes that hold none of their points", where)
     return item
 
 
 @dataclass
 class _Corners:
-    """Whether boxes read as x, y, width, height are really two corners."""
+    """Detects boxes that are read as x, y, width, height but are really x1, y1, x2, y2."""
 
     boxes: int = 0
     corners: int = 0
@@ -225,7 +225,7 @@ def _size(path: Path) -> int:
 
 
 def _digest(path: Path) -> bytes:
-    """Of the content; of the name where a file cannot be read, so that it is like no other."""
+    """Of the content; of the path if a file cannot be read, so that it equals no other."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()

@@ -1,4 +1,4 @@
-"""Images kept decoded, and pose samples cut from them. NumPy and OpenCV only; batches become tensors elsewhere."""
+"""A cache of decoded images, and pose samples cropped from them. NumPy and OpenCV only."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ Array = npt.NDArray[np.floating]
 
 
 class ImageCache:
-    """Decoded images up to a number of bytes; what does not fit is read anew each time.
+    """Decoded images up to a number of bytes; images that do not fit are read again each time.
 
-    Nothing is thrown out: every epoch visits all images in another order, and a cache that drops the oldest would drop
-    each image just before it is wanted. Safe to use from several threads.
+    Nothing is evicted: every epoch visits all images in another order, so a cache that drops the oldest would mostly
+        drop
+    images just before they are needed. Thread-safe.
 
     Args:
         max_bytes: of pixels.
-        longest: images are shrunk to this longer side; 0 = left as they are.
+        longest: larger images are shrunk to this longer side; 0 = never.
         skipped: gets the images that cannot be read.
     """
 
@@ -42,15 +43,15 @@ class ImageCache:
         self._lock = threading.Lock()
 
     def get(self, path: Path) -> tuple[Image, float]:
-        """RGB uint8 (H, W, 3), not to be written to, and its size as a factor of the file's.
+        """RGB uint8 (H, W, 3), read-only, and the factor by which it was shrunk.
 
         Raises:
             MediaError: missing or unreadable.
         """
         with self._lock:
-            found = self._images.get(path)
-        if found is not None:
-            return found
+            cached = self._images.get(path)
+        if cached is not None:
+            return cached
         try:
             image, factor = self._shrunk(read_image(path))
         except MediaError as error:
@@ -74,7 +75,8 @@ class ImageCache:
 
 @dataclass(frozen=True, eq=False)
 class PoseSample:
-    """A crop (H, W, 3) uint8, its points (K, 2) in crop pixels, which are labelled (K,), and the affine."""
+    """A crop (H, W, 3) uint8, its points (K, 2) in crop pixels, which are labelled (K,), and the affine from image to
+    crop."""
 
     crop: Image
     keypoints: Array
@@ -88,7 +90,7 @@ class PoseDataset:
     Args:
         size: width and height of a crop, pixels.
         padding: the crop is this much larger than the box.
-        augment: None = plain crops, exactly as in prediction.
+        augment: None = unchanged crops, exactly as in prediction.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class PoseDataset:
         return len(self.data.instances)
 
     def sample(self, index: int, rng: np.random.Generator) -> PoseSample:
-        """One instance, cut out as ``rng`` says."""
+        """One instance, with random changes drawn from ``rng``."""
         item = self.data.instances[index]
         image, _ = self._cache.get(self.data.images[item.image].path)
         view = PLAIN if self.augment is None else random_view(self.augment, rng)

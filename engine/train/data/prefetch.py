@@ -1,4 +1,4 @@
-"""Batches made ahead of their use, in threads: OpenCV releases the interpreter lock, and the image cache is shared."""
+"""Batches prepared ahead in threads: OpenCV releases the interpreter lock, and the image cache is shared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AHEAD = 3
 
 
 def prepared(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Generator[Made, None, None]:
-    """``map(make, items)`` in order, up to ``AHEAD`` a worker made ahead; 0 workers = made when asked for.
+    """``map(make, items)`` in order, up to ``AHEAD`` per worker ahead; without workers each when asked for.
 
     Closing the iterator waits for what is being made; no thread outlives it.
     """

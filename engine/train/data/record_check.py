@@ -1,4 +1,4 @@
-"""What is wrong with the records of a label file, whatever its pictures are. Each finding is a sentence for people."""
+"""Checks of the records of a label file, independent of its images. Each finding is a sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.formats.coco.dataset import CocoDataset
 
 @dataclass
 class _Count:
-    """How many records a sentence is about, and the first of them."""
+    """Number of records of a finding, and the first of them."""
 
     count: int = 0
     first: str = ""
@@ -23,7 +23,7 @@ class _Count:
 
 @dataclass
 class Counts:
-    """Findings by their sentence, in the order in which they were made."""
+    """Findings with the number of their records, in the order in which they were added."""
 
     file: Path
     rows: dict[str, _Count] = field(default_factory=dict)
@@ -39,16 +39,16 @@ class Counts:
 
 
 def check_records(dataset: CocoDataset, categories: Collection[int | str], file: Path) -> list[str]:
-    """What is wrong with the records themselves, whatever the pictures are.
+    """Check the records themselves, independent of the images.
 
     Args:
-        categories: ids of those that are trained on.
+        categories: ids of the categories that are trained on.
     """
-    found = Counts(file)
+    findings = Counts(file)
     names: dict[str, int | str] = {}
     for image in dataset.images:
         if names.setdefault(image.file_name, image.id) != image.id:
-            found.add("images that are listed more than once", f"image {image.id}, {image.file_name}")
+            findings.add("images that are listed more than once", f"image {image.id}, {image.file_name}")
     known = {image.id for image in dataset.images}
     seen: dict[tuple[object, ...], int | str] = {}
     for annotation in dataset.annotations:
@@ -56,15 +56,15 @@ def check_records(dataset: CocoDataset, categories: Collection[int | str], file:
             continue
         where = f"annotation {annotation.id}"
         if annotation.image_id not in known:
-            found.add("annotations that belong to no image of the file, not trained on", where)
+            findings.add("annotations that belong to no image of the file, not trained on", where)
             continue
         points = annotation.keypoints or ()
         if not any(points[2::3]) or annotation.iscrowd:
             if annotation.bbox and not annotation.iscrowd:
-                found.add("boxes without a labelled point, from which no pose is learned", where)
+                findings.add("boxes without a labelled point, from which no pose is learned", where)
             continue
         key = (annotation.image_id, annotation.category_id, tuple(points))
         if key in seen:
-            found.add("annotations that repeat the pose of another in the same image", f"{where}, as {seen[key]}")
+            findings.add("annotations that repeat the pose of another in the same image", f"{where}, as {seen[key]}")
         seen.setdefault(key, annotation.id)
-    return found.texts()
+    return findings.texts()

@@ -1,7 +1,7 @@
-"""In which order a run visits its data, and the random state of every sample.
+"""The order in which a run visits its samples, and the random state of each.
 
-Nothing is drawn from a running generator: each draw has a seed made of the run's seed and its place in the run. So a
-run that was interrupted goes on as if nothing had happened, and the number of worker threads changes nothing.
+There is no running generator: each draw has a seed made of the run's seed and its position in the run. So a resumed run
+goes on as if it had not been interrupted, and the number of worker threads makes no difference.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 
 
 def epoch_order(count: int, steps: int, batch: int, seed: int, epoch: int) -> np.ndarray:
-    """(steps, batch) positions: shuffled passes through ``count`` items, one after the other, until it is full."""
+    """(steps, batch) sample indices: shuffled passes through ``count`` samples, one after the other."""
     rng = np.random.default_rng([seed, epoch])
     passes = math.ceil(steps * batch / count)
     order = np.concatenate([rng.permutation(count) for _ in range(passes)])
     return order[: steps * batch].reshape(steps, batch)
 
 
-def sample_rng(seed: int, epoch: int, place: int) -> np.random.Generator:
-    """The generator of one sample: ``place`` is its position within the epoch."""
-    return np.random.default_rng([seed, epoch, place])
+def sample_rng(seed: int, epoch: int, position: int) -> np.random.Generator:
+    """The generator of one sample; ``position`` is its position within the epoch."""
+    return np.random.default_rng([seed, epoch, position])
 
 
 def epoch_batches(
@@ -37,24 +37,26 @@ def epoch_batches(
     rank: int = 0,
     processes: int = 1,
 ) -> Iterator[list[tuple[int, np.random.Generator]]]:
-    """The batches of an epoch from ``first_step`` on that fall to one process: (position, generator) of each sample.
+    """The batches of one process in the rest of an epoch: (sample index, its generator) for each sample.
 
-    A step has ``total`` samples. Its batches go round the processes, so that which samples a step has, and how each is
-    changed, does not depend on the number of processes.
+    A step has ``total`` samples. Its batches are dealt to the processes in turn, so that which samples a step has, and
+    how each is augmented, does not depend on the number of processes.
 
     Args:
-        batch: samples of one batch, a divisor of ``total / processes``; 0 = all that fall to the process.
+        count: samples in all. steps: per epoch.
+        first_step: the first one to do.
+        batch: samples of one batch, a divisor of ``total / processes``; 0 = all of the process in one.
     """
     order = epoch_order(count, steps, total, seed, epoch)
     batch = batch or total // processes
     for step in range(first_step, steps):
         for start in range(rank * batch, total, processes * batch):
-            places = range(start, start + batch)
-            yield [(int(order[step, j]), sample_rng(seed, epoch, step * total + j)) for j in places]
+            positions = range(start, start + batch)
+            yield [(int(order[step, j]), sample_rng(seed, epoch, step * total + j)) for j in positions]
 
 
 def evaluation_batches(count: int, batch: int) -> Iterator[list[int]]:
-    """All positions in order."""
+    """All indices in order."""
     for start in range(0, count, batch):
         yield list(range(start, min(start + batch, count)))
 
@@ -62,10 +64,10 @@ def evaluation_batches(count: int, batch: int) -> Iterator[list[int]]:
 def choose_epochs(
     epochs: int, steps_per_epoch: int, batch: int, count: int, *, steps: int, passes: int, least: int
 ) -> tuple[int, int]:
-    """Epochs and steps of an epoch, where 0 means: choose.
+    """Number of epochs and of steps per epoch; 0 means: choose.
 
-    An epoch is one pass, or ``least`` steps where that is more. Without a number of epochs the run has ``steps``
-    steps or ``passes`` passes through the data, whichever is more.
+    An epoch is one pass, but at least ``least`` steps. Without a number of epochs the run has ``steps`` steps or
+    ``passes`` passes through the data, whichever is more.
     """
     one_pass = math.ceil(count / batch)
     per_epoch = steps_per_epoch or max(one_pass, least)

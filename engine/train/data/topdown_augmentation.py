@@ -1,8 +1,9 @@
-"""Where the published top-down models looked while they were trained: mirror, half body, shift, scale, angle.
+"""Random changes of crops as in the training of the published top-down models: mirror, half body, shift, scale,
+rotation.
 
-NumPy only. Steps, their order and their draws are those of MMPose 1.x (RandomFlip, RandomHalfBody,
-RandomBBoxTransform, TopdownAffine), the numbers come from ``TopDownConfig``. One affine takes image pixels to the
-pixels of the crop, mirror included, so that a crop is cut by a single warp.
+NumPy only. Steps, their order and their draws are those of MMPose 1.x (RandomFlip, RandomHalfBody, RandomBBoxTransform,
+TopdownAffine); the numbers come from ``TopDownConfig``. One affine maps image pixels to crop pixels, mirror included,
+so that a crop takes a single warp.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Halves:
-    """Positions of the keypoints of the upper and of the lower half of the body."""
+    """Indices of the keypoints of the upper and of the lower half of the body."""
 
     upper: Places
     lower: Places
 
     @classmethod
     def of(cls, schema: Schema) -> Halves:
-        """As the schema groups its points; those without a group belong to neither."""
+        """From the groups of the schema; points without a group belong to neither half."""
         groups = np.array([point.group for point in schema.keypoints])
         return cls(np.flatnonzero(groups == "upper"), np.flatnonzero(groups == "lower"))
 
@@ -47,7 +48,7 @@ class Placement:
 
 
 def padded_box(box_xyxy: npt.ArrayLike, padding: float) -> Placement:
-    """The whole box, upright, ``padding`` times as wide and high."""
+    """The whole box, not rotated, ``padding`` times as wide and high."""
     box = np.asarray(box_xyxy, np.float64)
     return Placement((box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * padding)
 
@@ -88,7 +89,7 @@ def random_placement(
 
 
 def _half(labelled: Bools, halves: Halves, config: TopDownConfig, rng: np.random.Generator) -> Places:
-    """The labelled points of one half; none where neither has enough. Mirroring swaps left and right, not halves."""
+    """The labelled points of one half; none if neither has enough. Mirroring swaps left and right, not halves."""
     upper, lower = (half[labelled[half]] for half in (halves.upper, halves.lower))
     prefer_upper = rng.random() < config.half_body_upper
     enough_upper, enough_lower = (len(half) >= n for half, n in zip((upper, lower), config.half_body_least))
@@ -98,7 +99,7 @@ def _half(labelled: Bools, halves: Halves, config: TopDownConfig, rng: np.random
 
 
 def cut_normal(rng: np.random.Generator, count: int) -> Floats:
-    """(count,) standard normal draws, those beyond 1 either way drawn again."""
+    """(count,) standard normal draws; those beyond 1 in either direction are drawn again."""
     draws = rng.standard_normal(count)
     while (beyond := np.abs(draws) > 1).any():
         draws[beyond] = rng.standard_normal(int(beyond.sum()))

@@ -1,4 +1,4 @@
-"""Crops for training as the published top-down models had them. NumPy and OpenCV only."""
+"""Crops as in the training of the published top-down models. NumPy and OpenCV only."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class TopDownSample:
-    """A crop (H, W, 3) RGB uint8; its points (K, 2) in crop pixels; which are labelled, and which this data set would
-    label at all, both (K,)."""
+    """A crop (H, W, 3) RGB uint8; its points (K, 2) in crop pixels; which are labelled (K,), and which are covered by
+    the labels of its data set at all (K,)."""
 
     crop: Image
     keypoints: npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ class TopDownDataset:
         return len(self.data.instances)
 
     def sample(self, index: int, rng: np.random.Generator) -> TopDownSample:
-        """One instance, cut out as ``rng`` says.
+        """One instance, with random changes drawn from ``rng``.
 
         Raises:
             MediaError: the image is missing or unreadable.
@@ -76,12 +76,12 @@ class TopDownDataset:
 
 
 def as_published(data: TrainingSet) -> TrainingSet:
-    """The set as the published models were trained on it: boxes clipped to 0..width - 1 and 0..height - 1, instances
-    whose box has no extent then, or whose points all lie left of or above the image, left out."""
-    kept = []
+    """The set as the published models were trained on it: boxes are clipped to 0..width - 1 and 0..height - 1;
+    instances whose box is then empty, or whose points are all left of or above the image, are left out."""
+    instances = []
     for item in data.instances:
         width, height = data.images[item.image].size
         box = clip_box(item.box, width - 1, height - 1).astype(np.float32) if width and height else item.box
         if box[2] > box[0] and box[3] > box[1] and item.keypoints.max() > 0:
-            kept.append(replace(item, box=box))
-    return replace(data, instances=tuple(kept), skipped=data.skipped + len(data.instances) - len(kept))
+            instances.append(replace(item, box=box))
+    return replace(data, instances=tuple(instances), skipped=data.skipped + len(data.instances) - len(instances))

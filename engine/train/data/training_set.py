@@ -1,4 +1,4 @@
-"""From a COCO file to what can be trained on: images, instances, categories. Loads no torch.
+"""A training set from label files: images, instances, categories. Loads no torch.
 
 Boxes are x1 y1 x2 y2 float32 in image pixels; keypoints (K, 2) float32; ``labelled`` (K,) bool is COCO visibility > 0.
 """
@@ -37,11 +37,11 @@ class Instance:
 
     Attributes:
         id: of the annotation, for messages.
-        image: position in the set's ``images``.
+        image: index in the set's ``images``.
         keypoints: (K, 2) float32 image pixels; labelled: (K,) bool.
         box: (4,) float32 xyxy; area: square pixels, for OKS.
         category: name.
-        covered: (K,) bool, False for points that its data set never labels; None: all are covered.
+        covered: (K,) bool, False for points that its data set never labels; None = all are covered.
     """
 
     id: int | str
@@ -56,8 +56,14 @@ class Instance:
 
 @dataclass(frozen=True, eq=False)
 class LabelledImage:
-    """One image with all boxes of the categories that are trained; ``crowds`` are regions to leave alone. ``size`` is
-    its width and height as the file says, 0 where it does not."""
+    """One image with all boxes of the trained categories.
+
+    Attributes:
+        id: of the image record.
+        boxes: (N, 4), labels: (N,) indices of their categories.
+        crowds: (M, 4) regions to ignore.
+        size: width and height in the label file, 0 if it does not say.
+    """
 
     id: int | str
     path: Path
@@ -69,10 +75,10 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """``images`` are those with at least one annotation; the others may simply not be labelled yet.
+    """``images`` are those with at least one annotation; the others may just not be labelled yet.
 
-    ``remarks`` say what is wrong with the file. ``origin`` is the fingerprint of the set that this one was made from by
-    leaving out what cannot be read: a picture that is damaged meanwhile does not make it another set.
+    ``remarks`` are findings about the file. ``origin`` is the fingerprint of the set that this one was made from by
+    leaving out unreadable images: an image that gets damaged does not make it another set.
     """
 
     file: Path
@@ -86,14 +92,14 @@ class TrainingSet:
     origin: str = ""
 
     def subset(self, images: Sequence[int]) -> TrainingSet:
-        """The set of these image positions only."""
-        place = {old: new for new, old in enumerate(images)}
-        kept = tuple(replace(i, image=place[i.image]) for i in self.instances if i.image in place)
-        return replace(self, images=tuple(self.images[i] for i in images), instances=kept)
+        """The set with these images only, by index."""
+        new_index = {old: new for new, old in enumerate(images)}
+        instances = tuple(replace(i, image=new_index[i.image]) for i in self.instances if i.image in new_index)
+        return replace(self, images=tuple(self.images[i] for i in images), instances=instances)
 
     @property
     def fingerprint(self) -> str:
-        """Changes when anything that a run learns from changes."""
+        """Changes when anything changes that a run learns from."""
         if self.origin:
             return self.origin
         digest = hashlib.sha256(repr((self.schema.names, self.categories)).encode())
@@ -108,60 +114,61 @@ class TrainingSet:
 def read_training_set(
     file: Path | str, images: Path | str = "", schema: str | Schema = "", margin: float = 20.0, kind: str = ""
 ) -> TrainingSet:
-    """Read a COCO keypoint file, or any data set that ``engine.formats`` knows.
+    """Read labels of any format.
 
     Args:
         images: folder of the images; "" = the folder of the file.
         schema: name or file of a schema, or the schema itself; "" = that of the category with most labelled poses.
-        margin: pixels around the points of an annotation without a box.
-        kind: of a data set of which ``schema`` is one category's own range of points.
+        margin: pixels added around the points of an annotation without a box.
+        kind: of a data set in which each category has its own range of points, of which ``schema`` is one
+            (DeepFashion2).
 
     Raises:
-        CocoError: the file cannot be read. TrainingError: no category fits the schema, nothing labelled.
+        LabelError: the file cannot be read. TrainingError: no category fits the schema, nothing is labelled.
     """
     file = Path(file)
     _refuse_project(file)
-    wanted = schema if isinstance(schema, Schema) else find_schema(schema) if schema else None
-    if kind and wanted is not None:
-        dataset = plain_coco(file, wanted.names) or to_coco(open_dataset(kind, file, images), own_points=True)
+    requested = schema if isinstance(schema, Schema) else find_schema(schema) if schema else None
+    if kind and requested is not None:
+        dataset = plain_coco(file, requested.names) or to_coco(open_dataset(kind, file, images), own_points=True)
     else:
-        dataset = read_as_coco(file, images, names=() if wanted is None else wanted.names)
-    found = schema_of(dataset, file) if wanted is None else wanted
-    return training_set_of(dataset, found, file, Path(images) if str(images) else file.parent, margin)
+        dataset = read_as_coco(file, images, names=() if requested is None else requested.names)
+    chosen = schema_of(dataset, file) if requested is None else requested
+    return training_set_of(dataset, chosen, file, Path(images) if str(images) else file.parent, margin)
 
 
 def _refuse_project(file: Path) -> None:
     try:
         with file.open("rb") as opened:
             is_project = opened.read(len(SQLITE)) == SQLITE
-    except OSError:  # the reader says what is wrong
+    except OSError:  # reading it reports the error
         return
     if is_project:
         raise TrainingError(
-            "is a poseapp project, not a COCO file: open it, use File > Export COCO, and train on what that writes; "
-            "or use Models > Fine-tune in the window",
+            "is a poseapp project: open it and use Models > Fine-tune, or export it with File > Export COCO and train "
+            "on that file",
             where=file,
         )
 
 
 def read_extra_set(file: Path | str, images: Path | str, data: TrainingSet, margin: float = 20.0) -> TrainingSet:
-    """A second data set of the same points; AI Challenger's people are brought to the 17 points of COCO.
+    """A second data set of the same keypoints; people of AI Challenger are converted to the 17 keypoints of COCO.
 
     Raises:
-        CocoError, TrainingError: as :func:`read_training_set`.
+        LabelError, TrainingError: as :func:`read_training_set`.
     """
     file = Path(file)
     if data.schema.num_keypoints != COCO_POINTS or sniff(file) != "aic":
         return read_training_set(file, images, data.schema, margin)
     people = open_dataset("aic", file, images)
     folder = Path(images) if str(images) else file.parent
-    found = training_set_of(to_coco(aic_into_coco17(people)), data.schema, file, folder, margin)
+    extra = training_set_of(to_coco(aic_into_coco17(people)), data.schema, file, folder, margin)
     covered = np.isin(np.arange(COCO_POINTS), list(AIC_INTO_COCO17.values()))
-    return replace(found, instances=tuple(replace(item, covered=covered) for item in found.instances))
+    return replace(extra, instances=tuple(replace(item, covered=covered) for item in extra.instances))
 
 
 def joined(first: TrainingSet, second: TrainingSet) -> TrainingSet:
-    """Both sets as one; file, schema and categories are the first's."""
+    """Both sets as one; file, schema and categories are those of the first."""
     moved = tuple(replace(item, image=item.image + len(first.images)) for item in second.instances)
     return replace(
         first,
@@ -173,23 +180,25 @@ def joined(first: TrainingSet, second: TrainingSet) -> TrainingSet:
     )
 
 
-def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Path, margin: float = 20.0) -> TrainingSet:
-    """What can be trained on of labels in memory; the arguments as of :func:`read_training_set`.
+def training_set_of(
+    dataset: CocoDataset, schema: Schema, file: Path, folder: Path, margin: float = 20.0
+) -> TrainingSet:
+    """A training set from labels in memory; arguments as for :func:`read_training_set`.
 
     Raises:
         TrainingError: no category fits the schema.
     """
-    fitting = fitting_categories(dataset, found, file)
+    fitting = fitting_categories(dataset, schema, file)
     names = tuple(dict.fromkeys(category.name for category in fitting))
-    if found.category not in names:  # predictions are to be called as the labels are
-        found = msgspec.structs.replace(found, category=names[0])
+    if schema.category not in names:  # predictions get the category name of the labels
+        schema = msgspec.structs.replace(schema, category=names[0])
     label = {category.id: names.index(category.name) for category in fitting}
     grouped: dict[int | str, list[CocoAnnotation]] = {}
     for annotation in dataset.annotations:
         if annotation.category_id in label:
             grouped.setdefault(annotation.image_id, []).append(annotation)
 
-    kept: list[LabelledImage] = []
+    labelled_images: list[LabelledImage] = []
     instances: list[Instance] = []
     skipped = 0
     for image, path in zip(dataset.images, _image_paths(dataset.images, folder), strict=True):
@@ -198,7 +207,9 @@ def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Pat
             continue
         boxes, labels, crowds = [], [], []
         for annotation in annotations:
-            instance = _instance(annotation, len(kept), found, names[label[annotation.category_id]], margin, file)
+            instance = _instance(
+                annotation, len(labelled_images), schema, names[label[annotation.category_id]], margin, file
+            )
             box = _box(annotation) if instance is None else instance.box
             if instance is not None:
                 instances.append(instance)
@@ -211,7 +222,7 @@ def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Pat
             else:
                 boxes.append(box)
                 labels.append(label[annotation.category_id])
-        kept.append(
+        labelled_images.append(
             LabelledImage(
                 image.id,
                 path,
@@ -223,29 +234,29 @@ def training_set_of(dataset: CocoDataset, found: Schema, file: Path, folder: Pat
         )
     return TrainingSet(
         file=file,
-        schema=found,
+        schema=schema,
         categories=names,
-        images=tuple(kept),
+        images=tuple(labelled_images),
         instances=tuple(instances),
-        unlabelled=len(dataset.images) - len(kept),
+        unlabelled=len(dataset.images) - len(labelled_images),
         skipped=skipped,
         remarks=tuple(check_records(dataset, label, file)),
     )
 
 
 def _image_paths(images: Sequence[CocoImage], folder: Path) -> list[Path]:
-    """Where the images lie, by the rules of :mod:`engine.media.image_finder`; as the file says for those not found."""
+    """Paths of the images, by the rules of :mod:`engine.media.image_finder`; as the file says for those not found."""
     sizes = [(image.width, image.height) for image in images]
-    found = find_images((image.file_name for image in images), [folder], sizes)
-    return [path or folder / image.file_name for image, path in zip(images, found.paths, strict=True)]
+    matches = find_images((image.file_name for image in images), [folder], sizes)
+    return [path or folder / image.file_name for image, path in zip(images, matches.paths, strict=True)]
 
 
 def schema_of(dataset: CocoDataset, file: Path) -> Schema:
-    """The schema of the category with most labelled poses; a built-in schema where the point names are the same, or
-    where no names are given and only one built-in schema has so many points.
+    """The schema of the category with most labelled poses; a built-in schema if it has the same names, or if the file
+    has no names and only one built-in schema has as many keypoints.
 
     Raises:
-        TrainingError: no category names keypoints, and their number does not tell the schema.
+        TrainingError: no category names keypoints, and their number does not decide.
     """
     counts = dict.fromkeys((category.id for category in dataset.categories), 0)
     sizes: Counter[tuple[Id, int]] = Counter()
@@ -270,7 +281,7 @@ def schema_of(dataset: CocoDataset, file: Path) -> Schema:
 
 
 def schema_of_category(category: CocoCategory) -> Schema:
-    """A category's schema: the built-in one with the same points, named as the category names them, else made from the
+    """A category's schema: the built-in one with the same keypoints, with the category's name, else one made from the
     category."""
     schema = schema_with_names(unique_names(category.keypoints))
     if schema is None:
@@ -279,10 +290,10 @@ def schema_of_category(category: CocoCategory) -> Schema:
 
 
 def split(data: TrainingSet, fraction: float, seed: int) -> tuple[TrainingSet, TrainingSet | None]:
-    """Set images aside for validation, whole images only, so that no picture is on both sides.
+    """Set whole images aside for validation, so that no image is in both sets.
 
     Returns:
-        Training and validation set; None where there are fewer than 8 images with poses, too few to give one away.
+        Training and validation set; None if fewer than 8 images have poses, too few to set one aside.
     """
     with_poses = sorted({instance.image for instance in data.instances})
     if fraction <= 0 or len(with_poses) < 8:
@@ -294,7 +305,7 @@ def split(data: TrainingSet, fraction: float, seed: int) -> tuple[TrainingSet, T
 
 
 def fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> list[CocoCategory]:
-    """The categories with the points of a schema: by their names, however spelled, else by their number where the file
+    """The categories with the keypoints of a schema: by their names, however spelled, else by their number if the file
     does not name them.
 
     Raises:
@@ -305,7 +316,7 @@ def fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> list
     named, unnamed = [], []
     for category in dataset.categories:
         names = unique_names(category.keypoints)
-        # Human-Art names 21 points in its categories and gives the first 17 in "keypoints".
+        # Human-Art has 21 names in its categories, but only the first 17 points in "keypoints".
         if fits(schema, names) or (category.id in sized and fits(schema, names[:count])):
             named.append(category)
         elif category.id in sized and (not names or (len(names) == count and all(name.isdigit() for name in names))):
@@ -314,7 +325,7 @@ def fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> list
         return named or unnamed
     listed = "; ".join(f"{c.name!r} has {', '.join(c.keypoints[:4]) or 'none'}" for c in dataset.categories[:3])
     raise TrainingError(
-        f"no category has the {schema.num_keypoints} points of schema {schema.name!r} "
+        f"no category has the {schema.num_keypoints} keypoints of schema {schema.name!r} "
         f"({', '.join(schema.names[:4])}, ...); {listed}",
         where=file,
     )
@@ -323,13 +334,13 @@ def fitting_categories(dataset: CocoDataset, schema: Schema, file: Path) -> list
 def _instance(
     annotation: CocoAnnotation, image: int, schema: Schema, category: str, margin: float, file: Path
 ) -> Instance | None:
-    """None where no point is labelled, or the annotation is a crowd."""
+    """None if no point is labelled, or the annotation is a crowd."""
     if not annotation.keypoints or annotation.iscrowd:
         return None
     flat = np.asarray(annotation.keypoints, np.float32)
     if flat.size != 3 * schema.num_keypoints:
         raise TrainingError(
-            f"has {flat.size} numbers in 'keypoints', expected {3 * schema.num_keypoints}",
+            f"has {flat.size} numbers in 'keypoints' instead of {3 * schema.num_keypoints}",
             where=f"{file}: annotation {annotation.id}",
         )
     points = flat.reshape(-1, 3)
@@ -345,7 +356,7 @@ def _instance(
 
 
 def _box(annotation: CocoAnnotation) -> Floats | None:
-    """xyxy of the annotation's own box; None without one, or for one without extent."""
+    """xyxy of the annotation's bbox; None without one, or if it has no area."""
     if not annotation.bbox:
         return None
     x, y, width, height = (float(v) for v in annotation.bbox)

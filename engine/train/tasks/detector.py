@@ -1,4 +1,4 @@
-"""Training of a detector: whole images to classed boxes."""
+"""The training task of a detector: whole images to boxes with classes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from engine.train.tasks.task import Batch, Validation
 from engine.utils.skipped import Skipped
 
 BOX_WEIGHT = 50.0  # EfficientDet paper, section 5
-SHRINK = 2  # images are kept at this many times the canvas
+SHRINK = 2  # images are cached at up to this many times the canvas
 SELF_CHECK = 32
 LOWEST_SCORE = 0.05
 THRESHOLDS = (0.1, 0.5)
@@ -40,7 +40,7 @@ NO_SAMPLE = np.random.default_rng(0)
 
 
 class DetectorTask:
-    """A detector with its data; see ``phase.TrainTask``. Arguments as ``PoseTask``."""
+    """A detector with its data; see :class:`engine.train.tasks.task.TrainTask`. Arguments as for ``PoseTask``."""
 
     what = "detector"
     validates_together = False
@@ -93,21 +93,21 @@ class DetectorTask:
         codes, logits = self.network(x)
         positive = labels >= 0
         target = F.one_hot(labels.clamp(min=0), self._classes).float() * positive[..., None]
-        found = focal_loss(logits.float(), target, labels != LEFT_OUT)
-        placed = box_loss(codes.float(), tensors["codes"], positive)
-        return (found + BOX_WEIGHT * placed) / (positive.sum() + 1)
+        class_loss = focal_loss(logits.float(), target, labels != LEFT_OUT)
+        location_loss = box_loss(codes.float(), tensors["codes"], positive)
+        return (class_loss + BOX_WEIGHT * location_loss) / (positive.sum() + 1)
 
     def validate(self) -> Validation:
         device = next(self.network.parameters()).device
         count = len(self._val) if self._held_out else min(len(self._val), SELF_CHECK)
         detector = Detector(self.network, self.info, device)
-        found: list[Detections] = []
+        detections: list[Detections] = []
         measured: list[LabelledImage] = []
         loss_sum = 0.0
         for indices in evaluation_batches(count, self.config.batch):
             samples, images, records = [], [], []
             for index in indices:
-                with suppress(MediaError):  # the cache notes it
+                with suppress(MediaError):  # listed by the cache
                     images.append(self._val.image(index))
                     samples.append(self._val.sample(index, NO_SAMPLE))
                     records.append(self._val.images[index])
@@ -116,28 +116,28 @@ class DetectorTask:
             batch = self.collate([(s, *match(self._anchors, s), 0) for s in samples])
             loss_sum += float(self.loss({k: v.to(device) for k, v in batch.tensors.items()})) * len(samples)
             boxes = detector.detect([image for image, _ in images], score_threshold=LOWEST_SCORE)
-            found += [_scaled(d, 1 / factor) for d, (_, factor) in zip(boxes, images, strict=True)]
+            detections += [_scaled(d, 1 / factor) for d, (_, factor) in zip(boxes, images, strict=True)]
             measured += records
         if not measured:
             raise TrainingError("no image to validate on can be read")
-        return self._measure(found, measured, loss_sum / len(measured))
+        return self._measure(detections, measured, loss_sum / len(measured))
 
-    def _measure(self, found: list[Detections], records: Sequence[LabelledImage], loss: float) -> Validation:
+    def _measure(self, detections: list[Detections], records: Sequence[LabelledImage], loss: float) -> Validation:
         truth: list[dict[str, Any]] = []
         results: list[dict[str, Any]] = []
         hits: list[tuple[float, bool]] = []
         overlaps: list[float] = []
-        for number, (record, detections) in enumerate(zip(records, found, strict=True)):
-            common = {"image_id": number}
+        for position, (record, image_detections) in enumerate(zip(records, detections, strict=True)):
+            common = {"image_id": position}
             truth += [{**common, "category_id": int(c), "bbox": _xywh(b)} for b, c in zip(record.boxes, record.labels)]
             for box in record.crowds:
                 truth += [{**common, "category_id": c, "bbox": _xywh(box), "iscrowd": 1} for c in range(self._classes)]
-            rows = zip(detections.boxes, detections.labels, detections.scores)
+            rows = zip(image_detections.boxes, image_detections.labels, image_detections.scores)
             results += [{**common, "category_id": int(c), "bbox": _xywh(b), "score": float(s)} for b, c, s in rows]
-            hits += true_positives(detections, record.boxes, record.labels)
+            hits += true_positives(image_detections, record.boxes, record.labels)
             best = (
-                iou_matrix(record.boxes, detections.boxes).max(axis=1)
-                if len(detections)
+                iou_matrix(record.boxes, image_detections.boxes).max(axis=1)
+                if len(image_detections)
                 else np.zeros(len(record.boxes))
             )
             overlaps += best.tolist()
@@ -153,7 +153,7 @@ class DetectorTask:
             metrics = {f"train_{name}": value for name, value in metrics.items()}
         return Validation(
             loss=loss if self._held_out else math.nan,
-            # AP alone is a coarse measure on a few images; the overlap of the best box tells equal epochs apart.
+            # AP alone is coarse for a few images; the overlap of the best boxes distinguishes epochs with equal AP.
             error=1 - ap["AP"] if self.config.select == "AP" else 1 - (ap["AP"] + float(np.mean(overlaps))) / 2,
             slack=min(0.25, 1 / math.sqrt(len(overlaps))),
             metrics=metrics,
@@ -168,13 +168,13 @@ class DetectorTask:
 
 
 def true_positives(
-    found: Detections, boxes: np.ndarray, labels: np.ndarray, iou: float = 0.5
+    detections: Detections, boxes: np.ndarray, labels: np.ndarray, iou: float = 0.5
 ) -> list[tuple[float, bool]]:
-    """(score, whether it is an object that no better detection has claimed) of each detection of one image."""
+    """(score, whether it matches an object that no better detection has matched) of each detection of one image."""
     free = np.ones(len(boxes), bool)
-    overlap = iou_matrix(found.boxes, boxes) * (found.labels[:, None] == labels[None])
+    overlap = iou_matrix(detections.boxes, boxes) * (detections.labels[:, None] == labels[None])
     out = []
-    for row, score in zip(overlap, found.scores):
+    for row, score in zip(overlap, detections.scores):
         candidates = np.where(free, row, 0)
         best = int(candidates.argmax()) if len(boxes) else 0
         hit = bool(len(boxes)) and candidates[best] >= iou
@@ -185,7 +185,7 @@ def true_positives(
 
 
 def best_threshold(hits: Sequence[tuple[float, bool]], objects: int) -> float:
-    """The score that best parts objects from the rest (F1): the middle of the gap, within :data:`THRESHOLDS`."""
+    """The score with the best F1: the middle of the gap between detections, within :data:`THRESHOLDS`."""
     ranked = sorted(hits, reverse=True)
     right = np.cumsum([hit for _, hit in ranked])
     if not objects or not len(right) or not right[-1]:
@@ -197,25 +197,25 @@ def best_threshold(hits: Sequence[tuple[float, bool]], objects: int) -> float:
 
 
 def finds_objects(detector: Detector, data: TrainingSet, *, images: int = 24, share: float = 0.5) -> bool:
-    """Whether a detector that has classes of these names really finds these objects.
+    """Whether a detector with classes of these names really finds these objects.
 
-    Names mislead: to a detector of everyday things, "mouse" lies beside a keyboard.
+    Names mislead: to a detector of everyday objects, a "mouse" is a computer mouse.
     """
-    found = total = 0
+    found_count = total = 0
     for record in data.images[:: max(1, len(data.images) // images)][:images]:
         try:
             picture, factor = ImageCache(0, longest=SHRINK * max(detector.info.input_size)).get(record.path)
-        except MediaError:  # training says so
+        except MediaError:  # reported by the training
             continue
         boxes = _scaled(detector.detect([picture], categories=data.categories)[0], 1 / factor).boxes
         total += len(record.boxes)
         if len(boxes) and len(record.boxes):
-            found += int((iou_matrix(record.boxes, boxes).max(axis=1) >= 0.5).sum())
-    return total > 0 and found >= share * total
+            found_count += int((iou_matrix(record.boxes, boxes).max(axis=1) >= 0.5).sum())
+    return total > 0 and found_count >= share * total
 
 
-def _scaled(found: Detections, factor: float) -> Detections:
-    return Detections(found.boxes * factor, found.scores, found.labels)
+def _scaled(detections: Detections, factor: float) -> Detections:
+    return Detections(detections.boxes * factor, detections.scores, detections.labels)
 
 
 def _xywh(box: np.ndarray) -> list[float]:

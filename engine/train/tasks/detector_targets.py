@@ -1,6 +1,6 @@
-"""Detector samples and their targets: boxes to anchors. NumPy and OpenCV only.
+"""Samples and targets of a detector: boxes to anchors. NumPy and OpenCV only.
 
-Boxes and anchors here are measured from the image's edge, as COCO boxes are.
+Boxes and anchors are measured from the edge of the image, like COCO boxes.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Labels = npt.NDArray[np.int64]
 
 BACKGROUND, LEFT_OUT = -1, -2
 POSITIVE_IOU, NEGATIVE_IOU = 0.5, 0.4
-# An object of which less than this share is left in the picture is neither wanted nor background.
+# An object of which less than this share is inside the canvas is neither a target nor background.
 LEAST_VISIBLE = 0.3
-FREE_ANGLE = 90.0  # from this rotation on, quarter turns are made
+FREE_ANGLE = 90.0  # from this largest rotation on, images are rotated by multiples of 90 degrees
 TRIES = 10
 
 
 @dataclass(frozen=True, eq=False)
 class BoxSample:
-    """A canvas (H, W, 3) uint8 with boxes (N, 4) xyxy, their classes (N,), and regions (M, 4) that do not count."""
+    """A canvas (H, W, 3) uint8 with boxes (N, 4) xyxy, their classes (N,), and regions (M, 4) to ignore."""
 
     canvas: Image
     boxes: Array
@@ -43,14 +43,14 @@ class BoxDataset:
 
     Args:
         size: width and height of the canvas.
-        augment: None = as in prediction. ``scale`` is of the letterboxed image, which then lies anywhere on the canvas
-            or reaches beyond it; where ``rotation`` allows 90 degrees, quarter turns.
+        augment: None = as in prediction. ``scale`` is of the letterboxed image, which is then placed anywhere on the
+            canvas or extends beyond it; if ``rotation`` allows 90 degrees, images are rotated by multiples of it.
     """
 
     def __init__(
         self, data: TrainingSet, size: tuple[int, int], augment: AugmentConfig | None, cache: ImageCache
     ) -> None:
-        # An image of which all boxes are missing would teach that its objects are background.
+        # An image without any boxes would teach that its objects are background.
         self.images = [image for image in data.images if len(image.boxes)]
         self.size = size
         self.augment = augment
@@ -60,11 +60,11 @@ class BoxDataset:
         return len(self.images)
 
     def image(self, index: int) -> tuple[Image, float]:
-        """The picture, shrunk where it is large, and by how much."""
+        """The image, shrunk if it is large, and the factor."""
         return self._cache.get(self.images[index].path)
 
     def sample(self, index: int, rng: np.random.Generator) -> BoxSample:
-        """One image, laid out as ``rng`` says."""
+        """One image, with random changes drawn from ``rng``."""
         record = self.images[index]
         image, factor = self.image(index)
         boxes, crowds = record.boxes * factor, record.crowds * factor
@@ -78,13 +78,13 @@ class BoxDataset:
         if self.augment is not None:
             canvas = random_color(canvas, self.augment, rng)
         moved = boxes * scale + np.tile(offset, 2)
-        clipped, kept = clip_to_canvas(moved, self.size)
+        clipped, is_visible = clip_to_canvas(moved, self.size)
         gone, _ = clip_to_canvas(crowds * scale + np.tile(offset, 2), self.size)
-        ignored = np.concatenate([clipped[~kept], gone]).astype(np.float32)
-        return BoxSample(canvas, clipped[kept].astype(np.float32), record.labels[kept], ignored)
+        ignored = np.concatenate([clipped[~is_visible], gone]).astype(np.float32)
+        return BoxSample(canvas, clipped[is_visible].astype(np.float32), record.labels[is_visible], ignored)
 
     def _layout(self, image: Image, boxes: Array, rng: np.random.Generator) -> tuple[float, Array]:
-        """Factor and offset (2,) from image to canvas; at least one box keeps its centre on the canvas."""
+        """Factor and offset (2,) from image to canvas; at least one box has its center on the canvas."""
         canvas = np.asarray(self.size, float)
         shape = np.asarray([image.shape[1], image.shape[0]], float)
         fitted = float((canvas / shape).min())
@@ -102,13 +102,13 @@ class BoxDataset:
 
 
 def turn_image(image: Image, turns: int, flip: bool) -> Image:
-    """Quarter turns against the clock, then a mirror in x."""
+    """Quarter turns counterclockwise, then a horizontal mirror."""
     turned = np.rot90(image, turns)
     return np.ascontiguousarray(turned[:, ::-1] if flip else turned)
 
 
 def turn_boxes(boxes: Array, turns: int, flip: bool, width: int, height: int) -> Array:
-    """What :func:`turn_image` does to boxes (N, 4) of an image of this size."""
+    """Boxes (N, 4) of an image of this size after :func:`turn_image`."""
     x1, y1, x2, y2 = boxes.T
     for _ in range(turns % 4):
         x1, y1, x2, y2 = y1, width - x2, y2, width - x1
@@ -119,7 +119,7 @@ def turn_boxes(boxes: Array, turns: int, flip: bool, width: int, height: int) ->
 
 
 def place(image: Image, scale: float, offset: Array, size: tuple[int, int]) -> Image:
-    """The image resized by ``scale``, its corner at ``offset`` (whole pixels) on a black canvas of ``size``."""
+    """The image resized by ``scale``, with its corner at ``offset`` (whole pixels) on a black canvas of ``size``."""
     width, height = size
     inner = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -133,7 +133,7 @@ def place(image: Image, scale: float, offset: Array, size: tuple[int, int]) -> I
 
 
 def clip_to_canvas(boxes: Array, size: tuple[int, int]) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Boxes (N, 4) cut to the canvas, and for each whether enough of it is left."""
+    """Boxes (N, 4) clipped to the canvas, and for each whether enough of it is left."""
     limit = np.asarray([*size, *size], float)
     clipped = np.clip(boxes, 0, limit)
     area = np.maximum(area_of(boxes), 1e-9)
@@ -157,8 +157,8 @@ def iou_matrix(a: Array, b: Array) -> Array:
 def match(anchors: Array, sample: BoxSample) -> tuple[Labels, Array]:
     """Targets of one sample.
 
-    An anchor takes the object it overlaps by half or more; every object gets its best anchor even below that; between
-    0.4 and 0.5, or centred in an ignored region, an anchor is left out.
+    An anchor is assigned the object it overlaps by half or more; every object gets its best anchor even below that.
+    Anchors with an overlap of 0.4 to 0.5, or centered in an ignored region, are left out.
 
     Args:
         anchors: (A, 4) cy, cx, h, w.
@@ -168,20 +168,20 @@ def match(anchors: Array, sample: BoxSample) -> tuple[Labels, Array]:
     """
     labels = np.full(len(anchors), BACKGROUND, np.int64)
     codes = np.zeros((len(anchors), 4), np.float32)
-    centre, side = anchors[:, 1::-1], anchors[:, :1:-1]  # x, y and w, h
+    center, side = anchors[:, 1::-1], anchors[:, :1:-1]  # x, y and w, h
     for x1, y1, x2, y2 in sample.ignored:
-        labels[((centre > (x1, y1)) & (centre < (x2, y2))).all(axis=1)] = LEFT_OUT
+        labels[((center > (x1, y1)) & (center < (x2, y2))).all(axis=1)] = LEFT_OUT
     if not len(sample.boxes):
         return labels, codes
-    overlap = iou_matrix(np.concatenate([centre - side / 2, centre + side / 2], 1), sample.boxes)
+    overlap = iou_matrix(np.concatenate([center - side / 2, center + side / 2], 1), sample.boxes)
     owner, best = overlap.argmax(axis=1), overlap.max(axis=1)
     labels[best >= NEGATIVE_IOU] = LEFT_OUT
     taken = best >= POSITIVE_IOU
-    for number, anchor in enumerate(overlap.argmax(axis=0)):
-        owner[anchor], taken[anchor] = number, True
+    for box_index, anchor in enumerate(overlap.argmax(axis=0)):
+        owner[anchor], taken[anchor] = box_index, True
     labels[taken] = sample.labels[owner[taken]]
     box = sample.boxes[owner[taken]]
     middle, extent = (box[:, :2] + box[:, 2:]) / 2, np.maximum(box[:, 2:] - box[:, :2], 1.0)
-    codes[taken, 1::-1] = (middle - centre[taken]) / side[taken]
+    codes[taken, 1::-1] = (middle - center[taken]) / side[taken]
     codes[taken, :1:-1] = np.log(extent / side[taken])
     return labels, codes

@@ -27,17 +27,18 @@ from engine.train.run_folder import BEST, LAST
 from engine.train.run_folder import POSE_STATE as STATE
 from engine.train.tasks.task import Batch, Validation
 
-# Without a validation set the training crops themselves are looked at, this many of them.
+# Without a validation set so many of the training crops are validated on.
 SELF_CHECK = 64
-NO_SAMPLE = np.random.default_rng(0)  # plain crops draw nothing
+NO_SAMPLE = np.random.default_rng(0)  # unchanged crops draw nothing
 
 
 class PoseTask:
-    """A pose network with its data; see ``phase.TrainTask``.
+    """A pose network with its data; see :class:`engine.train.tasks.task.TrainTask`.
 
     Args:
-        network, info: of ``start.initial_pose_network``.
-        train, val: sets; without ``val`` the training crops are validated on, and the figures say so by their names.
+        network, info: as from :func:`engine.train.initial_weights.initial_pose_network`.
+        train, val: without ``val`` the training crops are validated on, and the names of the figures say so.
+        cache: of decoded images.
         out: folder of the run.
     """
 
@@ -90,7 +91,7 @@ class PoseTask:
         return self._loss(*self._forward(tensors["crops"]), tensors)
 
     def _forward(self, crops: Tensor) -> tuple[Outputs, Tensor | None]:
-        # A transposed HWC batch is channels-last already.
+        # A permuted HWC batch is channels-last already.
         x = (crops.permute(0, 3, 1, 2).float() - self._mean.to(crops.device)) / self._std.to(crops.device)
         return self._codec.split(in_float32(self.network(x)), self._channels)
 
@@ -114,9 +115,9 @@ class PoseTask:
             tensors = {name: tensor.to(device) for name, tensor in self._tensors(samples).items()}
             outputs, visibility = self._forward(tensors["crops"])
             loss_sum += float(self._loss(outputs, visibility, tensors)) * len(indices)
-            found, score = self._codec.decode(outputs)
+            crop_points, score = self._codec.decode(outputs)
             back = invert_affine(np.stack([sample.affine for sample in samples]))
-            points.append(apply_affine(found.cpu().numpy(), back))
+            points.append(apply_affine(crop_points.cpu().numpy(), back))
             scores.append(score.cpu().numpy())
             measured += indices
         if not measured:
@@ -124,13 +125,13 @@ class PoseTask:
         return self._measure(np.concatenate(points), np.concatenate(scores), measured, loss_sum / len(measured))
 
     def _readable(self, indices: Sequence[int]) -> tuple[list[int], list[PoseSample]]:
-        """The samples whose images can be read, and which they are."""
-        kept, samples = [], []
+        """The samples whose images can be read, and their indices."""
+        readable, samples = [], []
         for index in indices:
-            with suppress(MediaError):  # the cache notes it
+            with suppress(MediaError):  # listed by the cache
                 samples.append(self._val.sample(index, NO_SAMPLE))
-                kept.append(index)
-        return kept, samples
+                readable.append(index)
+        return readable, samples
 
     def _measure(self, points: np.ndarray, scores: np.ndarray, measured: Sequence[int], loss: float) -> Validation:
         """points (N, K, 2) image pixels and scores (N, K) of the N validation instances ``measured``."""
@@ -162,16 +163,16 @@ class PoseTask:
 
     def _ap(self, instances: Sequence[Instance], points: np.ndarray, scores: np.ndarray) -> float:
         truth: list[dict[str, Any]] = []
-        found: list[dict[str, Any]] = []
+        predicted: list[dict[str, Any]] = []
         for item, xy, score in zip(instances, points, scores, strict=True):
             marked = np.concatenate([item.keypoints, 2.0 * item.labelled[:, None]], 1)
             low, high = item.box[:2], item.box[2:]
             common = {"image_id": item.image, "category_id": 1, "bbox": [*low, *(high - low)]}
             truth.append({**common, "keypoints": marked.ravel(), "area": item.area})
             posed = np.concatenate([xy, score[:, None]], 1)
-            found.append({**common, "keypoints": posed.ravel(), "score": float(score.mean())})
+            predicted.append({**common, "keypoints": posed.ravel(), "score": float(score.mean())})
         images = [{"id": i} for i in sorted({record["image_id"] for record in truth})]
-        return keypoint_ap(images, truth, found, self._val.data.schema.sigmas)["AP"]
+        return keypoint_ap(images, truth, predicted, self._val.data.schema.sigmas)["AP"]
 
     def describe(self, metrics: dict[str, Any], provenance: dict[str, Any]) -> CheckpointInfo:
         return self.info.replace(

@@ -1,4 +1,4 @@
-"""Training as the published top-down models were: their crops, targets and loss, validated by their protocol."""
+"""The training task of published recipes: their crops, targets and loss, validated by their protocol."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from engine.train.tasks.topdown_validation import EvaluationProtocol
 
 
 class TopDownTask:
-    """A pose network with its data; see ``phase.TrainTask``.
+    """A pose network with its data; see :class:`engine.train.tasks.task.TrainTask`.
 
     Args:
-        network, info: of ``start.initial_pose_network``.
-        train: what to learn from.
+        network, info: as from :func:`engine.train.initial_weights.initial_recipe_network`.
+        train: what to train on.
         protocol: how the network is measured.
+        cache: of decoded images.
         out: folder of the run.
 
     Raises:
-        TrainingError: the network's codec makes no heatmaps of this kind, or no instance is left to train on.
+        TrainingError: recipes cannot train the codec of the network, or no instance is left to train on.
     """
 
     what = "pose"
@@ -89,7 +90,7 @@ class TopDownTask:
 
     def loss(self, tensors: dict[str, Tensor]) -> Tensor:
         crops = tensors["crops"]
-        # A transposed HWC batch is channels-last already.
+        # A permuted HWC batch is channels-last already.
         x = (crops.permute(0, 3, 1, 2).float() - self._mean.to(crops.device)) / self._std.to(crops.device)
         raw = in_float32(self.network(x.contiguous(memory_format=self._layout)))
         outputs, visibility = self._codec.split(raw, self._channels)

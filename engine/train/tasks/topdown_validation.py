@@ -1,7 +1,7 @@
-"""Measuring a network while it is trained, by the protocol of its row: what ``engine.evaluate`` would say of it.
+"""Validation of a network during training by the protocol of its recipe, with the figures of ``engine.evaluate``.
 
-Several processes each predict on a part of the images; the first one puts the predictions together, in an order that
-does not depend on who made which, and measures them. Every image is looked at exactly once.
+Several processes each predict a part of the images; the first one collects the predictions, in an order that does not
+depend on which process made them, and measures them. Every image is predicted exactly once.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from engine.train.data.training_set import TrainingSet
 from engine.train.distributed import ProcessGroup
 from engine.train.tasks.task import Validation
 
-SELF_CHECK = 32  # training images looked at where no validation set is there
-# Errors, of which less is better, and figures of which more is better; the first that was measured decides.
+SELF_CHECK = 32  # training images measured if there is no validation set
+# Figures for which lower is better, and all figures that can decide; the first one that was measured does.
 LOWER_IS_BETTER = ("EPE",)
 DECIDING = ("AP", "AUC", "PCK@0.2", "EPE")
 
@@ -53,9 +53,9 @@ class EvaluationProtocol:
     """What a network is measured on.
 
     Attributes:
-        entry: the row; its protocol and points say what is measured.
+        entry: the model's row; its protocol and keypoints say what is measured.
         held_out: whether these images are not among those trained on.
-        select: figure that decides; where it was not measured, the first of :data:`DECIDING`.
+        select: figure that decides; if it was not measured, the first of :data:`DECIDING`.
     """
 
     entry: ModelEntry
@@ -84,66 +84,66 @@ class EvaluationProtocol:
         """Measure on these images.
 
         Args:
-            data: the set to validate on, as training reads it; its labels are read again as evaluation does.
+            data: the set to validate on; its labels are read again as evaluation reads them.
             folder: of the images.
 
         Raises:
-            CocoError, MediaError: the labels or the boxes cannot be used, an image is not there.
+            LabelError, MediaError: the labels or the boxes cannot be used, an image is missing.
         """
         schema = data.schema
         labels = read_labels(data.file, folder, entry, schema)
         category = category_of(labels, schema, data.file)
         images = data.images if held_out else data.images[:SELF_CHECK]
-        labels = _only({image.id for image in images}, labels)
+        labels = _labels_of({image.id for image in images}, labels)
         if conditions.boxes == LABELLED_BOXES:
             boxes = labelled_boxes(labels, category, schema.num_keypoints, data.file)
         else:
             boxes = detected_boxes(conditions.boxes, labels, category)
-        wanted = CocoDataset([image for image in labels.images if image.id in boxes])
-        sources = tuple(find_annotated_images(wanted, [folder], data.file))
+        with_boxes = CocoDataset([image for image in labels.images if image.id in boxes])
+        sources = tuple(find_annotated_images(with_boxes, [folder], data.file))
         return cls(
             entry, schema, labels, boxes, category, sources, conditions, held_out, select, group or ProcessGroup()
         )  # fmt: skip
 
     @property
     def count(self) -> int:
-        """Boxes that are predicted in; 0 where the images are those trained on."""
+        """Number of boxes that are predicted in; 0 if the images are those trained on."""
         return sum(len(boxes) for boxes in self.boxes.values()) if self.held_out else 0
 
     def measure(self, network: nn.Module, info: CheckpointInfo) -> Validation:
-        """The figures, on the first process; on the others a stand-in without any."""
+        """The figures, in the first process; in the others a placeholder without figures."""
         device = next(network.parameters()).device
         model = PoseModel(PoseEstimator(network, info, device), NO_DETECTOR)
         part = self.sources[self.group.rank :: self.group.size]
         with torch.inference_mode():
-            made = list(predictions(model, part, self.boxes, self.category, self.conditions))
-        parts = self.group.to_main(made)
+            own_results = list(predictions(model, part, self.boxes, self.category, self.conditions))
+        parts = self.group.to_main(own_results)
         if parts is None:
             return Validation(loss=math.nan, error=math.inf, slack=0.0)
-        found = Accumulator()
+        accumulator = Accumulator()
         for results in parts:
-            found.add(results)
+            accumulator.add(results)
         protocol = protocol_of(self.entry, self.schema)
         measured = Measured(
-            self.entry, protocol, self.schema, self.category, self.labels, self.boxes, found.results(), []
+            self.entry, protocol, self.schema, self.category, self.labels, self.boxes, accumulator.results(), []
         )
         figures = model_report(measured, self.conditions)["measured"]
         return self._validation(figures)
 
     def _validation(self, figures: Mapping[str, Any]) -> Validation:
-        numbers = {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
+        metrics = {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
         names = (self.select, *DECIDING)
-        name = next((name for name in names if name in numbers), "")
-        value = numbers.get(name, math.nan)
+        name = next((name for name in names if name in metrics), "")
+        value = metrics.get(name, math.nan)
         error = value if name in LOWER_IS_BETTER else 1 - value
         if not self.held_out:
-            numbers = {f"train_{key}": number for key, number in numbers.items()}
+            metrics = {f"train_{key}": number for key, number in metrics.items()}
         return Validation(
-            loss=math.nan, error=error if math.isfinite(error) else math.inf, slack=0.0, metrics=numbers
+            loss=math.nan, error=error if math.isfinite(error) else math.inf, slack=0.0, metrics=metrics
         )  # fmt: skip
 
 
-def _only(images: set[Id], labels: CocoDataset) -> CocoDataset:
+def _labels_of(images: set[Id], labels: CocoDataset) -> CocoDataset:
     return CocoDataset(
         [image for image in labels.images if image.id in images],
         [label for label in labels.annotations if label.image_id in images],
@@ -152,7 +152,7 @@ def _only(images: set[Id], labels: CocoDataset) -> CocoDataset:
 
 
 def for_other_points(entry: ModelEntry, schema: Schema) -> ModelEntry:
-    """The row as it is used for points that are not its own: read as any COCO file, no parts of the body."""
+    """The row for keypoints other than its own: labels are read as any COCO file, without parts of the body."""
     if schema.name in (entry.schema, f"{entry.schema}_{entry.subset}"):
         return entry
     protocol = COCO if entry.protocol == WHOLEBODY else entry.protocol

@@ -98,7 +98,7 @@ def test_categories_are_compared_by_their_ids_alone_when_asked_for(
     assert command_line.run(main, [*given, "--category-by", "id"]) == 2
     assert "r.json: result 0: category 1 is not in the labels (3 results)" in capsys.readouterr().err
     assert command_line.run(main, [*given, "--category-by", "name"]) == 2
-    assert "names no categories" in capsys.readouterr().err
+    assert "no names of categories" in capsys.readouterr().err
 
 
 def test_one_foreign_category_among_others_is_left_out_and_listed(files: Files) -> None:
@@ -185,7 +185,7 @@ def test_a_result_with_another_number_of_points_is_left_out_and_listed(files: Fi
     found = files.compare(labels_of(), rows)
     perfect(found, missed=2)
     assert [item["reason"] for item in found["skipped"]] == [
-        "has 12 numbers in 'keypoints', expected 9 for 'mouse' (1 result)",
+        "has 12 numbers in 'keypoints' instead of 9 for 'mouse' (1 result)",
         "has no keypoints (1 result)",
     ]
 
@@ -206,7 +206,7 @@ def test_a_whole_body_with_a_part_of_another_length_is_left_out_and_listed(tmp_p
     assert [row["image_id"] for row in data.results] == [1]
     (item,) = data.skipped
     assert item.where.endswith("result 1")
-    assert "expected 399" in item.reason
+    assert "instead of 399" in item.reason
 
 
 def test_a_line_that_is_no_result_is_left_out_and_listed_by_its_position(files: Files) -> None:
@@ -247,7 +247,7 @@ def test_labels_of_other_points_are_listed(files: Files) -> None:
     assert [(item["where"].rpartition(" ")[2], item["reason"]) for item in found["skipped"]] == [
         ("60", "category 'rat' has other keypoints than 'mouse' (1 label)"),
         ("61", "its category is not in the file (1 label)"),
-        ("62", "has 15 numbers in 'keypoints', expected 9 (1 label)"),
+        ("62", "has 15 numbers in 'keypoints' instead of 9 (1 label)"),
     ]
 
 

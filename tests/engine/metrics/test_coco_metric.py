@@ -101,7 +101,7 @@ def test_a_prediction_without_any_keypoint_score_is_left_out() -> None:
 
 
 def test_what_cannot_be_compared_is_told() -> None:
-    with pytest.raises(CocoError, match="4 points"):
+    with pytest.raises(CocoError, match="4 keypoints"):
         evaluate_coco(labels(), [result(1, k=4)], SCHEMA)
     with pytest.raises(CocoError, match="image 9"):
         evaluate_coco(labels(), [result(9)], SCHEMA)

@@ -64,7 +64,7 @@ def test_a_batch_that_does_not_fit_is_refused_with_one_that_does() -> None:
 def test_memory_of_a_step_grows_with_the_network_and_the_picture() -> None:
     small = step_memory(build("resnet_pose", {"depth": 50}), (192, 256))
     large = step_memory(build("resnet_pose", {"depth": 50}), (288, 384))
-    half = step_memory(build("resnet_pose", {"depth": 50}), (192, 256), half=True, mean=True)
+    half = step_memory(build("resnet_pose", {"depth": 50}), (192, 256), half=True, average=True)
     assert small.fixed == pytest.approx(34e6 * 16, rel=0.01)
     assert half.fixed == pytest.approx(34e6 * 20, rel=0.01)
     assert large.sample == pytest.approx(small.sample * 2.25, rel=0.02)
@@ -73,7 +73,7 @@ def test_memory_of_a_step_grows_with_the_network_and_the_picture() -> None:
     assert 60e6 < small.sample < 150e6
 
 
-def test_free_memory_is_told() -> None:
+def test_free_memory_is_known() -> None:
     found = free_memory(torch.device("cpu"))
     assert found is None or found > 0
     assert gib(3 * GIB // 2) == "1.5 GiB"

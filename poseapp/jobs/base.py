@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from engine.errors import PoseError
 from engine.utils.context import Context
+
+_CV_NO_MEMORY = -4  # cv::Error::StsNoMem
 
 
 class Lane(StrEnum):
@@ -82,7 +85,7 @@ def as_pose_error(error: BaseException, title: str) -> PoseError:
     """What a person is told of an error: a PoseError as it is, anything else as unexpected, with advice."""
     if isinstance(error, PoseError):
         return error
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if is_out_of_memory(error):
         return UnexpectedError("not enough memory. Close other programs, or choose a smaller model", where=title)
     if isinstance(error, OSError) and error.strerror:
         where = error.filename if error.filename is not None else title
@@ -92,6 +95,14 @@ def as_pose_error(error: BaseException, title: str) -> PoseError:
     said = f"{kind}: {first[0][:160]}" if first else kind
     advice = "Results so far are kept; the log has the details. Try again, and report it if it happens again"
     return UnexpectedError(f"ended unexpectedly ({said}). {advice}", where=title)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, OpenCV or torch could not get memory; neither library is loaded for it."""
+    torch, cv2 = sys.modules.get("torch"), sys.modules.get("cv2")
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    return cv2 is not None and isinstance(error, cv2.error) and getattr(error, "code", 0) == _CV_NO_MEMORY
 
 
 class RateEstimator:

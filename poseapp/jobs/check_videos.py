@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import PoseError
+from engine.errors import Cancelled, PoseError
 from engine.media.alignment.fingerprint import Fingerprint, Likeness, compare, fingerprint
 from engine.media.video.index.folder import index_home
 from engine.media.video.index.index import content_key
 from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
+
+_SHARES = 1000
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,29 @@ class CheckVideosJob:
 
     def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, len(self._items), self.title)
-        for number, item in enumerate(self._items, 1):
-            yield Progress(number, len(self._items), self.title, check_video(*item))
+        for done, item in enumerate(self._items):
+            part = Context(
+                lambda share, whole, _text, done=done: context.progress(done * whole + share, len(self._items) * whole),
+                lambda: context.is_cancelled,
+            )
+            yield Progress(done + 1, len(self._items), self.title, check_video(*item, part))
 
 
-def check_video(media: int, path: Path, kept: str) -> VideoCheck:
+def check_video(media: int, path: Path, kept: str, context: Context | None = None) -> VideoCheck:
     """Compare one file with the fingerprint that was kept; "" = none was, then any video fits."""
-    from engine.media.source import open_media
+    from engine.media.source import is_video, open_media
+    from engine.media.video.index.indexer import read_index
 
     try:
         before = Fingerprint.from_text(kept) if kept else None
         if before is not None and content_key(path) == before.key:
             return VideoCheck(media, path, True, fingerprint=kept, kept=kept)
+        if context is not None and is_video(path):  # the index of a long one takes time, and is kept
+            read_index(path, index_home(), lambda share: context.progress(round(_SHARES * share), _SHARES))
         with open_media(path, cache=index_home()) as source:
             now = fingerprint(source)
+    except Cancelled:
+        raise
     except (PoseError, ValueError) as error:
         return VideoCheck(media, path, False, f"{error}. Its labels are safe.")
     text = now.to_text()

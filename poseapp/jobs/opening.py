@@ -121,6 +121,7 @@ def _prepare(project: Path, context: Context) -> None:
     """
     from poseapp.project.relink.video_cache import tend_cache
 
+    context.progress(0, 0, f"Checking {project.name}")
     try:
         if is_of_older_version(project):
             ProjectStore.open(project, context=context).close()

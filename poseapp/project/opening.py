@@ -166,6 +166,7 @@ class _Opening:
         self._report.join(import_results(self._store, path))
 
     def _labels(self, path: Path, kind: str, *, asked_for: bool, take_changes: bool | None = None) -> None:
+        self._context.progress(0, 0, f"Reading {path.name}")
         take = self._take_changes if take_changes is None else take_changes
         self._report.join(LabelImport(self._store, take, asked_for, self._progress, self._label_size).run(path, kind))
 

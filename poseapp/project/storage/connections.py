@@ -102,6 +102,8 @@ class _Copy:
 
 _mutex = threading.RLock()
 _open_files: dict[FileId, OpenFile] = {}
+_checked: dict[FileId, Stamp] = {}
+"""Files whose rows were checked, as they were when they were closed: a window opens what a job has just checked."""
 _copies: dict[FileId, _Copy] = {}
 
 
@@ -120,7 +122,7 @@ class Connection:
 
     @property
     def is_checked(self) -> bool:
-        """Whether another connection of this process has checked the rows, and nobody else can have written since."""
+        """Whether another connection of this process has checked the rows, and nobody else has written since."""
         held = self.file or self._copy
         return held is not None and held.checked
 
@@ -301,6 +303,7 @@ def _open_file(path: Path) -> OpenFile:
         raise ProjectError("cannot be changed: the file is not writable; open it for reading only", where=path)
     lock = take_writer_lock(path)
     file = OpenFile(_id_of(path), path, lock)
+    file.checked = _checked.pop(file.id, None) == _stamp(path)
     try:
         _settle(file)
         _make_log(path)
@@ -422,6 +425,8 @@ def _close_in_file(sqlite: sqlite3.Connection, file: OpenFile) -> None:
     file.connections -= 1
     if is_last:
         _remove_empty_log(file)
+        if file.checked:
+            _checked[file.id] = _stamp(file.path)
         _forget(file)
 
 

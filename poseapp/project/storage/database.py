@@ -153,7 +153,7 @@ class Database:
         """Open a project file. A symbolic link is resolved: the project is the file that it points to.
 
         Args:
-            context: for long work on the project. Opening shows progress; once it is cancelled, every statement that
+            context: for long work on the project. Bringing an older file up to date shows progress; once it is cancelled, every statement that
                 runs, until the file is closed, ends in Cancelled, and what has been written is undone.
 
         Raises:
@@ -170,7 +170,7 @@ class Database:
             with _errors_of(path, context):
                 opened = connections.open_for_reading(path) if read_only else connections.open_for_writing(path)
                 if context is not None:
-                    context.progress(0, 0, f"Checking {path.name}")
+                    context.check_cancelled()
                     opened.sqlite.set_progress_handler(lambda: context.is_cancelled, _STEPS_TO_CANCEL)
                 _check_size(path, opened)
                 check_schema(path, opened.sqlite)  # before anything in it is read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.errors import Cancelled, PoseError
@@ -60,11 +61,12 @@ class CheckVideosJob:
     def run(self, context: Context) -> Iterator[Progress]:
         yield Progress(0, len(self._items), self.title)
         for done, item in enumerate(self._items):
-            part = Context(
-                lambda share, whole, _text, done=done: context.progress(done * whole + share, len(self._items) * whole),
-                lambda: context.is_cancelled,
-            )
+            part = Context(partial(self._show, context, done), lambda: context.is_cancelled)
             yield Progress(done + 1, len(self._items), self.title, check_video(*item, part))
+
+    def _show(self, context: Context, before: int, share: int, whole: int, _text: str) -> None:
+        """Progress within one file, after so many others."""
+        context.progress(before * whole + share, len(self._items) * whole)
 
 
 def check_video(media: int, path: Path, kept: str, context: Context | None = None) -> VideoCheck:

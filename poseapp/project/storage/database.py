@@ -153,8 +153,8 @@ class Database:
         """Open a project file. A symbolic link is resolved: the project is the file that it points to.
 
         Args:
-            context: for long work on the project. Bringing an older file up to date shows progress; once it is cancelled, every statement that
-                runs, until the file is closed, ends in Cancelled, and what has been written is undone.
+            context: for long work on the project. Bringing an older file up to date shows progress. Once the work is
+                cancelled, every statement that runs ends in Cancelled, and what has been written is undone.
 
         Raises:
             ProjectError: missing, no project, of a newer version, damaged, or open for writing elsewhere.

@@ -76,7 +76,10 @@ def test_other_errors_are_told_with_advice() -> None:
 
 
 def test_out_of_memory_is_told_in_plain_words() -> None:
-    assert "not enough memory" in str(as_pose_error(RuntimeError("CUDA out of memory. Tried to allocate"), "Run"))
+    import torch
+
+    for error in (MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")):
+        assert "not enough memory" in str(as_pose_error(error, "Run"))
 
 
 def test_system_errors_name_the_file() -> None:

@@ -7,7 +7,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
@@ -17,8 +16,9 @@ from pytestqt.qtbot import QtBot
 from engine.utils.context import Context
 from poseapp.commands import export, file
 from poseapp.dialogs.export_coco import ExportWish
-from poseapp.jobs.exporting import table_job
+from poseapp.jobs.exporting import export_job
 from poseapp.jobs.opening import SaveCopyJob, SnapshotJob
+from poseapp.project.exports.registry import ExportOptions, exports_of
 from poseapp.project.storage.snapshots import list_snapshots
 from poseapp.project.store import ProjectStore
 from poseapp.window.main_window import MainWindow
@@ -157,24 +157,12 @@ def test_exporting_coco(opened: MainWindow, hold: Callable[..., Held], qtbot: Qt
 def test_exporting_a_table(opened: MainWindow, hold: Callable[..., Held], qtbot: QtBot) -> None:
     assert opened.session.path is not None
     target = opened.session.path.with_name("out.csv")
-    gate = threading.Event()
-    job = table_job(opened.session.path, target, "csv", 1, True)
-    start = job._start
-
-    def slow(store: ProjectStore) -> Any:
-        steps = start(store)
-        yield next(steps)
-        assert gate.wait(20)  # as an export of very many frames, between two of them
-        return (yield from steps)
-
-    job._start = slow
-    number = export.start_export(opened.context, job, "poses")
-    qtbot.waitUntil(opened.tray.isVisible, timeout=5000)
-    QTest.mouseClick(opened.tray.button, Qt.MouseButton.LeftButton)
-    assert opened.runner.is_cancelling(number)
-    gate.set()
-    qtbot.waitUntil(lambda: not opened.runner.active(), timeout=20_000)
-    assert not target.exists()
+    there = sorted(target.parent.iterdir())
+    held = hold(lambda _done, total, _text: total > 0)
+    (table,) = [choice for choice in exports_of("export_tracks") if choice.name == "csv"]
+    export.start_export(opened.context, export_job(opened.session.path, target, table, ExportOptions()), "poses")
+    press_cancel(opened, held, qtbot, "Exporting out.csv")
+    assert sorted(target.parent.iterdir()) == there
 
 
 def test_saving_a_copy(opened: MainWindow, hold: Callable[..., Held], qtbot: QtBot) -> None:

@@ -20,8 +20,8 @@ def open_filter() -> str:
 
 
 def known_formats() -> str:
-    """The formats that can be opened, with their suffixes: "SLEAP labels (.slp)"."""
-    return ", ".join(
+    """The formats that can be opened, with their suffixes: "COCO keypoints (.json); SLEAP labels (.slp)"."""
+    return "; ".join(
         f"{format.title} ({' '.join(format.suffixes)})" if format.suffixes else format.title
         for format in readable_formats()
     )

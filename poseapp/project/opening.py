@@ -219,7 +219,7 @@ class _Opening:
 
 def _known_formats() -> str:
     readable = (format for format in formats() if format.can_read)
-    return ", ".join(f"{format.title} ({' '.join(format.suffixes)})" for format in readable if format.suffixes)
+    return "; ".join(f"{format.title} ({' '.join(format.suffixes)})" for format in readable if format.suffixes)
 
 
 def _remove(home: Path) -> None:

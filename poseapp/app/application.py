@@ -59,7 +59,7 @@ def run(paths: Sequence[Path], *, sample: bool = False) -> int:
     answer_quickly()
     start_log(data_folders.log_folder())
     window = MainWindow()
-    gc_control.set_aside(collect=True)
+    gc_control.freeze_objects(collect=True)
     window.show()
     hint = language.font_hint(window.settings.language)
     if hint:

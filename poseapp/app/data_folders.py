@@ -1,8 +1,8 @@
-"""Where the program keeps its data on this computer, and how a person moves it. No Qt.
+"""The folders in which the program keeps its data, and the choice of other ones. No Qt.
 
-Each place is a folder that an environment variable names, else the system's own; the rooms that use a folder ask for it
-each time. A person's choice is kept in the settings and set as the variable when the program starts, so that processes
-started from it follow too. A variable that was set outside stands before the choice.
+Each is named by an environment variable, else it is the system's usual folder; code that needs a folder asks each time.
+A choice made in the window is kept in the settings and set as the variable at start, so that child processes follow it.
+A variable that was set outside takes precedence over the choice.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from poseapp.jobs.training.export import runs_folder
 
 
 @dataclass(frozen=True)
-class Place:
-    """A folder of the program.
+class DataFolder:
+    """One of them.
 
     Attributes:
         id: name in the settings.
         variable: the environment variable that names the folder.
-        find: the folder in use now.
-        cache: can be made anew at any time, and so be emptied.
+        find: gives the folder in use now.
+        cache: whether it can be rebuilt at any time, and so be emptied.
     """
 
     id: str
@@ -56,35 +56,37 @@ def cache_parts() -> tuple[Path, ...]:
     return default_folder(), index_folder()
 
 
-PLACES = (
-    Place("models", "Models", "Fine-tuned and downloaded models", "POSEAPP_MODELS", user_models_dir),
-    Place("runs", "Training runs", "Logs and checkpoints of training", "POSEAPP_RUNS", runs_folder),
-    Place("cache", "Cache", "Thumbnails and video indices; rebuilt when missing", "POSEAPP_CACHE", cache_folder, True),
-    Place("logs", "Logs", "Errors and events, for bug reports", "POSEAPP_LOGS", log_folder),
+DATA_FOLDERS = (
+    DataFolder("models", "Models", "Fine-tuned and downloaded models", "POSEAPP_MODELS", user_models_dir),
+    DataFolder("runs", "Training runs", "Logs and checkpoints of training", "POSEAPP_RUNS", runs_folder),
+    DataFolder(
+        "cache", "Cache", "Thumbnails and video indices; rebuilt when missing", "POSEAPP_CACHE", cache_folder, True
+    ),
+    DataFolder("logs", "Logs", "Errors and events, for bug reports", "POSEAPP_LOGS", log_folder),
 )
-BY_ID = {place.id: place for place in PLACES}
+BY_ID = {folder.id: folder for folder in DATA_FOLDERS}
 _set_here: dict[str, str] = {}
 
 
-def given_outside(place: Place) -> bool:
+def is_set_outside(folder: DataFolder) -> bool:
     """Whether the environment names the folder, so that it cannot be chosen here."""
-    value = os.environ.get(place.variable)
-    return bool(value) and _set_here.get(place.variable) != value
+    value = os.environ.get(folder.variable)
+    return bool(value) and _set_here.get(folder.variable) != value
 
 
-def use(place: Place, folder: Path | None) -> None:
-    """Keep data there from now on; None for the system's own folder. What lies elsewhere is not moved."""
-    if folder is None:
-        if not given_outside(place):
-            os.environ.pop(place.variable, None)
-        _set_here.pop(place.variable, None)
+def use(folder: DataFolder, path: Path | None) -> None:
+    """Keep data at ``path`` from now on; None for the system's own folder. Existing data is not moved."""
+    if path is None:
+        if not is_set_outside(folder):
+            os.environ.pop(folder.variable, None)
+        _set_here.pop(folder.variable, None)
         return
-    _set_here[place.variable] = os.environ[place.variable] = str(folder)
+    _set_here[folder.variable] = os.environ[folder.variable] = str(path)
 
 
 def apply(choices: Mapping[str, str]) -> None:
-    """Take over what was chosen before, where the environment does not say otherwise."""
-    for place in PLACES:
-        chosen = choices.get(place.id)
-        if chosen and not given_outside(place):
-            use(place, Path(chosen))
+    """Use the folders that were chosen before, where the environment does not say otherwise."""
+    for folder in DATA_FOLDERS:
+        chosen = choices.get(folder.id)
+        if chosen and not is_set_outside(folder):
+            use(folder, Path(chosen))

@@ -110,11 +110,11 @@ def _wrapped(owner: str, name: str, method: Callable[..., Any]) -> Callable[...,
     return call
 
 
-def _report(place: str, error: PoseError) -> None:
-    key = (place, str(error))
+def _report(method: str, error: PoseError) -> None:
+    key = (method, str(error))
     if key in _reported:
         return
     _reported.add(key)
-    log.warning("%s cannot show: %s", place, error)
+    log.warning("%s cannot show: %s", method, error)
     for listener in list(_listening):
         listener.note(str(error))

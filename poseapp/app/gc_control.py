@@ -16,7 +16,7 @@ _lock = threading.Lock()
 _pauses = 0
 
 
-def set_aside(*, collect: bool = False) -> None:
+def freeze_objects(*, collect: bool = False) -> None:
     """Pass over all objects that there are now from now on. May be called from any thread.
 
     Args:

@@ -83,13 +83,13 @@ class Template:
     def of(source: str, target: str | Mapping[str, str], counted: str = "") -> Template:
         parts = _PART.split(source)
         written, seen = "", set()
-        for place, part in enumerate(parts):
-            if place % 2 == 0:
+        for index, part in enumerate(parts):
+            if index % 2 == 0:
                 written += re.escape(part)
             else:
-                name, _, number = part.partition(":")
-                wanted = r"[\d.,]+" if number else ".+?"
-                written += f"(?P={name})" if name in seen else f"(?P<{name}>{wanted})"
+                name, _, is_number = part.partition(":")
+                pattern = r"[\d.,]+" if is_number else ".+?"
+                written += f"(?P={name})" if name in seen else f"(?P<{name}>{pattern})"
                 seen.add(name)
         return Template(re.compile(written, re.DOTALL), tuple(p for p in parts[::2] if p), target, counted)
 
@@ -100,13 +100,13 @@ class Catalogue:
     def __init__(self, language: str, texts: Mapping[str, str], plurals: Mapping[str, object] | None = None) -> None:
         self.language = language
         self.exact = {source: target for source, target in texts.items() if not _FIELD.search(source)}
-        made = [(source, Template.of(source, target)) for source, target in texts.items() if _FIELD.search(source)]
+        templates = [(source, Template.of(source, target)) for source, target in texts.items() if _FIELD.search(source)]
         for counted, forms in (plurals or {}).items():
             assert isinstance(forms, Mapping)
-            made += [(source, Template.of(source, target, counted)) for source, target in forms.items()]
+            templates += [(source, Template.of(source, target, counted)) for source, target in forms.items()]
         # What says most by itself is asked first: "{a} of {b}" fits much that is none. Then what wants a number.
-        made.sort(key=lambda pair: (-len(_FIELD.sub("", pair[0])), ":d}" not in pair[0]))
-        self.templates = [template for _, template in made]
+        templates.sort(key=lambda pair: (-len(_FIELD.sub("", pair[0])), ":d}" not in pair[0]))
+        self.templates = [template for _, template in templates]
         self.colon = texts.get("{where}: {what}", "{where}: {what}").removeprefix("{where}").removesuffix("{what}")
 
     @staticmethod
@@ -117,12 +117,12 @@ class Catalogue:
 
     def find(self, text: str) -> str | None:
         """The translation, or None when there is none."""
-        found = self.exact.get(text)
-        if found is not None:
-            return found
-        found = self.exact.get(f"{text}...")  # the verb whose button announces a dialog
-        if found is not None:
-            return found.removesuffix("...")
+        translation = self.exact.get(text)
+        if translation is not None:
+            return translation
+        translation = self.exact.get(f"{text}...")  # the verb whose button announces a dialog
+        if translation is not None:
+            return translation.removesuffix("...")
         if ";;" in text:  # kinds of files, which a template would take for one
             return ";;".join(self.find(part) or part for part in text.split(";;"))
         about = _WHERE.fullmatch(text)
@@ -149,9 +149,9 @@ class Catalogue:
         for between, joined in _LISTS:
             parts = between.split(text)
             if len(parts) > 1:
-                found = [self.find(part) if _LETTER.search(part) else None for part in parts]
-                if any(found):
-                    return joined.join(one or part for one, part in zip(found, parts, strict=True))
+                translated = [self.find(part) if _LETTER.search(part) else None for part in parts]
+                if any(translated):
+                    return joined.join(one or part for one, part in zip(translated, parts, strict=True))
         return None
 
     def _filled(self, template: Template, parts: Mapping[str, str]) -> str:
@@ -216,5 +216,5 @@ def tr(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _translated(text: str) -> str:
-    found = None if _catalogue is None else _catalogue.find(text)
-    return visible(text if found is None else found)
+    translation = None if _catalogue is None else _catalogue.find(text)
+    return visible(text if translation is None else translation)

@@ -57,8 +57,8 @@ def font_for(language: str, families: Iterable[str] | None = None) -> str:
     """An installed font with the characters of a language; "" for one that needs none, or when none is there."""
     if language not in _WRITING:
         return ""
-    there = list(QFontDatabase.families(_WRITING[language]) if families is None else families)
-    return next((name for name in _PREFERRED if name in there), there[0] if there else "")
+    available = list(QFontDatabase.families(_WRITING[language]) if families is None else families)
+    return next((name for name in _PREFERRED if name in available), available[0] if available else "")
 
 
 def font_hint(wished: str) -> str:
@@ -75,7 +75,7 @@ def _speak_qt(application: QApplication, language: str) -> None:
         _translator = None
     if language == i18n.ENGLISH:
         return
-    made = QTranslator(application)
-    if made.load(f"qtbase_{language}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
-        application.installTranslator(made)
-        _translator = made
+    translator = QTranslator(application)
+    if translator.load(f"qtbase_{language}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
+        application.installTranslator(translator)
+        _translator = translator

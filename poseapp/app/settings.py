@@ -10,9 +10,8 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from poseapp.app.canvas_style import OWN_COLORS, CanvasStyle, ColorMode
 from poseapp.app.i18n import LANGUAGES
-from poseapp.canvas.render.colors import OWN_COLORS, ColorMode
-from poseapp.canvas.render.style import CanvasStyle
 
 ORGANISATION = "poseapp"
 APPLICATION = "poseapp"
@@ -78,10 +77,10 @@ class Settings:
 
     def models_of(self, project: Path) -> dict[str, str]:
         """Ids of the models that were chosen in a project, by category id as text; see session/model_memory.py."""
-        found = self._models().get(str(project.absolute()), {})
-        if not isinstance(found, dict):
+        models = self._models().get(str(project.absolute()), {})
+        if not isinstance(models, dict):
             return {}
-        return {key: model for key, model in found.items() if isinstance(model, str)}
+        return {key: model for key, model in models.items() if isinstance(model, str)}
 
     def keep_model_of(self, project: Path, category: str, model: str) -> None:
         """Remember a choice; of very many projects the oldest are forgotten. A choice for a category replaces one that
@@ -136,19 +135,19 @@ class Settings:
         return [str(p) for p in paths if p and Path(str(p)).exists()][:8]
 
     def add_recent(self, path: Path) -> None:
-        kept = [p for p in self.recent if p != str(path)]
-        self._store.setValue("recent", [str(path), *kept][:8])
+        others = [p for p in self.recent if p != str(path)]
+        self._store.setValue("recent", [str(path), *others][:8])
 
     def canvas_style(self) -> CanvasStyle:
         """The style with the remembered view switches; the theme's side is set by the window."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for field in fields(CanvasStyle):
             if field.name not in _STYLE_KEYS or not self._store.contains(f"view/{field.name}"):
                 continue
             value = self._read(f"view/{field.name}", type(getattr(CanvasStyle(), field.name)))
             if value is not None:
-                found[field.name] = value
-        return CanvasStyle(**found, colors=self._colors())
+                values[field.name] = value
+        return CanvasStyle(**values, colors=self._colors())
 
     def keep_canvas_style(self, style: CanvasStyle) -> None:
         for name in _STYLE_KEYS:
@@ -180,7 +179,7 @@ class Settings:
             return {}
         return {name: path for name, path in data.items() if isinstance(path, str) and Path(path).is_absolute()}
 
-    def keep_place(self, name: str, folder: Path) -> None:
+    def keep_folder(self, name: str, folder: Path) -> None:
         self._store.setValue("places", json.dumps({**self.places(), name: str(folder.absolute())}))
 
     def key_changes(self) -> dict[str, tuple[str, ...]]:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from PySide6.QtGui import QKeySequence
 
 from engine.errors import PoseError
 from engine.utils.files import read_text, replacing
 from engine.utils.toml_file import parse_toml
-from poseapp.window.actions import ACTIONS, BY_ID
 
 Keymap = Mapping[str, tuple[str, ...]]
-"""Verb to keys, portable text of QKeySequence; every verb of the table is there."""
+"""Action id to keys, portable text of QKeySequence; every action of the window is there."""
+
+
+class ListedAction(Protocol):
+    """What a list of shortcuts shows of an action."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def menu(self) -> str: ...
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Default shortcuts."""
+
 
 PRESETS: dict[str, dict[str, tuple[str, ...]]] = {
     "poseapp": {},
@@ -81,27 +95,27 @@ def normal(key: str) -> str:
     return "" if not text or any(not part.strip() for part in text.split(", ")) else text
 
 
-def default_keymap() -> dict[str, tuple[str, ...]]:
-    return {row.id: row.keys for row in ACTIONS}
+def default_keys(actions: Iterable[ListedAction]) -> dict[str, tuple[str, ...]]:
+    """The keymap before a person changes anything."""
+    return {action.id: action.keys for action in actions}
 
 
-def with_changes(changes: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """The table's keys with these in their place; a key that is taken is gone from the verb that had it."""
+def with_changes(changes: Mapping[str, tuple[str, ...]], defaults: Keymap) -> dict[str, tuple[str, ...]]:
+    """The default keys with these in their place; the action that had one of the new keys loses it."""
     taken = {normal(key) for keys in changes.values() for key in keys}
-    found = {name: tuple(k for k in keys if normal(k) not in taken) for name, keys in default_keymap().items()}
-    found.update({name: tuple(keys) for name, keys in changes.items() if name in BY_ID})
-    return found
+    keymap = {name: tuple(k for k in keys if normal(k) not in taken) for name, keys in defaults.items()}
+    keymap.update({name: tuple(keys) for name, keys in changes.items() if name in defaults})
+    return keymap
 
 
-def preset(name: str) -> dict[str, tuple[str, ...]]:
-    """Raises KeyError when there is none of this name."""
-    return with_changes(PRESETS[name])
+def preset(name: str, defaults: Keymap) -> dict[str, tuple[str, ...]]:
+    """The keymap of another program. Raises KeyError when there is none of this name."""
+    return with_changes(PRESETS[name], defaults)
 
 
-def changes_of(keymap: Keymap) -> dict[str, tuple[str, ...]]:
-    """What differs from the table."""
-    own = default_keymap()
-    return {name: tuple(keys) for name, keys in keymap.items() if name in own and tuple(keys) != own[name]}
+def changes_of(keymap: Keymap, defaults: Keymap) -> dict[str, tuple[str, ...]]:
+    """What differs from the default keys."""
+    return {name: tuple(keys) for name, keys in keymap.items() if name in defaults and tuple(keys) != defaults[name]}
 
 
 def conflicts(keymap: Keymap) -> dict[str, list[str]]:
@@ -113,7 +127,7 @@ def conflicts(keymap: Keymap) -> dict[str, list[str]]:
     return {key: names for key, names in owners.items() if key and len(names) > 1}
 
 
-def keymap_from_plain(data: Any, where: object = None) -> dict[str, tuple[str, ...]]:
+def keymap_from_plain(data: Any, defaults: Keymap, where: object = None) -> dict[str, tuple[str, ...]]:
     """A keymap of plain data ``{verb: [key, ...]}``; verbs that are left out keep the table's keys.
 
     Raises:
@@ -130,16 +144,16 @@ def keymap_from_plain(data: Any, where: object = None) -> dict[str, tuple[str, .
         wrong = next((key for key in listed if not normal(key)), None)
         if wrong is not None:
             raise KeymapError(f"{wrong!r} of {name!r} is no key", where=where)
-        if name in BY_ID:
+        if name in defaults:
             changes[name] = tuple(normal(key) for key in listed)
     double = conflicts(changes)
     if double:
         key, names = next(iter(double.items()))
         raise KeymapError(f"the key {key} stands for {' and '.join(names)}", where=where)
-    return with_changes(changes)
+    return with_changes(changes, defaults)
 
 
-def read_keymap(path: Path) -> dict[str, tuple[str, ...]]:
+def read_keymap(path: Path, defaults: Keymap) -> dict[str, tuple[str, ...]]:
     """Read a file of keys, TOML or JSON with a table ``keys``.
 
     Raises:
@@ -152,7 +166,7 @@ def read_keymap(path: Path) -> dict[str, tuple[str, ...]]:
         raise KeymapError(f"cannot be read ({error.strerror})", where=path) from None
     except (ValueError, RecursionError) as error:
         raise KeymapError(f"is no TOML or JSON file ({error})", where=path) from None
-    return keymap_from_plain(data.get("keys", data) if isinstance(data, dict) else data, where=path)
+    return keymap_from_plain(data.get("keys", data) if isinstance(data, dict) else data, defaults, where=path)
 
 
 def write_keymap(path: Path, keymap: Keymap) -> None:

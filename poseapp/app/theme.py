@@ -144,7 +144,7 @@ def style_sheet(colours: Tokens) -> str:
 
 def palette(colours: Tokens) -> QPalette:
     """The same colours for what a style sheet does not reach (plots, native parts, placeholder text)."""
-    made = QPalette()
+    palette = QPalette()
     role = QPalette.ColorRole
     pairs = {
         role.Window: colours.panel,
@@ -168,7 +168,7 @@ def palette(colours: Tokens) -> QPalette:
         role.Shadow: colours.ground,
     }
     for which, colour in pairs.items():
-        made.setColor(which, QColor(colour))
+        palette.setColor(which, QColor(colour))
     for which in (role.WindowText, role.Text, role.ButtonText):
-        made.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.text_faint))
-    return made
+        palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.text_faint))
+    return palette

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from poseapp.canvas.render.pose_arrays import SPECK, PoseBatch
+from poseapp.canvas.render.pose_arrays import SPECK, PoseArrays
 from poseapp.canvas.render.schema_layout import OUTLINE
 
 Floats = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ class HitTarget:
 
 
 def hit_test(
-    batch: PoseBatch,
+    arrays: PoseArrays,
     x: float,
     y: float,
     scale: float,
@@ -64,53 +64,53 @@ def hit_test(
 
     Of equally near targets the one drawn last wins. Points that are absent or too dense to be drawn are never hit.
     """
-    if not len(batch) or not (np.isfinite(x) and np.isfinite(y)):
+    if not len(arrays) or not (np.isfinite(x) and np.isfinite(y)):
         return None
     if pickable is None:
-        pickable = np.ones(len(batch), dtype=np.bool_)
-    favoured = np.isin(batch.ids, np.fromiter(selected, dtype=np.int64, count=len(selected)))
+        pickable = np.ones(len(arrays), dtype=np.bool_)
+    favoured = np.isin(arrays.ids, np.fromiter(selected, dtype=np.int64, count=len(selected)))
     here = np.array([x, y])
-    usable = (batch.point_sizes(scale, parts, bones=bones) > 0) & pickable[batch.owner]
+    usable = (arrays.point_sizes(scale, parts, bones=bones) > 0) & pickable[arrays.owner]
     if loose is not None:
         usable &= loose
-    row = _nearest(_point_distances(batch.points, here) * scale, usable, favoured[batch.owner], POINT_TOLERANCE)
+    row = _nearest(_point_distances(arrays.points, here) * scale, usable, favoured[arrays.owner], POINT_TOLERANCE)
     if row is not None:
-        return HitTarget(HitKind.POINT, int(batch.ids[batch.owner[row]]), int(batch.index[row]))
+        return HitTarget(HitKind.POINT, int(arrays.ids[arrays.owner[row]]), int(arrays.index[row]))
     if bones:
-        usable = batch.limb_shown & (batch.limb_index != OUTLINE) & pickable[batch.limb_owner]
+        usable = arrays.limb_shown & (arrays.limb_index != OUTLINE) & pickable[arrays.limb_owner]
         if parts is not None:
-            usable &= batch.parts_in(parts)[batch.limb_part]
-        distances = segment_distances(batch.points[batch.limbs], here) * scale
-        row = _nearest(distances, usable, favoured[batch.limb_owner], LIMB_TOLERANCE)
+            usable &= arrays.parts_in(parts)[arrays.limb_part]
+        distances = segment_distances(arrays.points[arrays.limbs], here) * scale
+        row = _nearest(distances, usable, favoured[arrays.limb_owner], LIMB_TOLERANCE)
         if row is not None:
-            return HitTarget(HitKind.LIMB, int(batch.ids[batch.limb_owner[row]]), int(batch.limb_index[row]))
-    row = _hit_speck(batch, here, scale, pickable, favoured)
+            return HitTarget(HitKind.LIMB, int(arrays.ids[arrays.limb_owner[row]]), int(arrays.limb_index[row]))
+    row = _hit_speck(arrays, here, scale, pickable, favoured)
     if row is not None:
-        return HitTarget(HitKind.BOX, int(batch.ids[row]), 0)
-    return _hit_box(batch, here, scale, pickable & (boxes | batch.pointless), favoured)
+        return HitTarget(HitKind.BOX, int(arrays.ids[row]), 0)
+    return _hit_box(arrays, here, scale, pickable & (boxes | arrays.pointless), favoured)
 
 
-def _hit_speck(batch: PoseBatch, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> int | None:
+def _hit_speck(arrays: PoseArrays, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> int | None:
     """The instance whose square is under the pointer: of the poses that are too small for anything else."""
-    rows = np.flatnonzero(batch.specks(scale) & pickable)
+    rows = np.flatnonzero(arrays.specks(scale) & pickable)
     if not len(rows):
         return None
-    boxes = batch.speck_boxes(scale, rows)
+    boxes = arrays.speck_boxes(scale, rows)
     distances = np.abs((boxes[:, :2] + boxes[:, 2:]) / 2 - here).max(axis=1) * scale
     nearest = _nearest(distances, np.ones(len(rows), dtype=np.bool_), favoured[rows], SPECK / 2)
     return None if nearest is None else int(rows[nearest])
 
 
-def _hit_box(batch: PoseBatch, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> HitTarget | None:
-    sides = box_sides(batch.boxes)
-    usable = np.repeat(pickable & np.isfinite(batch.boxes).all(axis=1), 4)
+def _hit_box(arrays: PoseArrays, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> HitTarget | None:
+    sides = box_sides(arrays.boxes)
+    usable = np.repeat(pickable & np.isfinite(arrays.boxes).all(axis=1), 4)
     distances = segment_distances(sides.reshape(-1, 2, 2), here) * scale
     row = _nearest(distances, usable, np.repeat(favoured, 4), BOX_TOLERANCE)
-    return None if row is None else HitTarget(HitKind.BOX, int(batch.ids[row // 4]), row % 4)
+    return None if row is None else HitTarget(HitKind.BOX, int(arrays.ids[row // 4]), row % 4)
 
 
 def points_inside(
-    batch: PoseBatch,
+    arrays: PoseArrays,
     x1: float,
     y1: float,
     x2: float,
@@ -123,15 +123,15 @@ def points_inside(
 ) -> frozenset[tuple[int, int]]:
     """(instance id, keypoint) of all drawn points in the rectangle with these opposite corners, in image pixels."""
     low, high = np.minimum([x1, y1], [x2, y2]), np.maximum([x1, y1], [x2, y2])
-    inside = ((batch.points >= low) & (batch.points <= high)).all(axis=1) & (
-        batch.point_sizes(scale, parts, bones=bones) > 0
+    inside = ((arrays.points >= low) & (arrays.points <= high)).all(axis=1) & (
+        arrays.point_sizes(scale, parts, bones=bones) > 0
     )
     if pickable is not None:
-        inside &= pickable[batch.owner]
+        inside &= pickable[arrays.owner]
     if loose is not None:
         inside &= loose
     rows = np.flatnonzero(inside)
-    return frozenset(zip(batch.ids[batch.owner[rows]].tolist(), batch.index[rows].tolist(), strict=True))
+    return frozenset(zip(arrays.ids[arrays.owner[rows]].tolist(), arrays.index[rows].tolist(), strict=True))
 
 
 def segment_distances(segments: Floats, point: Floats) -> Floats:

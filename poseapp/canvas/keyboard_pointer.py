@@ -14,7 +14,7 @@ from PySide6.QtGui import QKeyEvent
 from poseapp.app.fault_guard import guarded
 from poseapp.canvas.pose_geometry import apply_matrix, fit_similarity
 from poseapp.canvas.template_pose import template_pose
-from poseapp.canvas.tools.base import Button, EventKind
+from poseapp.canvas.tools.base import Button, EventKind, KeyboardUse
 from poseapp.canvas.view import CanvasView
 
 ARROWS = {
@@ -24,13 +24,12 @@ ARROWS = {
     Qt.Key.Key_Down: (0, 1),
 }
 STEP, FAR, FARTHEST = 1, 10, 50
-TOOLS = ("place", "box")
 _SHARE = 0.5
 """Height of a pose of which one point is known, as a share of the picture's: as the ghost of the placement tool."""
 
 
 @guarded
-class KeyboardHand(QObject):
+class KeyboardPointer(QObject):
     """Listens to the canvas's keys; lives as long as it.
 
     Signals:
@@ -62,7 +61,7 @@ class KeyboardHand(QObject):
         return False
 
     def _wants(self, event: QKeyEvent) -> bool:
-        if self._canvas.tool not in TOOLS or self._canvas.image_size is None:
+        if self._canvas.active_tool.info.keyboard == KeyboardUse.NONE or self._canvas.image_size is None:
             return False
         other = event.modifiers() & (Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier)
         if other:
@@ -93,7 +92,7 @@ class KeyboardHand(QObject):
 
     def _press(self, button: Button) -> None:
         assert self.at is not None
-        if self._canvas.tool == "box":  # one corner, then the other
+        if self._canvas.active_tool.info.keyboard == KeyboardUse.DRAG:  # one corner, then the other
             kind = EventKind.RELEASE if self._pressed else EventKind.PRESS
             self._pressed = not self._pressed
             self._canvas.point(kind, *self.at, Button.LEFT)

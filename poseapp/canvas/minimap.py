@@ -48,13 +48,13 @@ class Minimap(QWidget):
             return
         share = seen.width() * seen.height() / (size[0] * size[1])
         scale = min(SIDE / size[0], SIDE / size[1])
-        wanted = QSize(max(round(size[0] * scale), 24), max(round(size[1] * scale), 24))
+        size_here = QSize(max(round(size[0] * scale), 24), max(round(size[1] * scale), 24))
         room = self._canvas.viewport().size()
-        fits = room.width() > 3 * wanted.width() and room.height() > 2 * wanted.height()
+        fits = room.width() > 3 * size_here.width() and room.height() > 2 * size_here.height()
         if not fits or share >= SHOWN_BELOW:
             self.hide()
             return
-        self.setGeometry(room.width() - wanted.width() - MARGIN, MARGIN, wanted.width(), wanted.height())
+        self.setGeometry(room.width() - size_here.width() - MARGIN, MARGIN, size_here.width(), size_here.height())
         self.show()
         self.update()
 
@@ -129,11 +129,11 @@ class Minimap(QWidget):
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         event.accept()
 
-    def _go(self, place: QPointF) -> None:
+    def _go(self, position: QPointF) -> None:
         size = self._canvas.image_size
         if size is not None:
-            x = place.x() / self.width() * size[0] - 0.5
-            y = place.y() / self.height() * size[1] - 0.5
+            x = position.x() / self.width() * size[0] - 0.5
+            y = position.y() / self.height() * size[1] - 0.5
             middle = QPointF(self._canvas.viewport().width() / 2, self._canvas.viewport().height() / 2)
             shift = middle - self._canvas.to_view(x, y)
             self._canvas.pan_by(shift.x(), shift.y())

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from engine.schema.schema import Schema
 from poseapp.canvas.pose_geometry import apply_matrix, fit_similarity
-from poseapp.canvas.render.pose_arrays import PoseBatch, build_batch
+from poseapp.canvas.render.pose_arrays import PoseArrays, build_arrays
 from poseapp.canvas.template_pose import template_pose
 from poseapp.project.edits.geometry import extent
 from poseapp.project.model import ABSENT, VISIBLE, Instance, State
@@ -48,18 +48,20 @@ class MissingPoints:
         instance: the one they belong to.
         places: (K, 2) image pixels, those of its points where they are present.
         missing: (K,) bool.
-        batch: the missing points, and the limbs that end at them.
+        arrays: the missing points, and the limbs that end at them.
     """
 
     instance: Instance
     places: Floats
     missing: Flags
-    batch: PoseBatch
+    arrays: PoseArrays
 
     def without(self, taken: Flags) -> MissingPoints:
         """Without the points of (K,) bool: one that is under the hand is drawn as what it becomes."""
         return replace(
-            self, missing=self.missing & ~taken, batch=_only(self.batch, self.missing & ~taken, self.missing & taken)
+            self,
+            missing=self.missing & ~taken,
+            arrays=_selected_points(self.arrays, self.missing & ~taken, self.missing & taken),
         )
 
 
@@ -86,45 +88,45 @@ def missing_points(
     if not missing.any() or instance.num_keypoints != schema.num_keypoints:
         return None
     template = template_pose(schema)
-    places = _fitted(instance, template, size)
-    if places is None:
+    positions = _fitted(instance, template, size)
+    if positions is None:
         return None
     known = _candidates(instance, size)
-    places[known] = instance.keypoints[known]
+    positions[known] = instance.keypoints[known]
     if proposed is not None and proposed.num_keypoints == instance.num_keypoints:  # else of the kind that it was
         ready = proposed.visibility != ABSENT
-        places[ready] = proposed.keypoints[ready]
-    there = instance.visibility != ABSENT
-    places[there] = instance.keypoints[there]
-    taken, distances = instance.keypoints[there], _distances(instance, template, places)
+        positions[ready] = proposed.keypoints[ready]
+    is_present = instance.visibility != ABSENT
+    positions[is_present] = instance.keypoints[is_present]
+    taken, distances = instance.keypoints[is_present], _distances(instance, template, positions)
     if others is not None and len(others):
         reach = distances.max() * (1 + max(_RINGS))
-        low, high = places[missing].min(axis=0) - reach, places[missing].max(axis=0) + reach
+        low, high = positions[missing].min(axis=0) - reach, positions[missing].max(axis=0) + reach
         others = others[((others >= low) & (others <= high)).all(axis=1)]
         if len(others) <= _CROWD:
             taken = np.concatenate([taken, others])
-    places = _apart(places, np.flatnonzero(missing), taken, distances, size)
+    positions = _apart(positions, np.flatnonzero(missing), taken, distances, size)
     seen = np.where(missing, VISIBLE, instance.visibility).astype(np.uint8)
-    ghost = replace(instance, keypoints=places, visibility=seen, scores=None, score=None, box=None)
+    ghost = replace(instance, keypoints=positions, visibility=seen, scores=None, score=None, box=None)
     ghost = replace(ghost, state=State.PREDICTED)
-    batch = build_batch([ghost], {instance.category: schema})
-    return MissingPoints(instance, places, missing, _only(batch, missing))
+    arrays = build_arrays([ghost], {instance.category: schema})
+    return MissingPoints(instance, positions, missing, _selected_points(arrays, missing))
 
 
 def likely_places(instance: Instance, schema: Schema, size: tuple[int, int] | None) -> Floats | None:
     """(K, 2) where the points of a pose would be that have no place: by the template, inside the picture; None where
     nothing tells where the pose is."""
-    places = _fitted(instance, template_pose(schema), size)
-    return None if places is None else _inside(places, size)
+    positions = _fitted(instance, template_pose(schema), size)
+    return None if positions is None else _inside(positions, size)
 
 
-def _only(batch: PoseBatch, wanted: Flags, gone: Flags | None = None) -> PoseBatch:
-    """A batch of one pose with these points only, and the limbs that end at one of them."""
-    ends = batch.limbs
-    limbs = batch.limb_shown & wanted[ends].any(axis=1)
+def _selected_points(arrays: PoseArrays, included: Flags, gone: Flags | None = None) -> PoseArrays:
+    """The arrays of one pose with these points only, and the limbs that end at one of them."""
+    ends = arrays.limbs
+    limbs = arrays.limb_shown & included[ends].any(axis=1)
     if gone is not None:
         limbs &= ~gone[ends].any(axis=1)
-    return replace(batch, shown=batch.shown & wanted, limb_shown=limbs)
+    return replace(arrays, shown=arrays.shown & included, limb_shown=limbs)
 
 
 def _candidates(instance: Instance, size: tuple[int, int] | None) -> Flags:
@@ -132,25 +134,25 @@ def _candidates(instance: Instance, size: tuple[int, int] | None) -> Flags:
     if instance.scores is None:
         return np.zeros(instance.num_keypoints, dtype=np.bool_)
     points = instance.keypoints
-    found = (instance.visibility == ABSENT) & (instance.scores >= LEAST_SCORE) & np.isfinite(points).all(axis=1)
-    found &= (points != 0).any(axis=1)
+    usable = (instance.visibility == ABSENT) & (instance.scores >= LEAST_SCORE) & np.isfinite(points).all(axis=1)
+    usable &= (points != 0).any(axis=1)
     box = extent(instance)
     if box is not None:
         air = _AIR * (box[2:] - box[:2])
-        found &= ((points >= box[:2] - air) & (points <= box[2:] + air)).all(axis=1)
+        usable &= ((points >= box[:2] - air) & (points <= box[2:] + air)).all(axis=1)
     if size is not None:
-        found &= ((points >= -0.5) & (points <= np.array(size) - 0.5)).all(axis=1)
-    return np.asarray(found, dtype=np.bool_)
+        usable &= ((points >= -0.5) & (points <= np.array(size) - 0.5)).all(axis=1)
+    return np.asarray(usable, dtype=np.bool_)
 
 
 def _fitted(instance: Instance, template: Floats, size: tuple[int, int] | None) -> Floats | None:
     """(K, 2) the template laid over what is there: two points or more, else the box, else the picture's middle."""
-    there = (instance.visibility != ABSENT) & np.isfinite(instance.keypoints).all(axis=1)
-    points = instance.keypoints[there]
+    is_present = (instance.visibility != ABSENT) & np.isfinite(instance.keypoints).all(axis=1)
+    points = instance.keypoints[is_present]
     if len(points) > 1 and np.ptp(points, axis=0).max() >= 1:
-        fits = [_laid_over(figure, there, points, instance.box) for figure in (template, template * (-1.0, 1.0))]
-        figure = min(fits, key=lambda fit: float(((fit[there] - points) ** 2).sum()))
-        return _with_neighbours(template, figure, there, points)
+        fits = [_laid_over(figure, is_present, points, instance.box) for figure in (template, template * (-1.0, 1.0))]
+        figure = min(fits, key=lambda fit: float(((fit[is_present] - points) ** 2).sum()))
+        return _with_neighbours(template, figure, is_present, points)
     box = instance.box if instance.box is not None else None
     if box is None:
         if size is None:
@@ -160,13 +162,13 @@ def _fitted(instance: Instance, template: Floats, size: tuple[int, int] | None) 
         box = np.concatenate([middle - reach, middle + reach])
     low, high = template.min(axis=0), template.max(axis=0)
     figure = (template - low) / np.maximum(high - low, 1e-9) * (box[2:] - box[:2]) + box[:2]
-    return _with_neighbours(template, figure, there, points)
+    return _with_neighbours(template, figure, is_present, points)
 
 
-def _laid_over(template: Floats, there: Flags, points: Floats, box: Floats | None) -> Floats:
+def _laid_over(template: Floats, is_present: Flags, points: Floats, box: Floats | None) -> Floats:
     """The template on the points. Few points tell little of size and direction: the corners of the box, to which those
     of the upright template belong, help the more the fewer there are."""
-    source, target = template[there], points
+    source, target = template[is_present], points
     if box is not None:
         weight = min(1.0, _BOX_SAYS / len(points))
         middle = points.mean(axis=0)
@@ -179,18 +181,18 @@ def _laid_over(template: Floats, there: Flags, points: Floats, box: Floats | Non
     return apply_matrix(fit_similarity(source, target), template)
 
 
-def _with_neighbours(template: Floats, figure: Floats, there: Flags, points: Floats) -> Floats:
+def _with_neighbours(template: Floats, figure: Floats, is_present: Flags, points: Floats) -> Floats:
     """Each point shifted by what its nearest neighbour that is there is off from the figure."""
     if not len(points):
         return figure
-    apart = np.linalg.norm(template[:, None] - template[there][None], axis=2)
-    return np.asarray(figure + (points - figure[there])[np.argmin(apart, axis=1)])
+    apart = np.linalg.norm(template[:, None] - template[is_present][None], axis=2)
+    return np.asarray(figure + (points - figure[is_present])[np.argmin(apart, axis=1)])
 
 
-def _distances(instance: Instance, template: Floats, places: Floats) -> Floats:
+def _distances(instance: Instance, template: Floats, positions: Floats) -> Floats:
     """(K,) image pixels that each place keeps from everything else."""
     box = extent(instance)
-    both = places if box is None else np.concatenate([places, box.reshape(2, 2)])
+    both = positions if box is None else np.concatenate([positions, box.reshape(2, 2)])
     diagonal = float(np.hypot(*np.ptp(both, axis=0)))
     apart = np.linalg.norm(template[:, None] - template[None], axis=2)
     np.fill_diagonal(apart, np.inf)
@@ -200,31 +202,31 @@ def _distances(instance: Instance, template: Floats, places: Floats) -> Floats:
 
 
 def _apart(
-    places: Floats, wanted: npt.NDArray[np.int64], taken: Floats, distances: Floats, size: tuple[int, int] | None
+    positions: Floats, movable: npt.NDArray[np.int64], taken: Floats, distances: Floats, size: tuple[int, int] | None
 ) -> Floats:
     """Places moved as little as brings them clear of what is taken and of one another, and into the picture."""
-    places = places.copy()
+    positions = positions.copy()
     turns = np.arange(_SPOKES) * (2 * np.pi / _SPOKES)
     spokes = np.stack([np.cos(turns), np.sin(turns)], axis=1)
     around = np.concatenate([np.zeros((1, 2)), *[radius * spokes for radius in _RINGS]])
-    places[wanted] = _inside(places[wanted], size)
-    for k in wanted.tolist():
-        gap = np.abs(taken - places[k])
+    positions[movable] = _inside(positions[movable], size)
+    for k in movable.tolist():
+        gap = np.abs(taken - positions[k])
         if not ((gap < distances[k]).all(axis=1) & (np.hypot(gap[:, 0], gap[:, 1]) < distances[k])).any():
-            taken = np.concatenate([taken, places[k : k + 1]])
+            taken = np.concatenate([taken, positions[k : k + 1]])
             continue
-        choices = _inside(places[k] + distances[k] * around, size)
+        choices = _inside(positions[k] + distances[k] * around, size)
         # Only what is near any of the choices matters; of a crowd that is little.
         low, high = choices.min(axis=0) - distances[k], choices.max(axis=0) + distances[k]
         near = taken[((taken >= low) & (taken <= high)).all(axis=1)]
         if len(near):
             clear = np.linalg.norm(choices[:, None] - near[None], axis=2).min(axis=1)
             good = np.flatnonzero(clear >= distances[k] * 0.999)
-            places[k] = choices[good[0]] if len(good) else choices[int(np.argmax(clear))]
+            positions[k] = choices[good[0]] if len(good) else choices[int(np.argmax(clear))]
         else:
-            places[k] = choices[0]
-        taken = np.concatenate([taken, places[k : k + 1]])
-    return places
+            positions[k] = choices[0]
+        taken = np.concatenate([taken, positions[k : k + 1]])
+    return positions
 
 
 def _inside(points: Floats, size: tuple[int, int] | None) -> Floats:

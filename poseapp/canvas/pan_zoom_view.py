@@ -23,7 +23,7 @@ _BEYOND_FIT = 4.0
 
 
 @guarded
-class NavigationView(QGraphicsView):
+class PanZoomView(QGraphicsView):
     """Zoom, pan, fit. Scene coordinates are image pixels."""
 
     zoom_changed = Signal(float)

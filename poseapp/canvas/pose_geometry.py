@@ -58,7 +58,7 @@ def _connected_edges(schema: Schema, keypoints: Floats, present: Flags) -> list[
 
 
 def _components(neighbours: dict[int, set[int]]) -> list[frozenset[int]]:
-    left, found = set(neighbours), []
+    left, components = set(neighbours), []
     while left:
         stack, piece = [min(left)], set()
         while stack:
@@ -67,8 +67,8 @@ def _components(neighbours: dict[int, set[int]]) -> list[frozenset[int]]:
                 piece.add(i)
                 stack.extend(neighbours[i] - piece)
         left -= piece
-        found.append(frozenset(piece))
-    return found
+        components.append(frozenset(piece))
+    return components
 
 
 def rotation_about(centre: Floats, radians: float, factor: float = 1.0) -> Floats:
@@ -126,5 +126,5 @@ def extent(keypoints: Floats, present: Flags) -> Floats | None:
     """(4,) xyxy around the present points, or None without any."""
     if not present.any():
         return None
-    found = keypoints[present]
-    return np.concatenate([found.min(axis=0), found.max(axis=0)])
+    points = keypoints[present]
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])

@@ -74,24 +74,28 @@ def template_pose(schema: Schema) -> Floats:
     Points with the usual names of a person's joints stand where they belong; all others are laid out so that joined
     points lie near each other and left and right mirror.
     """
-    known = {i: place for i, name in enumerate(schema.names) if (place := _place(name, schema.sides[i])) is not None}
+    known = {
+        i: position
+        for i, name in enumerate(schema.names)
+        if (position := _position_of(name, schema.sides[i])) is not None
+    }
     known.update(_face(schema))
     points = _circle(schema)
-    for i, place in known.items():
-        points[i] = place
+    for i, position in known.items():
+        points[i] = position
     free = np.array([i not in known for i in range(schema.num_keypoints)])
     return _relaxed(schema, points, free) if free.any() else points
 
 
-def _place(name: str, side: str) -> tuple[float, float] | None:
+def _position_of(name: str, side: str) -> tuple[float, float] | None:
     plain = name.lower().replace(" ", "_").replace("-", "_")
     for word in ("left_", "right_", "_left", "_right"):
         plain = plain.replace(word, "")
     finger = _FINGER_POINT.fullmatch(plain)
-    found = _finger(finger[1], int(finger[2])) if finger else _LEFT_HALF.get(plain)
-    if found is None:
+    position = _finger(finger[1], int(finger[2])) if finger else _LEFT_HALF.get(plain)
+    if position is None:
         return None
-    return (-found[0] if side == "right" else found[0]), found[1]
+    return (-position[0] if side == "right" else position[0]), position[1]
 
 
 def _finger(name: str, joint: int) -> tuple[float, float]:
@@ -102,11 +106,13 @@ def _finger(name: str, joint: int) -> tuple[float, float]:
 
 def _face(schema: Schema) -> dict[int, tuple[float, float]]:
     """Places of a face's 68 numbered points, where the schema has them; numbers of other faces mean other places."""
-    found = {i: int(match[1]) for i, name in enumerate(schema.names) if (match := _FACE_POINT.fullmatch(name.lower()))}
-    if sorted(found.values()) != list(range(len(_FACE))):
+    numbers = {
+        i: int(match[1]) for i, name in enumerate(schema.names) if (match := _FACE_POINT.fullmatch(name.lower()))
+    }
+    if sorted(numbers.values()) != list(range(len(_FACE))):
         return {}
     (x, y), (width, height) = _FACE_PLACE, _FACE_SIZE
-    return {i: (x + width * _FACE[n][0], y + height * _FACE[n][1]) for i, n in found.items()}
+    return {i: (x + width * _FACE[n][0], y + height * _FACE[n][1]) for i, n in numbers.items()}
 
 
 def _circle(schema: Schema) -> Floats:

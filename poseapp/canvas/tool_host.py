@@ -11,7 +11,7 @@ from engine.schema.schema import Schema
 from poseapp.canvas.hit_test import HitTarget
 from poseapp.canvas.qt_events import cursor_of
 from poseapp.canvas.render.overlay_painter import Marks
-from poseapp.canvas.scene import CanvasState
+from poseapp.canvas.scene import CanvasScene
 from poseapp.canvas.tools.base import CursorRole, Ghost, PlacedPose, Placement, PointerEvent, PointRef
 from poseapp.project.model import Edit, FrameKey, Instance
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from poseapp.canvas.view import CanvasView
 
 
-class ViewHost:
+class CanvasHost:
     """Implements pointer.Host for a CanvasView."""
 
-    def __init__(self, view: CanvasView, state: CanvasState, marks: Marks) -> None:
+    def __init__(self, view: CanvasView, state: CanvasScene, marks: Marks) -> None:
         self._view = view
         self._state = state
         self._marks = marks
@@ -72,7 +72,7 @@ class ViewHost:
 
     def preview(self, instances: Mapping[int, Instance]) -> None:
         changed = set(instances) != set(self._state.preview)
-        self._state.preview = {number: self._state.held(instance) for number, instance in instances.items()}
+        self._state.preview = {instance_id: self._state.held(instance) for instance_id, instance in instances.items()}
         self._state.refresh()
         if changed and not set(instances) <= self._state.selected and shiboken6.isValid(self._view):
             self._view.repaint_ground()
@@ -102,9 +102,9 @@ class ViewHost:
         self._view.edit_requested.emit(edit)
 
     def select(self, instances: Collection[int], points: Collection[PointRef]) -> None:
-        wanted = frozenset(instances), frozenset(points)
-        if wanted != (self._state.selected, self._state.points):
-            self._view.selection_requested.emit(*wanted)
+        selection = frozenset(instances), frozenset(points)
+        if selection != (self._state.selected, self._state.points):
+            self._view.selection_requested.emit(*selection)
 
     def request_visibility(self, points: Collection[PointRef], value: int | None) -> None:
         self._view.visibility_requested.emit(frozenset(points), value)

@@ -16,24 +16,22 @@ from PySide6.QtWidgets import QWidget
 
 from engine.schema.builtin import schema_of_subset
 from engine.schema.schema import Schema, Subset
+from poseapp.app.canvas_style import CanvasStyle
 from poseapp.app.fault_guard import guarded
-from poseapp.canvas.pan_zoom_view import WHEEL_FACTOR, NavigationView
-from poseapp.canvas.qt_events import KEY_NAMES, button_of, modifiers_of
-from poseapp.canvas.render.adaptive_quality import Haste
+from poseapp.canvas.pan_zoom_view import WHEEL_FACTOR, PanZoomView
+from poseapp.canvas.qt_events import KEY_NAMES, button_of, cursor_of, modifiers_of
+from poseapp.canvas.render.adaptive_quality import AdaptiveQuality
 from poseapp.canvas.render.colors import palette_for
-from poseapp.canvas.render.image_item import Picture, rgb_of
-from poseapp.canvas.render.image_pyramid import make_picture
+from poseapp.canvas.render.image_pyramid import Picture, make_picture, rgb_of
 from poseapp.canvas.render.overlay_painter import Marks, OverlayPainter
 from poseapp.canvas.render.pose_painter import PosePainter, PosesItem, viewports
 from poseapp.canvas.render.sprites import color_of
-from poseapp.canvas.render.style import CanvasStyle
 from poseapp.canvas.render.viewport import ViewPort
-from poseapp.canvas.scene import CanvasState, ghost_batches
+from poseapp.canvas.scene import CanvasScene, ghost_arrays
 from poseapp.canvas.template_pose import template_pose
-from poseapp.canvas.tool_host import ViewHost
-from poseapp.canvas.tools.base import Button, EventKind, Ghost, Placement, PointerEvent, PointRef
-from poseapp.canvas.tools.edit import TOOLS, Tool
-from poseapp.canvas.tools.place import PlacementTool
+from poseapp.canvas.tool_host import CanvasHost
+from poseapp.canvas.tools import TOOLS
+from poseapp.canvas.tools.base import Button, EventKind, Ghost, Placement, PointerEvent, PointRef, Tool
 from poseapp.project.model import FrameKey, Instance
 from poseapp.project.schema.subsets import points_of, possible_points
 
@@ -44,7 +42,7 @@ _TO_COME_OPACITY = 0.8
 
 
 @guarded
-class CanvasView(NavigationView):
+class CanvasView(PanZoomView):
     """Picture, poses, tools.
 
     For a new frame call ``set_frame``, ``set_instances`` and ``set_image`` together, when the picture is there:
@@ -66,6 +64,8 @@ class CanvasView(NavigationView):
     """(x, y) in image pixels, or None outside."""
     hovered = Signal(object)
     """HitTarget or None."""
+    released = Signal()
+    """The button of a drag or click came up, and what it did has been told."""
     tool_changed = Signal(str)
     style_changed = Signal()
     space_tapped = Signal(bool)
@@ -73,18 +73,19 @@ class CanvasView(NavigationView):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._state = CanvasState()
+        self._state = CanvasScene()
         self._marks = Marks()
         self._rgb: Pixels | None = None
         self._picture: Picture | None = None
-        self._haste = Haste(self.repaint_ground, self)
-        self._host = ViewHost(self, self._state, self._marks)
-        self._tools: dict[str, Tool] = {name: make(self._host) for name, make in TOOLS.items()}
-        self._tool_name = "edit"
+        self._quality = AdaptiveQuality(self.repaint_ground, self)
+        self._host = CanvasHost(self, self._state, self._marks)
+        self._tools: dict[str, Tool] = {tool.info.id: tool(self._host) for tool in TOOLS}
+        self._first_tool = self._tool_name = TOOLS[0].info.id
         self._pan_from: QPointF | None = None
         self._space = False
         self._space_used = False
         self._has_mouse = False
+        self._pressed = False
         self._item = PosesItem(self._paint_live)
         self.scene().addItem(self._item)
         self.setMouseTracking(True)
@@ -109,7 +110,7 @@ class CanvasView(NavigationView):
     def set_frame(self, key: FrameKey | None, size: tuple[int, int] | None) -> None:
         """The frame that edits are about, and its width and height. The view stays put if the size is the same."""
         if key != self._host.frame:
-            self._haste.step()
+            self._quality.step()
             self.cancel()
             if self._host.placement is not None and self._host.placement.pose is not None:
                 self.set_placement(self._host.placement.schema)  # that pose stays behind
@@ -129,7 +130,7 @@ class CanvasView(NavigationView):
         self._state.refresh()
         self.viewport().update()
 
-    def set_withheld(
+    def set_hidden_and_locked(
         self,
         hidden: Collection[int],
         locked: Collection[int],
@@ -138,7 +139,7 @@ class CanvasView(NavigationView):
     ) -> None:
         """Instances and points that are not drawn, and those that are drawn but cannot be taken hold of."""
         self._state.hidden, self._state.locked = frozenset(hidden), frozenset(locked)
-        self._state.withhold_points(frozenset(hidden_points), frozenset(locked_points))
+        self._state.hide_and_lock_points(frozenset(hidden_points), frozenset(locked_points))
         self._state.refresh()
         self.repaint_ground()
 
@@ -181,7 +182,7 @@ class CanvasView(NavigationView):
         return self._tool_name
 
     def set_tool(self, name: str) -> None:
-        """ "edit", "box" or "place"; what the old one had under way is given up.
+        """Take a tool by its id; what the old one had under way is given up.
 
         Raises:
             KeyError: no such tool.
@@ -193,9 +194,18 @@ class CanvasView(NavigationView):
         self._active.cancel()
         self._active.leave()
         self._tool_name = name
-        self._state.offering = name == "edit"
-        self.viewport().setCursor(Qt.CursorShape.ArrowCursor if name == "edit" else Qt.CursorShape.CrossCursor)
+        self._state.offering = name == self._first_tool
+        self.viewport().setCursor(cursor_of(self._active.info.cursor))
         self.tool_changed.emit(name)
+
+    def set_first_tool(self) -> None:
+        """Back to the tool to select and edit with."""
+        self.set_tool(self._first_tool)
+
+    @property
+    def active_tool(self) -> Tool:
+        """To ask it for its facts and its state; events go to it through the view."""
+        return self._active
 
     def set_placement(
         self, schema: Schema | None, pose: Instance | None = None, *, subset: Subset | None = None
@@ -228,19 +238,21 @@ class CanvasView(NavigationView):
 
     def finish(self) -> bool:
         """Keep the points that are placed, as Enter does; any other gesture is given up. True when a pose was kept."""
-        kept = isinstance(self._active, PlacementTool) and self._active.has_points
-        if not (kept and self._active.key("enter")):
-            self._active.cancel()
-        return kept
+        return self._active.finish()
 
     def take_back(self) -> bool:
         """Take back the point that was placed last; False when none is."""
-        return self._tool_name == "place" and self._active.key("backspace")
+        return self._active.take_back()
 
     @property
     def busy(self) -> bool:
         """Whether a gesture is under way (undo and frame changes had better wait)."""
         return self._active.busy
+
+    @property
+    def pressed(self) -> bool:
+        """Whether a mouse button is down that the tool has heard of: a drag may be under way."""
+        return self._pressed
 
     @property
     def ghost(self) -> Ghost | None:
@@ -267,23 +279,23 @@ class CanvasView(NavigationView):
         for view in viewports(painter, width, height):
             left, top, right, bottom = view.clip
             if (right - left) * (bottom - top) < 0.5 * width * height:  # a strip that came into sight
-                self._paint_still(painter, view, rough=False)
+                self._paint_still(painter, view, draft=False)
                 continue
-            rough = self._haste.rough and self.isVisible()  # a picture of a hidden canvas is not painted again
-            with self._haste.painting(rough):
-                self._paint_still(painter, view, rough)
+            draft = self._quality.draft and self.isVisible()  # a picture of a hidden canvas is not painted again
+            with self._quality.painting(draft):
+                self._paint_still(painter, view, draft)
 
-    def _paint_still(self, painter: QPainter, view: ViewPort, rough: bool) -> None:
+    def _paint_still(self, painter: QPainter, view: ViewPort, draft: bool) -> None:
         still, ghosts = self._state.still_rows(), self._state.ghosts
         if self._picture is not None:
-            self._picture.paint(painter, view, rough)
+            self._picture.paint(painter, view, draft)
         if len(ghosts):
             every = np.ones(len(ghosts), dtype=np.bool_)
-            self._poses.paint_dimmed(painter, ghosts, view, every, _GHOST_OPACITY, rough)
+            self._poses.paint_dimmed(painter, ghosts, view, every, _GHOST_OPACITY, draft)
         if self._state.selected:
-            self._poses.paint_dimmed(painter, self._state.batch, view, still, self._state.style.dim, rough)
+            self._poses.paint_dimmed(painter, self._state.arrays, view, still, self._state.style.dim, draft)
         else:
-            self._poses.paint(painter, self._state.batch, view, still, rough)
+            self._poses.paint(painter, self._state.arrays, view, still, draft)
 
     def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         if self.image_size is not None:
@@ -291,11 +303,11 @@ class CanvasView(NavigationView):
             self._overlay.paint(painter, self._marks, self._whole_view(painter), width, height)
 
     def _paint_live(self, painter: QPainter) -> None:
-        live = self._state.live_batch()
+        live = self._state.live_arrays()
         view = self._whole_view(painter)
         self._poses.paint(painter, live, view, np.ones(len(live), dtype=np.bool_))
         if self._marks.ghost is not None:
-            to_come, placed = ghost_batches(self._marks.ghost)
+            to_come, placed = ghost_arrays(self._marks.ghost)
             self._poses.paint_dimmed(painter, to_come, view, np.ones(1, dtype=np.bool_), _TO_COME_OPACITY)
             self._poses.paint(painter, placed, view, np.ones(1, dtype=np.bool_))
 
@@ -321,6 +333,7 @@ class CanvasView(NavigationView):
             self._space_used = True
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
         else:
+            self._pressed = True
             self._send(EventKind.PRESS, event)
         event.accept()
 
@@ -340,10 +353,15 @@ class CanvasView(NavigationView):
             self._pan_from = None
             self.viewport().setCursor(Qt.CursorShape.OpenHandCursor if self._space else Qt.CursorShape.ArrowCursor)
         else:
-            self._send(EventKind.RELEASE, event)
+            self._pressed = False
+            try:
+                self._send(EventKind.RELEASE, event)
+            finally:
+                self.released.emit()
         event.accept()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self._pressed = True
         self._send(EventKind.DOUBLE if event.button() == Qt.MouseButton.LeftButton else EventKind.PRESS, event)
         event.accept()
 
@@ -355,7 +373,7 @@ class CanvasView(NavigationView):
             modifiers = modifiers_of(event.modifiers())
             self._active.handle(PointerEvent(EventKind.WHEEL, x, y, Button.NONE, modifiers, self.scale_factor, steps))
         elif steps:
-            self._haste.step()
+            self._quality.step()
             self.zoom_at(self.scale_factor * WHEEL_FACTOR**steps, event.position())
             self._tell_cursor(event.position())
         event.accept()
@@ -371,7 +389,8 @@ class CanvasView(NavigationView):
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Nothing is repainted in full quality while nobody sees it."""
-        self._haste.rest()
+        self._quality.rest()
+        self._pressed = False
         super().hideEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -395,8 +414,8 @@ class CanvasView(NavigationView):
         name = KEY_NAMES.get(Qt.Key(event.key()))
         if name and self._active.key(name):
             event.accept()
-        elif name == "escape" and self._tool_name != "edit":
-            self.set_tool("edit")
+        elif name == "escape" and self._tool_name != self._first_tool:
+            self.set_first_tool()
         elif event.key() == Qt.Key.Key_Space:
             if not event.isAutoRepeat():
                 self._space, self._space_used = True, False
@@ -432,5 +451,5 @@ class CanvasView(NavigationView):
         self.viewport().update()
 
     def _image_position(self, position: QPointF) -> tuple[float, float]:
-        place = self.to_image(position)
-        return place.x(), place.y()
+        point = self.to_image(position)
+        return point.x(), point.y()

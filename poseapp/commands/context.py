@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from poseapp.app.reports import Report
 from poseapp.app.settings import Settings
+from poseapp.app.shortcuts import ListedAction
 from poseapp.canvas.view import CanvasView
 from poseapp.jobs.frames.loader import FrameLoader
 from poseapp.jobs.inference import ModelChoice, ModelHost
@@ -27,6 +29,10 @@ class Window(Protocol):
     """The main window, as verbs see it."""
 
     playback: Player
+
+    @property
+    def action_table(self) -> Sequence[ListedAction]:
+        """All actions of the window."""
 
     def widget(self) -> QWidget: ...
     def tell(self, text: str, kind: str = "info") -> None: ...
@@ -63,14 +69,14 @@ class Context:
 
     def __post_init__(self) -> None:
         self.memory = ModelMemory(self.settings)
-        self.runner.before_submit = self.session.long_steps.finish
+        self.runner.before_submit = self.session.chunked_edits.finish
 
     @property
     def model(self) -> str:
         """Id of the model that Run uses: chosen in this project although it fits no category yet, else the one for the
         category of new poses."""
         session = self.session
-        return self.memory.wish(session.path) or self.memory.model_for(session.path, session.category)
+        return self.memory.unmatched_choice(session.path) or self.memory.model_for(session.path, session.category)
 
     @property
     def choice(self) -> ModelChoice:

@@ -26,7 +26,7 @@ def undo(context: Context) -> None:
 
 
 def redo(context: Context) -> None:
-    if context.canvas.tool == "place" and context.session.held():
+    if context.canvas.active_tool.holds_points and context.session.is_blocked():
         return
     context.canvas.cancel()
     context.session.redo()

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from poseapp.app.i18n import tr
 from poseapp.app.reports import Report
-from poseapp.canvas.render.export_colors import pose_colors
+from poseapp.canvas.render.pose_colors import pose_colors
 from poseapp.commands.context import Context
 from poseapp.jobs.exporting import StepsJob, export_job
 from poseapp.project.exports.files import FilesReport
@@ -100,8 +100,8 @@ def _options(context: Context) -> ExportOptions:
 def _marked_range(context: Context, media: int) -> tuple[int, int] | None:
     """First and last frame index of the range that is marked in a media."""
     frames = context.session.frames
-    positions = context.session.in_out.places(frames)
-    if positions is None or context.session.in_out.media != media:
+    positions = context.session.frame_range.places(frames)
+    if positions is None or context.session.frame_range.media != media:
         return None
     return frames[positions[0]].index, frames[positions[1]].index
 

@@ -63,7 +63,7 @@ def _is_unexpected(context: Context) -> bool:
     if session.categories():
         return not memory.fits(context.model, session.category)
     try:
-        return find_model(context.model).source == "user" and not memory.wish(session.path)
+        return find_model(context.model).source == "user" and not memory.unmatched_choice(session.path)
     except PoseError:
         return False
 

@@ -12,7 +12,7 @@ KEEPS_PLAYING = frozenset({"play", "mark_in", "mark_out", "clear_range", "zoom_i
 
 
 def play(context: Context) -> None:
-    if not context.window.playback.playing and context.session.held():
+    if not context.window.playback.playing and context.session.is_blocked():
         return
     context.window.playback.toggle()
 
@@ -20,17 +20,17 @@ def play(context: Context) -> None:
 def mark_in(context: Context) -> None:
     key = context.window.playback.frame
     if key is not None:
-        context.session.in_out.set_first(key)
+        context.session.frame_range.set_first(key)
 
 
 def mark_out(context: Context) -> None:
     key = context.window.playback.frame
     if key is not None:
-        context.session.in_out.set_last(key)
+        context.session.frame_range.set_last(key)
 
 
 def clear_range(context: Context) -> None:
-    context.session.in_out.clear()
+    context.session.frame_range.clear()
 
 
 def next_unlabelled(context: Context) -> None:

@@ -95,21 +95,21 @@ def assist(context: Context) -> None:
 def hide_poses(context: Context) -> None:
     """The selected poses are not drawn."""
     session = context.session
-    session.withhold(session.hidden | {pose.id for pose in session.selected}, session.locked)
+    session.hide_and_lock(session.hidden | {pose.id for pose in session.selected}, session.locked)
     context.window.tell("Hidden. Ctrl+Shift+H shows all.")
 
 
 def lock_poses(context: Context) -> None:
     """The selected poses are drawn but not touched."""
     session = context.session
-    session.withhold(session.hidden, session.locked | {pose.id for pose in session.selected})
+    session.hide_and_lock(session.hidden, session.locked | {pose.id for pose in session.selected})
     context.window.tell("Locked. Ctrl+Shift+H unlocks all.")
 
 
 def hide_points(context: Context) -> None:
     """The selected points are not drawn."""
     session = context.session
-    session.withhold_points(session.hidden_points | session.selected_points, session.locked_points)
+    session.hide_and_lock_points(session.hidden_points | session.selected_points, session.locked_points)
     context.window.tell("Hidden. Ctrl+Shift+H shows all.")
 
 
@@ -119,14 +119,14 @@ def lock_points(context: Context) -> None:
     chosen = session.selected_points
     free = chosen <= session.locked_points
     locked = session.locked_points - chosen if free else session.locked_points | chosen
-    session.withhold_points(session.hidden_points, locked)
+    session.hide_and_lock_points(session.hidden_points, locked)
     context.window.tell("Unlocked" if free else "Locked. Ctrl+Shift+H unlocks all.")
 
 
 def show_all_poses(context: Context) -> None:
     """Nothing is hidden, locked, or out of focus."""
-    context.session.withhold((), ())
-    context.session.withhold_points((), ())
+    context.session.hide_and_lock((), ())
+    context.session.hide_and_lock_points((), ())
     _focus(context, None)
 
 

@@ -47,7 +47,7 @@ def save_again(context: Context, target: Path) -> None:
     store = session.store
     if store is None:
         return
-    session.long_steps.finish()
+    session.chunked_edits.finish()
     try:
         copies.save_copy(store.path, target, store.database.connection)
     except PoseError as error:

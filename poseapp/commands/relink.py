@@ -78,7 +78,7 @@ def _link(context: Context, store: ProjectStore, check: VideoCheck) -> None:
     except PoseError as error:
         context.window.tell(str(error), "error")
         return
-    context.session.tell_change(Change(structure=True, media=frozenset({check.media})))
+    context.session.announce(Change(structure=True, media=frozenset({check.media})))
     context.window.tell(check.text or f"{check.path.name} is the video that was labelled", "good")
 
 
@@ -152,6 +152,6 @@ def _done(context: Context, store: ProjectStore, text: str, change: Any) -> bool
     except PoseError as error:
         context.window.tell(str(error), "error")
         return False
-    context.session.tell_change(made)
+    context.session.announce(made)
     context.window.tell(text, "good")
     return True

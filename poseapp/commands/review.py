@@ -84,7 +84,7 @@ def _confirm(context: Context, poses: list[Instance]) -> None:
     if session.frame is not None and pairs:
         before, after = zip(*pairs)
         session.apply(Edit("Accept pose", (FrameEdit(session.frame, before, after),)))
-    session.finish([i.id for i in poses])
+    session.end_correction([i.id for i in poses])
 
 
 def _chosen_predictions(context: Context) -> list[Instance]:
@@ -215,15 +215,17 @@ def edit_everywhere(context: Context, make: Callable[[Found], Edit], done: Calla
         elif not free.frames:
             context.window.tell(nothing)
         else:
-            session.long_steps.start(lambda: shown.apply_in_pieces(free), "Changing", lambda change: told(free, change))
+            session.chunked_edits.start(
+                lambda: shown.apply_in_pieces(free), "Changing", lambda change: told(free, change)
+            )
 
     def told(edit: Edit, change: Change) -> None:
-        session.tell_change(change)
+        session.announce(change)
         context.window.tell(done(edit), "good")
 
     def work(store: ProjectStore) -> Edit:
         with gc_control.paused():
             return make(predictions(store))
 
-    session.long_steps.finish()  # what is under way is not seen from the other thread
+    session.chunked_edits.finish()  # what is under way is not seen from the other thread
     session.queries.ask("bulk edit", work, take, once=True)

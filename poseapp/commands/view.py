@@ -9,10 +9,11 @@ from pathlib import Path
 from engine.errors import PoseError
 from engine.schema.schema import Subset
 from poseapp.app import data_folders
+from poseapp.app.canvas_style import OWN_COLORS, CanvasStyle, ColorMode
 from poseapp.app.log_file import is_logging, start_log, stop_log
-from poseapp.app.shortcuts import with_changes
-from poseapp.canvas.render.colors import OWN_COLORS, ColorMode, palette_for, part_color
-from poseapp.canvas.render.style import CanvasStyle
+from poseapp.app.shortcuts import default_keys, with_changes
+from poseapp.canvas.render.colors import palette_for, part_color
+from poseapp.canvas.tools import TOOLS
 from poseapp.commands.category import ask_object, choose_kind
 from poseapp.commands.context import Context, finish_placing
 from poseapp.dialogs.settings.dialog import NEXT_START, Look, SettingsDialog
@@ -158,30 +159,32 @@ def theme_light(context: Context) -> None:
     context.window.set_theme("light")
 
 
-def tool_edit(context: Context) -> None:
-    finish_placing(context)
-    context.canvas.set_tool("edit")
+def choose_tool(context: Context, tool: str) -> None:
+    """Take a tool of the canvas by its id. For one that places points, which points a new pose has is asked first."""
+    info = next(entry.info for entry in TOOLS if entry.info.id == tool)
+    if info.needs_placement:
+        _choose_placement(context, lambda: _take_tool(context, tool))
+    else:
+        finish_placing(context)
+        _take_tool(context, tool)
+
+
+def _take_tool(context: Context, tool: str) -> None:
+    context.canvas.set_tool(tool)
     context.canvas.setFocus()
 
 
-def tool_box(context: Context) -> None:
-    finish_placing(context)
-    context.canvas.set_tool("box")
-    context.canvas.setFocus()
-
-
-def tool_place(context: Context) -> None:
+def _choose_placement(context: Context, then: Callable[[], None]) -> None:
     """Points of the session's category; where there is none yet, its kind is asked for first."""
     category = context.session.category
     if category is None:
-        choose_kind(context, then=tool_place)
+        choose_kind(context, then=lambda context: _choose_placement(context, then))
         return
     finish_placing(context)
 
     def begin(subset: Subset | None) -> None:
         context.canvas.set_placement(category.schema, subset=subset)
-        context.canvas.set_tool("place")
-        context.canvas.setFocus()
+        then()
         first = category.schema.names[0 if subset is None else subset.start].replace("_", " ")
         name = category.name if subset is None else subset.name.replace("_", " ")
         context.window.tell(
@@ -229,7 +232,8 @@ def settings(context: Context) -> None:
         "model": theirs.model,
     }
     dialog = SettingsDialog(
-        with_changes(kept.key_changes()),
+        with_changes(kept.key_changes(), default_keys(context.window.action_table)),
+        context.window.action_table,
         kept.theme,
         look,
         colours,
@@ -249,8 +253,8 @@ def data_places(context: Context) -> list[DataPlace]:
     found = [DataPlace("settings", "Settings", context.settings.file, "Shortcuts, appearance and recent projects")]
     if context.session.path is not None:
         found.insert(0, DataPlace("project", "This project", context.session.path, "Labels, history and tracks"))
-    for place in data_folders.PLACES:
-        fixed = data_folders.given_outside(place)
+    for place in data_folders.DATA_FOLDERS:
+        fixed = data_folders.is_set_outside(place)
         why = f"{place.variable} of the system's environment says where" if fixed else ""
         cleared = data_folders.cache_parts() if place.cache else ()
         found.append(DataPlace(place.id, place.name, place.find(), place.hint, cleared, not fixed, why))
@@ -268,7 +272,7 @@ def _move_place(context: Context, name: str, folder: Path) -> None:
     if log:
         stop_log()
     data_folders.use(data_folders.BY_ID[name], folder)
-    context.settings.keep_place(name, folder)
+    context.settings.keep_folder(name, folder)
     if log:
         start_log(data_folders.log_folder())
 

@@ -97,7 +97,7 @@ class RunModelDialog(QDialog):
         self.first, self.last = SpinBox(), SpinBox()
         self.first.setAccessibleName(tr("First image"))
         self.last.setAccessibleName(tr("Last image"))
-        marked = session.in_out.places(session.frames)
+        marked = session.frame_range.places(session.frames)
         self._video = self._set_range(marked)
         self._build()
         self._fill_which()

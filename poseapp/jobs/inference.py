@@ -127,7 +127,7 @@ class ModelHost:
             from engine.inference.pose_model import PoseModel
 
             if first:
-                gc_control.set_aside()
+                gc_control.freeze_objects()
             self._loaded.pop(key, None)
             while len(self._loaded) >= KEPT_MODELS:  # first free, then load: both may not fit
                 self._loaded.popitem(last=False)

@@ -41,12 +41,13 @@ class CanvasNotice(QFrame):
         self.why.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.why.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.retry, self.seek = QPushButton(tr("Try again")), QPushButton(tr("Find video..."))
-        self._find_video = find_video
+        self._find_video, self._of_video = find_video, False
         for button in (self.retry, self.seek):
             button.setAutoDefault(False)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.retry.clicked.connect(self.retry_requested)
         self.seek.clicked.connect(find_video.trigger)
+        find_video.changed.connect(self._show_seek)
         for label in (self.sign, self.title, self.why):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         column = QVBoxLayout(self)
@@ -71,11 +72,19 @@ class CanvasNotice(QFrame):
 
     def tell(self, why: str, of_video: bool = False) -> None:
         """Show a reason, or with "" nothing."""
-        self.seek.setVisible(of_video and self._find_video.isEnabled())
+        self._of_video = of_video
+        self._show_seek()
         self.why.setText(tr(why))
         self.setAccessibleName(tr(f"{self.title.text()}: {why}"))
         self.setVisible(bool(why))
         self._place()
+
+    def _show_seek(self) -> None:
+        """Where a video cannot be shown, and the action to find it is enabled."""
+        is_shown = self._of_video and self._find_video.isEnabled()
+        if self.seek.isHidden() == is_shown:
+            self.seek.setVisible(is_shown)
+            self._place()
 
     def _place(self) -> None:
         if self.isHidden():

@@ -165,7 +165,7 @@ class ReviewPanel(QWidget):
         session.project_changed.connect(self._on_project)
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._mark)
-        session.frame_kept.connect(lambda: self._mark(session.frame))
+        session.leave_refused.connect(lambda: self._mark(session.frame))
         self._show()
 
     def _on_project(self) -> None:

@@ -42,7 +42,7 @@ class StatusLine(QObject):
         playback.shown.connect(self.show_place)
         loader.loaded.connect(self.show_place)  # the size of a picture is known once it has been read
         session.project_changed.connect(self.show_saved)
-        session.long_steps.working.connect(self.show_working)
+        session.chunked_edits.working.connect(self.show_working)
         session.changed.connect(lambda _change: self.show_place())
 
     def show_place(self, *_: object) -> None:

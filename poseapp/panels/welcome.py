@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushBut
 from poseapp.app.i18n import tr
 from poseapp.app.theme import Tokens
 from poseapp.widgets.icons import pixmap
-from poseapp.window.actions import BY_ID
 from resources import resource_path
 
 CHOICES = (
@@ -61,8 +60,11 @@ class EmptyPage(QFrame):
 
     path_chosen = Signal(object)
 
-    def __init__(self, run: Callable[[str], None], colours: Tokens, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, run: Callable[[str], None], icons: Mapping[str, str], colours: Tokens, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
+        self._icons = icons
         self.setObjectName("emptyPage")
         self.setProperty("role", "empty")
         self.buttons: dict[str, ChoiceButton] = {}
@@ -110,7 +112,7 @@ class EmptyPage(QFrame):
 
     def set_colours(self, colours: Tokens) -> None:
         for command, choice in self.buttons.items():
-            choice.sign.setPixmap(pixmap(BY_ID[command].icon, colours.accent, 24, 2.0))
+            choice.sign.setPixmap(pixmap(self._icons[command], colours.accent, 24, 2.0))
 
     def set_recent(self, paths: Sequence[str]) -> None:
         """Projects opened last, newest first."""

@@ -19,7 +19,7 @@ PIECE_SECONDS = 0.012
 Tell = Callable[[Change], None]
 
 
-class LongSteps(QObject):
+class ChunkedEdits(QObject):
     """Goes on with one :class:`LongWrite` at a time. Belongs to the UI thread.
 
     Signals:
@@ -82,11 +82,11 @@ class LongSteps(QObject):
         work = self._work
         if work is None:
             return
-        told = pause and not work.done
+        show_apart = pause and not work.done
         try:
             done = work.advance(seconds)
             # Frames may be gone with another file for a video: nobody may ask for them.
-            later = told and work.failed is None and not (work.change is not None and work.change.media)
+            later = show_apart and work.failed is None and not (work.change is not None and work.change.media)
             if not done or later:
                 if self._next.isActive():
                     self.working.emit(f"{self._text}: {work.count:,}...")

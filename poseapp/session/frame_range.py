@@ -1,14 +1,18 @@
-"""The range between two marked frames: what is played round and round, run on, exported."""
+"""Ranges of frames: the media around a frame, and the range between two marks that is played, run on and exported."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from poseapp.project.model import FrameKey
+from poseapp.project.model import FrameKey, Media
 from poseapp.project.queries.frame_keys import FrameKeys
 
 
-class InOut(QObject):
+class FrameRange(QObject):
     """Marks at a first and a last frame, of the window and not of the project. Belongs to the UI thread.
 
     Signals:
@@ -55,3 +59,41 @@ class InOut(QObject):
         if (first, last) != (self.first, self.last):
             self.first, self.last = first, last
             self.changed.emit()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which places of the list of frames the timeline shows.
+
+    Attributes:
+        first, stop: places, ``stop`` not included.
+        media: the video they are of; None for pictures.
+    """
+
+    first: int = 0
+    stop: int = 0
+    media: int | None = None
+
+    @property
+    def count(self) -> int:
+        return self.stop - self.first
+
+
+def scope_of(frames: FrameKeys, media: Sequence[Media], position: int) -> Scope:
+    """The video in which a frame is, or the pictures around it up to the next videos."""
+    if position < 0:
+        return Scope()
+    of = int(frames.packed[position] >> 32)
+    listed = sorted(media, key=lambda m: m.id)
+    here = next((n for n, m in enumerate(listed) if m.id == of), None)
+    if here is None:
+        return Scope(0, len(frames))
+    low = high = here
+    if listed[here].kind != "video":
+        while low > 0 and listed[low - 1].kind != "video":
+            low -= 1
+        while high + 1 < len(listed) and listed[high + 1].kind != "video":
+            high += 1
+    first = int(np.searchsorted(frames.packed, listed[low].id << 32))
+    stop = int(np.searchsorted(frames.packed, (listed[high].id + 1) << 32))
+    return Scope(first, stop, of if listed[here].kind == "video" else None)

@@ -34,7 +34,7 @@ class ModelMemory:
             self._answers[key] = self._find(project, category)
         return self._answers[key]
 
-    def wish(self, project: Path | None) -> str:
+    def unmatched_choice(self, project: Path | None) -> str:
         """The model that was chosen last for a project if its keypoints are those of no category, else ""."""
         return "" if project is None else self._settings.models_of(project).get(ANY, "")
 
@@ -81,8 +81,8 @@ class ModelMemory:
         for model in (chosen.get(str(category.id), ""), chosen.get(ANY, ""), self._settings.model, DEFAULT_MODEL):
             if model and self.fits(model, category):
                 return model
-        found = self.fitting(category)
-        return found[0].id if found else chosen.get(ANY) or self._settings.model
+        fitting = self.fitting(category)
+        return fitting[0].id if fitting else chosen.get(ANY) or self._settings.model
 
 
 def schema_of(entry: ModelEntry) -> Schema:

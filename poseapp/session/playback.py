@@ -14,8 +14,8 @@ from poseapp.app.i18n import tr
 from poseapp.jobs.frames.loader import FrameLoader
 from poseapp.jobs.frames.playback_decoder import READ_AHEAD, READER_BYTES, Plan, Playback, Shown
 from poseapp.jobs.latest_request import LatestRequestWorker
-from poseapp.panels.timeline.lanes import scope_of
 from poseapp.project.model import FrameKey
+from poseapp.session.frame_range import scope_of
 from poseapp.session.session import Session
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -77,15 +77,15 @@ class Player(QObject):
     def play(self) -> None:
         """Play from the frame in sight to the end of the range, or of the video; from its start when it is there."""
         store, session = self._session.store, self._session
-        place = session.position()
-        if store is None or place < 0 or self.playing:
+        position = session.position()
+        if store is None or position < 0 or self.playing:
             return
-        scope = scope_of(session.frames, store.media(), place)
+        scope = scope_of(session.frames, store.media(), position)
         first, last = scope.first, scope.stop - 1
-        marked = session.in_out.places(session.frames)
+        marked = session.frame_range.places(session.frames)
         if marked is not None and marked[0] <= last and marked[1] >= first:
             first, last = max(first, marked[0]), min(last, marked[1])
-        start = place if first <= place < last else first
+        start = position if first <= position < last else first
         plan = Plan(store.path, session.frames[first : last + 1], start - first, self.speed, self.loop)
         playback = Playback(plan)
         self._playback, self._last = playback, None

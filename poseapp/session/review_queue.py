@@ -56,7 +56,7 @@ class ReviewQueue(QObject):
         self.is_sorted = True
         self._checker = Queries(self, at_once_below=0)
         self._checker.failed.connect(self._on_check_failed)
-        session.leaving.connect(self.stop_checking)
+        session.closing.connect(self.stop_checking)
         session.project_changed.connect(self._forget)
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._on_frame)
@@ -82,7 +82,7 @@ class ReviewQueue(QObject):
         session, store = self._session, self._session.store
         if store is None or self.check == PREDICTIONS:
             return
-        session.long_steps.finish()  # what is under way is not seen from the other thread
+        session.chunked_edits.finish()  # what is under way is not seen from the other thread
         self._begun, self._place, self.is_checking = False, -1, True
         self._checker.use(store, len(session.frames))
         self._checker.ask("check", partial(check_project, check=self.check), self._take_findings, once=True)
@@ -125,10 +125,10 @@ class ReviewQueue(QObject):
             self._begun = True
         count = len(self._order)
         at = self._place if self._place >= 0 else count if back else -1
-        places = range(at - 1, -1, -1) if back else range(at + 1, count)
-        for place in places[:LOOK_AHEAD]:
-            if store.waits_for_review(self._order[place]):
-                return self._order[place]
+        indices = range(at - 1, -1, -1) if back else range(at + 1, count)
+        for index in indices[:LOOK_AHEAD]:
+            if store.waits_for_review(self._order[index]):
+                return self._order[index]
         self._take(store.review_queue())
         waiting = np.flatnonzero(np.isin(self._order.packed, self.keys.packed))
         rest = waiting[waiting < at] if back else waiting[waiting > at]
@@ -198,6 +198,6 @@ class ReviewQueue(QObject):
         self.changed.emit()
 
     def _on_frame(self, key: FrameKey | None) -> None:
-        place = self._order.position(key)
-        if place >= 0:
-            self._place, self._begun = place, True
+        position = self._order.position(key)
+        if position >= 0:
+            self._place, self._begun = position, True

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from poseapp.app.i18n import tr
-from poseapp.app.shortcuts import Keymap, default_keymap
-from poseapp.window.actions import ACTIONS, MENUS
+from poseapp.app.shortcuts import Keymap, ListedAction, default_keys
 
 MOUSE = (
-    ("Move a keypoint", "Drag it"),
-    ("Move with the rest of the limb", "Ctrl+drag a keypoint"),
-    ("Move the whole pose", "Alt+drag"),
-    ("Rotate the whole pose", "Alt+wheel"),
-    ("Visible, occluded, absent", "Right-click a keypoint"),
-    ("Select keypoints with a rectangle", "Shift+drag"),
-    ("Accept a prediction", "Double-click"),
     ("Zoom at the cursor", "Wheel"),
     ("Pan", "Drag the background"),
 )
@@ -38,12 +32,13 @@ SAME = {"Enter", "Shift+Enter", "Backtab"}
 class KeysSheet(QDialog):
     """A page to look at; Esc closes it."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, actions: Sequence[ListedAction], mouse: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(parent)
+        self._actions, self._mouse = actions, mouse
         self.setObjectName("keysSheet")
         self.setWindowTitle(tr("Keyboard shortcuts"))
         self._filled = False
-        self._keymap: Keymap = default_keymap()
+        self._keymap: Keymap = default_keys(actions)
         self._area = QScrollArea()
         self._area.setWidgetResizable(True)
         self._area.setFrameShape(QScrollArea.Shape.NoFrame)
@@ -69,12 +64,12 @@ class KeysSheet(QDialog):
         row.setContentsMargins(20, 16, 20, 16)
         row.setSpacing(20)
         placed = {name for names in COLUMNS for name in names}
-        rest = tuple(name for name in MENUS if name not in placed)
+        rest = tuple(name for name in dict.fromkeys(a.menu for a in self._actions) if name and name not in placed)
         for names in (*COLUMNS[:-1], COLUMNS[-1] + rest):
             column = QVBoxLayout()
             column.setSpacing(16)
             for name in names:
-                column.addLayout(_table(name, _rows(name, self._keymap)))
+                column.addLayout(_table(name, self._rows(name)))
             column.addStretch(1)
             row.addLayout(column)
         self._area.setWidget(page)  # the page before is deleted
@@ -83,18 +78,18 @@ class KeysSheet(QDialog):
         room = preferred if parent is None else parent.size()
         self.resize(min(preferred.width() + 20, room.width() - 16), min(preferred.height() + 10, room.height() - 40))
 
-
-def _rows(name: str, keymap: Keymap) -> list[tuple[str, str]]:
-    if name == "Mouse":
-        return list(MOUSE)
-    rows = [(a.name, _keys(keymap[a.id])) for a in ACTIONS if a.menu == name and keymap.get(a.id)]
-    if name == "Go":
-        # Left and right are verbs of their own, for they nudge where something is selected.
-        for row, (verb, arrow) in enumerate((("next_frame", "nudge_right"), ("previous_frame", "nudge_left"))):
-            if keymap.get(verb) and keymap.get(arrow):
-                rows[row] = (rows[row][0], f"{rows[row][1]}, {_keys(keymap[arrow])}")
-        rows.append(NUMBERS)
-    return [*rows, *ARROWS] if name == "Pose" else rows
+    def _rows(self, name: str) -> list[tuple[str, str]]:
+        if name == "Mouse":
+            return [*self._mouse, *MOUSE]
+        keymap = self._keymap
+        rows = [(a.name, _keys(keymap[a.id])) for a in self._actions if a.menu == name and keymap.get(a.id)]
+        if name == "Go":
+            # Left and right are verbs of their own, for they nudge where something is selected.
+            for row, (verb, arrow) in enumerate((("next_frame", "nudge_right"), ("previous_frame", "nudge_left"))):
+                if keymap.get(verb) and keymap.get(arrow):
+                    rows[row] = (rows[row][0], f"{rows[row][1]}, {_keys(keymap[arrow])}")
+            rows.append(NUMBERS)
+        return [*rows, *ARROWS] if name == "Pose" else rows
 
 
 def _keys(keys: tuple[str, ...]) -> str:

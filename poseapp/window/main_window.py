@@ -1,4 +1,4 @@
-"""The window: canvas in the middle, lists at the right, timeline below. Wiring, no logic."""
+"""The main window: canvas in the middle, lists on the right, timeline below. It connects the parts and has no logic."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QStackedWidget,
     QTabWidget,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -27,10 +28,11 @@ from poseapp.app.settings import Settings
 from poseapp.app.shortcuts import changes_of, with_changes
 from poseapp.canvas.minimap import Minimap
 from poseapp.canvas.render.colors import track_color
+from poseapp.canvas.tools import TOOLS
 from poseapp.canvas.view import CanvasView
-from poseapp.commands import COMMANDS, project, view
 from poseapp.commands import edit as edit_commands
 from poseapp.commands import model as model_commands
+from poseapp.commands import project, view
 from poseapp.commands.context import Context
 from poseapp.commands.playback import KEEPS_PLAYING
 from poseapp.jobs.frames.loader import FrameLoader
@@ -58,21 +60,21 @@ from poseapp.widgets.command_palette import CommandPalette
 from poseapp.widgets.icons import program_icon
 from poseapp.widgets.shortcuts_sheet import KeysSheet
 from poseapp.widgets.toast import ToastAction, Toasts
-from poseapp.window.actions import ACTIONS, BY_ID, writes
-from poseapp.window.canvas_controller import CanvasLink
+from poseapp.window.actions import ACTIONS, BY_ID, DEFAULT_KEYS, Action
+from poseapp.window.canvas_controller import CanvasController
 from poseapp.window.menus import WindowActions
-from poseapp.window.project_opener import Opener
-from poseapp.window.project_watcher import FileWatch
+from poseapp.window.project_opener import ProjectOpener
+from poseapp.window.project_watcher import ProjectWatcher
 from poseapp.window.run_keeper import RunKeeper
-from poseapp.window.video_watcher import VideoFiles
+from poseapp.window.video_watcher import VideoWatcher
 
 LAYOUT_VERSION = 1
-"""Of the saved arrangement of docks; a newer one makes Qt forget the old."""
+"""Version of the saved dock layout; Qt ignores a layout of another version."""
 
 
 @guarded
 class MainWindow(QMainWindow):
-    """Everything the person sees. ``context`` is what its commands work with."""
+    """The main window. ``context`` is what its commands work with."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__()
@@ -90,21 +92,26 @@ class MainWindow(QMainWindow):
         self.runner = JobRunner(self)
         self.loader = FrameLoader(self, store=ThumbnailStore())
         self.canvas = CanvasView()
-        self.canvas.setAcceptDrops(False)  # what is dropped on it is for the window
+        self.canvas.setAcceptDrops(False)  # files dropped on it go to the window
         self.canvas.set_style(replace(self.settings.canvas_style(), dark=self.dark))
         self.context = Context(self, self.session, self.canvas, self.runner, ModelHost(), self.loader, self.settings)
-        # First of all that listens to the session: the canvas shows a new frame before the lists do.
-        self.link = CanvasLink(self.context, self)
+        # Connected to the session first: the canvas shows a new frame before the lists do.
+        self.controller = CanvasController(self.context, self)
         self.playback = Player(self.session, self.loader, self)
-        self.opener = Opener(self.session, self.runner, self.settings, self)
-        self.file_watch = FileWatch(self.session, self)
-        self.video_files = VideoFiles(self.context, self.opener, self)
+        self.opener = ProjectOpener(self.session, self.runner, self.settings, self)
+        self.project_watcher = ProjectWatcher(self.session, self)
+        self.video_watcher = VideoWatcher(self.context, self.opener, self)
         self.monitors: list[QWidget] = []
         self.run_keeper = RunKeeper(self.runner, self)
         self.reports = Reports()
-        self.actions_now = WindowActions(self, self.colours, self.run, self._is_on)
-        self.actions_now.fill_menus(self)
-        self.tools = self.actions_now.make_toolbar()
+        self.window_actions = WindowActions(self, self.colours, self.run, self._is_on)
+        self.window_actions.fill_menus(self)
+        self._refresh = QTimer(self)
+        self._refresh.setSingleShot(True)
+        self._refresh.setInterval(0)
+        self._refresh.timeout.connect(self._refresh_when_released)
+        self._refresh_due = False
+        self.tools = self.window_actions.make_toolbar()
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.tools)
         self._make_middle()
         self._make_docks()
@@ -115,16 +122,17 @@ class MainWindow(QMainWindow):
         self.toasts = Toasts(self.middle, self.colours)
         self.toasts.stand_in(self.canvas)
         self.palette_box = CommandPalette(self, self._palette_actions)
-        self.keys_sheet = KeysSheet(self)
+        self.keys_sheet = KeysSheet(self, ACTIONS, [line for tool in TOOLS for line in tool.info.mouse])
         self._apply_keys()
         self._connect()
         self._restore()
         self._show_project()
+        self.refresh_actions_now()
 
     # --- building
 
     def _make_middle(self) -> None:
-        self.empty = EmptyPage(self.run, self.colours)
+        self.empty = EmptyPage(self.run, {row.id: row.icon for row in ACTIONS}, self.colours)
         self.timeline = Timeline(self.session, self.loader, self.colours, track_color)
         self.play_bar = PlayBar(self.playback, self.colours)
         self.timeline.set_controls(self.play_bar)
@@ -165,13 +173,13 @@ class MainWindow(QMainWindow):
         session.selection_changed.connect(self.refresh_actions)
         for source in (session.message, self.opener.told):
             source.connect(self.tell)
-        self.link.noticed.connect(self.notice.tell)
-        self.notice.retry_requested.connect(lambda: self.link.show_frame(session.frame))
+        self.controller.picture_problem.connect(self.notice.tell)
+        self.notice.retry_requested.connect(lambda: self.controller.show_frame(session.frame))
         self.opener.reported.connect(self.report)
         self.opener.offered.connect(self._ask_about_labels)
         self.opener.size_asked.connect(self._ask_about_sizes)
-        self.file_watch.renamed.connect(self._on_renamed)
-        self.file_watch.gone.connect(lambda path: project.ask_to_save_again(self.context, path))
+        self.project_watcher.renamed.connect(self._on_renamed)
+        self.project_watcher.gone.connect(lambda path: project.ask_to_save_again(self.context, path))
         self.opener.replacing.connect(self.loader.clear)
         self.opener.replacing.connect(self.faults.forget)
         self.banner.retry_requested.connect(self.opener.retry_writing)
@@ -184,8 +192,9 @@ class MainWindow(QMainWindow):
         self.instances.set_look(*view.look_of_parts(self.canvas.style_now))
         self.instances.visibility_requested.connect(lambda p, v: edit_commands.set_visibility(self.context, p, v))
         self.canvas.tool_changed.connect(lambda _name: self.refresh_actions())
+        self.canvas.released.connect(self._on_released)
         self.playback.playing_changed.connect(lambda _playing: self.refresh_actions())
-        self.playback.shown.connect(self.link.show_playing)
+        self.playback.shown.connect(self.controller.show_playing)
         self.playback.shown.connect(lambda shown: self.timeline.show_playing(shown, self.playback.rate()))
         self.play_bar.play_requested.connect(lambda: self.run("play"))
         self.canvas.viewport().installEventFilter(self)
@@ -212,27 +221,42 @@ class MainWindow(QMainWindow):
 
     @property
     def actions_by_id(self) -> dict[str, QAction]:
-        return self.actions_now.by_id
+        return self.window_actions.by_id
 
     def run(self, name: str) -> None:
-        """Do a verb of the actions table, unless what it needs is missing. What plays stops first."""
+        """Run an action by its id, unless something it needs is missing. Playback stops first."""
         if name not in KEEPS_PLAYING:
             self.playback.stop()
-        if not self.actions_now.can_run(name, self.session):
-            if self.session.read_only and writes(BY_ID[name]):
+        if not self.window_actions.can_run(name, self.session):
+            if self.session.read_only and BY_ID[name].writes:
                 self.tell("The project is open for reading only here; nothing was changed", "warning")
             return
         try:
-            COMMANDS[name](self.context)
+            BY_ID[name].run(self.context)
         except PoseError as error:
             self.tell(str(error), "error")
-        if BY_ID[name].check:  # Qt has set the tick, whatever the verb made of it
+        if BY_ID[name].check:  # Qt has toggled the check mark, whatever the command did
             self.refresh_actions()
 
     @Slot()
     def refresh_actions(self) -> None:
-        """Which verbs can be done now, how the switches stand, which model is in use."""
-        self.actions_now.refresh(self.session)
+        """Update which actions are enabled and checked, and the model in use: once, after the pending events."""
+        self._refresh_due = True
+        if not self._refresh.isActive():
+            self._refresh.start()
+
+    def _refresh_when_released(self) -> None:
+        """A drag selects first and edits when it ends: one refresh, at the end."""
+        if not self.canvas.pressed:
+            self.refresh_actions_now()
+
+    def refresh_actions_now(self) -> None:
+        """Do a pending refresh now."""
+        if not self._refresh_due:
+            return
+        self._refresh_due = False
+        self._refresh.stop()
+        self.window_actions.refresh(self.session)
         self.status.show_model(self.context.model, self.context.host.description)
 
     def _is_on(self, check: str) -> bool:
@@ -256,19 +280,24 @@ class MainWindow(QMainWindow):
     def _palette_actions(self) -> list[tuple[str, QAction]]:
         return [(tr(row.menu), self.actions_by_id[row.id]) for row in ACTIONS if row.menu and row.id != "palette"]
 
-    # --- what commands ask of the window
+    # --- what commands use
+
+    @property
+    def action_table(self) -> Sequence[Action]:
+        """All actions, for those who list them with their shortcuts."""
+        return ACTIONS
 
     def widget(self) -> QWidget:
         return self
 
     @Slot(str, str)
     def tell(self, text: str, kind: str = "info") -> None:
-        """A short message in the corner."""
+        """Show a short message in the corner."""
         self.toasts.show_message(text, kind)
 
     @Slot(object)
     def report(self, report: Report) -> None:
-        """A message in the corner, whose button shows every remark."""
+        """Show a message in the corner, with a button that lists every remark."""
         self.reports.add(report)
         self.toasts.show_message(report.headline(), report.kind, ToastAction("Show", self.show_report))
 
@@ -283,7 +312,7 @@ class MainWindow(QMainWindow):
         ask_about_sizes(question, go_on, self)
 
     def show_report(self) -> None:
-        """The newest report, with those before it to choose from."""
+        """Show the newest report; earlier ones can be chosen there."""
         from poseapp.dialogs.report import ReportDialog
 
         if self.reports.all:
@@ -295,13 +324,13 @@ class MainWindow(QMainWindow):
         self.palette_box.open()
 
     def set_keys(self, keymap: dict[str, tuple[str, ...]]) -> None:
-        """Use these keys from now on and remember them."""
-        self.settings.keep_key_changes(changes_of(keymap))
+        """Use these shortcuts from now on and save them."""
+        self.settings.keep_key_changes(changes_of(keymap, DEFAULT_KEYS))
         self._apply_keys()
 
     def _apply_keys(self) -> None:
-        keymap = with_changes(self.settings.key_changes())
-        self.actions_now.set_keys(keymap)
+        keymap = with_changes(self.settings.key_changes(), DEFAULT_KEYS)
+        self.window_actions.set_keys(keymap)
         self.keys_sheet.set_keys(keymap)
 
     def show_keys(self) -> None:
@@ -311,20 +340,20 @@ class MainWindow(QMainWindow):
         self.close()
 
     def open_paths(self, paths: Iterable[Path | str]) -> None:
-        """Open pictures, folders, labels or a project; what is open stays until the new one is ready."""
+        """Open pictures, folders, labels or a project; the current project stays open until the new one is ready."""
         self.opener.open(paths)
 
     @property
     def runs(self) -> list[TrainingRun]:
-        """Training runs of this window."""
+        """Training runs of this window, finished ones included."""
         return self.run_keeper.runs
 
     def follow_training(self, run: TrainingRun) -> None:
-        """Show a training run in the status bar and in a monitor of its own."""
+        """Show a training run in the status bar and in its own monitor window."""
         self.run_keeper.add(run)
 
     def find_runs(self) -> None:
-        """Look for training runs that an earlier window has left."""
+        """Look for training runs that an earlier window left running or interrupted."""
         self.run_keeper.look()
 
     def _on_run_added(self, run: TrainingRun, show: bool) -> None:
@@ -371,7 +400,7 @@ class MainWindow(QMainWindow):
         if isinstance(application, QApplication):
             theme.apply_theme(application, dark=self.dark)
         for part in (
-            self.actions_now,
+            self.window_actions,
             self.media,
             self.instances,
             self.history,
@@ -409,14 +438,23 @@ class MainWindow(QMainWindow):
     def _on_change(self, _change: Change) -> None:
         self.refresh_actions()
 
+    def _on_released(self) -> None:
+        if self._refresh_due:
+            self.refresh_actions()
+
     def _on_frame_chosen(self, key: FrameKey) -> None:
         self.playback.stop()
         self.session.go_to(key)
 
     # --- Qt
 
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride:  # Qt asks next which actions are enabled
+            self.refresh_actions_now()
+        return super().event(event)
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """A press on the canvas stops what plays, and does nothing else: nothing is moved by accident."""
+        """A press on the canvas during playback only stops it, so that nothing is moved by accident."""
         press = (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick)
         if event.type() in press and self.playback.playing:
             self.playback.stop()
@@ -434,7 +472,7 @@ class MainWindow(QMainWindow):
             self.open_paths(paths)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Labels are saved: closing asks only about training runs, ends everything else and waits for it."""
+        """Labels are always saved, so closing asks only about training runs; other work is stopped and waited for."""
         if not self.run_keeper.may_close():
             event.ignore()
             return
@@ -450,23 +488,29 @@ class MainWindow(QMainWindow):
         self.loader.shutdown()
         self.tray.hide()
         self.toasts.clear()
-        self.link.waiting.end()
+        self.controller.waiting.end()
         self.session.close()
         for panel in (self.media, self.review, self.history, self.timeline):
             panel.rest()
         self.settings.sync()
-        # Every timer of the window, also one that a late event has just started: a closed window does nothing more.
+        # Stop every timer, also one that a late event has just started: a closed window does nothing more.
         for timer in self.findChildren(QTimer):
             timer.stop()
         super().closeEvent(event)
 
 
 def _dock(title: str, panel: QWidget, window: QMainWindow) -> QDockWidget:
-    """A tab at the right that can be torn off. In the window the tab is its title; on its own it has a frame."""
+    """A tab on the right that can be detached. In the window the tab is its title; detached it has a title bar."""
     dock = QDockWidget(tr(title), window)
     dock.setObjectName(f"dock{title}")
-    dock.setWidget(panel)
-    panel.setMinimumWidth(290)
+    page = QWidget()
+    page.setMinimumWidth(290)
+    column = QVBoxLayout(page)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.addWidget(panel)
+    dock.setWidget(page)
+    # Qt counts the pages behind the open tab as visible. A hidden panel reads nothing until it is shown.
+    dock.visibilityChanged.connect(panel.setVisible)
     feature = QDockWidget.DockWidgetFeature
     dock.setFeatures(feature.DockWidgetMovable | feature.DockWidgetFloatable)
     bare = QWidget(dock)

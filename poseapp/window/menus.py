@@ -1,4 +1,4 @@
-"""Qt's side of the actions table: actions with keys and icons, the menus and the tool bar made of them."""
+"""The actions table as QActions with shortcuts and icons, and the menus and tool bar made of them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from poseapp.app.i18n import tr
 from poseapp.app.shortcuts import Keymap
 from poseapp.session.session import Session
 from poseapp.widgets.icons import icon
-from poseapp.window.actions import ACTIONS, BY_ID, MENUS, Action, writes
+from poseapp.window.actions import ACTIONS, BY_ID, MENUS, Action
 
 EXCLUSIVE = ("tool:", "color:", "theme:")
-"""Switches of one of these kinds exclude each other."""
+"""Of the switches with one of these prefixes only one is on."""
 
 
 class WindowActions:
-    """One QAction for every row of the table.
+    """One QAction for every row of the actions table.
 
     Args:
-        window: gets the actions, so that their keys work everywhere in it.
-        run: does a verb by its id.
-        is_on: how a switch of the table's ``check`` column stands.
+        window: gets the actions, so that their shortcuts work everywhere in it.
+        run: runs an action by its id.
+        is_on: whether a switch of the ``check`` column is on.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class WindowActions:
         self.by_id: dict[str, QAction] = {}
         groups: dict[str, QActionGroup] = {}
         for row in ACTIONS:
-            made = _make(row, window)
-            made.triggered.connect(lambda _checked=False, name=row.id: run(name))
+            action = _make(row, window)
+            action.triggered.connect(lambda _checked=False, name=row.id: run(name))
             for prefix in EXCLUSIVE:
                 if row.check.startswith(prefix):
-                    groups.setdefault(prefix, QActionGroup(window)).addAction(made)
-            self.by_id[row.id] = made
-            window.addAction(made)
+                    groups.setdefault(prefix, QActionGroup(window)).addAction(action)
+            self.by_id[row.id] = action
+            window.addAction(action)
         self.set_colours(colours)
 
     def set_keys(self, keymap: Keymap) -> None:
-        """Give every verb its keys, and say the first in its tool tip."""
+        """Set the shortcuts of every action; the first is shown in its tool tip."""
         for row in ACTIONS:
             keys = keymap.get(row.id, row.keys)
             action = self.by_id[row.id]
@@ -63,16 +63,16 @@ class WindowActions:
             menu = QMenu(tr(name), window)
             bar.addMenu(menu)
             group = 0
-            below: dict[str, QMenu] = {}
+            submenus: dict[str, QMenu] = {}
             for row in ACTIONS:
                 if row.menu != name:
                     continue
                 if row.group != group:
                     menu.addSeparator()
                     group = row.group
-                if row.under and row.under not in below:
-                    below[row.under] = menu.addMenu(tr(row.under))
-                below.get(row.under, menu).addAction(self.by_id[row.id])
+                if row.under and row.under not in submenus:
+                    submenus[row.under] = menu.addMenu(tr(row.under))
+                submenus.get(row.under, menu).addAction(self.by_id[row.id])
 
     def make_toolbar(self) -> QToolBar:
         bar = QToolBar(tr("Tools"))
@@ -80,11 +80,11 @@ class WindowActions:
         bar.setMovable(False)
         bar.setIconSize(theme.ICON_SIZE)
         bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
-        before = 1
+        previous = 1
         for row in sorted((r for r in ACTIONS if r.toolbar), key=lambda r: r.toolbar):
-            if row.toolbar != before:
+            if row.toolbar != previous:
                 bar.addSeparator()
-                before = row.toolbar
+                previous = row.toolbar
             action = self.by_id[row.id]
             bar.addAction(action)
             button = bar.widgetForAction(action)
@@ -94,11 +94,11 @@ class WindowActions:
         return bar
 
     def refresh(self, session: Session) -> None:
-        """Which verbs can be done now, and how the switches stand. Called at every frame: asks for each fact once."""
-        there = satisfied(session)
+        """Update which actions are enabled and which are checked; asks the session for each fact once."""
+        met, read_only = met_needs(session), session.read_only
         for row in ACTIONS:
             action = self.by_id[row.id]
-            action.setEnabled((not row.needs or row.needs in there) and not (session.read_only and writes(row)))
+            action.setEnabled((not row.needs or row.needs in met) and not (read_only and row.writes))
             if row.check:
                 action.setChecked(self._is_on(row.check))
         store = session.store
@@ -106,14 +106,14 @@ class WindowActions:
         _set_text(self.by_id["redo"], "Redo", None if store is None else store.redo_text())
 
     def can_run(self, name: str, session: Session) -> bool:
-        needs = BY_ID[name].needs
-        if session.read_only and writes(BY_ID[name]):
+        action = BY_ID[name]
+        if action.writes and session.read_only:
             return False
-        return not needs or needs in satisfied(session)
+        return not action.needs or action.needs in met_needs(session)
 
 
-def satisfied(session: Session) -> set[str]:
-    """Which ``needs`` of the table are met."""
+def met_needs(session: Session) -> set[str]:
+    """The ``needs`` of the table that are met now."""
     store = session.store
     if store is None:
         return set()
@@ -133,14 +133,14 @@ def satisfied(session: Session) -> set[str]:
 
 
 def _make(row: Action, window: QMainWindow) -> QAction:
-    made = QAction(tr(row.text), window)
-    made.setObjectName(row.id)
-    made.setProperty("english", row.name)  # found in the palette by both names
-    made.setShortcuts([QKeySequence(key) for key in row.keys])
-    made.setToolTip(_tip(row, row.keys))
-    made.setStatusTip(tr(row.tip))
-    made.setCheckable(bool(row.check))
-    return made
+    action = QAction(tr(row.text), window)
+    action.setObjectName(row.id)
+    action.setProperty("english", row.name)  # the palette finds it by both names
+    action.setShortcuts([QKeySequence(key) for key in row.keys])
+    action.setToolTip(_tip(row, row.keys))
+    action.setStatusTip(tr(row.tip))
+    action.setCheckable(bool(row.check))
+    return action
 
 
 def _tip(row: Action, keys: tuple[str, ...]) -> str:
@@ -154,5 +154,5 @@ def _set_text(action: QAction, verb: str, step: str | None) -> None:
 
 
 def native(key: str) -> str:
-    """A shortcut as this system writes it."""
+    """A shortcut in the notation of this system."""
     return QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)

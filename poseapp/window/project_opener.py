@@ -26,7 +26,7 @@ from poseapp.project.store import ProjectStore
 from poseapp.session.session import Session
 
 
-class Opener(QObject):
+class ProjectOpener(QObject):
     """Puts projects into the session.
 
     Signals:
@@ -49,7 +49,7 @@ class Opener(QObject):
     def __init__(self, session: Session, runner: JobRunner, settings: Settings, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._runner, self._settings = session, runner, settings
-        session.leaving.connect(self._keep_frame)
+        session.closing.connect(self._keep_frame)
 
     def _keep_frame(self) -> None:
         path, frame = self._session.path, self._session.frame
@@ -60,33 +60,35 @@ class Opener(QObject):
         """Open pictures, folders, labels or a project."""
         from poseapp.project.opening import project_path  # with all importers: not needed to show the window
 
-        wanted = [Path(path) for path in paths]
-        missing = [path for path in wanted if not os.path.exists(path)]
-        if missing or not wanted:
+        requested = [Path(path) for path in paths]
+        missing = [path for path in requested if not os.path.exists(path)]
+        if missing or not requested:
             self.told.emit(f"{missing[0] if missing else 'Nothing'}: there is no such file or folder", "error")
             return
         current = self._session.path
-        if len(wanted) == 1 and _is_same(wanted[0], current):
+        if len(requested) == 1 and _is_same(requested[0], current):
             return
-        is_open = current is not None and current in (*wanted, project_path(wanted))
-        if current is not None and is_open and not (len(wanted) == 1 and is_video(wanted[0])):
-            self._take_in(current, wanted)
+        is_open = current is not None and current in (*requested, project_path(requested))
+        if current is not None and is_open and not (len(requested) == 1 and is_video(requested[0])):
+            self._take_in(current, requested)
             return
-        self._start(wanted, current)
+        self._start(requested, current)
 
-    def _start(self, wanted: list[Path], current: Path | None, label_size: LabelSize = LabelSize.ASK) -> None:
+    def _start(self, requested: list[Path], current: Path | None, label_size: LabelSize = LabelSize.ASK) -> None:
         def ended(outcome: Outcome) -> None:
             if isinstance(outcome.error, LabelSizesDiffer):
-                self.size_asked.emit(outcome.error, lambda answer: self._start(wanted, current, answer))
+                self.size_asked.emit(outcome.error, lambda answer: self._start(requested, current, answer))
             else:
                 self._ended(outcome)
 
-        self._runner.submit(OpenJob(wanted, current, label_size=label_size), on_results=self._ready, on_finished=ended)
+        self._runner.submit(
+            OpenJob(requested, current, label_size=label_size), on_results=self._ready, on_finished=ended
+        )
 
     def _take_in(
         self,
         current: Path,
-        wanted: list[Path],
+        requested: list[Path],
         *,
         take_changes: bool = False,
         label_size: LabelSize = LabelSize.ASK,
@@ -103,7 +105,7 @@ class Opener(QObject):
 
         def go_on(answer: LabelSize) -> None:
             if self._session.path == current:
-                self._take_in(current, wanted, take_changes=take_changes, label_size=answer)
+                self._take_in(current, requested, take_changes=take_changes, label_size=answer)
 
         def ended(outcome: Outcome) -> None:
             if isinstance(outcome.error, LabelSizesDiffer):
@@ -113,7 +115,7 @@ class Opener(QObject):
             if not outcome.ok and self._session.path is None and not self._runner.is_shut_down:
                 self.open([current])
 
-        others = [path for path in wanted if path != current]
+        others = [path for path in requested if path != current]
         job = OpenJob([current, *others], take_changes=take_changes, label_size=label_size)
         self._runner.submit(job, on_results=ready, on_finished=ended)
 
@@ -184,8 +186,8 @@ class Opener(QObject):
 
     def _check_videos(self, store: ProjectStore) -> None:
         """Tell when a video is no longer the file that was labelled."""
-        places = {media.id: Path(media.path) for media in store.media() if media.kind == "video"}
-        items = [(media, places[media], text) for media, text in fingerprints(store).items() if media in places]
+        files = {media.id: Path(media.path) for media in store.media() if media.kind == "video"}
+        items = [(media, files[media], text) for media, text in fingerprints(store).items() if media in files]
 
         def take(results: list[VideoCheck]) -> None:
             for result in results:

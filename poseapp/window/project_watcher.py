@@ -11,7 +11,7 @@ from poseapp.project.store import ProjectStore
 from poseapp.session.session import Session
 
 
-class FileWatch(QObject):
+class ProjectWatcher(QObject):
     """Looks when the program comes to the front, after each edit, and when something went wrong.
 
     Signals:
@@ -42,7 +42,7 @@ class FileWatch(QObject):
     def check(self) -> None:
         """See where the file is now, and in a window that only reads, what another window has written to it."""
         session, store = self._session, self._session.store
-        if store is None or session.long_steps.busy:
+        if store is None or session.chunked_edits.busy:
             return
         if store.read_only:
             if store.database.renew():

@@ -1,4 +1,4 @@
-"""Assist: after a joint is dragged the model says where the rest of the pose would be; Enter takes it, Esc drops it."""
+"""Refinement: after a keypoint is dragged, the model proposes the rest of the pose; Enter takes it, Esc drops it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from poseapp.project.edits.locks import held_instance
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
 
 PAUSE = 120
-"""Milliseconds without another edit before the model is asked."""
+"""Milliseconds without another edit before the model runs."""
 LEAST_SCORE = 0.15
 """Absent points are proposed from this score on, as in a prediction. (Of 45 people of COCO, after the first correction,
 with 0.1 24 missing points were found and 87 proposed that nobody had labelled; with 0.16 17 and 23.)"""
 LEAST_SHIFT = 2.0
-"""Image pixels; a proposal that moves no point further is not worth a person's look."""
+"""Image pixels; a proposal that moves no keypoint farther is not shown."""
 
 
 @guarded
-class Assist(QObject):
-    """Watches the edits of the canvas. The newest edit wins: what an older one asked for is dropped when it comes."""
+class RefinementController(QObject):
+    """Follows the edits of the canvas. The newest edit wins: the answer to an older one is ignored."""
 
     def __init__(self, context: Context, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._context = context
-        self._asked = 0
-        self._wanted: tuple[FrameKey, Instance | None, Instance] | None = None
+        self._request = 0
+        self._target: tuple[FrameKey, Instance | None, Instance] | None = None
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(PAUSE)
@@ -48,7 +48,7 @@ class Assist(QObject):
         context.canvas.installEventFilter(self)
 
     def _on_edit(self, edit: Edit) -> None:
-        """An edit of one pose that moved points by hand."""
+        """Ask for the rest of a pose of which some keypoints were moved by hand."""
         self.drop()
         if not self._context.settings.assist or len(edit.frames) != 1:
             return
@@ -60,18 +60,18 @@ class Assist(QObject):
             return
         moved = (before.keypoints != after.keypoints).any(axis=1) & after.by_human & (after.visibility != ABSENT)
         if 0 < moved.sum() < (after.visibility != ABSENT).sum():
-            self._wanted = touched.frame, before, after
+            self._target = touched.frame, before, after
             self._pause.start()
 
     def _on_placed(self, placed: PlacedPose) -> None:
-        """A pose of which some points have been placed one by one; the session has it already."""
+        """Ask for the rest of a pose that was placed keypoint by keypoint and is in the session already."""
         self.drop()
         session = self._context.session
         chosen = session.selected
         if not self._context.settings.assist or session.frame is None or len(chosen) != 1:
             return
         if (~chosen[0].by_human).any() and chosen[0].by_human.any():
-            self._wanted = session.frame, None, chosen[0]
+            self._target = session.frame, None, chosen[0]
             self._pause.start()
 
     def _on_change(self, change: Any) -> None:
@@ -80,20 +80,20 @@ class Assist(QObject):
             self.drop()
 
     def _ask(self) -> None:
-        context, wanted = self._context, self._wanted
+        context, target = self._context, self._target
         session, store = context.session, context.session.store
-        if wanted is None or store is None or session.frame != wanted[0]:
+        if target is None or store is None or session.frame != target[0]:
             return
-        frame, before, after = wanted
+        frame, before, after = target
         now = next((i for i in session.instances if i.id == after.id), None)
         if now is None or not now.same_as(after) or not self._model_knows(after):
             return
-        if not context.host.holds(context.choice):  # a drag is no reason to load a network
+        if not context.host.holds(context.choice):  # a drag does not load a model
             return
         path = store.frame_path(frame)
         pixels = context.loader.cached(frame, path)
-        self._asked += 1
-        number = self._asked
+        self._request += 1
+        request = self._request
         box = likely_box(after, session.schema_of(after))
         if box is None:
             return
@@ -102,13 +102,13 @@ class Assist(QObject):
 
         def take(results: list[Any]) -> None:
             for points, scores, visible in results:
-                if number == self._asked and session.store is store and session.frame == frame:
+                if request == self._request and session.store is store and session.frame == frame:
                     self._propose(frame, after, points, scores, visible)
 
         context.runner.submit(job, urgent=True, on_results=take)
 
     def _model_knows(self, pose: Instance) -> bool:
-        """Whether the chosen model has the pose's points, by their names."""
+        """Whether the chosen model predicts the keypoints of the pose, by their names."""
         schema = self._context.memory.schema_of(self._context.choice.model)
         return schema is not None and schema.names == self._context.session.schema_of(pose).names
 
@@ -126,9 +126,9 @@ class Assist(QObject):
             self._context.session.propose(edit)
 
     def drop(self, *_: object) -> None:
-        """Forget what is proposed or asked for."""
+        """Drop the proposal and any pending request."""
         self._pause.stop()
-        self._asked += 1
+        self._request += 1
         self._context.session.propose(None)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -144,14 +144,14 @@ def likely_box(pose: Instance, schema: Schema) -> np.ndarray | None:
 
     None for a single point, which says nothing of size and direction.
     """
-    there = pose.visibility != ABSENT
+    is_present = pose.visibility != ABSENT
     if pose.score is not None and pose.box is not None:
         return pose.box
-    if there.sum() < 2 or np.ptp(pose.keypoints[there], axis=0).max() < 1:
+    if is_present.sum() < 2 or np.ptp(pose.keypoints[is_present], axis=0).max() < 1:
         return None
     template = template_pose(schema)
-    figure = apply_matrix(fit_similarity(template[there], pose.keypoints[there]), template)
-    both = np.concatenate([figure, pose.keypoints[there]])
+    figure = apply_matrix(fit_similarity(template[is_present], pose.keypoints[is_present]), template)
+    both = np.concatenate([figure, pose.keypoints[is_present]])
     return np.concatenate([both.min(axis=0), both.max(axis=0)])
 
 
@@ -167,9 +167,9 @@ def proposal_of(
         visible: (K,) probability of being visible, where the model tells: below a half a point is occluded.
     """
     free = ~pose.by_human
-    there = pose.visibility != ABSENT
-    new = free & ~there & (scores >= LEAST_SCORE)
-    moves = free & there & (np.linalg.norm(points - pose.keypoints, axis=1) > LEAST_SHIFT) | new
+    is_present = pose.visibility != ABSENT
+    new = free & ~is_present & (scores >= LEAST_SCORE)
+    moves = free & is_present & (np.linalg.norm(points - pose.keypoints, axis=1) > LEAST_SHIFT) | new
     if not moves.any():
         return None
     keypoints = pose.keypoints.copy()

@@ -59,11 +59,11 @@ class RunKeeper(QObject):
     def look(self) -> None:
         """Find runs that go on, that have ended, or that were interrupted while no window followed them."""
         self._runner.submit(SweepRunsJob())
-        for found in runs.find_runs():
-            if found.status is Status.BROKEN:
-                self._broken.append(found)
+        for run in runs.find_runs():
+            if run.status is Status.BROKEN:
+                self._broken.append(run)
             else:
-                self._take(found, TrainingRun.follow if found.status is Status.RUNNING else TrainingRun.keep)
+                self._take(run, TrainingRun.follow if run.status is Status.RUNNING else TrainingRun.keep)
         self._ask_next()
 
     def _take(self, found: FoundRun, begin: Callable[[TrainingRun], None], *, show: bool = False) -> None:
@@ -81,10 +81,10 @@ class RunKeeper(QObject):
     def _ask_next(self) -> None:
         if self._question is not None or self._closing is not None or not self._broken:
             return
-        found = self._broken.pop(0)
-        dialog = FoundRunDialog(found, self._window)
+        interrupted = self._broken.pop(0)
+        dialog = FoundRunDialog(interrupted, self._window)
         self._question = dialog
-        dialog.chosen.connect(lambda choice: self._decide(found, Broken(choice)))
+        dialog.chosen.connect(lambda choice: self._decide(interrupted, Broken(choice)))
         dialog.finished.connect(lambda _result: self._answered())
         dialog.open()
 
@@ -92,16 +92,16 @@ class RunKeeper(QObject):
         self._question = None
         self._ask_next()
 
-    def _decide(self, found: FoundRun, choice: Broken) -> None:
+    def _decide(self, interrupted: FoundRun, choice: Broken) -> None:
         try:
             if choice is Broken.RESUME:
-                self._take(found, TrainingRun.resume, show=True)
+                self._take(interrupted, TrainingRun.resume, show=True)
             elif choice is Broken.KEEP:
-                self._take(found, TrainingRun.keep)
+                self._take(interrupted, TrainingRun.keep)
             elif choice is Broken.NEVER:
-                runs.mark_left(found.files.folder)
+                runs.mark_left(interrupted.files.folder)
             elif choice is Broken.DISCARD:
-                run = TrainingRun.found(self._runner, found, self._window)
+                run = TrainingRun.found(self._runner, interrupted, self._window)
                 run.discard()
                 self.discarded.emit(run)
         except TrainingError as error:
@@ -109,9 +109,9 @@ class RunKeeper(QObject):
 
     def resume(self, run: TrainingRun) -> None:
         """Go on with a run of this window that has failed."""
-        found = None if run.files is None else runs.look_at(run.files.folder)
-        if found is not None:
-            self._take(found, TrainingRun.resume, show=True)
+        interrupted = None if run.files is None else runs.look_at(run.files.folder)
+        if interrupted is not None:
+            self._take(interrupted, TrainingRun.resume, show=True)
 
     def bring_back(self, run: TrainingRun) -> None:
         """Take a discarded run out of the trash, and ask what is to become of it."""
@@ -123,9 +123,9 @@ class RunKeeper(QObject):
             self.told.emit(str(error), "error")
             return
         run.trashed = None
-        found = runs.look_at(folder)
-        if found is not None:
-            self._broken.append(found)
+        interrupted = runs.look_at(folder)
+        if interrupted is not None:
+            self._broken.append(interrupted)
             self._ask_next()
 
     # --- closing

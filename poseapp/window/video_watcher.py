@@ -21,17 +21,17 @@ from poseapp.project.relink.fingerprints import fingerprints
 from poseapp.project.relink.frame_images import frames_without_picture, has_picture, keep_pictures
 from poseapp.project.relink.video_cache import project_cache
 from poseapp.project.store import ProjectStore
-from poseapp.window.project_opener import Opener
+from poseapp.window.project_opener import ProjectOpener
 
 PICTURES_AT_ONCE = 64
 
 
-class VideoFiles(QObject):
+class VideoWatcher(QObject):
     """Asks what to do about a video that is another file now, and keeps a small picture of each labelled frame: by
     these the frames are found in whatever file comes in its place.
     """
 
-    def __init__(self, context: Context, opener: Opener, parent: QObject | None = None) -> None:
+    def __init__(self, context: Context, opener: ProjectOpener, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._context, self._session = context, context.session
         self._shown: tuple[FrameKey, Any] | None = None
@@ -58,11 +58,11 @@ class VideoFiles(QObject):
         store = self._session.store
         if store is None:
             return
-        places = {media.id: media.path for media in store.media()}
+        files = {media.id: media.path for media in store.media()}
         for media, text in fingerprints(store).items():
             with contextlib.suppress(PoseError, ValueError, KeyError):
                 key = Fingerprint.from_text(text).key
-                if content_key(places[media]) == key:
+                if content_key(files[media]) == key:
                     self._keys[media] = key
 
     def _on_checked(self, check: VideoCheck) -> None:
@@ -78,15 +78,17 @@ class VideoFiles(QObject):
     def _take_pictures(self, store: ProjectStore, check: VideoCheck) -> None:
         """Of frames that were labelled elsewhere, some at each opening."""
         key = self._keys[check.media]
-        wanted = frames_without_picture(store, check.media, key, PICTURES_AT_ONCE)
-        if not wanted:
+        missing = frames_without_picture(store, check.media, key, PICTURES_AT_ONCE)
+        if not missing:
             return
 
         def keep(results: list[tuple[str, dict[int, Any]]]) -> None:
             if self._session.store is store:
-                self._keep(store, key, {index: picture for _, found in results for index, picture in found.items()})
+                self._keep(
+                    store, key, {index: picture for _, pictures in results for index, picture in pictures.items()}
+                )
 
-        self._context.runner.submit(FramePicturesJob(check.path, key, wanted, index_home()), on_results=keep)
+        self._context.runner.submit(FramePicturesJob(check.path, key, missing, index_home()), on_results=keep)
 
     def _on_loaded(self, key: FrameKey, pixels: Any) -> None:
         self._shown = (key, pixels)

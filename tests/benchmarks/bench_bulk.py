@@ -66,7 +66,7 @@ def go(application: WatchedApplication, folder: Path, images: int) -> None:
     project = make(folder, images)
     window = MainWindow()
     window.resize(1280, 800)
-    gc_control.set_aside(collect=True)
+    gc_control.freeze_objects(collect=True)
     window.show()
     session = window.session
 
@@ -79,7 +79,7 @@ def go(application: WatchedApplication, folder: Path, images: int) -> None:
 
     def idle() -> bool:
         return not (
-            session.long_steps.busy or session.queries.is_pending("bulk edit") or session.queries.is_pending("marks")
+            session.chunked_edits.busy or session.queries.is_pending("bulk edit") or session.queries.is_pending("marks")
         )
 
     print(f"| {POSES * images:,} poses | seconds | longest call, ms of processor time | where |\n|---|---|---|---|")

@@ -93,7 +93,7 @@ class Bench:
         self.send(EventKind.MOVE, x + 5 * (step % 7), y + 4 * (step % 5))
 
     def begin_drag(self) -> None:
-        self.start = tuple(float(v) for v in self.view._state.batch.points[0])
+        self.start = tuple(float(v) for v in self.view._state.arrays.points[0])
         self.send(EventKind.PRESS, *self.start)
         self.send(EventKind.MOVE, self.start[0] + 20, self.start[1] + 20)
         self.paint()

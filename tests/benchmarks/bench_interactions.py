@@ -384,7 +384,7 @@ class Worker:
     def _consider(self, person: Person, number: int) -> bool:
         """Wait for what the model says, and take it where that saves work; whether it was taken."""
         runner = self.window.runner
-        pause = self.window.link.assist._pause
+        pause = self.window.controller.refinement._pause
         wait_until(lambda: not pause.isActive() and not runner.active(), 20)
         proposal, pose = self.session.proposal, self.pose(number)
         if proposal is None or pose is None:

@@ -161,17 +161,17 @@ class Hands:
 
 def layers_of(clock: Clock) -> None:
     """The layers of a step: what is nested in another is counted in both."""
-    from poseapp.canvas.render import image_item, overlay_painter, pose_painter
+    from poseapp.canvas.render import image_pyramid, overlay_painter, pose_painter
     from poseapp.canvas.view import CanvasView
     from poseapp.project.store import ProjectStore
 
     painter = pose_painter.PosePainter
     for owner, name, label in (
-        (image_item.Picture, "paint", "picture, scaled"),
-        (image_item.Picture, "__init__", "picture, taken over"),
+        (image_pyramid.Picture, "paint", "picture, scaled"),
+        (image_pyramid.Picture, "__init__", "picture, taken over"),
         (painter, "_bones", "lines of bones"),
         (painter, "_points", "points"),
-        (painter, "_strokes_of", "sizes, dashes, colours"),
+        (painter, "_draw_list_of", "sizes, dashes, colours"),
         (overlay_painter.OverlayPainter, "paint", "marks and names"),
         (CanvasView, "set_instances", "poses made flat"),
         (ProjectStore, "instances", "poses read"),
@@ -192,7 +192,7 @@ def measure(count: int, schema: str, folder: Path, profile: bool) -> None:
     project = make_project(folder, count, schema)
     window = MainWindow()
     window.resize(1280, 800)
-    gc_control.set_aside(collect=True)  # as the program does
+    gc_control.freeze_objects(collect=True)  # as the program does
     window.show()
     clock = Clock(window)
     if profile:

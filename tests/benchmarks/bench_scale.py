@@ -148,7 +148,7 @@ def window_part(folder: Path, _images: int) -> Found:
     application = make_application()
     window = MainWindow()
     window.resize(1280, 800)
-    gc_control.set_aside(collect=True)  # as the program does
+    gc_control.freeze_objects(collect=True)  # as the program does
     window.show()
     application.processEvents()
     before = _rss()

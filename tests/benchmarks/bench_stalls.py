@@ -186,7 +186,7 @@ class Journeys:
 
     def everything(self) -> None:
         """All predictions of the project accepted, undone, redone, undone."""
-        steps = self.window.session.long_steps
+        steps = self.window.session.chunked_edits
         for verb in ("accept_everywhere", "undo", "redo", "undo"):
             self.window.run(verb)
             self.wait(lambda: not steps.busy)

@@ -23,12 +23,12 @@ from engine.models.metadata import CheckpointInfo, read_info
 from engine.train.config import RENAMED_KEYS, TrainConfig, read_config
 from engine.train.run_folder import read_run_state
 from poseapp.app.settings import Settings
-from poseapp.app.shortcuts import PRESETS, default_keymap, read_keymap
+from poseapp.app.shortcuts import PRESETS, read_keymap
 from poseapp.jobs.training.runs import Status, find_runs
 from poseapp.project.formats.coco.exporter import export_coco
 from poseapp.project.opening import open_any
 from poseapp.project.store import ProjectStore
-from poseapp.window.actions import ACTIONS
+from poseapp.window.actions import ACTIONS, DEFAULT_KEYS
 from tests.compatibility.dump import content
 
 HERE = Path(__file__).parent
@@ -349,11 +349,11 @@ def test_every_action_has_the_same_id_and_default_keys() -> None:
 
 @pytest.mark.parametrize("name", ["keys.toml", "keys.json"])
 def test_a_file_of_keys_reads_the_same(name: str) -> None:
-    keymap, before = read_keymap(OLD / name), stored("keys.json")["keys"]
+    keymap, before = read_keymap(OLD / name, DEFAULT_KEYS), stored("keys.json")["keys"]
     assert {verb: _sequences(keymap[verb]) for verb in before} == {
         verb: _sequences(keys) for verb, keys in before.items()
     }
-    assert keymap["fit"] == ("Ctrl+Alt+F",) != default_keymap()["fit"]
+    assert keymap["fit"] == ("Ctrl+Alt+F",) != DEFAULT_KEYS["fit"]
 
 
 def _sequences(keys: Iterable[str]) -> list[QKeySequence]:

@@ -99,6 +99,12 @@ def opened(window: MainWindow, project: Path, qtbot: QtBot) -> MainWindow:
     return window
 
 
+def show_poses(window: MainWindow, bot: QtBot) -> None:
+    """Bring the list of poses to the front; a panel behind another tab is not kept up to date."""
+    window.docks[1].raise_()
+    bot.waitUntil(window.instances.isVisible, timeout=5000)
+
+
 class Hands:
     """Mouse and keys on a window's canvas, in image pixels."""
 

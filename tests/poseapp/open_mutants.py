@@ -43,6 +43,7 @@ def main(files: list[Path]) -> int:
             dock.raise_()
             _wait(application, window, 500)
         for verb in ("next_frame", "fit", "undo", "redo", "next_review"):
+            window.refresh_actions_now()
             if verb in window.actions_by_id and window.actions_by_id[verb].isEnabled():
                 window.run(verb)
                 _wait(application, window, 500)

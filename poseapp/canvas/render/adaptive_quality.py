@@ -15,11 +15,11 @@ FINE_BUDGET_SECONDS = 0.005
 PAUSE_MS = 120
 
 
-class Haste(QObject):
-    """Decides between fine and rough, and asks for the fine painting once the movement rests.
+class AdaptiveQuality(QObject):
+    """Chooses between full and draft quality, and asks for full quality once the movement has ended.
 
     The first step of a movement, and every single one, is fine; so is all of it where painting is quick enough. Times
-    are processor times of this thread, so that a busy machine alone makes nothing rough.
+    are processor times of this thread, so that a busy machine alone does not lower the quality.
 
     Args:
         settle: called when what is seen was painted roughly and nothing moves any more.
@@ -35,7 +35,7 @@ class Haste(QObject):
         self._pause.setSingleShot(True)
         self._pause.setInterval(PAUSE_MS)
         self._pause.timeout.connect(self._on_pause)
-        self._is_rough = False
+        self._is_draft = False
 
     def step(self) -> None:
         """A step of a movement is about to be painted."""
@@ -44,21 +44,21 @@ class Haste(QObject):
         self._moved_at = now
 
     @property
-    def rough(self) -> bool:
-        """Whether the next painting shall be rough."""
+    def draft(self) -> bool:
+        """Whether the next painting is to be of draft quality."""
         recent = time.monotonic() - self._moved_at < AFTER_ANOTHER_SECONDS
         return self._moving and recent and self._fine_cost > FINE_BUDGET_SECONDS
 
     @contextmanager
-    def painting(self, rough: bool) -> Iterator[None]:
+    def painting(self, draft: bool) -> Iterator[None]:
         """Around the painting of the whole ground."""
         begin = time.thread_time()
         yield
-        if rough:
-            self._is_rough = True
+        if draft:
+            self._is_draft = True
             self._pause.start()
         else:
-            self._is_rough = False
+            self._is_draft = False
             self._fine_cost = time.thread_time() - begin
 
     def rest(self) -> None:
@@ -68,5 +68,5 @@ class Haste(QObject):
 
     def _on_pause(self) -> None:
         self._moving = False
-        if self._is_rough:
+        if self._is_draft:
             self._settle()

@@ -10,23 +10,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 Packed = npt.NDArray[np.int64]
-
-
-class ColorMode(StrEnum):
-    """What the colour of a bone or point tells."""
-
-    SIDE = "side"
-    LIMB = "limb"
-    INSTANCE = "instance"
-    SCORE = "score"
-    SOURCE = "source"
-    PART = "part"
 
 
 MIDDLE, LEFT, RIGHT = 0, 1, 2
@@ -100,12 +88,8 @@ LIGHT = Palette(
 )
 
 
-OWN_COLORS = ("left", "right", "middle", "human", "model")
-"""Colours that a person may choose."""
-
-
 def palette_for(*, dark: bool, own: Iterable[tuple[str, int]] = (), parts: Iterable[tuple[str, int]] = ()) -> Palette:
-    """The palette of a theme with a person's own colours in it, also of parts; names that are none of OWN_COLORS change
+    """The palette of a theme with a person's own colours in it, also of parts; names that are not in OWN_COLORS change
     nothing."""
     palette = DARK if dark else LIGHT
     chosen = dict(own)
@@ -135,8 +119,8 @@ def parse_hex(color: str) -> int:
 
 def instance_color(palette: Palette, instance_id: int, track: int | None) -> int:
     """Colour of one pose: by its track, so that an identity keeps its colour through a video, else by its id."""
-    number = instance_id if track is None else track
-    return palette.instances[number % len(palette.instances)]
+    index = instance_id if track is None else track
+    return palette.instances[index % len(palette.instances)]
 
 
 _USUAL_PARTS = ("body", "face", "left_hand", "right_hand", "foot", "head", "torso", "hand", "tail")
@@ -148,8 +132,8 @@ def part_color(palette: Palette, part: str) -> int:
     if own is not None:
         return own
     usual = part in _USUAL_PARTS
-    number = _USUAL_PARTS.index(part) if usual else len(_USUAL_PARTS) + zlib.crc32(part.encode())
-    return palette.instances[number % len(palette.instances)]
+    index = _USUAL_PARTS.index(part) if usual else len(_USUAL_PARTS) + zlib.crc32(part.encode())
+    return palette.instances[index % len(palette.instances)]
 
 
 def track_color(track: int) -> int:

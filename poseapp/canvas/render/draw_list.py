@@ -1,6 +1,6 @@
-"""A batch made ready for painting at one zoom: what is drawn alike stands together. No Qt.
+"""Poses made ready for painting at one zoom, sorted so that what is drawn alike is drawn together. No Qt.
 
-Sorting and colouring is done once for a batch and a zoom; a repaint then only shifts, leaves out what is out of sight,
+Sorting and coloring is done once for a zoom; a repaint then only shifts, leaves out what is out of sight,
 and walks over runs of equal keys.
 """
 
@@ -13,11 +13,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from poseapp.canvas.render.coloring import ALPHA_STEPS, batch_alphas, batch_colors
+from poseapp.app.canvas_style import CanvasStyle
 from poseapp.canvas.render.colors import RIGHT, Palette
-from poseapp.canvas.render.pose_arrays import HIDDEN, SMALL, TINY, PoseBatch
+from poseapp.canvas.render.pose_arrays import HIDDEN, SMALL, TINY, PoseArrays
+from poseapp.canvas.render.pose_colors import ALPHA_STEPS, colors_of, opacities_of
 from poseapp.canvas.render.schema_layout import OUTLINE
-from poseapp.canvas.render.style import CanvasStyle
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -27,7 +27,7 @@ SOLID, DASHED, SHORT_DASHED, TICKED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, eq=False)
-class Strokes:
+class DrawList:
     """Lines (n, 4) and points (m, 2) in screen pixels from the image's origin, each sorted by key.
 
     A key packs, from the top: size (HIDDEN..FULL), dash or look, opacity in ALPHA_STEPS, colour.
@@ -57,35 +57,35 @@ class Strokes:
         return np.flatnonzero(seen & drawn[self.point_owner])
 
 
-def make_strokes(batch: PoseBatch, scale: float, style: CanvasStyle, palette: Palette) -> Strokes:
-    """Sizes, dashes, opacities and colours of everything in a batch, sorted."""
-    part_sizes = batch.part_sizes(scale, style.parts)
-    point_colors, line_colors = batch_colors(batch, style.color_mode, palette)
-    point_alphas, line_alphas = batch_alphas(batch)
-    rows = np.flatnonzero(_wanted_lines(batch, style))
-    sizes = part_sizes[batch.limb_part[rows]]
-    sizes = np.where(batch.limb_index[rows] == OUTLINE, np.minimum(sizes, TINY), sizes)
-    predicted = batch.predicted[batch.limb_owner[rows]]
-    right = batch.limb_sides[rows] == RIGHT
+def make_draw_list(arrays: PoseArrays, scale: float, style: CanvasStyle, palette: Palette) -> DrawList:
+    """Sizes, dashes, opacities and colours of all points and lines, sorted."""
+    part_sizes = arrays.part_sizes(scale, style.parts)
+    point_colors, line_colors = colors_of(arrays, style.color_mode, palette)
+    point_alphas, line_alphas = opacities_of(arrays)
+    rows = np.flatnonzero(_wanted_lines(arrays, style))
+    sizes = part_sizes[arrays.limb_part[rows]]
+    sizes = np.where(arrays.limb_index[rows] == OUTLINE, np.minimum(sizes, TINY), sizes)
+    predicted = arrays.predicted[arrays.limb_owner[rows]]
+    right = arrays.limb_sides[rows] == RIGHT
     dash = np.where(predicted & (sizes > HIDDEN), np.where(right, SHORT_DASHED, DASHED), SOLID)
     # Lines of dense parts are opaque: thin as they are, they would vanish.
     alphas = np.where(dash == SOLID, ALPHA_STEPS, line_alphas[rows])
     keys = _packed(sizes, dash, alphas, line_colors[rows])
     order = np.argsort(keys, kind="stable")
-    rows, lines = rows[order], batch.points[batch.limbs[rows[order]]].reshape(-1, 4) * scale
-    point_sizes = batch.point_sizes(scale, style.parts, bones=style.show_bones)
-    kept = np.flatnonzero(point_sizes > HIDDEN)
-    looks = 2 * batch.predicted[batch.owner[kept]] + (batch.visibility[kept] == 1)
-    point_keys = _packed(point_sizes[kept], looks, point_alphas[kept], point_colors[kept])
+    rows, lines = rows[order], arrays.points[arrays.limbs[rows[order]]].reshape(-1, 4) * scale
+    point_sizes = arrays.point_sizes(scale, style.parts, bones=style.show_bones)
+    visible = np.flatnonzero(point_sizes > HIDDEN)
+    looks = 2 * arrays.predicted[arrays.owner[visible]] + (arrays.visibility[visible] == 1)
+    point_keys = _packed(point_sizes[visible], looks, point_alphas[visible], point_colors[visible])
     point_order = np.argsort(point_keys, kind="stable")
-    return Strokes(
+    return DrawList(
         lines=lines,
         line_keys=keys[order],
-        line_owner=batch.limb_owner[rows],
+        line_owner=arrays.limb_owner[rows],
         ticked=(right & ~predicted & (sizes >= SMALL))[order],
-        points=batch.points[kept[point_order]] * scale,
+        points=arrays.points[visible[point_order]] * scale,
         point_keys=point_keys[point_order],
-        point_owner=batch.owner[kept[point_order]],
+        point_owner=arrays.owner[visible[point_order]],
     )
 
 
@@ -114,9 +114,9 @@ def _packed(size: Ints, kind: Ints, alpha: Ints, color: Ints) -> Ints:
     return packed
 
 
-def _wanted_lines(batch: PoseBatch, style: CanvasStyle) -> Flags:
+def _wanted_lines(arrays: PoseArrays, style: CanvasStyle) -> Flags:
     if not style.show_bones:
-        return np.zeros(len(batch.limb_shown), dtype=np.bool_)
+        return np.zeros(len(arrays.limb_shown), dtype=np.bool_)
     if style.parts is None:
-        return batch.limb_shown
-    return batch.limb_shown & batch.parts_in(style.parts)[batch.limb_part]
+        return arrays.limb_shown
+    return arrays.limb_shown & arrays.parts_in(style.parts)[arrays.limb_part]

@@ -13,13 +13,13 @@ from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPen, QTransform
 from poseapp.app.i18n import tr
 from poseapp.canvas.hit_test import HitKind
 from poseapp.canvas.pose_geometry import ROTATE_HANDLE, handle_positions
-from poseapp.canvas.render.coloring import batch_colors
 from poseapp.canvas.render.colors import Palette
 from poseapp.canvas.render.pose_arrays import FULL, HIDDEN
-from poseapp.canvas.render.primitives import draw_lines
+from poseapp.canvas.render.pose_colors import colors_of
+from poseapp.canvas.render.pose_painter import draw_lines
 from poseapp.canvas.render.sprites import color_of
 from poseapp.canvas.render.viewport import ViewPort
-from poseapp.canvas.scene import CanvasState
+from poseapp.canvas.scene import CanvasScene
 from poseapp.canvas.tools.base import Ghost, PointRef
 from poseapp.canvas.tools.gestures import pose_box
 from poseapp.project.model import ABSENT, OCCLUDED, Instance, State
@@ -46,7 +46,7 @@ class Marks:
 class OverlayPainter:
     """Paints everything above the poses, in logical screen pixels."""
 
-    def __init__(self, state: CanvasState, palette: Palette, font: QFont) -> None:
+    def __init__(self, state: CanvasScene, palette: Palette, font: QFont) -> None:
         self.state = state
         self.palette = palette
         self.font = QFont(font)
@@ -112,19 +112,19 @@ class OverlayPainter:
         missing, style = self.state.missing(), self.state.style
         if missing is None:
             return
-        batch = missing.batch
-        sizes = batch.point_sizes(view.scale, style.parts, bones=style.show_bones)
-        colors, line_colors = batch_colors(batch, style.color_mode, self.palette)
-        places = view.to_screen(batch.points)
+        arrays = missing.arrays
+        sizes = arrays.point_sizes(view.scale, style.parts, bones=style.show_bones)
+        colors, line_colors = colors_of(arrays, style.color_mode, self.palette)
+        positions = view.to_screen(arrays.points)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        lines = batch.limb_shown & (sizes[batch.limbs] != HIDDEN).any(axis=1) if style.show_bones else []
+        lines = arrays.limb_shown & (sizes[arrays.limbs] != HIDDEN).any(axis=1) if style.show_bones else []
         for row in np.flatnonzero(lines).tolist():
             pen = QPen(color_of(int(line_colors[row]), 0.65), 1.2)
             pen.setDashPattern([1.0, 3.5])
             painter.setPen(pen)
-            draw_lines(painter, places[batch.limbs[row]].reshape(1, 4))
+            draw_lines(painter, positions[arrays.limbs[row]].reshape(1, 4))
         for row in np.flatnonzero(sizes > HIDDEN).tolist():
-            x, y = places[row].tolist()
+            x, y = positions[row].tolist()
             radius = style.point_size / 2 * (1.0 if sizes[row] == FULL else 0.6)
             painter.setPen(QPen(color_of(self.palette.outline, 0.45), 3.2))
             painter.drawEllipse(QPointF(x, y), radius, radius)
@@ -141,9 +141,9 @@ class OverlayPainter:
         box = None if owner is None else pose_box(owner)
         if box is None:
             return
-        places = view.to_screen(handle_positions(box, view.scale))
-        rect = QRectF(QPointF(*places[0]), QPointF(*places[4]))
-        stem = QLineF(QPointF(*places[1]), QPointF(*places[ROTATE_HANDLE]))
+        positions = view.to_screen(handle_positions(box, view.scale))
+        rect = QRectF(QPointF(*positions[0]), QPointF(*positions[4]))
+        stem = QLineF(QPointF(*positions[1]), QPointF(*positions[ROTATE_HANDLE]))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for color, alpha, wide in ((self.palette.outline, 0.6, 3.0), (self.palette.accent, 0.95, 1.2)):
             painter.setPen(QPen(color_of(color, alpha), wide))
@@ -151,9 +151,9 @@ class OverlayPainter:
             painter.drawLine(stem)
         painter.setPen(QPen(color_of(self.palette.outline, 0.9), 1.2))
         painter.setBrush(color_of(self.palette.accent))
-        for x, y in places[:ROTATE_HANDLE].tolist():
+        for x, y in positions[:ROTATE_HANDLE].tolist():
             painter.drawRect(QRectF(x - 3.5, y - 3.5, 7.0, 7.0))
-        painter.drawEllipse(QPointF(*places[ROTATE_HANDLE]), 4.5, 4.5)
+        painter.drawEllipse(QPointF(*positions[ROTATE_HANDLE]), 4.5, 4.5)
 
     def _selected_points(self, painter: QPainter, view: ViewPort) -> None:
         radius = self.state.style.point_size / 2 + 3.0
@@ -186,33 +186,33 @@ class OverlayPainter:
 
     def _places(self, view: ViewPort, points: Iterable[PointRef]) -> list[tuple[float, float]]:
         """Screen positions of those points that are placed, or offered as missing."""
-        found = []
+        positions = []
         for instance_id, index in points:
             instance = self.state.shown(instance_id)
             if instance is None or index >= instance.num_keypoints:
                 continue
-            there = instance.visibility[index] != ABSENT
-            place = instance.keypoints[index] if there else self.state.missing_place(instance_id, index)
-            if place is not None:
-                x, y = view.to_screen(np.asarray(place))
-                found.append((float(x), float(y)))
-        return found
+            is_present = instance.visibility[index] != ABSENT
+            position = instance.keypoints[index] if is_present else self.state.missing_place(instance_id, index)
+            if position is not None:
+                x, y = view.to_screen(np.asarray(position))
+                positions.append((float(x), float(y)))
+        return positions
 
     def _names(self, view: ViewPort) -> list[tuple[float, float, str, bool]]:
         """Screen position, text and whether it must be shown, of the hovered point and then of the selected ones."""
-        wanted: list[PointRef] = []
+        points: list[PointRef] = []
         target = self.state.hovered
         if target is not None and target.kind in (HitKind.POINT, HitKind.MISSING):
-            wanted.append((target.instance_id, target.index))
-        wanted += [ref for ref in sorted(self.state.points) if ref not in wanted][:_MOST_NAMES]
-        found = []
-        for number, ref in enumerate(wanted):
-            places = self._places(view, [ref])
+            points.append((target.instance_id, target.index))
+        points += [ref for ref in sorted(self.state.points) if ref not in points][:_MOST_NAMES]
+        names = []
+        for rank, ref in enumerate(points):
+            positions = self._places(view, [ref])
             instance = self.state.shown(ref[0])
-            if places and instance is not None:
-                must = number == 0 and target is not None
-                found.append((*places[0], self._name(instance, ref[1]), must))
-        return found
+            if positions and instance is not None:
+                must = rank == 0 and target is not None
+                names.append((*positions[0], self._name(instance, ref[1]), must))
+        return names
 
     def _name(self, instance: Instance, index: int) -> str:
         schema = self.state.schemas.get(instance.category)
@@ -233,9 +233,9 @@ class OverlayPainter:
         reach = self.state.style.point_size / 2 + 7.0
         points = [QRectF(x - 5, y - 5, 10, 10) for x, y, _, _ in names]
         taken: list[QRectF] = []
-        for number, (x, y, text, must) in enumerate(names):
+        for rank, (x, y, text, must) in enumerate(names):
             size = self._plate_size(text)
-            others = taken + points[:number] + points[number + 1 :]
+            others = taken + points[:rank] + points[rank + 1 :]
             spots = [_beside(x, y, dx * reach, dy * reach, size) for dx, dy in _AROUND]
             inside = QRectF(0, 0, width, height)
             free = [s for s in spots if inside.contains(s) and not any(s.intersects(other) for other in others)]

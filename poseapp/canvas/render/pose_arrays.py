@@ -32,7 +32,7 @@ _ELBOW_ROOM = (7.0, 13.0)
 
 
 @dataclass(frozen=True, eq=False)
-class PoseBatch:
+class PoseArrays:
     """N instances with P points, L lines and Q parts in all.
 
     Attributes:
@@ -95,10 +95,10 @@ class PoseBatch:
 
     def specks(self, scale: float) -> Flags:
         """(N,) bool: instances with several placed points that span less than :data:`SPECK` on screen."""
-        found = np.zeros(len(self), dtype=np.bool_)
+        specks = np.zeros(len(self), dtype=np.bool_)
         rows = np.flatnonzero(np.bincount(self.owner[self.shown], minlength=len(self)) > 1)
-        found[rows] = (self.extents[rows, 2:] - self.extents[rows, :2]).max(axis=1) * scale < SPECK
-        return found
+        specks[rows] = (self.extents[rows, 2:] - self.extents[rows, :2]).max(axis=1) * scale < SPECK
+        return specks
 
     def speck_boxes(self, scale: float, rows: Flags | Ints) -> Floats:
         """(n, 4) xyxy in image pixels of the squares that mark the chosen :meth:`specks`."""
@@ -142,11 +142,11 @@ class PoseBatch:
 
     def row_of(self, instance_id: int) -> int | None:
         """Row of an instance, or None."""
-        found = np.flatnonzero(self.ids == instance_id)
-        return int(found[0]) if len(found) else None
+        rows = np.flatnonzero(self.ids == instance_id)
+        return int(rows[0]) if len(rows) else None
 
 
-def build_batch(instances: Sequence[Instance], schemas: Mapping[int, Schema]) -> PoseBatch:
+def build_arrays(instances: Sequence[Instance], schemas: Mapping[int, Schema]) -> PoseArrays:
     """Flatten instances. ``schemas`` maps category ids; an instance of an unknown category is drawn without bones."""
     groups = _by_layout(instances, schemas)
     columns: dict[str, list[npt.NDArray[np.generic]]] = {name: [] for name in _POINT_COLUMNS + _LINE_COLUMNS}
@@ -160,8 +160,8 @@ def build_batch(instances: Sequence[Instance], schemas: Mapping[int, Schema]) ->
             columns[name].append(values)
         names.extend(layout.parts * len(rows))
         points_so_far += layout.num_keypoints * len(rows)
-    joined = {name: np.concatenate(found) if found else _EMPTY[name] for name, found in columns.items()}
-    return PoseBatch(
+    joined = {name: np.concatenate(parts) if parts else _EMPTY[name] for name, parts in columns.items()}
+    return PoseArrays(
         instances=tuple(instances),
         ids=np.array([i.id for i in instances], dtype=np.int64),
         start=start,
@@ -248,24 +248,24 @@ def _scores(instance: Instance, k: int) -> Floats:
 
 def _room(layout: SchemaLayout, lengths: Floats, limb_shown: Flags) -> Floats:
     """(N, K) length of the shortest line that ends at each point; infinite without any."""
-    found = np.full((layout.num_keypoints, len(lengths)), np.inf)
+    room = np.full((layout.num_keypoints, len(lengths)), np.inf)
     known = np.where(limb_shown, lengths, np.inf).T
     for end in (0, 1):
-        np.minimum.at(found, layout.limbs[:, end], known)
-    return found.T
+        np.minimum.at(room, layout.limbs[:, end], known)
+    return room.T
 
 
 def _spacing(layout: SchemaLayout, points: Floats, shown: Flags, lengths: Floats, limb_shown: Flags) -> Floats:
     """(N, parts) usual distance between neighbours: mean length of the lines inside the part, or from its extent."""
     lengths = np.where(limb_shown, lengths, 0.0)
-    found = np.empty((len(points), len(layout.parts)))
+    spacing = np.empty((len(points), len(layout.parts)))
     for row, lines in enumerate(layout.lines_of_part):
         if len(lines) and (count := limb_shown[:, lines].sum(axis=1)).any():
             # A part of which too little is placed to have a line gets the room of a lone point: plenty.
-            found[:, row] = np.where(count > 0, lengths[:, lines].sum(axis=1) / np.maximum(count, 1), np.inf)
+            spacing[:, row] = np.where(count > 0, lengths[:, lines].sum(axis=1) / np.maximum(count, 1), np.inf)
         else:
-            found[:, row] = _spread(points[:, layout.part == row], shown[:, layout.part == row])
-    return found
+            spacing[:, row] = _spread(points[:, layout.part == row], shown[:, layout.part == row])
+    return spacing
 
 
 def _spread(points: Floats, shown: Flags) -> Floats:

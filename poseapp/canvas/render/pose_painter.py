@@ -1,4 +1,9 @@
-"""Poses painted in bulk: lines as arrays, points as stamps, everything constant in screen size."""
+"""Poses painted in bulk: lines as arrays, points as stamps, everything constant in screen size.
+
+Arrays of numbers are drawn by QPainter in one call, without a Python object for each line or sprite: QPainter's C++
+functions take a pointer to the first of many, which PySide exposes as one object. The object made here points into the
+numpy array, whose rows have the memory layout of the Qt class (all fields double).
+"""
 
 from __future__ import annotations
 
@@ -7,31 +12,32 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QImage, QPainter, QPen, QRegion, QTransform
+import shiboken6
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QImage, QPainter, QPen, QPixmap, QRegion, QTransform
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
+from poseapp.app.canvas_style import CanvasStyle
 from poseapp.app.fault_guard import guarded
-from poseapp.canvas.render.coloring import ALPHA_STEPS
 from poseapp.canvas.render.colors import Palette
 from poseapp.canvas.render.draw_list import (
     DASHED,
     SHORT_DASHED,
     SOLID,
     TICKED,
-    Strokes,
-    make_strokes,
+    DrawList,
+    make_draw_list,
     runs,
     unpacked,
     without_color,
 )
-from poseapp.canvas.render.pose_arrays import FULL, HIDDEN, SMALL, TINY, PoseBatch
-from poseapp.canvas.render.primitives import Sprites, draw_lines, draw_rects
+from poseapp.canvas.render.pose_arrays import FULL, HIDDEN, SMALL, TINY, PoseArrays
+from poseapp.canvas.render.pose_colors import ALPHA_STEPS
 from poseapp.canvas.render.sprites import PointLook, color_of, point_sprite
-from poseapp.canvas.render.style import CanvasStyle
 from poseapp.canvas.render.viewport import ViewPort
 
 Floats = npt.NDArray[np.float64]
@@ -66,24 +72,24 @@ class PosePainter:
     def __init__(self, style: CanvasStyle, palette: Palette) -> None:
         self.style = style
         self.palette = palette
-        self._recent: deque[tuple[PoseBatch, float, Strokes]] = deque(maxlen=4)
+        self._recent: deque[tuple[PoseArrays, float, DrawList]] = deque(maxlen=4)
         self._layer: QImage | None = None
 
     def paint_dimmed(
         self,
         painter: QPainter,
-        batch: PoseBatch,
+        arrays: PoseArrays,
         view: ViewPort,
         drawn: Flags,
         opacity: float,
-        rough: bool = False,
+        draft: bool = False,
     ) -> None:
         """As ``paint``, the whole at an opacity.
 
         The poses are painted opaque into a layer of their own: they do not shine through one another, and the raster
         engine is ten times quicker with opaque lines.
         """
-        if not len(batch) or not drawn.any():
+        if not len(arrays) or not drawn.any():
             return
         left, top, right, bottom = (round(edge) for edge in view.clip)
         layer = self._empty_layer(
@@ -91,7 +97,7 @@ class PosePainter:
         )
         brush = QPainter(layer)
         inner = (0.0, 0.0, float(right - left), float(bottom - top))
-        self.paint(brush, batch, replace(view, dx=view.dx - left, dy=view.dy - top, clip=inner), drawn, rough)
+        self.paint(brush, arrays, replace(view, dx=view.dx - left, dy=view.dy - top, clip=inner), drawn, draft)
         brush.end()
         painter.save()
         painter.setWorldTransform(QTransform())
@@ -108,41 +114,43 @@ class PosePainter:
         layer.fill(Qt.GlobalColor.transparent)
         return layer
 
-    def paint(self, painter: QPainter, batch: PoseBatch, view: ViewPort, drawn: Flags, rough: bool = False) -> None:
+    def paint(self, painter: QPainter, arrays: PoseArrays, view: ViewPort, drawn: Flags, draft: bool = False) -> None:
         """Draw the instances where ``drawn`` (N,), whatever transform the painter has; it is given back as it came.
 
-        ``rough``: lines with steps in them, which is ten times as fast.
+        ``draft``: lines with steps in them, which is ten times as fast.
         """
-        if not len(batch) or not drawn.any():
+        if not len(arrays) or not drawn.any():
             return
         painter.save()
         painter.setWorldTransform(QTransform())
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, not rough)
-        strokes = self._strokes_of(batch, view.scale)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, not draft)
+        draw_list = self._draw_list_of(arrays, view.scale)
         origin = np.array((view.dx, view.dy))
         left, top, right, bottom = view.clip
         clip = (left - view.dx, top - view.dy, right - view.dx, bottom - view.dy)
-        boxed = drawn if self.style.show_boxes else drawn & batch.pointless
+        boxed = drawn if self.style.show_boxes else drawn & arrays.pointless
         if boxed.any():
-            self._boxes(painter, batch.boxes, batch.predicted, boxed, view)
-        specks = drawn & batch.specks(view.scale)
+            self._boxes(painter, arrays.boxes, arrays.predicted, boxed, view)
+        specks = drawn & arrays.specks(view.scale)
         if specks.any():
-            marks = np.full((len(batch), 4), np.nan)
-            marks[specks] = batch.speck_boxes(view.scale, specks)
-            self._boxes(painter, marks, batch.predicted, specks, view)
-        rows = strokes.lines_in(clip, self.style.line_width + 3.0, drawn)
-        self._bones(painter, strokes.lines[rows] + np.tile(origin, 2), strokes.line_keys[rows], strokes.ticked[rows])
-        rows = strokes.points_in(clip, self.style.point_size + 3.0, drawn)
-        self._points(painter, strokes.points[rows] + origin, strokes.point_keys[rows], view.ratio)
+            marks = np.full((len(arrays), 4), np.nan)
+            marks[specks] = arrays.speck_boxes(view.scale, specks)
+            self._boxes(painter, marks, arrays.predicted, specks, view)
+        rows = draw_list.lines_in(clip, self.style.line_width + 3.0, drawn)
+        self._bones(
+            painter, draw_list.lines[rows] + np.tile(origin, 2), draw_list.line_keys[rows], draw_list.ticked[rows]
+        )
+        rows = draw_list.points_in(clip, self.style.point_size + 3.0, drawn)
+        self._points(painter, draw_list.points[rows] + origin, draw_list.point_keys[rows], view.ratio)
         painter.restore()
 
-    def _strokes_of(self, batch: PoseBatch, scale: float) -> Strokes:
-        for known, known_scale, strokes in self._recent:
-            if known is batch and known_scale == scale:
-                return strokes
-        made = make_strokes(batch, scale, self.style, self.palette)
-        self._recent.appendleft((batch, scale, made))
-        return made
+    def _draw_list_of(self, arrays: PoseArrays, scale: float) -> DrawList:
+        for known, known_scale, draw_list in self._recent:
+            if known is arrays and known_scale == scale:
+                return draw_list
+        new = make_draw_list(arrays, scale, self.style, self.palette)
+        self._recent.appendleft((arrays, scale, new))
+        return new
 
     def _bones(self, painter: QPainter, lines: Floats, keys: Ints, ticked: Flags) -> None:
         for key, first, end in runs(without_color(keys)):
@@ -159,8 +167,8 @@ class PosePainter:
         painter.setPen(_pen(self.palette.outline, 0.8, self.style.line_width, TICKED))
         draw_lines(painter, lines[ticked])
 
-    def _points(self, painter: QPainter, places: Floats, keys: Ints, ratio: float) -> None:
-        sprites = Sprites(places, ratio)
+    def _points(self, painter: QPainter, centers: Floats, keys: Ints, ratio: float) -> None:
+        sprites = Sprites(centers, ratio)
         for key, first, end in runs(keys):
             size, look, alpha, color = unpacked(key)
             diameter = max(self.style.point_size * _SIZES[size], 2.5)
@@ -211,3 +219,41 @@ class PosesItem(QGraphicsItem):
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         self._paint(painter)
+
+
+def draw_lines(painter: QPainter, lines: Floats) -> None:
+    """Draw (n, 4) rows x1, y1, x2, y2 with the painter's pen."""
+    if len(lines):
+        array = np.ascontiguousarray(lines, dtype=np.float64)  # kept alive by this frame while Qt reads it
+        first = cast(QLineF, shiboken6.wrapInstance(array.ctypes.data, QLineF))
+        painter.drawLines(first, len(array))
+
+
+def draw_rects(painter: QPainter, rects: Floats) -> None:
+    """Draw (n, 4) rows x, y, width, height with the painter's pen and brush."""
+    painter.drawRects([QRectF(*row) for row in rects.tolist()])
+
+
+class Sprites:
+    """Places to stamp at; positions are snapped to device pixels, so that stamps stay crisp and take the quick road.
+
+    Args:
+        centres: (n, 2) logical pixels.
+        ratio: device pixels to the logical one.
+    """
+
+    def __init__(self, centres: Floats, ratio: float) -> None:
+        # x, y, source left, top, width, height, scale x, y, rotation, opacity
+        self._fragments = np.zeros((len(centres), 10))
+        self._fragments[:, :2] = (np.floor(centres * ratio) + 0.5) / ratio
+        self._fragments[:, 6:8] = 1.0 / ratio
+        self._fragments[:, 9] = 1.0
+        self._address = self._fragments.ctypes.data
+
+    def draw(self, painter: QPainter, pixmap: QPixmap, first: int, end: int) -> None:
+        """Stamp a pixmap of odd size, given in device pixels, at the places ``first`` to ``end``."""
+        self._fragments[first:end, 4] = pixmap.width()
+        self._fragments[first:end, 5] = pixmap.height()
+        address = self._address + first * self._fragments.strides[0]
+        fragment = cast(QPainter.PixmapFragment, shiboken6.wrapInstance(address, QPainter.PixmapFragment))
+        painter.drawPixmapFragments(fragment, end - first, pixmap)

@@ -129,8 +129,8 @@ def _colors(values: list[str]) -> Ints:
 def _limb_sides(ends: Ints) -> Ints:
     """A limb from the middle to a side belongs to the side, one across belongs to the middle."""
     has_left, has_right = (ends == LEFT).any(axis=1), (ends == RIGHT).any(axis=1)
-    found = np.where(has_left & ~has_right, LEFT, np.where(has_right & ~has_left, RIGHT, MIDDLE))
-    return found.astype(np.int64)
+    sides = np.where(has_left & ~has_right, LEFT, np.where(has_right & ~has_left, RIGHT, MIDDLE))
+    return sides.astype(np.int64)
 
 
 def _outlines(schema: Schema) -> Iterator[tuple[int, int]]:

@@ -1,11 +1,11 @@
-"""The pointer as plain values, and what a tool may ask of the canvas. No Qt."""
+"""What a tool is made of: the pointer as plain values, what the canvas offers, and the facts that menus show. No Qt."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -161,3 +161,172 @@ class Host(Protocol):
     def accept(self, instance_id: int) -> None: ...
     def draw_box(self, x1: float, y1: float, x2: float, y2: float) -> None: ...
     def place(self, pose: PlacedPose) -> None: ...
+
+
+Gesture = Generator[None, PointerEvent, None]
+"""What happens from a press to a release: code before the first ``yield`` is the press, each ``yield`` waits for the
+next event, closing the generator cancels."""
+
+
+class KeyboardUse(StrEnum):
+    """What the arrow keys and Space do while a tool is active."""
+
+    NONE = "none"
+    CLICK = "click"
+    """The arrows move the pointer; Space presses and releases."""
+    DRAG = "drag"
+    """The arrows move the pointer; Space presses, the next one releases."""
+
+
+@dataclass(frozen=True)
+class ToolInfo:
+    """All facts about a tool. Menu, tool bar, command palette, shortcuts and their settings are made from these.
+
+    Attributes:
+        id: names it in the code; its action is called ``tool_<id>``, also in the settings.
+        title: what menus say.
+        tip: what it does, in a sentence: tool tip and status bar.
+        keys: default shortcuts, portable text of QKeySequence.
+        icon: file of ``resources/icons``, without its ending; "" for none.
+        cursor: the mouse cursor while nothing else is said.
+        writes: whether it changes the project, and so is disabled where the project is open for reading only.
+        needs: what must be there before it can be chosen, one of ``poseapp.window.actions.NEEDS``.
+        menu, group: the menu that it is in, and the part of that menu.
+        toolbar: group in the tool bar, counted from 1 at the top; 0 to leave it out.
+        keyboard: what arrow keys and Space do.
+        needs_placement: whether it needs :attr:`Host.placement`; choosing it asks which points a new pose has.
+        busy_hint: why the frame cannot be left while a gesture is under way.
+        mouse: what the mouse does with it, for the page of shortcuts: (what is done, how).
+    """
+
+    id: str
+    title: str
+    tip: str
+    keys: tuple[str, ...] = ()
+    icon: str = ""
+    cursor: CursorRole = CursorRole.CROSS
+    writes: bool = True
+    needs: str = "frame"
+    menu: str = "Pose"
+    group: int = 0
+    toolbar: int = 1
+    keyboard: KeyboardUse = KeyboardUse.NONE
+    needs_placement: bool = False
+    busy_hint: str = "Finish what you are drawing first, or press Esc."
+    mouse: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def action(self) -> str:
+        """Id of the action that chooses it."""
+        return f"tool_{self.id}"
+
+
+class Tool:
+    """One mode of the pointer; override what it needs.
+
+    Attributes:
+        info: its facts.
+        host: the canvas.
+    """
+
+    info: ClassVar[ToolInfo]
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+        return False
+
+    @property
+    def holds_points(self) -> bool:
+        """Whether points have been placed that undo takes back one by one, and that redo must not drop."""
+        return False
+
+    def handle(self, event: PointerEvent) -> None:
+        """The pointer did something."""
+
+    def leave(self) -> None:
+        """The pointer left the canvas."""
+        self.host.hover(None)
+        self.host.show_crosshair(None)
+
+    def wants_key(self, name: str) -> bool:
+        """Whether :meth:`key` would act on a key now."""
+        return name == "escape" and self.busy
+
+    def key(self, name: str) -> bool:
+        """Act on a key ("tab", "backspace", "delete", "enter", "escape"); False when it has no use for it now."""
+        return name == "escape" and self.cancel()
+
+    def cancel(self) -> bool:
+        """Give up what is under way; False when nothing was."""
+        return False
+
+    def finish(self) -> bool:
+        """Keep what is under way if it makes sense as it is, else give it up; True when something was kept."""
+        self.cancel()
+        return False
+
+    def take_back(self) -> bool:
+        """Take back the last part of what is under way; False when there is none."""
+        return False
+
+
+class GestureTool(Tool):
+    """A tool that runs at most one gesture (:data:`Gesture`) at a time.
+
+    The pointer's moves and releases go to the gesture; any other event starts one in :meth:`press`.
+    """
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._gesture: Gesture | None = None
+
+    def press(self, event: PointerEvent) -> Gesture | None:
+        """The gesture that a press begins; None for none."""
+        return None
+
+    def hover(self, event: PointerEvent) -> None:
+        """The pointer moved without a gesture."""
+
+    def handle(self, event: PointerEvent) -> None:
+        if self.busy:
+            if event.kind in (EventKind.MOVE, EventKind.RELEASE):
+                self.send(event)
+                if not self.busy:
+                    self.hover(event)
+        elif event.kind in (EventKind.PRESS, EventKind.DOUBLE):  # a quick second press comes as a double click
+            gesture = self.press(event)
+            if gesture is not None:
+                self.begin(gesture)
+        elif event.kind == EventKind.MOVE:
+            self.hover(event)
+
+    @property
+    def busy(self) -> bool:
+        return self._gesture is not None
+
+    def begin(self, gesture: Gesture) -> None:
+        """Run a gesture up to its first wait."""
+        self._gesture = gesture
+        next(gesture, None)
+
+    def send(self, event: PointerEvent) -> None:
+        """Pass an event on to the gesture; after its end the tool is idle."""
+        assert self._gesture is not None
+        try:
+            self._gesture.send(event)
+        except StopIteration:
+            self._gesture = None
+        except BaseException:
+            self._gesture = None
+            raise
+
+    def cancel(self) -> bool:
+        if self._gesture is None:
+            return False
+        self._gesture.close()
+        self._gesture = None
+        return True

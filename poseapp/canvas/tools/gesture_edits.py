@@ -21,14 +21,14 @@ Moves = Mapping[int, tuple[float, float]]
 def with_points(instance: Instance, moves: Moves) -> Instance:
     """The instance with these keypoints elsewhere, for a preview."""
     keypoints = instance.keypoints.copy()
-    for index, place in moves.items():
-        keypoints[index] = place
+    for index, position in moves.items():
+        keypoints[index] = position
     return replace(instance, keypoints=keypoints)
 
 
-def with_placed(instance: Instance, index: int, place: tuple[float, float], visibility: int) -> Instance:
+def with_placed(instance: Instance, index: int, position: tuple[float, float], visibility: int) -> Instance:
     """The instance with a missing point placed, for a preview."""
-    moved, seen, human = with_points(instance, {index: place}), instance.visibility.copy(), instance.by_human.copy()
+    moved, seen, human = with_points(instance, {index: position}), instance.visibility.copy(), instance.by_human.copy()
     seen[index], human[index] = visibility, True
     return replace(moved, visibility=seen, by_human=human)
 
@@ -48,19 +48,19 @@ def transformed_box(box: Floats, matrix: Floats) -> Floats:
 
 def move_edit(frame: FrameKey, moves: Sequence[tuple[Instance, Moves]], schemas: Mapping[int, Schema | None]) -> Edit:
     """One edit that moves points of one or several instances."""
-    made = [edits.move_keypoints(frame, i, points, schemas.get(i.category)) for i, points in moves]
-    if len(made) == 1:
-        return made[0]
+    moved = [edits.move_keypoints(frame, i, points, schemas.get(i.category)) for i, points in moves]
+    if len(moved) == 1:
+        return moved[0]
     total = sum(len(points) for _, points in moves)
-    return edits.combined(f"Move {total} points of {len(made)} poses", made)
+    return edits.combined(f"Move {total} points of {len(moved)} poses", moved)
 
 
 def place_edit(
-    frame: FrameKey, instance: Instance, index: int, place: tuple[float, float], visibility: int, schema: Schema
+    frame: FrameKey, instance: Instance, index: int, position: tuple[float, float], visibility: int, schema: Schema
 ) -> Edit:
     """An edit that places one missing point; the box grows to hold it."""
     points, seen = instance.keypoints.copy(), np.zeros(instance.num_keypoints, dtype=np.uint8)
-    points[index], seen[index] = place, visibility
+    points[index], seen[index] = position, visibility
     return edits_points.place_points(frame, instance, points, seen, schema)
 
 
@@ -69,5 +69,5 @@ def transform_edit(
 ) -> Edit:
     """One edit that applies a (2, 3) matrix to whole poses. ``what`` begins its text: "Move", "Turn", "Scale"."""
     text = f"{what} pose" if len(instances) == 1 else f"{what} {len(instances)} poses"
-    made = [edits.transform_pose(frame, i, matrix, text=text, merge_key=merge_key) for i in instances]
-    return made[0] if len(made) == 1 else edits.combined(text, made, merge_key)
+    transformed = [edits.transform_pose(frame, i, matrix, text=text, merge_key=merge_key) for i in instances]
+    return transformed[0] if len(transformed) == 1 else edits.combined(text, transformed, merge_key)

@@ -29,6 +29,7 @@ from poseapp.canvas.tools.base import (
     Button,
     CursorRole,
     EventKind,
+    Gesture,
     Host,
     PointerEvent,
     PointRef,
@@ -45,7 +46,6 @@ from poseapp.canvas.tools.gesture_edits import (
 from poseapp.project.model import OCCLUDED, VISIBLE, Instance
 
 Floats = npt.NDArray[np.float64]
-Gesture = Generator[None, PointerEvent, None]
 Drag = Generator[None, PointerEvent, PointerEvent | None]
 
 _SNAP_RADIANS = np.pi / 12
@@ -85,15 +85,15 @@ def drag_missing(host: Host, press: PointerEvent, target: HitTarget) -> Gesture:
 
     A click selects it (the keys of visibility then place it where it is offered), a right click places it there.
     """
-    instance, place = host.instance(target.instance_id), host.missing_place(target.instance_id, target.index)
+    instance, position = host.instance(target.instance_id), host.missing_place(target.instance_id, target.index)
     schema = None if instance is None else host.schema_of(instance)
     right = press.button == Button.RIGHT
     visibility = OCCLUDED if right or ALT in press.modifiers else VISIBLE
     event = yield from _until_dragged(press)
-    if instance is None or schema is None or place is None or host.frame is None:
+    if instance is None or schema is None or position is None or host.frame is None:
         return
     if event is None and right:
-        host.commit(place_edit(host.frame, instance, target.index, place, visibility, schema))
+        host.commit(place_edit(host.frame, instance, target.index, position, visibility, schema))
         return
     if event is None:
         if press.kind == EventKind.DOUBLE:
@@ -105,7 +105,7 @@ def drag_missing(host: Host, press: PointerEvent, target: HitTarget) -> Gesture:
     host.show_cursor(CursorRole.MOVE)
     try:
         while True:
-            end = _within(host.size, place[0] + event.x - press.x, place[1] + event.y - press.y)
+            end = _within(host.size, position[0] + event.x - press.x, position[1] + event.y - press.y)
             if event.kind == EventKind.RELEASE:
                 break
             host.preview({instance.id: with_placed(instance, target.index, end, visibility)})
@@ -188,14 +188,14 @@ def _by_instance(host: Host, points: frozenset[PointRef]) -> list[tuple[Instance
     rows: dict[int, list[int]] = {}
     for instance_id, index in sorted(points):
         rows.setdefault(instance_id, []).append(index)
-    found = []
+    chosen = []
     for instance_id, indices in rows.items():
         instance = host.instance(instance_id)
         if instance is not None:
             present = tuple(i for i in indices if instance.visibility[i] > 0)
             if present:
-                found.append((instance, present))
-    return found
+                chosen.append((instance, present))
+    return chosen
 
 
 def _kept_inside(
@@ -325,34 +325,3 @@ def pan_or_click(host: Host, press: PointerEvent, target: HitTarget | None) -> G
         if event.kind == EventKind.RELEASE:
             return
         event = yield
-
-
-def draw_box(host: Host, press: PointerEvent) -> Gesture:
-    """A box from corner to corner: by a drag, or by two clicks."""
-    event = press
-    clicked = False
-    try:
-        while True:
-            event = yield
-            host.show_crosshair((event.x, event.y))
-            host.show_band((press.x, press.y, event.x, event.y), box=True)
-            large = min(abs(event.x - press.x), abs(event.y - press.y)) * event.scale >= CLICK_SLACK
-            if event.kind == EventKind.RELEASE and large:
-                break
-            if event.kind == EventKind.RELEASE and clicked:
-                return  # a second click on the spot: no box was meant
-            clicked = clicked or event.kind == EventKind.RELEASE
-    finally:
-        host.show_band(None, box=True)
-    x1, x2 = sorted((press.x, event.x))
-    y1, y2 = sorted((press.y, event.y))
-    host.draw_box(*_clipped(host.size, x1, y1, x2, y2))
-
-
-def _clipped(
-    size: tuple[int, int] | None, x1: float, y1: float, x2: float, y2: float
-) -> tuple[float, float, float, float]:
-    if size is None:
-        return x1, y1, x2, y2
-    width, height = size
-    return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))

@@ -12,7 +12,18 @@ import numpy.typing as npt
 
 from engine.schema.schema import Schema
 from poseapp.canvas.pose_geometry import apply_matrix, fit_similarity
-from poseapp.canvas.tools.base import Button, CursorRole, EventKind, Ghost, Host, PlacedPose, Placement, PointerEvent
+from poseapp.canvas.tools.base import (
+    Button,
+    EventKind,
+    Ghost,
+    Host,
+    KeyboardUse,
+    PlacedPose,
+    Placement,
+    PointerEvent,
+    Tool,
+    ToolInfo,
+)
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE
 
 Floats = npt.NDArray[np.float64]
@@ -21,11 +32,22 @@ _GHOST_SHARE = 0.5
 """Height of the ghost before two points are placed, as a share of the picture's."""
 
 
-class PlacementTool:
+class PlacementTool(Tool):
     """See the module's docstring. The host says what (``host.placement``)."""
 
+    info = ToolInfo(
+        id="place",
+        title="Place points",
+        tip="Click the keypoints in order; Tab skips one, right click marks it occluded",
+        keys=("P",),
+        icon="place",
+        keyboard=KeyboardUse.CLICK,
+        needs_placement=True,
+        busy_hint="Finish this pose first: Enter keeps its keypoints, Esc discards them.",
+    )
+
     def __init__(self, host: Host) -> None:
-        self.host = host
+        super().__init__(host)
         self._placement: Placement | None = None
         self._holding: int | None = None
         self._pointer: Floats | None = None
@@ -34,6 +56,10 @@ class PlacementTool:
     @property
     def busy(self) -> bool:
         return self._at > 0 or self._holding is not None
+
+    @property
+    def holds_points(self) -> bool:
+        return self.busy
 
     @property
     def has_points(self) -> bool:
@@ -55,7 +81,7 @@ class PlacementTool:
         return self._next if self._at < len(self._order) else None
 
     def handle(self, event: PointerEvent) -> None:
-        self.host.show_cursor(CursorRole.CROSS)
+        self.host.show_cursor(self.info.cursor)
         self._follow_schema()
         if self.next_point is None:
             return
@@ -96,6 +122,15 @@ class PlacementTool:
         self.host.show_ghost(None)
         return was_busy
 
+    def finish(self) -> bool:
+        is_kept = self.has_points and self.key("enter")
+        if not is_kept:
+            self.cancel()
+        return is_kept
+
+    def take_back(self) -> bool:
+        return self.key("backspace")
+
     def _restart(self) -> None:
         k = 0 if self._schema is None else self._schema.num_keypoints
         pose = None if self._placement is None else self._placement.pose
@@ -110,9 +145,9 @@ class PlacementTool:
         self._visibility = np.zeros(k, dtype=np.uint8)
 
     def _follow_schema(self) -> None:
-        wanted = self.host.placement
-        if wanted is not self._placement:
-            self._placement = wanted
+        placement = self.host.placement
+        if placement is not self._placement:
+            self._placement = placement
             pointer = self._pointer
             self._restart()
             self._pointer = pointer
@@ -165,15 +200,15 @@ class PlacementTool:
 
     def _ghost(self, points: Floats, placed: npt.NDArray[np.bool_]) -> Floats:
         """The template laid over the placed points, and over the pointer as the next one."""
-        known, places = np.flatnonzero(placed), points[placed]
+        known, positions = np.flatnonzero(placed), points[placed]
         if not placed[self._next] and self._pointer is not None:
             known = np.append(known, self._next)
-            places = np.concatenate([places, self._pointer[None]])
+            positions = np.concatenate([positions, self._pointer[None]])
         assert self._placement is not None
         template = self._placement.template * self._default_scale(self._placement.template)
         if not len(known):
             return template
-        matrix = fit_similarity(template[known], places)
+        matrix = fit_similarity(template[known], positions)
         return apply_matrix(matrix, template)
 
     def _default_scale(self, template: Floats) -> float:

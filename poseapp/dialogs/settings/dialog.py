@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from PySide6.QtCore import Qt, Signal
@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from poseapp.app.i18n import LANGUAGES, tr
-from poseapp.app.shortcuts import Keymap
+from poseapp.app.shortcuts import Keymap, ListedAction
 from poseapp.dialogs.common import button, label
 from poseapp.dialogs.settings.shortcuts import KeySettings
 from poseapp.dialogs.settings.storage import DataSettings
@@ -84,6 +84,7 @@ class SettingsDialog(QDialog):
     def __init__(
         self,
         keymap: Keymap,
+        actions: Sequence[ListedAction],
         theme: str,
         look: Look,
         palette: Mapping[str, int],
@@ -97,7 +98,7 @@ class SettingsDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(720, 640)
         self._style, self._palette = look, dict(palette)
-        self.keys = KeySettings(keymap)
+        self.keys = KeySettings(keymap, actions)
         self.keys.keymap_changed.connect(self.keymap_changed)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -22,8 +23,9 @@ from poseapp.app.shortcuts import (
     PRESETS,
     Keymap,
     KeymapError,
+    ListedAction,
     conflicts,
-    default_keymap,
+    default_keys,
     normal,
     preset,
     read_keymap,
@@ -31,7 +33,6 @@ from poseapp.app.shortcuts import (
 )
 from poseapp.dialogs.common import button, label, set_role
 from poseapp.widgets.line_edit import LineEdit
-from poseapp.window.actions import ACTIONS, BY_ID
 
 OWN = "Own"
 FILES = "Keymaps (*.toml *.json)"
@@ -47,9 +48,11 @@ class KeySettings(QWidget):
 
     keymap_changed = Signal(object)
 
-    def __init__(self, keymap: Keymap, parent: QWidget | None = None) -> None:
+    def __init__(self, keymap: Keymap, actions: Sequence[ListedAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.keymap: dict[str, tuple[str, ...]] = {**default_keymap(), **keymap}
+        self._actions = actions
+        self._defaults = default_keys(actions)
+        self.keymap: dict[str, tuple[str, ...]] = {**self._defaults, **keymap}
         self._wanted = ""
         self.presets = QComboBox()
         self.presets.setAccessibleName(tr("Preset"))
@@ -116,11 +119,11 @@ class KeySettings(QWidget):
 
     def choose(self, verb: str) -> None:
         """Mark a verb."""
-        self.table.selectRow(next(i for i, row in enumerate(ACTIONS) if row.id == verb))
+        self.table.selectRow(next(i for i, row in enumerate(self._actions) if row.id == verb))
 
     def _fill(self) -> None:
-        self.table.setRowCount(len(ACTIONS))
-        for place, row in enumerate(ACTIONS):
+        self.table.setRowCount(len(self._actions))
+        for place, row in enumerate(self._actions):
             for column, text in enumerate((row.name, row.menu, "")):
                 item = QTableWidgetItem(tr(text))
                 item.setData(_ROW_ID, row.id)
@@ -133,9 +136,9 @@ class KeySettings(QWidget):
         return item
 
     def _show(self) -> None:
-        for place, row in enumerate(ACTIONS):
+        for place, row in enumerate(self._actions):
             self._cell(place, 2).setText(shown(self.keymap[row.id]))
-        same = next((name for name in PRESETS if preset(name) == self.keymap), tr(OWN))
+        same = next((name for name in PRESETS if preset(name, self._defaults) == self.keymap), tr(OWN))
         self.presets.setCurrentText(same)
 
     def _filter(self, text: str) -> None:
@@ -156,7 +159,10 @@ class KeySettings(QWidget):
         self.take_button.setVisible(bool(owner))
         self.add_button.setEnabled(bool(self._wanted) and not owner)
         if owner:
-            self._tell(f"{shown((self._wanted,))} stands for {BY_ID[owner].name}.", "warning")
+            self._tell(
+                f"{shown((self._wanted,))} stands for {next(row.name for row in self._actions if row.id == owner)}.",
+                "warning",
+            )
         else:
             self._tell("")
 
@@ -188,12 +194,12 @@ class KeySettings(QWidget):
         verb = self.chosen()
         if verb:
             others = {normal(k) for name, keys in self.keymap.items() if name != verb for k in keys}
-            self._set(verb, tuple(k for k in BY_ID[verb].keys if normal(k) not in others))
+            self._set(verb, tuple(k for k in self._defaults[verb] if normal(k) not in others))
 
     def _use_preset(self) -> None:
         name = self.presets.currentText()
         if name in PRESETS:
-            self.keymap = preset(name)
+            self.keymap = preset(name, self._defaults)
             self._changed()
 
     def _changed(self) -> None:
@@ -216,7 +222,7 @@ class KeySettings(QWidget):
     def import_file(self, path: Path) -> None:
         """Take over the keys of a file; what is wrong with it is told and nothing changes."""
         try:
-            self.keymap = read_keymap(path)
+            self.keymap = read_keymap(path, self._defaults)
         except KeymapError as error:
             self._tell(str(error), "error")
             return

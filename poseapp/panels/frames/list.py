@@ -209,7 +209,7 @@ class MediaList(QWidget):
         session.project_changed.connect(self._on_project)
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._on_frame)
-        session.frame_kept.connect(lambda: self._on_frame(session.frame))
+        session.leave_refused.connect(lambda: self._on_frame(session.frame))
         loader.thumbnail_loaded.connect(self._on_thumbnail)
         loader.health_changed.connect(self._on_thumbnail)
 

@@ -31,11 +31,11 @@ def add_withhold_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None
     locked, hidden = poses <= session.locked, poses <= session.hidden
     _switch(
         menu, "Lock", locked,
-        lambda: session.withhold(session.hidden, session.locked - poses if locked else session.locked | poses),
+        lambda: session.hide_and_lock(session.hidden, session.locked - poses if locked else session.locked | poses),
     )  # fmt: skip
     _switch(
         menu, "Hide", hidden,
-        lambda: session.withhold(session.hidden - poses if hidden else session.hidden | poses, session.locked),
+        lambda: session.hide_and_lock(session.hidden - poses if hidden else session.hidden | poses, session.locked),
     )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def _set_points(
     for name, value in (("locked", locked), ("hidden", hidden)):
         if value is not None:
             by_mark[name] = by_mark[name] | points if value else by_mark[name] - points
-    session.withhold_points(by_mark["hidden"], by_mark["locked"])
+    session.hide_and_lock_points(by_mark["hidden"], by_mark["locked"])
 
 
 def _switch(menu: QMenu, text: str, on: bool, do: Callable[[], None]) -> None:

@@ -102,7 +102,7 @@ class InstancesPanel(QWidget):
         session.frame_changed.connect(self.refresh)
         session.changed.connect(self._on_change)
         session.selection_changed.connect(self._follow)
-        session.withheld_changed.connect(self.tree.viewport().update)
+        session.hidden_changed.connect(self.tree.viewport().update)
 
     def set_colours(self, colours: Tokens) -> None:
         self.model.set_colours(colours)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from poseapp.project.model import Media
-from poseapp.project.queries.frame_keys import FrameKeys
 from poseapp.project.queries.tracks import INTERPOLATED
 from poseapp.project.store import ProjectStore
 
@@ -24,44 +22,6 @@ MIN_FRAMES = 12
 _KIND = f"CASE WHEN state = 1 THEN {LABELLED_POSE} WHEN source = ? THEN {INTERPOLATED_POSE} ELSE {PREDICTED_POSE} END"
 _TRACK_SHIFT, _INDEX_SHIFT = 34, 2
 _INDEX_MASK, _KIND_MASK = (1 << 32) - 1, 3
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Which places of the list of frames the timeline shows.
-
-    Attributes:
-        first, stop: places, ``stop`` not included.
-        media: the video they are of; None for pictures.
-    """
-
-    first: int = 0
-    stop: int = 0
-    media: int | None = None
-
-    @property
-    def count(self) -> int:
-        return self.stop - self.first
-
-
-def scope_of(frames: FrameKeys, media: Sequence[Media], place: int) -> Scope:
-    """The video in which a frame is, or the pictures around it up to the next videos."""
-    if place < 0:
-        return Scope()
-    of = int(frames.packed[place] >> 32)
-    listed = sorted(media, key=lambda m: m.id)
-    here = next((n for n, m in enumerate(listed) if m.id == of), None)
-    if here is None:
-        return Scope(0, len(frames))
-    low = high = here
-    if listed[here].kind != "video":
-        while low > 0 and listed[low - 1].kind != "video":
-            low -= 1
-        while high + 1 < len(listed) and listed[high + 1].kind != "video":
-            high += 1
-    first = int(np.searchsorted(frames.packed, listed[low].id << 32))
-    stop = int(np.searchsorted(frames.packed, (listed[high].id + 1) << 32))
-    return Scope(first, stop, of if listed[here].kind == "video" else None)
 
 
 @dataclass(frozen=True)

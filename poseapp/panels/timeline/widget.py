@@ -18,7 +18,7 @@ from poseapp.jobs.frames.playback_decoder import Shown
 from poseapp.jobs.frames.timeline_previews import TimelinePreviews
 from poseapp.panels.timeline.data import MediaData
 from poseapp.panels.timeline.hover_preview import Pointer, Scrub
-from poseapp.panels.timeline.lanes import Scope, Sight, clock_text, scope_of
+from poseapp.panels.timeline.lanes import Sight, clock_text
 from poseapp.panels.timeline.painting import (
     GAP,
     HEADER,
@@ -34,6 +34,7 @@ from poseapp.panels.timeline.painting import (
 )
 from poseapp.project.model import Change, FrameKey
 from poseapp.project.store import ProjectStore
+from poseapp.session.frame_range import Scope, scope_of
 from poseapp.session.session import Session
 
 ONE_BY_ONE = 500
@@ -102,7 +103,7 @@ class Timeline(QWidget):
         session.changed.connect(self._on_change)
         session.frame_changed.connect(self._on_frame)
         session.selection_changed.connect(self.update_lanes)
-        session.in_out.changed.connect(self.update_lanes)
+        session.frame_range.changed.connect(self.update_lanes)
 
     def sizeHint(self) -> QSize:
         lanes = min(len(self.data.lanes), SEEN_LANES)
@@ -240,7 +241,7 @@ class Timeline(QWidget):
 
     def _look(self) -> Look:
         scope, session = self._scope, self._session
-        marked = session.in_out.places(session.frames)
+        marked = session.frame_range.places(session.frames)
         shift = 0
         if self.data.media >= 0 and len(session.frames):
             shift = int(np.searchsorted(session.frames.packed, self.data.media << 32)) - scope.first

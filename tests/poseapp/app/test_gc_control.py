@@ -19,7 +19,7 @@ def test_pauses_nest_and_end() -> None:
 def test_what_is_set_aside_is_not_looked_at_again() -> None:
     before = gc.get_freeze_count()
     try:
-        gc_control.set_aside()
+        gc_control.freeze_objects()
         assert gc.get_freeze_count() > before
     finally:
         gc.unfreeze()

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QSettings
 
+from poseapp.app.canvas_style import CanvasStyle, ColorMode
 from poseapp.app.settings import DEFAULT_MODEL, Settings
-from poseapp.canvas.render.colors import ColorMode
-from poseapp.canvas.render.style import CanvasStyle
 
 
 @pytest.fixture

@@ -13,40 +13,41 @@ from poseapp.app.shortcuts import (
     KeymapError,
     changes_of,
     conflicts,
-    default_keymap,
     keymap_from_plain,
     preset,
     read_keymap,
     with_changes,
     write_keymap,
 )
-from poseapp.window.actions import ACTIONS
+from poseapp.window.actions import ACTIONS, DEFAULT_KEYS
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_name_verbs_that_exist_and_no_key_twice(name: str) -> None:
     known = {row.id for row in ACTIONS}
     assert set(PRESETS[name]) <= known
-    assert conflicts(preset(name)) == {}
-    assert set(preset(name)) == known
-    assert with_changes(changes_of(preset(name))) == preset(name)
+    assert conflicts(preset(name, DEFAULT_KEYS)) == {}
+    assert set(preset(name, DEFAULT_KEYS)) == known
+    assert with_changes(changes_of(preset(name, DEFAULT_KEYS), DEFAULT_KEYS), DEFAULT_KEYS) == preset(
+        name, DEFAULT_KEYS
+    )
 
 
 @pytest.mark.parametrize("file", ["keys.toml", "keys.json"])
 @pytest.mark.parametrize("name", PRESETS)
 def test_keys_come_back_from_a_file(tmp_path: Path, file: str, name: str) -> None:
     path = tmp_path / file
-    write_keymap(path, preset(name))
-    found = read_keymap(path)
+    write_keymap(path, preset(name, DEFAULT_KEYS))
+    found = read_keymap(path, DEFAULT_KEYS)
     assert conflicts(found) == {}
-    assert {k: v for k, v in found.items() if v} == {
-        k: v for k, v in keymap_from_plain({n: list(keys) for n, keys in preset(name).items()}).items() if v
-    }
+    plain = {n: list(keys) for n, keys in preset(name, DEFAULT_KEYS).items()}
+    expected = keymap_from_plain(plain, DEFAULT_KEYS)
+    assert {k: v for k, v in found.items() if v} == {k: v for k, v in expected.items() if v}
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_key_taken_by_a_change_is_gone_from_its_verb() -> None:
-    changed = with_changes({"flag": ("Ctrl+Z",)})
+    changed = with_changes({"flag": ("Ctrl+Z",)}, DEFAULT_KEYS)
     assert changed["flag"] == ("Ctrl+Z",)
     assert changed["undo"] == ()
 
@@ -65,15 +66,15 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, text: str, words: str
     path = tmp_path / "keys.toml"
     path.write_text(text)
     with pytest.raises(KeymapError, match=words):
-        read_keymap(path)
+        read_keymap(path, DEFAULT_KEYS)
     with pytest.raises(KeymapError, match="cannot be read"):
-        read_keymap(tmp_path / "none.toml")
+        read_keymap(tmp_path / "none.toml", DEFAULT_KEYS)
     with pytest.raises(KeymapError, match="cannot be written"):
-        write_keymap(tmp_path / "none" / "keys.toml", default_keymap())
+        write_keymap(tmp_path / "none" / "keys.toml", DEFAULT_KEYS)
 
 
 def test_verbs_of_another_version_are_passed_over() -> None:
-    assert keymap_from_plain({"fly": ["J"]}) == default_keymap()
+    assert keymap_from_plain({"fly": ["J"]}, DEFAULT_KEYS) == DEFAULT_KEYS
 
 
 keys = st.sampled_from(["J", "Ctrl+J", "D", "A", "Ctrl+Z", "F5", "Shift+F5", "/", "Esc"])
@@ -83,7 +84,7 @@ keys = st.sampled_from(["J", "Ctrl+J", "D", "A", "Ctrl+Z", "F5", "Shift+F5", "/"
 @given(st.dictionaries(st.sampled_from([row.id for row in ACTIONS]), st.lists(keys, max_size=2), max_size=6))
 def test_any_table_of_keys_is_refused_or_free_of_conflicts(data: dict[str, list[str]]) -> None:
     try:
-        found = keymap_from_plain(data)
+        found = keymap_from_plain(data, DEFAULT_KEYS)
     except KeymapError:
         return
     assert conflicts(found) == {}

@@ -21,7 +21,7 @@ from poseapp.canvas.hit_test import (
     points_inside,
     segment_distances,
 )
-from poseapp.canvas.render.pose_arrays import SPECK, build_batch
+from poseapp.canvas.render.pose_arrays import SPECK, build_arrays
 from poseapp.canvas.template_pose import template_pose
 from poseapp.project.model import Instance
 
@@ -40,7 +40,7 @@ def pose(instance_id: int, points, visibility=(2, 2, 2), box=None) -> Instance: 
 
 
 def hit(instances: list[Instance], x: float, y: float, scale: float = 1.0, **kwargs: object) -> HitTarget | None:
-    return hit_test(build_batch(instances, {1: SCHEMA}), x, y, scale, **kwargs)  # type: ignore[arg-type]
+    return hit_test(build_arrays(instances, {1: SCHEMA}), x, y, scale, **kwargs)  # type: ignore[arg-type]
 
 
 LONG = [(0, 0), (100, 0), (100, 100)]
@@ -101,11 +101,11 @@ def test_a_box_without_points_is_always_shown_and_hit() -> None:
 def test_points_too_dense_to_be_drawn_are_not_hit() -> None:
     schema = find_schema("coco_wholebody")
     person = pose(1, template_pose(schema) * 150, np.full(133, 2, np.uint8))
-    batch = build_batch([person], {1: schema})
+    arrays = build_arrays([person], {1: schema})
     mouth = person.keypoints[85]
 
     def point(scale: float) -> HitTarget | None:
-        return hit_test(batch, *mouth, scale, bones=False, parts=frozenset({"body", "face"}))
+        return hit_test(arrays, *mouth, scale, bones=False, parts=frozenset({"body", "face"}))
 
     near = point(1.0)
     assert near is None or near.index < 17  # of the body, which has room
@@ -113,8 +113,8 @@ def test_points_too_dense_to_be_drawn_are_not_hit() -> None:
 
 
 def test_a_rectangle_takes_the_points_inside_whatever_corner_it_began_at() -> None:
-    batch = build_batch([pose(1, LONG), pose(2, LONG, (2, 0, 2))], {1: SCHEMA})
-    assert points_inside(batch, 110, 110, 90, -10, 1.0) == {(1, 1), (1, 2), (2, 2)}
+    arrays = build_arrays([pose(1, LONG), pose(2, LONG, (2, 0, 2))], {1: SCHEMA})
+    assert points_inside(arrays, 110, 110, 90, -10, 1.0) == {(1, 1), (1, 2), (2, 2)}
 
 
 def test_the_distance_to_a_segment_without_length_is_that_to_its_point() -> None:
@@ -151,8 +151,8 @@ def test_agrees_with_a_search_one_by_one(
 def one_by_one(
     instances: list[Instance], x: float, y: float, scale: float, selected: set[int], boxes: bool
 ) -> HitTarget | None:
-    batch = build_batch(instances, {1: SCHEMA})
-    sizes, specks = batch.point_sizes(scale), batch.specks(scale)
+    arrays = build_arrays(instances, {1: SCHEMA})
+    sizes, specks = arrays.point_sizes(scale), arrays.specks(scale)
     points, limbs, squares, sides = [], [], [], []
     for row, instance in enumerate(instances):
         head_start = SELECTED_HEAD_START if instance.id in selected else 0.0
@@ -166,7 +166,7 @@ def one_by_one(
                     (to_segment(x, y, places[a], places[b]) * scale, head_start, (HitKind.LIMB, instance.id, limb))
                 )
         if specks[row]:
-            (x1, y1, x2, y2) = batch.extents[row].tolist()
+            (x1, y1, x2, y2) = arrays.extents[row].tolist()
             away = max(abs((x1 + x2) / 2 - x), abs((y1 + y2) / 2 - y)) * scale
             squares.append((away, head_start, (HitKind.BOX, instance.id, 0)))
         pointless = not any(instance.visibility)
@@ -218,13 +218,13 @@ def test_a_pose_without_lines_keeps_its_points_however_dense() -> None:
 
 def test_locked_points_are_never_hit_nor_banded() -> None:
     made = pose(7, LONG)
-    batch = build_batch([made], {1: SCHEMA})
+    arrays = build_arrays([made], {1: SCHEMA})
     loose = np.array([True, False, True])
     found = hit([made], 100, 1, loose=loose)
     assert found is not None
     assert found.kind == HitKind.LIMB
     assert hit([made], 0, 1, loose=loose) == HitTarget(HitKind.POINT, 7, 0)
-    assert points_inside(batch, -5, -5, 105, 105, 1.0, loose=loose) == {(7, 0), (7, 2)}
+    assert points_inside(arrays, -5, -5, 105, 105, 1.0, loose=loose) == {(7, 0), (7, 2)}
 
 
 def test_locked_poses_are_never_hit() -> None:

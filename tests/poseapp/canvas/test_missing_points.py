@@ -108,7 +108,7 @@ def test_places_are_finite_and_inside_for_any_pose(
     assert np.isfinite(places).all()
     if size is not None:
         assert ((places >= 0) & (places <= np.array(size) - 0.5)).all()
-    assert found.batch.shown.sum() == len(absent)
+    assert found.arrays.shown.sum() == len(absent)
     likely = likely_places(pose, COCO, size)
     assert likely is None or np.isfinite(likely).all()
 

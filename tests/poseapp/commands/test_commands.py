@@ -8,11 +8,10 @@ import pytest
 from PySide6.QtWidgets import QDialog, QFileDialog
 from pytestqt.qtbot import QtBot
 
-from poseapp.commands import COMMANDS
 from poseapp.project.model import OCCLUDED
 from poseapp.window.actions import ACTIONS, BY_ID, NEEDS
 from poseapp.window.main_window import MainWindow
-from poseapp.window.menus import satisfied
+from poseapp.window.menus import met_needs
 
 ENDS = {"quit", "close_project"}
 TAKES_LONG = {"run_frame", "assist"}
@@ -43,7 +42,7 @@ def test_every_need_of_the_table_is_known() -> None:
 def test_every_verb_is_harmless_on_the_first_page(window: MainWindow, qtbot: QtBot) -> None:
     for name in VERBS:
         if name != "open_sample":
-            COMMANDS[name](window.context)
+            BY_ID[name].run(window.context)
             close_dialogs(window, qtbot)
     assert window.session.store is None
 
@@ -78,8 +77,9 @@ def test_a_verb_is_on_offer_only_when_what_it_needs_is_there(opened: MainWindow)
     for points in (False, True):
         first = session.instances[0].id
         session.select(instances=[first], points=[(first, 0)] if points else [])
-        there = satisfied(session)
+        there = met_needs(session)
         assert ("points" in there) is points
+        opened.refresh_actions_now()
         for name, action in opened.actions_by_id.items():
             needs = BY_ID[name].needs
             assert action.isEnabled() is (not needs or needs in there), name
@@ -97,6 +97,7 @@ def test_the_undo_action_says_what_it_takes_back(opened: MainWindow) -> None:
     opened.session.select(instances=[first], points=[(first, 3)])
     opened.run("occluded")
     assert opened.session.instances[0].visibility[3] == OCCLUDED
+    opened.refresh_actions_now()
     text = opened.actions_by_id["undo"].text()
     assert text.startswith("Undo ")
     assert "foot" in text
@@ -118,5 +119,6 @@ def test_a_read_only_project_refuses_edits_and_leaves_the_switch_alone(opened: M
 
     opened.session.set_store(ProjectStore.open(project, read_only=True))
     opened.run("flag")
+    opened.refresh_actions_now()
     assert not opened.actions_by_id["flag"].isChecked()
     assert opened.toasts.messages() != []

@@ -95,6 +95,7 @@ def test_an_empty_frame_is_said_to_hold_nothing(opened: MainWindow) -> None:
     info = session.frame_info()
     assert info is not None
     assert info.state.negative
+    opened.refresh_actions_now()
     assert opened.actions_by_id["nothing_here"].isChecked()
     opened.run("nothing_here")
     info = session.frame_info()

@@ -10,10 +10,11 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from poseapp.app.canvas_style import ColorMode
 from poseapp.app.settings import Settings
 from poseapp.app.shortcuts import conflicts, preset
-from poseapp.canvas.render.colors import ColorMode
 from poseapp.dialogs.settings.dialog import SettingsDialog
+from poseapp.window.actions import DEFAULT_KEYS
 from poseapp.window.main_window import MainWindow
 
 
@@ -68,7 +69,7 @@ def test_a_preset_gives_the_keys_of_another_program(window: MainWindow, dialog: 
     page.presets.activated.emit(page.presets.currentIndex())
     assert _keys(window, "next_frame") == ["F"]
     assert _keys(window, "previous_frame") == ["D"]
-    assert page.keymap == preset("CVAT")
+    assert page.keymap == preset("CVAT", DEFAULT_KEYS)
     window.run("keys")
     window.keys_sheet.close()
     page.presets.setCurrentText("poseapp")
@@ -107,6 +108,7 @@ def test_sizes_and_colours_reach_the_canvas_and_stay(window: MainWindow, dialog:
     style = window.canvas.style_now
     assert (style.point_size, style.color_mode, dict(style.colors)) == (14.0, ColorMode.SOURCE, {"left": 0x112233})
     assert Settings().canvas_style().colors == (("left", 0x112233),)
+    window.refresh_actions_now()
     assert window.actions_by_id["color_source"].isChecked()
     dialog.theme.setCurrentIndex(dialog.theme.findData("light"))
     assert window.settings.theme == "light"

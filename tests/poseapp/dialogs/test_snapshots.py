@@ -32,6 +32,7 @@ def test_a_snapshot_is_taken_restored_and_deleted(opened: MainWindow, qtbot: QtB
     assert opened.session.instances == ()
     qtbot.mouseClick(dialog.restore_button, Qt.MouseButton.LeftButton)
     assert len(opened.session.instances) == 2
+    opened.refresh_actions_now()
     assert opened.actions_by_id["undo"].text() == "Undo restore snapshot first"
     opened.run("undo")
     assert opened.session.instances == ()

@@ -17,6 +17,7 @@ from poseapp.project import edits
 from poseapp.project.model import OCCLUDED
 from poseapp.project.store import ProjectStore
 from poseapp.window.main_window import MainWindow
+from tests.poseapp.conftest import show_poses
 
 
 def test_a_click_in_the_image_list_shows_the_frame(opened: MainWindow) -> None:
@@ -26,7 +27,8 @@ def test_a_click_in_the_image_list_shows_the_frame(opened: MainWindow) -> None:
     assert opened.session.position() == 2
 
 
-def test_the_tree_and_the_canvas_share_their_selection(opened: MainWindow) -> None:
+def test_the_tree_and_the_canvas_share_their_selection(opened: MainWindow, qtbot: QtBot) -> None:
+    show_poses(opened, qtbot)
     session, panel = opened.session, opened.instances
     first = session.instances[0]
     session.select(instances=[first.id], points=[(first.id, 2)])
@@ -37,7 +39,8 @@ def test_the_tree_and_the_canvas_share_their_selection(opened: MainWindow) -> No
     assert session.selected_points == {(first.id, 3)}
 
 
-def test_the_tree_shows_visibility_and_score(opened: MainWindow) -> None:
+def test_the_tree_shows_visibility_and_score(opened: MainWindow, qtbot: QtBot) -> None:
+    show_poses(opened, qtbot)
     session, panel = opened.session, opened.instances
     second = session.instances[1]
     index = panel.model.find(second.id, 1)
@@ -48,7 +51,8 @@ def test_the_tree_shows_visibility_and_score(opened: MainWindow) -> None:
     assert panel.model.data(panel.model.find(guess.id, 2).siblingAtColumn(2)) == "0.40"
 
 
-def test_a_name_that_does_not_fit_can_be_read_whole(opened: MainWindow) -> None:
+def test_a_name_that_does_not_fit_can_be_read_whole(opened: MainWindow, qtbot: QtBot) -> None:
+    show_poses(opened, qtbot)
     panel = opened.instances
     index = panel.model.find(opened.session.instances[0].id)
     assert panel.model.data(index, Qt.ItemDataRole.ToolTipRole) == panel.model.data(index) == "1  figure"

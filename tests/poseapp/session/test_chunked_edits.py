@@ -17,8 +17,8 @@ from poseapp.jobs.runner import JobRunner
 from poseapp.project import edits
 from poseapp.project.model import Change
 from poseapp.project.relink.remap import NewFile, remap_video
-from poseapp.project.storage.sql_schema import history
 from poseapp.project.store import ProjectStore
+from poseapp.project.tables import history
 from poseapp.session import chunked_edits
 from poseapp.session.session import Session
 
@@ -46,11 +46,11 @@ def test_a_large_undo_goes_on_between_events_and_tells(session: Session, qtbot: 
     store, told, words = session.store, [], []
     assert store is not None
     session.changed.connect(told.append)
-    session.long_steps.working.connect(words.append)
+    session.chunked_edits.working.connect(words.append)
     session.undo()
-    assert session.long_steps.busy
+    assert session.chunked_edits.busy
     assert not told
-    qtbot.waitUntil(lambda: not session.long_steps.busy, timeout=10000)
+    qtbot.waitUntil(lambda: not session.chunked_edits.busy, timeout=10000)
     (change,) = told
     assert len(change.frames) == FRAMES
     assert words[0].startswith("Undoing: ")
@@ -58,7 +58,7 @@ def test_a_large_undo_goes_on_between_events_and_tells(session: Session, qtbot: 
     assert session.instances == ()
     assert store.history_length() == (1, 0)
     session.redo()
-    qtbot.waitUntil(lambda: not session.long_steps.busy, timeout=10000)
+    qtbot.waitUntil(lambda: not session.chunked_edits.busy, timeout=10000)
     assert len(session.instances) == 1
 
 
@@ -68,7 +68,7 @@ def test_the_next_key_waits_for_the_one_before(session: Session) -> None:
     session.undo()
     session.redo()  # finishes the undo first
     session.undo()
-    session.long_steps.finish()
+    session.chunked_edits.finish()
     assert store.history_length() == (1, 0)
     assert session.instances == ()
 
@@ -83,7 +83,7 @@ def test_an_edit_between_finishes_it_first(session: Session, qtbot: QtBot) -> No
     assert session.frame is not None
     pose = edits.make_instance(store.new_ids(1)[0], category, np.full((17, 2), 9.0))
     assert session.apply(edits.add_instance(session.frame, pose))
-    qtbot.waitUntil(lambda: not session.long_steps.busy, timeout=10000)
+    qtbot.waitUntil(lambda: not session.chunked_edits.busy, timeout=10000)
     assert [i.id for i in session.instances] == [pose.id]
     assert {len(change.frames) for change in told} == {1, FRAMES}
     assert store.history_length() == (1, 1)
@@ -111,7 +111,7 @@ def test_what_is_refused_in_the_middle_is_told_and_read_again(
     session.go_to(session.frames[1])
     session.go_to(session.frames[0])
     assert session.instances == ()  # half done
-    qtbot.waitUntil(lambda: not session.long_steps.busy, timeout=10000)
+    qtbot.waitUntil(lambda: not session.chunked_edits.busy, timeout=10000)
     assert told == [("the disk is full", "error")]
     assert [i.id for i in session.instances] == [i.id for i in before]
     assert changes[-1].structure
@@ -132,8 +132,8 @@ def test_a_mistake_of_the_program_ends_it_and_the_project_can_be_closed(
     monkeypatch.setattr(history, "write_instances", wrong)
     session.undo()
     with pytest.raises(RuntimeError, match="a mistake"):
-        session.long_steps.finish()
-    assert not session.long_steps.busy
+        session.chunked_edits.finish()
+    assert not session.chunked_edits.busy
     session.close()
     with ProjectStore.open(path) as store:
         assert len(list(store.all_instances())) == FRAMES
@@ -141,12 +141,12 @@ def test_a_mistake_of_the_program_ends_it_and_the_project_can_be_closed(
 
 def test_a_job_reads_what_is_on_the_disk_when_it_has_ended(session: Session) -> None:
     runner = JobRunner()
-    runner.before_submit = session.long_steps.finish
+    runner.before_submit = session.chunked_edits.finish
     assert session.path is not None
     session.undo()
-    assert session.long_steps.busy
+    assert session.chunked_edits.busy
     runner.submit(SnapshotJob(session.path, "empty"))
-    assert not session.long_steps.busy
+    assert not session.chunked_edits.busy
     runner.shutdown()
 
 
@@ -172,7 +172,7 @@ def test_frames_that_go_with_an_undo_are_never_asked_for(session: Session, qtbot
         session.go_to(session.frames[-1])
         assert session.frame == (video.id, 2 * FRAMES - 1)
         session.jump_to(2)
-        while session.long_steps.busy:
+        while session.chunked_edits.busy:
             assert session.frame_info() is not None
-            session.long_steps._go_on()
+            session.chunked_edits._go_on()
         assert session.frame == (video.id, FRAMES - 1)

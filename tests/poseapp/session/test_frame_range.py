@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poseapp.project.model import FrameKey
 from poseapp.project.queries.frame_keys import FrameKeys
-from poseapp.session.frame_range import InOut
+from poseapp.session.frame_range import FrameRange
 
 
 def key(index: int, media: int = 1) -> FrameKey:
@@ -12,7 +12,7 @@ def key(index: int, media: int = 1) -> FrameKey:
 
 
 def test_a_first_mark_behind_the_last_takes_the_last_away() -> None:
-    marks = InOut()
+    marks = FrameRange()
     marks.set_first(key(2))
     marks.set_last(key(5))
     assert (marks.first, marks.last) == (key(2), key(5))
@@ -21,7 +21,7 @@ def test_a_first_mark_behind_the_last_takes_the_last_away() -> None:
 
 
 def test_a_last_mark_before_the_first_takes_the_first_away() -> None:
-    marks = InOut()
+    marks = FrameRange()
     marks.set_first(key(4))
     marks.set_last(key(1))
     assert (marks.first, marks.last) == (None, key(1))
@@ -29,7 +29,7 @@ def test_a_last_mark_before_the_first_takes_the_first_away() -> None:
 
 
 def test_both_marks_may_be_on_one_frame() -> None:
-    marks = InOut()
+    marks = FrameRange()
     marks.set_first(key(4))
     marks.set_last(key(4))
     assert (marks.first, marks.last) == (key(4), key(4))
@@ -38,7 +38,7 @@ def test_both_marks_may_be_on_one_frame() -> None:
 
 
 def test_a_mark_in_another_media_takes_the_other_away() -> None:
-    marks = InOut()
+    marks = FrameRange()
     marks.set_first(key(1))
     marks.set_last(key(5, 2))
     assert (marks.first, marks.last) == (None, key(5, 2))
@@ -47,7 +47,7 @@ def test_a_mark_in_another_media_takes_the_other_away() -> None:
 
 
 def test_changes_are_told_once() -> None:
-    marks, told = InOut(), []
+    marks, told = FrameRange(), []
     marks.changed.connect(lambda: told.append(marks.media))
     marks.set_first(key(1))
     marks.set_first(key(1))

@@ -50,14 +50,16 @@ def seen(film: MainWindow) -> list[Shown]:
 
 def drawn(film: MainWindow) -> list[int]:
     """Ids of the poses on the canvas."""
-    return [instance.id for instance in film.canvas._state.batch.instances]
+    return [instance.id for instance in film.canvas._state.arrays.instances]
 
 
 def played(film: MainWindow, qtbot: QtBot, timeout: int = 8000) -> None:
     film.run("play")
     assert film.playback.playing
+    film.refresh_actions_now()
     assert film.actions_by_id["play"].isChecked()
     qtbot.waitUntil(lambda: not film.playback.playing, timeout=timeout)
+    film.refresh_actions_now()
     assert not film.actions_by_id["play"].isChecked()
 
 
@@ -127,7 +129,7 @@ def test_it_stays_within_the_marks_and_loops(film: MainWindow, seen: list[Shown]
     film.run("mark_in")
     film.session.go_to(frames[14])
     film.run("mark_out")
-    assert film.session.in_out.places(frames) == (10, 14)
+    assert film.session.frame_range.places(frames) == (10, 14)
     film.playback.set_loop(True)
     film.session.go_to(frames[30])
     film.run("play")
@@ -137,7 +139,7 @@ def test_it_stays_within_the_marks_and_loops(film: MainWindow, seen: list[Shown]
     assert {s.key.index for s in seen} <= set(range(10, 15))
     assert 10 <= film.session.position() <= 14
     film.run("clear_range")
-    assert film.session.in_out.places(frames) is None
+    assert film.session.frame_range.places(frames) is None
 
 
 def test_keys_clicks_and_verbs_stop_it_on_the_frame_in_sight(film: MainWindow, seen: list[Shown], qtbot: QtBot) -> None:
@@ -215,4 +217,5 @@ def test_escape_puts_another_tool_down(opened: MainWindow, qtbot: QtBot) -> None
         assert opened.canvas.tool != "edit"
         qtbot.keyClick(opened.canvas, Qt.Key.Key_Escape)
         assert opened.canvas.tool == "edit"
+        opened.refresh_actions_now()
         assert opened.actions_by_id["tool_edit"].isChecked()

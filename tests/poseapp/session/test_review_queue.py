@@ -18,7 +18,7 @@ from poseapp.project import edits
 from poseapp.project.model import FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
 from poseapp.window.main_window import MainWindow
-from tests.poseapp.conftest import POSE, SCHEMA, SIZE
+from tests.poseapp.conftest import POSE, SCHEMA, SIZE, show_poses
 
 CHOICE = ModelChoice("movenet_lightning", device="cpu")
 SCORES = (0.9, 0.3, 0.5, 0.7, 0.2)
@@ -167,6 +167,7 @@ def test_a_frame_in_which_the_model_found_nobody_waits_for_review(people: MainWi
     assert store.frame(empty).state.nothing_found
     assert not store.frame(person).state.nothing_found
     assert "Nothing found in 1 of them" in people.toasts.messages()[-1]
+    show_poses(people, qtbot)
     people.run("next_review")
     assert session.frame == empty
     assert people.instances.hint.text().startswith("Nothing found")

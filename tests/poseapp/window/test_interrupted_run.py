@@ -46,7 +46,7 @@ def start(project: Path, log: Path) -> subprocess.Popen[bytes]:
     env = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     script = Path(__file__).with_name("run_window.py")
     command = [sys.executable, "-m", "tests.poseapp.window.run_window", str(project), str(log)]
-    return subprocess.Popen(command, env=env, cwd=script.parents[2], stderr=subprocess.PIPE)
+    return subprocess.Popen(command, env=env, cwd=script.parents[3], stderr=subprocess.PIPE)
 
 
 def taken(log: Path) -> list[tuple[float, int]]:

@@ -73,7 +73,7 @@ def test_a_picture_is_labelled_by_keys_alone(keys: Keys, opened: MainWindow, tmp
     assert canvas.tool == "place"
     keys.go(-20, -60)  # from the middle of 320 x 240
     keys.press(K.Key_Space)  # head
-    hand = opened.link.hand
+    hand = opened.controller.keyboard_pointer
     assert hand.at is not None
     assert hand.at != (140, 60)  # it waits where the next is likely
     keys.press(K.Key_Space)  # left hand, there
@@ -128,7 +128,7 @@ def test_a_box_is_drawn_by_keys(keys: Keys, opened: MainWindow, qtbot: QtBot) ->
     assert boxes == [(110, 70, 167, 140)]
     keys.press(K.Key_Escape)
     assert opened.canvas.tool == "edit"
-    assert opened.link.hand.at is None
+    assert opened.controller.keyboard_pointer.at is None
 
 
 def test_points_are_walked_through_in_order(keys: Keys, opened: MainWindow) -> None:

@@ -9,8 +9,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from poseapp.canvas.tools.box import BoxTool
+from poseapp.canvas.tools.place import PlacementTool
 from poseapp.project.store import ProjectStore
-from poseapp.window.canvas_controller import ARROWS, DRAWING, PLACING
+from poseapp.window.canvas_controller import ARROWS
 from poseapp.window.main_window import MainWindow
 from tests.poseapp.conftest import Hands
 
@@ -48,7 +50,7 @@ def test_a_jump_while_points_are_placed_is_refused_aloud(
     assert window.session.frame == first
     assert window.canvas.busy
     assert not window.playback.playing
-    assert window.toasts.messages() == [PLACING]
+    assert window.toasts.messages() == [PlacementTool.info.busy_hint]
     placing.key(K.Key_Return)
     assert len(window.session.instances) == 3
     assert window.session.instances[-1].visibility.tolist() == [2, 2, 0, 0]
@@ -61,7 +63,7 @@ def test_clicks_in_the_lists_are_refused_aloud_and_the_mark_stays(placing: Hands
     QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, NONE, place)
     assert window.session.position() == 0
     assert view.currentIndex().row() == 0
-    assert window.toasts.messages()[-1] == PLACING
+    assert window.toasts.messages()[-1] == PlacementTool.info.busy_hint
     assert window.canvas.busy
 
 
@@ -130,7 +132,7 @@ def test_a_box_under_way_is_not_left_either(hands: Hands) -> None:
     hands.click(60, 60)  # the first corner
     hands.key(K.Key_D)
     assert hands.window.session.position() == 0
-    assert hands.window.toasts.messages()[-1] == DRAWING
+    assert hands.window.toasts.messages()[-1] == BoxTool.info.busy_hint
 
 
 def test_jump_keys_jump_between_two_poses(hands: Hands, opened: MainWindow, qtbot: QtBot) -> None:
@@ -149,5 +151,5 @@ def test_arrow_keys_that_move_the_pointer_say_so(hands: Hands) -> None:
     hands.click(60, 60)
     hands.window.toasts.clear()
     hands.key(K.Key_Right)
-    assert hands.window.link.hand.at is not None
+    assert hands.window.controller.keyboard_pointer.at is not None
     assert hands.window.toasts.messages() == [ARROWS]

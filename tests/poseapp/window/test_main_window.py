@@ -192,6 +192,7 @@ def test_flag_is_a_step_that_undo_takes_back(hands: Hands) -> None:
     info = session.frame_info()
     assert info is not None
     assert info.state.flagged
+    hands.window.refresh_actions_now()
     assert hands.window.actions_by_id["flag"].isChecked()
     hands.key(Qt.Key.Key_Z, CONTROL)
     info = session.frame_info()
@@ -203,8 +204,10 @@ def test_switches_show_in_menu_and_canvas(hands: Hands) -> None:
     window = hands.window
     hands.key(Qt.Key.Key_G)
     assert window.canvas.style_now.show_boxes
+    window.refresh_actions_now()
     assert window.actions_by_id["show_boxes"].isChecked()
     hands.key(Qt.Key.Key_G)
+    window.refresh_actions_now()
     assert not window.actions_by_id["show_boxes"].isChecked()
 
 

@@ -186,6 +186,7 @@ def test_the_switch_is_remembered_and_nothing_is_drawn_or_hit_without_it(third: 
 
     with_ghosts = shown()
     hands.key(Qt.Key.Key_G, SHIFT)
+    third.refresh_actions_now()
     assert not third.actions_by_id["show_missing"].isChecked()
     assert not third.settings.canvas_style().show_missing
     assert offered(third, FOOT) is None

@@ -16,7 +16,8 @@ from pytestqt.qtbot import QtBot
 
 from engine.errors import ProjectError
 from engine.schema.builtin import find_schema
-from poseapp.canvas.render.colors import DARK, ColorMode, palette_for, part_color
+from poseapp.app.canvas_style import ColorMode
+from poseapp.canvas.render.colors import DARK, palette_for, part_color
 from poseapp.canvas.template_pose import template_pose
 from poseapp.commands import view
 from poseapp.project import edits
@@ -78,6 +79,7 @@ def test_a_part_gets_a_colour_in_its_menu_which_is_kept_and_can_be_taken_back(de
     dialog.setCurrentColor(QColor(PINK))
     dialog.accept()
     assert dense.canvas.style_now.color_mode is ColorMode.PART
+    dense.refresh_actions_now()
     assert dense.actions_by_id["color_part"].isChecked()
     assert PINK in seen(dense)
     row = part_row(dense, "left_hand")
@@ -112,7 +114,7 @@ def test_a_part_is_locked_and_hidden_as_a_whole(dense: MainWindow) -> None:
     choose(dense, "left_hand", "Hide")
     assert dense.session.hidden_points == hand
     assert not dense.session.locked_points
-    assert not any(dense.canvas._state.batch.shown[k] for _, k in hand)
+    assert not any(dense.canvas._state.arrays.shown[k] for _, k in hand)
 
 
 def test_a_given_up_dialog_changes_nothing(dense: MainWindow) -> None:

@@ -113,4 +113,5 @@ def test_escape_puts_a_tool_down(opened: MainWindow, hands: Hands) -> None:
         assert opened.canvas.tool != "edit"
         hands.key(Qt.Key.Key_Escape)
         assert opened.canvas.tool == "edit"
+        opened.refresh_actions_now()
         assert opened.actions_by_id["tool_edit"].isChecked()

@@ -99,7 +99,7 @@ def test_a_picture_of_another_frame_is_marked_until_its_own_is_there(
     window.loader.cache.clear()
     session.go_to(session.frames[6])
     assert asked == [session.frames[6]]
-    badge = window.link.waiting
+    badge = window.controller.waiting
     assert "6.png" in badge.text()
     badge.show_now()
     assert badge.isVisible()

@@ -53,7 +53,7 @@ def test_the_window_follows_a_renamed_project(opened: MainWindow, project: Path)
 @windows_keeps_open_files
 def test_a_rename_is_seen_when_the_program_comes_to_the_front(opened: MainWindow, project: Path) -> None:
     renamed = project.rename(project.with_name("mice.pose"))
-    opened.file_watch.check()
+    opened.project_watcher.check()
     assert opened.session.path == renamed
 
 
@@ -79,8 +79,8 @@ def test_a_replaced_project_is_saved_under_another_name_only(
     other = tmp_path / "other.pose"
     ProjectStore.create(other).close()
     os.replace(other, project)
-    opened.file_watch.check()
-    opened.file_watch.check()
+    opened.project_watcher.check()
+    opened.project_watcher.check()
     dialogs = opened.findChildren(AskDialog)
     assert len(dialogs) == 1  # asked once
     assert [dialogs[0].choice.itemData(n) for n in range(dialogs[0].choice.count())] == ["copy"]
@@ -154,7 +154,7 @@ def test_a_window_that_only_reads_shows_what_another_process_has_written(
         writer.stdin.write("\n")
         writer.stdin.flush()
         assert writer.stdout.readline() == "done\n"
-        window.file_watch.check()
+        window.project_watcher.check()
         assert len(window.session.instances) == 3
         writer.stdin.write("\n")
         writer.stdin.flush()

@@ -1,4 +1,4 @@
-"""Assist through the real window: a joint is dragged with the mouse, the model proposes, Enter takes, Esc drops."""
+"""Refinement through the real window: a keypoint is dragged, the model proposes, Enter takes it, Esc drops it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_enter_takes_what_the_model_proposes_and_undo_gives_it_back(shifted: Mai
     ghost = proposed(shifted, qtbot)
     assert np.array_equal(ghost.keypoints[ELBOW], corrected.keypoints[ELBOW])
     assert not np.allclose(ghost.keypoints, corrected.keypoints)
-    assert shifted.actions_by_id["accept"].isEnabled() or shifted.actions_now.can_run("accept", session)
+    assert shifted.actions_by_id["accept"].isEnabled() or shifted.window_actions.can_run("accept", session)
     shifted.run("accept")
     taken = session.instances[0]
     assert np.array_equal(taken.keypoints, ghost.keypoints)

@@ -48,7 +48,7 @@ def test_the_labelled_file_is_opened_without_a_word(window: MainWindow, film: Pa
 def test_a_video_coded_anew_is_told(window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot) -> None:
     make(Clip("film.mp4", "mpeg4", {"g": "12"}, frames=90), tmp_path)
     (text,) = opened(window, film, qtbot)
-    assert "film.mp4 was coded anew" in text
+    assert "film.mp4 was re-encoded" in text
     assert "of its frames agree" in text
 
 

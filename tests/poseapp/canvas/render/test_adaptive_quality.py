@@ -9,10 +9,10 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from poseapp.app.canvas_style import PictureStyle
 from poseapp.canvas.render import adaptive_quality
-from poseapp.canvas.render.adaptive_quality import Haste
-from poseapp.canvas.render.image_item import Picture
-from poseapp.canvas.render.style import PictureStyle
+from poseapp.canvas.render.adaptive_quality import AdaptiveQuality
+from poseapp.canvas.render.image_pyramid import Picture
 from poseapp.canvas.view import CanvasView
 from poseapp.project.model import FrameKey
 
@@ -23,14 +23,14 @@ def test_a_single_step_is_fine_and_a_movement_rough_where_fine_is_slow(
     monkeypatch.setattr(adaptive_quality, "AFTER_ANOTHER_SECONDS", 1000.0)
     monkeypatch.setattr(adaptive_quality, "FINE_BUDGET_SECONDS", -1.0)
     settled: list[bool] = []
-    hurry = Haste(lambda: settled.append(hurry.rough))
+    hurry = AdaptiveQuality(lambda: settled.append(hurry.draft))
     hurry.step()
-    assert not hurry.rough
-    with hurry.painting(rough=False):
+    assert not hurry.draft
+    with hurry.painting(draft=False):
         pass
     hurry.step()
-    assert hurry.rough
-    with hurry.painting(rough=True):
+    assert hurry.draft
+    with hurry.painting(draft=True):
         pass
     qtbot.waitUntil(lambda: settled == [False], timeout=2000)
 
@@ -38,11 +38,11 @@ def test_a_single_step_is_fine_and_a_movement_rough_where_fine_is_slow(
 def test_where_fine_is_quick_a_movement_is_fine_too(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adaptive_quality, "AFTER_ANOTHER_SECONDS", 1000.0)
     monkeypatch.setattr(adaptive_quality, "FINE_BUDGET_SECONDS", 1000.0)
-    hurry = Haste(lambda: None)
+    hurry = AdaptiveQuality(lambda: None)
     for _ in range(3):
         hurry.step()
-        assert not hurry.rough
-        with hurry.painting(rough=False):
+        assert not hurry.draft
+        with hurry.painting(draft=False):
             pass
 
 
@@ -67,7 +67,7 @@ def test_after_a_turn_of_the_wheel_the_picture_is_as_if_zoomed_at_once(
         QApplication.sendEvent(view.viewport(), turn)
         view.viewport().repaint()
     moving = view.grab().toImage()
-    qtbot.waitUntil(lambda: not view._haste._is_rough, timeout=2000)
+    qtbot.waitUntil(lambda: not view._quality._is_draft, timeout=2000)
     rested = view.grab().toImage()
     assert moving != rested
     view.repaint_ground()
@@ -94,8 +94,8 @@ def test_a_hidden_canvas_waits_for_no_fine_painting(qtbot: QtBot, monkeypatch: p
     view = CanvasView()
     qtbot.addWidget(view)
     view.show()
-    with view._haste.painting(rough=True):
+    with view._quality.painting(draft=True):
         pass
-    assert view._haste._pause.isActive()
+    assert view._quality._pause.isActive()
     view.hide()
-    assert not view._haste._pause.isActive()
+    assert not view._quality._pause.isActive()

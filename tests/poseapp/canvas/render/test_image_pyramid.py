@@ -11,10 +11,9 @@ import pytest
 from PySide6.QtGui import QImage, QPainter
 from pytestqt.qtbot import QtBot
 
+from poseapp.app.canvas_style import PictureStyle
 from poseapp.canvas.render import image_pyramid
-from poseapp.canvas.render.image_item import Picture
-from poseapp.canvas.render.image_pyramid import LargePicture
-from poseapp.canvas.render.style import PictureStyle
+from poseapp.canvas.render.image_pyramid import LargePicture, Picture
 from poseapp.canvas.render.viewport import ViewPort
 from poseapp.canvas.view import CanvasView
 from poseapp.project.model import FrameKey

@@ -10,10 +10,10 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QImage
 
 from engine.schema.builtin import find_schema
-from poseapp.canvas.render.colors import DARK, LIGHT, ColorMode, score_colors, unpack
-from poseapp.canvas.render.image_item import Picture, rgb_of, tone_table
+from poseapp.app.canvas_style import CanvasStyle, ColorMode, PictureStyle
+from poseapp.canvas.render.colors import DARK, LIGHT, score_colors, unpack
+from poseapp.canvas.render.image_pyramid import Picture, rgb_of, tone_table
 from poseapp.canvas.render.overlay_painter import read_out_text
-from poseapp.canvas.render.style import CanvasStyle, PictureStyle
 from poseapp.project.model import FrameKey
 
 GREY = (128, 128, 128)

@@ -6,52 +6,54 @@ import numpy as np
 import pytest
 
 from engine.schema.builtin import builtin_schemas, find_schema
-from poseapp.canvas.render.pose_arrays import FULL, HIDDEN, SMALL, TINY, build_batch
+from poseapp.canvas.render.pose_arrays import FULL, HIDDEN, SMALL, TINY, build_arrays
 from poseapp.canvas.render.schema_layout import OUTLINE, layout_of
 from poseapp.canvas.template_pose import template_pose
 
 
 def test_an_empty_frame_makes_an_empty_batch() -> None:
-    batch = build_batch([], {})
-    assert len(batch) == 0
-    assert batch.points.shape == (0, 2)
-    assert batch.limbs.shape == (0, 2)
-    assert batch.point_sizes(1.0).tolist() == []
+    arrays = build_arrays([], {})
+    assert len(arrays) == 0
+    assert arrays.points.shape == (0, 2)
+    assert arrays.limbs.shape == (0, 2)
+    assert arrays.point_sizes(1.0).tolist() == []
 
 
 def test_points_keep_their_owner_when_schemas_are_mixed(instance, person) -> None:  # type: ignore[no-untyped-def]
     people = [person(1, 50, 10), instance(2, [(i, i) for i in range(21)], category=2), person(3, 200, 10)]
-    batch = build_batch(people, {1: find_schema("coco"), 2: find_schema("coco_wholebody_hand")})
+    arrays = build_arrays(people, {1: find_schema("coco"), 2: find_schema("coco_wholebody_hand")})
     for row, made in enumerate(people):
-        points = batch.points[batch.owner == row]
+        points = arrays.points[arrays.owner == row]
         np.testing.assert_array_equal(points, made.keypoints)
-        np.testing.assert_array_equal(batch.points[batch.start[row] : batch.start[row] + len(points)], made.keypoints)
-        ends = batch.limbs[batch.limb_owner == row]
-        assert (batch.owner[ends] == row).all()
+        np.testing.assert_array_equal(
+            arrays.points[arrays.start[row] : arrays.start[row] + len(points)], made.keypoints
+        )
+        ends = arrays.limbs[arrays.limb_owner == row]
+        assert (arrays.owner[ends] == row).all()
 
 
 def test_an_instance_of_an_unknown_category_has_points_but_no_bones(instance) -> None:  # type: ignore[no-untyped-def]
-    batch = build_batch([instance(1, [(0, 0), (50, 50)], category=9)], {})
-    assert batch.shown.all()
-    assert len(batch.limbs) == 0
-    assert (batch.point_sizes(1.0) == FULL).all()
+    arrays = build_arrays([instance(1, [(0, 0), (50, 50)], category=9)], {})
+    assert arrays.shown.all()
+    assert len(arrays.limbs) == 0
+    assert (arrays.point_sizes(1.0) == FULL).all()
 
 
 def test_limbs_of_absent_ends_are_not_shown(person) -> None:  # type: ignore[no-untyped-def]
     seen = [2] * 17
     seen[9] = 0
-    batch = build_batch([person(1, 50, 10, visibility=seen)], {1: find_schema("coco")})
-    assert not batch.shown[9]
-    touching = (batch.limbs == 9).any(axis=1)
+    arrays = build_arrays([person(1, 50, 10, visibility=seen)], {1: find_schema("coco")})
+    assert not arrays.shown[9]
+    touching = (arrays.limbs == 9).any(axis=1)
     assert touching.any()
-    assert not batch.limb_shown[touching].any()
-    assert batch.limb_shown[~touching].all()
+    assert not arrays.limb_shown[touching].any()
+    assert arrays.limb_shown[~touching].all()
 
 
 def test_points_grow_with_the_room_between_them(instance) -> None:  # type: ignore[no-untyped-def]
     chain = instance(1, [(10.0 * i, 0) for i in range(21)], category=2)
-    batch = build_batch([chain], {2: find_schema("coco_wholebody_hand")})
-    sizes = [int(batch.part_sizes(scale)[0]) for scale in (0.05, 0.2, 0.3, 3.0)]
+    arrays = build_arrays([chain], {2: find_schema("coco_wholebody_hand")})
+    sizes = [int(arrays.part_sizes(scale)[0]) for scale in (0.05, 0.2, 0.3, 3.0)]
     assert sizes == sorted(sizes)
     assert sizes[0] == HIDDEN
     assert sizes[-1] == FULL
@@ -60,7 +62,7 @@ def test_points_grow_with_the_room_between_them(instance) -> None:  # type: igno
 def test_two_points_that_crowd_are_smaller_than_the_rest(instance) -> None:  # type: ignore[no-untyped-def]
     points = np.array([(40.0 * i, 20.0 * (i % 2)) for i in range(17)])
     points[1] = points[0] + (3, 0)  # an eye beside the nose
-    sizes = build_batch([instance(1, points)], {1: find_schema("coco")}).point_sizes(1.0)
+    sizes = build_arrays([instance(1, points)], {1: find_schema("coco")}).point_sizes(1.0)
     assert sizes[0] == TINY
     assert sizes[1] == TINY
     assert sizes[10] == FULL
@@ -80,8 +82,8 @@ def test_other_parts_can_be_hidden(person) -> None:  # type: ignore[no-untyped-d
     from poseapp.project.model import Instance
 
     made = Instance(1, 1, body, np.full(133, 2, np.uint8), np.ones(133, np.bool_))
-    batch = build_batch([made], {1: schema})
-    sizes = batch.point_sizes(1.0, frozenset({"left_hand"}))
+    arrays = build_arrays([made], {1: schema})
+    sizes = arrays.point_sizes(1.0, frozenset({"left_hand"}))
     assert set(np.flatnonzero(sizes)) == set(schema.parts["left_hand"])
     assert SMALL in sizes or FULL in sizes
 

@@ -8,8 +8,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from poseapp.app import theme
+from poseapp.app.canvas_style import ColorMode
 from poseapp.app.reports import Report
-from poseapp.canvas.render.colors import ColorMode
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.dialogs.report import ReportDialog
 from tests.poseapp.commands.steps.person import (
@@ -269,7 +269,7 @@ def _(me: Person) -> None:
 def _(me: Person) -> None:
     me.go(6)
     me.do()
-    marks, here = me.session.in_out, me.session.frame
+    marks, here = me.session.frame_range, me.session.frame
     assert (marks.first, marks.last) == ((here, None) if me.verb == "mark_in" else (None, here))
 
 
@@ -277,7 +277,7 @@ def _(me: Person) -> None:
 def _(me: Person) -> None:
     me.press("mark_in")
     me.do()
-    assert me.session.in_out.media is None
+    assert me.session.frame_range.media is None
 
 
 @verb("next_pose")

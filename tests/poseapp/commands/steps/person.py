@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication, QDialog
 from pytestqt.qtbot import QtBot
 
 from engine.schema.schema import schema_from_dict, schema_from_names
-from poseapp.canvas.render.style import CanvasStyle
+from poseapp.app.canvas_style import CanvasStyle
 from poseapp.project import edits
 from poseapp.project.model import FrameState, Instance, State
 from poseapp.project.store import ProjectStore
@@ -178,6 +178,7 @@ class Person:
         return next(d for d in reversed(self.window.findChildren(kind)) if d.isVisible())
 
     def checked(self) -> bool:
+        self.window.refresh_actions_now()
         return self.window.actions_by_id[self.verb].isChecked()
 
     def one_step_back(self, before: Instance, number: int = 0) -> None:
@@ -209,9 +210,9 @@ class Person:
         self.idle()
         while self.steps() > self.base:
             window.session.undo()
-        window.session.withhold((), ())
-        window.session.withhold_points((), ())
-        window.session.in_out.clear()
+        window.session.hide_and_lock((), ())
+        window.session.hide_and_lock_points((), ())
+        window.session.frame_range.clear()
         window.canvas.set_style(style)
         self.go(0)
         window.session.select()

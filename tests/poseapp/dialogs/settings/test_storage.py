@@ -28,11 +28,11 @@ from poseapp.window.main_window import MainWindow
 @pytest.fixture(autouse=True)
 def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Nothing is set outside; what a test chooses is forgotten at its end."""
-    for place in data_folders.PLACES:
+    for place in data_folders.DATA_FOLDERS:
         monkeypatch.setenv(place.variable, "x")
         monkeypatch.delenv(place.variable)
     yield
-    for place in data_folders.PLACES:
+    for place in data_folders.DATA_FOLDERS:
         data_folders.use(place, None)
 
 

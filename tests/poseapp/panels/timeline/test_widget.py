@@ -23,7 +23,7 @@ from poseapp.project.model import FrameKey, State
 from poseapp.project.opening import open_any
 from poseapp.window.main_window import MainWindow
 from tests.engine.media.video_clips import X264, Clip, make, number_in
-from tests.poseapp.conftest import POSE, SCHEMA
+from tests.poseapp.conftest import POSE, SCHEMA, show_poses
 
 FRAMES = 60
 NONE, LEFT_BUTTON = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
@@ -321,7 +321,8 @@ def test_frames_of_a_video_are_counted_from_nought_everywhere(film: MainWindow, 
     chosen.close()
 
 
-def test_the_list_of_poses_says_who_is_who(film: MainWindow) -> None:
+def test_the_list_of_poses_says_who_is_who(film: MainWindow, qtbot: QtBot) -> None:
+    show_poses(film, qtbot)
     film.session.go_to(film.session.frames[15])
     model = film.instances.model
     names = [model.data(model.index(row, 0)) for row in range(model.rowCount())]

@@ -15,9 +15,9 @@ from engine.media.images import read_image
 from engine.media.video.reader import VideoReader
 from engine.media.video.writer import write_mp4
 from engine.schema.schema import schema_from_names
-from poseapp.canvas.render.colors import ColorMode, instance_color, palette_for, unpack
-from poseapp.canvas.render.export_colors import pose_colors
-from poseapp.canvas.render.style import CanvasStyle
+from poseapp.app.canvas_style import CanvasStyle, ColorMode
+from poseapp.canvas.render.colors import instance_color, palette_for, unpack
+from poseapp.canvas.render.pose_colors import pose_colors
 from poseapp.project import edits
 from poseapp.project.edits.basic import set_frame_state
 from poseapp.project.exports.files import run_steps

@@ -1,10 +1,23 @@
-"""How the canvas looks, as plain values that the settings can store. No Qt."""
+"""How the canvas looks, as plain values that the settings store and the canvas paints by. No Qt."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from poseapp.canvas.render.colors import ColorMode
+OWN_COLORS = ("left", "right", "middle", "human", "model")
+"""Colours that a person may choose."""
+
+
+class ColorMode(StrEnum):
+    """What the colour of a bone or point tells."""
+
+    SIDE = "side"
+    LIMB = "limb"
+    INSTANCE = "instance"
+    SCORE = "score"
+    SOURCE = "source"
+    PART = "part"
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class CanvasStyle:
         parts: draw only the points of these schema parts ("focus part"), or None for all.
         dark: theme of the ground and the plates.
         font_size: of names, in points.
-        colors: a person's own instead of the palette's: name of ``palette.OWN_COLORS`` and 0xRRGGBB.
+        colors: a person's own instead of the palette's: a name of OWN_COLORS and 0xRRGGBB.
         part_colors: the project's own colours of parts of the points, by name.
     """
 

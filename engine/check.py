@@ -66,12 +66,12 @@ def images_of(labels: LabelReader, folder: Path | str | None = None) -> ImageOfF
         for position, frame in enumerate(labels.frames())
         if not labels.media or labels.media[frame.media].type == IMAGES
     ]
-    found = find_images(
+    search = find_images(
         [frame.name for _, frame in frames],
         likely_folders(labels.path, folder or labels.image_folder),
         [(frame.width, frame.height) for _, frame in frames],
     )
-    paths = {position: path for (position, _), path in zip(frames, found.paths, strict=True)}
+    paths = {position: path for (position, _), path in zip(frames, search.paths, strict=True)}
     if folder is None and not any(paths.values()):
         return None
     return lambda position, frame: paths.get(position)
@@ -103,16 +103,16 @@ def main(argv: Sequence[str]) -> int:
         mode = "none" if options.json else options.progress
         with Progress(mode, "check", 2 * labels.num_instances() or None, unit="instance") as progress:
             stepping = Context(lambda done, _total, _text: progress.step(done - progress.done))
-            found = find_problems(labels, options.images, options.only, stepping)
-            counts = _print_json(found) if options.json else _print_text(found, options.all)
+            findings = find_problems(labels, options.images, options.only, stepping)
+            counts = _print_json(findings) if options.json else _print_text(findings, options.all)
     for sentence in context.findings.sentences():
         sys.stderr.write(one_line(f"{options.labels}: {sentence}", 500) + "\n")
     return FOUND if any(find_check(id).severity != INFO for id in counts) else OK
 
 
-def _print_json(found: Iterable[Finding]) -> Counter[str]:
+def _print_json(findings: Iterable[Finding]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for finding in found:
+    for finding in findings:
         sys.stdout.write("[\n" if not counts else ",\n")
         sys.stdout.write(json.dumps(asdict(finding), ensure_ascii=True))
         counts[finding.check] += 1
@@ -120,10 +120,10 @@ def _print_json(found: Iterable[Finding]) -> Counter[str]:
     return counts
 
 
-def _print_text(found: Iterable[Finding], every: bool) -> Counter[str]:
+def _print_text(findings: Iterable[Finding], every: bool) -> Counter[str]:
     counts: Counter[str] = Counter()
     lines: dict[str, list[str]] = {}
-    for finding in found:
+    for finding in findings:
         counts[finding.check] += 1
         if every or counts[finding.check] <= SHOWN:
             lines.setdefault(finding.check, []).append("  " + one_line(f"{finding.where}: {finding.message}", 500))

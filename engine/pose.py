@@ -1,4 +1,4 @@
-"""What detectors and pose networks say about an image, in that image's pixels."""
+"""The results of detectors and pose networks for one image, in pixels of that image."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Detections:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """One instance as a pose network sees it.
+    """The pose of one instance.
 
     Attributes:
-        keypoints: (K, 3) float32, x, y, score; x and y in image pixels (pixel centres at integers), score in 0..1.
-        box: (4,) float32, x1 y1 x2 y2 in image pixels: the box the crop was made from, as given.
+        keypoints: (K, 3) float32, x, y, score; x and y in image pixels (pixel centers at integers), score in 0..1.
+        box: (4,) float32, x1 y1 x2 y2 in image pixels: the box that the crop was made from, as given.
         score: instance score (box score times mean keypoint score, see ``PoseEstimator``).
         box_score: score of the box; 1 for a box drawn by a person.
         category: name of the category, as in the schema or the detector.
-        visibility: (K,) float32 probability of being visible, for networks with a visibility head, else None.
+        visibility: (K,) float32 probability of being visible for networks with a visibility head, else None.
     """
 
     keypoints: Floats

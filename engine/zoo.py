@@ -47,14 +47,22 @@ def _as_table(entries: Sequence[ModelEntry]) -> str:
         figures = " ".join(f"{name} {_figure(value)}" for name, value in entry.metrics.items())
         size = f"{width}x{height}"
         rows.append(
-            (entry.id, entry.task, size, entry.schema or "-", figures or "-", _place(entry), one_line(entry.title, 200))
+            (
+                entry.id,
+                entry.task,
+                size,
+                entry.schema or "-",
+                figures or "-",
+                _location(entry),
+                one_line(entry.title, 200),
+            )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _place(entry: ModelEntry) -> str:
+def _location(entry: ModelEntry) -> str:
     return entry.source if entry.source != "published" else "to download" if entry.file is None else "downloaded"
 
 

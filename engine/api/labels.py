@@ -140,9 +140,9 @@ def poses_as_labels(results: Poses | Iterable[Poses]) -> Labels:
     media: dict[str, int] = {}
     for poses in _checked(listed):
         video = poses.video or ""
-        number = media.setdefault(video, len(media))
+        media_position = media.setdefault(video, len(media))
         index = poses.frame_index if video else len(frames)
-        frames.append(Frame(poses.file_name, number, index, *poses.size))
+        frames.append(Frame(poses.file_name, media_position, index, *poses.size))
         for pose in poses:
             category, _ = categories.setdefault((pose.category, poses.names), (len(categories), poses.schema))
             instances.append(_instance(pose, len(frames) - 1, category))

@@ -1,4 +1,4 @@
-"""The verbs of ``python -m engine.zoo`` that concern published weights: download, verify, path. Imports no torch."""
+"""The commands of ``python -m engine.zoo`` for published weights: download, verify, path. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERBS = ("download", "verify", "path")
 
 
 class Weights(Protocol):
-    """What is needed to know of a model: a part of ``engine.models.catalog.ModelEntry``, which imports this module."""
+    """The part of ``engine.models.catalog.ModelEntry`` that is used here."""
 
     @property
     def id(self) -> str: ...
@@ -37,28 +37,28 @@ class Weights(Protocol):
 
 
 def add_verbs(commands: Any) -> None:
-    """Add the three verbs to the subparsers of the command line."""
+    """Add the three commands to the subparsers of the command line."""
     download = commands.add_parser(
         "download",
-        help="fetch published weights",
-        description="Fetch published weights into the models folder. A broken transfer is gone on with by the same "
-        f"command. {MIRROR_VARIABLE} names a mirror: its address takes the place of the published host.",
+        help="download published weights",
+        description="Download published weights into the models folder. Run the same command again to resume. "
+        f"{MIRROR_VARIABLE} names a mirror to use instead of the published host.",
     )
     download.add_argument("ids", nargs="+", metavar="ID", help="models of the list")
     add_progress_option(download)
-    verify = commands.add_parser("verify", help="compare weights on this computer with what was published")
+    verify = commands.add_parser("verify", help="compare downloaded weights with the published digest")
     verify.add_argument("ids", nargs="*", metavar="ID", help="models of the list (default: all that are here)")
-    path = commands.add_parser("path", help="show where the weights of a model are, or belong")
+    path = commands.add_parser("path", help="show where the weights of a model are, or where to put them")
     path.add_argument("id", metavar="ID", help="a model of the list")
 
 
 def run_verb(
     options: argparse.Namespace, find: Callable[[str], Weights], every: Callable[[], Sequence[Weights]]
 ) -> int:
-    """Do what the command line asks for; returns the exit status.
+    """Run one of the three commands; returns the exit status.
 
     Args:
-        find, every: ``find_model`` and ``list_models`` of ``engine.zoo``.
+        find, every: ``find_model`` and ``list_models`` of ``engine.models.catalog``.
 
     Raises:
         ModelError: no model of that name.
@@ -72,7 +72,7 @@ def run_verb(
 
 
 def download_of(entry: Weights) -> Download:
-    """What there is to fetch for a published model.
+    """The download of a published model.
 
     Raises:
         ModelError: no address is known.
@@ -84,7 +84,7 @@ def download_of(entry: Weights) -> Download:
 
 
 class ByteProgress(Progress):
-    """Progress in bytes, for :func:`engine.models.download.fetch`'s ``report``; follows it back as well."""
+    """Progress in bytes, for ``report`` of :func:`engine.models.download.fetch`; may go backwards, too."""
 
     def __init__(self, mode: str, what: str) -> None:
         super().__init__(mode, what, unit="B")
@@ -99,7 +99,7 @@ class ByteProgress(Progress):
         self.step(done - self.done)
 
     def notice(self, text: str) -> None:
-        """What went wrong and is tried again."""
+        """Show a failure that is retried."""
         self.event({"event": "retry", "what": self.what, "reason": text})
         if self._bar is not None:
             tqdm.write(f"{self.what}: {text}", file=sys.stderr)
@@ -109,7 +109,7 @@ def _download(entries: Sequence[Weights], mode: str) -> int:
     status = OK
     for entry in entries:
         if entry.source != "published":
-            _tell(mode, entry.id, entry.file, "is part of this installation")
+            _print_file(mode, entry.id, entry.file, "is part of this installation")
             continue
         try:
             item = download_of(entry)
@@ -117,14 +117,14 @@ def _download(entries: Sequence[Weights], mode: str) -> int:
                 path = fetch(item, report=progress.report, notice=progress.notice)
         except Cancelled:
             raise
-        except ModelError as error:  # the others may still be had
+        except ModelError as error:  # the other models can still be downloaded
             status = fail(str(error))
         else:
-            _tell(mode, entry.id, path, "is here and whole" if entry.digest else "is here (no digest is known)")
+            _print_file(mode, entry.id, path, "is here and whole" if entry.digest else "is here (no digest is known)")
     return status
 
 
-def _tell(mode: str, name: str, path: Path | None, text: str) -> None:
+def _print_file(mode: str, name: str, path: Path | None, text: str) -> None:
     if mode == "json":
         Progress(mode, name).event({"event": "downloaded", "id": name, "file": None if path is None else str(path)})
     else:
@@ -133,7 +133,7 @@ def _tell(mode: str, name: str, path: Path | None, text: str) -> None:
 
 
 def _verify(entries: Sequence[Weights], *, named: bool) -> int:
-    """One line for each model; the status tells whether all are as published."""
+    """Print one line per model; the status is 0 if all match what was published."""
     status = OK
     for entry in entries:
         path = entry.file or entry.weights_file

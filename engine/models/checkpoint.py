@@ -46,7 +46,7 @@ Storage = Literal["float32", "float16", "int8"]
 # A kernel stored as int8 has a float32 vector of this name beside it: weight[o] = int8[o] * scale[o].
 INT8_SCALE = ".int8_scale"
 
-# What wrappers put before every name.
+# Prefixes that wrappers add to every name.
 WRAPPER_PREFIXES = ("module.",)
 
 
@@ -57,8 +57,8 @@ def save_checkpoint(
 
     Args:
         storage: how convolution kernels are kept: "float32" exactly; "float16" at half the size; "int8" at a quarter,
-            each output channel as whole numbers up to 127 times a scale (exact for weights that were quantised so).
-            Biases, scales and normalisation statistics stay as they are: rounding shows most there and saves least.
+            each output channel as integers up to 127 times a scale (exact for weights that were quantized like this).
+            Biases, scales and normalization statistics stay as they are: rounding hurts most there and saves least.
 
     Raises:
         ModelError: the folder cannot be written.
@@ -77,7 +77,7 @@ def save_checkpoint(
 
 
 def _stored(name: str, tensor: Tensor, storage: Storage) -> dict[str, Tensor]:
-    # A copy of its own: the format refuses tensors that share memory, and wants plain strides (not channels-last).
+    # A copy: the format refuses tensors that share memory, and needs contiguous strides (not channels-last).
     tensor = tensor.clone(memory_format=torch.contiguous_format)
     if storage == "float32" or not tensor.is_floating_point() or tensor.dim() < 3:
         return {name: tensor}
@@ -95,7 +95,7 @@ def _write_atomically(path: Path, data: bytes) -> None:
 
 
 def load_checkpoint(path: Path | str) -> tuple[CheckpointInfo, dict[str, Tensor]]:
-    """Read a checkpoint of ours: description and tensors on the CPU, floats as float32.
+    """Read a checkpoint of this program: its description, and tensors on the CPU with floats as float32.
 
     Raises:
         ModelError: missing, cut short, foreign, or without a description.
@@ -129,7 +129,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 def load_network(
     id_or_path: Path | str, weights: Path | str | None = None, device: torch.device | str = "cpu"
 ) -> tuple[nn.Module, CheckpointInfo]:
-    """Build a network from a model of the table or from a checkpoint file.
+    """Build the network of a catalog model or of a checkpoint file.
 
     Args:
         id_or_path: id (``python -m engine.zoo list``) or checkpoint file.
@@ -190,19 +190,19 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: object
 
 
 def _check_fits(network: nn.Module, state: Mapping[str, Tensor], where: object) -> None:
-    wanted = network.state_dict()
+    expected = network.state_dict()
     kind = type(network).__name__
-    if not wanted.keys() & state.keys():
+    if not expected.keys() & state.keys():
         first = next(iter(state), "none")
         raise ModelError(f"is of another architecture: no tensor fits {kind} (its first is {first!r})", where=where)
-    for name, tensor in wanted.items():
+    for name, tensor in expected.items():
         if name not in state:
             raise ModelError(f"does not fit {kind}: tensor {name!r} is missing", where=where)
         if state[name].shape != tensor.shape:
-            found, need = tuple(state[name].shape), tuple(tensor.shape)
-            raise ModelError(f"does not fit {kind}: tensor {name!r} has shape {found}, expected {need}", where=where)
+            shape, need = tuple(state[name].shape), tuple(tensor.shape)
+            raise ModelError(f"does not fit {kind}: tensor {name!r} has shape {shape}, expected {need}", where=where)
     for name in state:
-        if name not in wanted:
+        if name not in expected:
             raise ModelError(f"does not fit {kind}: it has no tensor {name!r}", where=where)
 
 

@@ -1,11 +1,11 @@
-"""Fetching published weights: resumed when broken off, checked, placed in one step. Standard library only.
+"""Downloads of published weights: resumable, verified, moved into place in one step. Standard library only.
 
-What arrives is kept in a hidden ``.NAME.part`` beside the target, so that a later call goes on where this one stopped.
-The target's name is given to a file only after its SHA-256 has the digits that were published with it. Whoever
-downloads holds a lock; others who want the same file wait and then find it there.
+Data goes into a hidden ``.NAME.part`` next to the target, so that a later call can resume. It is renamed to the target
+only after its SHA-256 matches the published digits. A download holds a lock; other processes that need the same file
+wait for it.
 
 No server can fill the disk: a transfer ends at the announced size. Without one it ends at ``MAX_BYTES``, or when less
-than ``RESERVE_BYTES`` are left free; what came is then removed.
+than ``RESERVE_BYTES`` are free; the partial file is then removed.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ CHUNK_BYTES = 256 * 1024
 MAX_BYTES = 8 * 1024**3  # the largest published weights have about 3 GB; more is not a file of weights
 RESERVE_BYTES = 512 * 1024**2  # stays free on the disk while a file of unknown size arrives
 ROOM_CHECK_BYTES = 16 * 1024**2  # between two looks at the free space
-STALL_BYTES = 1024  # fewer in one stall time count as none: a connection that drips is as good as a dead one
+STALL_BYTES = 1024  # fewer in one stall time count as none: a connection that drips is as bad as a dead one
 TRY_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
 LONGEST_WAIT_SECONDS = 60.0
-# The name of the partial file says of which digest, and a file without one is never gone on with in a later call.
+# Part of the partial file's name where no digest is known; such a file is never resumed by a later call.
 NO_DIGEST = "unknown"
 
 Report = Callable[[int, int | None], None]
@@ -63,8 +63,8 @@ class Download:
     Attributes:
         id: of the model, for messages.
         url: where it was published; see :func:`addresses` for mirrors.
-        digest: first hexadecimal digits of its SHA-256, "" when unknown.
-        target: where it goes; the folder is made.
+        digest: first hexadecimal digits of its SHA-256, "" if unknown.
+        target: where to save it; the folder is created.
     """
 
     id: str
@@ -75,12 +75,12 @@ class Download:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on trying.
+    """Timeouts and retries.
 
     Attributes:
-        stall_seconds: without data (also while connecting) before a connection is given up.
-        retries: new attempts after failures in a row; one that brought data starts the count again.
-        backoff_seconds: wait before the first new attempt, doubled for each further one.
+        stall_seconds: without data (also while connecting) after which a connection is dropped.
+        retries: attempts after consecutive failures; an attempt that received data resets the count.
+        backoff_seconds: wait before the first retry, doubled for each further one.
     """
 
     stall_seconds: float = 30.0
@@ -97,27 +97,27 @@ def fetch(
     patience: Patience | None = None,
     mirror: str | None = None,
 ) -> Path:
-    """Fetch a file unless it is there already, and return where it is.
+    """Download a file unless it is there already, and return its path.
 
     Args:
-        report: called with bytes done and bytes in all (None when the server does not say), often; ``done`` may go
-            back when the transfer starts again.
-        stop: asked about ten times a second or at every piece that arrives; True ends the transfer, what came is kept.
-        notice: called with a line about each failure after which it is tried again.
-        patience: waiting and new attempts; the default suits a person at a desk.
-        mirror: base address in place of ``$POSEAPP_MODEL_MIRROR``; "" for none.
+        report: called often with bytes done and bytes in all (None if the server does not say); ``done`` may decrease
+            when the transfer starts again.
+        stop: called about ten times a second and for every chunk; True ends the transfer and keeps the partial file.
+        notice: called with a line about each failure that is retried.
+        patience: timeouts and retries; the default suits interactive use.
+        mirror: base address instead of ``$POSEAPP_MODEL_MIRROR``; "" for none.
 
     Raises:
-        ModelError: not to be had (the message tells the address and where to put the file by hand), not the published
-            file, or no room or right to write it.
-        Cancelled: ``stop`` said so.
+        ModelError: the download failed (the message says how to get the file manually), the file is not the published
+            one, or it cannot be written.
+        Cancelled: ``stop`` returned True.
     """
     if item.target.is_file() and has_digest(item.target, item.digest):
         return item.target
     try:
         item.target.parent.mkdir(parents=True, exist_ok=True)
         with locked(item.target.with_name(f".{item.target.name}.lock"), waiting=lambda: _ask(stop)):
-            # Whoever held the lock before may have brought it.
+            # The process that held the lock before may have downloaded it.
             if not (item.target.is_file() and has_digest(item.target, item.digest)):
                 _Transfer(item, report, stop, notice, patience or Patience()).run(addresses(item.url, mirror))
     except OSError as error:  # of the network: caught where it is used
@@ -126,14 +126,13 @@ def fetch(
 
 
 def addresses(url: str, mirror: str | None = None) -> list[str]:
-    """Where to look for a file, in order.
+    """The addresses to try for a file, in order.
 
-    With a mirror (``mirror``, or the environment variable when that is None) the published address is not used: the
-    mirror's address takes the place of scheme and host (the published path follows), then also of the path's folders
-    (the bare file name follows).
+    With a mirror (``mirror``, or the environment variable if that is None) the published address is not used: first the
+    mirror followed by the published path, then the mirror followed by the file name alone.
 
     Raises:
-        ModelError: the mirror is no http, https or file address.
+        ModelError: the mirror is not an http, https or file address.
     """
     base = os.environ.get(MIRROR_VARIABLE, "") if mirror is None else mirror
     if not base:
@@ -161,7 +160,7 @@ def _ask(stop: Callable[[], bool]) -> None:
         raise Cancelled("the download was stopped; what came is kept and used next time")
 
 
-def _by_hand(item: Download, reason: str) -> ModelError:
+def _manual_download(item: Download, reason: str) -> ModelError:
     check = f" (its SHA-256 begins with {item.digest})" if item.digest else ""
     return ModelError(
         f"the weights of {item.id} could not be fetched: {reason}. By hand: get {item.url} and save it as "
@@ -185,7 +184,7 @@ def _no_room(item: Download, need: str) -> ModelError:
 
 @dataclass
 class _Transfer:
-    """One file on its way. ``total`` and ``version`` are what the server said in this run."""
+    """The transfer of one file. ``total`` and ``version`` are what the server has said in this run."""
 
     item: Download
     report: Report
@@ -194,7 +193,7 @@ class _Transfer:
     patience: Patience
     total: int | None = None
     version: str = ""
-    reached: bool = False  # an answer came
+    reached: bool = False  # the server has answered
     part: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -203,19 +202,19 @@ class _Transfer:
 
     def run(self, urls: list[str]) -> None:
         if not self.item.digest:
-            self.part.unlink(missing_ok=True)  # nothing would tell whether it belongs to what comes now
-        for again in (True, False):
-            went_on = self.part.exists()
+            self.part.unlink(missing_ok=True)  # without a digest a wrong combination would go unnoticed
+        for may_restart in (True, False):
+            is_resumed = self.part.exists()
             self._fetch_from(urls)
             if self._is_whole():
                 os.replace(self.part, self.item.target)
                 _sync_folder(self.item.target.parent)
                 return
-            kind = self._kind_of_wrong()
+            reason = self._mismatch()
             self.part.unlink(missing_ok=True)
-            # Pieces of two versions were put together: once more from the start. Otherwise it would come out the same.
-            if not (went_on and again):
-                raise _by_hand(self.item, kind)
+            # A resumed file may combine two versions: start again once. Otherwise the result would be the same.
+            if not (is_resumed and may_restart):
+                raise _manual_download(self.item, reason)
 
     def _is_whole(self) -> bool:
         if not self.item.digest:
@@ -226,7 +225,7 @@ class _Transfer:
         with self.part.open("rb") as file:
             return file.read(64).lstrip()[:1] in (b"<", b"")
 
-    def _kind_of_wrong(self) -> str:
+    def _mismatch(self) -> str:
         if self._is_page():
             return "a web page came in place of the file (a login of the network, perhaps)"
         return f"what came is not the published file (its SHA-256 does not begin with {self.item.digest})"
@@ -239,10 +238,10 @@ class _Transfer:
                 return
             except Hopeless as failure:
                 reasons.append(str(failure))
-        raise _by_hand(self.item, "; ".join(dict.fromkeys(reasons)))
+        raise _manual_download(self.item, "; ".join(dict.fromkeys(reasons)))
 
     def _persist(self, url: str) -> None:
-        """Attempts at one address until everything came."""
+        """Try one address, with retries, until the file is complete."""
         failures = 0
         while True:
             _ask(self.stop)
@@ -293,14 +292,14 @@ class _Transfer:
         return headers
 
     def _answer_without_data(self, error: urllib.error.HTTPError, start: int) -> None:
-        if error.code == 416 and start:  # nothing left to send: it is whole, or longer than the file there
+        if error.code == 416 and start:  # nothing left to send: complete, or longer than the server's file
             total = after_slash(error.headers.get("Content-Range", ""))
             if total == start:
                 return
             self.part.unlink()
             raise Broken("the server's file is shorter than what came before")
         host = urllib.parse.urlsplit(error.url).netloc
-        text = str(error.reason or "").partition("\n")[0]  # urllib tells of circles in several lines
+        text = str(error.reason or "").partition("\n")[0]  # urllib describes redirect loops in several lines
         reason = f"{host or error.url} answers {error.code} {text}".rstrip()
         if error.code in TRY_AGAIN:
             raise Broken(reason, seconds(error.headers.get("Retry-After", "")))
@@ -315,7 +314,7 @@ class _Transfer:
                 raise Broken("the server sent another part than asked for")
             self.total = after_slash(headers.get("Content-Range", ""))
         elif status == 200:
-            start = 0  # the server begins at the beginning, whatever was asked
+            start = 0  # the server ignored the range
             length = headers.get("Content-Length", "")
             self.total = int(length) if length.isdigit() else None
         else:
@@ -338,7 +337,7 @@ class _Transfer:
 
     def _copy(self, response: Any, start: int, url: str) -> int:
         done = start
-        checked = -ROOM_CHECK_BYTES  # bytes of this answer before the last look at the free space
+        checked = -ROOM_CHECK_BYTES  # bytes received when the free space was last checked
         window, arrived = time.monotonic(), 0
         with self.part.open("r+b" if start else "wb") as file:
             file.seek(start)
@@ -347,7 +346,7 @@ class _Transfer:
                 while True:
                     _ask(self.stop)
                     try:
-                        # What is there, at once: read() would wait for a whole piece.
+                        # Returns what is there: read() would wait for a whole chunk.
                         piece = (
                             response.read1(CHUNK_BYTES) if hasattr(response, "read1") else response.read(CHUNK_BYTES)
                         )
@@ -372,7 +371,7 @@ class _Transfer:
                 os.fsync(file.fileno())
 
     def _check_size(self, size: int, url: str) -> None:
-        """Raises Hopeless, and removes what came, when the file would become larger than it may be."""
+        """Raise Hopeless and remove the partial file if it would become too large."""
         limit = MAX_BYTES if self.total is None else self.total
         if size <= limit:
             return

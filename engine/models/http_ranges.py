@@ -1,4 +1,4 @@
-"""What a transfer over HTTP needs to tell good answers from bad ones: failures, redirects, headers."""
+"""HTTP details of resumable downloads: failures, redirects, headers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETWORK_ERRORS = (OSError, http.client.HTTPException)
 
 
 class Broken(Exception):
-    """This attempt failed; another may succeed. ``wait`` is what the server asked for, in seconds."""
+    """This attempt failed; a retry may succeed. ``wait`` is the delay in seconds that the server asked for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -24,11 +24,11 @@ class Broken(Exception):
 
 
 class Hopeless(Exception):
-    """No further attempt at this address will do."""
+    """Retrying this address is pointless."""
 
 
 class SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Redirects as usual, but never from an encrypted connection to an open one."""
+    """Follows redirects, but never from an encrypted to an unencrypted connection."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
@@ -42,7 +42,7 @@ def network_failure(error: Exception, url: str, stall_seconds: float, *, reached
     """The exception to raise for one of urllib's.
 
     Args:
-        reached: the address has answered before, so that its name is known to exist.
+        reached: the host has answered before, so its name is known to exist.
     """
     host = urllib.parse.urlsplit(url).netloc
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
@@ -59,12 +59,12 @@ def network_failure(error: Exception, url: str, stall_seconds: float, *, reached
 
 
 def stalled(url: str, stall_seconds: float) -> Broken:
-    """A connection that sent nothing, or next to nothing."""
+    """The failure for a connection that sent nothing, or next to nothing."""
     return Broken(f"{urllib.parse.urlsplit(url).netloc} sent nothing for {stall_seconds:g} s")
 
 
 def after_slash(content_range: str) -> int | None:
-    """Size of the whole file in a Content-Range, None where it does not say."""
+    """Size of the whole file in a Content-Range, None if it does not say."""
     total = content_range.rpartition("/")[2].strip()
     return int(total) if total.isdigit() else None
 
@@ -76,11 +76,11 @@ def range_start(content_range: str) -> int | None:
 
 
 def version_of(headers: Message) -> str:
-    """What names this version of the file in If-Range; weak tags may not be used there."""
+    """The value for If-Range that identifies this version of the file; weak tags are not allowed there."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified", "") if not tag else ""
 
 
 def seconds(text: str) -> float:
-    """Of a Retry-After; 0 for dates."""
+    """Seconds of a Retry-After header; 0 for dates."""
     return float(text) if text.isdigit() else 0.0

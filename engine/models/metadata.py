@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself, readable without torch.
+"""The description that a checkpoint holds, readable without torch.
 
 A checkpoint is a safetensors file whose metadata holds, under the key ``poseapp``, the JSON of a
 :class:`CheckpointInfo`. The reader here looks at the header only, trusts nothing in it, and never touches the tensors.
@@ -51,9 +51,9 @@ range of the network's output channels that are the schema's keypoints; default 
 
 @dataclass(frozen=True, eq=True)
 class CheckpointInfo:
-    """Everything needed to rebuild a network and to feed and read it.
+    """Everything needed to rebuild a network, prepare its input and decode its output.
 
-    Maps are kept as JSON has them: tuples become lists, numpy scalars numbers, figures that are not finite null.
+    Maps hold JSON values: tuples become lists, numpy scalars numbers, numbers that are not finite null.
 
     Attributes:
         task: "pose" or "detector".
@@ -62,17 +62,17 @@ class CheckpointInfo:
         schema: ``Schema.to_dict()`` of a pose network, else None.
         codec: ``{"name": ..., parameters}``; empty for detectors.
         input_size: width and height of the network's input, pixels.
-        normalisation: ``{"mean": [3], "std": [3]}`` of RGB in 0..255: the network is given (value - mean) / std.
+        normalisation: ``{"mean": [3], "std": [3]}`` of RGB in 0..255: the network's input is (value - mean) / std.
         box_padding: a crop is this much wider and higher than the box.
-        conventions: how a network that was trained elsewhere wants to be fed and read, see :data:`CONVENTIONS`; empty
-            for ours.
+        conventions: how input and output of a network that was trained elsewhere differ, see :data:`CONVENTIONS`;
+            empty for networks trained here.
         categories: names of the detector's classes ("" for slots without one), or the category of the pose.
         score_threshold: below it a detection is dropped, a keypoint is drawn faint.
-        detector: what finds the boxes: a file's name in the same folder or an id of the model table; None: nothing.
+        detector: what finds the boxes: the name of a file in the same folder, or an id of the catalog; None = nothing.
         metrics: measured figures by name.
         provenance: free record: training data, seed, versions, licence, origin.
         format_version: of this record; a newer one is refused.
-        extra: entries of a record that this version does not know; written back as they were.
+        extra: entries that this version does not know; written back unchanged.
     """
 
     task: str
@@ -93,10 +93,10 @@ class CheckpointInfo:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check(self)
+        _validate(self)
         # JSON's own types at once, so that what is written equals what will be read.
         for name in ("arguments", "schema", "codec", "normalisation", "conventions", "metrics", "provenance", "extra"):
-            object.__setattr__(self, name, _plain(getattr(self, name)))
+            object.__setattr__(self, name, _json_value(getattr(self, name)))
 
     def replace(self, **changes: Any) -> CheckpointInfo:
         """A copy with some attributes changed."""
@@ -163,7 +163,7 @@ def read_info(path: Path | str) -> CheckpointInfo:
 
 
 def info_from_header(header: Header, *, where: object = None) -> CheckpointInfo:
-    """The description that a header carries.
+    """The description in a header.
 
     Raises:
         ModelError: there is none, or it is not valid.
@@ -205,7 +205,7 @@ def read_header(path: Path | str) -> Header:
 
 
 def looks_like_pickle(start: bytes) -> bool:
-    """Whether a file that begins so is a PyTorch pickle, zipped or not. Needs 8 bytes.
+    """Whether a file with these first 8 bytes is a PyTorch pickle, zipped or not.
 
     A safetensors length may happen to begin with the same bytes, but then it is a small number.
     """
@@ -269,10 +269,10 @@ def _tensor_entry(name: str, entry: Any, path: Path) -> tuple[TensorEntry, tuple
 
 def _parse_json(text: str, what: str, where: object) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        entries = dict(pairs)
+        if len(entries) != len(pairs):
             raise ModelError(f"{what} names an entry twice", where=where)
-        return found
+        return entries
 
     try:
         return json.loads(text, object_pairs_hook=unique)
@@ -281,8 +281,8 @@ def _parse_json(text: str, what: str, where: object) -> Any:
         raise ModelError(f"{what} is not valid JSON ({reason})", where=where) from None
 
 
-def _check(info: CheckpointInfo) -> None:
-    """Every attribute has its type; the messages name the entry."""
+def _validate(info: CheckpointInfo) -> None:
+    """Check the type of every attribute; the errors name the entry."""
 
     def need(good: bool, name: str, what: str) -> None:
         if not good:
@@ -354,11 +354,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_json_value(item) for item in value]
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         value = value.item()  # metrics come as numpy scalars
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""Whether pictures may be mirrored: for training copies, and for the flip test of a finished model. Loads no torch."""
+"""Whether images may be mirrored: in training, and for flip test-time augmentation of a model. Loads no torch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MIRRORED = "mirrored_copies"
 
 
 def mirror_problem(schema: Schema) -> str:
-    """Why crops with these keypoints must not be mirrored, "" where they may.
+    """Why crops with these keypoints must not be mirrored, "" if they may.
 
-    A schema with the names and partners of a built-in one is as good as that, which says more: the points of a hand
-    have no partners, and a mirrored hand is a hand.
+    A schema with the names and partners of a built-in one is treated as the built-in one, which knows more: the
+    keypoints of a hand have no partners, and a mirrored hand is a hand.
     """
     problem = why_not_mirrored(schema.keypoints)
     if not problem:
@@ -30,7 +30,7 @@ def mirror_problem(schema: Schema) -> str:
 
 
 def mirroring_off(problem: str) -> str:
-    """The sentence for people, who train a model."""
+    """The message for somebody who trains a model."""
     return (
         f"Mirroring is off: {problem}. Pair the keypoints in Pose > Edit skeleton (swap = ... in a schema file), "
         "or set side = middle for those on the center line."
@@ -38,7 +38,7 @@ def mirroring_off(problem: str) -> str:
 
 
 def flip_test_problem(info: CheckpointInfo) -> str:
-    """Why the flip test (the mean with the mirrored crop) would make this model worse, "" where it may help."""
+    """Why the flip test (averaging with the mirrored crop) would make this model worse, "" if it may help."""
     if info.task != "pose" or info.schema is None:
         return "it finds boxes, not keypoints"
     if info.provenance.get(MIRRORED) is False:
@@ -50,7 +50,7 @@ def flip_test_problem(info: CheckpointInfo) -> str:
 
 
 def flip_test_problem_of(entry: ModelEntry) -> str:
-    """As :func:`flip_test_problem`, of a row of the model list; reads no more than the header of its file."""
+    """As :func:`flip_test_problem`, for an entry of the catalog; reads only the header of its file."""
     try:
         if entry.source != "published" and entry.file is not None:
             return flip_test_problem(read_info(entry.file))

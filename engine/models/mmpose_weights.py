@@ -1,4 +1,4 @@
-"""Published weights, whose files hold tensors only: their description, from the table of models."""
+"""Descriptions of published weights, whose files hold tensors only, made from the table of models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.schema.builtin import find_schema
 
 
 def published_info(entry: ModelEntry) -> CheckpointInfo:
-    """The description of a published model, as one of our own checkpoints would carry it.
+    """The description of a published model, as a checkpoint of this program would hold it.
 
     Raises:
         SchemaError, ModelError: the table contradicts itself.
@@ -52,7 +52,7 @@ def published_info(entry: ModelEntry) -> CheckpointInfo:
 
 
 def missing_weights(entry: ModelEntry) -> ModelError:
-    """What to tell when a published model is asked for and its weights are not here."""
+    """The error for a published model whose weights are not on this computer."""
     if entry.weights_file is None:
         return ModelError(f"no address of the weights of {entry.id!r} is known; give the file with --weights FILE")
     return ModelError(

@@ -99,12 +99,12 @@ def _grouped(labels: LabelReader) -> Iterator[tuple[int, list[tuple[int, Instanc
 
 def _collected(labels: LabelReader, start: int, stop: int) -> Iterator[tuple[int, list[tuple[int, Instance]]]]:
     """The instances of frames ``start`` to ``stop`` (exclusive), by frame; reads all labels."""
-    found: dict[int, list[tuple[int, Instance]]] = {}
+    by_frame: dict[int, list[tuple[int, Instance]]] = {}
     for position, instance in enumerate(labels.instances()):
         if start <= instance.frame < stop:
-            found.setdefault(instance.frame, []).append((position, instance))
-    for frame in sorted(found):
-        yield frame, found.pop(frame)
+            by_frame.setdefault(instance.frame, []).append((position, instance))
+    for frame in sorted(by_frame):
+        yield frame, by_frame.pop(frame)
 
 
 def _blocks(counts: np.ndarray) -> list[tuple[int, int]]:

@@ -61,7 +61,7 @@ class PickledDtype:
         self.order = order if order in ("<", ">") else ""
 
     def resolve(self) -> np.dtype | None:
-        """The number type, None for anything that is no plain number (objects, structures, texts)."""
+        """The number type, None for anything that is not a plain number (objects, structures, texts)."""
         if self.code[:1] not in ("f", "i", "u", "b") or not self.code[1:].isdigit():
             return None
         try:
@@ -88,7 +88,7 @@ class PickledArray:
         self.shape, self.dtype, self.fortran, self.data = shape, dtype, bool(fortran), data
 
     def values(self) -> Any:
-        """Numbers as nested lists (or one number), None where this is no array of plain numbers."""
+        """Numbers as nested lists (or one number), None if this is not an array of plain numbers."""
         dtype = self.dtype.resolve() if self.dtype is not None else None
         if dtype is None or not isinstance(self.data, bytes):
             return None

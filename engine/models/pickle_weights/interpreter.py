@@ -1,10 +1,10 @@
 """Reading a pickle as data: a dry run that can build nothing but lists, maps and records of this file.
 
 A pickle is a program that calls whatever it names. Before torch's restricted unpickler sees a foreign file, this module
-walks through its instructions with a machine that knows about twenty names. Each of them stands for a small function
-that checks its arguments and keeps them; numpy, codecs and torch are never called. So names that do not belong into
-weights, attributes looked up where they should not be, sizes that the file cannot hold and values that grow out of
-proportion are found before anything is allocated.
+walks through its instructions with a machine that knows about twenty names. Each of them is replaced by a small
+function that checks its arguments and keeps them; numpy, codecs and torch are never called. So names that weights do
+not need, forbidden attribute look-ups, sizes that the file cannot hold and values that grow out of proportion are found
+before anything is allocated.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Machine:
         """Walk through one pickle and leave ``stream`` behind its last byte.
 
         Returns:
-            Plain values, and records of this module where something else stood.
+            Plain values, and records of this module in place of anything else.
 
         Raises:
             Refused, Damaged: see there.
@@ -199,7 +199,7 @@ class Machine:
 
     def _storage(self, identity: Any) -> Storage:
         if type(identity) is not tuple or not identity or identity[0] != "storage":
-            raise Refused(f"a persistent {name_of(identity)} that is no storage")
+            raise Refused(f"a persistent {name_of(identity)} that is not a storage")
         if len(identity) != (6 if self._legacy else 5):
             raise Damaged("a storage is described wrongly")
         _, kind, key, location, numel, *view = identity
@@ -209,7 +209,7 @@ class Machine:
             raise Damaged("a storage is described wrongly")
         if view not in ([], [None]):
             raise Damaged("its tensors share storages in a way that only very old versions wrote; save it again")
-        found = Storage(key, kind.item_bytes, numel, numel * kind.item_bytes)
-        if self.storages.setdefault(key, found) != found:
+        storage = Storage(key, kind.item_bytes, numel, numel * kind.item_bytes)
+        if self.storages.setdefault(key, storage) != storage:
             raise Damaged(f"storage {key[:40]!r} is described in two ways")
-        return found
+        return storage

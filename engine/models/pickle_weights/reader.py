@@ -1,4 +1,4 @@
-"""Reading PyTorch weights files that others wrote (``.pth``): MMPose 0.x and 1.x, training and published, plain ones.
+"""Safe reading of PyTorch weights files (``.pth``): MMPose 0.x and 1.x, training checkpoints and published ones, plain.
 
 Such a file is a pickle with raw tensors, in a zip archive or in the older format without one. It is read in three
 steps, each of which trusts nothing: the container (sizes against the file's length), a dry run of the pickle
@@ -55,7 +55,7 @@ MAX_META_DEPTH = 50
 
 @dataclass(frozen=True)
 class ForeignCheckpoint:
-    """What a foreign file holds.
+    """The content of a weights file.
 
     Attributes:
         state_dict: tensors by the names they have in the file, without the wrapper prefix ``module.`` and without
@@ -74,8 +74,8 @@ def read_foreign(path: Path | str) -> ForeignCheckpoint:
     """Read a PyTorch weights file without running anything in it.
 
     Raises:
-        ModelError: missing, cut short, no such file, sizes that lie, or a pickle that asks for anything but tensors
-            and plain data; the message names what it asked for.
+        ModelError: missing, cut short, not such a file, contradictory sizes, or a pickle that asks for anything but
+            tensors and plain data; the message names what it asked for.
     """
     path = Path(path)
     try:
@@ -123,8 +123,8 @@ def _other_kind(file: IO[bytes], start: bytes) -> Exception:
             return refusal
         except Damaged:
             pass
-        return Damaged("is a pickle, but no PyTorch weights file")
-    return Damaged("is no PyTorch weights file")
+        return Damaged("is a pickle, but not a PyTorch weights file")
+    return Damaged("is not a PyTorch weights file")
 
 
 # --- the two containers ---------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def _check_zip(file: IO[bytes], size: int) -> Machine:
             entries = _checked_entries(archive, size)
             name = next((name for name in entries if name.endswith("/data.pkl") and name.count("/") == 1), None)
             if name is None:
-                raise Damaged("is a zip archive, but no PyTorch weights file (no data.pkl)")
+                raise Damaged("is a zip archive, but not a PyTorch weights file (no data.pkl)")
             folder = name.removesuffix("data.pkl")
             if folder + "constants.pkl" in entries:
                 raise Refused("code to run (a TorchScript program)")
@@ -203,13 +203,15 @@ def _check_legacy(file: IO[bytes], size: int) -> Machine:
             raise Damaged("its list of storages is damaged")
         if len(set(keys)) != len(keys) or set(keys) != machine.storages.keys():
             raise Damaged("its list of storages does not belong to its tensors")
-        place = data.tell()
+        offset = data.tell()
         for key in keys:
             storage = machine.storages[key]
-            count = int.from_bytes(data[place : place + 8], "little", signed=True)
-            place += 8 + storage.nbytes
-            if place > size:
-                raise Damaged(f"is cut short: it has {size:,} bytes and declares at least {place:,}; download it again")
+            count = int.from_bytes(data[offset : offset + 8], "little", signed=True)
+            offset += 8 + storage.nbytes
+            if offset > size:
+                raise Damaged(
+                    f"is cut short: it has {size:,} bytes and declares at least {offset:,}; download it again"
+                )
             if count != storage.numel:
                 raise Damaged(f"storage {key[:40]!r} declares {storage.numel:,} values, the file holds {count:,}")
     return machine
@@ -226,7 +228,7 @@ def _load(path: Path, *, mapped: bool) -> Any:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
             AssertionError, MemoryError, OverflowError) as error:  # fmt: skip
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise Damaged(f"is no PyTorch weights file or is damaged ({reason})") from None
+        raise Damaged(f"is not a PyTorch weights file, or is damaged ({reason})") from None
 
 
 # --- what it holds --------------------------------------------------------------------------------------------------
@@ -273,7 +275,7 @@ def _layout_of(state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Layout:
 def _plain_map(values: Mapping[Any, Any], path: Path) -> dict[str, Any]:
     budget = [MAX_META_VALUES]
     try:
-        return {str(key): _plain(value, budget, 0) for key, value in values.items() if not _is_inert(value)}
+        return {str(key): _plain_value(value, budget, 0) for key, value in values.items() if not _is_inert(value)}
     except Damaged as damage:
         raise ModelError(str(damage), where=path) from None
 
@@ -282,8 +284,8 @@ def _is_inert(value: Any) -> bool:
     return not (value is None or isinstance(value, (str, int, float, list, tuple, Mapping, PickledArray)))
 
 
-def _plain(value: Any, budget: list[int], depth: int) -> Any:
-    """``value`` without anything but texts, numbers, lists and maps; what is something else is left out."""
+def _plain_value(value: Any, budget: list[int], depth: int) -> Any:
+    """``value`` reduced to texts, numbers, lists and maps; everything else is left out."""
     budget[0] -= math.prod(value.shape) if isinstance(value, PickledArray) else 1
     if budget[0] < 0 or depth > MAX_META_DEPTH:
         raise Damaged("its description (meta) is larger than any recipe")
@@ -291,7 +293,7 @@ def _plain(value: Any, budget: list[int], depth: int) -> Any:
         return value.values()
     if isinstance(value, Mapping):
         items = [(key, item) for key, item in value.items() if isinstance(key, (str, int)) and not _is_inert(item)]
-        return {key: _plain(item, budget, depth + 1) for key, item in items}
+        return {key: _plain_value(item, budget, depth + 1) for key, item in items}
     if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item, budget, depth + 1) for item in value if not _is_inert(item))
+        return type(value)(_plain_value(item, budget, depth + 1) for item in value if not _is_inert(item))
     return value

@@ -47,7 +47,7 @@ class _Usual:
     def settle(self) -> None:
         """Compute the median pose: align all poses with it by rotation, shift and scale, mirrored ones with their
         sides exchanged, and take the median; again with the result. The first reference is the fullest pose."""
-        first = max(range(len(self.points)), key=lambda number: int(self.labelled[number].sum()))
+        first = max(range(len(self.points)), key=lambda position: int(self.labelled[position].sum()))
         reference = np.where(self.labelled[first], self.points[first], NOWHERE)
         exchanged = 0
         for _ in range(ROUNDS):
@@ -98,9 +98,9 @@ class SwappedSides(Check):
                 if len(usual.points) < FEWEST_INSTANCES:
                     continue
                 usual.settle()
-            yield from self._check(frame, instance, usual)
+            yield from self._compare(frame, instance, usual)
 
-    def _check(self, frame: CheckedFrame, instance: CheckedInstance, usual: _Usual) -> Iterator[Finding]:
+    def _compare(self, frame: CheckedFrame, instance: CheckedInstance, usual: _Usual) -> Iterator[Finding]:
         assert usual.pose is not None
         partner = usual.partner
         points, labelled = _complex(instance.points), instance.is_labelled

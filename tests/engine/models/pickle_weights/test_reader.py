@@ -299,10 +299,10 @@ def test_abuse_of_allowed_names_is_refused(zipped: bool, code: bytes, name: str,
 def test_a_bare_pickle_is_refused(protocol: int, tmp_path: Path) -> None:
     path = tmp_path / "bare.pth"
     path.write_bytes(pickle.dumps({"a": [1, 2]}, protocol=protocol))
-    _refused(path, "no PyTorch weights file")
+    _refused(path, "not a PyTorch weights file")
     marker = tmp_path / "it_ran"
     path.write_bytes(pickle.dumps(_Call(os.system, f"touch {marker}"), protocol=protocol))
-    _refused(path, f"{os.name}.system" if protocol >= 2 else "no PyTorch weights file")
+    _refused(path, f"{os.name}.system" if protocol >= 2 else "not a PyTorch weights file")
     assert not marker.exists()
 
 

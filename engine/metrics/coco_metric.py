@@ -103,9 +103,6 @@ class Accumulator:
             if known is None or _content(result) < _content(known):
                 self._found[key] = result
 
-    def merge(self, other: Accumulator) -> None:
-        self.add(other._found.values())
-
     def results(self) -> list[PoseResult]:
         """Sorted by image id, then by id: numbers before strings."""
         return [self._found[key] for key in sorted(self._found, key=lambda key: (_rank(key[0]), _rank(key[1])))]

@@ -1,4 +1,4 @@
-"""What ``engine.predict`` works on: images, frames of videos, or the images and boxes that COCO files name."""
+"""The inputs of ``engine.predict``: images, frames of videos, or the images and boxes that label files list."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class GivenBoxes:
-    """Boxes of one image, with what must come out beside the pose.
+    """Boxes of one image, with what is written out beside the pose.
 
     Attributes:
-        xyxy: (N, 4) float64, what the crops are made from.
-        xywh: (N, 4) float64, as the file has them.
+        xyxy: (N, 4) float64, the boxes to crop.
+        xywh: (N, 4) float64, as in the file.
         scores: (N,).
         category_ids: N ids.
     """
@@ -56,7 +56,7 @@ class GivenBoxes:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Source:
-    """One image to work on.
+    """One image to predict.
 
     Attributes:
         image: its record; width and height are 0 while unknown.
@@ -78,14 +78,14 @@ class Source:
 
 
 def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
-    """Images and videos named on the command line, folders read through, each file once; ids count from 1.
+    """Images and videos given on the command line, folders searched recursively, each file once; ids count from 1.
 
-    ``file_name`` is relative to the folder given, or to the folder that all inputs have in common. A video gives all of
-    its frames; their records also name the ``video`` and the ``frame_index``.
+    ``file_name`` is relative to the folder given, or to the common folder of all inputs. Each frame of a video is an
+    image; its record also has the keys ``video`` and ``frame_index``.
 
     Args:
-        skipped: gets the inputs that are missing, neither image nor video, empty folders, or videos that cannot be
-            opened, the subfolders that cannot be read, and the pictures of a file behind its first one.
+        skipped: gets inputs that are missing, are neither image nor video, or cannot be opened; empty and unreadable
+            folders; and the further pages of a file.
 
     Raises:
         MediaError: nothing is left.
@@ -94,13 +94,13 @@ def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
     roots: list[Path] = []
     for given in map(Path, inputs):
         folder = given.absolute() if given.is_dir() else given.absolute().parent
-        if folder.is_dir():  # the names do not depend on which of the inputs can be read
+        if folder.is_dir():  # so that names do not depend on which inputs can be read
             roots.append(folder)
         try:
             if given.is_dir():
                 paths = list_images(given, unreadable=skipped.add_error)
                 if not paths:
-                    raise MediaError("holds no images (name videos one by one)", where=given)
+                    raise MediaError("contains no images (name videos one by one)", where=given)
                 files |= dict.fromkeys(path.absolute() for path in paths)
                 note_videos(given, skipped)
             else:
@@ -125,7 +125,7 @@ def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
 
 
 def note_videos(folder: Path, skipped: Skipped) -> None:
-    """Add to the list that the videos of a folder are not read: only its pictures are."""
+    """Report that the videos of a folder are not read, only its images."""
     videos = [
         os.path.join(parent, name)
         for parent, names in _walk(folder)
@@ -135,7 +135,7 @@ def note_videos(folder: Path, skipped: Skipped) -> None:
     if videos:
         first = os.path.relpath(min(videos), folder)
         more = f" and {len(videos) - 1} more" if len(videos) > 1 else ""
-        skipped.add(folder, f"holds videos, which were not read: {first}{more} (name videos one by one)")
+        skipped.add(folder, f"contains videos, which were not read: {first}{more} (name videos one by one)")
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -146,14 +146,14 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def note_pages(path: Path, skipped: Skipped) -> None:
-    """Add to the list the pages of a TIFF and the frames of an animation that are not read."""
+    """Report the pages of a TIFF and the frames of an animation that are not read."""
     sentence = remark(path)
     if sentence is not None:
         skipped.add(path, sentence)
 
 
 def check_something_is_left(count: int, skipped: Skipped) -> None:
-    """Raises MediaError when all of the images were skipped: a run that has read nothing has failed."""
+    """Raise MediaError if all images were skipped: a run that has read nothing has failed."""
     first = next(iter(skipped), None)
     if count or first is None:
         return
@@ -163,7 +163,7 @@ def check_something_is_left(count: int, skipped: Skipped) -> None:
 
 
 def _frames(path: Path, name: str, first_id: int, skipped: Skipped) -> list[Source]:
-    """The frames of a video, named as files that hold them would be; what is missing of it goes into ``skipped``."""
+    """The frames of a video, named like files that hold them; ``skipped`` gets what is wrong with the video."""
     with open_media(path, cache=index_folder()) as video:
         times = [video.time(index) for index in range(video.frame_count)]
         width, height = video.size
@@ -188,7 +188,7 @@ def _check_is_media(path: Path) -> None:
         )
     if not is_image(path) and not is_video(path):
         raise MediaError(
-            f"is no image and no video (files ending in {path.suffix or 'nothing'} are not read)", where=path
+            f"is neither an image nor a video (files ending in {path.suffix or 'nothing'} are not read)", where=path
         )
 
 
@@ -202,7 +202,7 @@ def _common_folder(folders: Sequence[Path]) -> Path | None:
 def find_annotated_images(
     dataset: CocoDataset, roots: Sequence[str | Path], where: object, skipped: Skipped | None = None
 ) -> list[Source]:
-    """The files of a COCO file's images, below one of the roots.
+    """The files of a label file's images, below one of the roots.
 
     Args:
         skipped: gets the images without a file; None = raise.
@@ -214,7 +214,11 @@ def find_annotated_images(
     folders = [Path(root) for root in roots]
     for folder in folders:
         if not folder.is_dir():
-            why = "is no folder; with --annotations give that of the images" if folder.exists() else "does not exist"
+            why = (
+                "is not a folder; with --annotations give the folder of the images"
+                if folder.exists()
+                else "does not exist"
+            )
             raise MediaError(why, where=folder)
     matches = image_finder.find_images(
         (image.file_name for image in dataset.images),
@@ -249,10 +253,11 @@ def _not_found(image: CocoImage, folders: Sequence[Path], kind: Kind, where: obj
 
 
 def choose_category(categories: Sequence[CocoCategory], schema: Schema, name: str) -> tuple[CocoCategory, bool]:
-    """The category that a model's poses belong to, and whether the file has it as it is.
+    """The category of a model's poses, and whether the label file has it unchanged.
 
-    In this order: of the model's name; the only one with the model's number of keypoints; a new one, with an id of its
-    own. One that lacks the model's keypoints is given them, under its id.
+    In this order: the one with the model's category name; the only one with the model's number of keypoints; a new one
+        with
+    a new id. A category without the model's keypoints gets them, and keeps its id.
     """
     named = [category for category in categories if category.name.lower() == name.lower()]
     fitting = [category for category in categories if len(category.keypoints) == schema.num_keypoints]
@@ -270,13 +275,13 @@ def choose_category(categories: Sequence[CocoCategory], schema: Schema, name: st
 def boxes_of_annotations(
     dataset: CocoDataset, sources: Sequence[Source], category: CocoCategory, num_keypoints: int, where: object
 ) -> list[Source]:
-    """Sources with the boxes of the file's annotations, cut to the image as is the custom for labelled boxes.
+    """Sources with the boxes of the annotations, clipped to the image as usual for labelled boxes.
 
-    Crowds and annotations without a box of positive size are left out. Annotations of ``category`` count, or, where
-    there are none, of every category with as many keypoints.
+    Crowds and annotations without a box are left out. Annotations of ``category`` count or, if there are none, those of
+    every category with as many keypoints.
 
     Raises:
-        CocoError: the file holds no box of that kind.
+        CocoError: the file has no such box.
     """
     fitting = {c.id for c in dataset.categories if len(c.keypoints) == num_keypoints}
     category_ids = {category.id}
@@ -292,9 +297,9 @@ def boxes_of_annotations(
             continue
         by_image.setdefault(annotation.image_id, []).append(annotation)
     if not by_image:
-        raise CocoError(f"holds no boxes of {category.name!r}; run without --boxes gt", where=where)
+        raise CocoError(f"has no boxes of {category.name!r}; run without --boxes gt", where=where)
     if skipped:
-        log.warning("%s: %d annotations have no box of positive size and are left out", where, skipped)
+        log.warning("%s: %d annotations have no box with an area and are left out", where, skipped)
     return [_with_annotations(source, by_image.get(source.image.id, [])) for source in sources]
 
 
@@ -310,7 +315,8 @@ def _with_annotations(source: Source, annotations: Sequence[CocoAnnotation]) -> 
 
 
 def boxes_on_pictures(sources: Sequence[Source], where: object) -> list[Source]:
-    """Sources whose given boxes lie on the picture as it is shown, where it was turned or resized since; said once."""
+    """Sources with boxes in the pixels of the images as they are shown, if images were turned or resized since; logs
+    it."""
     transforms, remarks = label_transforms([source for source in sources if not source.is_frame])
     for sentence in remarks:
         log.warning("%s: %s", where, sentence)
@@ -332,13 +338,13 @@ def boxes_of_results(
     category: CocoCategory,
     skipped: Skipped,
 ) -> list[Source]:
-    """Sources with the boxes of a COCO results list, as given.
+    """Sources with the boxes of a COCO results list, unchanged.
 
     Args:
-        skipped: gets the lines whose box is none, whose score is no number, or whose image the annotations do not name.
+        skipped: gets the lines with an invalid box or score, or of an image that the annotations do not list.
 
     Raises:
-        CocoError: the file cannot be read, or none of its lines can be used.
+        CocoError: the file cannot be read, or no line can be used.
     """
     listed = {image.id for image in dataset.images}
     categories = {c.id for c in dataset.categories}

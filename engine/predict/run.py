@@ -202,8 +202,6 @@ def _predict(
     mode = options.progress if is_main else "none"
     from engine.inference.device import describe_device
 
-    if options.flip_test and model.estimator.flip_test_problem and is_main:
-        log.warning("--flip-test is left out, it would make the poses worse: %s", model.estimator.flip_test_problem)
     total = sum(stop - start for start, stop in ranges)
     device = describe_device(model.device)
     problems: dict[int, str] = {}

@@ -145,7 +145,7 @@ def test_accumulated_parts_give_the_same_list_in_any_order(order: list[int], sha
     whole, alone = Accumulator(), Accumulator()
     alone.add(found)
     for part in parts:
-        whole.merge(part)
+        whole.add(part.results())
     assert len(whole) == len(alone)
     assert [vars(one) for one in whole.results()] == [vars(one) for one in alone.results()]
     keys = [(one.image_id, one.id) for one in whole.results()]
@@ -172,7 +172,7 @@ def test_of_two_predictions_with_one_id_the_same_stays_in_any_order(change: dict
         for each in order:
             part = Accumulator()
             part.add([each])
-            apart.merge(part)
+            apart.add(part.results())
         stayed.append(apart.results()[0])
     assert all(each is stayed[0] for each in stayed)
 

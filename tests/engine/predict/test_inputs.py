@@ -52,5 +52,5 @@ def test_boxes_without_extent_are_no_boxes() -> None:
     given = boxes([10, 20, 30, 40], [10, 20, 0, 40], [10, 20, 30, -1]).boxes
     assert given is not None
     assert np.array_equal(given.xywh, [[10, 20, 30, 40]])
-    with pytest.raises(CocoError, match="holds no boxes of 'person'"):
+    with pytest.raises(CocoError, match="has no boxes of 'person'"):
         boxes([10, 20, 0, 0])

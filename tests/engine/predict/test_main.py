@@ -204,7 +204,7 @@ def test_bad_inputs_are_one_line_that_names_the_file(
         tmp_path / "missing.jpg": "does not exist",
         broken: "damaged JPEG",
         video: "is empty",
-        text: "is no image",
+        text: "is neither an image nor a video",
         empty: "contains no images",
     }.items():
         line = check_refused(capsys, out, given)
@@ -370,4 +370,4 @@ def test_a_flip_test_that_would_do_harm_is_left_out_and_that_is_said(
         assert run(main, [*map(str, given), "--progress", "none", *more]) == 0
         results.append(out.read_bytes())
     assert results[0] == results[1]
-    assert "--flip-test is left out: it was trained without mirrored copies" in caplog.text
+    assert "--flip-test is left out: it was trained without mirrored images" in caplog.text

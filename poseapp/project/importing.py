@@ -188,28 +188,30 @@ class _Import:
         names = [m.path for m in media if m.type == VIDEO]
         locations, ambiguous = find_videos(names, self._labels.path, self._given_videos)
         keys: list[FrameKey | None] = [None] * len(frames)
-        for number, of_media in positions.items():
-            if number < 0:
+        for media_position, of_media in positions.items():
+            if media_position < 0:
                 continue
             try:
-                if media[number].type == VIDEO:
-                    location = locations.get(media[number].path)
-                    found = self._video_keys(number, location, [frames[n] for n in of_media], set(ambiguous))
+                if media[media_position].type == VIDEO:
+                    location = locations.get(media[media_position].path)
+                    media_keys = self._video_keys(
+                        media_position, location, [frames[n] for n in of_media], set(ambiguous)
+                    )
                 else:
-                    found = self._image_keys(media[number], [(n, frames[n]) for n in of_media])
+                    media_keys = self._image_keys(media[media_position], [(n, frames[n]) for n in of_media])
             except (MediaError, ProjectError) as error:
                 self._context.report(str(error), "Pictures cannot be read", "their labels are left out")
                 continue
-            for position, key in zip(of_media, found):
+            for position, key in zip(of_media, media_keys):
                 keys[position] = key
         return keys
 
     def _video_keys(
-        self, number: int, location: Path | None, frames: Sequence[Frame], ambiguous: set[str]
+        self, media_position: int, location: Path | None, frames: Sequence[Frame], ambiguous: set[str]
     ) -> list[FrameKey | None]:
-        media = self._labels.media[number]
+        media = self._labels.media[media_position]
         if location is None or location.resolve() == self._labels.path.resolve():
-            name = media.path or f"video {number}"
+            name = media.path or f"video {media_position}"
             if media.path in ambiguous:
                 self._context.report(
                     name, "Videos of the same name, none is taken for another; their labels are left out"
@@ -219,7 +221,7 @@ class _Import:
             return [None] * len(frames)
         video = import_video(self._store, location, cache=self._cache)
         if media.stored_pixels:
-            self._grids[number] = opencv_grid(location, self._cache)
+            self._grids[media_position] = opencv_grid(location, self._cache)
         count = len(self._store.frame_names(video.id))
         return [FrameKey(video.id, frame.index) if 0 <= frame.index < count else None for frame in frames]
 
@@ -228,8 +230,8 @@ class _Import:
         if not files:
             return [None] * len(frames)
         root = Path(media.path) if media.path else Path(os.path.abspath(next(iter(files.values())).parent))
-        found = frames_of_images(self._store, root, files.values(), self._context.findings)
-        return [found.get(files[frame.name]) if frame.name in files else None for _, frame in frames]
+        frame_of = frames_of_images(self._store, root, files.values(), self._context.findings)
+        return [frame_of.get(files[frame.name]) if frame.name in files else None for _, frame in frames]
 
     def _image_files(self, media: Media, names: Sequence[str]) -> dict[str, Path]:
         """The files of images; those that are missing are reported."""
@@ -329,17 +331,17 @@ class _Import:
     def _number_tracks(self) -> dict[int, int]:
         """Numbers of the project for the tracks of the labels; names are kept."""
         used = self._used_tracks()
-        numbers = dict(zip(used, self._store.new_track_numbers(len(used)) if used else ()))
+        project_track = dict(zip(used, self._store.new_track_numbers(len(used)) if used else ()))
         names = {track: self._labels.tracks.get(track, "") for track in used}
         named = {track: name for track, name in names.items() if name}
         self._report.tracks = dict(
-            zip(unique_keys(named.get(t, f"track_{t}") for t in used), (numbers[t] for t in used))
+            zip(unique_keys(named.get(t, f"track_{t}") for t in used), (project_track[t] for t in used))
         )
-        SourceTable(self._store).name_tracks({numbers[track]: name for track, name in named.items()})
-        listed = [f"{name} is {numbers[t]}" for t, name in named.items() if not _NUMBERED.fullmatch(name)]
+        SourceTable(self._store).name_tracks({project_track[track]: name for track, name in named.items()})
+        listed = [f"{name} is {project_track[t]}" for t, name in named.items() if not _NUMBERED.fullmatch(name)]
         if listed:
             self._context.report(", ".join(listed[:_MAX_LISTED_TRACKS]), "Tracks are numbered", severity=INFO)
-        return numbers
+        return project_track
 
     def _used_tracks(self) -> list[int]:
         if self._labels.tracks:

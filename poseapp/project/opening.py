@@ -177,7 +177,7 @@ class _Opening:
         for video in contents.videos:
             if len(self._report.problems) < _MOST_FAULTS:
                 self._video_of_folder(video)
-        self._report.problems += contents.foreign
+        self._report.problems += contents.unsupported
         known = {source.path for source in SourceTable(self._store).all()}
         new = [labels for labels in contents.labels if not known & set(labels.paths)]
         for labels in contents.labels:

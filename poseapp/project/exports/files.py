@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and exports that tell how far they are."""
+"""Files that are written whole or not at all, and exports that report their progress."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from engine.utils.files import kept_mode, replacing
 T = TypeVar("T")
 
 Steps = Generator[tuple[int, int], None, T]
-"""A long export: yields units done and units in all, returns its report. Closed early, it leaves no file behind."""
+"""A long export: yields units done and in all, and returns its report. Closed early, it leaves no file behind."""
 
 
 @dataclass
 class FilesReport:
-    """Attributes: what was written, how many of it, and what was odd, as sentences."""
+    """Attributes:
+    path: what was written. count: of how many. problems: what was odd, as sentences.
+    """
 
     path: Path
     count: int = 0
@@ -27,25 +29,25 @@ class FilesReport:
 
 
 def run_steps(steps: Steps[T], progress: Callable[[int, int], None] | None = None) -> T:
-    """Run an export to its end; what ``progress`` raises ends it."""
+    """Run an export to its end; whatever ``progress`` raises stops it."""
     try:
         while True:
             done, total = next(steps)
             if progress is not None:
                 progress(done, total)
     except StopIteration as end:
-        found: T = end.value
-        return found
+        result: T = end.value
+        return result
     finally:
         steps.close()
 
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A name to write to, which takes the place of ``path`` when the block ends well; folders are made.
+    """A temporary path that replaces ``path`` if the block ends without an error. Missing folders are created.
 
     Raises:
-        ProjectError: it cannot be written; a file that was there is untouched.
+        ProjectError: it cannot be written; an existing file stays as it was.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Labelled frames as pictures and a COCO file beside them: what training reads, also from videos."""
+"""Labelled frames as images with a COCO file beside them: what training reads, also from videos."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def export_labelled_frames(
 ) -> Steps[FilesReport]:
     """Write ``images/`` and ``annotations.json`` into a folder.
 
-    A frame of a video becomes ``images/VIDEO/VIDEO_000123.png`` and its record tells ``video`` and ``frame_index``;
-    image files are copied as they are. A frame that cannot be read is left out, and told of.
+    A frame of a video becomes ``images/VIDEO/VIDEO_000123.png``, and its record has ``video`` and ``frame_index``.
+    Image files are copied unchanged. A frame that cannot be read is left out and reported.
 
     Args:
-        media: only of these; None for all.
-        include_predicted: also poses, and frames with nothing else, that no person has accepted.
-        include_negative: also frames that a person has marked as holding nothing to label.
-        picture_format: "png", or "jpg", which is smaller and not exact.
+        media: ids of media; None = all.
+        include_predicted: also predictions that nobody has accepted, and frames that hold only these.
+        include_negative: also frames that a person has marked as empty.
+        picture_format: "png", or "jpg", which is smaller and lossy.
         cache: folder where indices of videos are kept.
 
     Raises:
-        ProjectError: there is nothing to write, an unknown format, or the folder cannot be written.
+        ProjectError: there is nothing to write, the format is unknown, or the folder cannot be written.
     """
     if picture_format not in FORMATS:
         raise ProjectError(f"pictures are written as {' or '.join(FORMATS)}, not {picture_format!r}")
@@ -87,7 +87,7 @@ def _chosen(
     store: ProjectStore, media: Sequence[int] | None, include_predicted: bool, include_negative: bool
 ) -> list[tuple[Media, list[Frame]]]:
     counts = store.counts()
-    found: list[tuple[Media, list[Frame]]] = []
+    chosen: list[tuple[Media, list[Frame]]] = []
     for entry in store.media():
         if media is not None and entry.id not in media:
             continue
@@ -98,8 +98,8 @@ def _chosen(
             or (include_predicted and counts[frame.key].predicted)
             or (include_negative and frame.state.negative)
         ]
-        found.append((entry, frames))
-    return found
+        chosen.append((entry, frames))
+    return chosen
 
 
 def _written(
@@ -112,7 +112,7 @@ def _written(
     cache: Path | None,
     report: FilesReport,
 ) -> Iterator[tuple[Frame, bytes]]:
-    """Each frame, with its image record without an id; b"" for one that could not be read."""
+    """Each frame with its image record, still without an id; b"" for a frame that cannot be read."""
     if not frames:
         return
     if media.kind != "video":
@@ -128,49 +128,49 @@ def _written(
         return
     with source:
         for frame in frames:
-            place = f"{name}/{name}_{frame.key.index:06d}.{picture_format}"
-            yield frame, _drawn_from(source, frame, folder, place, report)
+            image_name = f"{name}/{name}_{frame.key.index:06d}.{picture_format}"
+            yield frame, _drawn_from(source, frame, folder, image_name, report)
 
 
-def _drawn_from(source: FrameSource, frame: Frame, folder: Path, place: str, report: FilesReport) -> bytes:
+def _drawn_from(source: FrameSource, frame: Frame, folder: Path, image_name: str, report: FilesReport) -> bytes:
     try:
         picture = source.read(frame.key.index)
     except (MediaError, IndexError) as error:
         report.problems.append(f"Frame {frame.key.index} left out: {error}")
         return b""
     try:
-        write_image(folder / IMAGES / place, picture)
+        write_image(folder / IMAGES / image_name, picture)
     except MediaError as error:
         raise ProjectError(error.message, where=error.where) from None
-    record = make_image(0, place, picture.shape[1], picture.shape[0]).encoded()
+    record = make_image(0, image_name, picture.shape[1], picture.shape[0]).encoded()
     return patch_record(record, {"video": source.path.name, "frame_index": frame.key.index})
 
 
 def _copied(root: Path, frame: Frame, folder: Path, name: str, report: FilesReport) -> bytes:
     origin = root / frame.name
     inside = [part for part in Path(frame.name).parts if part not in (os.sep, "..", ".") and ":" not in part]
-    place = "/".join((name, *inside))
+    image_name = "/".join((name, *inside))
     try:
         width, height = image_size(origin)
     except MediaError as error:
         report.problems.append(f"Left out: {error}")
         return b""
-    target = folder / IMAGES / place
+    target = folder / IMAGES / image_name
     with written(target) as temporary, open_regular(origin) as source, open(temporary, "wb") as copy:
         shutil.copyfileobj(source, copy)
-    return make_image(0, place, width, height).encoded()
+    return make_image(0, image_name, width, height).encoded()
 
 
 def _write_annotations(
     store: ProjectStore, path: Path, records: Sequence[tuple[FrameKey, bytes]], include_predicted: bool
 ) -> None:
     def annotations() -> Iterator[bytes]:
-        number = 0
+        annotation_id = 0
         for image, (key, _) in enumerate(records, 1):
             for instance in store.instances(key):
                 if include_predicted or instance.state is State.LABELLED:
-                    number += 1
-                    yield annotation_of(instance, number, image, instance.category).encoded()
+                    annotation_id += 1
+                    yield annotation_of(instance, annotation_id, image, instance.category).encoded()
 
     sections = {
         "images": (record for _, record in records),
@@ -180,13 +180,13 @@ def _write_annotations(
     write_coco(path, list(sections), {}, sections, set())
 
 
-def _free_name(wanted: str, taken: set[str]) -> str:
-    """A folder's name that no other media has, whatever the case of its letters."""
-    base = re.sub(r"[^\w.\- ]", "_", wanted).strip(". ") or "media"
+def _free_name(preferred: str, taken: set[str]) -> str:
+    """A folder name that no other media has, ignoring case."""
+    base = re.sub(r"[^\w.\- ]", "_", preferred).strip(". ") or "media"
     base = side_name(base, "", _MAX_MEDIA_NAME_BYTES)  # the names of frames are longer by a number
-    name, number = base, 2
+    name, suffix = base, 2
     while name.lower() in taken:
-        name, number = f"{base}_{number}", number + 1
+        name, suffix = f"{base}_{suffix}", suffix + 1
     taken.add(name.lower())
     return name
 

@@ -1,4 +1,4 @@
-"""A video with its poses drawn in, frame for frame and time for time as the original."""
+"""A video with the poses drawn on it, with the frames and times of the original."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Image = npt.NDArray[np.uint8]
 _GOLDEN = 0.618034
 
 PoseColors = Callable[[Sequence[Instance], Mapping[int, Schema]], list[tuple[Image, Image]]]
-"""Gives per pose RGB of its points (K, 3) and limbs (L, 3)."""
+"""Returns per pose the RGB colors of its keypoints (K, 3) and limbs (L, 3)."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class DrawOptions:
     """What is drawn.
 
     Attributes:
-        include_predicted: also poses that no person has made or accepted.
-        threshold: points of predictions that score less are left out.
-        track_numbers: the number of its track at each pose.
-        colors: RGB of points and limbs of poses, as they are on the canvas; those of the schema for None.
+        include_predicted: also predictions that nobody has accepted.
+        threshold: predicted keypoints with a lower score are left out.
+        track_numbers: draw the track number of each pose.
+        colors: of keypoints and limbs, as on the canvas; None = those of the schema.
     """
 
     include_predicted: bool = True
@@ -65,17 +65,17 @@ def export_labelled_video(
     quality: int = QUALITY,
     cache: Path | None = None,
 ) -> Steps[FilesReport]:
-    """Write an mp4 of the frames ``first`` to ``last``, both included; times start at 0 with the first of them.
+    """Write an mp4 of the frames ``first`` to ``last``, both included; the first is at time 0.
 
-    The sound of a video is kept as it is, where an mp4 can hold it; else the report says so. A frame that cannot be
-    decoded shows the one before it, so that the number of frames is the same.
+    The audio is copied if an mp4 can hold it; otherwise the report says so. A frame that cannot be decoded repeats the
+    one before it, so that the number of frames stays the same.
 
     Args:
         cache: folder where indices of videos are kept.
 
     Raises:
-        ProjectError: no such media or frames, or the file cannot be written.
-        MediaError: the video cannot be opened, or written.
+        ProjectError: there are no such media or frames, or the file cannot be written.
+        MediaError: the video cannot be opened or written.
     """
     path = Path(path)
     report = FilesReport(path)
@@ -105,25 +105,25 @@ def open_source(store: ProjectStore, media: int, cache: Path | None = None) -> F
     Raises:
         ProjectError: there is no such media. MediaError: it cannot be opened.
     """
-    found = next((m for m in store.media() if m.id == media), None)
-    if found is None:
+    entry = next((m for m in store.media() if m.id == media), None)
+    if entry is None:
         raise ProjectError(f"there is no media {media}", where=store.path)
-    return open_media(found.path, cache=cache) if found.kind == "video" else _images(store, found)
+    return open_media(entry.path, cache=cache) if entry.kind == "video" else _images(store, entry)
 
 
 def draw_instances(
     image: Image, instances: Sequence[Instance], categories: Mapping[int, Category], options: DrawOptions
 ) -> Image:
-    """A copy of an RGB picture with the poses of its frame; without predictions of what is labelled."""
+    """A copy of an RGB image with the poses of its frame, without predictions of objects that are labelled."""
     by_category: defaultdict[int, list[Instance]] = defaultdict(list)
     for instance, twice in zip(instances, labelled_too(instances, categories)):
-        wanted = options.include_predicted or instance.state is State.LABELLED
-        if wanted and not twice and extent(instance) is not None:
+        is_included = options.include_predicted or instance.state is State.LABELLED
+        if is_included and not twice and extent(instance) is not None:
             by_category[instance.category].append(instance)
     drawn = image
-    for number, group in by_category.items():
-        category = categories[number]
-        colors = None if options.colors is None else options.colors(group, {number: category.schema})
+    for category_id, group in by_category.items():
+        category = categories[category_id]
+        colors = None if options.colors is None else options.colors(group, {category_id: category.schema})
         drawable = [_drawable(i, category) for i in group]
         drawn = draw_poses(drawn, drawable, category.schema, options.threshold, colors)
     if options.track_numbers:
@@ -154,7 +154,7 @@ def _pictures(
 
 
 def _drawable(instance: Instance, category: Category) -> Prediction:
-    """Points that a person has set are drawn whatever a model scored them."""
+    """Keypoints that a person has set are drawn whatever their score."""
     sure = np.ones(instance.num_keypoints) if instance.scores is None else instance.scores.copy()
     if instance.state is State.LABELLED:
         sure[:] = 1.0
@@ -172,14 +172,14 @@ def _draw_number(image: Image, instance: Instance) -> None:
     red, green, blue = colorsys.hsv_to_rgb(instance.track * _GOLDEN % 1.0, 0.7, 1.0)
     color = (round(255 * red), round(255 * green), round(255 * blue))
     x, y = np.clip(box[:2], -30000, 30000)
-    place = (round(float(x)), max(round(24 * scale), round(float(y)) - round(6 * scale)))
+    corner = (round(float(x)), max(round(24 * scale), round(float(y)) - round(6 * scale)))
     for ink, width in (((16, 16, 16), 4), (color, 2)):
         thickness = max(1, round(width * scale))
-        cv2.putText(image, str(instance.track), place, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
+        cv2.putText(image, str(instance.track), corner, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
 
 
 def _sound(source: FrameSource, first: int, seconds: Fraction) -> AudioSpan | None:
-    """The sound beside the pictures; None for what has no clock of its own."""
+    """The audio of the frames; None for images, which have no clock."""
     index: VideoIndex | None = getattr(source, "index", None)
     if index is None:
         return None
@@ -191,7 +191,7 @@ def _sound(source: FrameSource, first: int, seconds: Fraction) -> AudioSpan | No
 
 
 def _last_duration(source: FrameSource, last: int) -> Fraction:
-    """How long a frame is shown: until the next one, else as long as the one before it."""
+    """Duration of a frame: until the next one, or, for the last frame, that of the one before it."""
     if last + 1 < source.frame_count:
         return source.exact_time(last + 1) - source.exact_time(last)
     if last > 0 and source.exact_time(last) > source.exact_time(last - 1):

@@ -1,8 +1,7 @@
-"""Tracks as tables: a row a pose (CSV, Parquet), or the table that DeepLabCut writes for a video.
+"""Poses as tables: one row per pose (CSV, Parquet), or the table that DeepLabCut writes for an analysed video.
 
-Coordinates are image pixels, pixel centres at integers: of the frame as it is shown, and in the table of DeepLabCut of
-the frame as it is stored, which DeepLabCut shows. The two differ where pixels are not square. A point that is absent
-has empty cells.
+Coordinates are image pixels, pixel centers at integers. DeepLabCut's table counts the stored pixels of a video, which
+differ from the pixels that are shown if they are not square. An absent keypoint has empty cells.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What stands in a table.
+    """What a table holds.
 
     Attributes:
-        media: only of these; None for all.
-        include_predicted: also poses that no person has made or accepted.
+        media: ids of media; None = all.
+        include_predicted: also predictions that nobody has accepted.
         only_tracked: leave out poses without a track.
     """
 
@@ -52,7 +51,7 @@ class TableOptions:
     only_tracked: bool = False
 
     def wants(self, instance: Instance) -> bool:
-        """Whether a pose stands in the table."""
+        """Whether the table holds a pose."""
         return (self.include_predicted or instance.state is State.LABELLED) and (
             not self.only_tracked or instance.track is not None
         )
@@ -66,11 +65,11 @@ def export_csv(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> FilesReport:
-    """A row a pose: frame, time, track, scores, box, and x, y, visibility, score of every point.
+    """Write one row per pose: frame, time, track, scores, box, and x, y, visibility, score of every keypoint.
 
     Args:
-        cache: folder where indices of videos are kept; for the times.
-        progress: called now and then with frames done and in all; what it raises ends the export.
+        cache: folder where indices of videos are kept, for the times.
+        progress: called now and then with frames done and in all; whatever it raises stops the export.
 
     Raises:
         ProjectError: the file cannot be written.
@@ -104,7 +103,7 @@ def export_parquet(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> FilesReport:
-    """The same table as :func:`export_csv`, with types: for millions of rows.
+    """Write the table of :func:`export_csv` with types, for millions of rows.
 
     Raises:
         LabelError: pyarrow is not installed. ProjectError: the file cannot be written.
@@ -127,45 +126,46 @@ def export_dlc(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> FilesReport:
-    """The table that DeepLabCut writes for an analysed video: a row a frame; x, y, likelihood of every point of each
-    individual. What a person has labelled has likelihood 1.
+    """Write the table that DeepLabCut writes for an analysed video.
 
-    An individual is a track; without any track, the first, second, ... pose of a frame. Poses of another category have
-    other points and get a table of their own beside it, with the name of the category.
+    A row per frame holds x, y and likelihood of every keypoint of each individual; for labels the likelihood is 1.
+
+    An individual is a track; without any tracks, the first, second, ... pose of a frame. Each further category gets a
+    table of its own beside it, named after the category.
 
     Args:
-        cache: folder where indices of videos are kept; for the pixels of the video.
+        cache: folder where indices of videos are kept, for the pixel grid of the video.
 
     Raises:
-        ProjectError: no such media, nothing to write, or the file cannot be written.
+        ProjectError: there is no such media, nothing to write, or the file cannot be written.
     """
     count = _frame_count(store, media)
     categories = {c.id: c for c in store.categories()}
     poses, problems = _poses_by_individual(store, media, include_predicted)
     report = FilesReport(Path(path), problems=problems)
     if not poses:
-        raise ProjectError("has no poses with a track that could be put into such a table", where=report.path)
+        raise ProjectError("there are no poses to write into such a table", where=report.path)
     grid = _grid_of(store, media, cache, report)
     sizes: Counter[int] = Counter()
-    for (_, kind), of_one in poses.items():
-        sizes[kind] += len(of_one)
-    kinds = [kind for kind, _ in sizes.most_common()]
-    targets = free_names(report.path, [categories[kind].name for kind in kinds])
+    for (_, category), by_frame in poses.items():
+        sizes[category] += len(by_frame)
+    order = [category for category, _ in sizes.most_common()]
+    targets = free_names(report.path, [categories[category].name for category in order])
     with contextlib.ExitStack() as stack:  # all of the tables or none
-        for number, (kind, target) in enumerate(zip(kinds, targets)):
-            of_kind = {name: of_one for (name, other), of_one in poses.items() if other == kind}
+        for index, (category, target) in enumerate(zip(order, targets)):
+            of_category = {name: by_frame for (name, other), by_frame in poses.items() if other == category}
             temporary = stack.enter_context(written(target))
-            names = categories[kind].schema.names
+            names = categories[category].schema.names
 
-            def told(done: int, total: int, number: int = number) -> None:
+            def report_frames(done: int, total: int, index: int = index) -> None:
                 if progress is not None:
-                    progress(number * total + done, len(kinds) * total)
+                    progress(index * total + done, len(order) * total)
 
-            _write_dlc(temporary, of_kind, names, count, grid, told)
+            _write_dlc(temporary, of_category, names, count, grid, report_frames)
     report.count = count
-    for kind, target in list(zip(kinds, targets))[1:]:
+    for category, target in list(zip(order, targets))[1:]:
         report.problems.append(
-            f"{categories[kind].name!r} has other points and is in a table of its own: {target.name}"
+            f"{categories[category].name!r} has other points and is in a table of its own: {target.name}"
         )
     return report
 
@@ -178,7 +178,7 @@ def _write_dlc(
     grid: GridTransform | None,
     progress: Progress,
 ) -> None:
-    """One table: the pose of each individual by frame, all of them with the same points."""
+    """Write one table: the pose of each individual by frame index, all of one category."""
 
     def rows() -> Iterator[tuple[int, list[DlcCell]]]:
         for index in range(count):
@@ -191,13 +191,15 @@ def _write_dlc(
 
 
 class _Table:
-    """Columns and rows of the poses of a project."""
+    """Columns and rows for the poses of a project."""
 
     def __init__(self, store: ProjectStore, options: TableOptions, cache: Path | None) -> None:
         self._store, self._options, self._cache = store, options, cache
         self._categories = {c.id: c for c in store.categories()}
-        used = {number for (number,) in store.database.rows("SELECT DISTINCT category FROM instance")}
-        self._used = [c for number, c in self._categories.items() if number in used] or list(self._categories.values())
+        used = {category_id for (category_id,) in store.database.rows("SELECT DISTINCT category FROM instance")}
+        self._used = [c for category_id, c in self._categories.items() if category_id in used] or list(
+            self._categories.values()
+        )
         points = dict.fromkeys(name for category in self._used for name in category.schema.names)
         self._place = {name: n for n, name in enumerate(points)}
         self.columns = columns_of(points)
@@ -231,7 +233,7 @@ class _Table:
         return head + cells
 
     def _times(self, media: Media) -> npt.NDArray[np.float64]:
-        """Seconds of each frame of a video; empty for images, and for a video that cannot be opened."""
+        """Time of each frame of a video in seconds; empty for images, and for a video that cannot be opened."""
         if media.kind != "video":
             return np.zeros(0)
         try:
@@ -257,33 +259,33 @@ def _frame_count(store: ProjectStore, media: int) -> int:
 def _poses_by_individual(
     store: ProjectStore, media: int, include_predicted: bool
 ) -> tuple[dict[tuple[str, int], dict[int, Instance]], list[str]]:
-    """By name and category, the pose in each frame; and what was left out, as sentences."""
+    """The pose in each frame by individual and category, and what was left out, as sentences."""
     tracked: defaultdict[tuple[int, int], dict[int, Instance]] = defaultdict(dict)
     alone: defaultdict[tuple[int, int], dict[int, Instance]] = defaultdict(dict)
     lost: Counter[str] = Counter()
     for key, instances in frames_with_instances(store, media):
-        places: Counter[int] = Counter()
+        untracked: Counter[int] = Counter()
         for i in sorted(instances, key=lambda i: i.state is State.PREDICTED):
             if i.state is State.PREDICTED and not include_predicted:
                 continue
             if i.track is None:
-                alone[places[i.category], i.category][key.index] = i
-                places[i.category] += 1
+                alone[untracked[i.category], i.category][key.index] = i
+                untracked[i.category] += 1
             elif key.index in tracked[i.track, i.category]:
                 lost["more than one pose of it in a frame"] += 1
             else:
                 tracked[i.track, i.category][key.index] = i
     if tracked:
         lost["no track"] += sum(len(group) for group in alone.values())
-        found = {(f"track_{number}", kind): tracked[number, kind] for number, kind in sorted(tracked)}
+        poses = {(f"track_{track}", category): tracked[track, category] for track, category in sorted(tracked)}
     else:
-        found = {(f"individual_{place + 1}", kind): alone[place, kind] for place, kind in sorted(alone)}
-    return found, [f"Poses left out, {why}: {count}" for why, count in lost.items() if count]
+        poses = {(f"individual_{rank + 1}", category): alone[rank, category] for rank, category in sorted(alone)}
+    return poses, [f"Poses left out, {why}: {count}" for why, count in lost.items() if count]
 
 
 def _grid_of(store: ProjectStore, media: int, cache: Path | None, report: FilesReport) -> GridTransform | None:
-    """What brings points into the pixels that DeepLabCut sees; None where they are those that are shown here."""
-    video = next(found for found in store.media() if found.id == media)
+    """Transform between the pixels that are shown and those that DeepLabCut sees; None if they are the same."""
+    video = next(entry for entry in store.media() if entry.id == media)
     if video.kind != "video":
         return None
     try:
@@ -294,7 +296,7 @@ def _grid_of(store: ProjectStore, media: int, cache: Path | None, report: FilesR
 
 
 def _dlc_pose(instance: Instance | None) -> Pose | None:
-    """What a table holds of a pose; the points of a label have likelihood 1."""
+    """The values of a pose in the table; the keypoints of a label have likelihood 1."""
     if instance is None:
         return None
     is_labelled = instance.state is State.LABELLED

@@ -1,4 +1,4 @@
-"""Label files: which kind a path is, and those that lie in a folder of pictures or videos."""
+"""Recognizing label files, and finding those in a folder of images or videos."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ COCO, DATASET, SLEAP, DLC = "coco", "dataset", "sleap", "dlc"
 
 _KINDS_OF_FORMATS = {"coco": COCO, "sleap": SLEAP, "deeplabcut": DLC}
 
-_MOST_ENTRIES = 200_000
-_DEPTH = 6
-_LARGEST_SEARCHED = 1 << 30
+_MAX_ENTRIES = 200_000
+_MAX_DEPTH = 6
+_MAX_SEARCHED_BYTES = 1 << 30
 _NOT_SEARCHED = "The folder is too large or too deep: videos in some of its subfolders were not looked for"
 _SPLIT = re.compile(
     r"(?:^|[_\-.])(train|val|valid|validation|test|minival|trainval)(?:\d{0,4})?(?=$|[_\-.])", re.IGNORECASE
 )
 _SPLIT_FOLDERS = frozenset({"train", "val", "valid", "validation", "test"})
 _LABEL_FOLDERS = ("", "annotations", "annotation", "labels", *sorted(_SPLIT_FOLDERS))
-# Label files of other programs: what tells them, and what they are called.
-_FOREIGN = {
+# Label files that cannot be read: what identifies them, and what they are called.
+_UNSUPPORTED = {
     ".xml": ((b"<annotations", "CVAT"), (b"<annotation", "Pascal VOC")),
     ".json": ((b'"shapes"', "LabelMe"), (b'"_via_', "VIA"), (b'"completed_by"', "Label Studio")),
 }
@@ -39,14 +39,14 @@ _FOREIGN = {
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Label files that belong together. ``paths``: as they are opened, one after the other."""
+    """Label files that belong together, such as the splits of a data set. ``paths`` are opened in this order."""
 
     kind: str
     paths: tuple[Path, ...]
 
     @property
     def title(self) -> str:
-        """Names of the files, for messages."""
+        """File names, for messages."""
         names = [path.name for path in self.paths]
         if len(set(names)) < len(names):
             names = [f"{path.parent.name}/{path.name}" for path in self.paths]
@@ -55,15 +55,15 @@ class LabelSet:
 
 @dataclass
 class FolderContents:
-    """What lies in a folder. ``foreign``: a sentence for each kind of label files that is not read."""
+    """What a folder holds. ``unsupported``: a sentence for each kind of label files that cannot be read."""
 
     labels: list[LabelSet] = field(default_factory=list)
     videos: list[Path] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
 
 
 def kind_of(path: Path) -> str:
-    """Which kind of labels a path is, by its name, and for folders and lists by what is in it; "" for none."""
+    """The kind of labels that a path holds, by its content, else by its suffix; "" for none."""
     if is_dataset(path):
         return DATASET
     if path.suffix.lower() == ".json" and is_results_file(path):
@@ -84,81 +84,81 @@ def _kind_by_content(path: Path, by_suffix: str) -> str:
 
 
 def look_into(folder: Path) -> FolderContents:
-    """Find the labels and the videos of a folder that is no data set by itself.
+    """Find the labels and videos of a folder that is not a data set itself.
 
-    Labels are looked for in the folder itself, in ``annotations`` and in the folders of splits; videos everywhere
-    below, but not in folders whose name begins with a dot.
+    Looks for labels in the folder, in ``annotations`` and in the folders of splits; for videos everywhere below, except
+    in folders whose name begins with a dot.
     """
-    found = FolderContents()
-    found.videos, all_seen = _videos(folder)
+    contents = FolderContents()
+    contents.videos, all_seen = _videos(folder)
     if not all_seen:
-        found.foreign.append(_NOT_SEARCHED)
+        contents.unsupported.append(_NOT_SEARCHED)
     tables = sorted(p for p in folder.glob("CollectedData*.csv") if p.is_file())
-    found.labels += [LabelSet(DLC, (path,)) for path in tables]
-    found.labels += [LabelSet(SLEAP, (path,)) for path in sorted(folder.iterdir()) if path.suffix.lower() == ".slp"]
+    contents.labels += [LabelSet(DLC, (path,)) for path in tables]
+    contents.labels += [LabelSet(SLEAP, (path,)) for path in sorted(folder.iterdir()) if path.suffix.lower() == ".slp"]
     groups: dict[str, list[Path]] = {}
-    foreign: dict[str, list[Path]] = {}
+    unsupported: dict[str, list[Path]] = {}
     for path in _candidates(folder):
         if path.suffix.lower() == ".json" and _holds(path, b'"images"', b'"annotations"'):
             groups.setdefault(_without_split(path, folder), []).append(path)
         else:
-            kinds = _FOREIGN.get(path.suffix.lower(), ())
+            kinds = _UNSUPPORTED.get(path.suffix.lower(), ())
             kind = next((name for mark, name in kinds if _holds(path, mark)), None)
             if kind is not None:
-                foreign.setdefault(kind, []).append(path)
-    found.labels += [LabelSet(COCO, tuple(paths)) for paths in groups.values()]
+                unsupported.setdefault(kind, []).append(path)
+    contents.labels += [LabelSet(COCO, tuple(paths)) for paths in groups.values()]
     settings = (p for p in sorted(folder.glob("*.y*ml")) if _holds(p, b"names:") or _holds(p, b"kpt_shape:"))
     yolo = next((p for p in settings if _has_texts(folder)), None)
     if yolo is not None:
-        foreign["YOLO"] = [yolo]
-    for kind, paths in foreign.items():
+        unsupported["YOLO"] = [yolo]
+    for kind, paths in unsupported.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        found.foreign.append(f"Label files of {kind} are not read yet: {paths[0].name}{more}")
-    return found
+        contents.unsupported.append(f"Label files of {kind} are not read yet: {paths[0].name}{more}")
+    return contents
 
 
 def _videos(folder: Path) -> tuple[list[Path], bool]:
-    """The videos below a folder, and whether all of it was searched."""
+    """The videos below a folder, and whether the search was complete."""
     top = str(folder).rstrip(os.sep).count(os.sep)
-    found: list[Path] = []
+    videos: list[Path] = []
     count = 0
     all_seen = True
-    for place, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".pictures"))
-        if count > _MOST_ENTRIES:
-            return found, False
-        if place.count(os.sep) - top >= _DEPTH:
+        if count > _MAX_ENTRIES:
+            return videos, False
+        if parent.count(os.sep) - top >= _MAX_DEPTH:
             all_seen &= not folders
             folders.clear()
         for name in sorted(files):
             count += 1
-            path = Path(place, name)
+            path = Path(parent, name)
             if not name.startswith(".") and is_video(path) and not is_image(path) and path.is_file():
-                found.append(path)
-    return found, all_seen
+                videos.append(path)
+    return videos, all_seen
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Files that may be labels, by their names."""
-    found: list[Path] = []
+    """Files whose names are those of labels."""
+    candidates: list[Path] = []
     for name in _LABEL_FOLDERS:
-        place = folder / name if name else folder
-        if place.is_dir():
-            found += [p for p in sorted(place.iterdir()) if p.suffix.lower() in _FOREIGN and p.is_file()]
-    return found
+        subfolder = folder / name if name else folder
+        if subfolder.is_dir():
+            candidates += [p for p in sorted(subfolder.iterdir()) if p.suffix.lower() in _UNSUPPORTED and p.is_file()]
+    return candidates
 
 
 def _without_split(path: Path, folder: Path) -> str:
-    """The name of a label file without the part that tells the split: files of one name are one data set."""
+    """The name of a label file without its split: files with equal names are one data set."""
     parents = [part for part in path.parent.relative_to(folder).parts if part.lower() not in _SPLIT_FOLDERS]
     return "/".join([*parents, _SPLIT.sub("", path.stem).lower()])
 
 
 def _holds(path: Path, *marks: bytes) -> bool:
-    """Whether all of these stand in a file."""
+    """Whether a file contains all of these."""
     try:
         size = path.stat().st_size
-        if not 0 < size <= _LARGEST_SEARCHED or not path.is_file():
+        if not 0 < size <= _MAX_SEARCHED_BYTES or not path.is_file():
             return False
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return all(data.find(mark) >= 0 for mark in marks)
@@ -167,5 +167,5 @@ def _holds(path: Path, *marks: bytes) -> bool:
 
 
 def _has_texts(folder: Path) -> bool:
-    places = (folder / "labels", *(folder / name / "labels" for name in _SPLIT_FOLDERS))
-    return any(next(place.rglob("*.txt"), None) is not None for place in places if place.is_dir())
+    subfolders = (folder / "labels", *(folder / name / "labels" for name in _SPLIT_FOLDERS))
+    return any(next(subfolder.rglob("*.txt"), None) is not None for subfolder in subfolders if subfolder.is_dir())

@@ -1,7 +1,7 @@
-"""Label files into a project, once: the same file again adds nothing, a changed one what is new.
+"""Label files into a project, once: opening a file again adds nothing, opening a changed file adds what is new.
 
-An empty project takes a file as it is. Otherwise the file becomes a draft, a project of its own in a temporary folder,
-and :class:`~poseapp.project.label_update.update.LabelUpdate` compares the two.
+A file is imported directly into an empty project. Otherwise it becomes a draft, a project in a temporary folder, which
+:class:`~poseapp.project.label_update.update.LabelUpdate` compares with the project.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class LabelImport:
                     raise UnreadableLabels(error) from error
             draft.imported()
             update = LabelUpdate(self.store, draft, f"{'Update from' if known else 'Import'} {path.name}")
-            found = update.report
+            counts = update.report
             changed = [s for s in SourceTable(draft).all() if _differs(s, known)]
             offer = self._offer(path, update, known, changed)
             if offer is not None:
@@ -125,7 +125,7 @@ class LabelImport:
             update.apply()
         text = _summary(path, update, known, changed)
         return ImportReport(
-            images=found.images + found.video_frames,
+            images=counts.images + counts.video_frames,
             annotations=update.report.added,
             problems=[*([text] if text and known else []), *update.report.remarks(), *report.problems],
             notes=[] if text and known else [text] if text else [],
@@ -136,18 +136,18 @@ class LabelImport:
         self, path: Path, update: LabelUpdate, known: Sequence[LabelSource], changed: Sequence[LabelSource]
     ) -> LabelOffer | None:
         """What a person is to be asked; None where there is nothing to ask."""
-        found = update.report
-        if not found.changes_project and not found.conflicts:
+        counts = update.report
+        if not counts.changes_project and not counts.conflicts:
             return None
         if known and changed:
             if self.take_changes or self._is_declined(known, changed):
                 return None
-            text = f"{path.name} changed since it was imported: {found.summary()}"
-            if found.conflicts:
-                text += f"; {len(found.conflicts):,} changed in the file and here stay as they are here"
+            text = f"{path.name} changed since it was imported: {counts.summary()}"
+            if counts.conflicts:
+                text += f"; {len(counts.conflicts):,} changed in the file and here stay as they are here"
             return LabelOffer((path,), text, changed[0].digest)
-        if not known and not self.asked_for and found.crowded:
-            return LabelOffer((path,), f"{path.name} is not in the project: {found.summary()}")
+        if not known and not self.asked_for and counts.crowded:
+            return LabelOffer((path,), f"{path.name} is not in the project: {counts.summary()}")
         return None
 
     def _is_declined(self, known: Sequence[LabelSource], changed: Sequence[LabelSource]) -> bool:
@@ -157,8 +157,8 @@ class LabelImport:
     def _earlier_size(self, known: Sequence[LabelSource]) -> LabelSize:
         """How the labels of a file were taken when it came in."""
         archive = CocoArchive(self.store.database)
-        numbers = [source.archive for source in known if source.archive is not None]
-        fitted = any(True for number in numbers for _ in archive.records(number, SECTION_GRIDS))
+        archive_ids = [source.archive for source in known if source.archive is not None]
+        fitted = any(True for archive_id in archive_ids for _ in archive.records(archive_id, SECTION_GRIDS))
         return LabelSize.FIT if fitted else LabelSize.KEEP
 
     def _has_poses(self) -> bool:
@@ -193,13 +193,13 @@ class LabelImport:
 
 def stale_sources(store: ProjectStore) -> list[LabelSource]:
     """Label files that may have something new for a project: by size and time, or because something was missing."""
-    found: list[LabelSource] = []
+    stale: list[LabelSource] = []
     for source in SourceTable(store).all():
         if source.path.exists() and (
             not source.complete or (source.path.is_file() and size_and_time(source.path) != (source.size, source.mtime))
         ):
-            found.append(source)
-    return found
+            stale.append(source)
+    return stale
 
 
 def decline(store: ProjectStore, offer: LabelOffer) -> None:
@@ -269,15 +269,15 @@ def _differs(source: LabelSource, known: Sequence[LabelSource]) -> bool:
 
 
 def _summary(path: Path, update: LabelUpdate, known: Sequence[LabelSource], changed: Sequence[LabelSource]) -> str:
-    found = update.report
+    counts = update.report
     if known and changed:
-        return f"{path.name} changed since it was imported: {found.summary()}"
+        return f"{path.name} changed since it was imported: {counts.summary()}"
     if known:
         return (
-            f"{path.name}: {found.summary()}, for images or videos have come that were missing"
-            if found.changes_project
+            f"{path.name}: {counts.summary()}, for images or videos have come that were missing"
+            if counts.changes_project
             else ""
         )
-    if found.same:
-        return f"{path.name}: {found.same:,} poses were in the project already; {found.summary()}"
+    if counts.same:
+        return f"{path.name}: {counts.same:,} poses were in the project already; {counts.summary()}"
     return ""

@@ -73,33 +73,33 @@ def check_sizes(paths: Sequence[Path | None], records: Sequence[Size]) -> SizeCh
     return check
 
 
-def _check(paths: Sequence[Path | None], records: Sequence[Size], places: range) -> SizeCheck:
+def _check(paths: Sequence[Path | None], records: Sequence[Size], indices: range) -> SizeCheck:
     check = SizeCheck()
     headers: dict[int, ImageHeader] = {}
     stored_grid = upright_grid = False
-    for place in places:
-        path = paths[place]
+    for index in indices:
+        path = paths[index]
         header = None if path is None else read_header_of(path)
         if header is None:
             continue
-        headers[place] = header
-        check.shown[place] = header.size
+        headers[index] = header
+        check.shown[index] = header.size
         stored = (header.width, header.height)
-        grid = classify(records[place], stored, header.orientation)
+        grid = classify(records[index], stored, header.orientation)
         check.counts[grid] += 1
         stored_grid |= grid in (Grid.TURNED, Grid.TURNED_SCALED)
         upright_grid |= grid is Grid.SAME and header.orientation >= 5 and stored != header.size
         if grid not in (Grid.SAME, Grid.UNKNOWN):
-            check.first.setdefault(grid, _sentence(path, records[place], header))
+            check.first.setdefault(grid, _sentence(path, records[index], header))
     # The maker of the file showed its pictures as stored: then it did so with those whose size does not tell, too.
     turns_all = stored_grid and not upright_grid
-    for place, header in headers.items():
+    for index, header in headers.items():
         stored = (header.width, header.height)
-        grid_transform = transform_of(records[place], stored, header.orientation, unsettled=turns_all)
+        grid_transform = transform_of(records[index], stored, header.orientation, unsettled=turns_all)
         if grid_transform is not None:
-            check.grids[place] = grid_transform
-            if is_unsettled(records[place], stored, header.orientation):
-                check.first.setdefault(Grid.SAME, _sentence(paths[place], records[place], header))
+            check.grids[index] = grid_transform
+            if is_unsettled(records[index], stored, header.orientation):
+                check.first.setdefault(Grid.SAME, _sentence(paths[index], records[index], header))
     return check
 
 

@@ -1,4 +1,4 @@
-"""Videos into a project: a media row, and a frame for every picture."""
+"""Videos into a project: one media, with all of its frames."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from poseapp.project.tables.media_state import frame_name
 
 
 def find_video(store: ProjectStore, path: Path | str) -> Media | None:
-    """The media of a video that the project has already."""
-    wanted = Path(path).absolute()
-    return next((m for m in store.media() if m.kind == "video" and Path(m.path) == wanted), None)
+    """The media of a video that the project already has, else None."""
+    absolute = Path(path).absolute()
+    return next((m for m in store.media() if m.kind == "video" and Path(m.path) == absolute), None)
 
 
 def import_video(store: ProjectStore, path: Path | str, *, cache: Path | None = None) -> Media:
-    """Add a video with all of its frames; one that the project has already stays as it is.
+    """Add a video with all of its frames; a video that the project already has is not added again.
 
     Args:
         cache: folder where the index of the video is kept.
 
     Raises:
-        MediaError: missing, no video, or nothing in it can be decoded.
+        MediaError: it is missing, not a video, or nothing in it can be decoded.
     """
     known = find_video(store, path)
     if known is not None:

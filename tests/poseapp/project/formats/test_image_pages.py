@@ -58,11 +58,11 @@ def test_labels_of_a_file_of_several_pictures_say_so(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_searched_to_its_end_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path / "a/b/c/d/e/f/g"
     deep.mkdir(parents=True)
-    assert any("not looked for" in text for text in look_into(tmp_path).foreign)
-    assert not look_into(tmp_path / "a").foreign
+    assert any("not looked for" in text for text in look_into(tmp_path).unsupported)
+    assert not look_into(tmp_path / "a").unsupported
     for folder in (deep, deep.parent):
         for number in range(3):
             (folder / f"{number}.png").touch()
-    monkeypatch.setattr(label_files, "_MOST_ENTRIES", 2)
-    assert any("not looked for" in text for text in look_into(deep.parent).foreign)
-    assert not look_into(deep).foreign
+    monkeypatch.setattr(label_files, "_MAX_ENTRIES", 2)
+    assert any("not looked for" in text for text in look_into(deep.parent).unsupported)
+    assert not look_into(deep).unsupported

@@ -16,7 +16,7 @@ from poseapp.canvas.pose_geometry import handle_positions
 from poseapp.canvas.render.pose_arrays import PoseArrays, build_arrays
 from poseapp.canvas.tools.base import Ghost, PointerEvent, PointRef
 from poseapp.canvas.tools.gestures import pose_box
-from poseapp.project.edits.locks import held_instance, locked_flags
+from poseapp.project.edits.locks import keep_locked_points, locked_flags
 from poseapp.project.model import VISIBLE, Instance, State
 from poseapp.project.schema.subsets import possible_points
 
@@ -91,7 +91,7 @@ class CanvasScene:
     def held(self, instance: Instance) -> Instance:
         """A preview with locked points where they are."""
         now = self.instance(instance.id)
-        return instance if now is None else held_instance(now, instance, self.locked_points)
+        return instance if now is None else keep_locked_points(now, instance, self.locked_points)
 
     def set_ghosts(self, instances: Sequence[Instance]) -> None:
         self.ghosts = build_arrays(instances, self.schemas)

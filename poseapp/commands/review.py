@@ -11,7 +11,7 @@ from poseapp.commands.context import Context
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.project import edits
 from poseapp.project.edits import groups
-from poseapp.project.edits.locks import held_edit
+from poseapp.project.edits.locks import without_locked
 from poseapp.project.edits.predictions import TEMPLATE
 from poseapp.project.model import ABSENT, Change, Edit, FrameEdit, FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
@@ -209,14 +209,14 @@ def edit_everywhere(context: Context, make: Callable[[Found], Edit], done: Calla
         return
 
     def take(edit: Edit) -> None:
-        free = held_edit(edit, session.locked, session.locked_points)
+        free = without_locked(edit, session.locked, session.locked_points)
         if free is None:
             context.window.tell("Locked: cannot be changed. Ctrl+Shift+H unlocks all.", "info")
         elif not free.frames:
             context.window.tell(nothing)
         else:
             session.chunked_edits.start(
-                lambda: shown.apply_in_pieces(free), "Changing", lambda change: told(free, change)
+                lambda: shown.apply_in_chunks(free), "Changing", lambda change: told(free, change)
             )
 
     def told(edit: Edit, change: Change) -> None:

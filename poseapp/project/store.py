@@ -34,15 +34,15 @@ from poseapp.project.model import (
 )
 from poseapp.project.queries.frame_keys import FrameKeys
 from poseapp.project.queries.frame_query import FrameQuery, find_frames
-from poseapp.project.storage.chunked_write import LongWrite, Pieces, run_through
+from poseapp.project.storage.chunked_write import ChunkedWrite, Pieces, run_through
 from poseapp.project.storage.database import Database
-from poseapp.project.tables.categories import CategoryTable, TouchedCategory, write_categories
+from poseapp.project.tables.categories import CategoryDelta, CategoryTable, write_categories
 from poseapp.project.tables.edit_diff import blocks, check_once, compare_instances, compare_states
 from poseapp.project.tables.frames import FrameTable
-from poseapp.project.tables.history import History, Touched, TouchedFrame, write_instances, write_states
+from poseapp.project.tables.history import FrameDelta, History, InstanceDelta, write_instances, write_states
 from poseapp.project.tables.instance_rows import COLUMNS
 from poseapp.project.tables.instances import InstanceTable
-from poseapp.project.tables.media_state import TouchedMedia, counted_once, grow, settle
+from poseapp.project.tables.media_state import MediaDelta, counted_once, grow, settle
 
 _NEXT_INSTANCE, _NEXT_TRACK = "next_instance", "next_track"
 _TRACK = COLUMNS.index("track")
@@ -223,7 +223,7 @@ class ProjectStore:
         Raises:
             ProjectError: as :meth:`update_category`.
         """
-        self._db.finish_pieces()
+        self._db.finish_chunks()
         touched, new = self._categories.compare(category_id, name, schema)
         if not touched.after:
             return Change()
@@ -331,12 +331,12 @@ class ProjectStore:
         with self._db.write():
             return run_through(self._applied(edit))
 
-    def apply_in_pieces(self, edit: Edit) -> LongWrite:
+    def apply_in_chunks(self, edit: Edit) -> ChunkedWrite:
         """As :meth:`apply`, begun: whoever asks for it does it bit by bit."""
-        return LongWrite(self._db, self._applied(edit))
+        return ChunkedWrite(self._db, self._applied(edit))
 
-    def _applied(self, edit: Edit, categories: Sequence[TouchedCategory] = ()) -> Pieces[Change]:
-        touched: list[Touched] = []
+    def _applied(self, edit: Edit, categories: Sequence[CategoryDelta] = ()) -> Pieces[Change]:
+        touched: list[InstanceDelta] = []
         for block in blocks(edit.frames):
             found = compare_instances(self._db, self._frames, self._categories.all(), block)
             write_instances(self._db, found)
@@ -379,9 +379,9 @@ class ProjectStore:
         with self._db.write():
             return run_through(self._walked(step))
 
-    def jump_in_pieces(self, step: int) -> LongWrite:
+    def jump_in_chunks(self, step: int) -> ChunkedWrite:
         """As :meth:`jump_to`, begun: whoever asks for it does it bit by bit."""
-        return LongWrite(self._db, self._walked(step))
+        return ChunkedWrite(self._db, self._walked(step))
 
     def _walked(self, step: int) -> Pieces[Change]:
         change = yield from self._history.walk(step)
@@ -404,10 +404,10 @@ class ProjectStore:
     def record(
         self,
         text: str,
-        touched: Sequence[Touched],
-        states: Sequence[TouchedFrame],
-        media: Sequence[TouchedMedia] = (),
-        categories: Sequence[TouchedCategory] = (),
+        touched: Sequence[InstanceDelta],
+        states: Sequence[FrameDelta],
+        media: Sequence[MediaDelta] = (),
+        categories: Sequence[CategoryDelta] = (),
     ) -> Change:
         """Do what has been compared already, row by row, as one step; durable when this returns.
 
@@ -449,10 +449,10 @@ class ProjectStore:
         self,
         text: str,
         merge_key: str,
-        touched: Sequence[Touched],
-        states: Sequence[TouchedFrame],
-        media: Sequence[TouchedMedia] = (),
-        categories: Sequence[TouchedCategory] = (),
+        touched: Sequence[InstanceDelta],
+        states: Sequence[FrameDelta],
+        media: Sequence[MediaDelta] = (),
+        categories: Sequence[CategoryDelta] = (),
     ) -> Pieces[Change]:
         """States and history of a step whose instances have been written. Within a transaction, in pieces."""
         write_states(self._db, states)
@@ -462,7 +462,7 @@ class ProjectStore:
         videos = frozenset(m.media for m in media)
         return Change(frames, frozenset(t.instance for t in touched), bool(videos or categories), videos)
 
-    def _reserve(self, touched: Iterable[Touched]) -> None:
+    def _reserve(self, touched: Iterable[InstanceDelta]) -> None:
         added = [t for t in touched if t.after is not None]
         self._next_id = max(self._next_id, 1 + max((t.instance for t in added if t.before is None), default=0))
         track = max((t.after.get(_TRACK) or 0 for t in added if t.after), default=0)

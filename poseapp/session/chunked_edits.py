@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from engine.errors import PoseError
 from poseapp.app import gc_control
 from poseapp.project.model import Change
-from poseapp.project.storage.chunked_write import LongWrite
+from poseapp.project.storage.chunked_write import ChunkedWrite
 
 AT_ONCE_SECONDS = 0.03
 AT_ONCE_INSTANCES = 1200
@@ -20,7 +20,7 @@ Tell = Callable[[Change], None]
 
 
 class ChunkedEdits(QObject):
-    """Goes on with one :class:`LongWrite` at a time. Belongs to the UI thread.
+    """Goes on with one :class:`ChunkedWrite` at a time. Belongs to the UI thread.
 
     Signals:
         working(text): what is under way, told with every piece; "" once nothing is.
@@ -32,7 +32,7 @@ class ChunkedEdits(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._work: LongWrite | None = None
+        self._work: ChunkedWrite | None = None
         self._text = ""
         self._take: Tell = lambda _change: None
         self._next = QTimer(self)
@@ -43,7 +43,7 @@ class ChunkedEdits(QObject):
     def busy(self) -> bool:
         return self._work is not None
 
-    def start(self, make: Callable[[], LongWrite], text: str, take: Tell) -> None:
+    def start(self, make: Callable[[], ChunkedWrite], text: str, take: Tell) -> None:
         """Begin; a small change is done when this returns. What was under way before is finished first.
 
         Args:

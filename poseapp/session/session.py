@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from engine.errors import PoseError
 from engine.schema.schema import Schema
-from poseapp.project.edits.locks import PointRef, held_edit, selectable
+from poseapp.project.edits.locks import PointRef, selectable, without_locked
 from poseapp.project.model import Category, Change, Edit, Frame, FrameKey, Instance, State
 from poseapp.project.queries.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.project.schema.migration import Sources, migrate_category, settle_all_names, settle_names
@@ -380,7 +380,7 @@ class Session(QObject):
         if self.store is None:
             return False
         self.chunked_edits.finish()
-        free = held_edit(edit, self.locked, self.locked_points)
+        free = without_locked(edit, self.locked, self.locked_points)
         if free is None:
             self.message.emit("Locked: cannot be changed. Ctrl+Shift+H unlocks all.", "info")
             return False
@@ -432,7 +432,7 @@ class Session(QObject):
         store = self.store
         if store is not None:
             text = "Undoing" if step < store.history_length()[1] else "Redoing"
-            self.chunked_edits.start(lambda: store.jump_in_pieces(step), text, self._on_history_changed)
+            self.chunked_edits.start(lambda: store.jump_in_chunks(step), text, self._on_history_changed)
 
     def _on_history_changed(self, change: Change, *, show: bool = True) -> None:
         store = self.store

@@ -16,7 +16,7 @@ from poseapp.canvas.template_pose import template_pose
 from poseapp.canvas.tools.base import PlacedPose
 from poseapp.commands.context import Context
 from poseapp.jobs.refinement import AssistJob
-from poseapp.project.edits.locks import held_instance
+from poseapp.project.edits.locks import keep_locked_points
 from poseapp.project.model import ABSENT, OCCLUDED, VISIBLE, Edit, FrameEdit, FrameKey, Instance, State
 
 PAUSE = 120
@@ -120,7 +120,7 @@ class RefinementController(QObject):
             return
         proposed = proposal_of(pose, points, scores, visible)
         if proposed is not None:
-            proposed = held_instance(pose, proposed, self._context.session.locked_points)
+            proposed = keep_locked_points(pose, proposed, self._context.session.locked_points)
         if proposed is not None and not np.array_equal(proposed.keypoints, pose.keypoints):
             edit = Edit("Take the model's suggestion", (FrameEdit(frame, (pose,), (proposed,)),))
             self._context.session.propose(edit)

@@ -1,4 +1,4 @@
-"""Edits that leave alone what is locked. Locks are of the window, not of the project: ids and (id, point) are given."""
+"""Edits without what they would do to locked poses and points. Locks belong to the window, not to the project."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ PointRef = tuple[int, int]
 
 
 def locked_flags(instance: Instance, points: Collection[PointRef]) -> Flags:
-    """(K,) bool, which points of an instance are among (instance id, point)."""
-    found = np.zeros(instance.num_keypoints, dtype=np.bool_)
-    found[[k for number, k in points if number == instance.id and k < len(found)]] = True
-    return found
+    """(K,) bool, which points of an instance are among ``points``, pairs of instance id and point."""
+    flags = np.zeros(instance.num_keypoints, dtype=np.bool_)
+    flags[[k for owner, k in points if owner == instance.id and k < len(flags)]] = True
+    return flags
 
 
-def held_instance(before: Instance, after: Instance, points: Collection[PointRef]) -> Instance:
-    """``after`` with the locked points where, and as visible as, they were ``before``; what a person has confirmed of
-    them (``by_human``) is taken over where nothing else of them was to change."""
+def keep_locked_points(before: Instance, after: Instance, points: Collection[PointRef]) -> Instance:
+    """``after`` with the positions and visibilities that the locked points have in ``before``.
+
+    A confirmation by a person (``by_human``) of a locked point is kept if nothing else of the point was to change.
+    """
     locked = locked_flags(before, points)
     if not locked.any():
         return after
@@ -43,61 +45,61 @@ def held_instance(before: Instance, after: Instance, points: Collection[PointRef
     )
 
 
-def held_edit(edit: Edit, poses: Collection[int], points: Collection[PointRef]) -> Edit | None:
+def without_locked(edit: Edit, poses: Collection[int], points: Collection[PointRef]) -> Edit | None:
     """The edit without what it does to locked poses and points; None when nothing of it remains.
 
-    A locked pose, and one with a locked point, is not deleted. Of a locked pose place, visibility and kind stay; who
-    answers for it, and its track, are no matter of the lock.
+    A locked pose, and one with a locked point, is not deleted. Keypoints, visibilities, box and category of a locked
+    pose stay; its state and its track may change.
     """
     if not poses and not points:
         return edit
-    with_points = {number for number, _ in points}
-    frames = [_held_frame(frame, frozenset(poses), frozenset(points), with_points) for frame in edit.frames]
-    kept = tuple(frame for frame in frames if frame.before or frame.after or frame.state is not None)
-    return replace(edit, frames=kept) if kept or not edit.frames else None
+    with_points = {instance for instance, _ in points}
+    frames = [_frame_without_locked(frame, frozenset(poses), frozenset(points), with_points) for frame in edit.frames]
+    remaining = tuple(frame for frame in frames if frame.before or frame.after or frame.state is not None)
+    return replace(edit, frames=remaining) if remaining or not edit.frames else None
 
 
 def selectable(
     poses: Collection[int],
     points: Collection[PointRef],
-    withheld_poses: Collection[int],
-    withheld_points: Collection[PointRef],
+    excluded_poses: Collection[int],
+    excluded_points: Collection[PointRef],
 ) -> tuple[set[int], set[PointRef]]:
-    """What stays of a selection when some poses and points cannot be selected.
+    """The part of a selection that can be selected, where some poses and points (hidden or locked) cannot.
 
-    A pose all of whose selected points go is not selected either: chosen as a whole it would be more than was meant.
+    A pose that loses all of its selected points is not selected either: as a whole it was not meant.
     """
-    kept = {(i, k) for i, k in points if i not in withheld_poses} - set(withheld_points)
-    emptied = {i for i, _ in points} - {i for i, _ in kept}
-    return set(poses) - set(withheld_poses) - emptied, kept
+    remaining = {(i, k) for i, k in points if i not in excluded_poses} - set(excluded_points)
+    emptied = {i for i, _ in points} - {i for i, _ in remaining}
+    return set(poses) - set(excluded_poses) - emptied, remaining
 
 
-def _held_frame(
+def _frame_without_locked(
     frame: FrameEdit, poses: frozenset[int], points: frozenset[PointRef], with_points: set[int]
 ) -> FrameEdit:
     after = {instance.id: instance for instance in frame.after}
     old_ids = {instance.id for instance in frame.before}
-    kept_before: list[Instance] = []
-    kept_after: list[Instance] = []
+    all_before: list[Instance] = []
+    all_after: list[Instance] = []
     for old in frame.before:
         new = after.get(old.id)
         if new is None:
             if old.id not in poses and old.id not in with_points:
-                kept_before.append(old)
+                all_before.append(old)
             continue
-        held = new
-        if old.id in poses and not _same_place(old, new):
-            held = old
+        allowed = new
+        if old.id in poses and not _same_geometry(old, new):
+            allowed = old
         elif old.id in with_points:
-            held = held_instance(old, new, points)
-        if held is not old and (held is new or not _nothing_left(old, new, held)):
-            kept_before.append(old)
-            kept_after.append(held)
-    kept_after += [instance for instance in frame.after if instance.id not in old_ids]
-    return replace(frame, before=tuple(kept_before), after=tuple(kept_after))
+            allowed = keep_locked_points(old, new, points)
+        if allowed is not old and (allowed is new or not _only_side_effects(old, new, allowed)):
+            all_before.append(old)
+            all_after.append(allowed)
+    all_after += [instance for instance in frame.after if instance.id not in old_ids]
+    return replace(frame, before=tuple(all_before), after=tuple(all_after))
 
 
-def _same_place(old: Instance, new: Instance) -> bool:
+def _same_geometry(old: Instance, new: Instance) -> bool:
     return (
         old.category == new.category
         and np.array_equal(old.keypoints, new.keypoints)
@@ -106,8 +108,8 @@ def _same_place(old: Instance, new: Instance) -> bool:
     )
 
 
-def _nothing_left(old: Instance, new: Instance, held: Instance) -> bool:
-    """Whether of a change that was held back only the side effects would remain, such as being a label from now on."""
-    unmoved = np.array_equal(old.keypoints, held.keypoints) and np.array_equal(old.visibility, held.visibility)
+def _only_side_effects(old: Instance, new: Instance, allowed: Instance) -> bool:
+    """Whether only side effects of a change would remain, such as the state LABELLED, because its points are locked."""
+    unmoved = np.array_equal(old.keypoints, allowed.keypoints) and np.array_equal(old.visibility, allowed.visibility)
     moved = not (np.array_equal(old.keypoints, new.keypoints) and np.array_equal(old.visibility, new.visibility))
     return unmoved and moved

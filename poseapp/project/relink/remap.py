@@ -17,8 +17,8 @@ from poseapp.project.edits.geometry import moved_box, moved_points
 from poseapp.project.model import Change, FrameKey
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
-from poseapp.project.tables.history import Touched, TouchedFrame
-from poseapp.project.tables.media_state import MediaState, TouchedMedia, read_state
+from poseapp.project.tables.history import FrameDelta, InstanceDelta
+from poseapp.project.tables.media_state import MediaDelta, MediaState, read_state
 
 Mapping = npt.NDArray[np.int64]
 """(N,) for each frame of the old file the one of the new file that shows the same, -1 for none."""
@@ -114,7 +114,7 @@ def remap_video(
     touched = list(_moved_instances(store, media, plan.mapping, new.size if scale else None))
     states = list(_moved_states(store, media, plan.mapping, max(before.frame_count, new.frame_count)))
     words = text or f"Re-map labels to {new.path.name}"
-    return store.record(words, touched, states, [TouchedMedia(media, before, after, moved=True)])
+    return store.record(words, touched, states, [MediaDelta(media, before, after, moved=True)])
 
 
 def relink_video(store: ProjectStore, media: int, new: NewFile) -> Change:
@@ -129,11 +129,11 @@ def relink_video(store: ProjectStore, media: int, new: NewFile) -> Change:
     indices, _ = used_frames(store, media)
     last = int(indices[-1]) + 1 if len(indices) else 0
     after = _after(store, new, max(new.frame_count, last))
-    return store.record(f"Use {new.path.name}", [], [], [TouchedMedia(media, before, after, moved=False)])
+    return store.record(f"Use {new.path.name}", [], [], [MediaDelta(media, before, after, moved=False)])
 
 
 def _video(store: ProjectStore, media: int) -> MediaState:
-    store.database.finish_pieces()
+    store.database.finish_chunks()
     found = next((m for m in store.media() if m.id == media), None)
     if found is None or found.kind != "video":
         raise ProjectError(f"media {media} is not a video", where=store.path)
@@ -147,7 +147,7 @@ def _after(store: ProjectStore, new: NewFile, count: int) -> MediaState:
 
 def _moved_instances(
     store: ProjectStore, media: int, mapping: Mapping, size: tuple[int, int] | None
-) -> Iterator[Touched]:
+) -> Iterator[InstanceDelta]:
     sizes = {
         index: (width, height)
         for index, width, height in store.database.rows(
@@ -158,13 +158,13 @@ def _moved_instances(
         for row in block:
             key, target = FrameKey(row[1], row[2]), int(mapping[row[2]])
             if target < 0:
-                yield Touched(row[0], key, instance_rows.full(row), None)
+                yield InstanceDelta(row[0], key, instance_rows.full(row), None)
                 continue
             now = (*row[:2], target, *row[3:])
             if size is not None and 0 not in sizes[key.index] and sizes[key.index] != size:
                 now = _scaled(row, FrameKey(media, target), sizes[key.index], size)
             if now != row:
-                yield Touched(row[0], key, *instance_rows.changed(row, now))
+                yield InstanceDelta(row[0], key, *instance_rows.changed(row, now))
 
 
 def _scaled(row: instance_rows.Row, key: FrameKey, old: tuple[int, int], new: tuple[int, int]) -> instance_rows.Row:
@@ -176,7 +176,7 @@ def _scaled(row: instance_rows.Row, key: FrameKey, old: tuple[int, int], new: tu
     return instance_rows.to_row(replace(instance, keypoints=moved_points(instance.keypoints, matrix), box=box), key)
 
 
-def _moved_states(store: ProjectStore, media: int, mapping: Mapping, count: int) -> Iterator[TouchedFrame]:
+def _moved_states(store: ProjectStore, media: int, mapping: Mapping, count: int) -> Iterator[FrameDelta]:
     before = np.zeros(count, np.int64)
     for index, state in store.database.rows("SELECT idx, state FROM frame WHERE media = ? AND state", (media,)):
         before[index] = state
@@ -185,4 +185,4 @@ def _moved_states(store: ProjectStore, media: int, mapping: Mapping, count: int)
         if mapping[index] >= 0:
             after[mapping[index]] = before[index]
     for index in np.flatnonzero(before != after).tolist():
-        yield TouchedFrame(FrameKey(media, index), int(before[index]), int(after[index]))
+        yield FrameDelta(FrameKey(media, index), int(before[index]), int(after[index]))

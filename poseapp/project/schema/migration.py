@@ -95,7 +95,7 @@ def migrate_category(
     Raises:
         ProjectError: the mapping does not fit, or the project cannot be written.
     """
-    store.database.finish_pieces()
+    store.database.finish_chunks()
     known = store.categories()
     try:
         with store.database.write():

@@ -25,7 +25,7 @@ def run_through(pieces: Pieces[T]) -> T:
             return result
 
 
-class LongWrite:
+class ChunkedWrite:
     """One transaction that is written piece by piece in one thread: all of it or, when it raises, nothing.
 
     It is on the disk once :attr:`done`. Whatever else writes to the database, or closes it, finishes it first; so

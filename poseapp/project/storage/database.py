@@ -32,7 +32,7 @@ from poseapp.project.storage import connections, side_files
 from poseapp.project.storage.connections import Connection
 from poseapp.project.storage.row_checks import check_rows
 from poseapp.project.storage.sql_schema import TABLES, TO_VERSION_2, TO_VERSION_3, TO_VERSION_4
-from poseapp.project.storage.wal_keeper import LogKeeper
+from poseapp.project.storage.wal_keeper import WalKeeper
 
 APPLICATION_ID = 0x504F5345  # "POSE"
 VERSION = 4
@@ -89,7 +89,7 @@ class Database:
         self.path = path
         self._context = context
         self._opened = opened
-        self._keeper = None if opened.file is None or not opened.is_writer else LogKeeper(opened.file)
+        self._keeper = None if opened.file is None or not opened.is_writer else WalKeeper(opened.file)
         self._rollbacks = 0
         self._meta: dict[str, int | None] = {}
         self._cache: dict[Hashable, Any] = {}
@@ -193,7 +193,7 @@ class Database:
     def close(self) -> None:
         """Bring everything into the one file and let go; harmless when called twice."""
         try:
-            self.finish_pieces()
+            self.finish_chunks()
         finally:
             self.before_write = None
             if self._keeper is not None:
@@ -246,7 +246,7 @@ class Database:
         """
         if self.read_only:
             raise ProjectError("is open for reading only; nothing was changed", where=self.path)
-        self.finish_pieces()
+        self.finish_chunks()
         if self._connection.in_transaction:
             with self._savepoint():
                 yield
@@ -311,7 +311,7 @@ class Database:
         self._keeper.stop()
         with _errors_of(path):
             connections.follow(self._opened)
-        self._keeper = LogKeeper(file)
+        self._keeper = WalKeeper(file)
         if renamed:
             self.path = path
         return renamed
@@ -352,7 +352,7 @@ class Database:
         with contextlib.suppress(sqlite3.Error):
             connections.move_into_file(file, self._connection, seconds=1.0)
 
-    def finish_pieces(self) -> None:
+    def finish_chunks(self) -> None:
         """Finish what is being written in pieces. Whoever compares first and writes then calls it before comparing.
 
         Raises:

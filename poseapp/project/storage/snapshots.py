@@ -28,8 +28,8 @@ from poseapp.project.storage.database import Database, is_of_older_version
 from poseapp.project.storage.save_copy import copy_pages
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
-from poseapp.project.tables.categories import TouchedCategory
-from poseapp.project.tables.history import Touched, TouchedFrame
+from poseapp.project.tables.categories import CategoryDelta
+from poseapp.project.tables.history import FrameDelta, InstanceDelta
 
 _TIME = "%Y-%m-%d %H.%M.%S"
 _STAMP = len("2000-01-01 00.00.00")
@@ -132,12 +132,12 @@ def restore_snapshot(store: ProjectStore, snapshot: Snapshot) -> Change:
     Raises:
         ProjectError: the snapshot cannot be read, is of another project, or its kinds have been changed since.
     """
-    store.database.finish_pieces()
+    store.database.finish_chunks()
     with _current_version(snapshot.path) as path, _attached(store.database, path):
         _check(store.database, snapshot.path)
         touched = list(_touched(store.database))
         states = [
-            TouchedFrame(FrameKey(m, i), before, after)
+            FrameDelta(FrameKey(m, i), before, after)
             for m, i, before, after in store.database.rows(
                 "SELECT m.media, m.idx, m.state, s.state FROM snap.frame s JOIN main.frame m USING (media, idx) "
                 "WHERE s.state <> m.state"
@@ -196,16 +196,16 @@ def _check(database: Database, path: Path) -> None:
         )
 
 
-def _missing(database: Database) -> list[TouchedCategory]:
+def _missing(database: Database) -> list[CategoryDelta]:
     """Categories of the snapshot's instances that the project has no more."""
     rows = database.rows(
         "SELECT s.id, s.name, s.schema FROM snap.category s LEFT JOIN main.category m USING (id) WHERE m.id IS NULL "
         "AND EXISTS (SELECT 1 FROM snap.instance i WHERE i.category = s.id)"
     )
-    return [TouchedCategory(category, {}, {"name": name, "schema": schema}) for category, name, schema in rows]
+    return [CategoryDelta(category, {}, {"name": name, "schema": schema}) for category, name, schema in rows]
 
 
-def _touched(database: Database) -> Iterator[Touched]:
+def _touched(database: Database) -> Iterator[InstanceDelta]:
     columns = ", ".join(instance_rows.COLUMNS)
     for table, other in (("main", "snap"), ("snap", "main")):
         sql = (
@@ -215,11 +215,15 @@ def _touched(database: Database) -> Iterator[Touched]:
         for block in database.stream(sql):
             for row in block:
                 whole, frame = instance_rows.full(row), FrameKey(row[1], row[2])
-                yield Touched(row[0], frame, whole, None) if table == "main" else Touched(row[0], frame, None, whole)
+                yield (
+                    InstanceDelta(row[0], frame, whole, None)
+                    if table == "main"
+                    else InstanceDelta(row[0], frame, None, whole)
+                )
     now, then = (", ".join(f"{t}.{c}" for c in instance_rows.COLUMNS) for t in ("m", "s"))
     differs = " OR ".join(f"m.{c} IS NOT s.{c}" for c in instance_rows.COLUMNS[1:])
     sql = f"SELECT {now}, {then} FROM main.instance m JOIN snap.instance s ON s.id = m.id WHERE {differs}"
     width = len(instance_rows.COLUMNS)
     for block in database.stream(sql):
         for row in block:
-            yield Touched(row[0], FrameKey(row[1], row[2]), *instance_rows.changed(row[:width], row[width:]))
+            yield InstanceDelta(row[0], FrameKey(row[1], row[2]), *instance_rows.changed(row[:width], row[width:]))

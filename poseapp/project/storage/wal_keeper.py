@@ -22,7 +22,7 @@ LONGEST_SECONDS = 3.0
 """So long after the first edit that is not in the file yet, however many follow."""
 
 
-class LogKeeper:
+class WalKeeper:
     """Starts its thread with the first edit; :meth:`stop` ends it."""
 
     def __init__(self, file: OpenFile) -> None:

@@ -19,7 +19,7 @@ _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _NEXT = "next_category"
 
 
-class TouchedCategory(NamedTuple):
+class CategoryDelta(NamedTuple):
     """One category in a step; equal columns are left out of both. ``before`` is empty for one that the step adds."""
 
     category: int
@@ -30,9 +30,9 @@ class TouchedCategory(NamedTuple):
     def is_added(self) -> bool:
         return not self.before and bool(self.after)
 
-    def reversed(self) -> TouchedCategory:
+    def reversed(self) -> CategoryDelta:
         """For undo."""
-        return TouchedCategory(self.category, self.after, self.before)
+        return CategoryDelta(self.category, self.after, self.before)
 
 
 def encode_columns(columns: CategoryColumns) -> bytes:
@@ -51,7 +51,7 @@ def decode_columns(data: bytes) -> CategoryColumns:
     return columns
 
 
-def write_categories(database: Database, categories: Iterable[TouchedCategory]) -> None:
+def write_categories(database: Database, categories: Iterable[CategoryDelta]) -> None:
     """Bring categories from ``before`` to ``after``. Within a transaction.
 
     A category that is removed (the undo of its addition) stays if something else refers to it meanwhile.
@@ -127,9 +127,9 @@ class CategoryTable:
         self.forget()
         return self.get(category)
 
-    def added(self, category: Category) -> TouchedCategory:
+    def added(self, category: Category) -> CategoryDelta:
         """The addition of a category, as part of a step."""
-        return TouchedCategory(category.id, {}, _columns(category))
+        return CategoryDelta(category.id, {}, _columns(category))
 
     def next_id(self) -> int:
         """An id that no category has, nor had: the history and snapshots may bring it back."""
@@ -144,7 +144,7 @@ class CategoryTable:
         self.forget()
         return new
 
-    def compare(self, category_id: int, name: str | None, schema: Schema | None) -> tuple[TouchedCategory, Category]:
+    def compare(self, category_id: int, name: str | None, schema: Schema | None) -> tuple[CategoryDelta, Category]:
         """What an update would change, and the category after it; nothing is written.
 
         Raises:
@@ -159,7 +159,7 @@ class CategoryTable:
             )
         before, after = _columns(old), _columns(new)
         changed = [column for column in after if before[column] != after[column]]
-        touched = TouchedCategory(category_id, {c: before[c] for c in changed}, {c: after[c] for c in changed})
+        touched = CategoryDelta(category_id, {c: before[c] for c in changed}, {c: after[c] for c in changed})
         return touched, new
 
     def _is_used(self, category_id: int) -> bool:

@@ -10,7 +10,7 @@ from poseapp.project.model import Category, FrameEdit, FrameKey
 from poseapp.project.storage.database import Database
 from poseapp.project.tables import instance_rows
 from poseapp.project.tables.frames import FrameTable
-from poseapp.project.tables.history import Touched, TouchedFrame
+from poseapp.project.tables.history import FrameDelta, InstanceDelta
 from poseapp.project.tables.instances import rows_of_frame
 
 _BLOCK = 500
@@ -27,7 +27,7 @@ def blocks(frames: Sequence[FrameEdit]) -> Iterator[list[FrameEdit]]:
 
 def compare_instances(
     database: Database, frames: FrameTable, categories: Mapping[int, Category], edits: Sequence[FrameEdit]
-) -> list[Touched]:
+) -> list[InstanceDelta]:
     """What edits of frames change; instances that stay the same are left out.
 
     Raises:
@@ -50,19 +50,19 @@ def compare_instances(
     return list(_differences(before, after))
 
 
-def compare_states(frames: FrameTable, edits: Iterable[FrameEdit]) -> list[TouchedFrame]:
+def compare_states(frames: FrameTable, edits: Iterable[FrameEdit]) -> list[FrameDelta]:
     """Frame states that edits change.
 
     Raises:
         ProjectError: the state before is not what is stored, or a frame stands twice.
     """
-    found: list[TouchedFrame] = []
+    found: list[FrameDelta] = []
     for f in edits:
         if f.state is None or f.state[0] == f.state[1]:
             continue
         if frames.state(f.frame) != f.state[0]:
             raise ProjectError(f"frame {f.frame.index} has been changed meanwhile; {_KEPT}")
-        found.append(TouchedFrame(f.frame, instance_rows.state_bits(f.state[0]), instance_rows.state_bits(f.state[1])))
+        found.append(FrameDelta(f.frame, instance_rows.state_bits(f.state[0]), instance_rows.state_bits(f.state[1])))
     if len({s.frame for s in found}) != len(found):
         raise ProjectError(f"the edit sets the state of a frame twice; {_KEPT}")
     return found
@@ -88,16 +88,18 @@ def _stored(database: Database, ids: Sequence[int], edits: Sequence[FrameEdit]) 
     return found
 
 
-def _differences(before: Mapping[int, instance_rows.Row], after: Mapping[int, instance_rows.Row]) -> Iterator[Touched]:
+def _differences(
+    before: Mapping[int, instance_rows.Row], after: Mapping[int, instance_rows.Row]
+) -> Iterator[InstanceDelta]:
     for identity, old in before.items():
         frame = FrameKey(old[1], old[2])
         new = after.get(identity)
         if new is None:
-            yield Touched(identity, frame, instance_rows.full(old), None)
+            yield InstanceDelta(identity, frame, instance_rows.full(old), None)
         elif new[1:3] != old[1:3]:
             raise ProjectError(f"instance {identity} cannot go to another frame; give it a new id there; {_KEPT}")
         elif new != old:
-            yield Touched(identity, frame, *instance_rows.changed(old, new))
+            yield InstanceDelta(identity, frame, *instance_rows.changed(old, new))
     for identity, new in after.items():
         if identity not in before:
-            yield Touched(identity, FrameKey(new[1], new[2]), None, instance_rows.full(new))
+            yield InstanceDelta(identity, FrameKey(new[1], new[2]), None, instance_rows.full(new))

@@ -18,9 +18,9 @@ from engine.errors import ProjectError
 from poseapp.project.model import Change, FrameKey, Step
 from poseapp.project.storage.chunked_write import run_through
 from poseapp.project.storage.database import Database
-from poseapp.project.tables.categories import TouchedCategory, decode_columns, encode_columns, write_categories
+from poseapp.project.tables.categories import CategoryDelta, decode_columns, encode_columns, write_categories
 from poseapp.project.tables.instance_rows import COLUMNS, INSERT, Values, are_values
-from poseapp.project.tables.media_state import TouchedMedia, counted_once, decode, encode, grow, settle
+from poseapp.project.tables.media_state import MediaDelta, counted_once, decode, encode, grow, settle
 
 _PIECE = 512
 """Instances that are written without a pause: a few milliseconds."""
@@ -40,7 +40,7 @@ def _decode(data: bytes) -> Values:
     return values
 
 
-class Touched(NamedTuple):
+class InstanceDelta(NamedTuple):
     """One instance in a step; ``before`` or ``after`` is None where it is not there."""
 
     instance: int
@@ -49,7 +49,7 @@ class Touched(NamedTuple):
     after: Values | None
 
 
-class TouchedFrame(NamedTuple):
+class FrameDelta(NamedTuple):
     """The state of one frame in a step, as bits."""
 
     frame: FrameKey
@@ -103,10 +103,10 @@ class History:
         self,
         text: str,
         merge_key: str,
-        touched: Sequence[Touched],
-        frames: Sequence[TouchedFrame],
-        media: Sequence[TouchedMedia] = (),
-        categories: Sequence[TouchedCategory] = (),
+        touched: Sequence[InstanceDelta],
+        frames: Sequence[FrameDelta],
+        media: Sequence[MediaDelta] = (),
+        categories: Sequence[CategoryDelta] = (),
     ) -> Iterator[int]:
         """Write a step behind the present one and forget what could be redone. Within a transaction, in pieces."""
         position = self.position
@@ -181,7 +181,7 @@ class History:
         for number, state in media:
             grow(self._db, number, state)
         categories = [
-            TouchedCategory(category, decode_columns(before), decode_columns(after))
+            CategoryDelta(category, decode_columns(before), decode_columns(after))
             for category, before, after in self._db.rows(
                 "SELECT category, before, after FROM step_category WHERE step = ?", (step,)
             )
@@ -196,7 +196,7 @@ class History:
                 if not all(isinstance(number, int) for row in block for number in row[:3]):
                     raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
                 found = [
-                    Touched(i, FrameKey(m, n), b if b is None else _decode(b), a if a is None else _decode(a))
+                    InstanceDelta(i, FrameKey(m, n), b if b is None else _decode(b), a if a is None else _decode(a))
                     for i, m, n, b, a in block
                 ]
                 write_instances(
@@ -209,7 +209,7 @@ class History:
             "SELECT media, idx, before, after FROM step_frame WHERE step = ?", (step,)
         ):
             key = FrameKey(folder, index)
-            write_states(self._db, [TouchedFrame(key, before, after) if forward else TouchedFrame(key, after, before)])
+            write_states(self._db, [FrameDelta(key, before, after) if forward else FrameDelta(key, after, before)])
             frames.add(key)
         for number, state in media:
             settle(self._db, number, state)
@@ -225,7 +225,7 @@ class History:
         row = self._db.row("SELECT 1 FROM step_media WHERE step > ? AND step <= ? LIMIT 1", (first, last))
         return row is not None
 
-    def _insert(self, step: int, touched: Iterable[Touched], frames: Iterable[TouchedFrame]) -> None:
+    def _insert(self, step: int, touched: Iterable[InstanceDelta], frames: Iterable[FrameDelta]) -> None:
         self._db.many(
             "INSERT INTO step_instance VALUES (?, ?, ?, ?, ?, ?)",
             (
@@ -238,13 +238,13 @@ class History:
             "INSERT INTO step_frame VALUES (?, ?, ?, ?, ?)", ((step, *f.frame, f.before, f.after) for f in frames)
         )
 
-    def _insert_categories(self, step: int, categories: Iterable[TouchedCategory]) -> None:
+    def _insert_categories(self, step: int, categories: Iterable[CategoryDelta]) -> None:
         self._db.many(
             "INSERT INTO step_category VALUES (?, ?, ?, ?)",
             ((step, c.category, encode_columns(c.before), encode_columns(c.after)) for c in categories),
         )
 
-    def _mergeable(self, position: int, merge_key: str, touched: Sequence[Touched]) -> bool:
+    def _mergeable(self, position: int, merge_key: str, touched: Sequence[InstanceDelta]) -> bool:
         if not (merge_key and self._may_merge and position):
             return False
         row = self._db.row("SELECT merge_key FROM step WHERE id = ?", (position,))
@@ -254,11 +254,11 @@ class History:
         known = self._rows_of(position, [t.instance for t in touched])
         return all(t.instance not in known or known[t.instance].frame == t.frame for t in touched)
 
-    def _merge(self, step: int, text: str, touched: Sequence[Touched], frames: Sequence[TouchedFrame]) -> None:
+    def _merge(self, step: int, text: str, touched: Sequence[InstanceDelta], frames: Sequence[FrameDelta]) -> None:
         known = self._rows_of(step, [t.instance for t in touched])
         joined = [join(known[t.instance], t) if t.instance in known else t for t in touched]
         self._db.many("DELETE FROM step_instance WHERE step = ? AND instance = ?", ((step, i) for i in known))
-        states: list[TouchedFrame] = []
+        states: list[FrameDelta] = []
         for f in frames:
             row = self._db.row(
                 "SELECT before FROM step_frame WHERE step = ? AND media = ? AND idx = ?", (step, *f.frame)
@@ -277,8 +277,8 @@ class History:
         else:
             self._db.run("UPDATE step SET text = ?, time = ? WHERE id = ?", (text, time.time(), step))
 
-    def _rows_of(self, step: int, instances: Sequence[int]) -> dict[int, Touched]:
-        found: dict[int, Touched] = {}
+    def _rows_of(self, step: int, instances: Sequence[int]) -> dict[int, InstanceDelta]:
+        found: dict[int, InstanceDelta] = {}
         for instance in instances:
             row = self._db.row(
                 "SELECT media, idx, before, after FROM step_instance WHERE step = ? AND instance = ?", (step, instance)
@@ -286,11 +286,11 @@ class History:
             if row is not None:
                 media, index, b, a = row
                 before, after = (None if b is None else _decode(b)), (None if a is None else _decode(a))
-                found[instance] = Touched(instance, FrameKey(media, index), before, after)
+                found[instance] = InstanceDelta(instance, FrameKey(media, index), before, after)
         return found
 
 
-def join(first: Touched, second: Touched) -> Touched:
+def join(first: InstanceDelta, second: InstanceDelta) -> InstanceDelta:
     """Two touches of one instance, one after the other, as one."""
     before, after = first.before, second.after
     if before is not None:
@@ -301,10 +301,10 @@ def join(first: Touched, second: Touched) -> Touched:
     if before is not None and after is not None:
         places = [i for i in after if before.get(i) != after[i]]
         before, after = {i: before[i] for i in places}, {i: after[i] for i in places}
-    return Touched(first.instance, first.frame, before, after)
+    return InstanceDelta(first.instance, first.frame, before, after)
 
 
-def write_instances(database: Database, touched: Iterable[Touched]) -> None:
+def write_instances(database: Database, touched: Iterable[InstanceDelta]) -> None:
     """Bring the rows of instances from ``before`` to ``after``."""
     updates: dict[tuple[int, ...], list[tuple[object, ...]]] = defaultdict(list)
     gone: list[tuple[int]] = []
@@ -332,6 +332,6 @@ def write_instances(database: Database, touched: Iterable[Touched]) -> None:
             database.many(f"UPDATE instance SET {columns} WHERE id = ?", rows)
 
 
-def write_states(database: Database, frames: Iterable[TouchedFrame]) -> None:
+def write_states(database: Database, frames: Iterable[FrameDelta]) -> None:
     """Set the states of frames to ``after``."""
     database.many("UPDATE frame SET state = ? WHERE media = ? AND idx = ?", ((f.after, *f.frame) for f in frames))

@@ -38,7 +38,7 @@ class MediaState(msgspec.Struct, frozen=True, array_like=True):
         return sum(count for count, _, _ in self.runs)
 
 
-class TouchedMedia(NamedTuple):
+class MediaDelta(NamedTuple):
     """One video in a step. ``moved``: frame i of the one file is not frame i of the other."""
 
     media: int

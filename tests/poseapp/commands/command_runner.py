@@ -12,13 +12,13 @@ import numpy as np
 from engine.errors import ProjectError
 from poseapp.project import edits
 from poseapp.project.edits import groups, keyframes, tracks
-from poseapp.project.edits.locks import held_edit
+from poseapp.project.edits.locks import without_locked
 from poseapp.project.model import Edit, FrameEdit, FrameKey, Instance, State
 from poseapp.project.queries.tracks import track_instances
 from poseapp.project.relink.remap import NewFile, relink_video, remap_video
 from poseapp.project.schema.migration import match_points, migrated
 from poseapp.project.schema.part_colors import set_part_color
-from poseapp.project.storage.chunked_write import LongWrite
+from poseapp.project.storage.chunked_write import ChunkedWrite
 from poseapp.project.store import ProjectStore
 
 
@@ -70,7 +70,7 @@ class Verbs:
         elif self.chance.random() < 0.2:
             self._apply_but_for_locked(edit, here)
         elif self.chance.random() < 0.2:
-            self._some_pieces(self.store.apply_in_pieces(edit))
+            self._some_pieces(self.store.apply_in_chunks(edit))
         else:
             self.store.apply(edit)
 
@@ -81,12 +81,12 @@ class Verbs:
 
     def _walk(self) -> None:
         """Some steps there or back, in pieces; what comes next finishes them."""
-        self.store.database.finish_pieces()
+        self.store.database.finish_chunks()
         count, done = self.store.history_length()
         target = min(max(done + self.chance.randint(-6, 4), 0), count)
-        self._some_pieces(self.store.jump_in_pieces(target))
+        self._some_pieces(self.store.jump_in_chunks(target))
 
-    def _some_pieces(self, work: LongWrite) -> None:
+    def _some_pieces(self, work: ChunkedWrite) -> None:
         for _ in range(self.chance.randint(0, 4)):
             if not work.done:
                 work.advance(0.0)
@@ -101,7 +101,7 @@ class Verbs:
         if self.chance.random() < 0.3:
             relink_video(self.store, self.video, new)
         else:
-            self.store.database.finish_pieces()  # the number of frames is asked for here
+            self.store.database.finish_chunks()  # the number of frames is asked for here
             frames = len(self.store.frame_names(self.video))
             mapping = [self.chance.randint(-1, count - 1) for _ in range(frames)]
             remap_video(self.store, self.video, new, mapping, scale=self.chance.random() < 0.5)
@@ -109,7 +109,7 @@ class Verbs:
     def _apply_but_for_locked(self, edit: Edit, here: list[Instance]) -> None:
         poses = {i.id for i in here if self.chance.random() < 0.2}
         points = {(i.id, k) for i in here for k in range(i.num_keypoints) if self.chance.random() < 0.2}
-        free = held_edit(edit, poses, points)
+        free = without_locked(edit, poses, points)
         if free is None or not free.frames:
             return
         self.store.apply(free)

@@ -24,8 +24,8 @@ from poseapp.project.store import ProjectStore
 from poseapp.project.tables.sources import frames_of_model
 
 WRITES = {
-    "add_category", "add_category_step", "add_frames", "add_media", "apply", "apply_in_pieces", "apply_with_category",
-    "close", "create", "edit_category", "imported", "jump_in_pieces", "jump_to", "keep_new_numbers", "move_media",
+    "add_category", "add_category_step", "add_frames", "add_media", "apply", "apply_in_chunks", "apply_with_category",
+    "close", "create", "edit_category", "imported", "jump_in_chunks", "jump_to", "keep_new_numbers", "move_media",
     "open", "record", "redo", "set_frame_size", "set_frame_sizes", "stop_merging", "undo", "update_category",
 }  # fmt: skip
 ARGUMENTS: dict[str, tuple[Any, ...]] = {

@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from poseapp.project.edits.locks import held_instance
+from poseapp.project.edits.locks import keep_locked_points
 from poseapp.project.model import Instance, State
 from poseapp.window.main_window import MainWindow
 from poseapp.window.refinement_controller import proposal_of
@@ -230,7 +230,7 @@ def test_assist_does_not_estimate_it_anew(locked: Instance) -> None:
     )  # fmt: skip
     proposed = proposal_of(free, POSE + 30.0, np.full(4, 0.9))
     assert proposed is not None
-    held = held_instance(free, proposed, {(locked.id, LEFT_HAND)})
+    held = keep_locked_points(free, proposed, {(locked.id, LEFT_HAND)})
     np.testing.assert_array_equal(held.keypoints[LEFT_HAND], POSE[LEFT_HAND])
     np.testing.assert_array_equal(held.keypoints[FOOT], POSE[FOOT] + 30.0)
 

@@ -73,7 +73,7 @@ def test_visibility_is_set_and_cycled(frame, category, make) -> None:
     assert values == [1, 0, 2]
     with pytest.raises(ProjectError, match="not 3"):
         edits.set_visibility(frame, given, [0], 3)
-    with pytest.raises(ProjectError, match="no point"):
+    with pytest.raises(ProjectError, match="no keypoint"):
         edits.cycle_visibility(frame, given, [])
 
 
@@ -231,11 +231,11 @@ def test_frame_states_and_tracks(frame, make) -> None:
 
 def test_points_that_do_not_exist_are_refused(frame, category, make) -> None:
     for index in (-1, 4):
-        with pytest.raises(ProjectError, match="no point"):
+        with pytest.raises(ProjectError, match="no keypoint"):
             edits.move_keypoints(frame, make(), {index: (0, 0)})
-        with pytest.raises(ProjectError, match="no point"):
+        with pytest.raises(ProjectError, match="no keypoint"):
             edits.set_visibility(frame, make(), [index], 1)
-        with pytest.raises(ProjectError, match="no point"):
+        with pytest.raises(ProjectError, match="no keypoint"):
             edits.swap_sides(frame, make(), category.schema, [index])
     with pytest.raises(ProjectError, match="finite"):
         edits.move_keypoints(frame, make(), {0: (np.nan, 0)})

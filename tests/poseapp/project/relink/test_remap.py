@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> Non
             with pytest.raises(ProjectError, match=why):
                 remap_video(store, media, new_file(tmp_path, 5), mapping)
         pictures = store.add_media("images", tmp_path).id
-        with pytest.raises(ProjectError, match="no video"):
+        with pytest.raises(ProjectError, match="not a video"):
             relink_video(store, pictures, new_file(tmp_path, 5))
         assert content(store)["instance"] == before["instance"]
 

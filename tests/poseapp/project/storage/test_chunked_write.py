@@ -14,7 +14,7 @@ from engine.schema.builtin import find_schema
 from poseapp.project import edits
 from poseapp.project.model import Edit, FrameEdit, FrameKey, Instance
 from poseapp.project.relink.remap import NewFile, remap_video
-from poseapp.project.storage.chunked_write import LongWrite
+from poseapp.project.storage.chunked_write import ChunkedWrite
 from poseapp.project.storage.snapshots import restore_snapshot, take_snapshot
 from poseapp.project.store import ProjectStore
 
@@ -43,7 +43,7 @@ def removal(store: ProjectStore) -> Edit:
     return Edit("Remove all", tuple(FrameEdit(key, tuple(poses)) for key, poses in by_frame.items()))
 
 
-def in_pieces(work: LongWrite) -> int:
+def in_pieces(work: ChunkedWrite) -> int:
     pieces = 1
     while not work.advance(0.0):
         pieces += 1
@@ -52,13 +52,13 @@ def in_pieces(work: LongWrite) -> int:
 
 def test_an_edit_in_pieces_is_one_step_and_undone_in_pieces(store: ProjectStore) -> None:
     before = everything(store)
-    work = store.apply_in_pieces(removal(store))
+    work = store.apply_in_chunks(removal(store))
     assert in_pieces(work) > 3
     assert work.change is not None
     assert len(work.change.frames) == FRAMES
     assert everything(store) == []
     assert store.history_length() == (2, 2)
-    work = store.jump_in_pieces(1)
+    work = store.jump_in_chunks(1)
     assert in_pieces(work) > 2
     assert everything(store) == before
     assert store.history_length() == (2, 1)
@@ -67,7 +67,7 @@ def test_an_edit_in_pieces_is_one_step_and_undone_in_pieces(store: ProjectStore)
 
 
 def test_whoever_writes_meanwhile_finishes_it_first(store: ProjectStore) -> None:
-    work = store.apply_in_pieces(removal(store))
+    work = store.apply_in_chunks(removal(store))
     work.advance(0.0)
     assert not work.done
     store.add_media("images", store.path.parent / "other")
@@ -78,7 +78,7 @@ def test_whoever_writes_meanwhile_finishes_it_first(store: ProjectStore) -> None
 
 def test_closing_finishes_it(store: ProjectStore) -> None:
     path = store.path
-    work = store.jump_in_pieces(0)
+    work = store.jump_in_chunks(0)
     work.advance(0.0)
     store.close()
     assert work.done
@@ -93,7 +93,7 @@ def test_what_cannot_be_done_changes_nothing(store: ProjectStore) -> None:
     last = edit.frames[-1]
     pose = last.before[0]
     bad = FrameEdit(last.frame, (replace(pose, keypoints=pose.keypoints + 5.0),))
-    work = store.apply_in_pieces(Edit("Remove all", (*edit.frames[:-1], bad)))
+    work = store.apply_in_chunks(Edit("Remove all", (*edit.frames[:-1], bad)))
     with pytest.raises(ProjectError):
         work.finish()
     assert work.done
@@ -104,7 +104,7 @@ def test_what_cannot_be_done_changes_nothing(store: ProjectStore) -> None:
 
 
 def test_only_the_file_of_before_is_left_when_the_program_is_killed(store: ProjectStore, tmp_path: Path) -> None:
-    work = store.jump_in_pieces(0)
+    work = store.jump_in_chunks(0)
     work.advance(0.0)
     with ProjectStore.open(store.path, read_only=True) as reader:  # as another program sees it
         assert len(everything(reader)) == FRAMES
@@ -116,7 +116,7 @@ def test_only_the_file_of_before_is_left_when_the_program_is_killed(store: Proje
 def test_a_snapshot_is_compared_with_what_is_there_when_an_undo_has_ended(store: ProjectStore) -> None:
     before = everything(store)
     snapshot = take_snapshot(store.path, "all")
-    work = store.jump_in_pieces(0)
+    work = store.jump_in_chunks(0)
     work.advance(0.0)
     restore_snapshot(store, snapshot)
     assert work.done
@@ -134,7 +134,7 @@ def test_a_video_is_re_mapped_as_it_is_when_a_redo_has_ended(tmp_path: Path) -> 
         store.apply(edits.combined("all", [edits.add_instance(k, p) for k, p in zip(keys, poses)]))
         before = everything(store)
         store.undo()
-        store.jump_in_pieces(1).advance(0.0)
+        store.jump_in_chunks(1).advance(0.0)
         new = NewFile(tmp_path / "b.mp4", "", FRAMES, (64, 48))
         remap_video(store, media.id, new, np.arange(FRAMES)[::-1])
         turned = [(FrameKey(key.media, FRAMES - 1 - key.index), i) for key, i in before]

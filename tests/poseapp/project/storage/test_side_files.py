@@ -30,7 +30,7 @@ from poseapp.project import edits
 from poseapp.project.storage import wal_keeper
 from poseapp.project.store import ProjectStore
 
-wal_keeper.LogKeeper.committed = lambda self: None
+wal_keeper.WalKeeper.committed = lambda self: None
 store = ProjectStore.open(sys.argv[1])
 category, frame = store.categories()[0], store.frame_keys()[0]
 for n in range(int(sys.argv[2])):

@@ -92,7 +92,7 @@ def test_a_snapshot_of_another_project_is_refused(store: ProjectStore, tmp_path:
         media = other.add_media("images", tmp_path)
         other.add_frames(media.id, [("z.png", 1, 1)])
         strange = take_snapshot(other.path, "z")
-    with pytest.raises(ProjectError, match="other pictures"):
+    with pytest.raises(ProjectError, match="other images"):
         restore_snapshot(store, strange)
     strange.path.write_bytes(b"nothing")
     with pytest.raises(ProjectError, match="not a project"):

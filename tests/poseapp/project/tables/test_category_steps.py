@@ -249,7 +249,7 @@ def test_a_long_redo_shows_no_pose_before_its_category(store: ProjectStore) -> N
         many = [edits.add_instance(frame, pose(store, CAT, float(n))) for n in range(1500)]
         store.apply_with_category(CAT, edits.combined("Many", many))
         store.undo()
-        redo = store.jump_in_pieces(1)
+        redo = store.jump_in_chunks(1)
         while not redo.advance(0.0):
             assert all(store.category(i.category) for i in store.instances(frame))
         assert len(store.instances(frame)) == 1501

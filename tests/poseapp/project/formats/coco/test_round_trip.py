@@ -114,7 +114,7 @@ def test_every_shared_file_comes_back_equal(shared: Path, tmp_path: Path) -> Non
             assert report.images == len(given["images"])
             assert exported(store) == given, file
             assert list(exported(store)) == list(given), file
-            # Touched and taken back is not touched.
+            # InstanceDelta and taken back is not touched.
             for key, instance in list(store.all_instances()):
                 store.apply(edits.transform_pose(key, instance, [[1, 0, 0.5], [0, 1, 0]], merge_key="all"))
             assert exported(store) != given

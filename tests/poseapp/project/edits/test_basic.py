@@ -231,11 +231,11 @@ def test_frame_states_and_tracks(frame, make) -> None:
 
 def test_points_that_do_not_exist_are_refused(frame, category, make) -> None:
     for index in (-1, 4):
-        with pytest.raises(ProjectError, match="no keypoint"):
+        with pytest.raises(ProjectError, match="no point"):
             edits.move_keypoints(frame, make(), {index: (0, 0)})
-        with pytest.raises(ProjectError, match="no keypoint"):
+        with pytest.raises(ProjectError, match="no point"):
             edits.set_visibility(frame, make(), [index], 1)
-        with pytest.raises(ProjectError, match="no keypoint"):
+        with pytest.raises(ProjectError, match="no point"):
             edits.swap_sides(frame, make(), category.schema, [index])
     with pytest.raises(ProjectError, match="finite"):
         edits.move_keypoints(frame, make(), {0: (np.nan, 0)})

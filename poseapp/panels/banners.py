@@ -1,4 +1,4 @@
-"""A line above the picture that says why nothing can be changed."""
+"""Banner above the canvas that says why the project cannot be edited."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ReadOnlyBanner(QFrame):
     """Shown while the project is open for reading only.
 
     Signals:
-        retry_requested(): the person believes that it can be written now.
+        retry_requested(): try again to open the project for writing.
     """
 
     retry_requested = Signal()

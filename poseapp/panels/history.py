@@ -1,4 +1,4 @@
-"""The steps of the project, newest last; a click goes there. Only the steps in sight are read."""
+"""The history of the project, newest step last; a click goes to a step. Only visible steps are read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROW_HEIGHT = 28
 
 @guarded
 class HistoryModel(QAbstractListModel):
-    """Row 0 is the beginning; row n is step n. Steps are read in pages, when they are asked for."""
+    """Row 0 is the start; row n is step n. Steps are read in pages, on demand."""
 
     def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -40,7 +40,7 @@ class HistoryModel(QAbstractListModel):
         self.endResetModel()
 
     def step(self, row: int) -> Step | None:
-        """The step of a row; None for the beginning, and for a step that is gone meanwhile."""
+        """The step of a row; None for the start, and for a step that no longer exists."""
         store, number = self._session.store, (row - 1) // PAGE
         if store is None or row < 1:
             return None
@@ -105,7 +105,7 @@ class HistoryPanel(QWidget):
         self.view.viewport().update()
 
     def _on_change(self, _change: object) -> None:
-        """Soon, when it is looked at; else once it is."""
+        """Refresh soon if visible, otherwise on the next show."""
         self._stale = True
         if self.isVisible():
             self._later.start()
@@ -129,7 +129,7 @@ class HistoryPanel(QWidget):
 
 
 def _steps_view() -> QTableView:
-    """A table of one column: unlike a list view it asks nothing of rows out of sight."""
+    """A table of one column: unlike a list view it does not query hidden rows."""
     view = QTableView()
     view.setAccessibleName(tr("History"))
     view.setShowGrid(False)

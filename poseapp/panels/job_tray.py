@@ -1,4 +1,4 @@
-"""The corner of the status bar where long work is seen: what, how far, how fast, how long yet, and a way to stop it."""
+"""The corner of the status bar that shows running jobs: title, progress, rate, remaining time and a button to stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFRESH_MS = 200
 
 @dataclass
 class TrayEntry:
-    """One piece of long work as the tray shows it. ``fraction`` is None while the total is unknown."""
+    """One job as shown in the tray. ``fraction`` is None while the total is unknown."""
 
     text: str
     fraction: float | None
@@ -84,7 +84,7 @@ class JobTray(QWidget):
         self._wake()
 
     def entries(self) -> list[TrayEntry]:
-        """Everything that runs or waits, the newest job first, training runs last."""
+        """All running and waiting jobs, newest first, training runs last."""
         jobs = [e for job_id in reversed(list(self._jobs)) if (e := self._job_entry(job_id)) is not None]
         return jobs + [self._run_entry(run) for run in reversed(list(self._runs))]
 
@@ -193,7 +193,7 @@ class JobTray(QWidget):
 
 @guarded
 class _ElidedLabel(QLabel):
-    """One line that gives way when the status bar is narrow."""
+    """A label that elides its text when the status bar is narrow."""
 
     clicked = Signal()
 

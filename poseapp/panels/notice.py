@@ -1,4 +1,4 @@
-"""What stands on the canvas where a picture cannot be shown: why, and buttons: try again, find the video."""
+"""The notice on the canvas when an image cannot be shown: the reason, and buttons to retry and to find the video."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOMENT_MS = 120
 
 @guarded
 class CanvasNotice(QFrame):
-    """A card in the middle of its host. It takes no keys until it is clicked, so that stepping goes on.
+    """A card in the center of its host. It takes no focus until it is clicked, so that frame keys work on.
 
     Args:
         find_video: the verb that asks where a video lies now.
@@ -80,7 +80,7 @@ class CanvasNotice(QFrame):
         self._place()
 
     def _show_seek(self) -> None:
-        """Where a video cannot be shown, and the action to find it is enabled."""
+        """Show the button if a video cannot be shown and the action to find it is enabled."""
         is_shown = self._of_video and self._find_video.isEnabled()
         if self.seek.isHidden() == is_shown:
             self.seek.setVisible(is_shown)
@@ -103,9 +103,9 @@ class CanvasNotice(QFrame):
 
 
 class WaitingBadge(QLabel):
-    """Says, at the top of the canvas, that the picture on show is not that of the frame one has gone to.
+    """A badge at the top of the canvas: the image shown is not yet that of the current frame.
 
-    It comes after a moment: most pictures are there before.
+    It appears after a short delay: most images load faster than that.
     """
 
     def __init__(self, host: QWidget) -> None:
@@ -123,14 +123,14 @@ class WaitingBadge(QLabel):
         self.hide()
 
     def begin(self, text: str) -> None:
-        """Show this text in a moment, unless :meth:`end` comes first."""
+        """Show this text after a short delay, unless :meth:`end` is called before."""
         self.setText(tr(text))
         self.setAccessibleName(tr(text))
         if self.isHidden():
             self._moment.start()
 
     def show_now(self) -> None:
-        """Another picture is on show already."""
+        """Show the badge now: the image on the canvas is of another frame."""
         self._moment.stop()
         if self.text():
             self.adjustSize()
@@ -139,7 +139,7 @@ class WaitingBadge(QLabel):
             self.raise_()
 
     def end(self) -> None:
-        """The picture is the frame's own, or none is shown."""
+        """Hide the badge: the image is that of the frame, or none is shown."""
         self._moment.stop()
         self.setText("")
         self.hide()

@@ -102,7 +102,7 @@ class QueueModel(QAbstractTableModel):
 
 @guarded
 class ReviewPanel(QWidget):
-    """What is reviewed (predictions, or the findings of a check), and the queue, or a hint that nothing waits.
+    """The choice of what to review (predictions, or the findings of a check) and the queue, or a hint that it is empty.
 
     Signals:
         frame_chosen(FrameKey)
@@ -169,7 +169,7 @@ class ReviewPanel(QWidget):
         self._show()
 
     def _on_project(self) -> None:
-        """The old queue goes at once, the new one is read when it is looked at."""
+        """Clear the old queue immediately; read the new one on the next show."""
         self.model.forget()
         self._stale = True
         if self.isVisible():
@@ -180,7 +180,7 @@ class ReviewPanel(QWidget):
             self.refresh()
 
     def _on_change(self, _change: object) -> None:
-        """Soon, when it is looked at; else once it is."""
+        """Refresh soon if visible, otherwise on the next show."""
         self._stale = True
         if self.isVisible():
             self._later.start()
@@ -192,7 +192,7 @@ class ReviewPanel(QWidget):
             self._later.start()
 
     def refresh(self) -> None:
-        """Read the queue: at once, or in a large project soon."""
+        """Read the queue: immediately, or in the background for a large project."""
         self._stale = False
         self._later.stop()
         self._session.review.refresh()
@@ -239,7 +239,7 @@ class ReviewPanel(QWidget):
         self._session.review.choose(str(self.source.currentData()))
 
     def _on_row(self, index: QModelIndex) -> None:
-        """Whatever moves the mark (either mouse button, arrow keys) shows that frame: the two never disagree."""
+        """Whatever changes the current row (mouse or arrow keys) shows that frame, so that both always agree."""
         if index.isValid() and not self._marking:
             key = self.model.keys[index.row()]
             self.frame_chosen.emit(key)
@@ -247,7 +247,7 @@ class ReviewPanel(QWidget):
                 self._session.review.select_findings(key)
 
     def rest(self) -> None:
-        """No timer is left running (the window closes)."""
+        """Stop all timers before the window closes."""
         self._later.stop()
 
     def _mark(self, key: FrameKey | None) -> None:

@@ -1,4 +1,4 @@
-"""The lowest line: where one is, what runs, which model and device, and that everything is saved."""
+"""The status bar: current frame, running jobs, model and device, save state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from poseapp.session.session import Session
 
 
 class StatusLine(QObject):
-    """Fills a status bar and keeps it right. ``model`` is a button, for the model is chosen there."""
+    """Fills a status bar and keeps it up to date. ``model`` is a button that opens the list of models."""
 
     def __init__(self, bar: QStatusBar, session: Session, loader: FrameLoader, tray: JobTray, playback: Player) -> None:
         super().__init__(bar)
@@ -66,7 +66,7 @@ class StatusLine(QObject):
             self.saved.setText(tr("Read only" if self._session.read_only else "All changes saved"))
 
     def show_working(self, text: str) -> None:
-        """What is under way, where it says otherwise that all is saved; "" for nothing."""
+        """Show the pending work instead of the save state; "" for none."""
         if text:
             self.saved.setText(tr(text))
         else:

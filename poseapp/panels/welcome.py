@@ -1,4 +1,4 @@
-"""What stands in the middle before anything is open: what to do next."""
+"""The start page, shown while no project is open."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDTH = 640
 
 
 class ChoiceButton(QPushButton):
-    """A sign, what to do, and below it in softer words what that is."""
+    """A button with an icon, a title and a description."""
 
     def __init__(self, text: str, tip: str) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ChoiceButton(QPushButton):
 
 
 class EmptyPage(QFrame):
-    """Ways to begin, and the projects opened last.
+    """Ways to start, and the recent projects.
 
     Signals:
         path_chosen(Path): a recent project.
@@ -115,7 +115,7 @@ class EmptyPage(QFrame):
             choice.sign.setPixmap(pixmap(self._icons[command], colours.accent, 24, 2.0))
 
     def set_recent(self, paths: Sequence[str]) -> None:
-        """Projects opened last, newest first."""
+        """Show the recent projects, newest first."""
         while self._recent.count():
             item = self._recent.takeAt(0)
             line = None if item is None else item.widget()

@@ -25,7 +25,7 @@ WIDTH, ROWS, ROW_HEIGHT = 560, 10, 34
 
 
 def rank(words: str, text: str) -> int | None:
-    """How well a query fits a text, smaller is better; None when it does not. Letters must come in order."""
+    """How well a query matches a text, smaller is better; None if it does not. Letters must appear in order."""
     query, name = words.lower().strip(), text.lower()
     if not query:
         return 0
@@ -50,7 +50,7 @@ MENU_ROLE = Qt.ItemDataRole.UserRole + 2
 
 @guarded
 class CommandDelegate(QStyledItemDelegate):
-    """A row: icon, name, menu in grey, keys at the right edge."""
+    """Paints a row: icon, name, menu in gray, shortcut at the right edge."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         return QSize(100, ROW_HEIGHT)
@@ -84,7 +84,7 @@ class CommandDelegate(QStyledItemDelegate):
 
 @guarded
 class CommandPalette(QFrame):
-    """A line and a list over the window. Commands that cannot be done now come last and grey."""
+    """A search field and a list over the window. Disabled commands are last and gray."""
 
     def __init__(self, host: QWidget, actions: Callable[[], Sequence[tuple[str, QAction]]]) -> None:
         super().__init__(host)
@@ -118,7 +118,7 @@ class CommandPalette(QFrame):
         self.line.setFocus()
 
     def texts(self) -> list[str]:
-        """What is listed, for tests."""
+        """The listed texts, for tests."""
         return [str(self.list.item(i).data(NAME_ROLE)) for i in range(self.list.count())]
 
     def _fill(self) -> None:

@@ -1,4 +1,4 @@
-"""Widgets in lines that break like words."""
+"""A layout of widgets in lines that wrap like words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poseapp.app.fault_guard import guarded
 
 @guarded
 class FlowLayout(QLayout):
-    """Places its items from the left and begins a new line where the width ends."""
+    """Places items from the left and wraps at the right edge."""
 
     def __init__(self, parent: QWidget | None = None, spacing: int = 4) -> None:
         super().__init__(parent)

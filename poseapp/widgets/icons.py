@@ -1,4 +1,4 @@
-"""Icons of the program's own family, drawn in the theme's colours for each state and screen density."""
+"""The icons of the program, drawn in the colors of the theme for each state and screen density."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _source(name: str) -> str:
 
 
 def pixmap(name: str, colour: str, side: int = 20, ratio: float = 1.0) -> QPixmap:
-    """An icon as a square picture of ``side`` logical pixels."""
+    """An icon as a square pixmap of ``side`` logical pixels."""
     return _drawn(_renderer(name, colour), side, ratio)
 
 

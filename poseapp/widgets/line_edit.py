@@ -1,4 +1,4 @@
-"""A line of text that keeps Return and the arrows to itself while one types in it."""
+"""A text field that keeps Return and the arrow keys while it has the focus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F1: every key on one page, made from the actions table."""
+"""F1: all shortcuts on one page, made from the table of actions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SAME = {"Enter", "Shift+Enter", "Backtab"}
 
 
 class KeysSheet(QDialog):
-    """A page to look at; Esc closes it."""
+    """The page of shortcuts; Esc closes it."""
 
     def __init__(self, parent: QWidget, actions: Sequence[ListedAction], mouse: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(parent)
@@ -47,7 +47,7 @@ class KeysSheet(QDialog):
         outer.addWidget(self._area)
 
     def set_keys(self, keymap: Keymap) -> None:
-        """Show these keys from now on."""
+        """Show these shortcuts."""
         self._keymap = keymap
         self._filled = False
 

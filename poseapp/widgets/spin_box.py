@@ -1,4 +1,4 @@
-"""Number fields with room at their left: a style sheet does not reach the text inside a spin box."""
+"""Spin boxes with a left margin, which a style sheet cannot set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short messages that come and go in a corner, instead of boxes that want a click."""
+"""Short messages in a corner that disappear by themselves, instead of message boxes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MOST_HINTS = 2
 
 @dataclass(frozen=True)
 class ToastAction:
-    """A button of a message: its text and what it does. The message goes when it is pressed."""
+    """A button of a message: its text and its action. Pressing it closes the message."""
 
     text: str
     do: Callable[[], None]
 
 
 class Toast(QFrame):
-    """One message: sign, text, a button where something can be done about it, close button."""
+    """One message: icon, text, an optional action button, close button."""
 
     def __init__(
         self, text: str, kind: str, colours: Tokens, parent: Toasts, action: ToastAction | None = None
@@ -71,7 +71,7 @@ class Toast(QFrame):
         self.timer.timeout.connect(lambda: parent.remove(self))
 
     def height_at(self, width: int) -> int:
-        """Room for all of the text at a width; the theme's font and frame count once they are known."""
+        """The height of the whole text at a width, with font and margins of the theme."""
         own = self.layout()
         assert own is not None
         for part in (self, *self.findChildren(QWidget)):
@@ -84,7 +84,7 @@ class Toast(QFrame):
 
 @guarded
 class Toasts(QWidget):
-    """The pile of messages in the lower right corner of a host widget."""
+    """The stack of messages in the lower right corner of a host widget."""
 
     def __init__(self, host: QWidget, colours: Tokens) -> None:
         super().__init__(host)
@@ -99,12 +99,12 @@ class Toasts(QWidget):
         host.installEventFilter(self)
 
     def stand_in(self, ground: QWidget) -> None:
-        """Stand in the corner of this widget, a part of the host, while it is to be seen."""
+        """Use the corner of this widget, a child of the host, while it is visible."""
         self._ground = ground
         ground.installEventFilter(self)
 
     def show_message(self, text: str, kind: str = "info", action: ToastAction | None = None) -> None:
-        """Show a message; the same text again only renews it, unless it has a button of its own."""
+        """Show a message; the same text again only renews it, unless it has its own button."""
         for toast in self._toasts:
             if toast.text == text and action is None and toast.button is None:
                 self._rest(toast)

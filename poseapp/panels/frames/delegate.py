@@ -1,4 +1,4 @@
-"""How a line of the image list is painted: thumbnail, name, what is in the frame."""
+"""Painting of the rows of the frame list: thumbnail, name, state of the frame."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PICTURES = 256
 
 @guarded
 class FrameDelegate(QStyledItemDelegate):
-    """Paints a row: thumbnail, name, what is in it."""
+    """Paints a row: thumbnail, name, state of the frame."""
 
     def __init__(self, session: Session, loader: FrameLoader, colours: Tokens, parent: QWidget) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""The line above the images: words to find, conditions, order; a chip for every condition in force."""
+"""The bar above the frame list: search text, filters and order; one chip per active filter."""
 
 from __future__ import annotations
 
@@ -103,12 +103,12 @@ class FilterBar(QWidget):
         self.order.setIcon(icon("sort", colours))
 
     def rest(self) -> None:
-        """No timer is left running (the window closes)."""
+        """Stop all timers before the window closes."""
         self._typing.stop()
         self.choices.hide()
 
     def set_query(self, query: FrameQuery) -> None:
-        """Show a query and tell of it."""
+        """Show a query and emit ``query_changed``."""
         if query == self.query:
             return
         self.query = query
@@ -116,17 +116,17 @@ class FilterBar(QWidget):
         self.query_changed.emit(query)
 
     def set_count(self, shown: int, of: int) -> None:
-        """How many images are listed; told only where some are left out."""
+        """Show how many frames are listed, if some are filtered out."""
         self.count.setText(tr(f"{shown:,} of {of:,}"))
 
     def clear(self) -> None:
-        """No conditions, no words; the order stays."""
+        """Remove all filters and the search text; keep the order."""
         self.search.clear()
         self._typing.stop()
         self.set_query(FrameQuery(sort=self.query.sort, descending=self.query.descending))
 
     def open_choices(self) -> None:
-        """Open the box of conditions; close it where it is open."""
+        """Open the filter popup, or close it if it is open."""
         if self.choices.isVisible():
             self.choices.hide()
             return
@@ -135,7 +135,7 @@ class FilterBar(QWidget):
         self.choices.open_below(self.more)
 
     def _on_project(self) -> None:
-        """Conditions of another project mean nothing here."""
+        """Clear the filters: those of another project do not apply."""
         self._typing.stop()
         self.search.blockSignals(True)
         self.search.clear()
@@ -179,7 +179,7 @@ class FilterBar(QWidget):
 
 
 def chips_of(query: FrameQuery, names: Names) -> Iterator[tuple[str, FrameQuery]]:
-    """Each condition in words, and the query without it. The words to find stand in their own field."""
+    """Each filter as text, with the query without it. The search text has its own field."""
     if query.labels is not None:
         yield LABELS[query.labels], replace(query, labels=None)
     if query.category is not None:

@@ -1,4 +1,4 @@
-"""The choices of the image filter: a box that opens below its button."""
+"""The popup with the choices of the frame filter."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ STATES = {
 
 @dataclass(frozen=True)
 class Names:
-    """What the project has to choose from: category and media ids with names, tracks."""
+    """The values to choose from: category and media ids with their names, tracks."""
 
     categories: dict[int, str]
     media: dict[int, str]
@@ -68,10 +68,10 @@ class Names:
 
 @guarded
 class FilterChoices(QFrame):
-    """One line a condition.
+    """One row per filter.
 
     Signals:
-        changed(): a choice was made; :meth:`query` tells them all.
+        changed(): a choice was made; :meth:`query` returns all of them.
     """
 
     changed = Signal()
@@ -128,7 +128,7 @@ class FilterChoices(QFrame):
         return row
 
     def fill(self, names: Names, query: FrameQuery) -> None:
-        """Offer what the project has, and show a query."""
+        """Fill in the values of the project and show a query."""
         self._filling = True
         self._base = query
         tracks: dict[Any, str] = {True: "With a track", False: "Without tracks"} if names.tracks else {}
@@ -147,7 +147,7 @@ class FilterChoices(QFrame):
         self._filling = False
 
     def query(self) -> FrameQuery:
-        """The choices made, with text and order of the query that was shown."""
+        """The query of the current choices, with text and order of the query that was shown."""
         chosen: dict[str, Any] = {name: combo.currentData() for name, combo in self.combos.items()}
         track = chosen.pop("track")
         chosen["track"] = track[1] if isinstance(track, tuple) else None
@@ -159,7 +159,7 @@ class FilterChoices(QFrame):
         return replace(self._base, **chosen)
 
     def clear(self) -> None:
-        """Any for all; text and order stay."""
+        """Set all filters to "Any"; keep text and order."""
         self._filling = True
         for combo in self.combos.values():
             combo.setCurrentIndex(0)
@@ -169,7 +169,7 @@ class FilterChoices(QFrame):
         self._tell()
 
     def open_below(self, widget: QWidget) -> None:
-        """Lie over the window, beneath a widget of it; a press anywhere else, or Esc, puts it away."""
+        """Open over the window, below a widget of it; a click elsewhere or Esc closes it."""
         window = widget.window()
         self._opener = widget  # a press on it closes by itself
         self.setParent(window)
@@ -191,7 +191,7 @@ class FilterChoices(QFrame):
         super().hideEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Only while open."""
+        """Installed only while the popup is open."""
         kind = event.type()
         if kind == QEvent.Type.MouseButtonPress and isinstance(watched, QWidget) and isinstance(event, QMouseEvent):
             inside = watched in (self, self._opener) or self.isAncestorOf(watched)

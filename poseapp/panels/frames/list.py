@@ -42,7 +42,7 @@ MANY = 64
 
 @guarded
 class FrameModel(QAbstractListModel):
-    """Frames of the session that meet the query, in its order."""
+    """Frames of the session that match the query, in its order."""
 
     def __init__(self, session: Session, loader: FrameLoader, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,7 +51,7 @@ class FrameModel(QAbstractListModel):
         self._videos: dict[int, str] = {}
 
     def show(self, keys: FrameKeys) -> None:
-        """List these frames, which the session has, in this order."""
+        """List these frames of the session in this order."""
         store = self._session.store
         media = [] if store is None else store.media()
         self.beginResetModel()
@@ -125,7 +125,7 @@ def _summary(counts: FrameCounts, state: FrameState) -> str:
 
 
 def _rows_view() -> QTableView:
-    """A table of one column: unlike a list view it asks nothing of rows out of sight, however many there are."""
+    """A table of one column: unlike a list view it does not query hidden rows, however many there are."""
     view = QTableView()
     view.setAccessibleName(tr("Images"))
     view.setMouseTracking(True)
@@ -146,7 +146,7 @@ def _rows_view() -> QTableView:
 
 
 def _busy_line(parent: QWidget) -> QProgressBar:
-    """A thin moving line: something is being looked for. It lies over the list, so that nothing jumps."""
+    """A thin busy indicator, laid over the list so that nothing moves."""
     line = QProgressBar(parent)
     line.setAccessibleName(tr("Looking for images"))
     line.setRange(0, 0)
@@ -224,7 +224,7 @@ class MediaList(QWidget):
         self.view.viewport().update()
 
     def rest(self) -> None:
-        """No timer is left running (the window closes)."""
+        """Stop all timers before the window closes."""
         self.filter.rest()
         self._later.stop()
         self._end_wait()
@@ -235,7 +235,7 @@ class MediaList(QWidget):
         self.reset()
 
     def reset(self) -> None:
-        """Find which frames are listed: at once, or in a large project soon; till then the old ones stay."""
+        """Run the query: immediately, or in the background for a large project; the old rows stay until then."""
         gone = len(self._session.frames) < len(self.model.keys) or not self._session.frames
         if gone and not self.filter.query.is_plain:
             here = np.isin(self.model.keys.packed, self._session.frames.packed)

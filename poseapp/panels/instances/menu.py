@@ -1,4 +1,4 @@
-"""The menu of a row in the list of poses: visibility, lock and hide, and for a part what is drawn of it and how."""
+"""The context menu of the list of poses: visibility, lock and hide, and the drawing of parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_withhold_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None:
-    """Lock and hide what the row stands for, or all that is selected if the row is."""
+    """Lock and hide the row's pose or keypoints, or the whole selection if the row is selected."""
     session, model = panel.session, panel.model
     if node.part or node.point >= 0:
         own = model.points_of(node)
@@ -58,7 +58,7 @@ def _switch(menu: QMenu, text: str, on: bool, do: Callable[[], None]) -> None:
 
 
 def add_part_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None:
-    """Show, hide, or show alone a part of the points, and its colour: of all poses, for the view only."""
+    """Show, hide or isolate a part, and set its color: for all poses, in the view only."""
     part = node.part
     every = frozenset(panel.session.schema_of(node.instance).parts)
     if len(every) > 1:
@@ -80,7 +80,7 @@ def add_part_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None:
 
 
 def ask_color(panel: InstancesPanel, part: str) -> QColorDialog:
-    """A dialog that does not stop the window; what is chosen is asked for when it is accepted."""
+    """A non-modal color dialog; the callback runs when it is accepted."""
     dialog = QColorDialog(QColor(panel.part_color(part)), panel)
     dialog.setWindowTitle(tr(f"Color of {part.replace('_', ' ')}"))
     dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog)

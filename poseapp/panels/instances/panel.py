@@ -1,4 +1,4 @@
-"""The poses of the frame as a tree: instance, part, keypoint; its selection is that of the canvas."""
+"""The poses of the frame as a tree of instances, parts and keypoints; it shares the selection of the canvas."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ NOTHING_FOUND = "Nothing found.\n\nEnter confirms that nothing is here,\nN draws
 
 @guarded
 class PoseTree(QTreeView):
-    """A tree whose visibility signs are buttons.
+    """A tree whose visibility icons are buttons.
 
     Signals:
-        sign_clicked(QModelIndex): the sign of a keypoint was clicked; the selection stays.
+        sign_clicked(QModelIndex): the icon of a keypoint was clicked; the selection is kept.
     """
 
     sign_clicked = Signal(object)
@@ -50,7 +50,7 @@ class PoseTree(QTreeView):
 
 @guarded
 class InstancesPanel(QWidget):
-    """The tree, or a hint where the frame has no poses.
+    """The tree, or a hint if the frame has no poses.
 
     Signals:
         visibility_requested(points, value): a sign was clicked (None: the next value) or a value chosen in the menu.
@@ -109,7 +109,10 @@ class InstancesPanel(QWidget):
         self.tree.viewport().update()
 
     def refresh(self, *_: object) -> None:
-        """Read the frame; poses that stay keep their rows open. Behind another tab it waits until it is looked at."""
+        """Read the frame and keep the expanded rows of poses that are still there.
+
+        A hidden tab waits for the next show.
+        """
         self._stale = self.window().isVisible() and not self.isVisible()
         if self._stale:
             return
@@ -140,7 +143,7 @@ class InstancesPanel(QWidget):
             self.refresh()
 
     def _follow(self) -> None:
-        """Take over the session's selection."""
+        """Show the selection of the session."""
         if self._stale:
             return
         selection = QItemSelection()
@@ -206,7 +209,7 @@ class InstancesPanel(QWidget):
             menu.popup(self.tree.viewport().mapToGlobal(position))
 
     def menu_at(self, position: QPoint) -> QMenu | None:
-        """What can be done at a place of the tree."""
+        """The context menu at a position of the tree."""
         points = self._session.selected_points
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -1,4 +1,4 @@
-"""The poses of the frame as rows: instance, part, keypoint; for the tree of :mod:`poseapp.panels.instances.panel`."""
+"""The tree model of :mod:`poseapp.panels.instances.panel`: instances, parts, keypoints."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Node:
 
 @guarded
 class InstanceModel(QAbstractItemModel):
-    """Built anew for each frame or edit: a frame holds few instances, and only shown rows are asked for."""
+    """Rebuilt for each frame or edit: a frame has few instances, and only visible rows are requested."""
 
     def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -92,7 +92,7 @@ class InstanceModel(QAbstractItemModel):
         self.endResetModel()
 
     def _below(self, root: Node) -> list[Node]:
-        """The parts of a pose, or its points where it has but one part."""
+        """The parts of a pose, or its keypoints if it has only one part."""
         parts = self._session.schema_of(root.instance).parts
         if len(parts) > 1:
             return [Node(root.instance, root, row, part, grow=self._points_of) for row, part in enumerate(parts)]
@@ -105,7 +105,7 @@ class InstanceModel(QAbstractItemModel):
         return [Node(above.instance, above, row, above.part, k) for row, k in enumerate(points)]
 
     def update(self) -> bool:
-        """Take over edited instances where the rows stay as they are; False when the tree must be read again."""
+        """Update edited instances in place; False if the rows change and the tree must be read again."""
         now = self._session.instances
         if [(r.instance.id, r.instance.category) for r in self.roots] != [(i.id, i.category) for i in now]:
             return False
@@ -116,7 +116,7 @@ class InstanceModel(QAbstractItemModel):
         return True
 
     def _replace(self, node: Node, instance: Instance) -> None:
-        """One signal for all rows of a branch: with 133 points the view has as little to do as with 17."""
+        """One signal for all rows of a branch: 133 keypoints cost the view as little as 17."""
         node.instance = instance
         for child in node.made:
             self._replace(child, instance)
@@ -211,7 +211,7 @@ class InstanceModel(QAbstractItemModel):
         return ""
 
     def points_of(self, node: Node) -> frozenset[PointRef]:
-        """The points of a row."""
+        """The keypoints of a row."""
         if node.point >= 0:
             return frozenset({(node.instance.id, node.point)})
         return frozenset((node.instance.id, child.point) for child in points_below(node))

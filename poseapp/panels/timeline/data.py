@@ -1,4 +1,4 @@
-"""Times of the frames and lanes of the tracks of one media, read in the background and kept right with each change."""
+"""Frame times and track lanes of one media, read in the background and updated with each change."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Times = npt.NDArray[np.float64]
 
 
 class MediaData(QObject):
-    """What the timeline shows of a media besides the marks of its frames.
+    """What the timeline shows of a media, apart from the marks of its frames.
 
     Signals:
-        changed(): other lanes or times.
+        changed(): lanes or times have changed.
     """
 
     changed = Signal()
@@ -58,12 +58,12 @@ class MediaData(QObject):
         self.read()
 
     def read(self) -> None:
-        """Read all lanes anew."""
+        """Read all lanes again."""
         if self._store is not None:
             self._previews.ask("lanes", partial(_lanes_of, self._store.path, self.media, self._edits))
 
     def frames_changed(self, keys: Iterable[FrameKey]) -> None:
-        """These frames hold other poses now."""
+        """Update the lanes of frames whose poses have changed."""
         indices = [key.index for key in keys if key.media == self.media]
         if self._store is None or not indices:
             return
@@ -75,7 +75,7 @@ class MediaData(QObject):
             self._set_lanes(self.lanes.replaced(indices, np.concatenate(position)))
 
     def time(self, index: int) -> float | None:
-        """Seconds of a frame of the video; None where they are not known, or mean nothing."""
+        """Time of a frame in seconds; None if it is unknown, or if the media is not a video."""
         return float(self.times[index]) if self.times is not None and 0 <= index < len(self.times) else None
 
     def _on_answer(self, what: str, answer: Any) -> None:

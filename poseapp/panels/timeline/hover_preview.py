@@ -1,4 +1,4 @@
-"""The hand on the timeline: frames while it moves, none of them queued, and a small picture of where it points."""
+"""The pointer on the timeline: frames while it is dragged, without a queue, and a preview of the frame under it."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Scrub(QObject):
             came.connect(self._on_shown)
 
     def want(self, key: FrameKey) -> None:
-        """Show a frame as soon as may be."""
+        """Show a frame as soon as possible."""
         self._next = key
         if self._asked is None:
             self._go_on()
 
     def finish(self) -> None:
-        """The hand is gone: show the frame it was on now."""
+        """The drag has ended: show its last frame now."""
         self._go_on()
         self._patience.stop()
         self._asked = None
@@ -74,7 +74,7 @@ class Scrub(QObject):
 
 @guarded
 class FramePreview(QWidget):
-    """A small picture with a line of text, above a point of the window."""
+    """A preview image with a line of text, above a point of the window."""
 
     def __init__(self, window: QWidget, colours: Tokens) -> None:
         super().__init__(window)
@@ -89,7 +89,7 @@ class FramePreview(QWidget):
         self.hide()
 
     def point_at(self, key: FrameKey, text: str, above: QPoint) -> None:
-        """Show the text of a frame above a point of the window; its picture may follow."""
+        """Show the text of a frame above a point of the window; its image follows when it is decoded."""
         if key != self.key:
             self.key, self.exact = key, False  # the picture before stays until a new one is there: nothing flickers
         self._text = text
@@ -142,7 +142,7 @@ class FramePreview(QWidget):
 
 
 class Pointer(QObject):
-    """Shows the frame under the pointer of a widget, above it in its window."""
+    """Shows a preview of the frame under the pointer, above the widget."""
 
     def __init__(self, previews: TimelinePreviews, owner: QWidget, colours: Tokens) -> None:
         super().__init__(owner)
@@ -156,7 +156,7 @@ class Pointer(QObject):
             self.preview.colours = colours
 
     def point_at(self, key: FrameKey, path: Path, text: str, x: float) -> None:
-        """A frame is pointed at, ``x`` pixels from the left of the widget."""
+        """The pointer is over a frame, ``x`` pixels from the left of the widget."""
         window = self._owner.window()
         if self.preview is None or self.preview.parentWidget() is not window:
             self.preview = FramePreview(window, self._colours)
@@ -167,7 +167,7 @@ class Pointer(QObject):
             self.preview.set_picture(key, preview, True)
 
     def leave(self) -> None:
-        """Nothing is pointed at."""
+        """The pointer has left the frames."""
         if self.preview is not None:
             self.preview.leave()
         self._previews.forget_request()

@@ -1,4 +1,4 @@
-"""What the timeline shows, as numbers: which frames are in sight, where tracks are, where the ruler has its marks."""
+"""The numbers behind the timeline: visible frames, track lanes, ticks of the ruler."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INDEX_MASK, _KIND_MASK = (1 << 32) - 1, 3
 
 @dataclass(frozen=True)
 class Sight:
-    """The part of ``total`` frames that is in sight, from ``start`` on ``count`` of them; both may be fractions."""
+    """The visible range: ``count`` of ``total`` frames from ``start`` on; both may be fractions."""
 
     total: int
     start: float
@@ -41,14 +41,14 @@ class Sight:
         return self.count >= self.total
 
     def at(self, share: float) -> float:
-        """What is at a share of the width, 0 left, 1 right, in frames."""
+        """The frame at a fraction of the width: 0 is left, 1 is right."""
         return self.start + share * self.count
 
     def share(self, frame: float) -> float:
         return (frame - self.start) / self.count
 
     def zoomed(self, factor: float, share: float) -> Sight:
-        """Nearer (a factor above 1) or farther; what is at this share of the width stays there."""
+        """Zoomed in (factor above 1) or out; the frame at this fraction of the width stays in place."""
         most = float(max(self.total, 1))
         count = min(max(self.count / factor, min(MIN_FRAMES, most)), most)
         return self._placed(self.at(share) - share * count, count)
@@ -57,7 +57,7 @@ class Sight:
         return self._placed(self.start + frames, self.count)
 
     def showing(self, frame: int, *, page: bool = False) -> Sight:
-        """With a frame in sight: as little moved as that takes, or by ``page`` so that it and what follows is seen."""
+        """Scrolled so that a frame is visible: by as little as possible, or by ``page``."""
         if self.start <= frame and frame + 1 <= self.start + self.count:
             return self
         if page:
@@ -70,7 +70,7 @@ class Sight:
 
 
 class TrackLanes:
-    """Where the tracks of one media are, frame by frame.
+    """The tracks of one media, frame by frame.
 
     Args:
         packed: (N,) int64 as :func:`read_lanes` gives them.
@@ -86,11 +86,11 @@ class TrackLanes:
         return len(self.tracks)
 
     def of(self, track: int) -> tuple[Packed, Codes]:
-        """Indices of the frames in which a track is, ascending, and what it has in each."""
+        """Indices of the frames of a track, ascending, and its state in each."""
         return self._between(track, 0, _INDEX_MASK)
 
     def in_columns(self, track: int, start: float, count: float, columns: int) -> Codes:
-        """(columns,) what a track has in the frames ``start`` to ``start + count``, spread over so many columns."""
+        """(columns,) state of a track in the frames ``start`` to ``start + count``, one value per column."""
         has_frame = np.zeros(max(columns, 1), np.uint8)
         indices, kinds = self._between(track, max(int(start), 0), int(np.ceil(start + count)))
         if not len(indices):
@@ -106,7 +106,7 @@ class TrackLanes:
         return has_frame
 
     def replaced(self, indices: Iterable[int], packed: Packed) -> TrackLanes:
-        """With other poses in these frames; itself when nothing is different."""
+        """A copy with new poses in these frames; the same object if nothing differs."""
         gone = np.fromiter(indices, np.int64)
         touched = np.isin((self._packed >> _INDEX_SHIFT) & _INDEX_MASK, gone)
         if np.array_equal(self._packed[touched], TrackLanes(packed)._packed):
@@ -121,7 +121,10 @@ class TrackLanes:
 
 
 def read_lanes(store: ProjectStore, media: int, index: int | None = None) -> Packed:
-    """(N,) one number a pose with a track: track, frame index and what it is. Of one frame, or of the whole media."""
+    """(N,) one packed number per pose with a track: track, frame index and state.
+
+    Of one frame, or of the whole media.
+    """
     sql = (
         f"SELECT (track << {_TRACK_SHIFT}) | (idx << {_INDEX_SHIFT}) | ({_KIND}) FROM instance "
         "WHERE track IS NOT NULL AND media = ?"
@@ -133,7 +136,7 @@ def read_lanes(store: ProjectStore, media: int, index: int | None = None) -> Pac
 
 
 def in_columns(marks: npt.NDArray[np.bool_], start: float, count: float, columns: int) -> npt.NDArray[np.bool_]:
-    """(columns,) whether one of the frames that share a column is marked; ``marks`` is (N,) of all frames."""
+    """(columns,) whether a frame of each column is marked; ``marks`` is (N,), one per frame."""
     label_font = np.zeros(max(columns, 1), np.bool_)
     edges = np.clip(start + np.arange(columns + 1) * (count / max(columns, 1)), 0, len(marks))
     low, high = np.floor(edges[:-1]).astype(np.int64), np.ceil(edges[1:]).astype(np.int64)
@@ -144,7 +147,7 @@ def in_columns(marks: npt.NDArray[np.bool_], start: float, count: float, columns
 
 
 def runs_of(codes: Codes | npt.NDArray[np.bool_]) -> list[tuple[int, int, int]]:
-    """Stretches of equal columns that are not 0: first, last (included), code."""
+    """Runs of equal nonzero columns: first, last (inclusive), code."""
     if not len(codes):
         return []
     cuts = np.flatnonzero(np.diff(codes)) + 1
@@ -154,7 +157,7 @@ def runs_of(codes: Codes | npt.NDArray[np.bool_]) -> list[tuple[int, int, int]]:
 
 
 def frame_step(count: float, width: float, room: float) -> int:
-    """How many frames lie between two numbers of the ruler: 1, 2, 5, 10, 20, ... so that each has ``room`` pixels."""
+    """Frames between two labels of the ruler: 1, 2, 5, 10, 20, ..., so that each has ``room`` pixels."""
     least = max(count * room / max(width, 1.0), 1.0)
     power = 10 ** int(np.floor(np.log10(least)))
     return int(next(power * n for n in (1, 2, 5, 10) if power * n >= least))

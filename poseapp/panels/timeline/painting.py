@@ -1,4 +1,4 @@
-"""How the timeline is painted: ruler, rows of marks, lanes of tracks, marked range, cursor."""
+"""Painting of the timeline: ruler, rows of marks, track lanes, selected range, cursor."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class Look:
 
     @property
     def span(self) -> QRectF:
-        """Where the frames are: below the ruler, between names and read-out."""
+        """The horizontal span of the frames, between names and readout."""
         return QRectF(LEFT, HEADER + GAP, max(self.width - LEFT - RIGHT, 1.0), max(self.height - HEADER - 2 * GAP, 1.0))
 
     @property
     def lanes_area(self) -> QRectF:
-        """Where the tracks are, names and all."""
+        """The area of the track lanes, with their names."""
         top = HEADER + GAP + len(ROWS) * ROW + GAP
         return QRectF(0, top, self.span.right(), max(self.height - top - GAP, 0.0))
 
@@ -85,7 +85,7 @@ def small_font(font: QFont) -> QFont:
 
 
 def paint_ground(painter: QPainter, look: Look, colours: Tokens) -> None:
-    """Everything but the cursor."""
+    """Paint everything except the cursor."""
     painter.fillRect(QRectF(0, 0, look.width, look.height), QColor(colours.panel))
     painter.fillRect(QRectF(0, 0, look.width, 1), QColor(colours.line))
     _paint_ruler(painter, look, colours)
@@ -108,7 +108,7 @@ def _columns(look: Look) -> int:
 
 
 def _field(painter: QPainter, look: Look, top: float, colours: Tokens) -> QRectF:
-    """The ground of a row or lane."""
+    """The background of a row or lane."""
     span = look.span
     field = QRectF(span.left(), top + 3, span.width(), ROW - 6)
     painter.setPen(Qt.PenStyle.NoPen)
@@ -124,7 +124,7 @@ def _paint_name(painter: QPainter, where: QRectF, name: str, colour: QColor) -> 
 
 
 def _bars(look: Look, codes: npt.NDArray[np.uint8], field: QRectF) -> Iterator[tuple[QRectF, int]]:
-    """Runs of equal columns as one bar each; frame by frame, with a gap between, where frames are wide."""
+    """Paint runs of equal columns as one bar each; where frames are wide, one bar per frame with a gap."""
     width = field.width() / look.sight.count
     step = field.width() / len(codes)
     for first, last, code in runs_of(codes):
@@ -181,13 +181,13 @@ def _paint_ruler(painter: QPainter, look: Look, colours: Tokens) -> None:
 
 
 def _track_colour(look: Look, track: int, colours: Tokens) -> QColor:
-    """The canvas's colour of a track, darker on light ground."""
+    """The color of a track on the canvas, darker on a light background."""
     colour = QColor.fromRgb(look.color_of(track))
     return colour if colours == DARK else colour.darker(135)
 
 
 def _paint_lanes(painter: QPainter, look: Look, colours: Tokens) -> None:
-    """A person's poses fill the lane, the model's are pale, interpolated ones a line between them."""
+    """Labelled poses fill the lane, predicted ones are pale, interpolated ones are a line."""
     area = look.lanes_area
     if not look.lanes or area.height() < 2:
         return
@@ -219,7 +219,7 @@ def _paint_lanes(painter: QPainter, look: Look, colours: Tokens) -> None:
 
 
 def _paint_range(painter: QPainter, look: Look, colours: Tokens) -> None:
-    """Brackets at the ends of the marked range; what is outside lies in the shade."""
+    """Paint brackets at the ends of the selected range and shade what is outside."""
     if look.range is None:
         return
     span = look.span
@@ -242,7 +242,7 @@ def _paint_range(painter: QPainter, look: Look, colours: Tokens) -> None:
 
 
 def paint_cursor(painter: QPainter, look: Look, preferred: int, lines: list[str], warn: str, colours: Tokens) -> None:
-    """The line at a frame, and the read-out at the right."""
+    """Paint the line at the current frame and the readout at the right."""
     span, x = look.span, look.x_of(preferred + 0.5)
     if span.left() - 1 <= x <= span.right() + 1:
         painter.setBrush(QColor(colours.accent))

@@ -1,4 +1,4 @@
-"""Buttons of playback, and the handle by which the timeline is made higher or lower."""
+"""The playback buttons, and the splitter that sets the height of the timeline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_SHARE = 0.4
 
 
 class PlayBar(QWidget):
-    """Play, speed, loop. Fits above the names of the timeline.
+    """Play, speed and loop. Fits above the names of the timeline.
 
     Signals:
         play_requested()
@@ -73,7 +73,7 @@ class PlayBar(QWidget):
 
 
 class TimelineSplitter(QSplitter):
-    """Canvas above, timeline below. The timeline takes the height that its tracks ask for until a person drags it."""
+    """Canvas above, timeline below. The timeline has the height its tracks need until the user drags the handle."""
 
     def __init__(self, canvas: QWidget, timeline: Timeline, parent: QWidget | None = None) -> None:
         super().__init__(Qt.Orientation.Vertical, parent)
@@ -91,22 +91,22 @@ class TimelineSplitter(QSplitter):
         timeline.project_shown.connect(self._on_project)
 
     def restore(self, state: QByteArray | None) -> None:
-        """The height that a person had chosen, as :meth:`saveState` gave it; None for none."""
+        """Restore the height that the user had chosen, as returned by :meth:`saveState`; None for none."""
         self._by_hand = state is not None and self.restoreState(state)
         self.setHandleWidth(3)
 
     @property
     def by_hand(self) -> bool:
-        """Whether a person has chosen the height."""
+        """Whether the user has chosen the height."""
         return self._by_hand
 
     def _on_project(self) -> None:
-        """Another project: its height is its own."""
+        """Reset the height for another project."""
         self._fitted = False
 
     def _on_lanes(self, count: int) -> None:
-        """The first tracks of a project make room for themselves. Later ones do not: the picture would shrink and move
-        under the hand with each new track; the lanes scroll."""
+        """The first tracks of a project enlarge the timeline. Later ones do not: the image would shrink and move
+        under the pointer with each new track; the lanes scroll."""
         if count and not self._fitted:
             self._fitted = True
             self._fit()
@@ -125,7 +125,7 @@ class TimelineSplitter(QSplitter):
 
 
 def stacked(above: QWidget, below: QWidget) -> QWidget:
-    """One below the other without a gap; the lower one grows."""
+    """Two widgets stacked without a gap; the lower one grows."""
     position = QWidget()
     column = QVBoxLayout(position)
     column.setContentsMargins(0, 0, 0, 0)

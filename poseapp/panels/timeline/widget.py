@@ -1,4 +1,4 @@
-"""The strip below the canvas: a ruler, rows of marks, a lane for each track; to look, to go there, to play."""
+"""The timeline below the canvas: a ruler, rows of marks, and one lane per track."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SEEN_LANES = 5
 
 @guarded
 class Timeline(QWidget):
-    """Frames of one video, or of the pictures of a project.
+    """The frames of one video, or all images of a project.
 
     The wheel zooms about the pointer, with Shift it goes sideways; over the names it scrolls the tracks. A drag goes
     through the frames, a drag on the ruler moves what is in sight. A click on a lane selects the track's pose.
@@ -115,14 +115,14 @@ class Timeline(QWidget):
         self.update_lanes()
 
     def rest(self) -> None:
-        """The window closes: no thread is left behind."""
+        """Stop all threads before the window closes."""
         self._pointer.leave()
         self.previews.shutdown()
 
     # --- what there is
 
     def refresh(self) -> None:
-        """Read the marks of all frames, and the tracks of what is shown."""
+        """Read the marks of all frames and the tracks of the media shown."""
         store = self._session.store
         if self._marks.shape[1] != len(self._session.frames):
             self._marks = np.zeros((len(ROWS), len(self._session.frames)), dtype=np.bool_)
@@ -160,7 +160,7 @@ class Timeline(QWidget):
         self.update()
 
     def _follow(self, key: FrameKey | None, *, anew: bool = False) -> None:
-        """Show the media of a frame, with the frame in sight."""
+        """Show the media of a frame, scrolled to the frame."""
         session = self._session
         store, position = session.store, session.position(key)
         if store is None or key is None or position < 0:
@@ -195,7 +195,7 @@ class Timeline(QWidget):
     # --- playback
 
     def show_playing(self, shown: Shown, rate: tuple[float, float]) -> None:
-        """The cursor follows what plays; frames left out are told."""
+        """Move the cursor during playback and show how many frames are dropped."""
         self._played = shown
         self._rate = f"{rate[0]:.0f} of {rate[1]:.0f} fps" if rate[0] < 0.93 * rate[1] else ""
         position = self._session.position(shown.key) - self._scope.first
@@ -204,14 +204,14 @@ class Timeline(QWidget):
 
     @property
     def frame(self) -> FrameKey | None:
-        """The frame at the cursor: under the hand, else what plays, else the session's."""
+        """The frame at the cursor: under the pointer, else the one playing, else the current one."""
         if self._hand is not None:
             return self._hand
         return self._session.frame if self._played is None else self._played.key
 
     @property
     def _origin(self) -> int:
-        """Number of the first frame: those of a video are counted from 0, as in all files that are written."""
+        """Number of the first frame: video frames are counted from 0, as in all exported files."""
         return 1 if self._scope.media is None else 0
 
     def _number(self, position: int) -> str:
@@ -220,7 +220,7 @@ class Timeline(QWidget):
     # --- painting
 
     def update_lanes(self, *_: object) -> None:
-        """Paint the marks anew next time."""
+        """Repaint the marks next time."""
         self._ground = None
         self.update()
 
@@ -230,13 +230,13 @@ class Timeline(QWidget):
             self.update_lanes()
 
     def set_controls(self, controls: QWidget) -> None:
-        """Buttons that stand above the names."""
+        """Set the buttons above the names."""
         controls.setParent(self)
         controls.setGeometry(0, 0, LEFT, HEADER)
         controls.show()
 
     def zoom(self, factor: float, share: float = 0.5) -> None:
-        """Nearer or farther; what is at this share of the width stays there."""
+        """Zoom in or out; the frame at this fraction of the width stays in place."""
         self._look_at(self.sight.zoomed(factor, share))
 
     def _look(self) -> Look:
@@ -337,7 +337,7 @@ class Timeline(QWidget):
         self.update()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """On the ruler: everything in sight again."""
+        """On the ruler: show all frames."""
         if event.position().y() < HEADER:
             self._look_at(Sight.whole(self._scope.count))
         else:
@@ -355,7 +355,7 @@ class Timeline(QWidget):
             self.update()
 
     def _pick(self, at: QPointF) -> None:
-        """A click on a lane selects the track's pose, on its name in the frame where one is."""
+        """A click on a lane selects the pose of the track; a click on its name, in the current frame."""
         look, session = self._look(), self._session
         if not look.lanes_area.contains(at):
             return
@@ -365,7 +365,7 @@ class Timeline(QWidget):
             session.select(instances=[i.id for i in session.instances if i.track == track])
 
     def _hover(self, at: QPointF) -> None:
-        """A small picture of the frame under the pointer, above it."""
+        """Preview the frame under the pointer."""
         key = self._key_at(at.x()) if LEFT <= at.x() <= self.width() - RIGHT else None
         store = self._session.store
         if key is None or store is None or self._played is not None:

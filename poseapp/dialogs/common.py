@@ -1,6 +1,6 @@
-"""Pieces that the model dialogs share: words with a role, choices of model and device, a list of findings.
+"""Widgets shared by the dialogs: text with a role, choices of model and device, a list of findings.
 
-The look comes from the theme, through the dynamic property ``role``: "heading", "hint", "value", "error", "warning",
+The theme styles them by the dynamic property ``role``: "heading", "hint", "value", "error", "warning",
 "primary" (button) and "card" (frame).
 """
 
@@ -33,7 +33,7 @@ DEVICES = (
 
 
 def set_role(widget: QWidget, role: str) -> None:
-    """Give a widget a role of the theme, also after it has been shown."""
+    """Set the theme role of a widget, also after it has been shown."""
     if widget.property("role") == role:
         return
     widget.setProperty("role", role)
@@ -72,7 +72,7 @@ def button(text: str, *, primary: bool = False, tip: str = "") -> QPushButton:
 
 
 def device_combo() -> QComboBox:
-    """All devices; whether one is there is only known to the worker, which says so plainly when it is not."""
+    """A combo box of all devices; the worker reports one that is not available."""
     combo = QComboBox()
     for device, title in DEVICES:
         combo.addItem(tr(title), device)
@@ -80,7 +80,7 @@ def device_combo() -> QComboBox:
 
 
 def fill_models(combo: QComboBox, entries: Iterable[ModelEntry], chosen: str | None = None) -> None:
-    """Show pose models by title; the id is the item's data, what it is for its tool tip."""
+    """List pose models by title; the item's data is the id, its tooltip the description."""
     combo.clear()
     for entry in entries:
         own = "  (yours)" if entry.source == "user" else ""
@@ -92,7 +92,7 @@ def fill_models(combo: QComboBox, entries: Iterable[ModelEntry], chosen: str | N
 
 
 class Findings(QFrame):
-    """What speaks against an action (errors) or is worth knowing (warnings), one line each; or that all is well."""
+    """Errors that prevent an action and warnings, one line each; or a line that all is well."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -137,7 +137,7 @@ SIGN_COLOURS = {
 
 
 def is_dark(palette: QPalette) -> bool:
-    """Light words mean a dark theme; the ground may be transparent, and then says nothing."""
+    """Whether the theme is dark, judged by the text color; the background may be transparent."""
     return palette.color(QPalette.ColorRole.WindowText).lightness() > 128
 
 
@@ -146,7 +146,7 @@ def sign_colour(kind: str, palette: QPalette) -> QColor:
 
 
 def sign_pixmap(kind: str, palette: QPalette, ratio: float = 1.0, side: int = 16) -> QPixmap:
-    """A round cross, a triangle with a mark, or a tick."""
+    """The icon of a finding: a cross, a warning triangle or a tick."""
     pixmap = QPixmap(QSize(round(side * ratio), round(side * ratio)))
     pixmap.setDevicePixelRatio(ratio)
     pixmap.fill(Qt.GlobalColor.transparent)

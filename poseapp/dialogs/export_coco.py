@@ -1,4 +1,4 @@
-"""File > Export COCO: where to, and what goes in."""
+"""File > Export COCO: target file and options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from poseapp.project.model import Summary
 
 @dataclass(frozen=True)
 class ExportWish:
-    """What a person wants exported."""
+    """The options of a COCO export."""
 
     path: Path
     include_predicted: bool = False
@@ -35,7 +35,7 @@ class ExportCocoDialog(QDialog):
     accepted_wish = Signal(object)
 
     def __init__(self, summary: Summary, suggested: Path, parent: QWidget | None = None, unseen: int = 0) -> None:
-        """``unseen``: images without labels that nobody has looked at."""
+        """``unseen``: number of images without labels that were never reviewed."""
         super().__init__(parent)
         self.setObjectName("exportCocoDialog")
         self.setWindowTitle(tr("Export COCO"))

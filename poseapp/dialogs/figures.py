@@ -1,4 +1,4 @@
-"""Figures of models in plain words. No Qt."""
+"""Metrics of models as text. No Qt."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ ORDER = ("median_px", "PCK@0.2", "AP", "AP50", "recall", "mean_px")
 
 
 def rank(name: str) -> tuple[int, str]:
-    """Sorts figures by how telling they are."""
+    """Sort key of a metric, most informative first."""
     plain = name.removeprefix(TRAIN)
     return (ORDER.index(plain) if plain in ORDER else len(ORDER), plain)
 
 
 def card_words(name: str, value: float) -> tuple[str, str]:
-    """Title and value of a figure: ("Typical error", "2.1 px")."""
+    """Title and value of a metric: ("Typical error", "2.1 px")."""
     plain = name.removeprefix(TRAIN)
     if plain == "median_px":
         return "Typical error", f"{value:.1f} px"
@@ -30,7 +30,7 @@ def card_words(name: str, value: float) -> tuple[str, str]:
 
 
 def say_figures(metrics: Mapping[str, object], limit: int = 2) -> str:
-    """The most telling figures in a line: "typical error 2.1 px, AP 0.72"."""
+    """The most informative metrics in one line: "typical error 2.1 px, AP 0.72"."""
     values = {
         name: float(value)
         for name, value in metrics.items()

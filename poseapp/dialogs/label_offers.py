@@ -1,4 +1,4 @@
-"""The question whether labels are taken into the open project: files that changed, or one of several."""
+"""Asks whether to import labels into the open project: files that changed, or one of several."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def ask_about_labels(
     leave: Callable[[Sequence[LabelOffer]], None],
     parent: QWidget | None = None,
 ) -> AskDialog:
-    """Ask once; Cancel changes nothing, and the question comes again when the project is opened next.
+    """Ask once; Cancel changes nothing, and the question is asked again at the next opening of the project.
 
     Args:
-        take, leave: called with the offers that a person wants, or does not want.
+        take, leave: called with the offers that the user accepts or declines.
     """
     changed = [offer for offer in offers if offer.digest]
     if changed or len(offers) == 1:
@@ -40,7 +40,7 @@ def ask_about_labels(
 def ask_about_sizes(
     question: LabelSizesDiffer, go_on: Callable[[LabelSize], None], parent: QWidget | None = None
 ) -> AskDialog:
-    """Ask what is done with labels that were made on pictures of another size; Cancel reads nothing.
+    """Ask what to do with labels made on images of another size; Cancel imports nothing.
 
     Args:
         go_on: called with the answer.

@@ -1,4 +1,4 @@
-"""Models > Models: what there is, built in and trained here; choose one, bring one in, take one away."""
+"""Models > Models: list bundled and own models; choose, import, download and remove them."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class ModelsDialog(QDialog):
     """The model list. Non-modal.
 
     Signals:
-        model_chosen(str): id of the pose model that Run is to use.
-        download_wanted(ModelEntry): the weights of a published model are to be fetched.
+        model_chosen(str): id of the pose model for Run.
+        download_wanted(ModelEntry): download the weights of a published model.
 
     Args:
-        current: id of the model in use; it is set in bold.
+        current: id of the model in use, shown in bold.
     """
 
     model_chosen = Signal(str)
@@ -202,7 +202,7 @@ class ModelsDialog(QDialog):
             self.import_file(Path(chosen))
 
     def import_file(self, file: Path) -> None:
-        """Copy a checkpoint into the models folder, with the detector beside it, after a look at its description."""
+        """Check a checkpoint and copy it into the models folder, with the detector next to it."""
         try:
             name = import_model(file)
         except PoseError as error:
@@ -287,7 +287,7 @@ def _free(path: Path) -> Path:
 def import_model(file: Path) -> str:
     """Copy a checkpoint into the user's models folder; returns its id there.
 
-    A run's ``best.safetensors`` brings the detector that lies beside it, and is named after its folder.
+    The ``best.safetensors`` of a run is named after its folder; the detector next to it is copied too.
 
     Raises:
         ModelError: not a checkpoint of this program, or the folder cannot be written.
@@ -309,7 +309,7 @@ def import_model(file: Path) -> str:
 
 
 def remove_model(file: Path) -> Path:
-    """Move one of the user's models out of the list, into ``removed-models`` beside it; returns where it is now.
+    """Move one of the user's models into the folder ``removed-models``; returns its new path.
 
     Raises:
         ModelError: the files cannot be moved.

@@ -1,4 +1,4 @@
-"""Small questions: one choice, or a number and a choice. They open without blocking the window."""
+"""Small non-modal questions: a choice, a number, a switch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from poseapp.widgets.spin_box import SpinBox
 
 
 class AskDialog(QDialog):
-    """A title, a sentence, and at most a choice, a number and a switch.
+    """A title, a sentence, and optionally a choice, a number and a switch.
 
     Attributes:
         choice, number, switch: the fields that were asked for, else None.
@@ -80,7 +80,7 @@ class AskDialog(QDialog):
         column.addLayout(buttons)
 
     def ask(self, then: Callable[[AskDialog], None]) -> None:
-        """Open; ``then`` is called when it was agreed to."""
+        """Open the dialog; ``then`` is called when it is accepted."""
         self.accepted.connect(lambda: then(self))
         self.open()
         if self.number is not None and self.choice is None:

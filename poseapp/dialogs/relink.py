@@ -1,4 +1,4 @@
-"""Another file for a video: what is different, where its frames are, and what becomes of the labels."""
+"""Relinking a video to another file: the differences, the frame mapping, and the effect on the labels."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _WAYS = {
 
 
 class RelinkDialog(QDialog):
-    """Asks what to do about a file that is not the one which was labelled. Nothing is changed by the dialog itself.
+    """Asks what to do with a file that is not the labelled one. The dialog itself changes nothing.
 
     Args:
         old, new: what is known of both files.
-        plan: what a mapping would do to the labels; see :func:`poseapp.project.relink.remap.plan_remap`.
+        plan: the effect of a mapping on the labels; see :func:`poseapp.project.relink.remap.plan_remap`.
 
     Signals:
         remap_requested(Proposal, ndarray): re-map the labels by this mapping.
-        use_requested(): take the file as it is.
+        use_requested(): use the file unchanged.
         other_requested(): choose another file.
         left(): closed without any of these; what was being compared is not wanted any more.
     """
@@ -131,7 +131,7 @@ class RelinkDialog(QDialog):
         column.addLayout(bottom)
 
     def _facts(self) -> QGridLayout:
-        """Both files side by side; what differs stands out."""
+        """Both files side by side, with differences highlighted."""
         grid = QGridLayout()
         grid.setHorizontalSpacing(24)
         grid.setVerticalSpacing(4)
@@ -153,13 +153,13 @@ class RelinkDialog(QDialog):
             self.bar.setValue(done)
 
     def show_failure(self, text: str) -> None:
-        """The file could not be compared; it can still be taken as it is."""
+        """The file could not be compared; it can still be used unchanged."""
         self.bar.hide()
         set_role(self.found, "error")
         self.found.setText(tr(text))
 
     def show_proposal(self, proposal: Proposal) -> None:
-        """What was found; the way that fits best is chosen."""
+        """Show the result of the comparison and select the best mapping."""
         self._proposal = proposal
         self.bar.hide()
         self._plans = {choice: self._plan(mapping) for choice, mapping in proposal.mappings.items()}
@@ -178,11 +178,11 @@ class RelinkDialog(QDialog):
         return str(self.choice.currentData())
 
     def set_way(self, choice: str) -> None:
-        """Choose one of those that are offered."""
+        """Select one of the offered mappings."""
         self.choice.setCurrentIndex(self.choice.findData(choice))
 
     def _offer(self, choices: tuple[str, ...]) -> None:
-        """What can be done, the likeliest first."""
+        """List the offered actions, the most likely first."""
         with QSignalBlocker(self.choice):
             self.choice.clear()
             for choice in choices:
@@ -248,7 +248,7 @@ _FACTS: tuple[tuple[str, Callable[[FileFacts], str]], ...] = (
 
 
 def _say_line(proposal: Proposal) -> str:
-    """How the film runs in the file, beside the old one."""
+    """The timing of the new file, compared with the old one."""
     said: list[str] = []
     if proposal.offset < 0:
         missing = -proposal.offset / proposal.speed  # in the time of the labelled one, of which they were cut

@@ -1,4 +1,4 @@
-"""Help > Report: every remark of an import, an export or a run, to read, copy and save."""
+"""Help > Report: all remarks of an import, export or run, to read, copy and save."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class RemarksModel(QAbstractTableModel):
 
 
 class ReportDialog(QDialog):
-    """Shows one of the kept reports, the newest at first. Non-modal.
+    """Shows the stored reports, the newest first. Non-modal.
 
     Args:
         reports: at least one, the newest first.
@@ -149,7 +149,7 @@ class ReportDialog(QDialog):
 
     @property
     def report(self) -> Report:
-        """The one on show."""
+        """The report shown."""
         return self._reports[max(self.which.currentIndex(), 0)]
 
     def _show(self, _row: int) -> None:
@@ -165,19 +165,19 @@ class ReportDialog(QDialog):
         self._show_details()
 
     def chosen(self) -> list[int]:
-        """Rows that are selected, in order."""
+        """The selected rows, in order."""
         return sorted(index.row() for index in self.table.selectionModel().selectedRows())
 
     def _show_details(self) -> None:
         self.details.setPlainText("\n".join(tr(self.report.remarks[row]) for row in self.chosen()))
 
     def copy(self) -> None:
-        """Put the whole report on the clipboard."""
+        """Copy the whole report to the clipboard."""
         QGuiApplication.clipboard().setText(self.report.text())
         self._say("Copied")
 
     def copy_selected(self) -> None:
-        """Put the selected remarks on the clipboard, a line each."""
+        """Copy the selected remarks to the clipboard, one per line."""
         QGuiApplication.clipboard().setText("\n".join(self.report.remarks[row] for row in self.chosen()))
         self._say("Copied")
 
@@ -187,7 +187,7 @@ class ReportDialog(QDialog):
             self.save(Path(chosen))
 
     def save(self, path: Path) -> None:
-        """Write the report on show as a text file; a failure is said in the dialog."""
+        """Save the report as a text file; an error is shown in the dialog."""
         try:
             with replacing(path) as temporary:
                 temporary.write_text(self.report.text(), encoding="utf-8", errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Models > Run on: which model, on which frames, and what becomes of earlier predictions. Non-modal."""
+"""Models > Run on: model, frames, and what happens to earlier predictions. Non-modal."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ CURRENT, ALL, EMPTY, RANGE, GO_ON = "current", "all", "empty", "range", "go on"
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a person wants run.
+    """The settings of a run.
 
     Attributes:
         frames: in the order of the list.
-        score_threshold: poses that score less are left out.
-        replace_predicted: earlier predictions of the same category go.
+        score_threshold: poses with a lower score are left out.
+        replace_predicted: remove earlier predictions of the same category.
         flip_test: average with the mirrored image.
-        detect_every: the detector looks at every so many frames of a video.
+        detect_every: run the detector on every n-th frame of a video.
     """
 
     choice: ModelChoice
@@ -151,9 +151,9 @@ class RunModelDialog(QDialog):
         column.addLayout(buttons)
 
     def _set_range(self, marked: tuple[int, int] | None) -> Media | None:
-        """Give the range its numbers: of frames where one is in a video, which is returned, else places in the list.
+        """Set the limits of the range: frame numbers in a video (whose path is returned), else positions in the list.
 
-        Frames of a video are counted from 0 everywhere, pictures from 1.
+        Video frames are counted from 0, images from 1.
         """
         session, frames = self._session, self._session.frames
         here = session.frame if marked is None else frames[marked[0]]
@@ -231,7 +231,7 @@ class RunModelDialog(QDialog):
         self.run_button.setEnabled(count > 0 and self.model.count() > 0)
 
     def _check_flip(self) -> None:
-        """The flip test can be chosen only where it does no harm."""
+        """Enable flip augmentation only for models that it does not harm."""
         entry = self._models.get(self.model.currentData() or "")
         problem = "" if entry is None else flip_test_problem_of(entry)
         self.flip.setEnabled(not problem)

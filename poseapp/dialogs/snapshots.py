@@ -1,4 +1,4 @@
-"""File > Snapshots: named states of the project, to come back to."""
+"""File > Snapshots: named states of the project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poseapp.widgets.line_edit import LineEdit
 
 
 class SnapshotsDialog(QDialog):
-    """Lists the snapshots of a project. Non-modal; :meth:`refresh` after something was done.
+    """Lists the snapshots of a project. Non-modal; call :meth:`refresh` after a change.
 
     Signals:
         take_requested(str): a name.
@@ -99,7 +99,7 @@ class SnapshotsDialog(QDialog):
         return self._snapshots[row] if self.table.selectedItems() and 0 <= row < len(self._snapshots) else None
 
     def refresh(self) -> None:
-        """Read the folder; the newest is chosen."""
+        """Read the folder and select the newest snapshot."""
         self._snapshots = list_snapshots(self._project)
         self.table.setVisible(bool(self._snapshots))
         self.none_yet.setVisible(not self._snapshots)

@@ -1,4 +1,4 @@
-"""What shall be labelled: which points a new pose has, with a picture of them."""
+"""Choice of the skeleton for new poses, with a preview."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHOICE_ROLE = Qt.ItemDataRole.UserRole + 1
 
 @dataclass(frozen=True)
 class KindChoice:
-    """Name of the category and the points it has."""
+    """Name and schema of the chosen category."""
 
     name: str
     schema: Schema
@@ -178,7 +178,7 @@ class SchemaChoiceDialog(QDialog):
             self.take_file(path)
 
     def take_file(self, path: Path) -> None:
-        """Add the kinds of a file to the list and choose the first; what is wrong with it is told below."""
+        """Add the skeletons of a file to the list and choose the first; errors are shown below the list."""
         self.note.hide()
         self.source.open(path)
 
@@ -206,7 +206,7 @@ def _file_text(schema: Schema, path: Path) -> str:
 
 @guarded
 class SchemaPreview(QWidget):
-    """Draws the points and limbs of a schema on a figure at rest.
+    """Draws the keypoints and limbs of a schema on a figure at rest.
 
     Signals:
         point_clicked(int): position of the keypoint nearest to a click.
@@ -236,7 +236,7 @@ class SchemaPreview(QWidget):
         self.update()
 
     def mark(self, point: int) -> None:
-        """Show which point is meant, by a ring and its name; -1 for none."""
+        """Highlight a keypoint by a ring and its name; -1 for none."""
         self._marked = point
         self.update()
 

@@ -1,4 +1,4 @@
-"""Pose > Edit points: the points of a kind, their partners, parts and limbs, drawn while one edits."""
+"""Pose > Edit skeleton: keypoints, left/right pairs, parts and limbs, with a live preview."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ FILES = "Keypoint schemas (*.toml)"
 
 @guarded
 class SchemaEditorDialog(QDialog):
-    """Edits a draft; nothing changes in the project before Use in project.
+    """Edits a draft; the project changes only with "Use in project".
 
     Signals:
-        use_requested(str, SchemaDraft, object): name of the kind, the draft, and the category that it was made of or
-            None for a new kind.
+        use_requested(str, SchemaDraft, object): name of the skeleton, the draft, and the category it was made from, or
+            None for a new skeleton.
 
     Args:
         categories: of the project.
@@ -165,7 +165,7 @@ class SchemaEditorDialog(QDialog):
         self._tell(text, "warning")
 
     def schema(self) -> Schema | None:
-        """What the draft gives, None while it is wrong."""
+        """The schema of the draft, None while it is invalid."""
         name = self.name.text().strip()
         self.draft.category = name
         self.draft.name = re.sub(r"\W+", "_", name).strip("_").lower() or "own"
@@ -176,7 +176,7 @@ class SchemaEditorDialog(QDialog):
             return None
 
     def check(self) -> None:
-        """Draw what is there and say what is missing."""
+        """Update the preview and list what is missing."""
         schema = self.schema()
         problem = "" if self.name.text().strip() else "Give the skeleton a name."
         if schema is None:
@@ -200,7 +200,7 @@ class SchemaEditorDialog(QDialog):
 
     @property
     def moves_points(self) -> bool:
-        """Whether points came, went or changed places, so that poses must follow."""
+        """Whether keypoints were added, removed or reordered, so that poses must be converted."""
         count = 0 if self.base is None else self.base.schema.num_keypoints
         return self.base is not None and self.draft.sources() != tuple(range(count))
 
@@ -244,7 +244,7 @@ class SchemaEditorDialog(QDialog):
             self.open_file(path)
 
     def open_file(self, path: Path) -> None:
-        """A new kind of a file, see :class:`SchemaSource`; what is wrong with it is told, and nothing changes."""
+        """Load a skeleton from a file, see :class:`SchemaSource`; an error is shown and changes nothing."""
         self._tell(f"Reading {path.name}", "hint")
         self.source.open(path)
 
@@ -258,7 +258,7 @@ class SchemaEditorDialog(QDialog):
         asked.ask(lambda answer: self.show_schema(answer.chosen()))
 
     def show_schema(self, schema: object) -> None:
-        """Edit a schema as a new kind."""
+        """Edit a schema as a new skeleton."""
         if isinstance(schema, Schema):
             self.kind.setCurrentIndex(self.kind.count() - 1)
             self.show_draft(SchemaDraft.of(schema), schema.category or schema.name)

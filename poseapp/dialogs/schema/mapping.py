@@ -1,4 +1,4 @@
-"""Pose > Change points: all poses of a kind to another set of points, with a table of what becomes of each."""
+"""Pose > Convert to another skeleton: all poses of a category, with a table that maps the keypoints."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SHOWN = 6
 
 
 class ChangePointsDialog(QDialog):
-    """Asks what becomes of each point.
+    """Asks for the source of each keypoint.
 
     Signals:
-        change_requested(Category, Schema, tuple): kind, new points, and for each where it comes from.
+        change_requested(Category, Schema, tuple): category, new schema, and the source of each of its keypoints.
     """
 
     change_requested = Signal(object, object, object)
@@ -101,7 +101,7 @@ class ChangePointsDialog(QDialog):
         return schema
 
     def _likely(self) -> int:
-        """The points that take over most of those there are, and are others; the first where none takes over half."""
+        """The schema that shares most keypoints with the current one; the first if none shares half."""
         schemas: list[Schema] = [self.target.itemData(row) for row in range(self.target.count())]
         old = self.source.schema
         counts = [sum(at is not None for at in match_points(old, schema)) for schema in schemas]

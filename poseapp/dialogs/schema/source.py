@@ -1,4 +1,4 @@
-"""Where dialogs get the points of a kind from: files of several programs, read in the background."""
+"""Loads skeletons from files of several programs, in the background."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES = (
 
 
 class SchemaSource(QObject):
-    """Reads files that describe kinds.
+    """Reads files that describe skeletons.
 
     Signals:
         read(Path, list): the schemas of a file, at least one.
@@ -49,7 +49,7 @@ class SchemaSource(QObject):
         return Path(chosen) if chosen else None
 
     def open(self, path: Path) -> None:
-        """Read a file; one that is still being read is dropped."""
+        """Read a file; the result of an earlier request is dropped."""
         self.stop()
         if self._runner is None or path.suffix.lower() != ".json":
             try:
@@ -79,7 +79,7 @@ class SchemaSource(QObject):
         return self._job is not None
 
     def stop(self) -> None:
-        """Nothing is told any more of the file that is being read."""
+        """Drop the result of the file being read."""
         job, self._job, self._wanted = self._job, None, None
         if job is not None and self._runner is not None:
             self._runner.cancel(job)

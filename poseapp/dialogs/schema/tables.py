@@ -1,4 +1,4 @@
-"""Tables of a schema's points and limbs, edited in place."""
+"""Tables of the keypoints and limbs of a schema, edited in place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HALVES = ("", "upper", "lower")
 
 
 class ChoiceDelegate(QStyledItemDelegate):
-    """A cell that is chosen from a list; the list is only made while one chooses."""
+    """A cell edited with a combo box, which is created on demand."""
 
     def __init__(self, offer: Callable[[], Sequence[str]], parent: QWidget) -> None:
         super().__init__(parent)
@@ -69,11 +69,11 @@ def put(table: QTableWidget, row: int, column: int, text: str, colour: str = "")
 
 
 class PointsTable(QWidget):
-    """Shows the points of a draft; a changed cell changes the draft.
+    """Shows the keypoints of a draft; editing a cell edits the draft.
 
     Signals:
         edited(): the draft has changed.
-        refused(str): a name that cannot be, and why.
+        refused(str): an invalid name, and why.
     """
 
     edited = Signal()
@@ -94,7 +94,7 @@ class PointsTable(QWidget):
         self.table.cellChanged.connect(self._on_cell)
 
     def fill(self, row: int | None = None) -> None:
-        """Show the draft; the row stays marked."""
+        """Show the draft; keep the current row."""
         marked = self.table.currentRow() if row is None else row
         with QSignalBlocker(self.table):
             self.table.setRowCount(len(self.draft.points))
@@ -153,7 +153,7 @@ class LimbsTable(QWidget):
             self.table.setCurrentCell(marked, max(self.table.currentColumn(), 0))
 
     def add(self, start: str = "") -> None:
-        """A limb from a point to the first that it is not joined to."""
+        """Add a limb from a keypoint to the first one it is not connected to."""
         names = self.draft.names()
         present = {frozenset((limb.start, limb.end)) for limb in self.draft.limbs}
         for a in [start, *names] if start in names else names:
@@ -182,7 +182,7 @@ class LimbsTable(QWidget):
 
 
 def _number(text: str) -> float:
-    """What is no number becomes 0, which the schema refuses by name."""
+    """Text that is not a number becomes 0, which the schema refuses by name."""
     try:
         return float(text.replace(",", "."))
     except ValueError:

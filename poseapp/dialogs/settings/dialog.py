@@ -1,4 +1,4 @@
-"""Edit > Settings: keys, look, where things lie. Every change holds at once and is kept."""
+"""Edit > Settings: shortcuts, appearance, storage. Changes apply immediately and are saved."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ COLOR_NAMES = {
 
 @dataclass(frozen=True)
 class Look:
-    """How poses are drawn: the canvas style's fields of these names; ``colors`` are a person's own, 0xRRGGBB."""
+    """How poses are drawn: fields of the canvas style; ``colors`` are the user's own, 0xRRGGBB."""
 
     point_size: float
     line_width: float
@@ -66,7 +66,7 @@ class SettingsDialog(QDialog):
     """Non-modal.
 
     Signals:
-        keymap_changed(dict): verb to keys.
+        keymap_changed(dict): command id to shortcuts.
         theme_changed(str): "system", "dark" or "light".
         look_changed(Look): sizes, names, colours.
         language_changed(str): "system" or a key of LANGUAGES.
@@ -204,7 +204,7 @@ class SettingsDialog(QDialog):
 
 
 def words_on(ground: QColor) -> str:
-    """White or near black, whichever is read better on a colour (relative luminance, WCAG 2.2)."""
+    """White or near black, whichever is more readable on a color (relative luminance, WCAG 2.2)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in ground.getRgbF()[:3]]  # type: ignore[index]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "#ffffff" if luminance < 0.179 else "#101418"

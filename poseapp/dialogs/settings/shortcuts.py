@@ -1,4 +1,4 @@
-"""Settings > Keys: a table of all verbs, one field to press a key in, presets, files."""
+"""Settings > Shortcuts: a table of all commands, a field to record a shortcut, presets, import and export."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _ROW_ID = Qt.ItemDataRole.UserRole + 1
 
 
 class KeySettings(QWidget):
-    """The keys in force, to be changed.
+    """Edits the current keymap.
 
     Signals:
-        keymap_changed(dict): verb to keys, free of conflicts.
+        keymap_changed(dict): command id to shortcuts, free of conflicts.
     """
 
     keymap_changed = Signal(object)
@@ -113,12 +113,12 @@ class KeySettings(QWidget):
     # --- table
 
     def chosen(self) -> str:
-        """Id of the verb that is marked, or ""."""
+        """Id of the selected command, or ""."""
         items = self.table.selectedItems()
         return "" if not items else str(items[0].data(_ROW_ID))
 
     def choose(self, verb: str) -> None:
-        """Mark a verb."""
+        """Select a command."""
         self.table.selectRow(next(i for i, row in enumerate(self._actions) if row.id == verb))
 
     def _fill(self) -> None:
@@ -167,7 +167,7 @@ class KeySettings(QWidget):
             self._tell("")
 
     def _owner(self, key: str) -> str:
-        """The other verb that has a key."""
+        """The other command that uses a shortcut."""
         owners = conflicts({**self.keymap, self.chosen(): (key,)}).get(key, []) if key else []
         return next((name for name in owners if name != self.chosen()), "")
 
@@ -190,7 +190,7 @@ class KeySettings(QWidget):
             self._changed()
 
     def _reset(self) -> None:
-        """The table's own keys of one verb, as far as no other verb has taken them."""
+        """Restore the default shortcuts of a command that no other command uses."""
         verb = self.chosen()
         if verb:
             others = {normal(k) for name, keys in self.keymap.items() if name != verb for k in keys}
@@ -220,7 +220,7 @@ class KeySettings(QWidget):
             self.export_file(Path(chosen))
 
     def import_file(self, path: Path) -> None:
-        """Take over the keys of a file; what is wrong with it is told and nothing changes."""
+        """Import a keymap file; an error is shown and changes nothing."""
         try:
             self.keymap = read_keymap(path, self._defaults)
         except KeymapError as error:
@@ -243,7 +243,7 @@ class KeySettings(QWidget):
 
 
 def shown(keys: tuple[str, ...]) -> str:
-    """Keys as this system writes them."""
+    """Shortcuts in the notation of this system."""
     return ", ".join(QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in keys)
 
 

@@ -1,4 +1,4 @@
-"""Settings > Data: where things lie on this computer, what they take, moved and emptied from here."""
+"""Settings > Data: storage folders and their sizes; move and empty them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class DataPlace:
     """A row of the page.
 
     Attributes:
-        id: what signals call it.
+        id: its name in signals.
         path: a file or folder.
-        cleared: folders that Empty clears; none for a place that is not emptied.
-        movable: whether it can be changed.
-        why_not: said where it cannot.
+        cleared: folders that Empty clears; none if it cannot be emptied.
+        movable: whether it can be moved.
+        why_not: the reason why it cannot.
     """
 
     id: str
@@ -84,7 +84,7 @@ class DataSettings(QWidget):
         self.measure()
 
     def measure(self) -> None:
-        """Ask anew what the places take."""
+        """Measure the folders again."""
         folders = [(folder.id, folder.path) for folder in self._places() if folder.path.is_dir()]
         for folder in self._places():
             self.rows[folder.id].show_place(folder)
@@ -106,7 +106,7 @@ class DataSettings(QWidget):
             self.move_to(name, Path(chosen))
 
     def move_to(self, name: str, folder: Path) -> None:
-        """Move a place; a folder that has things in it gets one for the data."""
+        """Move a folder; a target that is not empty gets a subfolder for the data."""
         reason = self._busy()
         if reason or self._job is not None:
             self._tell(reason or "Wait until the current move has ended.", "warning")
@@ -131,7 +131,7 @@ class DataSettings(QWidget):
         self._job = self._runner.submit(job, on_results=copies.extend, on_finished=end)
 
     def _settle(self, name: str, copied: Copied) -> None:
-        """The copy is whole: use it, then clear the old folder."""
+        """The copy is complete: use it, then clear the old folder."""
         self._use(name, copied.target)
 
         def end(_outcome: Outcome) -> None:
@@ -157,7 +157,7 @@ class DataSettings(QWidget):
     # --- emptying
 
     def empty(self, name: str) -> None:
-        """Remove what can be made anew."""
+        """Remove what can be rebuilt."""
         folder = self._place(name)
 
         def take(sizes: list[Any]) -> None:
@@ -182,12 +182,12 @@ class DataSettings(QWidget):
         self.stop.setVisible(on)
 
     def _alive(self) -> bool:
-        """Whether the page is still there; jobs outlive it."""
+        """Whether the page still exists; jobs outlive it."""
         return shiboken6.isValid(self)
 
 
 class PlaceRow(QFrame):
-    """Name, size and path of a place, and what can be done with it."""
+    """Name, size and path of a folder, with its buttons."""
 
     def __init__(self, folder: DataPlace) -> None:
         super().__init__()
@@ -236,7 +236,7 @@ class PlaceRow(QFrame):
         self.taken.setText(tr(_size_text(size.files, size.bytes)))
 
     def lock(self, on: bool) -> None:
-        """Nothing can be moved or emptied while something is."""
+        """Disable moving and emptying while one is in progress."""
         self.change.setEnabled(self._place.movable and not on)
         self.change.setToolTip(tr(self._place.why_not))
         self.empty.setEnabled(not on)
@@ -262,7 +262,7 @@ def _has_things(folder: Path) -> bool:
 
 
 def _nearest(path: Path) -> Path | None:
-    """The folder, or the first above it that is there."""
+    """The folder, or its nearest existing parent."""
     return next((p for p in (path, *path.parents) if p.is_dir()), None)
 
 

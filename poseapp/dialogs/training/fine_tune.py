@@ -1,4 +1,4 @@
-"""Models > Fine-tune: what to learn, from which model, for how long. Non-modal: one may go on labelling."""
+"""Models > Fine-tune: training data, initial model, epochs. Non-modal: labelling can go on."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FineTuneDialog(QDialog):
     """Asks for a :class:`TrainingPlan`.
 
     Signals:
-        start_requested(TrainingPlan): Start was pressed and nothing speaks against it; the dialog closes.
+        start_requested(TrainingPlan): Start was pressed and there are no errors; the dialog closes.
 
     Args:
         runner: counts the labels in its io lane.
@@ -192,7 +192,7 @@ class FineTuneDialog(QDialog):
         return row
 
     def plan(self) -> TrainingPlan | None:
-        """What is chosen, None while no category is."""
+        """The current plan, None while no category is chosen."""
         survey = self._survey()
         if survey is None:
             return None
@@ -255,7 +255,7 @@ class FineTuneDialog(QDialog):
 
     @Slot()
     def _check(self) -> None:
-        """Say what speaks against starting, and allow it when nothing does."""
+        """Show the errors that prevent starting; enable Start if there are none."""
         if self._filling:
             return
         survey = self._survey()

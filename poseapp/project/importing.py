@@ -21,13 +21,13 @@ import numpy.typing as npt
 
 from engine.errors import MediaError, ProjectError
 from engine.formats.deeplabcut.categories import union
-from engine.formats.sleap.videos import find_videos
 from engine.labels import VIDEO, Frame, LabelReader, Media
 from engine.labels import Category as LabelCategory
 from engine.labels import Instance as LabelInstance
 from engine.labels.image_size import GridTransform
 from engine.media.image_finder import LOST, find_images, likely_folders
 from engine.media.video.frame_size import opencv_grid
+from engine.media.video_finder import find_videos
 from engine.utils.context import INFO, Context
 from poseapp.project.formats.images import frames_of_images
 from poseapp.project.formats.report import ImportReport

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from engine.formats.hdf5 import try_in_a_process
 from engine.formats.sleap.categories import category_of
 from engine.formats.sleap.file import PREDICTED, USER, FrameIndex, SleapFile, SleapVideo, finite_or_none, points_of
-from engine.formats.sleap.videos import find_videos
 from engine.labels.model import (
     ABSENT,
     IMAGES,
@@ -33,6 +32,7 @@ from engine.labels.model import (
     Media,
 )
 from engine.labels.reader import LabelReader
+from engine.media.video_finder import find_videos
 from engine.utils.context import Context
 
 SOURCE = "sleap"

@@ -13,7 +13,7 @@ import pytest
 from engine.errors import ProjectError
 from engine.formats.hdf5 import check_table, try_in_a_process
 from engine.formats.sleap.skeletons import read_skeletons
-from engine.formats.sleap.videos import find_videos
+from engine.media.video_finder import find_videos
 from engine.schema.builtin import find_schema
 from poseapp.project.formats.sleap.importer import import_sleap
 from poseapp.project.label_update.sources import track_names

@@ -1,4 +1,4 @@
-"""Finding the videos of a SLEAP file, whose paths are those of the computer on which the file was written."""
+"""Finding the videos of a label file, whose paths are those of the computer on which the file was written."""
 
 from __future__ import annotations
 

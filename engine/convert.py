@@ -91,9 +91,9 @@ def convert(
 
 def what_is_lost(labels: LabelReader, target: LabelFormat, context: Context | None = None) -> list[str]:
     """What a format could not keep of labels, as phrases; reads them once, unless the format keeps everything."""
-    keeps = set(target.keeps)
-    if labels.raw_format != target.name:
-        keeps.add(Feature.UNKNOWN_KEYS)  # no format keeps the keys of another; that is nothing to warn of
+    if labels.raw_format == target.name:
+        return []  # records are written as they came
+    keeps = {*target.keeps, Feature.UNKNOWN_KEYS}  # no format keeps the keys of another; that is nothing to warn of
     if keeps >= set(Feature):
         return []
     return lost_features(count_features(labels, context), keeps)
@@ -157,9 +157,9 @@ def _list_formats(*, as_json: bool) -> None:
 
 def markdown_table() -> str:
     """The formats as a table in Markdown, for the documentation."""
-    lines = ["| `--from`, `--to` | format | files | read | write | does not keep |", "|---|---|---|---|---|---|"]
+    lines = ["| `--from`, `--to` | format | files | read | write | what writing loses |", "|---|---|---|---|---|---|"]
     for format in formats():
-        lost = [feature.value for feature in Feature if feature not in format.keeps]
+        lost = [feature.value for feature in Feature if format.can_write and feature not in format.keeps]
         suffixes = " ".join(f"`{suffix}`" for suffix in format.suffixes) or "a folder"
         read, write = ("yes" if able else "" for able in (format.can_read, format.can_write))
         lines.append(f"| `{format.name}` | {format.title} | {suffixes} | {read} | {write} | {'; '.join(lost)} |")

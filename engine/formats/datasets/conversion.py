@@ -23,7 +23,7 @@ from engine.formats.coco.dataset import (
 )
 from engine.formats.coco.document import SECTIONS, Document, patch_record
 from engine.formats.datasets.dataset import NOT_COVERED, Floats, ImageRecord, KeypointDataset, TopDownSample
-from engine.formats.datasets.kinds import WHOLE_BODY_PARTS
+from engine.formats.datasets.kinds import KINDS, WHOLE_BODY_PARTS
 from engine.formats.datasets.loading import open_dataset, plain_coco
 from engine.formats.registry import ReadOptions, find_format
 from engine.geometry import xyxy_to_xywh
@@ -34,7 +34,6 @@ from engine.schema.builtin import schema_of_subset
 from engine.schema.schema import Schema, Subset
 
 _PART_LISTS = tuple(name for name, _ in WHOLE_BODY_PARTS[1:])
-COCO_FORMAT = "coco"
 _WHOLE = 2.0**53  # whole floats beyond are left as floats
 
 
@@ -109,7 +108,7 @@ def read_as_coco(
 
 
 def read_registered(annotations: Path | str, images: Path | str = "") -> CocoDataset | None:
-    """Labels of a format of the registry other than COCO, such as SLEAP; None for any other file.
+    """Labels of a format other than COCO and the published data sets, such as SLEAP; None for any other file.
 
     Raises:
         LabelError: the file cannot be read.
@@ -119,7 +118,7 @@ def read_registered(annotations: Path | str, images: Path | str = "") -> CocoDat
         format = find_format(path)
     except LabelError:  # a data set of this module, or nothing that is known: opening it says why
         return None
-    if format.name == COCO_FORMAT:
+    if format.name in KINDS:
         return None
     options = ReadOptions(images=Path(images) if str(images) else None)
     with format.read(path, None, options) as labels:

@@ -31,12 +31,14 @@ class DatasetFormat:
     """
 
     can_read, can_write = True, False
-    keeps: Collection[Feature] = ()
-    suffixes: tuple[str, ...] = ()
+    keeps: Collection[Feature] = frozenset(
+        {Feature.OCCLUSION, Feature.BOXES, Feature.CROWDS, Feature.SEVERAL_CATEGORIES, Feature.EMPTY_FRAMES}
+    )
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.name, self.title = kind.name, kind.title
+        self.suffixes: tuple[str, ...] = (".txt",) if kind.name.startswith("deepfashion_") else (".json",)
 
     def sniff(self, path: Path) -> float:
         try:

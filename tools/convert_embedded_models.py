@@ -150,7 +150,7 @@ def pose_info(width: str, size: int, schema: Schema) -> CheckpointInfo:
         schema=schema.to_dict(),
         codec={"name": "centre_offset"},
         input_size=(size, size),
-        normalisation={"mean": [MOVENET_STD] * 3, "std": [MOVENET_STD] * 3},
+        normalization={"mean": [MOVENET_STD] * 3, "std": [MOVENET_STD] * 3},
         box_padding=1.25,
         categories=["person"],
         score_threshold=0.2,
@@ -171,7 +171,7 @@ def detector_info() -> CheckpointInfo:
         architecture="efficientdet",
         arguments={"num_classes": len(COCO_CATEGORIES)},
         input_size=(320, 320),
-        normalisation={"mean": [127.0] * 3, "std": [128.0] * 3},
+        normalization={"mean": [127.0] * 3, "std": [128.0] * 3},
         categories=list(COCO_CATEGORIES),
         score_threshold=0.3,
         provenance={

@@ -156,8 +156,8 @@ class EfficientDetBoxes:
         self._device = device
         self._input_size = info.input_size
         self._anchors = make_anchors(info.input_size).to(device)
-        self._mean = torch.tensor(info.normalisation["mean"], device=device).reshape(1, 3, 1, 1)
-        self._std = torch.tensor(info.normalisation["std"], device=device).reshape(1, 3, 1, 1)
+        self._mean = torch.tensor(info.normalization["mean"], device=device).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(info.normalization["std"], device=device).reshape(1, 3, 1, 1)
 
     def __call__(
         self, images: Sequence[ImageArray], labels: Tensor, *, threshold: float, iou: float, max_detections: int

@@ -93,8 +93,8 @@ class PoseEstimator:
         self._channels = slice(*info.conventions.get("channels", (None, None)))
         self._published_pixels = info.conventions.get("pixels") == "published"
         self._udp = info.conventions.get("crop") == "udp"
-        self._mean = torch.tensor(info.normalisation["mean"], device=self.device).reshape(1, 3, 1, 1)
-        self._std = torch.tensor(info.normalisation["std"], device=self.device).reshape(1, 3, 1, 1)
+        self._mean = torch.tensor(info.normalization["mean"], device=self.device).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(info.normalization["std"], device=self.device).reshape(1, 3, 1, 1)
 
     @classmethod
     def load(

@@ -31,7 +31,7 @@ def check_bounds(info: CheckpointInfo, *, where: object = None) -> None:
     """
     width, height = info.input_size
     points = 1 if info.schema is None else len(info.schema["keypoints"])
-    values = (*info.normalisation["mean"], *info.normalisation["std"])
+    values = (*info.normalization["mean"], *info.normalization["std"])
     channels = info.conventions.get("channels", (0, 1))
     counts = [info.arguments.get(name, 1) for name in ("num_keypoints", "num_classes")]
     rules = {
@@ -41,10 +41,10 @@ def check_bounds(info: CheckpointInfo, *, where: object = None) -> None:
         f"schema: at most {MAX_KEYPOINTS} keypoints": points <= MAX_KEYPOINTS,
         f"categories: at most {MAX_CLASSES} names of {MAX_TEXT} characters": len(info.categories) <= MAX_CLASSES
         and all(len(name) <= MAX_TEXT for name in info.categories),
-        f"normalisation: numbers up to {MAX_NUMBER:.0f}, std from {1 / MAX_NUMBER}": all(
+        f"normalization: numbers up to {MAX_NUMBER:.0f}, std from {1 / MAX_NUMBER}": all(
             abs(value) <= MAX_NUMBER for value in values
         )
-        and all(std >= 1 / MAX_NUMBER for std in info.normalisation["std"]),
+        and all(std >= 1 / MAX_NUMBER for std in info.normalization["std"]),
         f"conventions: channels up to {MAX_CHANNELS}": channels[1] <= MAX_CHANNELS,
         f"arguments: num_keypoints and num_classes from 1 to {MAX_CHANNELS}": all(
             isinstance(count, int) and 1 <= count <= MAX_CHANNELS for count in counts

@@ -28,6 +28,8 @@ TASKS = ("pose", "detector")
 # A header of ours is a few hundred kilobytes; a length beyond this is a foreign or hostile file.
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 MAX_DIMENSIONS = 8
+KEYS = {"normalization": "normalisation"}
+"""Keys of a description that differ from the attributes of :class:`CheckpointInfo`: they are part of the format."""
 ITEM_SIZES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,
     "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
@@ -62,7 +64,7 @@ class CheckpointInfo:
         schema: ``Schema.to_dict()`` of a pose network, else None.
         codec: ``{"name": ..., parameters}``; empty for detectors.
         input_size: width and height of the network's input, pixels.
-        normalisation: ``{"mean": [3], "std": [3]}`` of RGB in 0..255: the network's input is (value - mean) / std.
+        normalization: ``{"mean": [3], "std": [3]}`` of RGB in 0..255: the network's input is (value - mean) / std.
         box_padding: a crop is this much wider and higher than the box.
         conventions: how input and output of a network that was trained elsewhere differ, see :data:`CONVENTIONS`;
             empty for networks trained here.
@@ -81,7 +83,7 @@ class CheckpointInfo:
     schema: dict[str, Any] | None = None
     codec: dict[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] = (256, 256)
-    normalisation: dict[str, list[float]] = field(default_factory=lambda: {"mean": [0.0] * 3, "std": [255.0] * 3})
+    normalization: dict[str, list[float]] = field(default_factory=lambda: {"mean": [0.0] * 3, "std": [255.0] * 3})
     box_padding: float = 1.25
     conventions: dict[str, Any] = field(default_factory=dict)
     categories: list[str] = field(default_factory=list)
@@ -95,7 +97,7 @@ class CheckpointInfo:
     def __post_init__(self) -> None:
         _validate(self)
         # JSON's own types at once, so that what is written equals what will be read.
-        for name in ("arguments", "schema", "codec", "normalisation", "conventions", "metrics", "provenance", "extra"):
+        for name in ("arguments", "schema", "codec", "normalization", "conventions", "metrics", "provenance", "extra"):
             object.__setattr__(self, name, _json_value(getattr(self, name)))
 
     def replace(self, **changes: Any) -> CheckpointInfo:
@@ -104,7 +106,7 @@ class CheckpointInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
-        known = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
+        known = {KEYS.get(f.name, f.name): getattr(self, f.name) for f in fields(self) if f.name != "extra"}
         return {**self.extra, **known, "input_size": list(self.input_size), "categories": list(self.categories)}
 
     @classmethod
@@ -124,15 +126,15 @@ class CheckpointInfo:
                 f"was made by a newer version (format {version}, this one reads {FORMAT_VERSION}); update the program",
                 where=where,
             )
-        names = {f.name for f in fields(cls)} - {"extra"}
+        names = {KEYS.get(f.name, f.name): f.name for f in fields(cls) if f.name != "extra"}
         for name in ("task", "architecture", "input_size"):
             if name not in data:
                 raise ModelError(f"model description: {name!r} is missing", where=where)
-        known = {name: value for name, value in data.items() if name in names}
+        known = {names[key]: value for key, value in data.items() if key in names}
         if isinstance(known["input_size"], list):
             known["input_size"] = tuple(known["input_size"])
         try:
-            return cls(**known, extra={name: value for name, value in data.items() if name not in names})
+            return cls(**known, extra={key: value for key, value in data.items() if key not in names})
         except ModelError as error:
             raise ModelError(error.message, where=where) from None
 
@@ -286,7 +288,7 @@ def _validate(info: CheckpointInfo) -> None:
 
     def need(good: bool, name: str, what: str) -> None:
         if not good:
-            raise ModelError(f"model description: {name!r} must be {what}, not {getattr(info, name)!r:.80}")
+            raise ModelError(f"model description: {KEYS.get(name, name)!r} must be {what}, not {getattr(info, name)!r:.80}")
 
     need(info.task in TASKS, "task", f"one of {', '.join(TASKS)}")
     need(_is_name(info.architecture), "architecture", "a name")
@@ -298,7 +300,7 @@ def _validate(info: CheckpointInfo) -> None:
     size = info.input_size
     need(isinstance(size, tuple) and len(size) == 2 and all(_is_int(n) and 0 < n <= 16384 for n in size),
          "input_size", "[width, height]")  # fmt: skip
-    need(_is_normalisation(info.normalisation), "normalisation", "mean and std of three numbers, std above 0")
+    need(_is_normalization(info.normalization), "normalization", "mean and std of three numbers, std above 0")
     need(_is_number(info.box_padding) and info.box_padding > 0, "box_padding", "a number above 0")
     need(_are_conventions(info.conventions), "conventions", "a map of those that this version knows")
     need(isinstance(info.categories, list) and all(isinstance(c, str) for c in info.categories),
@@ -333,7 +335,7 @@ def _are_conventions(value: Any) -> bool:
     return True
 
 
-def _is_normalisation(value: Any) -> bool:
+def _is_normalization(value: Any) -> bool:
     if not isinstance(value, dict) or not {"mean", "std"} <= set(value):
         return False
     triples = (value["mean"], value["std"])

@@ -88,7 +88,7 @@ def _variant(
         schema=schema.to_dict(),
         codec=codec_from_dict(facts.codec, size, where=model).to_dict(),
         input_size=size,
-        normalisation=dict(facts.normalization),
+        normalization=dict(facts.normalization),
     )
     network = build(facts.name, info.arguments)
     if weights != RANDOM:

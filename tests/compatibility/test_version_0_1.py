@@ -142,7 +142,7 @@ def test_a_checkpoint_says_the_same_about_itself(models: Path) -> None:
 def test_a_description_with_the_needed_entries_alone_is_enough() -> None:
     info = CheckpointInfo.from_dict({"task": "detector", "architecture": "efficientdet", "input_size": [320, 256]})
     assert (info.input_size, info.box_padding, info.score_threshold) == ((320, 256), 1.25, 0.3)
-    assert info.normalisation == {"mean": [0.0] * 3, "std": [255.0] * 3}
+    assert info.normalization == {"mean": [0.0] * 3, "std": [255.0] * 3}
 
 
 def test_a_pose_model_predicts_the_same(models: Path, tmp_path: Path) -> None:

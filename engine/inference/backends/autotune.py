@@ -157,7 +157,7 @@ def calibration_crops(info: CheckpointInfo) -> Tensor:
             affine = compose_affine([[-1, 0, width - 1], [0, 1, 0]], affine)
         crops.append(warp(image, affine, (width, height)))
     pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
-    mean, std = (torch.tensor(info.normalisation[name]).reshape(1, 3, 1, 1) for name in ("mean", "std"))
+    mean, std = (torch.tensor(info.normalization[name]).reshape(1, 3, 1, 1) for name in ("mean", "std"))
     return (pixels - mean) / std
 
 

@@ -72,8 +72,8 @@ class DetectorTask:
         self._anchors = make_anchors(info.input_size).numpy()
         self._classes = len(info.categories)
         self._threshold = info.score_threshold
-        self._mean = torch.tensor(info.normalisation["mean"]).reshape(1, 3, 1, 1)
-        self._std = torch.tensor(info.normalisation["std"]).reshape(1, 3, 1, 1)
+        self._mean = torch.tensor(info.normalization["mean"]).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(info.normalization["std"]).reshape(1, 3, 1, 1)
 
     def sample(self, index: int, rng: np.random.Generator) -> tuple[BoxSample, np.ndarray, np.ndarray, int]:
         sample = self._train.sample(index, rng)

@@ -67,8 +67,8 @@ class PoseTask:
         self.train_count = len(self._train)
         self.val_count = len(self._val) if val is not None else 0
         self.fingerprint = f"{info.architecture} {info.arguments} {config.batch} {train.fingerprint}"
-        self._mean = torch.tensor(info.normalisation["mean"]).reshape(1, 3, 1, 1)
-        self._std = torch.tensor(info.normalisation["std"]).reshape(1, 3, 1, 1)
+        self._mean = torch.tensor(info.normalization["mean"]).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(info.normalization["std"]).reshape(1, 3, 1, 1)
 
     def _dataset(self, data: TrainingSet, augment: AugmentConfig | None, cache: ImageCache) -> PoseDataset:
         return PoseDataset(data, self.info.input_size, self.info.box_padding, augment, cache)

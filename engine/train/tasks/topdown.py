@@ -70,8 +70,8 @@ class TopDownTask:
         self._channels = slice(*info.conventions.get("channels", (None, None)))
         # The loss is a mean over all keypoints of the network: those of other categories (DeepFashion2) count as right.
         self._share = train.schema.num_keypoints / getattr(network, "num_keypoints", train.schema.num_keypoints)
-        self._mean = torch.tensor(info.normalisation["mean"]).reshape(1, 3, 1, 1)
-        self._std = torch.tensor(info.normalisation["std"]).reshape(1, 3, 1, 1)
+        self._mean = torch.tensor(info.normalization["mean"]).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(info.normalization["std"]).reshape(1, 3, 1, 1)
 
     def sample(self, index: int, rng: np.random.Generator) -> tuple[TopDownSample, int]:
         return self._train.sample(index, rng), index

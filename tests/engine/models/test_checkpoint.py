@@ -458,3 +458,10 @@ def test_reading_a_description_imports_neither_torch_nor_numpy(saved: Path) -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == "[]"
+
+
+def test_the_key_of_the_normalization_in_files_is_that_of_version_0_1() -> None:
+    written = POSE.replace(normalization={"mean": [1.0] * 3, "std": [2.0] * 3}).to_dict()
+    assert written["normalisation"] == {"mean": [1.0] * 3, "std": [2.0] * 3}
+    assert "normalization" not in written
+    assert CheckpointInfo.from_dict(written).to_dict() == written

@@ -106,7 +106,7 @@ def test_keypoints_and_heatmaps_equal_the_published_ones(
             assert np.abs(found[:, :2] - wanted)[stable].max() < 0.02, f"{flip} {case['id']}"
             assert np.abs(found[:, 2] - reference[f"{case['id']}_{flip}_scores"]).max() < 1e-4
     network, info = load_network(RUNS[run_name], weights)
-    mean, std = (torch.tensor(info.normalisation[key]) for key in ("mean", "std"))
+    mean, std = (torch.tensor(info.normalization[key]) for key in ("mean", "std"))
     for case in cases:
         image = cv2.cvtColor(cv2.imread(str(parity / "images" / case["image"])), cv2.COLOR_BGR2RGB)
         udp = info.conventions.get("crop") == "udp"

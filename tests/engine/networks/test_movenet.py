@@ -19,7 +19,7 @@ OUTPUTS = {"heatmap": "heatmap_logits", "offset": "offset", "regress": "regress"
 def test_outputs_equal_those_of_the_published_graph(model: str, shared: Path) -> None:
     reference = np.load(shared / "models" / f"{model}.reference.npz")
     network, info = load_network(model)
-    mean, std = info.normalisation["mean"][0], info.normalisation["std"][0]
+    mean, std = info.normalization["mean"][0], info.normalization["std"][0]
     crops = torch.from_numpy(reference["crop_rgb_uint8"]).permute(0, 3, 1, 2).float()
     with torch.inference_mode():
         outputs = network((crops - mean) / std)

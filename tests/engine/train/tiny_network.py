@@ -58,7 +58,7 @@ def write_start(file: Path, schema: Schema) -> Path:
         schema=schema.to_dict(),
         codec={"name": "msra", "sigma": 1.5},
         input_size=SIZE,
-        normalisation={"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]},
+        normalization={"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]},
         categories=[schema.category],
     )
     save_checkpoint(file, network.state_dict(), info)

@@ -288,7 +288,9 @@ def _validate(info: CheckpointInfo) -> None:
 
     def need(good: bool, name: str, what: str) -> None:
         if not good:
-            raise ModelError(f"model description: {KEYS.get(name, name)!r} must be {what}, not {getattr(info, name)!r:.80}")
+            raise ModelError(
+                f"model description: {KEYS.get(name, name)!r} must be {what}, not {getattr(info, name)!r:.80}"
+            )
 
     need(info.task in TASKS, "task", f"one of {', '.join(TASKS)}")
     need(_is_name(info.architecture), "architecture", "a name")

@@ -181,16 +181,16 @@ class _TableReader(LabelReader):
             schema = self.categories[category].schema
             assert schema is not None
             cells = [row[self._columns[name] : self._columns[name] + len(PARTS)] for name in schema.names]
-            numbers = np.array([[_float(cell) for cell in point] for point in cells]).reshape(-1, len(PARTS))
-            visibility = np.nan_to_num(numbers[:, 2]).clip(ABSENT, VISIBLE).astype(np.uint8)
-            visibility[~np.isfinite(numbers[:, :2]).all(axis=1)] = ABSENT
-            has_scores = bool(np.isfinite(numbers[:, 3]).any())
+            values = np.array([[_float(cell) for cell in point] for point in cells]).reshape(-1, len(PARTS))
+            visibility = np.nan_to_num(values[:, 2]).clip(ABSENT, VISIBLE).astype(np.uint8)
+            visibility[~np.isfinite(values[:, :2]).all(axis=1)] = ABSENT
+            has_scores = bool(np.isfinite(values[:, 3]).any())
             yield Instance(
                 self._position[_name(row[0]), _integer(row[1])],
                 category,
-                np.where(visibility[:, None] > 0, numbers[:, :2], 0.0),
+                np.where(visibility[:, None] > 0, values[:, :2], 0.0),
                 visibility,
-                scores=np.nan_to_num(numbers[:, 3]) if has_scores else None,
+                scores=np.nan_to_num(values[:, 3]) if has_scores else None,
                 box=_box(row[len(HEAD) : len(HEAD) + 4]),
                 score=None if not row[8] else _float(row[8]),
                 track=_integer(row[4]) if row[4] else None,

@@ -89,12 +89,12 @@ class DlcReader(LabelReader):
         self._media: list[int] = []
         for table in self._tables:
             entry = Media(VIDEO, _video_of(table), stored_pixels=True) if table.of_video else _images_of(table)
-            number = media.setdefault(entry, len(media))
-            self._media.append(number)
+            position = media.setdefault(entry, len(media))
+            self._media.append(position)
             # An image whose row cannot be read still exists, without poses.
             for name in (*(row.name for row in table.rows), *table.unread):
-                if (number, name) not in self._frames:
-                    self._frames[number, name] = len(self._frames)
+                if (position, name) not in self._frames:
+                    self._frames[position, name] = len(self._frames)
                     self._files.append(table.file)
         self.media = list(media)
 

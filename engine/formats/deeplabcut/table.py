@@ -182,10 +182,10 @@ def _points(
         several = ", ".join(_short(name) for name in list(dict.fromkeys(scorers))[:4])
         raise ProjectError(f"holds tables of several scorers ({several}); save one table a file", where=file)
     position: dict[Column, int] = {}
-    for number, column in enumerate(columns):
+    for index, column in enumerate(columns):
         if column in position:
             raise ProjectError(f"has two columns for {' '.join(_short(word) for word in column)}", where=file)
-        position[column] = number
+        position[column] = index
     points: dict[str, dict[str, tuple[int, int]]] = {}
     for individual, point, coordinate in position:
         if coordinate not in _COORDS:

@@ -67,8 +67,8 @@ def write_rows(path: Path, lines: Iterable[Sequence[str]], rows: Iterable[tuple[
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(lines)
-        for number, (name, cells) in enumerate(rows):
-            if number == 0 and not any(cell != "" for cell in cells):
+        for index, (name, cells) in enumerate(rows):
+            if index == 0 and not any(cell != "" for cell in cells):
                 # pandas takes an empty first row below several header lines for index names, and drops it.
                 cells = [MISSING] * len(cells)
             writer.writerow([name, *cells])
@@ -92,12 +92,12 @@ def write_dlc(labels: LabelReader, path: Path, options: WriteOptions, context: C
     targets = free_names(path, names)
     try:
         with contextlib.ExitStack() as stack:  # all of the tables or none
-            for number, (key, target) in enumerate(zip(order, targets)):
+            for index, (key, target) in enumerate(zip(order, targets)):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 temporary = stack.enter_context(replacing(target, mode=kept_mode(target), suffix=target.suffix))
                 _write(temporary, labels, key, tables[key], frames[key[0]], context)
-                if number:
-                    context.report(target.name, f"{names[number]!r} is in a table of its own")
+                if index:
+                    context.report(target.name, f"{names[index]!r} is in a table of its own")
     except OSError as error:
         raise LabelError(f"cannot be written ({error.strerror or error})", where=path) from None
 
@@ -125,9 +125,9 @@ def _collect(
     tables: dict[_Key, dict[str, dict[int, Instance]]] = {}
     untracked: Counter[tuple[int, int]] = Counter()
     total = labels.num_instances()
-    for number, instance in enumerate(labels.instances()):
-        if number % _STEP == 0:
-            context.progress(number, total)
+    for index, instance in enumerate(labels.instances()):
+        if index % _STEP == 0:
+            context.progress(index, total)
         if not instance.is_pose or (instance.is_prediction and not options.include_predictions):
             continue
         if instance.track is None:

@@ -180,13 +180,13 @@ class SleapFile:
         encoding = encoding.decode("utf-8", "replace") if isinstance(encoding, bytes) else str(encoding)
         if encoding.lower() not in ("png", "jpg", "jpeg"):
             raise ProjectError(
-                f"stores images as {encoding[:40] or 'raw numbers'}, which cannot be read", where=self.path
+                f"stores images as {encoding[:40] or 'raw frame_numbers'}, which cannot be read", where=self.path
             )
         check_table(dataset, name, self.path, read_by_row=True)
         folder = name.rpartition("/")[0]
-        numbers = self._array(f"{folder}/frame_numbers") if self._exists(f"{folder}/frame_numbers") else None
+        frame_numbers = self._array(f"{folder}/frame_numbers") if self._exists(f"{folder}/frame_numbers") else None
         count = len(dataset)
-        indices = list(range(count)) if numbers is None else [int(n) for n in numbers.reshape(-1)]
+        indices = list(range(count)) if frame_numbers is None else [int(n) for n in frame_numbers.reshape(-1)]
         return dataset, indices[:count]
 
     def close(self) -> None:

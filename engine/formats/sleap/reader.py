@@ -76,13 +76,13 @@ class SleapReader(LabelReader):
         self._categories: dict[int, int] = {}
         self._order: dict[int, npt.NDArray[np.int64]] = {}
         categories: list[Category] = []
-        for number in used:
-            name, schema, order = category_of(file.skeletons[number])
+        for skeleton in used:
+            name, schema, order = category_of(file.skeletons[skeleton])
             same = (n for n, c in enumerate(categories) if c.name == name and c.schema == schema)
             position = next(same, len(categories))
             if position == len(categories):
                 categories.append(Category(name, schema))
-            self._categories[number], self._order[number] = position, order
+            self._categories[skeleton], self._order[skeleton] = position, order
         self.categories = categories
         self.tracks = {n: file.tracks[n] for n in sorted(set(instances["track"].tolist())) if 0 <= n < len(file.tracks)}
         self._index_media()
@@ -90,13 +90,13 @@ class SleapReader(LabelReader):
 
     def _index_media(self) -> None:
         videos = self._file.videos
-        found, _ = find_videos([video.name for video in videos if not video.files], self.path, self._given_videos)
+        locations, _ = find_videos([video.name for video in videos if not video.files], self.path, self._given_videos)
         own = self.path.resolve()
         media: list[Media] = []
         self._media: dict[int, int] = {}
         self._videos: list[SleapVideo] = []
         for video in videos:
-            location = found.get(video.name)
+            location = locations.get(video.name)
             is_found = location is not None and location.resolve() != own
             if video.files or (video.dataset and not is_found):
                 media.append(Media(IMAGES, name=f"video {video.number}"))

@@ -89,8 +89,11 @@ class CocoArchive:
         for rows in self._db.stream(sql, (file, section), size=1):
             for owners, records in rows:
                 try:
-                    found = np.frombuffer(owners, "<i8")
-                    block = (found.reshape(-1, 2) if section in ("images", SECTION_GRIDS) else found), _unpack(records)
+                    owner_array = np.frombuffer(owners, "<i8")
+                    block = (
+                        (owner_array.reshape(-1, 2) if section in ("images", SECTION_GRIDS) else owner_array),
+                        _unpack(records),
+                    )
                 except (ValueError, TypeError, zlib.error) as error:
                     raise self._damaged(error) from None
                 if len(block[0]) != len(block[1]):
@@ -99,7 +102,7 @@ class CocoArchive:
 
     def add_layouts(self, file: int, layouts: Sequence[tuple[int, str]]) -> None:
         """Keep how the annotations of each category (of the project) are written in a file."""
-        owners = np.array([number for number, _ in layouts], np.int64)
+        owners = np.array([instance_id for instance_id, _ in layouts], np.int64)
         self.add_block(file, "layouts", owners, [layout.encode() for _, layout in layouts])
 
     def layouts(self, file: int) -> Iterator[tuple[int, str]]:

@@ -66,14 +66,14 @@ def add_categories(
     store: ProjectStore,
     archive: CocoArchive,
     file: int,
-    found: Sequence[CocoCategory],
+    listed_categories: Sequence[CocoCategory],
     sample: dict[Id, KeypointCounts],
     records: Sequence[bytes],
     faulty: Faulty,
     problems: Problems,
 ) -> dict[Id, Kind]:
     """The project's category for each of the file; two of the file are two, also where all but their ids is equal."""
-    listed = list(found) or [CocoCategory(identity, _invented(identity, sample)) for identity in sample]
+    listed = list(listed_categories) or [CocoCategory(identity, _invented(identity, sample)) for identity in sample]
     schemas = [_schema_of(category, sample.get(category.id, KeypointCounts()), problems) for category in listed]
     boxes_only = not any(schemas)
     if boxes_only:  # boxes only: people can be given poses all the same
@@ -107,10 +107,10 @@ def add_categories(
     archive.add_layouts(file, layouts)
     archive.add_block(file, SECTION_SCHEMAS, np.array(list(imported), np.int64), list(imported.values()))
     if records:
-        placed = in_place(owners if found else [], faulty, range(len(records)))
+        placed = in_place(owners if listed_categories else [], faulty, range(len(records)))
         listed_owners = [NOBODY if owner is None else owner for owner in placed]
         archive.add_block(file, "categories", np.array(listed_owners, np.int64), records)
-    if not found:
+    if not listed_categories:
         # Written anew on export: owners tell which id the annotations use.
         ids = [msgspec.json.encode(category.id) for category in listed]
         archive.add_block(file, "category_ids", np.array(owners, np.int64), ids)

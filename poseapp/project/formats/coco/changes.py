@@ -60,7 +60,7 @@ class BlockChanges:
     ) -> None:
         self._store = store
         self._tracks = tracks
-        self._names = {number: name for name, number in tracks.items()}
+        self._names = {track: name for name, track in tracks.items()}
         self._category_ids = category_ids
         self._reading, self._grids = reading, grids
         self._categories = {c.id: c for c in store.categories()}
@@ -69,50 +69,52 @@ class BlockChanges:
         """Each annotation as it is to be written; None for one whose instance has been deleted."""
         stored = self._rows_of(owners)
         touched = self._touched(owners, annotations, stored)
-        for place, (owner, annotation) in enumerate(zip(owners.tolist(), annotations)):
+        for position, (owner, annotation) in enumerate(zip(owners.tolist(), annotations)):
             if owner == NOBODY:
                 yield annotation
             elif owner not in stored:
                 yield None
-            elif place not in touched:
+            elif position not in touched:
                 yield annotation
             else:
                 row = stored[owner]
                 yield self._changed(annotation, instance_rows.from_row(row), self._grids.get(FrameKey(row[1], row[2])))
 
     def _rows_of(self, owners: Owners) -> dict[int, instance_rows.Row]:
-        wanted = owners[owners != NOBODY]
-        if not len(wanted):
+        instance_ids = owners[owners != NOBODY]
+        if not len(instance_ids):
             return {}
         # Ids of a block were given one after the other.
         sql = f"{instance_rows.SELECT} WHERE id BETWEEN ? AND ?"
-        return {row[0]: row for row in self._store.database.rows(sql, (int(wanted.min()), int(wanted.max())))}
+        return {
+            row[0]: row for row in self._store.database.rows(sql, (int(instance_ids.min()), int(instance_ids.max())))
+        }
 
     def _touched(
         self, owners: Owners, annotations: Sequence[CocoAnnotation], stored: Mapping[int, instance_rows.Row]
     ) -> set[int]:
         """Places of the annotations of which anything differs."""
-        found: set[int] = set()
+        touched: set[int] = set()
         lots: dict[int, list[int]] = {}
-        for place, owner in enumerate(owners.tolist()):
+        for position, owner in enumerate(owners.tolist()):
             row = stored.get(owner)
             if row is None:
                 continue
-            a = annotations[place]
+            a = annotations[position]
             if (
                 not self._category_ids.is_of(a.category_id, row[3])
                 or row[4] == self._reading.is_prediction(a)
                 or row[7] != self._track(a)
                 or flat_points(a, len(row[11])) is None
             ):
-                found.add(place)
+                touched.add(position)
             else:
-                lots.setdefault(len(row[11]), []).append(place)
-        for count, places in lots.items():
-            mine = [annotations[place] for place in places]
-            theirs = [stored[int(owners[place])] for place in places]
-            found.update(np.asarray(places)[self._differs(mine, theirs, count)].tolist())
-        return found
+                lots.setdefault(len(row[11]), []).append(position)
+        for count, positions in lots.items():
+            mine = [annotations[position] for position in positions]
+            theirs = [stored[int(owners[position])] for position in positions]
+            touched.update(np.asarray(positions)[self._differs(mine, theirs, count)].tolist())
+        return touched
 
     def _changed(self, annotation: CocoAnnotation, instance: Instance, grid: GridTransform | None) -> CocoAnnotation:
         """The annotation with what differs, and only that, written anew."""
@@ -170,12 +172,12 @@ class BlockChanges:
         has_box = np.array([row[14] is not None for row in stored])
         boxes = np.frombuffer(b"".join(row[14] or bytes(32) for row in stored), "<f8").reshape(-1, 4)
         moved = (points != old.points).any(axis=2) & (seen > 0)
-        found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
+        differs: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
             (moved | (seen != old.visibility)).any(axis=1)
             | (has_box != old.has_box)
             | (has_box & old.has_box & (boxes != old.boxes).any(axis=1))
         )
-        return found
+        return differs
 
 
 def _count_of(annotation: CocoAnnotation, category: Category) -> int:

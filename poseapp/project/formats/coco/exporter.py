@@ -128,9 +128,9 @@ def export_coco(
 
 
 def _with_progress(records: Iterator[bytes], total: int, context: Context) -> Iterator[bytes]:
-    for number, record in enumerate(records):
-        if number % _STEP == 0:
-            context.progress(number, max(total, number))
+    for index, record in enumerate(records):
+        if index % _STEP == 0:
+            context.progress(index, max(total, index))
         yield record
 
 
@@ -141,10 +141,10 @@ def seen_frames(store: ProjectStore, *, include_predicted: bool = False) -> set[
     Args:
         include_predicted: also those with predictions.
     """
-    found = _marked_frames(store, LABELLED | REVIEWED | NEGATIVE | (PREDICTED if include_predicted else 0))
+    frames = _marked_frames(store, LABELLED | REVIEWED | NEGATIVE | (PREDICTED if include_predicted else 0))
     owners = CocoArchive(store.database).owners("images").reshape(-1, 2)
-    found.update(FrameKey(*owner) for owner in owners.tolist() if owner[0] != NOBODY)
-    return found
+    frames.update(FrameKey(*owner) for owner in owners.tolist() if owner[0] != NOBODY)
+    return frames
 
 
 def _marked_frames(store: ProjectStore, bits: int) -> set[FrameKey]:
@@ -196,7 +196,9 @@ class _Export:
             for file in self.files
             for owner, record in self._archive.records(file.id, SECTION_GRIDS)
         }
-        self._layouts = {number: layout for file in self.files for number, layout in self._archive.layouts(file.id)}
+        self._layouts = {
+            instance_id: layout for file in self.files for instance_id, layout in self._archive.layouts(file.id)
+        }
         self._videos = video_names(store)
         self._settle_images()
         self._settle_categories()
@@ -247,11 +249,11 @@ class _Export:
     def _image(self, frame: Frame) -> bytes:
         """The record of a frame that no file has: of a video also which, and the number in it."""
         width, height = self._size(frame)
-        number = self._id_of_frame[frame.key]
+        image_id = self._id_of_frame[frame.key]
         video = self._videos.get(frame.key.media)
         if video is None:
-            return make_image(number, frame.name, width, height).encoded()
-        record = make_image(number, frame_file_name(video, frame.key.index), width, height).encoded()
+            return make_image(image_id, frame.name, width, height).encoded()
+        record = make_image(image_id, frame_file_name(video, frame.key.index), width, height).encoded()
         return patch_record(record, {"video": video, "frame_index": frame.key.index})
 
     def annotations(self) -> Iterator[bytes]:
@@ -262,23 +264,23 @@ class _Export:
             changes = BlockChanges(self._store, file.tracks, ids, reading, self._grids)
             categories = self._categories_of_file[file.id]
             pairs = reading.pairs_of(categories)
-            images = IdMatcher(image for number, image in self._frame_of if number == file.id)
+            images = IdMatcher(image for file_id, image in self._frame_of if file_id == file.id)
             for owners, records in self._archive.blocks(file.id, "annotations"):
                 written.append(owners)
                 unreadable: dict[int, CocoError] = {}
                 parsed = list(
                     parse_annotations(records, categories, file.path, pairs=pairs, unreadable=unreadable.__setitem__)
                 )
-                readable = [place for place in range(len(records)) if place not in unreadable]
+                readable = [position for position in range(len(records)) if position not in unreadable]
                 for annotation in parsed:
                     self._annotation_ids.see(annotation.id)
                 parsed = [msgspec.structs.replace(a, image_id=images.match(a.image_id)) for a in parsed]
-                wanted = [self._is_annotation_wanted(file, annotation) for annotation in parsed]
+                are_included = [self._is_annotation_wanted(file, annotation) for annotation in parsed]
                 if len(self.files) > 1:
                     parsed = [self._renumbered(file, annotation) for annotation in parsed]
-                now = iter(zip(changes.of(owners[readable], parsed), wanted))
-                for place, (owner, record) in enumerate(zip(owners.tolist(), records)):
-                    if place in unreadable:
+                now = iter(zip(changes.of(owners[readable], parsed), are_included))
+                for position, (owner, record) in enumerate(zip(owners.tolist(), records)):
+                    if position in unreadable:
                         raw = None if self._only_labelled else record
                     else:
                         annotation_now, is_wanted = next(now)
@@ -316,13 +318,13 @@ class _Export:
 
     def _made(self, key: FrameKey, instance: Instance) -> CocoAnnotation:
         grid = self._grids.get(key)
-        made = annotation_of(
+        annotation = annotation_of(
             instance if grid is None else _moved_back(instance, grid),
             self._annotation_ids.new(),
             self._id_of_frame[key],
             self._id_of_category[instance.category],
         )
-        return in_parts(made) if self._layouts.get(instance.category) == LAYOUT_PARTS else made
+        return in_parts(annotation) if self._layouts.get(instance.category) == LAYOUT_PARTS else annotation
 
     def _settle_images(self) -> None:
         self._frame_of: dict[tuple[int, Id], FrameKey] = {}
@@ -346,11 +348,11 @@ class _Export:
             listed = self._categories_of_file[file.id] = []
             edits = CategoryEdits(self._store, self._archive, file.id)
             for owner, record in self._archive.records(file.id, "categories"):
-                found = list(parse_categories([record], file.path, unreadable=lambda position, error: None))
-                listed += found
-                if not found:
+                parsed = list(parse_categories([record], file.path, unreadable=lambda position, error: None))
+                listed += parsed
+                if not parsed:
                     self.category_records.append(record)
-                for category in found:
+                for category in parsed:
                     now = NOBODY if owner == NOBODY else edits.now(owner)
                     if now in self._id_of_category and len(self.files) > 1:
                         self._category_ids.put(file.id, category.id, self._id_of_category[now])
@@ -370,11 +372,11 @@ class _Export:
 
     def _add_categories(self) -> None:
         """Categories that no file lists, if there is anything in them."""
-        used = {number for (number,) in self._db.rows("SELECT DISTINCT category FROM instance")}
+        used = {category_id for (category_id,) in self._db.rows("SELECT DISTINCT category FROM instance")}
         aside = put_aside(self._store)
         for category in self._store.categories():
-            wanted = category.id in used or (not self.files and category.id not in aside)
-            if category.id not in self._id_of_category and wanted:
+            is_included = category.id in used or (not self.files and category.id not in aside)
+            if category.id not in self._id_of_category and is_included:
                 identity = self._category_ids.new()
                 self._id_of_category[category.id] = identity
                 self.category_records.append(make_category(identity, category.schema, category.name).encoded())

@@ -29,5 +29,5 @@ class Faulty:
 
 def in_place(parsed: Sequence[T], faulty: Faulty, positions: range) -> list[T | None]:
     """The records at their positions, None for those that cannot be understood."""
-    found = iter(parsed)
-    return [None if position in faulty.positions else next(found) for position in positions]
+    remaining = iter(parsed)
+    return [None if position in faulty.positions else next(remaining) for position in positions]

@@ -53,24 +53,24 @@ def add_images(
     of_videos = frames_of_videos(store, images, likely_folders(path, root), problems, cache)
     stills = [n for n in range(len(images)) if n not in of_videos]
     record_sizes = [(images[n].width, images[n].height) for n in stills]
-    found = find_images((images[n].file_name for n in stills), path, root, record_sizes)
-    for finding in found.findings:
+    result = find_images((images[n].file_name for n in stills), path, root, record_sizes)
+    for finding in result.findings:
         problems.add(finding.kind.value, finding.case)
-    note_pages((path for path in found.paths if path is not None), problems)
-    check = check_sizes(found.paths, record_sizes)
+    note_pages((path for path in result.paths if path is not None), problems)
+    check = check_sizes(result.paths, record_sizes)
     if check.grids and label_size is LabelSize.ASK:
         raise LabelSizesDiffer(len(check.grids), check.example, path)
     _report_sizes(check.counts, check.first, label_size, problems)
     shown = {stills[n]: size for n, size in check.shown.items()}
-    names = dict(zip(stills, found.names))
+    names = dict(zip(stills, result.names))
     known = _known_frames(store)
-    root_name = str(found.root)
+    root_name = str(result.root)
     keys = [
         of_videos[n] if n in of_videos else known.pop(_joined(root_name, names[n]), None) for n in range(len(images))
     ]
     new = [n for n, key in enumerate(keys) if key is None]
     if new:
-        media = _media_at(store, found.root)
+        media = _media_at(store, result.root)
         sizes = [(names[n], *shown.get(n, (images[n].width, images[n].height))) for n in new]
         for n, key in zip(new, store.add_frames(media, sizes)):
             keys[n] = key

@@ -143,16 +143,16 @@ class _Annotations:
         owners = np.full(len(annotations), NOBODY, np.int64)
         lots: dict[int, list[tuple[int, FrameKey, CocoAnnotation]]] = {}
         categories: dict[int, Category] = {}
-        for place, annotation in enumerate(annotations):
+        for position, annotation in enumerate(annotations):
             target = None if annotation is None else self._target(annotation)
             if annotation is not None and target is not None:
                 key, category = target
                 categories[category.id] = category
-                lots.setdefault(category.id, []).append((place, key, annotation))
-                owners[place] = self.next_id
+                lots.setdefault(category.id, []).append((position, key, annotation))
+                owners[position] = self.next_id
                 self.next_id += 1
-        for number, lot in lots.items():
-            self._db.many(instance_rows.INSERT, self._rows(categories[number], lot, owners))
+        for category_id, lot in lots.items():
+            self._db.many(instance_rows.INSERT, self._rows(categories[category_id], lot, owners))
             self.shown += len(lot)
         self._archive.add_block(self._file, "annotations", owners, [bytes(record) for record in records])
 
@@ -179,8 +179,8 @@ class _Annotations:
                     text = f"{name} has {a.unreadable_points} of them"
                     self._problems.add("Keypoint without finite coordinates, read as absent", text)
                 return key, kind.category
-            kept = f"Annotation without the {count} points of {quoted(kind.name)}, kept aside"
-            self._problems.add(kept, f"{name} has {len(a.keypoints or [])} numbers instead of {3 * count}")
+            text_aside = f"Annotation without the {count} points of {quoted(kind.name)}, kept aside"
+            self._problems.add(text_aside, f"{name} has {len(a.keypoints or [])} numbers instead of {3 * count}")
         return None
 
     def _report_category_id(self, a: CocoAnnotation, name: str) -> None:
@@ -203,10 +203,10 @@ class _Annotations:
         arrays = self._reading.arrays(annotations, count, [self._grids.get(key) for _, key, _ in lot])
         visibility = arrays.visibility
         self.seen_visibilities |= set(np.unique(visibility[visibility > 0]).tolist())
-        numbers = np.count_nonzero(visibility, axis=1).tolist()
+        visible_counts = np.count_nonzero(visibility, axis=1).tolist()
         place_bytes, seen_bytes, box_bytes = arrays.points.tobytes(), visibility.tobytes(), arrays.boxes.tobytes()
         size = 16 * count
-        for n, (place, key, a) in enumerate(lot):
+        for n, (position, key, a) in enumerate(lot):
             predicted = self._reading.is_prediction(a)
             mask = None if arrays.are_scores is None else arrays.are_scores[n]
             scores = point_scores(a, count, visibility[n], mask, is_prediction=predicted)
@@ -216,7 +216,7 @@ class _Annotations:
                 lowest = float(seen.min() if len(seen) else scores.min())
             human = visibility[n] > 0 if mask is None else (visibility[n] > 0) & ~mask
             yield (
-                int(owners[place]),
+                int(owners[position]),
                 key[0],
                 key[1],
                 category.id,
@@ -225,7 +225,7 @@ class _Annotations:
                 lowest,
                 None if a.track_id is None else self._tracks.number(a.track_id),
                 IMPORTED if predicted else _HUMAN,
-                numbers[n],
+                visible_counts[n],
                 place_bytes[n * size : (n + 1) * size],
                 seen_bytes[n * count : (n + 1) * count],
                 bytes(count) if predicted else human.tobytes(),

@@ -109,13 +109,13 @@ def find_coco_file(results: Path) -> Path:
     Raises:
         CocoError: there is none, or more than one.
     """
-    wanted = {
+    image_ids = {
         result.image_id for result in parse_results(split_list(read_json_bytes(results), results), results, _skip)
     }
     here = results.absolute().parent
-    places = [here, here / "annotations", here.parent, here.parent / "annotations"]
-    candidates = [file for place in places for file in sorted(place.glob("*.json")) if file != results.absolute()]
-    fitting = [file for file in dict.fromkeys(candidates[:_MOST_CANDIDATES]) if _lists_images(file, wanted)]
+    folders = [here, here / "annotations", here.parent, here.parent / "annotations"]
+    candidates = [file for folder in folders for file in sorted(folder.glob("*.json")) if file != results.absolute()]
+    fitting = [file for file in dict.fromkeys(candidates[:_MOST_CANDIDATES]) if _lists_images(file, image_ids)]
     if len(fitting) == 1:
         return fitting[0]
     names = ", ".join(file.name for file in fitting[:4])
@@ -127,14 +127,14 @@ def find_coco_file(results: Path) -> Path:
     raise CocoError(f"is a list of results, and {why}; open it together with that file", where=results)
 
 
-def _lists_images(file: Path, wanted: set[Id]) -> bool:
+def _lists_images(file: Path, image_ids: set[Id]) -> bool:
     try:
         if file.stat().st_size > _LARGEST_CANDIDATE:
             return False
         matcher = IdMatcher(image.id for image in parse_images(read_document(file).images, file, unreadable=_skip))
     except (CocoError, OSError):
         return False
-    return bool(wanted) and all(matcher.knows(identity) for identity in wanted)
+    return bool(image_ids) and all(matcher.knows(identity) for identity in image_ids)
 
 
 def _skip(position: int, error: CocoError) -> None:
@@ -158,7 +158,7 @@ class _Target:
 def _target(store: ProjectStore, results: Sequence[CocoResult], path: Path) -> _Target:
     """The file that lists most of the images; the last one of equals."""
     archive = CocoArchive(store.database)
-    wanted = {result.image_id for result in results}
+    image_ids = {result.image_id for result in results}
     best: tuple[int, int, dict[Id, FrameKey]] | None = None
     for file in archive.files():
         frames: dict[Id, FrameKey] = {}
@@ -166,7 +166,7 @@ def _target(store: ProjectStore, results: Sequence[CocoResult], path: Path) -> _
             for image in parse_images([record], file.path, unreadable=_skip):
                 frames.setdefault(image.id, FrameKey(*owner))
         matcher = IdMatcher(frames)
-        count = sum(matcher.knows(identity) for identity in wanted)
+        count = sum(matcher.knows(identity) for identity in image_ids)
         if count and (best is None or count >= best[0]):
             best = count, file.id, frames
     if best is None:
@@ -196,8 +196,8 @@ def _instance(
     flat = result.keypoints or [0] * (3 * count)
     if len(flat) != 3 * count or (not result.keypoints and result.bbox is None):
         return None
-    numbers = np.asarray(flat, np.float64).reshape(-1, 3)
-    points, scores = numbers[:, :2].copy(), numbers[:, 2].copy()
+    triples = np.asarray(flat, np.float64).reshape(-1, 3)
+    points, scores = triples[:, :2].copy(), triples[:, 2].copy()
     box = None
     if result.bbox is not None and len(result.bbox) == 4:
         x, y, width, height = result.bbox

@@ -45,7 +45,7 @@ def frames_of_videos(
     """
     frames: dict[int, FrameKey] = {}
     media: dict[str, tuple[int, int] | None] = {}
-    for place, image in enumerate(images):
+    for position, image in enumerate(images):
         if b'"frame_index"' not in image.raw:
             continue
         told = _told(image.raw)
@@ -58,7 +58,7 @@ def frames_of_videos(
             continue
         number, count = found
         if told.frame_index < count:
-            frames[place] = FrameKey(number, told.frame_index)
+            frames[position] = FrameKey(number, told.frame_index)
         else:
             problems.add(f"{told.video} has {count:,} frames, counted from 0; not found", f"frame {told.frame_index:,}")
     return frames
@@ -84,24 +84,24 @@ def grids_of_videos(
     of_media: dict[int, GridTransform | None] = {}
     paths = {media.id: Path(media.path) for media in store.media()}
     grids: dict[FrameKey, GridTransform] = {}
-    for place, key in frames.items():
+    for position, key in frames.items():
         if key.media not in of_media:
             of_media[key.media] = opencv_grid(paths[key.media], cache)
         grid = of_media[key.media]
-        size = (images[place].width, images[place].height)
+        size = (images[position].width, images[position].height)
         if grid is not None and size == grid.labels != grid.shown:
             grids[key] = grid
             done = "they were fitted to the frame" if fit else "they were left as they are"
-            problems.add(f"Labels made on stored pixels, which are not square; {done}", images[place].file_name)
+            problems.add(f"Labels made on stored pixels, which are not square; {done}", images[position].file_name)
     return grids if fit else {}
 
 
 def _told(raw: bytes) -> _Place | None:
     try:
-        found = msgspec.json.decode(raw, type=_Place)
+        reference = msgspec.json.decode(raw, type=_Place)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return found if found.video and found.frame_index >= 0 and "\0" not in found.video else None
+    return reference if reference.video and reference.frame_index >= 0 and "\0" not in reference.video else None
 
 
 def _open(
@@ -109,8 +109,8 @@ def _open(
 ) -> tuple[int, int] | None:
     """Number of the media and of its frames; None where the video is missing or cannot be read."""
     plain = plain_name(name)
-    places = [folder / part for folder in folders for part in dict.fromkeys((plain, plain.rpartition("/")[2]))]
-    path = next((place for place in places if is_video(place) and place.is_file()), None)
+    candidates = [folder / part for folder in folders for part in dict.fromkeys((plain, plain.rpartition("/")[2]))]
+    path = next((candidate for candidate in candidates if is_video(candidate) and candidate.is_file()), None)
     if path is None:
         problems.add("Video not found, its frames are listed as images that are missing", name)
         return None

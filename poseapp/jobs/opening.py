@@ -11,7 +11,7 @@ from engine.utils.context import Context
 from poseapp.jobs.base import Lane, Progress
 from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.formats.report import LabelOffer
-from poseapp.project.storage.database import is_of_older_version
+from poseapp.project.storage.database import Database, is_of_older_version
 from poseapp.project.store import ProjectStore
 
 
@@ -131,6 +131,23 @@ def _prepare(project: Path, context: Context) -> None:
         raise
     except PoseError:
         return
+
+
+class CopyJob:
+    """Copies a project anew that another process has open and has written to. Yields the copy, for
+    :meth:`~poseapp.project.storage.database.Database.use_copy`; nothing where none can be made."""
+
+    lane = Lane.IO
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.title = f"Reading {database.path.name} again"
+
+    def run(self, context: Context) -> Iterator[Progress]:
+        yield Progress(0, 0, self.title)
+        copy = self._database.newer_copy()
+        if copy is not None:
+            yield Progress(1, 1, self.title, copy)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class MainWindow(QMainWindow):
         self.controller = CanvasController(self.context, self)
         self.playback = Player(self.session, self.loader, self)
         self.opener = ProjectOpener(self.session, self.runner, self.settings, self)
-        self.project_watcher = ProjectWatcher(self.session, self)
+        self.project_watcher = ProjectWatcher(self.session, self.runner, self)
         self.video_watcher = VideoWatcher(self.context, self.opener, self)
         self.monitors: list[QWidget] = []
         self.run_keeper = RunKeeper(self.runner, self)

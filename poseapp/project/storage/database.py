@@ -371,22 +371,27 @@ class Database:
         row = self.row("PRAGMA data_version")
         return self._version + (int(row[0]) if row else 0)
 
-    def renew(self) -> bool:
-        """Where a copy is read because another process has the project open: read what it has written since.
+    @property
+    def is_outdated(self) -> bool:
+        """Whether this reads a copy because another process has the project open, and the project has changed since."""
+        return self._opened.copy_is_old(connections.real_path(self.path))
 
-        True when something was. Rows that are just being streamed end in an error, so this is for the window alone.
+    def newer_copy(self) -> Connection | None:
+        """A new copy of the project, for :meth:`use_copy`. Takes long for a large one; may run in any thread.
+
+        None where none can be made: the old copy is better than none.
         """
-        if not self._opened.copy_is_old(connections.real_path(self.path)):
-            return False
         try:
             with _errors_of(self.path, self._context):
-                opened = connections.open_for_reading(self.path)
-        except ProjectError:  # the old copy is better than none
-            return False
+                return connections.open_for_reading(self.path)
+        except ProjectError:
+            return None
+
+    def use_copy(self, opened: Connection) -> None:
+        """Read from this copy from now on. Rows that are just being streamed end in an error."""
         self._opened.close()
         self._opened = opened
         self._version += 1 << 32
-        return True
 
     def cached(self, key: Hashable, read: Callable[[], T]) -> T:
         """What ``read`` returns, remembered until this writer changes anything. A reader, beside which another process

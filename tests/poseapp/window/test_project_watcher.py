@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
@@ -16,6 +18,7 @@ from pytestqt.qtbot import QtBot
 from poseapp.commands import project as commands
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.project import edits
+from poseapp.project.storage.database import Database
 from poseapp.project.store import ProjectStore
 from poseapp.window.main_window import MainWindow
 from tests.poseapp.conftest import POSE
@@ -121,8 +124,10 @@ def test_a_file_that_is_made_writable_can_be_edited(window: MainWindow, project:
 
 WRITER = """
 import sys
+import threading
 import numpy as np
 from poseapp.project import edits
+from poseapp.project.storage.database import Database
 from poseapp.project.store import ProjectStore
 with ProjectStore.open(sys.argv[1]) as store:
     print("open", flush=True)
@@ -135,8 +140,16 @@ with ProjectStore.open(sys.argv[1]) as store:
 
 
 def test_a_window_that_only_reads_shows_what_another_process_has_written(
-    window: MainWindow, project: Path, qtbot: QtBot
+    window: MainWindow, project: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copying: list[str] = []
+    newer_copy = Database.newer_copy
+
+    def noted(database: Database) -> Any:
+        copying.append(threading.current_thread().name)
+        return newer_copy(database)
+
+    monkeypatch.setattr(Database, "newer_copy", noted)
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(project)],
         cwd=ROOT,
@@ -155,7 +168,9 @@ def test_a_window_that_only_reads_shows_what_another_process_has_written(
         writer.stdin.flush()
         assert writer.stdout.readline() == "done\n"
         window.project_watcher.check()
-        assert len(window.session.instances) == 3
+        window.project_watcher.check()  # again while the first is under way: one copy is enough
+        qtbot.waitUntil(lambda: len(window.session.instances) == 3 and not window.runner.active(), timeout=10000)
+        assert copying == ["poseapp-io"]
         writer.stdin.write("\n")
         writer.stdin.flush()
     qtbot.mouseClick(window.banner.retry, Qt.MouseButton.LeftButton)

@@ -1,4 +1,4 @@
-"""What lies under the pointer. Vectorised over all poses of the frame; no Qt, the zoom enters as a number."""
+"""What is under the pointer. Vectorized over all poses of the frame; no Qt, the zoom is a number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POINT_TOLERANCE = 9.0
 LIMB_TOLERANCE = 5.0
 BOX_TOLERANCE = 5.0
 SELECTED_HEAD_START = 4.0
-"""Screen pixels by which points and limbs of a selected instance count as nearer than they are."""
+"""Screen pixels subtracted from the distance to keypoints and limbs of a selected instance."""
 
 
 class HitKind(StrEnum):
@@ -51,7 +51,7 @@ def hit_test(
     bones: bool = True,
     boxes: bool = False,
 ) -> HitTarget | None:
-    """The nearest point within reach, else the nearest limb, else the nearest side of a box.
+    """The nearest keypoint within the tolerance, else the nearest limb, else the nearest side of a box.
 
     Args:
         x, y: in image pixels.
@@ -68,12 +68,12 @@ def hit_test(
         return None
     if pickable is None:
         pickable = np.ones(len(arrays), dtype=np.bool_)
-    favoured = np.isin(arrays.ids, np.fromiter(selected, dtype=np.int64, count=len(selected)))
+    preferred = np.isin(arrays.ids, np.fromiter(selected, dtype=np.int64, count=len(selected)))
     here = np.array([x, y])
     usable = (arrays.point_sizes(scale, parts, bones=bones) > 0) & pickable[arrays.owner]
     if loose is not None:
         usable &= loose
-    row = _nearest(_point_distances(arrays.points, here) * scale, usable, favoured[arrays.owner], POINT_TOLERANCE)
+    row = _nearest(_point_distances(arrays.points, here) * scale, usable, preferred[arrays.owner], POINT_TOLERANCE)
     if row is not None:
         return HitTarget(HitKind.POINT, int(arrays.ids[arrays.owner[row]]), int(arrays.index[row]))
     if bones:
@@ -81,31 +81,31 @@ def hit_test(
         if parts is not None:
             usable &= arrays.parts_in(parts)[arrays.limb_part]
         distances = segment_distances(arrays.points[arrays.limbs], here) * scale
-        row = _nearest(distances, usable, favoured[arrays.limb_owner], LIMB_TOLERANCE)
+        row = _nearest(distances, usable, preferred[arrays.limb_owner], LIMB_TOLERANCE)
         if row is not None:
             return HitTarget(HitKind.LIMB, int(arrays.ids[arrays.limb_owner[row]]), int(arrays.limb_index[row]))
-    row = _hit_speck(arrays, here, scale, pickable, favoured)
+    row = _hit_speck(arrays, here, scale, pickable, preferred)
     if row is not None:
         return HitTarget(HitKind.BOX, int(arrays.ids[row]), 0)
-    return _hit_box(arrays, here, scale, pickable & (boxes | arrays.pointless), favoured)
+    return _hit_box(arrays, here, scale, pickable & (boxes | arrays.pointless), preferred)
 
 
-def _hit_speck(arrays: PoseArrays, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> int | None:
-    """The instance whose square is under the pointer: of the poses that are too small for anything else."""
+def _hit_speck(arrays: PoseArrays, here: Floats, scale: float, pickable: Flags, preferred: Flags) -> int | None:
+    """The instance whose square is under the pointer; poses too small for anything else are drawn as squares."""
     rows = np.flatnonzero(arrays.specks(scale) & pickable)
     if not len(rows):
         return None
     boxes = arrays.speck_boxes(scale, rows)
     distances = np.abs((boxes[:, :2] + boxes[:, 2:]) / 2 - here).max(axis=1) * scale
-    nearest = _nearest(distances, np.ones(len(rows), dtype=np.bool_), favoured[rows], SPECK / 2)
+    nearest = _nearest(distances, np.ones(len(rows), dtype=np.bool_), preferred[rows], SPECK / 2)
     return None if nearest is None else int(rows[nearest])
 
 
-def _hit_box(arrays: PoseArrays, here: Floats, scale: float, pickable: Flags, favoured: Flags) -> HitTarget | None:
+def _hit_box(arrays: PoseArrays, here: Floats, scale: float, pickable: Flags, preferred: Flags) -> HitTarget | None:
     sides = box_sides(arrays.boxes)
     usable = np.repeat(pickable & np.isfinite(arrays.boxes).all(axis=1), 4)
     distances = segment_distances(sides.reshape(-1, 2, 2), here) * scale
-    row = _nearest(distances, usable, np.repeat(favoured, 4), BOX_TOLERANCE)
+    row = _nearest(distances, usable, np.repeat(preferred, 4), BOX_TOLERANCE)
     return None if row is None else HitTarget(HitKind.BOX, int(arrays.ids[row // 4]), row % 4)
 
 
@@ -155,10 +155,10 @@ def _point_distances(points: Floats, here: Floats) -> Floats:
     return np.hypot(delta[:, 0], delta[:, 1])
 
 
-def _nearest(distances: Floats, usable: Flags, favoured: Flags, tolerance: float) -> int | None:
-    """Row of the nearest within the tolerance; favoured rows count as nearer; the last of equal ones."""
+def _nearest(distances: Floats, usable: Flags, preferred: Flags, tolerance: float) -> int | None:
+    """Row of the nearest within the tolerance; preferred rows count as nearer; of equal ones the last."""
     rows = np.flatnonzero(usable & (distances <= tolerance))
     if not len(rows):
         return None
-    ranked = distances[rows] - SELECTED_HEAD_START * favoured[rows]
+    ranked = distances[rows] - SELECTED_HEAD_START * preferred[rows]
     return int(rows[len(rows) - 1 - np.argmin(ranked[::-1])])

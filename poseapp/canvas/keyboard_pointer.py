@@ -1,4 +1,4 @@
-"""A pointer moved by keys, so that points and boxes can be placed without a mouse.
+"""A pointer moved by the arrow keys, to place keypoints and boxes without a mouse.
 
 While points are placed or a box is drawn, the arrow keys move the pointer by 1 image pixel, with Shift by 10, with Ctrl
 by 50. Space is the left button, Shift+Space the right one (occluded). After a point the pointer jumps to where the
@@ -25,12 +25,12 @@ ARROWS = {
 }
 STEP, FAR, FARTHEST = 1, 10, 50
 _SHARE = 0.5
-"""Height of a pose of which one point is known, as a share of the picture's: as the ghost of the placement tool."""
+"""Height of a pose of which one keypoint is known, as a share of the image height."""
 
 
 @guarded
 class KeyboardPointer(QObject):
-    """Listens to the canvas's keys; lives as long as it.
+    """Handles the keys of a canvas; lives as long as it.
 
     Signals:
         started(): the arrow keys move the pointer from now on.
@@ -45,7 +45,7 @@ class KeyboardPointer(QObject):
         self._pressed = False
         canvas.installEventFilter(self)
         canvas.viewport().installEventFilter(self)
-        canvas.tool_changed.connect(lambda _name: self._let_go())
+        canvas.tool_changed.connect(lambda _name: self._release())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self._canvas and isinstance(event, QKeyEvent) and self._wants(event):
@@ -57,7 +57,7 @@ class KeyboardPointer(QObject):
                 return True
             return event.type() == QEvent.Type.KeyRelease
         if event.type() == QEvent.Type.MouseMove and watched is not self._canvas:
-            self._let_go()
+            self._release()
         return False
 
     def _wants(self, event: QKeyEvent) -> bool:
@@ -99,18 +99,18 @@ class KeyboardPointer(QObject):
             return
         self._canvas.point(EventKind.PRESS, *self.at, button)
         self._canvas.point(EventKind.RELEASE, *self.at, button)
-        likely = self._likely()
+        likely = self._likely_position()
         if likely is not None and self.at is not None:
             self._move(*likely)
 
     def _start(self) -> tuple[float, float]:
-        """Where the pointer begins: the likely place of the next point, else the middle of the picture."""
+        """Where the pointer starts: the likely position of the next keypoint, else the center of the picture."""
         size = self._canvas.image_size
         assert size is not None
-        return self._likely() or (size[0] / 2, size[1] / 2)
+        return self._likely_position() or (size[0] / 2, size[1] / 2)
 
-    def _likely(self) -> tuple[float, float] | None:
-        """Where the next point would be if the pose stood like the figure at rest; None before the first."""
+    def _likely_position(self) -> tuple[float, float] | None:
+        """Where the next keypoint would be in the pose of the template; None before the first."""
         ghost, size = self._canvas.ghost, self._canvas.image_size
         if ghost is None or ghost.next_point is None or size is None:
             return None
@@ -122,5 +122,5 @@ class KeyboardPointer(QObject):
         x, y = apply_matrix(fit_similarity(template[known], ghost.points[known]), template)[ghost.next_point]
         return float(x), float(y)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self.at, self._pressed = None, False

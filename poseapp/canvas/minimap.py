@@ -1,4 +1,4 @@
-"""A small whole picture in the corner while the view shows only a part: where one is, and a click goes elsewhere."""
+"""A small overview of the picture while the view shows only a part of it; a click moves the view."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from poseapp.canvas.view import CanvasView
 SIDE = 136
 MARGIN = 12
 SHOWN_BELOW = 0.4
-"""Share of the picture in sight below which the small one appears."""
+"""The overview appears when less than this share of the picture is visible."""
 
 
 @guarded
 class Minimap(QWidget):
-    """In the upper right corner of a canvas; takes no focus."""
+    """The overview in the upper right corner of a canvas; takes no focus."""
 
     def __init__(self, canvas: CanvasView) -> None:
         super().__init__(canvas)
@@ -41,7 +41,7 @@ class Minimap(QWidget):
         self.hide()
 
     def refresh(self, *_: object) -> None:
-        """Come, go, and show which part is in sight."""
+        """Show or hide the overview, and mark the visible part."""
         size, seen = self._canvas.image_size, self.in_sight()
         if size is None or seen is None or not self._canvas.style_now.show_minimap:
             self.hide()
@@ -98,7 +98,7 @@ class Minimap(QWidget):
         painter.end()
 
     def _picture(self) -> QImage | None:
-        """The picture made small, once for each."""
+        """The scaled picture; made once for each."""
         pixels = self._canvas.pixels
         if pixels is not self._of:
             self._of, self._image = pixels, None
@@ -145,7 +145,7 @@ class Minimap(QWidget):
 
 
 def _around(whole: QRectF, frame: QRectF) -> list[QRectF]:
-    """What of ``whole`` lies outside ``frame``, as four parts."""
+    """The parts of ``whole`` outside ``frame``, as four rectangles."""
     left, top, right, bottom = whole.left(), whole.top(), whole.right(), whole.bottom()
     return [
         QRectF(left, top, right - left, frame.top() - top),

@@ -1,4 +1,4 @@
-"""Where the points that a pose has not would be, so that they can be taken hold of. No Qt.
+"""Where the missing keypoints of a pose are likely to be, so that they can be dragged. No Qt.
 
 A point that the model has left out stands where the model saw it best, if that is near the pose; else where the
 template puts it, laid over the points that are there (or its mirror image, for people seen from behind) and shifted as
@@ -28,7 +28,7 @@ LEAST_SCORE = 0.05
 _APART = 0.045
 """Distance that places keep from points and from one another, as a share of the pose's diagonal."""
 _APART_OF_SPACING = 0.7
-"""The same as a share of the way to the nearest neighbour in the template: fingers stand closer than knees."""
+"""The same as a share of the way to the nearest neighbor in the template: fingers stand closer than knees."""
 _AIR = 0.3
 """How far outside the box, as a share of its size, the model's place may be."""
 _CROWD = 2000
@@ -42,7 +42,7 @@ _BOX_SAYS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class MissingPoints:
-    """The missing points of one instance.
+    """The missing keypoints of one instance.
 
     Attributes:
         instance: the one they belong to.
@@ -57,7 +57,7 @@ class MissingPoints:
     arrays: PoseArrays
 
     def without(self, taken: Flags) -> MissingPoints:
-        """Without the points of (K,) bool: one that is under the hand is drawn as what it becomes."""
+        """Without the keypoints of (K,) bool: one that is being dragged is drawn as placed."""
         return replace(
             self,
             missing=self.missing & ~taken,
@@ -130,7 +130,7 @@ def _selected_points(arrays: PoseArrays, included: Flags, gone: Flags | None = N
 
 
 def _candidates(instance: Instance, size: tuple[int, int] | None) -> Flags:
-    """(K,) absent points of which the model's place is at hand and likely."""
+    """(K,) absent keypoints for which the model gave a likely position."""
     if instance.scores is None:
         return np.zeros(instance.num_keypoints, dtype=np.bool_)
     points = instance.keypoints
@@ -152,7 +152,7 @@ def _fitted(instance: Instance, template: Floats, size: tuple[int, int] | None) 
     if len(points) > 1 and np.ptp(points, axis=0).max() >= 1:
         fits = [_laid_over(figure, is_present, points, instance.box) for figure in (template, template * (-1.0, 1.0))]
         figure = min(fits, key=lambda fit: float(((fit[is_present] - points) ** 2).sum()))
-        return _with_neighbours(template, figure, is_present, points)
+        return _with_neighbors(template, figure, is_present, points)
     box = instance.box if instance.box is not None else None
     if box is None:
         if size is None:
@@ -162,7 +162,7 @@ def _fitted(instance: Instance, template: Floats, size: tuple[int, int] | None) 
         box = np.concatenate([middle - reach, middle + reach])
     low, high = template.min(axis=0), template.max(axis=0)
     figure = (template - low) / np.maximum(high - low, 1e-9) * (box[2:] - box[:2]) + box[:2]
-    return _with_neighbours(template, figure, is_present, points)
+    return _with_neighbors(template, figure, is_present, points)
 
 
 def _laid_over(template: Floats, is_present: Flags, points: Floats, box: Floats | None) -> Floats:
@@ -181,8 +181,8 @@ def _laid_over(template: Floats, is_present: Flags, points: Floats, box: Floats 
     return apply_matrix(fit_similarity(source, target), template)
 
 
-def _with_neighbours(template: Floats, figure: Floats, is_present: Flags, points: Floats) -> Floats:
-    """Each point shifted by what its nearest neighbour that is there is off from the figure."""
+def _with_neighbors(template: Floats, figure: Floats, is_present: Flags, points: Floats) -> Floats:
+    """Each point shifted by what its nearest neighbor that is there is off from the figure."""
     if not len(points):
         return figure
     apart = np.linalg.norm(template[:, None] - template[is_present][None], axis=2)
@@ -190,7 +190,7 @@ def _with_neighbours(template: Floats, figure: Floats, is_present: Flags, points
 
 
 def _distances(instance: Instance, template: Floats, positions: Floats) -> Floats:
-    """(K,) image pixels that each place keeps from everything else."""
+    """(K,) image pixels that each position keeps from everything else."""
     box = extent(instance)
     both = positions if box is None else np.concatenate([positions, box.reshape(2, 2)])
     diagonal = float(np.hypot(*np.ptp(both, axis=0)))
@@ -204,7 +204,7 @@ def _distances(instance: Instance, template: Floats, positions: Floats) -> Float
 def _apart(
     positions: Floats, movable: npt.NDArray[np.int64], taken: Floats, distances: Floats, size: tuple[int, int] | None
 ) -> Floats:
-    """Places moved as little as brings them clear of what is taken and of one another, and into the picture."""
+    """Positions moved as little as needed to be clear of taken ones and of one another, and inside the picture."""
     positions = positions.copy()
     turns = np.arange(_SPOKES) * (2 * np.pi / _SPOKES)
     spokes = np.stack([np.cos(turns), np.sin(turns)], axis=1)

@@ -1,4 +1,4 @@
-"""A view of one picture with zoom and pan; what is drawn over it is for the subclass.
+"""A view of one picture with zoom and pan; the subclass draws on it.
 
 The ground (picture and whatever is still) is painted into a cache that scrolling shifts, so a pan paints only the
 strips that come into sight.
@@ -19,7 +19,7 @@ WHEEL_FACTOR = 1.2
 _BUTTON_FACTOR = 1.25
 _FIT_MARGIN = 12.0
 _BEYOND_FIT = 4.0
-"""How much smaller than fitted the picture can be made."""
+"""How much smaller than the view the picture can be zoomed."""
 
 
 @guarded
@@ -27,7 +27,7 @@ class PanZoomView(QGraphicsView):
     """Zoom, pan, fit. Scene coordinates are image pixels."""
 
     zoom_changed = Signal(float)
-    """Screen pixels to the image pixel."""
+    """Screen pixels per image pixel."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,7 +47,7 @@ class PanZoomView(QGraphicsView):
 
     @property
     def scale_factor(self) -> float:
-        """Screen pixels to the image pixel."""
+        """Screen pixels per image pixel."""
         return self.transform().m11()
 
     @property
@@ -56,7 +56,7 @@ class PanZoomView(QGraphicsView):
         return self._size
 
     def set_image_size(self, size: tuple[int, int] | None) -> None:
-        """Frame of another size: the view fits it. Of the same size: the view stays where it is."""
+        """Set the size of the picture. The view fits another size, and does not move for the same size."""
         if size == self._size:
             return
         self._size = size
@@ -75,7 +75,7 @@ class PanZoomView(QGraphicsView):
         self._fitted = True
 
     def actual_size(self) -> None:
-        """One screen pixel to the image pixel, about the middle of the view."""
+        """One screen pixel per image pixel, about the center of the view."""
         self.zoom_at(1.0)
 
     def zoom_in(self) -> None:
@@ -102,7 +102,7 @@ class PanZoomView(QGraphicsView):
         self._show(scale, QPointF((x1 + x2) / 2, (y1 + y2) / 2))
 
     def pan_by(self, dx: float, dy: float) -> None:
-        """Shift the picture by screen pixels."""
+        """Move the picture by screen pixels."""
         middle = QPointF(self.viewport().width() / 2 - dx, self.viewport().height() / 2 - dy)
         self._show(self.scale_factor, self.to_image(middle))
 
@@ -116,7 +116,7 @@ class PanZoomView(QGraphicsView):
         return self.viewportTransform().map(QPointF(x, y))
 
     def repaint_ground(self) -> None:
-        """The still part changed: paint it anew."""
+        """Repaint the cached background."""
         self.resetCachedContent()
         self.viewport().update()
 

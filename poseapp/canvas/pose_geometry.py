@@ -1,4 +1,4 @@
-"""Which points hang on which, similarity transforms, and handles of boxes. numpy only."""
+"""Which keypoints follow which, similarity transforms, and the handles of boxes. numpy only."""
 
 from __future__ import annotations
 

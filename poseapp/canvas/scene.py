@@ -63,7 +63,7 @@ class CanvasScene:
         self.refresh()
 
     def hide_and_lock_points(self, hidden: frozenset[PointRef], locked: frozenset[PointRef]) -> None:
-        """Points that are not drawn, and those that are drawn but cannot be taken hold of."""
+        """Set the keypoints that are hidden, and those that are locked: drawn, but not selectable."""
         anew = hidden != self.hidden_points
         self.hidden_points, self.locked_points = hidden, locked
         if anew:
@@ -89,7 +89,7 @@ class CanvasScene:
         return loose
 
     def held(self, instance: Instance) -> Instance:
-        """A preview with locked points where they are."""
+        """A preview in which locked keypoints stay in place."""
         now = self.instance(instance.id)
         return instance if now is None else keep_locked_points(now, instance, self.locked_points)
 
@@ -133,12 +133,12 @@ class CanvasScene:
         return np.ones(len(self.arrays), dtype=np.bool_)
 
     def pickable_rows(self) -> Flags:
-        """(N,) instances that the pointer can take hold of."""
+        """(N,) instances that the pointer can hit."""
         rows = self.drawable_rows()
         return rows & ~np.isin(self.arrays.ids, np.array(sorted(self.locked), dtype=np.int64)) if self.locked else rows
 
     def missing(self) -> MissingPoints | None:
-        """The missing points that can be taken hold of: of the only selected pose, while it is under correction."""
+        """The missing keypoints that can be dragged: those of the only selected pose, while it is under correction."""
         if not (self.offering and self.style.show_missing) or len(self.selected) != 1:
             return None
         instance_id = next(iter(self.selected))
@@ -171,7 +171,7 @@ class CanvasScene:
         return x, y
 
     def hit(self, x: float, y: float, scale: float) -> HitTarget | None:
-        """A point that is placed comes first, then one that is missing, then a limb or box."""
+        """A placed keypoint takes precedence over a missing one, and that over a limb or box."""
         target = self._hit_placed(x, y, scale)
         if target is not None and target.kind == HitKind.POINT:
             return target
@@ -220,7 +220,7 @@ class CanvasScene:
         return (owner.id, nearest) if distances[nearest] <= _HANDLE_REACH else None
 
     def with_style(self, **changes: object) -> CanvasStyle:
-        """The present style with some fields replaced."""
+        """The current style with some fields replaced."""
         return replace(self.style, **changes)  # type: ignore[arg-type]
 
     def _still_there(self, target: HitTarget) -> bool:
@@ -239,12 +239,12 @@ def _point_rows(arrays: PoseArrays, points: frozenset[PointRef]) -> npt.NDArray[
         instance_id: (int(start), i.num_keypoints)
         for instance_id, start, i in zip(arrays.ids, arrays.start, arrays.instances)
     }
-    row_list = [rows[i][0] + k for i, k in points if i in rows and k < rows[i][1]]
-    return np.array(row_list, dtype=np.int64)
+    indices = [rows[i][0] + k for i, k in points if i in rows and k < rows[i][1]]
+    return np.array(indices, dtype=np.int64)
 
 
 def ghost_arrays(ghost: Ghost) -> tuple[PoseArrays, PoseArrays]:
-    """A pose under placement as two: all that is not skipped, looking predicted, and what is placed, looking real."""
+    """A pose being placed as two: keypoints to come, drawn as predicted, and those placed, drawn as labelled."""
     k = ghost.schema.num_keypoints
     visibility = np.where(ghost.skipped, 0, VISIBLE).astype(np.uint8)
     nobody, human = np.zeros(k, dtype=np.bool_), np.ones(k, dtype=np.bool_)

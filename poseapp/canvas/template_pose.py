@@ -1,4 +1,4 @@
-"""A pose to begin with: where the points of a schema lie on a figure at rest. No Qt."""
+"""A pose to start from: the keypoints of a schema on a figure at rest. No Qt."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _circle(schema: Schema) -> Floats:
 
 
 def _relaxed(schema: Schema, points: Floats, free: npt.NDArray[np.bool_], rounds: int = 60) -> Floats:
-    """Free points drawn towards their neighbours along the limbs, a little, so that bones do not cross all over."""
+    """Free points drawn towards their neighbours along the limbs, a little, so that limbs do not cross everywhere."""
     limbs = schema.limb_indices
     if not len(limbs):
         return points

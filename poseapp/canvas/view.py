@@ -1,4 +1,4 @@
-"""The canvas widget: shows a picture with poses and turns what the person does into edits and requests.
+"""The canvas widget: shows a picture with poses and turns mouse and keys into edits and requests.
 
 It knows no session: it is given a frame, instances and a selection, and emits signals. Scene coordinates are image
 pixels, with pixel centres at integers.
@@ -50,7 +50,7 @@ class CanvasView(PanZoomView):
     """
 
     edit_requested = Signal(object)
-    """An Edit to be applied at once; the view shows the old state until ``set_instances`` comes."""
+    """An Edit to apply at once; the view shows the old state until ``set_instances`` is called."""
     selection_requested = Signal(object, object)
     """frozenset of instance ids, frozenset of (instance id, keypoint)."""
     box_drawn = Signal(float, float, float, float)
@@ -65,7 +65,7 @@ class CanvasView(PanZoomView):
     hovered = Signal(object)
     """HitTarget or None."""
     released = Signal()
-    """The button of a drag or click came up, and what it did has been told."""
+    """The mouse button of a drag or click was released; the signals of what it did have been emitted."""
     tool_changed = Signal(str)
     style_changed = Signal()
     space_tapped = Signal(bool)
@@ -108,7 +108,7 @@ class CanvasView(PanZoomView):
         return self._rgb
 
     def set_frame(self, key: FrameKey | None, size: tuple[int, int] | None) -> None:
-        """The frame that edits are about, and its width and height. The view stays put if the size is the same."""
+        """Set the frame that edits belong to, and its size. The view does not move if the size is the same."""
         if key != self._host.frame:
             self._quality.step()
             self.cancel()
@@ -118,7 +118,7 @@ class CanvasView(PanZoomView):
         self.set_image_size(size)
 
     def set_instances(self, instances: Sequence[Instance], schemas: Mapping[int, Schema]) -> None:
-        """The poses in drawing order, and the schema of each category id."""
+        """Set the poses in drawing order, and the schema of each category id."""
         self._state.set_instances(instances, schemas)
         self.repaint_ground()
 
@@ -137,14 +137,14 @@ class CanvasView(PanZoomView):
         hidden_points: Collection[PointRef] = (),
         locked_points: Collection[PointRef] = (),
     ) -> None:
-        """Instances and points that are not drawn, and those that are drawn but cannot be taken hold of."""
+        """Set the instances and keypoints that are hidden, and those that are locked: drawn, but not selectable."""
         self._state.hidden, self._state.locked = frozenset(hidden), frozenset(locked)
         self._state.hide_and_lock_points(frozenset(hidden_points), frozenset(locked_points))
         self._state.refresh()
         self.repaint_ground()
 
     def set_correcting(self, instances: Collection[int]) -> None:
-        """Predictions under correction: the missing points of one of them, while it alone is selected, are offered."""
+        """Set the predictions under correction: the missing keypoints of one that alone is selected are offered."""
         if frozenset(instances) != self._state.correcting:
             self._state.correcting = frozenset(instances)
             self.viewport().update()
@@ -154,7 +154,7 @@ class CanvasView(PanZoomView):
         return self._state.missing_place(instance_id, index)
 
     def set_ghosts(self, instances: Sequence[Instance]) -> None:
-        """Poses of another frame or a proposal, drawn faintly and never hit; empty for none."""
+        """Set poses of another frame, or a proposal, to be drawn faintly and never hit; empty for none."""
         self._state.set_ghosts(instances)
         self.repaint_ground()
 
@@ -182,7 +182,7 @@ class CanvasView(PanZoomView):
         return self._tool_name
 
     def set_tool(self, name: str) -> None:
-        """Take a tool by its id; what the old one had under way is given up.
+        """Select a tool by its id; an unfinished gesture of the old one is cancelled.
 
         Raises:
             KeyError: no such tool.
@@ -199,19 +199,19 @@ class CanvasView(PanZoomView):
         self.tool_changed.emit(name)
 
     def set_first_tool(self) -> None:
-        """Back to the tool to select and edit with."""
+        """Select the first tool of TOOLS, the one to select and edit with."""
         self.set_tool(self._first_tool)
 
     @property
     def active_tool(self) -> Tool:
-        """To ask it for its facts and its state; events go to it through the view."""
+        """The tool in use, for its facts and its state; it gets its events from the view."""
         return self._active
 
     def set_placement(
         self, schema: Schema | None, pose: Instance | None = None, *, subset: Subset | None = None
     ) -> None:
-        """What the placement tool places: a new pose of a schema (of a subset of its points), or the points that a pose
-        has not."""
+        """Set what the placement tool places: a new pose of a schema (or of a subset of its keypoints), or the missing
+        keypoints of a pose."""
         self._active.cancel()
         if schema is None:
             self._host.placement = None
@@ -228,7 +228,7 @@ class CanvasView(PanZoomView):
         return self._host.placement
 
     def cancel(self) -> bool:
-        """Give up the gesture under way; False when there was none."""
+        """Cancel the unfinished gesture; False when there was none."""
         return self._active.cancel()
 
     @property
@@ -237,21 +237,21 @@ class CanvasView(PanZoomView):
         return self._has_mouse
 
     def finish(self) -> bool:
-        """Keep the points that are placed, as Enter does; any other gesture is given up. True when a pose was kept."""
+        """Keep the keypoints placed so far, as Enter does; cancel any other gesture. True when a pose was kept."""
         return self._active.finish()
 
     def take_back(self) -> bool:
-        """Take back the point that was placed last; False when none is."""
+        """Remove the keypoint that was placed last; False when there is none."""
         return self._active.take_back()
 
     @property
     def busy(self) -> bool:
-        """Whether a gesture is under way (undo and frame changes had better wait)."""
+        """Whether a gesture is unfinished; undo and frame changes should wait."""
         return self._active.busy
 
     @property
     def pressed(self) -> bool:
-        """Whether a mouse button is down that the tool has heard of: a drag may be under way."""
+        """Whether a mouse button is down that the tool knows of: a drag may be unfinished."""
         return self._pressed
 
     @property
@@ -260,7 +260,7 @@ class CanvasView(PanZoomView):
         return self._marks.ghost
 
     def point(self, kind: EventKind, x: float, y: float, button: Button = Button.NONE) -> None:
-        """The pointer at x, y (image pixels) by other means than a mouse, such as keys."""
+        """Send the tool a pointer event at x, y (image pixels) that does not come from a mouse but, say, from keys."""
         self._has_mouse = False
         self._active.handle(PointerEvent(kind, x, y, button, frozenset(), self.scale_factor))
         self._marks.cursor = (x, y)
@@ -388,7 +388,7 @@ class CanvasView(PanZoomView):
         super().leaveEvent(event)
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Nothing is repainted in full quality while nobody sees it."""
+        """A hidden canvas is not repainted in full quality."""
         self._quality.rest()
         self._pressed = False
         super().hideEvent(event)

@@ -36,6 +36,7 @@ def test_importing_the_main_window_loads_no_torch() -> None:
     assert loaded_after("import poseapp.app.application, poseapp.window.main_window", *ROOT_MODULES) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     [

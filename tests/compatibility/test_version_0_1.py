@@ -299,6 +299,7 @@ def test_a_command_takes_the_same_options(command: str) -> None:
     assert missing == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_shows_its_help(command: str) -> None:
     done = run_command("-m", command, "--help", folder=ROOT)
@@ -306,6 +307,7 @@ def test_a_command_shows_its_help(command: str) -> None:
     assert "usage:" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate", "zoo", "export", "datasets"])
 def test_the_program_reaches_the_command_as_a_frozen_one_does(command: str) -> None:
     done = run_command("-m", "poseapp", f"--engine-{command}", "--help", folder=ROOT)

@@ -18,6 +18,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 
+@pytest.mark.slow
 def test_heatmaps_come_out_for_any_number_of_crops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import onnxruntime
 
@@ -32,6 +33,7 @@ def test_heatmaps_come_out_for_any_number_of_crops(tmp_path: Path, capsys: pytes
     assert not list(tmp_path.glob(".m.onnx*"))
 
 
+@pytest.mark.slow
 def test_keypoints_come_out_with_decode(tmp_path: Path) -> None:
     import onnxruntime
 

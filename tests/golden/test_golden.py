@@ -57,6 +57,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     return float(apart.mean()), float(cv2.resize(apart, TILES, interpolation=cv2.INTER_AREA).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ONE, *TWO])
 def test_the_window_looks_as_it_was_looked_at(drawn: Path, name: str) -> None:
     found = cv2.imread(str(drawn / f"{name}.png"))

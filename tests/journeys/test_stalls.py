@@ -12,11 +12,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 MOST_CPU_SECONDS = 0.2
 """Four times the 50 ms that the benchmark aims at: a slow machine passes, work that belongs in a job does not."""
 
 
+@pytest.mark.slow
 def test_no_call_on_the_ui_thread_is_long(tmp_path: Path) -> None:
     target = tmp_path / "calls.json"
     done = subprocess.run(

@@ -40,6 +40,17 @@ SCHEMA = schema_from_dict(
 POSE = np.array([[100.0, 60.0], [150.0, 90.0], [50.0, 90.0], [100.0, 180.0]])
 
 
+WINDOWS_OF_A_FAST_RUN = frozenset({"test_main_window.py", "test_panels.py", "test_commands.py", "test_startup.py"})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests in a whole window are slow ones, but for those that look at all of its parts."""
+    for item in items:
+        if "window" in getattr(item, "fixturenames", ()) and item.path.name not in WINDOWS_OF_A_FAST_RUN:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project file with frames a.png, b.png, c.png: two labels on the first, a prediction on the second."""

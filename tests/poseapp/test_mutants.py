@@ -51,6 +51,7 @@ def _mutate(path: Path, choice: random.Random) -> None:
         connection.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the offscreen platform of Qt is tried on Unix")
 def test_no_changed_project_crashes_the_window_or_raises(project: Path, tmp_path: Path) -> None:
     assert VERSION >= 4

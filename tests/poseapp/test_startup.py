@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 START = """
 import json, sys
 from poseapp.app.application import make_application
@@ -22,6 +24,7 @@ window.close()
 """
 
 
+@pytest.mark.slow
 def test_an_open_window_has_loaded_no_torch_and_is_small() -> None:
     done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
@@ -30,6 +33,7 @@ def test_an_open_window_has_loaded_no_torch_and_is_small() -> None:
     assert found["megabytes"] < 250
 
 
+@pytest.mark.slow
 def test_worker_threads_leave_the_interpreter_to_the_window_soon() -> None:
     code = (
         "import sys; from poseapp.app.application import answer_quickly; "

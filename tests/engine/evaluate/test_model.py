@@ -123,6 +123,7 @@ def garment_weights(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_a_published_row_runs_its_own_protocol(shared: Path, garment_weights: Path, tmp_path: Path) -> None:
     samples = shared / "data/mmpose-samples/fld"
     report = evaluate(

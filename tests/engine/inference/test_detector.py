@@ -47,6 +47,7 @@ def test_results_are_ranked_within_the_image_and_named(detector: Detector, astro
     assert all(detector.categories[label] for label in found.labels)
 
 
+@pytest.mark.slow
 def test_images_of_several_sizes_share_a_batch(detector: Detector, astronaut: np.ndarray) -> None:
     wide = np.concatenate([astronaut, np.zeros_like(astronaut)], 1)
     small = np.ascontiguousarray(astronaut[::2, ::2])
@@ -58,6 +59,7 @@ def test_images_of_several_sizes_share_a_batch(detector: Detector, astronaut: np
     assert np.abs(together[2].boxes[0] * 2 - together[0].boxes[0]).max() < 12
 
 
+@pytest.mark.slow
 def test_nothing_and_tiny_images_give_no_boxes_and_no_error(detector: Detector) -> None:
     assert detector.detect([]) == []
     for shape in ((1, 1, 3), (3, 900, 3), (700, 2, 3)):
@@ -87,6 +89,7 @@ def test_unknown_categories_and_pose_models_are_refused(detector: Detector, astr
         Detector.load("movenet_lightning", "cpu")
 
 
+@pytest.mark.slow
 def test_people_on_real_photographs_are_found(detector: Detector, shared: Path) -> None:
     from engine.formats.coco.dataset import CocoDataset
 

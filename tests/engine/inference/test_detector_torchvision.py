@@ -24,6 +24,7 @@ def weights() -> dict[str, torch.Tensor]:
     return build("torchvision_detector", {"name": "ssdlite320_mobilenet_v3_large"}).state_dict()
 
 
+@pytest.mark.slow
 def test_the_table_has_every_one() -> None:
     assert [entry.arguments["name"] for entry in ROWS] == list(NAMES)
     for entry in ROWS:
@@ -32,6 +33,7 @@ def test_the_table_has_every_one() -> None:
         assert published_info(entry).categories.count("person") == 1
 
 
+@pytest.mark.slow
 def test_a_downloaded_file_is_loaded_and_finds_boxes_in_the_image(
     weights: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -85,6 +85,7 @@ def test_scores_multiply_the_scores_of_the_boxes(estimator: PoseEstimator, astro
     assert weighted[0].box_score == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "box", [[-300, -200, 900, 800], [600, 600, 700, 700], [100, 100, 100, 100], [0, 0, 511, 2], [-1e5, 0, 1e5, 10]]
 )
@@ -111,6 +112,7 @@ def test_detectors_are_refused_as_pose_models() -> None:
         PoseEstimator.load("efficientdet_lite0", "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["movenet_lightning"])
 @pytest.mark.parametrize("flip_test", [False, True])
 def test_cutting_on_the_device_gives_the_same_poses(model: str, flip_test: bool, resources_dir: Path) -> None:

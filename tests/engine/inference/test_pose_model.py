@@ -85,6 +85,7 @@ def test_wrong_kinds_of_models_are_refused_when_loading() -> None:
         PoseModel.load("movenet_lightning", "nothing_like_it", "cpu")
 
 
+@pytest.mark.slow
 def test_a_stream_gives_what_single_runs_give(model: PoseModel, photographs: list[np.ndarray]) -> None:
     boxes = np.array([[10, 8, 365, 511]], float)
     items = [Item(i, lambda image=image: image) for i, image in enumerate(photographs)]

@@ -57,6 +57,7 @@ def test_models_of_the_list_keep_their_flip_test() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_flip_test_that_would_do_harm_is_left_out() -> None:
     from engine.inference.pose_estimator import PoseEstimator
 

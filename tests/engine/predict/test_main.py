@@ -335,6 +335,7 @@ def test_the_module_runs_as_a_program(photographs: Path, tmp_path: Path) -> None
     assert done.stderr == f"error: {tmp_path / 'missing'}: does not exist\n"
 
 
+@pytest.mark.slow
 def test_keypoint_ap_on_real_photographs(shared: Path, tmp_path: Path) -> None:
     """A dozen of the 44 images with the fast model; the whole set with the default model is measured by hand."""
     from engine.metrics.oks import keypoint_ap

@@ -38,6 +38,7 @@ def write_film(path: Path, frames: int, seed: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_file_that_one_gives(
     resources_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -220,6 +220,7 @@ def damage(film: Path, frame: int) -> None:
     film.write_bytes(bytes(data))
 
 
+@pytest.mark.slow
 def test_a_damaged_frame_is_no_image_without_poses(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4")
     damage(film, 4)
@@ -257,6 +258,7 @@ def test_tracks_go_on_beside_a_video_that_cannot_be_opened(tmp_path: Path) -> No
     assert [Path(item["where"]).name for item in found["skipped"]] == ["b.mp4"]
 
 
+@pytest.mark.slow
 def test_several_processes_list_what_one_lists(folder: Path, tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", 6)
     damage(film, 4)

@@ -94,6 +94,7 @@ def test_a_person_keeps_one_track_through_a_video(whole: bytes) -> None:
     assert {a["track_id"] for a in best.values()} == {1}
 
 
+@pytest.mark.slow
 def test_tracks_of_two_videos_have_numbers_of_their_own(film: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.mp4"
     other.write_bytes(film.read_bytes())
@@ -106,6 +107,7 @@ def test_tracks_of_two_videos_have_numbers_of_their_own(film: Path, tmp_path: Pa
     assert not tracks[0] & tracks[1]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_gives_the_same_file(film: Path, tmp_path: Path, whole: bytes) -> None:
     out = tmp_path / "poses.json"
     interrupt(film, out, 3, "--track")

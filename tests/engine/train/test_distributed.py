@@ -52,6 +52,7 @@ def epochs(out: Path) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == "epoch"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_even_when_one_was_killed(tmp_path: Path) -> None:
     write_bars(tmp_path, 16)
     write_start(tmp_path / "start.safetensors", SCHEMA)

@@ -60,6 +60,7 @@ def events(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_new_kind_of_object_gets_a_pose_model_and_a_detector(
     bars: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_new_kind_of_object_gets_a_pose_model_and_a_detector(
     assert [e["event"] for e in kept] == [e["event"] for e in told if e["event"] != "step"]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_resumed_bit_for_bit(bars: Path, tiny: Path, tmp_path: Path) -> None:
     straight, halves = tmp_path / "straight", tmp_path / "halves"
     options = ["--what", "pose", "--progress", "none"]
@@ -247,6 +249,7 @@ def test_a_folder_that_holds_a_run_is_refused(
     assert command_line.run(main, [*arguments(bars, out, tiny), "--resume", "--overwrite"]) == 2
 
 
+@pytest.mark.slow
 def test_a_replaced_run_keeps_its_best_until_there_is_a_new_one(bars: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = [*arguments(bars, out, tiny), "--progress", "none", "--overwrite"]
@@ -262,6 +265,7 @@ def test_a_replaced_run_keeps_its_best_until_there_is_a_new_one(bars: Path, tiny
     assert not (out / "detector.safetensors").exists()  # the new run did not make one
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_told_from_one_that_goes_on(bars: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = [*arguments(bars, out, tiny), "--what", "pose"]
@@ -288,6 +292,7 @@ def test_a_run_that_was_killed_is_told_from_one_that_goes_on(bars: Path, tiny: P
     assert json.loads((out / "log.jsonl").read_text().splitlines()[-1])["event"] == "done"
 
 
+@pytest.mark.slow
 def test_two_runs_do_not_share_a_folder(
     bars: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -304,6 +309,7 @@ def test_two_runs_do_not_share_a_folder(
     assert first.returncode == 0
 
 
+@pytest.mark.slow
 def test_damaged_pictures_are_skipped_and_listed(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

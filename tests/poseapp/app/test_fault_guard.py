@@ -62,6 +62,7 @@ def test_a_defect_of_the_program_is_still_seen(qtbot: QtBot) -> None:
     assert [kind for kind, *_ in exceptions] == [ZeroDivisionError]
 
 
+@pytest.mark.slow
 def test_every_class_that_overrides_a_method_of_qt_is_guarded() -> None:
     open_classes = []
     for module in pkgutil.walk_packages([str(ROOT)], "poseapp."):

@@ -175,6 +175,7 @@ DIALOGS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_dialogs_speak_chinese(chinese: None, opened: MainWindow, qtbot: QtBot) -> None:
     for verb in DIALOGS:
         opened.run("select_1")

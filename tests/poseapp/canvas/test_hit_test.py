@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -133,6 +134,7 @@ poses = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(poses, coordinate, coordinate, st.sampled_from([0.5, 1.0, 3.0]), st.sets(st.integers(1, 6)), st.booleans())
 def test_agrees_with_a_search_one_by_one(

@@ -39,6 +39,7 @@ def test_every_need_of_the_table_is_known() -> None:
     assert {row.needs for row in ACTIONS} <= {"", *NEEDS}
 
 
+@pytest.mark.slow
 def test_every_verb_is_harmless_on_the_first_page(window: MainWindow, qtbot: QtBot) -> None:
     for name in VERBS:
         if name != "open_sample":
@@ -47,6 +48,7 @@ def test_every_verb_is_harmless_on_the_first_page(window: MainWindow, qtbot: QtB
     assert window.session.store is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("selected", ["nothing", "pose", "points"])
 def test_every_verb_can_be_taken_back(opened: MainWindow, qtbot: QtBot, selected: str) -> None:
     store, session = opened.session.store, opened.session

@@ -42,6 +42,7 @@ def test_every_row_has_an_exercise() -> None:
     assert {row.id for row in ACTIONS} == set(EXERCISES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", dict.fromkeys(GROUPS))
 def test_every_verb_does_what_it_is_for(person: Person, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "patch", monkeypatch.setattr)
@@ -62,6 +63,7 @@ def test_every_verb_does_what_it_is_for(person: Person, group: str, monkeypatch:
     assert not failures, "\n".join(failures)
 
 
+@pytest.mark.slow
 def test_an_exercise_fails_if_its_verb_does_nothing(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the verb under test taken out of the window, its exercise must not pass."""
     style, passed = person.style, []

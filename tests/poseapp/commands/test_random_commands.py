@@ -39,6 +39,7 @@ def content(path: Path) -> list[tuple[object, ...]]:
 TABLES = ("category", "media", "fingerprint", "frame", "frame_category", "instance")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_after_any_verbs_and_kills_undo_leads_back_to_the_start_and_redo_to_the_end(tmp_path: Path) -> None:
     path = tmp_path / "random.pose"

@@ -101,6 +101,7 @@ def test_verbs_are_found_by_words_and_keys(dialog: SettingsDialog) -> None:
     dialog.close()
 
 
+@pytest.mark.slow
 def test_sizes_and_colours_reach_the_canvas_and_stay(window: MainWindow, dialog: SettingsDialog) -> None:
     dialog.point_size.setValue(14.0)
     dialog.mode.setCurrentIndex(dialog.mode.findData(ColorMode.SOURCE.value))

@@ -56,6 +56,7 @@ def test_poses_are_found_on_photographs(host: ModelHost) -> None:
     assert "processor" in host.description
 
 
+@pytest.mark.slow
 def test_the_second_run_needs_no_loading(host: ModelHost) -> None:
     results(PredictJob(host, PHOTOS[:1], CHOICE))
     texts = [step.text for step in PredictJob(host, PHOTOS[:1], CHOICE).run(Context())]
@@ -164,6 +165,7 @@ def test_warming_up_loads_the_model() -> None:
     assert host.holds(CHOICE)
 
 
+@pytest.mark.slow
 def test_importing_the_jobs_loads_no_torch() -> None:
     code = "import sys, poseapp.jobs.inference, poseapp.jobs.training.run, poseapp.dialogs.training.fine_tune; "
     code += "print([m for m in ('torch', 'pyqtgraph') if m in sys.modules])"

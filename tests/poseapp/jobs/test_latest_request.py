@@ -260,6 +260,7 @@ def test_stop_interrupts_what_runs_however_often_it_enters_the_resource(qtbot: Q
     assert results == []
 
 
+@pytest.mark.slow
 def test_under_load_every_name_gets_its_newest_answer_and_nothing_else(
     worker: Worker, resources: Resources, qtbot: QtBot
 ) -> None:

@@ -105,6 +105,7 @@ def test_the_clock_is_kept_whatever_the_speed(film: MainWindow, seen: list[Shown
     assert all(moment - start >= (index - first) / 30 / 4 for moment, index in moments)
 
 
+@pytest.mark.slow
 def test_slow_drawing_leaves_frames_out_and_says_so(film: MainWindow, seen: list[Shown], qtbot: QtBot) -> None:
     film.playback.shown.connect(lambda _shown: time.sleep(0.12))
     played(film, qtbot)
@@ -113,6 +114,7 @@ def test_slow_drawing_leaves_frames_out_and_says_so(film: MainWindow, seen: list
     assert seen[-1].dropped == FRAMES - len(seen)
 
 
+@pytest.mark.slow
 def test_where_one_frame_takes_long_the_key_frames_are_shown(
     film: MainWindow, seen: list[Shown], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +144,7 @@ def test_it_stays_within_the_marks_and_loops(film: MainWindow, seen: list[Shown]
     assert film.session.frame_range.places(frames) is None
 
 
+@pytest.mark.slow
 def test_keys_clicks_and_verbs_stop_it_on_the_frame_in_sight(film: MainWindow, seen: list[Shown], qtbot: QtBot) -> None:
     film.playback.set_speed(0.1)
     session, view = film.session, film.canvas.viewport()

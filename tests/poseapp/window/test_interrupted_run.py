@@ -59,6 +59,7 @@ def poses(project: Path) -> Counter[int]:
         return Counter(key.index for key, _ in store.all_instances())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_run_loses_a_second_at_most_and_goes_on(film: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first.log", tmp_path / "second.log"

@@ -100,6 +100,7 @@ def choose(window: MainWindow, choice: Broken, qtbot: QtBot) -> None:
     dialog.buttons[choice].click()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_its_killed_window_and_the_next_one_follows_it(
     training_window: subprocess.Popen[bytes], window: MainWindow, qtbot: QtBot
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_run_goes_on_without_its_killed_window_and_the_next_one_follows_it(
     assert runs.find_runs() == []
 
 
+@pytest.mark.slow
 def test_a_killed_trainer_is_told_and_can_go_on(
     training_window: subprocess.Popen[bytes], window: MainWindow, qtbot: QtBot
 ) -> None:

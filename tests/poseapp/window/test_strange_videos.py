@@ -40,6 +40,7 @@ KINDS: dict[str, Callable[[Path], Path]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_canvas_shows_what_is_read_without_the_window(
     window: MainWindow, tmp_path: Path, qtbot: QtBot, kind: str

@@ -42,6 +42,7 @@ def annotation(**extra: Any) -> dict[str, Any]:
     return {"id": 7, "image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 3, 4, 1], **extra}
 
 
+@pytest.mark.slow
 def test_every_shared_file_comes_back_equal(shared: Path, tmp_path: Path) -> None:
     files = [*shared.glob("data/coco-mini/*.json"), *shared.glob("data/mmpose-samples/*/*.json")]
     assert len(files) >= 10

@@ -53,6 +53,7 @@ def test_half_precision_leaves_the_network_as_it_is() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_runner_gives_the_networks_numbers_for_any_batch(name: str, cache: Path) -> None:
     if find_spec(name) is None or find_spec("onnxscript") is None:
@@ -69,6 +70,7 @@ def test_a_runner_gives_the_networks_numbers_for_any_batch(name: str, cache: Pat
             assert float((wanted[key] - found[key]).abs().max()) < 2e-3
 
 
+@pytest.mark.slow
 def test_a_garment_network_keeps_all_its_channels_in_a_runner(cache: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -82,6 +84,7 @@ def test_a_garment_network_keeps_all_its_channels_in_a_runner(cache: Path) -> No
         assert torch.allclose(found, network(crops), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_every_candidate_is_measured_and_the_choice_is_one_that_keeps_the_poses(cache: Path) -> None:
     network, info = load_network("movenet_lightning")
     rows = measure(network, info, cache / "network.onnx")
@@ -147,6 +150,7 @@ def test_an_unknown_backend_is_refused() -> None:
         PoseEstimator.load("movenet_lightning", "cpu", backend="tpu")
 
 
+@pytest.mark.slow
 def test_predictions_are_the_same_with_onnxruntime(cache: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

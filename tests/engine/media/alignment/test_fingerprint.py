@@ -37,6 +37,7 @@ def test_other_pictures_are_told(clips, other: str) -> None:
     assert compare(mark(clips["bframes.mp4"]), mark(clips[other])) is Likeness.DIFFERENT
 
 
+@pytest.mark.slow
 def test_a_real_video_coded_smaller_at_half_the_rate_is_told_from_a_later_part_of_it(
     shared: Path, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ def test_black_pictures_say_nothing_and_harm_nothing(tmp_path: Path) -> None:
     assert found(old, path).mapping.tolist() == list(range(20))
 
 
+@pytest.mark.slow
 def test_a_real_video_coded_small_cut_and_at_another_rate(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

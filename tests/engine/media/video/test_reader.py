@@ -264,6 +264,7 @@ def test_one_frame_is_a_video(tmp_path: Path) -> None:
         assert number_in(reader.read(0)) == 0
 
 
+@pytest.mark.slow
 def test_the_real_samples_have_the_frames_that_are_known_of_them(shared: Path) -> None:
     for name, count, size in (
         ("dance-video/dance.mp4", 450, (406, 720)),

@@ -156,6 +156,7 @@ def test_repainting_is_the_same_every_time(desk, person) -> None:  # type: ignor
     np.testing.assert_array_equal(desk.pixels(), first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(ColorMode))
 def test_every_colour_mode_paints(desk, person, mode: ColorMode) -> None:  # type: ignore[no-untyped-def]
     desk.show(*crowd(person))

@@ -78,6 +78,7 @@ def export(path: Path, folder: Path, first: int = 0, last: int | None = None) ->
         return out, run_steps(export_labelled_video(store, out, media, first=first, last=last))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec"),
     [

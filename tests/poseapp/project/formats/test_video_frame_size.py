@@ -24,6 +24,7 @@ WIDE = Clip("mouse.mp4", "libx264", X264, frames=4, aspect=Fraction(2))
 WIDE_ON_ITS_SIDE = Clip("mouse.mp4", "libx264", X264, frames=4, aspect=Fraction(2), turn=90)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clip", "scale"), [(WIDE, (2, 1)), (WIDE_ON_ITS_SIDE, (1, 2))])
 def test_points_of_sleap_are_put_on_the_same_thing_in_the_shown_frame(
     tmp_path: Path, clip: Clip, scale: tuple[int, int]

@@ -53,6 +53,7 @@ def new_file(folder: Path, count: int, size: tuple[int, int] = SIZE) -> NewFile:
     return NewFile(folder / "new.mp4", "new", count, size)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.data())
 def test_any_mapping_moves_everything_and_undo_brings_it_back(data: st.DataObject) -> None:

@@ -221,6 +221,7 @@ with ProjectStore.open(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_conversion_that_is_killed_anywhere_leaves_the_state_before(
     store: ProjectStore, frame, category, make, tmp_path: Path

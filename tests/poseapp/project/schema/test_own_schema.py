@@ -13,6 +13,7 @@ from poseapp.project.store import ProjectStore
 ENDLESS = "(WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT sum(x) FROM c)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     [

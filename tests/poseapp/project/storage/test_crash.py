@@ -42,6 +42,7 @@ for n in range(done, done + int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_every_edit_that_returned_survives_a_kill(store: ProjectStore) -> None:
     store.close()

@@ -12,6 +12,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "two_processes.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="fork and SIGKILL")
 def test_never_two_writers_never_damaged_and_no_acknowledged_edit_lost() -> None:
     # A process of its own: it forks, which a test session with its threads must not.

@@ -56,6 +56,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return request.param
 
 
+@pytest.mark.slow
 def test_a_file_dialog_does_not_let_a_second_writer_in(store: ProjectStore, frame: FrameKey, make) -> None:
     for seed in range(3):
         store.apply(edits.add_instance(frame, make(seed)))

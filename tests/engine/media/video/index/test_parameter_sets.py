@@ -143,6 +143,7 @@ def test_the_headers_of_keys_are_kept_with_the_index(tmp_path: Path) -> None:
     check_every_frame(path, stored)
 
 
+@pytest.mark.slow
 def test_the_real_video_of_an_old_encoder_is_right_in_every_part(shared: Path) -> None:
     path = shared / "data/openfield-mouse/videos/m3v1mp4.mp4"
     index = build_index(path)

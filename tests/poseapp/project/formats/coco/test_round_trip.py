@@ -102,6 +102,7 @@ def annotation(store: ProjectStore, number: int) -> tuple[FrameKey, Instance]:
     return list(store.all_instances())[number]
 
 
+@pytest.mark.slow
 def test_every_shared_file_comes_back_equal(shared: Path, tmp_path: Path) -> None:
     files = [*shared.glob("data/coco-mini/*.json"), *shared.glob("data/mmpose-samples/*/*.json")]
     count = 0

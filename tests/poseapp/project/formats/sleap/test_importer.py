@@ -37,6 +37,7 @@ def pictures(tmp_path: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_the_dance_video(shared: Path, project: ProjectStore) -> None:
     folder = shared / "data" / "dance-video"
     report = import_sleap(project, folder / "dance.mp4.labels.slp")

@@ -131,6 +131,7 @@ def test_two_videos_of_one_base_name_are_not_taken_for_one(tmp_path: Path) -> No
     assert find_videos(names[:1], other / "a.slp") == ({names[0]: other / "cam.mp4"}, [])
 
 
+@pytest.mark.slow
 def test_a_file_that_makes_hdf5_run_for_ever_is_refused(shared: Path) -> None:
     file = shared / "field" / "inputs" / "fuzz_slp2_hang" / "159.slp"
     if not file.exists():

@@ -33,15 +33,15 @@ class IdMatcher:
         if self._by_text is None:  # few files need it, and it is large
             self._by_text = {}
             for known in self._ids:
-                self._by_text.setdefault(_plain(known), set()).add(known)
-        candidates = self._by_text.get(_plain(identity), set())
+                self._by_text.setdefault(_normalized(known), set()).add(known)
+        candidates = self._by_text.get(_normalized(identity), set())
         if len(candidates) != 1:
             return identity
         self.matched += 1
         return next(iter(candidates))
 
 
-def _plain(identity: Id) -> str:
+def _normalized(identity: Id) -> str:
     """The same for 1, "1", " 1", "001" and "1.0"."""
     if isinstance(identity, int):
         return str(identity)

@@ -230,9 +230,9 @@ def _load_text(data: bytes, where: object) -> Any:
     except UnicodeDecodeError:
         raise CocoError("is not UTF-8 text; save it as UTF-8", where=where) from None
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
+        position = f"line {error.lineno}, column {error.colno}"
         cut = " (is the file cut off?)" if error.pos >= len(error.doc.rstrip()) - 1 else ""
-        raise CocoError(f"is not valid JSON: {error.msg} at {place}{cut}", where=where) from None
+        raise CocoError(f"is not valid JSON: {error.msg} at {position}{cut}", where=where) from None
     except RecursionError:
         raise CocoError(_TOO_DEEP, where=where) from None
     except ValueError as error:

@@ -97,10 +97,10 @@ def to_arrays(flats: Sequence[list[Number]], count: int, are_scores: Flags | Non
 
 def to_boxes(boxes: Sequence[list[Number] | None]) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """(N, 4) x1 y1 x2 y2 of xywh boxes, and (N,) which of them there are."""
-    there = np.array([box is not None for box in boxes], dtype=np.bool_)
-    found = np.array([box or (0, 0, 0, 0) for box in boxes], dtype=np.float64).reshape(-1, 4)
-    found[:, 2:] += found[:, :2]
-    return found, there
+    is_present = np.array([box is not None for box in boxes], dtype=np.bool_)
+    corners = np.array([box or (0, 0, 0, 0) for box in boxes], dtype=np.float64).reshape(-1, 4)
+    corners[:, 2:] += corners[:, :2]
+    return corners, is_present
 
 
 def changed_points(
@@ -184,7 +184,7 @@ def _written(
     annotation: CocoAnnotation,
     count: int,
     flat: list[Number],
-    places: npt.NDArray[np.intp],
+    positions: npt.NDArray[np.intp],
     old_visibility: Bytes,
     visibility: Bytes,
 ) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _written(
     if count == WHOLE_BODY and len(annotation.keypoints or []) != 3 * count and has_parts(annotation):
         counted = slice(0, BODY)
         for key, (start, stop) in PARTS.items():
-            if ((places >= start) & (places < stop)).any():
+            if ((positions >= start) & (positions < stop)).any():
                 changes[key] = flat[3 * start : 3 * stop]
                 valid = key.replace("_kpts", "_valid")
                 if valid != key and f'"{valid}"'.encode() in annotation.raw:

@@ -123,7 +123,7 @@ def parse_annotations(
         if box is not None and len(box) != 4:
             box = None
         if track is None and len(a.attributes):
-            track = _track(_plain(a.attributes))
+            track = _track(_decoded(a.attributes))
         yield CocoAnnotation(
             a.id,
             a.image_id,
@@ -210,11 +210,11 @@ def parse_results(
             yield CocoResult(r.image_id, r.category_id, r.bbox, r.score, r.keypoints, text)
             continue
         try:
-            found = _slow_result(text, position, where)
+            result = _slow_result(text, position, where)
         except CocoError as error:
             _reject(position, error, unreadable)
             continue
-        yield found
+        yield result
 
 
 def _reject(position: int, error: CocoError, unreadable: Unreadable | None) -> None:
@@ -246,14 +246,14 @@ def categories_in_pairs(records: Iterable[msgspec.Raw | bytes], categories: Sequ
     only = categories[0].id if len(categories) == 1 else None
     for raw in records:
         try:
-            found = _points(raw)
+            points = _points(raw)
         except _ERRORS:
             continue
-        identity = only if found.category_id is None else matcher.match(found.category_id)
-        if not found.keypoints or identity not in counts or identity is None:
+        identity = only if points.category_id is None else matcher.match(points.category_id)
+        if not points.keypoints or identity not in counts or identity is None:
             continue
-        if len(found.keypoints) == 2 * counts[identity]:
-            votes[identity][_could_be_thirds(found.keypoints[2::3])] += 1
+        if len(points.keypoints) == 2 * counts[identity]:
+            votes[identity][_could_be_thirds(points.keypoints[2::3])] += 1
         else:
             counts.pop(identity)
             if not counts:
@@ -479,11 +479,11 @@ def _box(value: Any) -> list[Number] | None:
 def _track(attributes: Any) -> Id | None:
     if not isinstance(attributes, dict):
         return None
-    found = (_identity(attributes.get(key)) for key in ("track_id", "object_id"))
-    return next((track for track in found if track is not None), None)
+    candidates = (_identity(attributes.get(key)) for key in ("track_id", "object_id"))
+    return next((track for track in candidates if track is not None), None)
 
 
-def _plain(raw: msgspec.Raw) -> Any:
+def _decoded(raw: msgspec.Raw) -> Any:
     try:
         return msgspec.json.decode(raw)
     except _ERRORS:

@@ -103,12 +103,12 @@ class CocoReader(LabelReader):
         for image in self._images(None):
             if image is None:
                 continue
-            place = video_frame_of(image.raw) if image.file_name else None
+            video_frame = video_frame_of(image.raw) if image.file_name else None
             if not image.file_name:
                 yield Frame("", UNKNOWN, raw=image.raw)
                 continue
-            media = 0 if place is None else self._videos[place.video]
-            index = counts[media] if place is None else place.frame_index
+            media = 0 if video_frame is None else self._videos[video_frame.video]
+            index = counts[media] if video_frame is None else video_frame.frame_index
             counts[media] += 1
             yield Frame(image.file_name, media, index, image.width, image.height, raw=image.raw)
 
@@ -253,11 +253,11 @@ class CocoReader(LabelReader):
             if not image.file_name:
                 continue
             self._frames.setdefault(image.id, position)
-            place = video_frame_of(image.raw)
-            if place is None:
+            video_frame = video_frame_of(image.raw)
+            if video_frame is None:
                 has_images = True
             else:
-                self._videos.setdefault(place.video, len(self._videos))
+                self._videos.setdefault(video_frame.video, len(self._videos))
         images = [Media()] if has_images or not self._videos else []
         self._videos = {video: position + len(images) for video, position in self._videos.items()}
         self.media = [*images, *(Media(VIDEO, video) for video in self._videos)]

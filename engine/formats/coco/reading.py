@@ -90,10 +90,10 @@ class Reading(msgspec.Struct, frozen=True):
             are_scores = np.array([nothing if mask is None else mask for mask in masks]).reshape(-1, count)
         points, visibility = to_arrays(flats, count, are_scores)
         boxes, has_box = to_boxes([annotation.bbox for annotation in annotations])
-        for place, grid in enumerate(grids):
+        for position, grid in enumerate(grids):
             if grid is not None:
-                points[place] = grid.points(points[place])
-                boxes[place] = grid.boxes(boxes[place])
+                points[position] = grid.points(points[position])
+                boxes[position] = grid.boxes(boxes[position])
         return PointArrays(points, visibility, boxes, has_box, are_scores)
 
 

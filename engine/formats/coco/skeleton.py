@@ -30,8 +30,8 @@ def zero_based(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> list[t
     count = len(names)
     numbers = {n for pair in pairs for n in pair}
     if _are_ids(numbers, count):
-        place = _places_of_ids(numbers, count)
-        return [(place[a], place[b]) for a, b in pairs] if place else []
+        positions = _places_of_ids(numbers, count)
+        return [(positions[a], positions[b]) for a, b in pairs] if positions else []
     if 0 in numbers:
         base = 0
     elif count in numbers or not count:
@@ -65,7 +65,7 @@ def _are_ids(numbers: Collection[int], count: int) -> bool:
 def _places_of_ids(numbers: Collection[int], count: int) -> dict[int, int]:
     """The position of the point for each id; empty where nobody can tell."""
     if len(numbers) == count:
-        return {number: place for place, number in enumerate(sorted(numbers))}
+        return {number: position for position, number in enumerate(sorted(numbers))}
     if len(numbers) > 1 and max(numbers) - min(numbers) + 1 == count:
         return {number: number - min(numbers) for number in numbers}
     return {}

@@ -76,13 +76,13 @@ def assemble(
 
 
 def _image_records(images: Iterable[CocoImage], folder: Path, file: Path) -> list[ImageRecord]:
-    found: dict[Id, ImageRecord] = {}
+    records: dict[Id, ImageRecord] = {}
     images = list(images)
     lookup = ImageLookup((image.file_name for image in images), folder)
     for image in images:
-        known = found.get(image.id)
+        known = records.get(image.id)
         if known is None:
-            found[image.id] = ImageRecord(
+            records[image.id] = ImageRecord(
                 image.id, image.file_name, folder, image.width, image.height, image.raw, lookup
             )
         elif known.file_name != image.file_name:
@@ -90,7 +90,7 @@ def _image_records(images: Iterable[CocoImage], folder: Path, file: Path) -> lis
                 f"the same id is used for {known.file_name} and for {image.file_name}",
                 where=f"{file}: image {image.id}",
             )
-    return list(found.values())
+    return list(records.values())
 
 
 class _Builder:
@@ -122,7 +122,7 @@ class _Builder:
             yield from self._block(block)
 
     def _block(self, block: Sequence[CocoAnnotation]) -> Iterator[TopDownSample]:
-        kept: list[CocoAnnotation] = []
+        usable: list[CocoAnnotation] = []
         flats: list[list[Number]] = []
         for annotation in block:
             try:
@@ -133,27 +133,27 @@ class _Builder:
                 self._skipped.add_error(error)
                 continue
             if flat is not None:
-                kept.append(annotation)
+                usable.append(annotation)
                 flats.append(flat)
         count = self.schema.num_keypoints
-        numbers = self._numbers(kept, flats).reshape(len(kept), count, 3)
+        numbers = self._numbers(usable, flats).reshape(len(usable), count, 3)
         keypoints, visibility = numbers[..., :2], numbers[..., 2]
         seen = visibility > 0 if self._kind.weights == "positive" else np.clip(visibility, 0, 1)
         weights = seen.astype(np.float32)
-        touched = np.count_nonzero(keypoints.max(axis=2), axis=1) if count else np.zeros(len(kept), np.intp)
-        for row, annotation in enumerate(kept):
-            place = self._place[annotation.image_id]
+        touched = np.count_nonzero(keypoints.max(axis=2), axis=1) if count else np.zeros(len(usable), np.intp)
+        for row, annotation in enumerate(usable):
+            image_position = self._place[annotation.image_id]
             bbox = _bbox(annotation)
             yield TopDownSample(
                 id=annotation.id,
-                image=place,
+                image=image_position,
                 image_id=annotation.image_id,
                 keypoints=keypoints[row],
                 visibility=visibility[row],
                 weights=weights[row],
                 covered=self._covered_of(annotation),
                 bbox=bbox,
-                box=self._clipped(bbox, place),
+                box=self._clipped(bbox, image_position),
                 area=_area(annotation, bbox),
                 iscrowd=bool(annotation.iscrowd),
                 num_keypoints=int(touched[row]) if annotation.num_keypoints is None else annotation.num_keypoints,
@@ -193,26 +193,26 @@ class _Builder:
                 covered[position] = False
         return covered
 
-    def _numbers(self, kept: Sequence[CocoAnnotation], flats: Sequence[list[Number]]) -> Floats:
+    def _numbers(self, annotations: Sequence[CocoAnnotation], flats: Sequence[list[Number]]) -> Floats:
         try:
             numbers = np.array(flats, dtype=np.float64)
             if np.isfinite(numbers).all():
                 return numbers
         except OverflowError:
             pass
-        faulty = next(annotation for annotation, flat in zip(kept, flats) if not _is_finite(flat))
+        faulty = next(annotation for annotation, flat in zip(annotations, flats) if not _is_finite(flat))
         raise CocoError(
             "'keypoints' contains a number that is too large", where=f"{self._file}: annotation {faulty.id}"
         )
 
-    def _clipped(self, bbox: tuple[float, float, float, float] | None, place: int) -> Weights:
+    def _clipped(self, bbox: tuple[float, float, float, float] | None, image_position: int) -> Weights:
         if bbox is None:
             return np.zeros(4, np.float32)
         x, y, width, height = bbox
         corners = np.array([x, y, x + width, y + height]).clip(-_FARTHEST, _FARTHEST)
-        image = self.images[place]
+        image = self.images[image_position]
         if not (image.width and image.height):
-            image = self.images[place] = _measured(image, self._skipped)
+            image = self.images[image_position] = _measured(image, self._skipped)
         if image.width and image.height:
             corners[0::2] = corners[0::2].clip(0, image.width - 1)
             corners[1::2] = corners[1::2].clip(0, image.height - 1)

@@ -43,10 +43,10 @@ class CocoStyle:
             kind = self.kind()
         except CocoError:
             return True
-        wanted = tuple(names) or kind.load_schema().names
-        if len(wanted) == kind.load_schema().num_keypoints and self._in_parts(kind):
+        requested = tuple(names) or kind.load_schema().names
+        if len(requested) == kind.load_schema().num_keypoints and self._in_parts(kind):
             return False
-        return any(tuple(c.keypoints) == wanted for c in parse_categories(self._document.categories, self._file))
+        return any(tuple(c.keypoints) == requested for c in parse_categories(self._document.categories, self._file))
 
     def plain(self) -> CocoDataset:
         """The file as it is. Raises: CocoError naming the record that cannot be understood."""
@@ -113,10 +113,10 @@ def _decoder(names: tuple[str, ...]) -> Callable[[bytes, str], list[list[Number]
 
     def decode(raw: bytes, where: str) -> list[list[Number] | None]:
         try:
-            found = quick(raw)
+            parts = quick(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             data = load_record(raw, where)
             return [flat_keypoints(data.get(name), where) for name in names]
-        return [getattr(found, name) for name in names]
+        return [getattr(parts, name) for name in names]
 
     return decode

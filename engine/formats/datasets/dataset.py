@@ -146,15 +146,15 @@ class KeypointDataset:
 
     def of_categories(self, names: Sequence[str]) -> KeypointDataset:
         """Only the samples and categories of these names; all images stay."""
-        wanted = set(names)
-        kept = tuple(category for category in self.categories if category.name in wanted)
-        return replace(self._with(lambda sample: sample.category in wanted), categories=kept)
+        requested = set(names)
+        categories = tuple(category for category in self.categories if category.name in requested)
+        return replace(self._with(lambda sample: sample.category in requested), categories=categories)
 
     def with_instances(self) -> KeypointDataset:
         """Only the images that some sample stands in."""
         order = sorted({sample.image for sample in self.samples})
-        place = {old: new for new, old in enumerate(order)}
-        samples = tuple(replace(sample, image=place[sample.image]) for sample in self.samples)
+        new_position = {old: new for new, old in enumerate(order)}
+        samples = tuple(replace(sample, image=new_position[sample.image]) for sample in self.samples)
         return replace(self, images=tuple(self.images[i] for i in order), samples=samples)
 
     def _with(self, keep: Callable[[TopDownSample], bool]) -> KeypointDataset:

@@ -62,10 +62,10 @@ class LandmarkLists:
             for row in self._rows(skipped)
             if _KINDS[row.clothes] == kind.name and (chosen is None or chosen.get(row.image) == self._split)
         ]
-        numbers = {image: number for number, image in enumerate(dict.fromkeys(row.image for row in rows), 1)}
-        images = [CocoImage(number, image) for image, number in numbers.items()]
+        ids = {image: number for number, image in enumerate(dict.fromkeys(row.image for row in rows), 1)}
+        images = [CocoImage(number, image) for image, number in ids.items()]
         category = CocoCategory(1, kind.load_schema().category)
-        annotations = self._annotations(kind, rows, numbers, boxes, skipped)
+        annotations = self._annotations(kind, rows, ids, boxes, skipped)
         return assemble(kind, self._file, folder, images, annotations, [category], skipped=skipped)
 
     def _annotations(
@@ -111,23 +111,23 @@ class LandmarkLists:
         file = self._beside(BOXES)
         if not file.is_file():
             raise CocoError(f"the boxes belong to it; put {file.name} beside it", where=self._file)
-        found: dict[str, list[Number]] = {}
+        boxes: dict[str, list[Number]] = {}
         for line, cells in _table(file):
             try:
-                found[cells[0]] = _box(cells, f"{file}: line {line}")
+                boxes[cells[0]] = _box(cells, f"{file}: line {line}")
             except CocoError as error:
                 if skipped is None:
                     raise
                 skipped.add_error(error)
-        return found
+        return boxes
 
     def _chosen(self) -> dict[str, str] | None:
         """Part of the benchmark by image; None where all are wanted."""
         if not self._split:
             return None
         name = self._beside(PARTITION).name
-        places = (self._file.parent, self._file.parent.parent / "Eval", self._file.parent.parent)
-        file = next((place / name for place in places if (place / name).is_file()), None)
+        folders = (self._file.parent, self._file.parent.parent / "Eval", self._file.parent.parent)
+        file = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if file is None:
             raise CocoError(f"its split is told by {name}, which is not there", where=self._file)
         chosen = {cells[0]: cells[1] for _, cells in _table(file) if len(cells) > 1}

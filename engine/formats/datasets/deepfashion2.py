@@ -87,8 +87,8 @@ def _annotations(
 
 
 def _items(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    found = {name: item for name, item in data.items() if name.startswith("item") and isinstance(item, dict)}
-    return {name: item for name, item in found.items() if "landmarks" in item or "bounding_box" in item}
+    items = {name: item for name, item in data.items() if name.startswith("item") and isinstance(item, dict)}
+    return {name: item for name, item in items.items() if "landmarks" in item or "bounding_box" in item}
 
 
 def _annotation(
@@ -115,8 +115,8 @@ def _annotation(
 
 def _numbers(value: Any, count: int, name: str, where: str) -> list[Number]:
     if not isinstance(value, list) or len(value) != count:
-        found = f"{len(value)} numbers" if isinstance(value, list) else "nothing"
-        raise CocoError(f"has {found} in '{name}', expected {count}", where=where)
+        content = f"{len(value)} numbers" if isinstance(value, list) else "nothing"
+        raise CocoError(f"has {content} in '{name}', expected {count}", where=where)
     if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in value):
         raise CocoError(f"'{name}' holds something that is no number", where=where)
     return value

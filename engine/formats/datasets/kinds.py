@@ -119,15 +119,15 @@ def kind_of_coco(annotations: Sequence[msgspec.Raw], categories: Sequence[CocoCa
         if record.keypoints:
             sizes.setdefault(record.category_id, Counter())[len(record.keypoints) // 3] += 1
     # What most annotations of a category have; one of another number is a fault of its own.
-    found = {(counts.most_common(1)[0][0], category) for category, counts in sizes.items()}
-    if not found:
+    sizes_found = {(counts.most_common(1)[0][0], category) for category, counts in sizes.items()}
+    if not sizes_found:
         count = {len(points) for points in names.values()}
         if len(count) != 1:
             raise CocoError(
                 "has no annotation with keypoints that would tell its kind; say which with --kind", where=where
             )
-        found = {(count.pop(), next(iter(names)))}
-    kinds = {_kind_of_points(count, names.get(category, []), where).name for count, category in found}
+        sizes_found = {(count.pop(), next(iter(names)))}
+    kinds = {_kind_of_points(count, names.get(category, []), where).name for count, category in sizes_found}
     if len(kinds) > 1:
         raise CocoError(
             f"holds annotations of several kinds ({', '.join(sorted(kinds))}); say which with --kind", where=where
@@ -140,12 +140,12 @@ def _kind_of_points(count: int, names: Sequence[str], where: object) -> Kind:
     if not sized:
         listed = ", ".join(f"{kind.name} {kind.load_schema().num_keypoints}" for kind in KINDS.values())
         raise CocoError(f"has {count} points an instance, which no known kind has ({listed})", where=where)
-    told = len(names) == count and not all(name.strip().isdigit() for name in names)
-    if told:
-        fitting = [kind for kind in sized if _plain(names) == _plain(kind.load_schema().names)]
+    has_names = len(names) == count and not all(name.strip().isdigit() for name in names)
+    if has_names:
+        fitting = [kind for kind in sized if _normalized(names) == _normalized(kind.load_schema().names)]
         if len(fitting) == 1:
             return fitting[0]
-        other = next((n for n in builtin_schemas() if _plain(find_schema(n).names) == _plain(names)), "")
+        other = next((n for n in builtin_schemas() if _normalized(find_schema(n).names) == _normalized(names)), "")
         hint = f"they are those of schema {other!r}" if other else f"it begins with {', '.join(names[:3])}"
         raise CocoError(
             f"has {count} points an instance, but not the points of {sized[0].name} ({hint}); it can be used as a "
@@ -159,5 +159,5 @@ def _kind_of_points(count: int, names: Sequence[str], where: object) -> Kind:
     return fitting[0]
 
 
-def _plain(names: Sequence[str]) -> list[str]:
+def _normalized(names: Sequence[str]) -> list[str]:
     return [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]

@@ -48,11 +48,11 @@ def open_dataset(
     Raises:
         CocoError: naming file and record that cannot be understood, or why the kind cannot be told.
     """
-    wanted = find_kind(kind) if kind else None
+    requested = find_kind(kind) if kind else None
     annotations = Path(annotations)
     layout = _layout(annotations, split)
     folder = Path(images) if str(images) not in ("", ".") else _image_folder(annotations, layout)
-    return layout.read(wanted or layout.kind(), folder, skipped)
+    return layout.read(requested or layout.kind(), folder, skipped)
 
 
 def sniff(annotations: Path | str) -> str:
@@ -119,13 +119,13 @@ def _begins_list(path: Path) -> bool:
 
 
 def _layout_of_folder(folder: Path, split: str) -> Layout:
-    lists = [place / f"{LANDMARKS}.txt" for place in (folder, folder / "Anno")]
-    found = next((file for file in lists if file.is_file()), None)
-    if found is not None:
-        return LandmarkLists(found, split)
-    for place in (folder, folder / "annos"):
-        if is_annotation_folder(place):
-            return AnnotationFolder(place)
+    lists = [candidate / f"{LANDMARKS}.txt" for candidate in (folder, folder / "Anno")]
+    landmark_list = next((file for file in lists if file.is_file()), None)
+    if landmark_list is not None:
+        return LandmarkLists(landmark_list, split)
+    for candidate in (folder, folder / "annos"):
+        if is_annotation_folder(candidate):
+            return AnnotationFolder(candidate)
     raise CocoError(
         f"is a folder without {LANDMARKS}.txt (DeepFashion) and without garments in JSON files (DeepFashion2)",
         where=folder,

@@ -85,7 +85,7 @@ def combine(parts: Sequence[KeypointDataset]) -> KeypointDataset:
     if len(parts) == 1:
         return first
     root = _common_folder([image.folder for part in parts for image in part.images] or [first.file.parent])
-    numbers = {name: n for n, name in enumerate(dict.fromkeys(c.name for part in parts for c in part.categories), 1)}
+    ids = {name: n for n, name in enumerate(dict.fromkeys(c.name for part in parts for c in part.categories), 1)}
     images: list[ImageRecord] = []
     samples: list[TopDownSample] = []
     dropped: Counter[str] = Counter()
@@ -98,7 +98,7 @@ def combine(parts: Sequence[KeypointDataset]) -> KeypointDataset:
                     id=len(samples) + 1,
                     image=base + sample.image,
                     image_id=base + sample.image + 1,
-                    category_id=numbers[sample.category],
+                    category_id=ids[sample.category],
                 )
             )
         images += [_moved(image, base + n, root) for n, image in enumerate(part.images, 1)]
@@ -109,7 +109,7 @@ def combine(parts: Sequence[KeypointDataset]) -> KeypointDataset:
         schema=first.schema,
         images=tuple(images),
         samples=tuple(samples),
-        categories=tuple(CocoCategory(number, name) for name, number in numbers.items()),
+        categories=tuple(CocoCategory(number, name) for name, number in ids.items()),
         dropped=dropped,
     )
 

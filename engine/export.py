@@ -1,8 +1,8 @@
-"""A model as an ONNX file.
+"""Write a model as an ONNX file.
 
     python -m engine.export ID|FILE --out m.onnx [--weights FILE] [--decode]
 
-The file takes any number of crops at once. What was written is run with onnxruntime and compared with the network.
+The file takes any batch size. It is run with onnxruntime after it was written, and compared with the network.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.utils.command_line import OK, Parser, run
 from engine.utils.files import open_regular
 from engine.utils.outputs import add_overwrite_option, check_outputs
 
-# Float32 sums in another order; heatmaps are of the order of 1.
+# Of sums in float32 in another order; outputs are of the order of 1.
 TOLERANCE = 1e-3
 # The key of the description in a serialised ONNX file (StringStringEntryProto, field 1),
 # see engine.inference.onnx_export.
@@ -45,7 +45,7 @@ def export_model(
     if out.suffix.lower() != ".onnx":
         raise ModelError("the name of the file must end in .onnx", where=out)
     inputs = [("ID|FILE", model), ("--weights", weights)]
-    check_outputs({"--out": out}, inputs, overwrite=overwrite, is_own=_is_ours)
+    check_outputs({"--out": out}, inputs, overwrite=overwrite, is_own=_is_own_file)
 
     from engine.inference.onnx_export import compare, write_onnx
     from engine.models.checkpoint import load_network
@@ -68,7 +68,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--out", required=True, metavar="FILE.onnx", help="the file to write")
     parser.add_argument("--weights", metavar="FILE", help="other weights for the same architecture")
     add_overwrite_option(parser)
-    parser.add_argument("--decode", action="store_true", help="give keypoints and scores, not heatmaps")
+    parser.add_argument(
+        "--decode", action="store_true", help="give keypoints and scores, not the outputs of the network"
+    )
     options = parser.parse_args(argv)
     out = Path(options.out)
     differences = export_model(options.model, out, options.weights, decode=options.decode, overwrite=options.overwrite)
@@ -81,7 +83,7 @@ def _text(differences: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
 
 
-def _is_ours(path: Path) -> bool:
+def _is_own_file(path: Path) -> bool:
     """Whether an ONNX file was written by this command: its description is the last thing in the file."""
     try:
         with open_regular(path) as file:

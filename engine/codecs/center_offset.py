@@ -1,4 +1,4 @@
-"""MoveNet's outputs: where the person is, where about each keypoint is, and where exactly.
+"""The codec of MoveNet: a map of person centers, a rough position of each keypoint from there, and an exact offset.
 
 Source: Bazarevsky et al. / Votel & Li, "Next-Generation Pose Detection with MoveNet and TensorFlow.js" (2021), after
 Zhou et al., "Objects as Points" (2019).
@@ -21,9 +21,9 @@ from engine.codecs.heatmap import HEATMAP, HeatmapCodec, peak_cells, peaks, take
 # regression with them: on 44 COCO images, keypoint AP is .409 with 1.8, .416 with 2.2, .420 with 2.6, .422 with 4, .410
 # with 8; with labelled boxes it is the same (.408, .407) for 1.8 and 2.5.
 DISTANCE_FLOOR = 2.5
-# Standard deviation of the weight that prefers a person in the middle of the crop, as a part of its side.
-CENTRE_SIGMA = 1 / 6
-# Cells that the regression of a person's points is usually off: disagreement with points known is measured in it.
+# Standard deviation of the weight that prefers a person in the middle of the crop, as a share of its side.
+CENTER_SIGMA = 1 / 6
+# Usual error of the regressed keypoints, in cells: the unit in which a person disagrees with fixed keypoints.
 AGREEMENT = 3.0
 
 
@@ -35,7 +35,7 @@ class CenterOffsetCodec(HeatmapCodec):
     c = the cell of the likeliest person, weighted towards the middle of the crop; k = c + regression there; each
     keypoint is the cell where heatmap / (distance to k + 2.5) is largest, plus the offset that is stored at that cell.
 
-    The network measures from the edge of the crop, whose first pixel reaches from 0 to 1: a pixel whose centre is x
+    The network measures from the edge of the crop, whose first pixel reaches from 0 to 1: a pixel whose center is x
     lies at (x + 0.5) / stride = cell + offset. Mirroring is therefore offset -> 1 - offset at the mirrored cell.
     (Measured on real crops: the medians of offset + mirrored offset and of regression + mirrored regression are 0.95
     and 1.05.)
@@ -62,17 +62,17 @@ class CenterOffsetCodec(HeatmapCodec):
         scores = torch.sigmoid(outputs["heatmap"].float())
         _, points, rows, columns = scores.shape
         y, x = self._axes(rows, columns, scores)
-        centre = self._centre(outputs["center"].float(), x, y)
-        expected = self._pairs(outputs["regress"], centre.expand(-1, points))
-        expected = expected + torch.stack([centre % columns, centre // columns], -1)
+        center = self._center(outputs["center"].float(), x, y)
+        expected = self._pairs(outputs["regress"], center.expand(-1, points))
+        expected = expected + torch.stack([center % columns, center // columns], -1)
 
         dx2 = (x - expected[..., :1]) ** 2
         dy2 = (y - expected[..., 1:]) ** 2
         distance = torch.sqrt(dy2[..., :, None] + dx2[..., None, :])
         _, cells = peak_cells(scores / (distance + DISTANCE_FLOOR))
 
-        found = self._pairs(outputs["offset"], cells) + torch.stack([cells % columns, cells // columns], -1)
-        return found * self.stride - 0.5, take_cells(scores, cells)
+        positions = self._pairs(outputs["offset"], cells) + torch.stack([cells % columns, cells // columns], -1)
+        return positions * self.stride - 0.5, take_cells(scores, cells)
 
     def candidates(self, outputs: Outputs, count: int) -> tuple[Tensor, Tensor]:
         assert isinstance(outputs, Mapping)
@@ -80,11 +80,11 @@ class CenterOffsetCodec(HeatmapCodec):
         heights, cells = peaks(scores, count)
         columns = scores.shape[-1]
         pairs = [self._pairs(outputs["offset"], cells[..., i]) for i in range(cells.shape[2])]
-        places = torch.stack(pairs, 2) + torch.stack([cells % columns, cells // columns], -1)
-        return places * self.stride - 0.5, heights
+        positions = torch.stack(pairs, 2) + torch.stack([cells % columns, cells // columns], -1)
+        return positions * self.stride - 0.5, heights
 
     def expected(self, outputs: Outputs, points: Tensor, fixed: Tensor) -> Tensor | None:
-        """The regression of the person whose own agrees best with the fixed points."""
+        """As the base: the regressed keypoints of the person whom they fit the fixed ones best."""
         assert isinstance(outputs, Mapping)
         regress = outputs["regress"].float().unflatten(1, (-1, 2)).flip(2)  # (B, K, 2, h, w) as x, y
         rows, columns = regress.shape[-2:]
@@ -92,16 +92,16 @@ class CenterOffsetCodec(HeatmapCodec):
         grid = torch.stack([x.expand(rows, -1), y[:, None].expand(-1, columns)])
         known = (points + 0.5) / self.stride
         off = (regress + grid - known[..., None, None]).norm(dim=2)  # (B, K, h, w)
-        worth = fixed.float()[..., None, None]
-        # A point that one person has elsewhere is no reason to think of the next person but one: cut off.
-        penalty = (worth * (off / AGREEMENT).clamp(max=4) ** 2).sum(1) / worth.sum(1).clamp(min=1)
+        weights = fixed.float()[..., None, None]
+        # Cut off, so that one keypoint that fits nobody does not point at a third person.
+        penalty = (weights * (off / AGREEMENT).clamp(max=4) ** 2).sum(1) / weights.sum(1).clamp(min=1)
         logits = outputs["center"].float()
         down, right = y + 0.5 - rows / 2, x + 0.5 - columns / 2
-        sigma = rows * CENTRE_SIGMA
+        sigma = rows * CENTER_SIGMA
         middle = torch.exp(-(down[:, None] ** 2 + right**2) / (2 * sigma**2))
         likely = torch.sigmoid(logits) * middle * torch.exp(-penalty / 2)[:, None]
-        centre = peak_cells(likely)[1].expand(-1, regress.shape[1])
-        cells = self._pairs(outputs["regress"], centre) + torch.stack([centre % columns, centre // columns], -1)
+        center = peak_cells(likely)[1].expand(-1, regress.shape[1])
+        cells = self._pairs(outputs["regress"], center) + torch.stack([center % columns, center // columns], -1)
         return cells * self.stride - 0.5
 
     def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
@@ -112,11 +112,11 @@ class CenterOffsetCodec(HeatmapCodec):
             back[key] = torch.stack([pairs[:, :, 0], 1 - pairs[:, :, 1]], 2).flatten(1, 2)
         return back
 
-    def _centre(self, logits: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    def _center(self, logits: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """(B, 1, h, w) -> flat cell (B, 1)."""
         rows, columns = logits.shape[-2:]
-        sigma = rows * CENTRE_SIGMA
-        # The middles of the cells count, so that a mirrored crop has the mirrored centre.
+        sigma = rows * CENTER_SIGMA
+        # Measured between the middles of cells, so that a mirrored crop has the mirrored center.
         down, right = y + 0.5 - rows / 2, x + 0.5 - columns / 2
         weight = torch.exp(-(down[:, None] ** 2 + right**2) / (2 * sigma**2))
         return peak_cells(torch.sigmoid(logits) * weight)[1]

@@ -1,4 +1,4 @@
-"""Heatmaps with an unrounded Gaussian at the keypoint: what fine-tuned models learn."""
+"""Heatmaps with a Gaussian at the exact keypoint: the codec of fine-tuned MoveNets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from engine.codecs.base import Array, Outputs, register_codec
 from engine.codecs.heatmap import Float64Array, HeatmapCodec, heatmaps_of, peak_cells, take_cells
 from engine.errors import ModelError
 
-# A keypoint further than this many sigmas outside the crop leaves no trace in the map; it is not trained.
+# A keypoint more than this many sigmas outside the crop leaves no trace in the map and is not trained.
 REACH = 3.0
-# Below this a map is noise around zero, of which no logarithm is taken.
+# Values below this are noise around zero; the logarithm is taken of at least this.
 FLOOR = 1e-4
 
 
@@ -29,7 +29,7 @@ class GaussianCodec(HeatmapCodec):
 
     Encode: exp(-d^2 / (2 sigma^2)), d in cells to the keypoint, not rounded. Decode: blur with a Gaussian of ``blur``
     cells, take the highest cell, refine by the parabola through the logarithms of it and its neighbours (exact for a
-    Gaussian, blurred or not), each axis by itself; score = the unblurred height there, cut to 0..1.
+    Gaussian, blurred or not), each axis by itself; score = the unblurred height there, clamped to 0..1.
 
     Attributes:
         sigma: cells.
@@ -83,7 +83,7 @@ class GaussianCodec(HeatmapCodec):
 
 
 def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
-    """Blur (B, K, h, w) with a Gaussian of ``sigma`` cells; beyond the border the border's value counts."""
+    """Blur (B, K, h, w) with a Gaussian of ``sigma`` cells; outside, the value at the border is repeated."""
     if sigma == 0:
         return maps
     radius = max(1, round(3 * sigma))

@@ -1,8 +1,8 @@
-"""The heatmaps of the classic top-down models ("Simple Baselines", HRNet) and of their unbiased variant.
+"""The heatmaps of the top-down models "Simple Baselines" and HRNet, and their unbiased variant (DARK).
 
 Sources: Xiao, Wu & Wei, "Simple Baselines for Human Pose Estimation and Tracking" (ECCV 2018); Zhang et al.,
-"Distribution-Aware Coordinate Representation for Human Pose Estimation" (CVPR 2020). Borders, roundings and the place
-that stands for "nothing found" are those of MMPose 1.x, on which the published figures rest.
+"Distribution-Aware Coordinate Representation for Human Pose Estimation" (CVPR 2020). Borders, roundings and the
+position of a keypoint that is not found are those of MMPose 1.x, with which the published figures were measured.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOG_FLOOR = 1e-10
 @register_codec
 @dataclass(frozen=True)
 class MSRACodec(HeatmapCodec):
-    """Cell i stands at crop pixel ``stride * i``.
+    """Cell i is at crop pixel ``stride * i``.
 
     Encode: a Gaussian at the rounded cell, cut to a square of 3 sigma; ``unbiased``: at the keypoint itself, not cut.
     Decode: the highest cell, moved a quarter of a cell towards the higher neighbour; ``unbiased``: one Newton step on
@@ -74,9 +74,9 @@ class MSRACodec(HeatmapCodec):
         scores, cells = peak_cells(maps)
         x, y = cells % columns, cells // columns
         step = self._newton(maps, x, y) if self.unbiased else self._quarter(maps, x, y)
-        found = torch.stack([x, y], -1) + step
-        found = torch.where((scores > 0)[..., None], found, torch.full_like(found, -1.0))
-        return found * self.stride, scores
+        positions = torch.stack([x, y], -1) + step
+        positions = torch.where((scores > 0)[..., None], positions, torch.full_like(positions, -1.0))
+        return positions * self.stride, scores
 
     def flip_back(self, outputs: Outputs, flip_indices: Tensor) -> Outputs:
         back = heatmaps_of(outputs).flip(-1)[:, flip_indices]
@@ -87,7 +87,7 @@ class MSRACodec(HeatmapCodec):
     @staticmethod
     def _quarter(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
         rows, columns = maps.shape[-2:]
-        # Strict on the left and from the top as well: columns 0 and 1 and row 0 get no shift along x (and likewise y).
+        # As published: no shift along x in columns 0 and 1 nor in row 0, and likewise along y.
         along_x = (x > 1) & (x < columns - 1) & (y > 0) & (y < rows)
         along_y = (y > 1) & (y < rows - 1) & (x > 0) & (x < columns)
         dx = torch.sign(_at(maps, x + 1, y) - _at(maps, x - 1, y)) * along_x
@@ -113,7 +113,7 @@ class MSRACodec(HeatmapCodec):
 
 
 def _at(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """(B, K, h, w) at cells (B, K); outside the border's cell counts (callers do not use it)."""
+    """(B, K, h, w) at cells (B, K), clamped to the map; callers do not use what is outside."""
     rows, columns = maps.shape[-2:]
     return take_cells(maps, y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1))
 

@@ -1,8 +1,8 @@
-"""Heatmaps without the bias of a cell: Huang et al., "The Devil is in the Details: Delving into Unbiased Data
+"""Unbiased heatmaps (UDP): Huang et al., "The Devil is in the Details: Delving into Unbiased Data
 Processing for Human Pose Estimation" (CVPR 2020), Gaussian form, as MMPose 1.x computes it.
 
 Lengths are measured between the centres of the first and the last pixel, so that the crop is ``W - 1`` wide and the
-map ``w - 1``. It goes with the crop of the same paper (``engine.geometry.udp_affine``).
+map ``w - 1``. It belongs to the crop of the same paper (``engine.geometry.udp_affine``).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ RIDGE = float(np.finfo(np.float32).eps)
 @register_codec
 @dataclass(frozen=True)
 class UDPCodec(HeatmapCodec):
-    """Encode: a Gaussian around the exact place, cut to a square around the rounded cell.
+    """Encode: a Gaussian around the exact position, cut to a square around the rounded cell.
 
-    Decode: one Newton step on the logarithm of the blurred map, borders included. The result is given as share of the
-    map times the *whole* width of the crop: right for the way back into the image, which takes the box by its whole
-    width too, and up to one pixel off the crop's own pixel centres.
+    Decode: one Newton step on the logarithm of the blurred map, borders included. The result is a share of the map
+    times the *whole* width of the crop. This fits the way back into the image, which also uses the whole width of the
+    box; it is up to one pixel off the crop's own pixel centers.
 
     Attributes:
         sigma: cells.
         blur_kernel_size: cells, odd.
-        shift_heatmap: in the flip test, move the mirrored maps one cell to the right; with this geometry the cells lie
-            symmetrically, so that it is off.
+        shift_heatmap: in the flip test, move the mirrored maps one cell to the right; off, because with this
+            geometry the cells lie symmetrically.
     """
 
     name: ClassVar[str] = "udp"
@@ -50,7 +50,7 @@ class UDPCodec(HeatmapCodec):
 
     @property
     def _steps(self) -> Float64Array:
-        """Crop pixels to a cell along x and y, from pixel centre to pixel centre."""
+        """Crop pixels to a cell along x and y, from pixel center to pixel center."""
         return (np.array(self.input_size, np.float64) - 1) / (np.array(self.heatmap_size, np.float64) - 1)
 
     def encode_factors(
@@ -78,13 +78,13 @@ class UDPCodec(HeatmapCodec):
         rows, columns = maps.shape[-2:]
         scores, cells = peak_cells(maps)
         x, y = cells % columns, cells // columns
-        nothing = scores <= 0
+        is_empty = scores <= 0
         # A map without a positive value counts as cell (-1, -1), whose neighbourhood is that of the padded corner.
-        x, y = torch.where(nothing, -1, x), torch.where(nothing, -1, y)
-        found = torch.stack([x, y], -1) + self._newton(maps, x, y)
-        size = torch.tensor(self.input_size, dtype=found.dtype, device=found.device)
-        cells_wide = torch.tensor([columns - 1, rows - 1], dtype=found.dtype, device=found.device)
-        return found / cells_wide * size, scores
+        x, y = torch.where(is_empty, -1, x), torch.where(is_empty, -1, y)
+        positions = torch.stack([x, y], -1) + self._newton(maps, x, y)
+        size = torch.tensor(self.input_size, dtype=positions.dtype, device=positions.device)
+        cells_wide = torch.tensor([columns - 1, rows - 1], dtype=positions.dtype, device=positions.device)
+        return positions / cells_wide * size, scores
 
     def to_crop(self, cells: Tensor) -> Tensor:
         size = torch.tensor(self.input_size, dtype=torch.float32, device=cells.device)
@@ -101,8 +101,8 @@ class UDPCodec(HeatmapCodec):
         _, keypoints, rows, columns = maps.shape
         logs = torch.log(blurred(maps, self.blur_kernel_size).clamp(*LOG_RANGE))
         logs = F.pad(logs, (1, 1, 1, 1), mode="replicate")
-        # The maps of a person lie one after the other, as the published decoder has them: of a map without a peak the
-        # neighbours before the corner are those of the map before.
+        # As in the published decoder, the maps of a person are one array: the neighbors before the corner of a map
+        # without a peak are those of the map before it.
         flat, span = logs.flatten(1), (rows + 2) * (columns + 2)
         start = torch.arange(keypoints, device=maps.device) * span
         here = start + (y + 1) * (columns + 2) + x + 1

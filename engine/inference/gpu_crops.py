@@ -1,7 +1,7 @@
-"""Cutting crops on the device that runs the network: all people of all images in one go, no loop over people.
+"""Cutting crops on the device that runs the network: all boxes of all images at once.
 
-The arithmetic is that of :func:`engine.geometry.warp_fixed_point`, so that crops are the same bit for bit wherever they
-are cut: source positions rounded to 1/32 pixel, bilinear weights in whole numbers, black outside.
+The arithmetic is that of :func:`engine.geometry.warp_fixed_point`, so that crops are bit for bit the same on every
+device: source positions rounded to 1/32 pixel, integer bilinear weights, black outside.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from engine.geometry import MIN_SIDE, crop_affine, invert_affine, udp_affine
 
-Floats = npt.NDArray[np.float64]
-Image = npt.NDArray[np.uint8]
+Float64Array = npt.NDArray[np.float64]
+ImageArray = npt.NDArray[np.uint8]
 
 POSITION_BITS = 10
 FRACTION_BITS = 5
@@ -39,8 +39,8 @@ class PackedImages:
     heights: Tensor
 
 
-def pack_images(images: Sequence[Image], device: torch.device) -> PackedImages:
-    """Take images (H, W, 3) to the device, in one transfer where there are several."""
+def pack_images(images: Sequence[ImageArray], device: torch.device) -> PackedImages:
+    """Copy images (H, W, 3) to the device in one transfer."""
     sizes = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
     counts = sizes.prod(1)
     buffer = torch.empty((int(counts.sum()), 3), dtype=torch.uint8, pin_memory=device.type == "cuda")
@@ -55,11 +55,11 @@ def pack_images(images: Sequence[Image], device: torch.device) -> PackedImages:
     return PackedImages(buffer.to(device, non_blocking=True), *on_device)
 
 
-def cut_crops(images: PackedImages, owners: npt.ArrayLike, affines: Floats, size_wh: tuple[int, int]) -> Tensor:
+def cut_crops(images: PackedImages, owners: npt.ArrayLike, affines: Float64Array, size_wh: tuple[int, int]) -> Tensor:
     """(B, 3, H, W) uint8, channels-last.
 
     Args:
-        owners: (B,) number of the image of each crop.
+        owners: (B,) index of the image of each crop.
         affines: (B, 2, 3) from image to crop pixels.
         size_wh: width and height of the crops.
     """
@@ -74,8 +74,8 @@ def cut_crops(images: PackedImages, owners: npt.ArrayLike, affines: Floats, size
     along = inverse[:, :, 1, None] * rows + inverse[:, :, 2, None]
     start = (along * scale).round().long() + (1 << (POSITION_BITS - FRACTION_BITS - 1))
     # (B, 2, H, W) in 1/32 pixel.
-    place = (start[:, :, :, None] + step[:, :, None, :]) >> (POSITION_BITS - FRACTION_BITS)
-    whole, fraction = place >> FRACTION_BITS, (place & (STEPS - 1)).to(torch.int32)
+    position = (start[:, :, :, None] + step[:, :, None, :]) >> (POSITION_BITS - FRACTION_BITS)
+    whole, fraction = position >> FRACTION_BITS, (position & (STEPS - 1)).to(torch.int32)
     x, y = whole[:, 0], whole[:, 1]
     fx, fy = fraction[:, 0, ..., None], fraction[:, 1, ..., None]
 
@@ -89,16 +89,16 @@ def cut_crops(images: PackedImages, owners: npt.ArrayLike, affines: Floats, size
 
 
 def _look_up(images: PackedImages, owner: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Pixels (B, H, W, 3) int32 at places (B, H, W); 0 outside the image."""
+    """Pixels (B, H, W, 3) int32 at positions x, y (B, H, W); 0 outside the image."""
     wide, high = (values[owner][:, None, None] for values in (images.widths, images.heights))
     inside = (x >= 0) & (x < wide) & (y >= 0) & (y < high)
     index = torch.where(inside, images.starts[owner][:, None, None] + y * wide + x, 0)
-    found = images.pixels[index].to(torch.int32)
-    return torch.where(inside[..., None], found, 0)
+    pixels = images.pixels[index].to(torch.int32)
+    return torch.where(inside[..., None], pixels, 0)
 
 
-def inverse_as_opencv(affines: Floats) -> Floats:
-    """(B, 2, 3) -> (B, 2, 3), the inverse with the order of operations that decides where a rounding falls."""
+def inverse_as_opencv(affines: Float64Array) -> Float64Array:
+    """(B, 2, 3) -> (B, 2, 3), the inverse with OpenCV's order of operations, which decides how values round."""
     a, b, x = affines[:, 0].T
     c, d, y = affines[:, 1].T
     determinant = a * d - b * c
@@ -113,11 +113,11 @@ def inverse_as_opencv(affines: Floats) -> Floats:
 
 def published_affines(
     boxes_xyxy: npt.ArrayLike, padding: float, size_wh: tuple[int, int], *, udp: bool = False
-) -> tuple[Floats, Floats]:
+) -> tuple[Float64Array, Float64Array]:
     """As :func:`engine.geometry.published_affine` for many boxes at once.
 
     Returns:
-        affines from image to crop pixels (B, 2, 3), and the way back for decoded points (B, 2, 3).
+        affines from image to crop pixels (B, 2, 3), and from decoded keypoints to image pixels (B, 2, 3).
     """
     box = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
     center = (box[:, :2] + box[:, 2:]) * np.float32(0.5)
@@ -132,8 +132,8 @@ def published_affines(
     back = invert_affine(crop_affine(center.astype(np.float64), scale.astype(np.float64), size_wh))
     if udp:
         return udp_affine(center, scale, size_wh).astype(np.float32).astype(np.float64), back
-    # The three corners of :func:`engine.geometry.published_affine`: the centre, the middle of the left side, and as far
-    # above or below it.
+    # The three corners of :func:`engine.geometry.published_affine`: the center, the middle of the left side, and a
+    # point as far above or below it.
     source, target = np.zeros((len(box), 3, 2), np.float32), np.zeros((3, 2), np.float32)
     source[:, 0], target[0] = center, np.array(size_wh) * 0.5
     source[:, 1, 0] = center[:, 0].astype(np.float64) - 0.5 * scale[:, 0].astype(np.float64)
@@ -144,10 +144,10 @@ def published_affines(
     return affines_through(source.astype(np.float64), np.broadcast_to(target.astype(np.float64), source.shape)), back
 
 
-def affines_through(source: Floats, target: Floats) -> Floats:
-    """(B, 2, 3) affines that take three points (B, 3, 2) to three others.
+def affines_through(source: Float64Array, target: Float64Array) -> Float64Array:
+    """(B, 2, 3) affines that map three points (B, 3, 2) to three others.
 
-    The elimination goes in the order of OpenCV's solver, so that every digit is the same.
+    The elimination has the order of OpenCV's solver, so that every digit is the same.
     """
     count = len(source)
     left, right = np.zeros((count, 6, 6)), np.zeros((count, 6))
@@ -158,9 +158,9 @@ def affines_through(source: Floats, target: Floats) -> Floats:
     for i in range(6):
         pivot = i + np.abs(left[:, i:, i]).argmax(1)
         for table in (left, right):
-            held = table[every, pivot].copy()
+            pivot_rows = table[every, pivot].copy()
             table[every, pivot] = table[:, i]
-            table[:, i] = held
+            table[:, i] = pivot_rows
         reciprocal = -1.0 / left[:, i, i]
         for j in range(i + 1, 6):
             factor = left[:, j, i] * reciprocal

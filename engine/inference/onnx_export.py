@@ -1,4 +1,4 @@
-"""Networks as ONNX files: normalised crops in, heatmaps or keypoints out, any number of crops at once."""
+"""Pose networks as ONNX files: normalized crops in, the network's outputs or keypoints out, any batch size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.utils.files import replacing
 OPSET = 20
 INPUT = "crops"
 KEYPOINTS, SCORES = "keypoints", "scores"
-NEEDED = "needs the packages onnx and onnxscript: install poseapp with the extra 'fast'"
+NEEDS_PACKAGES = "needs the packages onnx and onnxscript: install poseapp with the extra 'fast'"
 
 
 class _Exported(nn.Module):
@@ -54,7 +54,7 @@ class _Exported(nn.Module):
 def write_onnx(network: nn.Module, info: CheckpointInfo, path: Path, *, decode: bool = False) -> tuple[str, ...]:
     """Write a pose network as an ONNX file with a free batch size; the old file stays until the new one is complete.
 
-    Input ``crops`` (B, 3, H, W) float32, normalised. Outputs are those of the network under the names of its codec
+    Input ``crops`` (B, 3, H, W) float32, normalized. Outputs are those of the network under the names of its codec
     (``Codec.output_names``), such as "heatmap"; with ``decode`` instead ``keypoints`` (B, K, 2) in crop pixels and
     ``scores`` (B, K). The model's description is kept in the file's metadata.
 
@@ -68,10 +68,10 @@ def write_onnx(network: nn.Module, info: CheckpointInfo, path: Path, *, decode: 
         import onnx
         import onnxscript  # noqa: F401
     except ImportError:
-        raise ModelError(f"writing ONNX files {NEEDED}", where=path) from None
+        raise ModelError(f"writing ONNX files {NEEDS_PACKAGES}", where=path) from None
     wrapped = _Exported(network.float().cpu().eval(), info, decode)
     width, height = info.input_size
-    # Two crops, because a batch of one would be taken for a constant.
+    # Two crops: the exporter would take a batch size of one for a constant.
     example = torch.zeros(2, 3, height, width)
     with torch.inference_mode(), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
@@ -105,7 +105,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 class _quiet:
-    """The exporter reports every step through logging; only its errors are of interest here."""
+    """Silence the exporter, which logs every step, except for errors."""
 
     def __enter__(self) -> None:
         self._before = logging.root.manager.disable
@@ -116,7 +116,7 @@ class _quiet:
 
 
 def session(path: Path, threads: int) -> Any:
-    """An onnxruntime session on the processor.
+    """An onnxruntime session on the CPU.
 
     Raises:
         ModelError: onnxruntime is missing, or does not take the file.
@@ -135,16 +135,17 @@ def session(path: Path, threads: int) -> Any:
 
 
 def compare(path: Path, network: nn.Module, info: CheckpointInfo, *, decode: bool) -> Mapping[str, float]:
-    """Run a written file beside the network on noise, one crop and three; the largest difference of each output."""
+    """The largest difference of each output between a written file and the network, on one and three crops of noise."""
     module = _Exported(network.float().cpu().eval(), info, decode)
     runtime = session(path, torch.get_num_threads())
     width, height = info.input_size
-    found: dict[str, float] = {}
+    differences: dict[str, float] = {}
     generator = torch.Generator().manual_seed(0)
     for count in (1, 3):
         crops = torch.randn(count, 3, height, width, generator=generator)
         with torch.inference_mode():
-            wanted = module(crops)
-        for name, value, given in zip(module.names, wanted, runtime.run(None, {INPUT: crops.numpy()}), strict=True):
-            found[name] = max(found.get(name, 0.0), float((torch.from_numpy(given) - value).abs().max()))
-    return found
+            expected = module(crops)
+        for name, value, actual in zip(module.names, expected, runtime.run(None, {INPUT: crops.numpy()}), strict=True):
+            difference = float((torch.from_numpy(actual) - value).abs().max())
+            differences[name] = max(differences.get(name, 0.0), difference)
+    return differences

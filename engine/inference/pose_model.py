@@ -1,11 +1,13 @@
-"""A detector and a pose network as one model: image -> poses; and the same over a stream of images, read ahead."""
+"""A detector and a pose network as one model: images -> poses, and the same for a stream of images."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -17,7 +19,7 @@ from engine.errors import ModelError
 from engine.inference.detector import Detector
 from engine.inference.device import describe_device, pick_device
 from engine.inference.pose_estimator import DEFAULT_MODEL, PoseEstimator
-from engine.inference.streaming import Item, Settings, estimate, find_boxes, read_images, weigh
+from engine.inference.streaming import Item, PendingImage, StreamSettings, estimate_poses, find_boxes, read_images
 from engine.inference.threaded_stages import Stage, run_stages
 from engine.models.catalog import find_model
 from engine.pose import Prediction
@@ -25,23 +27,23 @@ from engine.schema.schema import Schema
 
 log = logging.getLogger(__name__)
 
-Image = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.floating]
+ImageArray = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.floating]
 Key = TypeVar("Key")
-Made = TypeVar("Made")
+ResultOfWork = TypeVar("ResultOfWork")
 
-Result = tuple[Item[Key], Image, list[Prediction]]
+Result = tuple[Item[Key], ImageArray, list[Prediction]]
 
-__all__ = ["NO_DETECTOR", "Item", "PoseModel", "without_doubles"]
+__all__ = ["NO_DETECTOR", "Item", "PoseModel", "oks_nms"]
 
 NO_DETECTOR = "none"
-# Two detections of one person give nearly the same pose; from this similarity (OKS) on, the weaker is dropped.
-SAME_POSE = 0.7
-# What a stream takes at once, where nobody says otherwise. On a processor a picture alone is as quick as among many,
-# for the working set of a batch does not fit the caches; it gives the same digits whatever comes beside it, and a run
-# that is cancelled need not wait for long.
-CROPS_ON_PROCESSOR, IMAGES_ON_PROCESSOR = 1, 1
-CROPS, IMAGES = 64, 8
+# Two detections of one person give nearly the same pose; above this similarity (OKS) the one with the lower score is
+# dropped.
+OKS_NMS_THRESHOLD = 0.7
+# Default batches of a stream: crops and images. On a CPU single ones are as fast, because the working set of a batch
+# does not fit the caches; their results do not depend on their neighbors, and a cancelled run ends sooner.
+CPU_BATCH, CPU_DETECTOR_BATCH = 1, 1
+GPU_BATCH, GPU_DETECTOR_BATCH = 64, 8
 DETECTOR_BATCH = 8
 BYTES_AHEAD = 128 << 20
 
@@ -55,7 +57,7 @@ class PoseModel:
         estimator: the pose network.
         device: where both networks run.
         schema: the keypoints.
-        category: name of the kind of object.
+        category: name of the objects' category.
         takes_whole_image: there is no detector and the image is the box.
     """
 
@@ -90,17 +92,17 @@ class PoseModel:
         Raises:
             ModelError: unknown, unreadable or unfit model, weights, detector or device.
         """
-        chosen = pick_device(device) if isinstance(device, str) else device
+        device = pick_device(device) if isinstance(device, str) else device
         if detector is not None and str(detector) != NO_DETECTOR and find_model(detector).task != "detector":
             raise ModelError("is a pose model; --detector wants a detector", where=detector)
         entry = find_model(model)
         return cls(
-            PoseEstimator.load(model, chosen, weights, backend), entry.detector if detector is None else detector
+            PoseEstimator.load(model, device, weights, backend), entry.detector if detector is None else detector
         )
 
     @property
     def detector(self) -> Detector:
-        """The detector, loaded now if it was not yet.
+        """The detector, loaded on first use.
 
         Raises:
             ModelError: there is none, or it cannot be loaded.
@@ -108,14 +110,14 @@ class PoseModel:
         if self._detector is None:
             if self._detector_name is None or self.takes_whole_image:
                 raise ModelError(
-                    f"this model brings no detector that finds {self.category!r}; give boxes or a --detector "
+                    f"this model has no detector that finds {self.category!r}; give boxes or a --detector "
                     "(--detector none takes the whole image as the box)"
                 )
             self._detector = Detector.load(self._detector_name, self.device)
         return self._detector
 
     def detector_categories(self) -> list[str]:
-        """What the detector is asked for: the model's category, or the only one that the detector has.
+        """The categories to detect: the model's own, or the only one that the detector has.
 
         Raises:
             ModelError: there is neither.
@@ -133,7 +135,7 @@ class PoseModel:
 
     def run(
         self,
-        images: Sequence[Image],
+        images: Sequence[ImageArray],
         boxes: Sequence[npt.ArrayLike] | None = None,
         flip_test: bool = False,
         *,
@@ -146,7 +148,7 @@ class PoseModel:
         Args:
             images: RGB uint8 (H, W, 3).
             boxes: for each image (N, 4) x1 y1 x2 y2, image pixels, used as given, one prediction each in their order.
-                None = detect; then the predictions come best first, and of several alike only the best stays.
+                None = detect; then the predictions come best first, without duplicates.
             flip_test: average with the mirrored crops.
             box_scores: for each image (N,), with ``boxes``; default 1.
             box_threshold: detections below it are dropped; None = the detector's.
@@ -157,36 +159,34 @@ class PoseModel:
         """
         if boxes is not None:
             return self.poses(images, boxes, box_scores, flip_test, batch)
-        found = self.find_boxes(images, box_threshold, batch=DETECTOR_BATCH)
-        poses = self.poses(images, [boxes for boxes, _ in found], [scores for _, scores in found], flip_test, batch)
-        return [self.best_of(group) for group in poses]
+        detections = self.find_boxes(images, box_threshold, batch=DETECTOR_BATCH)
+        detected_boxes, scores = [boxes for boxes, _ in detections], [scores for _, scores in detections]
+        poses = self.poses(images, detected_boxes, scores, flip_test, batch)
+        return [self.without_duplicates(group) for group in poses]
 
     def stream(self, items: Iterable[Item[Key]], flip_test: bool = False, **options: Any) -> Generator[Result[Key]]:
-        """As :meth:`run` over any number of images: reading, detector and pose network work at the same time.
+        """As :meth:`run` for any number of images: reading, detector and pose network work at the same time.
 
-        Batches go across images. Close the iterator to stop early: it comes back after the step at hand.
+        Images share batches. Close the iterator to stop early: it returns after the current step.
 
         Args:
             items: what to read; those with boxes and those without may be mixed.
             flip_test: average with the mirrored crops.
-            options: the others of :meth:`stream_ticking`.
+            options: the others of :meth:`stream_with_ticks`.
 
         Yields:
             item, image and predictions, in the order of the items.
 
         Raises:
-            PoseError: what reading an item raised, after the results of the items before it; or as :meth:`run`.
+            PoseError: as reading an item raised it, after the results of the items before it; or as :meth:`run`.
         """
-        running = self.stream_ticking(items, None, flip_test, **options)
-        try:
-            for found in running:
-                assert found is not None
-                yield found
-                del found
-        finally:
-            running.close()
+        with closing(self.stream_with_ticks(items, None, flip_test, **options)) as results:
+            for result in results:
+                assert result is not None
+                yield result
+                del result
 
-    def stream_ticking(
+    def stream_with_ticks(
         self,
         items: Iterable[Item[Key]],
         tick: float | None,
@@ -199,53 +199,54 @@ class PoseModel:
         readers: int = 1,
         bytes_ahead: int = BYTES_AHEAD,
     ) -> Generator[Result[Key] | None]:
-        """As :meth:`stream`, with a None whenever nothing has come for ``tick`` seconds: time to hear a cancel.
+        """As :meth:`stream`, with a None whenever there was no result for ``tick`` seconds: time to check for a cancel.
 
         Args:
-            batch: crops in one pass of the pose network, detector_batch: images in one pass of the detector; None =
-                what suits the device (a processor is as quick with single ones, and sooner done with each).
+            batch: crops in one pass of the pose network; None = what suits the device.
             box_threshold: detections below it are dropped; None = the detector's.
-            detect_every: the detector looks at every so many frames of a sequence, and at its last; boxes between are
-                carried over.
-            readers: threads that read items which may be read anywhere.
-            bytes_ahead: of pictures that wait before each stage, and of those in one batch.
+            detect_every: the detector looks at every n-th frame of a sequence, and at its last; boxes between are
+                interpolated.
+            detector_batch: images in one pass of the detector; None = what suits the device.
+            readers: threads that read items with ``anywhere``.
+            bytes_ahead: limit of the pixels that wait before each stage, and of those in one batch.
         """
-        on_processor = self.device.type == "cpu"
-        crops, images = (CROPS_ON_PROCESSOR, IMAGES_ON_PROCESSOR) if on_processor else (CROPS, IMAGES)
-        everything = iter(items)
-        first = next(everything, None)
+        on_cpu = self.device.type == "cpu"
+        crops, images = (CPU_BATCH, CPU_DETECTOR_BATCH) if on_cpu else (GPU_BATCH, GPU_DETECTOR_BATCH)
+        remaining = iter(items)
+        first = next(remaining, None)
         if first is None:
             return
         detects = first.boxes is None and not self.takes_whole_image
-        before = torch.get_num_threads()
-        settings = Settings(
+        thread_count = torch.get_num_threads()
+        settings = StreamSettings(
             flip_test=flip_test,
             box_threshold=box_threshold,
             batch=batch or crops,
             detector_batch=detector_batch or images,
             detect_every=max(1, detect_every),
-            bytes_at_once=bytes_ahead,
-            # Two networks on one processor: each with half of it is quicker than both on all of it in turn.
-            threads=max(1, before // 2) if on_processor and detects else before if on_processor else 0,
+            batch_bytes=bytes_ahead,
+            # Two networks on one CPU: each on half of the cores is faster than both on all of them in turn.
+            threads=0 if not on_cpu else max(1, thread_count // 2) if detects else thread_count,
         )
         stages = [
             Stage("read-images", partial(read_images, readers=readers), size=bytes_ahead),
-            Stage("find-boxes", partial(find_boxes, models=self, settings=settings), size=bytes_ahead),
-            Stage("estimate-poses", partial(estimate, models=self, settings=settings), size=bytes_ahead),
+            Stage("find-boxes", partial(find_boxes, model=self, settings=settings), size=bytes_ahead),
+            Stage("estimate-poses", partial(estimate_poses, model=self, settings=settings), size=bytes_ahead),
         ]
-        running = run_stages(chain([first], everything), stages, weigh, tick)
+        results = run_stages(chain([first], remaining), stages, attrgetter("nbytes"), tick)
+        pending: PendingImage | None
         try:
-            for work in running:
-                yield None if work is None else (work.item, work.image, work.found)
-                del work
+            for pending in results:
+                yield None if pending is None else (pending.item, pending.image, pending.poses)
+                del pending
         finally:
-            running.close()
-            if settings.threads:  # threads made from now on have as many workers as before
-                torch.set_num_threads(before)
+            results.close()
+            if settings.threads:  # for threads that start from now on
+                torch.set_num_threads(thread_count)
 
     def find_boxes(
-        self, images: Sequence[Image], threshold: float | None = None, *, batch: int | None = None
-    ) -> list[tuple[Floats, Floats]]:
+        self, images: Sequence[ImageArray], threshold: float | None = None, *, batch: int | None = None
+    ) -> list[tuple[FloatArray, FloatArray]]:
         """For each image boxes (N, 4) x1 y1 x2 y2 and scores (N,); the whole image where there is no detector.
 
         Args:
@@ -269,7 +270,7 @@ class PoseModel:
 
     def poses(
         self,
-        images: Sequence[Image],
+        images: Sequence[ImageArray],
         boxes: Sequence[npt.ArrayLike],
         scores: Sequence[npt.ArrayLike] | None,
         flip_test: bool,
@@ -284,34 +285,34 @@ class PoseModel:
             lambda size: self.estimator.predict(images, boxes, scores, flip_test=flip_test, batch=size), batch
         )
 
-    def _in_memory(self, work: Callable[[int], Made], batch: int) -> Made:
-        """Do work in batches; in smaller ones when the device's memory is too small for them."""
+    def _in_memory(self, work: Callable[[int], ResultOfWork], batch: int) -> ResultOfWork:
+        """Do work in batches, in smaller ones while the memory of the device is too small for them."""
         while True:
             try:
                 return work(batch)
             except torch.OutOfMemoryError:
                 if batch <= 1:
                     raise ModelError(
-                        f"{describe_device(self.device)} has not enough memory left; close other programs, choose a "
-                        "smaller model, or run on the processor (--device cpu)"
+                        f"{describe_device(self.device)} has not enough free memory; close other programs, choose a "
+                        "smaller model, or run on the CPU (--device cpu)"
                     ) from None
-            # Behind the handler: the error holds on to what was in memory.
+            # Not in the handler: there the error still refers to the tensors.
             batch //= 2
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            log.warning("%s has little memory left: batches of %d from here", describe_device(self.device), batch)
+            log.warning("%s has little free memory: continuing with batches of %d", describe_device(self.device), batch)
 
-    def best_of(self, found: Sequence[Prediction]) -> list[Prediction]:
-        """Predictions in detected boxes, best first, without doubles."""
-        return without_doubles(found, self.schema.sigmas)
+    def without_duplicates(self, predictions: Sequence[Prediction]) -> list[Prediction]:
+        """Predictions in detected boxes, best first, one per object."""
+        return oks_nms(predictions, self.schema.sigmas)
 
 
-def without_doubles(
-    predictions: Sequence[Prediction], sigmas: npt.ArrayLike, threshold: float = SAME_POSE
+def oks_nms(
+    predictions: Sequence[Prediction], sigmas: npt.ArrayLike, threshold: float = OKS_NMS_THRESHOLD
 ) -> list[Prediction]:
-    """Best first, and of poses that are more alike than ``threshold`` only the best (OKS suppression).
+    """Non-maximum suppression by pose: best first, and of poses more similar than ``threshold`` only the best.
 
-    The likeness is the object keypoint similarity over all points, with the mean area of the two boxes.
+    The similarity is the OKS over all keypoints, with the mean area of the two boxes.
     """
     best_first = sorted(predictions, key=lambda prediction: -prediction.score)
     if len(best_first) < 2:
@@ -320,11 +321,11 @@ def without_doubles(
     boxes = np.stack([prediction.box for prediction in best_first]).astype(np.float64)
     areas = np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1.0)
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
-    kept: list[int] = []
+    chosen: list[int] = []
     for i in range(len(best_first)):
-        square = ((points[kept] - points[i]) ** 2).sum(-1)
-        area = (areas[kept] + areas[i]) / 2
-        likeness = np.exp(-square / (2 * area[:, None] * variances)).mean(1)
-        if not (likeness > threshold).any():
-            kept.append(i)
-    return [best_first[i] for i in kept]
+        square = ((points[chosen] - points[i]) ** 2).sum(-1)
+        area = (areas[chosen] + areas[i]) / 2
+        similarity = np.exp(-square / (2 * area[:, None] * variances)).mean(1)
+        if not (similarity > threshold).any():
+            chosen.append(i)
+    return [best_first[i] for i in chosen]

@@ -1,4 +1,4 @@
-"""The stages that a picture goes through: read, find boxes, estimate the poses in them."""
+"""The stages that an image goes through: read it, find boxes, estimate the poses in them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 
 from engine.inference.box_interpolation import boxes_between
-from engine.inference.threaded_stages import Check, batches
+from engine.inference.threaded_stages import CheckStopped, batched
 from engine.pose import Prediction
 
-Image = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.floating]
+ImageArray = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.floating]
 Key = TypeVar("Key")
 
 
@@ -26,54 +26,62 @@ class Item(Generic[Key]):
     """One image to be read.
 
     Attributes:
-        key: whatever the caller knows it by.
+        key: by which the caller knows it.
         read: gives RGB uint8 (H, W, 3); called in another thread, and in the order of the items.
         boxes: (N, 4) x1 y1 x2 y2; None = detect.
         box_scores: (N,); None = 1.
-        sequence, frame: the video that it is a frame of, and its number there; None = it stands for itself. Boxes are
-            carried over only from frame to frame of one sequence.
-        group: neighbours share batches of the networks only when this is equal. As the last digits of a result depend
-            on the batch, a run that must give the same again from the middle on begins at a new group.
+        sequence, frame: the video that it is a frame of, and the index there; None = not a frame of a video. Boxes are
+            interpolated only between frames of one sequence.
+        group: neighbors share batches of the networks only when this is equal. The last digits of a result depend on
+            the batch, so a run that must be repeatable from the middle starts a new group there.
         anywhere: ``read`` may be called in several threads at once.
     """
 
     key: Key
-    read: Callable[[], Image] = field(repr=False)
-    boxes: npt.NDArray[np.floating] | None = None
-    box_scores: npt.NDArray[np.floating] | None = None
+    read: Callable[[], ImageArray] = field(repr=False)
+    boxes: FloatArray | None = None
+    box_scores: FloatArray | None = None
     sequence: Hashable = None
     frame: int = 0
     group: Hashable = None
     anywhere: bool = False
 
-    def scores_or_ones(self) -> npt.NDArray[np.floating]:
+    def scores_or_ones(self) -> FloatArray:
         assert self.boxes is not None
         return np.ones(len(self.boxes)) if self.box_scores is None else self.box_scores
 
 
-class Models(Protocol):
-    """What the stages ask of a pose model."""
+class StagedModel(Protocol):
+    """What the stages need of a pose model; see ``PoseModel``."""
 
-    def find_boxes(self, images: Sequence[Image], threshold: float | None) -> list[tuple[Floats, Floats]]: ...
+    def find_boxes(
+        self, images: Sequence[ImageArray], threshold: float | None
+    ) -> list[tuple[FloatArray, FloatArray]]: ...
 
     def poses(
-        self, images: Sequence[Image], boxes: Sequence[Floats], scores: Sequence[Floats], flip_test: bool, batch: int
+        self,
+        images: Sequence[ImageArray],
+        boxes: Sequence[FloatArray],
+        scores: Sequence[FloatArray],
+        flip_test: bool,
+        batch: int,
     ) -> list[list[Prediction]]: ...
 
-    def best_of(self, found: Sequence[Prediction]) -> list[Prediction]: ...
+    def without_duplicates(self, predictions: Sequence[Prediction]) -> list[Prediction]: ...
 
 
 @dataclass(frozen=True)
-class Settings:
+class StreamSettings:
     """How the stages work.
 
     Attributes:
         flip_test: average with the mirrored crops.
-        box_threshold: weaker detections are dropped; None = the detector's.
-        batch: crops in one pass of the pose network. detector_batch: images in one pass of the detector.
-        detect_every: the detector looks at every so many frames of a sequence.
-        bytes_at_once: so many bytes of pictures make a batch full, whatever their number.
-        threads: of the processor, for each of the networks; 0 = leave it as it is.
+        box_threshold: detections below it are dropped; None = the detector's.
+        batch: crops in one pass of the pose network.
+        detector_batch: images in one pass of the detector.
+        detect_every: the detector looks at every n-th frame of a sequence.
+        batch_bytes: a batch with so many bytes of pixels is full, whatever its length.
+        threads: CPU threads of each network; 0 = unchanged.
     """
 
     flip_test: bool = False
@@ -81,173 +89,199 @@ class Settings:
     batch: int = 16
     detector_batch: int = 8
     detect_every: int = 1
-    bytes_at_once: int = 128 << 20
+    batch_bytes: int = 128 << 20
     threads: int = 0
 
 
 @dataclass(eq=False)
-class Work:
-    """A picture on its way."""
+class PendingImage:
+    """An image on its way through the stages.
+
+    Attributes:
+        boxes, scores: (N, 4) and (N,), once they are found.
+        batched: number of boxes that were put into batches so far.
+        poses: of the boxes in the batches that are done.
+    """
 
     item: Item[Any]
-    image: Image
-    boxes: Floats | None = None
-    scores: Floats | None = None
-    begun: int = 0
-    """Boxes that have been taken into batches."""
-    found: list[Prediction] = field(default_factory=list)
+    image: ImageArray
+    boxes: FloatArray | None = None
+    scores: FloatArray | None = None
+    batched: int = 0
+    poses: list[Prediction] = field(default_factory=list)
 
     @property
-    def left(self) -> int:
-        """Boxes that wait for the pose network."""
+    def remaining(self) -> int:
+        """Number of boxes that wait for the pose network."""
         assert self.boxes is not None
-        return len(self.boxes) - self.begun
+        return len(self.boxes) - self.batched
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels."""
+        return int(self.image.nbytes)
 
 
-def weigh(work: Work) -> int:
-    """Bytes of a picture."""
-    return int(work.image.nbytes)
+def _total_bytes(images: Iterable[PendingImage]) -> int:
+    return sum(pending.nbytes for pending in images)
 
 
-def read_images(items: Iterable[Item[Any]], check: Check, readers: int = 1) -> Iterator[Work]:
-    """The pictures in order; those that may be are read by several threads, each a picture ahead."""
-    waiting: deque[tuple[Item[Any], Future[Image] | None]] = deque()
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_images(items: Iterable[Item[Any]], check_stopped: CheckStopped, readers: int = 1) -> Iterator[PendingImage]:
+    """The images in order; those that allow it are read by several threads, each one image ahead."""
+    waiting: deque[tuple[Item[Any], Future[ImageArray] | None]] = deque()
     pool = ThreadPoolExecutor(max(1, readers), thread_name_prefix="read-images")
     try:
         for item in items:
-            check()
-            shared = readers > 1 and item.anywhere
-            waiting.append((item, pool.submit(item.read) if shared else None))
-            if not shared or len(waiting) > readers:
-                yield from _read(waiting, 0 if not shared else readers)
+            check_stopped()
+            in_pool = readers > 1 and item.anywhere
+            waiting.append((item, pool.submit(item.read) if in_pool else None))
+            if not in_pool or len(waiting) > readers:
+                yield from _read(waiting, readers if in_pool else 0)
         yield from _read(waiting, 0)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read(waiting: deque[tuple[Item[Any], Future[Image] | None]], keep: int) -> Iterator[Work]:
-    while len(waiting) > keep:
+def _read(waiting: deque[tuple[Item[Any], Future[ImageArray] | None]], ahead: int) -> Iterator[PendingImage]:
+    """The first images of the queue, all but ``ahead``."""
+    while len(waiting) > ahead:
         item, future = waiting.popleft()
-        yield Work(item, item.read() if future is None else future.result())
+        yield PendingImage(item, item.read() if future is None else future.result())
 
 
-def find_boxes(incoming: Iterator[Work], check: Check, models: Models, settings: Settings) -> Iterator[Work]:
-    """Every picture with its boxes: those given, those of the detector, or those carried over from frames near."""
+# -- boxes ------------------------------------------------------------------------------------------------------------
+
+
+def find_boxes(
+    incoming: Iterator[PendingImage], check_stopped: CheckStopped, model: StagedModel, settings: StreamSettings
+) -> Iterator[PendingImage]:
+    """Every image with its boxes: those given, those of the detector, or interpolated ones from frames near it."""
     _use_threads(settings.threads)
-    between: list[Work] = []
-    before: Work | None = None
+    between: list[PendingImage] = []
+    before: PendingImage | None = None
 
-    def is_full(part: list[tuple[Work, bool]]) -> bool:
-        wanted = sum(wants for _, wants in part)
-        return wanted >= settings.detector_batch or sum(weigh(work) for work, _ in part) >= settings.bytes_at_once
+    def is_full(part: list[tuple[PendingImage, bool]]) -> bool:
+        count = sum(is_detected for _, is_detected in part)
+        return count >= settings.detector_batch or _total_bytes(image for image, _ in part) >= settings.batch_bytes
 
-    marked = _marked(incoming, settings.detect_every)
-    for part, _ in batches(marked, is_full, lambda pair: pair[0].item.group):
-        chosen = [work for work, wants in part if wants]
-        if chosen:
-            check()
-            found = models.find_boxes([work.image for work in chosen], settings.box_threshold)
-            for work, (boxes, scores) in zip(chosen, found, strict=True):
-                work.boxes, work.scores = boxes, scores
-        for work, _ in part:
-            if work.boxes is None:
-                between.append(work)
+    flagged = _with_detection_flags(incoming, settings.detect_every)
+    for part, _ in batched(flagged, is_full, lambda pair: pair[0].item.group):
+        to_detect = [pending for pending, is_detected in part if is_detected]
+        if to_detect:
+            check_stopped()
+            detections = model.find_boxes([pending.image for pending in to_detect], settings.box_threshold)
+            for pending, (boxes, scores) in zip(to_detect, detections, strict=True):
+                pending.boxes, pending.scores = boxes, scores
+        for pending, _ in part:
+            if pending.boxes is None:
+                between.append(pending)
                 continue
             if between:
                 assert before is not None
-                yield from _carried(before, between, work)
+                yield from _with_interpolated_boxes(before, between, pending)
                 between = []
-            before = work
-            yield work
+            before = pending
+            yield pending
 
 
-def _marked(incoming: Iterator[Work], every: int) -> Iterator[tuple[Work, bool]]:
-    """Pictures, and whether the detector has to look at them: every so many frames, and at the last without a gap."""
-    held: Work | None = None
+def _with_detection_flags(incoming: Iterator[PendingImage], every: int) -> Iterator[tuple[PendingImage, bool]]:
+    """Images, and whether the detector has to look at them: every n-th frame, and the last one before a gap."""
+    held_back: PendingImage | None = None
     before: Item[Any] | None = None
-    looked = 0
-    for work in incoming:
-        item = work.item
-        goes_on = before is not None and (before.sequence, before.frame + 1) == (item.sequence, item.frame)
-        if held is not None:
-            yield held, not goes_on
-            held = None
+    last_detected = 0
+    for pending in incoming:
+        item = pending.item
+        continues = before is not None and (before.sequence, before.frame + 1) == (item.sequence, item.frame)
+        if held_back is not None:
+            yield held_back, not continues
+            held_back = None
         if item.boxes is not None:
-            work.boxes, work.scores = np.asarray(item.boxes), item.scores_or_ones()
-            yield work, False
-        elif item.sequence is None or not goes_on or item.frame - looked >= every:
-            looked = item.frame
-            yield work, True
+            pending.boxes, pending.scores = np.asarray(item.boxes), item.scores_or_ones()
+            yield pending, False
+        elif item.sequence is None or not continues or item.frame - last_detected >= every:
+            last_detected = item.frame
+            yield pending, True
         else:
-            held = work
+            held_back = pending
         before = item if item.sequence is not None and item.boxes is None else None
-    if held is not None:
-        yield held, True
+    if held_back is not None:
+        yield held_back, True
 
 
-def _carried(first: Work, between: list[Work], last: Work) -> Iterator[Work]:
+def _with_interpolated_boxes(
+    first: PendingImage, between: list[PendingImage], last: PendingImage
+) -> Iterator[PendingImage]:
     """Frames between two that the detector has looked at, with boxes from both."""
     assert first.boxes is not None
     assert first.scores is not None
     assert last.boxes is not None
     assert last.scores is not None
     length = last.item.frame - first.item.frame
-    for work in between:
-        share = (work.item.frame - first.item.frame) / length
-        work.boxes, work.scores = boxes_between(first.boxes, first.scores, last.boxes, last.scores, share)
-        yield work
+    for pending in between:
+        share = (pending.item.frame - first.item.frame) / length
+        pending.boxes, pending.scores = boxes_between(first.boxes, first.scores, last.boxes, last.scores, share)
+        yield pending
 
 
-def estimate(incoming: Iterator[Work], check: Check, models: Models, settings: Settings) -> Iterator[Work]:
-    """The poses in the boxes. A batch is filled with the boxes of as many pictures as it takes."""
+# -- poses ------------------------------------------------------------------------------------------------------------
+
+
+def estimate_poses(
+    incoming: Iterator[PendingImage], check_stopped: CheckStopped, model: StagedModel, settings: StreamSettings
+) -> Iterator[PendingImage]:
+    """The poses in the boxes. A batch is filled with the boxes of as many images as it takes."""
     _use_threads(settings.threads)
-    waiting: deque[Work] = deque()
+    waiting: deque[PendingImage] = deque()
 
-    def is_full(part: list[Work]) -> bool:
-        enough = sum(work.left for work in part) + sum(work.left for work in waiting) >= settings.batch
-        return enough or sum(map(weigh, part)) + sum(map(weigh, waiting)) >= settings.bytes_at_once
+    def is_full(part: list[PendingImage]) -> bool:
+        count = sum(pending.remaining for pending in part) + sum(pending.remaining for pending in waiting)
+        return count >= settings.batch or _total_bytes(part) + _total_bytes(waiting) >= settings.batch_bytes
 
-    for part, ended in batches(incoming, is_full, lambda work: work.item.group):
+    for part, ends_group in batched(incoming, is_full, lambda pending: pending.item.group):
         waiting.extend(part)
-        # The rest of a batch waits for the next pictures, unless they belong to another group or memory is short.
-        least = 1 if ended or sum(map(weigh, waiting)) >= settings.bytes_at_once else settings.batch
-        while (left := sum(work.left for work in waiting)) and left >= least:
-            check()
-            _estimate_batch(waiting, models, settings)
-        while waiting and not waiting[0].left:
-            yield _finished(waiting.popleft(), models)
+        # The rest of a batch waits for the next images, unless they belong to another group or memory is short.
+        smallest = 1 if ends_group or _total_bytes(waiting) >= settings.batch_bytes else settings.batch
+        while (remaining := sum(pending.remaining for pending in waiting)) and remaining >= smallest:
+            check_stopped()
+            _estimate_batch(waiting, model, settings)
+        while waiting and not waiting[0].remaining:
+            yield _finished(waiting.popleft(), model)
 
 
-def _estimate_batch(waiting: Iterable[Work], models: Models, settings: Settings) -> None:
-    """Take one batch of boxes from the pictures that wait, in their order.
+def _estimate_batch(waiting: Iterable[PendingImage], model: StagedModel, settings: StreamSettings) -> None:
+    """Take one batch of boxes from the waiting images, in order.
 
-    What is left over is cut into halves, quarters and so on: graphics cards prepare for every size of a batch anew.
+    A batch that is not full is cut to a power of two: GPUs prepare for every new batch size.
     """
-    left = sum(work.left for work in waiting)
-    room, taken = settings.batch if left >= settings.batch else 1 << (left.bit_length() - 1), []
-    for work in waiting:
-        count = min(room, work.left)
+    remaining = sum(pending.remaining for pending in waiting)
+    room = settings.batch if remaining >= settings.batch else 1 << (remaining.bit_length() - 1)
+    taken: list[tuple[PendingImage, slice]] = []
+    for pending in waiting:
+        count = min(room, pending.remaining)
         if count:
-            taken.append((work, slice(work.begun, work.begun + count)))
-            work.begun += count
+            taken.append((pending, slice(pending.batched, pending.batched + count)))
+            pending.batched += count
             room -= count
         if not room:
             break
-    images = [work.image for work, _ in taken]
-    boxes = [work.boxes[part] for work, part in taken if work.boxes is not None]
-    scores = [work.scores[part] for work, part in taken if work.scores is not None]
-    found = models.poses(images, boxes, scores, settings.flip_test, settings.batch)
-    for (work, _), poses in zip(taken, found, strict=True):
-        work.found += poses
+    images = [pending.image for pending, _ in taken]
+    boxes = [pending.boxes[part] for pending, part in taken if pending.boxes is not None]
+    scores = [pending.scores[part] for pending, part in taken if pending.scores is not None]
+    poses_of_images = model.poses(images, boxes, scores, settings.flip_test, settings.batch)
+    for (pending, _), poses in zip(taken, poses_of_images, strict=True):
+        pending.poses += poses
 
 
-def _finished(work: Work, models: Models) -> Work:
-    if work.item.boxes is None:
-        work.found = models.best_of(work.found)
-    return work
+def _finished(pending: PendingImage, model: StagedModel) -> PendingImage:
+    if pending.item.boxes is None:
+        pending.poses = model.without_duplicates(pending.poses)
+    return pending
 
 
 def _use_threads(count: int) -> None:
-    """For this thread alone: every thread that runs a network has workers of its own."""
+    """Set the number of workers of this thread alone: every thread that runs a network has its own."""
     if count:
         torch.set_num_threads(count)

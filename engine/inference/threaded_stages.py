@@ -1,7 +1,7 @@
-"""Stages of work in threads, one behind the other, with bounded queues between them.
+"""Stages of work, each in its own thread, with bounded queues between them.
 
-What goes in comes out in order. The first error of any stage reaches the consumer after what was finished before it,
-and whoever leaves early leaves no thread behind.
+Results come out in the order of the source. The first error of any stage reaches the consumer after the results before
+it, and a consumer that leaves early leaves no thread behind.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-Thing = TypeVar("Thing")
+T = TypeVar("T")
 
 COUNT, BYTES = 16, 128 << 20
 
 
 class Stopped(BaseException):
-    """The consumer has left. No ``Exception``, so that no stage takes it for an error of its work."""
+    """The consumer has left. Not an ``Exception``, so that no stage takes it for an error of its work."""
 
 
-Check = Callable[[], None]
-"""Raises :class:`Stopped` once the consumer has left; to be called between two steps of long work."""
+CheckStopped = Callable[[], None]
+"""Raises :class:`Stopped` once the consumer has left; called between two steps of long work."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Work on what comes in.
+    """One stage.
 
     Attributes:
         name: of its thread.
-        work: takes an iterator of what comes in and :data:`Check`, gives an iterator of what goes out.
-        count, size: the queue behind the stage holds so many things, and so many bytes of them, but always one.
+        work: takes an iterator of its input and a :data:`CheckStopped`, returns an iterator of its output.
+        count, size: limits of the queue behind the stage, in items and in bytes; one item always fits.
     """
 
     name: str
-    work: Callable[[Iterator[Any], Check], Iterator[Any]]
+    work: Callable[[Iterator[Any], CheckStopped], Iterator[Any]]
     count: int = COUNT
     size: int = BYTES
 
@@ -45,25 +45,26 @@ class Stage:
 def run_stages(
     source: Iterable[Any],
     stages: Sequence[Stage],
-    weigh: Callable[[Any], int] = lambda thing: 0,
+    size_of: Callable[[Any], int] = lambda item: 0,
     tick: float | None = None,
 ) -> Generator[Any]:
-    """What the last stage gives, in the order of the source, which the first stage's thread goes through.
+    """The results of the last stage, in the order of the source.
 
     Args:
-        weigh: bytes of what lies in the queues.
-        tick: seconds after which None is given, when nothing has come; None = wait for as long as it takes.
+        source: is iterated in the thread of the first stage.
+        size_of: bytes of an item in a queue.
+        tick: None is yielded whenever there was no result for so many seconds; None = wait as long as it takes.
 
     Raises:
-        Exception: whatever the source or a stage raised, once, after what came before it.
+        Exception: what the source or a stage raised, once, after the results before it.
     """
-    line = _Line()
+    pipeline = _Pipeline()
     threads: list[threading.Thread] = []
     incoming: Iterator[Any] = iter(source)
-    queue = _Queue(line, 1, 0, weigh)
+    queue = _Queue(pipeline, 1, 0, size_of)
     for stage in stages:
-        queue = _Queue(line, stage.count, stage.size, weigh)
-        thread = threading.Thread(target=_run, args=(stage, incoming, queue, line), name=stage.name, daemon=True)
+        queue = _Queue(pipeline, stage.count, stage.size, size_of)
+        thread = threading.Thread(target=_run, args=(stage, incoming, queue, pipeline), name=stage.name, daemon=True)
         threads.append(thread)
         incoming = queue.take()
     try:
@@ -71,41 +72,41 @@ def run_stages(
             thread.start()
         yield from queue.take(tick)
     finally:
-        line.stop()
+        pipeline.stop()
         for thread in threads:
             thread.join()
 
 
-def batches(
-    incoming: Iterator[Thing], is_full: Callable[[list[Thing]], bool], group: Callable[[Thing], Hashable]
-) -> Iterator[tuple[list[Thing], bool]]:
-    """Lists of what comes in, each ended as soon as it is full or another group begins.
+def batched(
+    incoming: Iterator[T], is_full: Callable[[list[T]], bool], group: Callable[[T], Hashable]
+) -> Iterator[tuple[list[T], bool]]:
+    """Lists of consecutive items; a list ends when it is full or when another group begins.
 
-    What came before an error is given before it.
+    Items before an error are yielded before it is raised.
 
     Yields:
         the list, which may be empty, and whether its group ends with it.
     """
-    part: list[Thing] = []
-    here: Hashable = None
+    part: list[T] = []
+    current: Hashable = None
     try:
-        for thing in incoming:
-            if (there := group(thing)) != here:
-                ready, part, here = part, [], there
+        for item in incoming:
+            if (item_group := group(item)) != current:
+                ready, part, current = part, [], item_group
                 yield ready, True
-            part.append(thing)
+            part.append(item)
             if is_full(part):
                 ready, part = part, []
                 yield ready, False
-            ready = []  # not kept alive while the next ones are waited for
+            ready = []  # not kept alive while waiting for the next items
     except Exception:
         yield part, True
         raise
     yield part, True
 
 
-class _Line:
-    """What the stages of one run share."""
+class _Pipeline:
+    """State that the stages of one run share."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -122,72 +123,72 @@ class _Line:
 
 
 class _Queue:
-    """Between two stages: one thread puts, another iterates."""
+    """The queue between two stages: one thread puts, another iterates."""
 
-    def __init__(self, line: _Line, count: int, size: int, weigh: Callable[[Any], int]) -> None:
-        self._line, self._count, self._size, self._weigh = line, max(1, count), size, weigh
-        self._things: deque[tuple[Any, int]] = deque()
+    def __init__(self, pipeline: _Pipeline, count: int, size: int, size_of: Callable[[Any], int]) -> None:
+        self._pipeline, self._count, self._size, self._size_of = pipeline, max(1, count), size, size_of
+        self._items: deque[tuple[Any, int]] = deque()
         self._bytes = 0
         self._ended = False
         self._error: BaseException | None = None
 
-    def put(self, thing: Any) -> None:
-        weight = self._weigh(thing)
-        with self._line.changed:
-            while not self._line.stopped and self._is_full(weight):
-                self._line.changed.wait()
-            self._line.check()
-            self._things.append((thing, weight))
-            self._bytes += weight
-            self._line.changed.notify_all()
+    def put(self, item: Any) -> None:
+        size = self._size_of(item)
+        with self._pipeline.changed:
+            while not self._pipeline.stopped and self._is_full(size):
+                self._pipeline.changed.wait()
+            self._pipeline.check()
+            self._items.append((item, size))
+            self._bytes += size
+            self._pipeline.changed.notify_all()
 
     def end(self, error: BaseException | None = None) -> None:
-        with self._line.changed:
+        with self._pipeline.changed:
             self._ended, self._error = True, error
-            self._line.changed.notify_all()
+            self._pipeline.changed.notify_all()
 
     def take(self, tick: float | None = None) -> Iterator[Any]:
-        """What was put, until the end; None whenever nothing has come for ``tick`` seconds."""
+        """The items, until the end; None whenever there was none for ``tick`` seconds."""
         while True:
-            thing = None
-            with self._line.changed:
-                come = self._line.changed.wait_for(self._is_ready, tick)
-                self._line.check()
-                if come and not self._things:
+            item = None
+            with self._pipeline.changed:
+                is_ready = self._pipeline.changed.wait_for(self._is_ready, tick)
+                self._pipeline.check()
+                if is_ready and not self._items:
                     break
-                if come:
-                    thing, weight = self._things.popleft()
-                    self._bytes -= weight
-                    self._line.changed.notify_all()
-            yield thing
-            del thing
+                if is_ready:
+                    item, size = self._items.popleft()
+                    self._bytes -= size
+                    self._pipeline.changed.notify_all()
+            yield item
+            del item
         if self._error is not None:
             error, self._error = self._error, None
             raise error
 
     def _is_ready(self) -> bool:
-        return self._line.stopped or bool(self._things) or self._ended
+        return self._pipeline.stopped or bool(self._items) or self._ended
 
-    def _is_full(self, weight: int) -> bool:
-        if not self._things:
+    def _is_full(self, size: int) -> bool:
+        if not self._items:
             return False
-        return len(self._things) >= self._count or self._bytes + weight > self._size
+        return len(self._items) >= self._count or self._bytes + size > self._size
 
 
-def _run(stage: Stage, incoming: Iterator[Any], queue: _Queue, line: _Line) -> None:
-    """What the thread of a stage does."""
+def _run(stage: Stage, incoming: Iterator[Any], queue: _Queue, pipeline: _Pipeline) -> None:
+    """The main function of a stage's thread."""
     work: Any = None
     error: BaseException | None = None
     try:
-        work = iter(stage.work(incoming, line.check))
-        for thing in work:
-            queue.put(thing)
+        work = iter(stage.work(incoming, pipeline.check))
+        for item in work:
+            queue.put(item)
     except Stopped:
         pass
     except BaseException as problem:
         error = problem
     finally:
-        # Whatever the stage holds open is closed in its own thread.
+        # What the stage holds open is closed in the stage's own thread.
         for iterator in (work, incoming):
             if hasattr(iterator, "close"):
                 with suppress(Stopped):

@@ -79,7 +79,7 @@ class EfficientNetLite0(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Adds its inputs, ReLU6, separable convolution (its batch normalisation folded into the 1x1)."""
+    """Adds its inputs, ReLU6, separable convolution (its batch normalization folded into the 1x1)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class Neck(nn.Module):
 class LevelConv(nn.Module):
     """A 1x1 convolution shared by all levels, with an output scale and bias of its own for each.
 
-    EfficientDet's heads share their convolutions but keep one batch normalisation for each level; folded, that is a
+    EfficientDet's heads share their convolutions but keep one batch normalization for each level; folded, that is a
     scale and a bias. Keeping the weight shared (not five folded copies) lets every level learn from every object.
     """
 

@@ -2,7 +2,7 @@
 CVPR 2019.
 
 Branches of different resolution run side by side and are fused after every module. Parameters are named as in the
-published pose checkpoints. Input is RGB, normalised with the ImageNet mean and deviation.
+published pose checkpoints. Input is RGB, normalized with the ImageNet mean and deviation.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class HRNetBackbone(nn.Module):
 
     @staticmethod
     def _transition(in_channels: int, out_channels: int, branches: int) -> nn.ModuleList:
-        """The branches there are go on; a new one halves the lowest resolution."""
+        """Existing branches continue; a new one halves the lowest resolution."""
         return nn.ModuleList(
             [nn.Identity() for _ in range(branches)] + [nn.Sequential(_halving(in_channels, out_channels))]
         )
@@ -136,8 +136,8 @@ class HRNetBackbone(nn.Module):
         xs = self.stage2([step(x) for step in self.transition1])
         xs = self.stage3([*xs, self.transition2[-1](xs[-1])])
         xs = self.stage4([*xs, self.transition3[-1](xs[-1])])
-        found: Tensor = xs[0]
-        return found
+        highest: Tensor = xs[0]
+        return highest
 
 
 class PlainHead(nn.Module):
@@ -149,8 +149,8 @@ class PlainHead(nn.Module):
         normal_output(self.final_layer, std=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.final_layer(x)
-        return found
+        heatmaps: Tensor = self.final_layer(x)
+        return heatmaps
 
 
 @register_network(
@@ -177,8 +177,8 @@ class PoseHRNet(nn.Module):
         self.head = PlainHead(width, num_keypoints)
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.head(self.backbone(x))
-        return found
+        heatmaps: Tensor = self.head(self.backbone(x))
+        return heatmaps
 
     def load_trunk_from(self, state: Mapping[str, Tensor]) -> None:
         """Take the backbone from other weights; the 1x1 of the head stays.

@@ -1,8 +1,8 @@
 """Building blocks that the mobile networks share.
 
-The embedded networks come from TensorFlow graphs whose batch normalisation is folded into the convolutions, so the
+The embedded networks come from TensorFlow graphs whose batch normalization is folded into the convolutions, so the
 blocks here are plain convolutions with a bias, and padding follows TensorFlow's "SAME": the output has
-ceil(size / stride) cells, and where the padding is odd the extra row and column stand at the bottom and the right.
+ceil(size / stride) cells, and an odd padding has its extra row and column at the bottom and the right.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ def copy_tensors(network: nn.Module, state: Mapping[str, Tensor], names: Iterabl
     own = network.state_dict()
     chosen = {}
     for name in names:
-        found = state.get(name)
-        if found is None:
+        tensor = state.get(name)
+        if tensor is None:
             raise ValueError(f"tensor {name!r} is missing")
-        if found.shape != own[name].shape:
-            raise ValueError(f"tensor {name!r} has shape {tuple(found.shape)}, expected {tuple(own[name].shape)}")
-        chosen[name] = found
+        if tensor.shape != own[name].shape:
+            raise ValueError(f"tensor {name!r} has shape {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
+        chosen[name] = tensor
     network.load_state_dict(chosen, strict=False)

@@ -53,13 +53,13 @@ class MoveNetBackbone(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x = F.relu6(self.stem(x))
-        kept = []
+        outputs = []
         for index in range(self.num_blocks):
             name = f"block{index}"
             x = self.get_submodule(name)(x)
             if name in self.stage_ends[:3]:
-                kept.append(x)
-        stride4, stride8, stride16 = kept
+                outputs.append(x)
+        stride4, stride8, stride16 = outputs
         return stride4, stride8, stride16, F.relu6(self.top(x))
 
 
@@ -86,7 +86,7 @@ class MoveNetNeck(nn.Module):
 
 
 def _upsample_add(coarse: Tensor, fine: Tensor) -> Tensor:
-    # To the size of the finer map, so that inputs which are no multiple of 32 fit as well.
+    # To the size of the finer map, so that inputs whose sides are not multiples of 32 work too.
     return F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False) + fine
 
 
@@ -114,7 +114,7 @@ class MoveNet(nn.Module):
 
     def __init__(self, width: str = "thunder", num_keypoints: int = 17) -> None:
         super().__init__()
-        _check(width, num_keypoints)
+        _check_arguments(width, num_keypoints)
         self.num_keypoints = num_keypoints
         self.backbone = MoveNetBackbone(width)
         self.neck = MoveNetNeck(width)
@@ -141,7 +141,7 @@ class MoveNetHeatmap(nn.Module):
 
     def __init__(self, width: str = "lightning", num_keypoints: int = 17) -> None:
         super().__init__()
-        _check(width, num_keypoints)
+        _check_arguments(width, num_keypoints)
         self.num_keypoints = num_keypoints
         self.backbone = MoveNetBackbone(width)
         self.neck = MoveNetNeck(width)
@@ -162,7 +162,7 @@ class MoveNetHeatmap(nn.Module):
         copy_tensors(self, state, [name for name in self.state_dict() if not name.startswith("heads.heatmap.output.")])
 
 
-def _check(width: str, num_keypoints: int) -> None:
+def _check_arguments(width: str, num_keypoints: int) -> None:
     if width not in WIDTHS:
         raise ValueError(f"width must be one of {', '.join(WIDTHS)}, not {width!r}")
     if num_keypoints < 1:

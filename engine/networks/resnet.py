@@ -1,7 +1,7 @@
 """ResNet with a deconvolution head: Xiao et al., "Simple Baselines for Human Pose Estimation", ECCV 2018.
 
 Backbone parameters have torchvision's names below ``backbone.`` (stride on the 3x3 convolution), so that its ImageNet
-weights and the published pose checkpoints fit. Input is RGB, normalised with the ImageNet mean and deviation.
+weights and the published pose checkpoints fit. Input is RGB, normalized with the ImageNet mean and deviation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WEIGHTS = "https://download.pytorch.org/models"
 
 
 class Bottleneck(nn.Module):
-    """1x1 down, 3x3, 1x1 up, each with batch normalisation, around a shortcut."""
+    """1x1 down, 3x3, 1x1 up, each with batch normalization, around a shortcut."""
 
     def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
@@ -56,20 +56,20 @@ class ResNetBackbone(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         channels = 64
-        for number, blocks in enumerate(DEPTHS[depth], 1):
-            width = 64 * 2 ** (number - 1)
-            stage = [Bottleneck(channels, width, 1 if number == 1 else 2)]
+        for stage_index, blocks in enumerate(DEPTHS[depth], 1):
+            width = 64 * 2 ** (stage_index - 1)
+            stage = [Bottleneck(channels, width, 1 if stage_index == 1 else 2)]
             channels = width * EXPANSION
             stage += [Bottleneck(channels, width) for _ in range(blocks - 1)]
-            self.add_module(f"layer{number}", nn.Sequential(*stage))
+            self.add_module(f"layer{stage_index}", nn.Sequential(*stage))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for number in range(1, 5):
-            x = self.get_submodule(f"layer{number}")(x)
+        for stage_index in range(1, 5):
+            x = self.get_submodule(f"layer{stage_index}")(x)
         return x
 
 
@@ -93,7 +93,7 @@ class DeconvHead(nn.Module):
 
 
 class VisibilityHead(nn.Module):
-    """The deconvolution head, and beside it how likely each keypoint is visible: mean over the map, linear, sigmoid."""
+    """The deconvolution head, and the probability that each keypoint is visible: mean over the map, linear, sigmoid."""
 
     def __init__(self, in_channels: int, num_keypoints: int) -> None:
         super().__init__()
@@ -120,7 +120,8 @@ class VisibilityHead(nn.Module):
 class PoseResNet(nn.Module):
     """(B, 3, H, W) -> heatmaps (B, K, H/4, W/4), no activation; H and W are multiples of 32.
 
-    With ``visibility`` a map: "heatmap" as above and "visibility" (B, K), the probability that the point is labelled.
+    With ``visibility`` a dictionary: "heatmap" as above and "visibility" (B, K), the probability that the keypoint is
+    labelled.
     """
 
     def __init__(self, depth: int = 50, num_keypoints: int = 17, visibility: bool = False) -> None:
@@ -136,8 +137,8 @@ class PoseResNet(nn.Module):
         self._deconv = "head.pose_head.deconv_layers." if visibility else "head.deconv_layers."
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
-        found: Tensor | dict[str, Tensor] = self.head(self.backbone(x))
-        return found
+        outputs: Tensor | dict[str, Tensor] = self.head(self.backbone(x))
+        return outputs
 
     def load_trunk_from(self, state: Mapping[str, Tensor]) -> None:
         """Take the backbone, and the transposed convolutions where they exist, from other weights; the last 1x1 stays.

@@ -249,7 +249,7 @@ class PredictJob:
                 return
             readers = 1 if model.device.type == "cpu" else IMAGE_READERS
             options = {"readers": readers, "detect_every": self._detect_every}
-            with closing(model.stream_ticking(items, TICK_SECONDS, self._flip_test, **options)) as stream:
+            with closing(model.stream_with_ticks(items, TICK_SECONDS, self._flip_test, **options)) as stream:
                 try:
                     for found in stream:
                         yield None if found is None else self._result(*found, problems)

@@ -41,14 +41,14 @@ class AssistJob:
         self._before, self._after = before, after
 
     def run(self, context: Context) -> Iterator[Progress]:
-        from engine.inference.refinement import reestimate
+        from engine.inference.refinement import refine_pose
 
         if not self._host.holds(self._choice):
             yield Progress(0, 1, f"Loading {self._choice.name}")
         model = self._host.get(self._choice)
         pose = self._after
         there = pose.visibility > 0
-        found = reestimate(
+        found = refine_pose(
             model.estimator,
             self._pixels(),
             pose.keypoints,

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.inference.pose_model import PoseModel
-from engine.inference.refinement import Estimate, reestimate
+from engine.inference.refinement import Estimate, refine_pose
 from engine.media.images import read_image
 from engine.schema.builtin import find_schema
 
@@ -98,7 +98,7 @@ def read_people(data: Path, name: str) -> list[Person]:
 class Labeller:
     """Counts what a person costs; the networks' answers of the pictures as a whole are remembered."""
 
-    def __init__(self, model: PoseModel, estimate: Callable[..., Estimate] = reestimate) -> None:
+    def __init__(self, model: PoseModel, estimate: Callable[..., Estimate] = refine_pose) -> None:
         self.model, self.estimate = model, estimate
         self.images: dict[Path, Any] = {}
         self.found: dict[Path, list[Pose]] = {}

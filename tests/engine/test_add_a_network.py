@@ -18,7 +18,7 @@ from engine.evaluate.__main__ import main as evaluate
 from engine.export import main as export
 from engine.formats.coco.dataset import CocoDataset
 from engine.inference.pose_estimator import PoseEstimator
-from engine.inference.refinement import reestimate
+from engine.inference.refinement import refine_pose
 from engine.media.images import read_image
 from engine.models.checkpoint import load_network
 from engine.models.metadata import read_info
@@ -117,7 +117,7 @@ def test_its_points_follow_a_correction(model: Path, labels: Path) -> None:
     image = read_image(labels.parent / "001.png")
     points = np.array([[30.0, 30.0], [50.0, 50.0], [60.0, 60.0], [90.0, 90.0]])
     fixed = np.array([True, False, False, False])
-    estimate = reestimate(estimator, image, points, fixed, np.ones(4, bool))
+    estimate = refine_pose(estimator, image, points, fixed, np.ones(4, bool))
     assert estimate.keypoints[0].tolist() == [30.0, 30.0]
     assert np.isfinite(estimate.keypoints).all()
 

@@ -1,7 +1,7 @@
-"""Ways to run a network on the processor: torch, onnxruntime, OpenVINO; single precision or bfloat16.
+"""Ways to run a network on the CPU: torch, onnxruntime, OpenVINO; single precision or bfloat16.
 
-"auto" measures those that are installed on this machine, once for each network, and remembers the fastest of those
-that give the same keypoints (see :mod:`engine.inference.backends.autotune`).
+"auto" measures those that are installed, once per network and machine, and remembers the fastest of those that give
+the same keypoints (see :mod:`engine.inference.backends.autotune`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engine.codecs import Outputs
 from engine.errors import ModelError
-from engine.inference.backends.pytorch import bfloat16_runner, plain_runner
+from engine.inference.backends.pytorch import bfloat16_runner, float32_runner
 from engine.models.metadata import CheckpointInfo
 
 __all__ = ["BACKENDS", "RUNNERS", "Runner", "RunnerName", "make_runner"]
@@ -26,7 +26,7 @@ RunnerName = str
 
 @dataclass(frozen=True)
 class Runner:
-    """A network made ready: normalised crops (B, 3, H, W) float32 -> its outputs, as the network itself gives them."""
+    """A network ready to run: normalized crops (B, 3, H, W) float32 -> the outputs of the network."""
 
     name: RunnerName
     forward: Callable[[Tensor], Outputs]
@@ -54,17 +54,17 @@ def _openvino_bf16(network: nn.Module, info: CheckpointInfo, file: Path) -> Call
 
 
 RUNNERS: Mapping[RunnerName, Callable[[nn.Module, CheckpointInfo, Path], Callable[[Tensor], Outputs]]] = {
-    "torch": lambda network, _info, _file: plain_runner(network),
+    "torch": lambda network, _info, _file: float32_runner(network),
     "torch-bf16": lambda network, _info, _file: bfloat16_runner(network),
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
     "openvino-bf16": _openvino_bf16,
 }
-"""All ways; the third argument is where the network's ONNX file is kept."""
+"""By name; the third argument is where the ONNX file of the network is kept."""
 
 
 def make_runner(name: RunnerName, network: nn.Module, info: CheckpointInfo, onnx_file: Path) -> Runner:
-    """Make a network ready.
+    """Prepare a network to run.
 
     Raises:
         ModelError: unknown, not installed, or not able to run this network.

@@ -1,8 +1,8 @@
-"""Which backend to use: measured on this machine at first use, and only where the keypoints stay what they are.
+"""Which backend to use: measured on this machine at first use, among those that give the same keypoints.
 
-The guard runs every candidate on crops of the bundled photographs (turned, shifted, mirrored) and compares the decoded
-keypoints with those of single-precision torch. A candidate is used when the object keypoint similarity of the two is at
-least ``SAME_POSE`` on average, and no score moves by more than ``SAME_SCORE`` on average.
+Every candidate runs on crops of the bundled photographs (rotated, shifted, mirrored), and its decoded keypoints are
+compared with those of single-precision torch. It may be used when their object keypoint similarity is at least
+``MIN_OKS`` and their scores differ by at most ``MAX_SCORE_DIFFERENCE``, both on average.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from resources import resource_path
 
 log = logging.getLogger(__name__)
 
-SAME_POSE = 0.995
-SAME_SCORE = 0.01
+MIN_OKS = 0.995
+MAX_SCORE_DIFFERENCE = 0.01
 BATCHES = (1, 8)
 REPEATS = 5
 CROPS = 24
@@ -49,7 +49,7 @@ def cache_folder() -> Path:
 
 
 def key_of(network: nn.Module, info: CheckpointInfo) -> str:
-    """A name for these weights: of the architecture, and of every tensor's bytes."""
+    """A name for these weights, from the architecture and the bytes of every tensor."""
     digest = hashlib.sha256(json.dumps([info.architecture, info.arguments, info.conventions], sort_keys=True).encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
@@ -96,11 +96,11 @@ def choose(network: nn.Module, info: CheckpointInfo, key: str | None = None) -> 
 
 
 def measure(network: nn.Module, info: CheckpointInfo, onnx_file: Path) -> dict[str, dict[str, Any]]:
-    """Every runner that is installed: seconds a crop (mean of batch 1 and 8), likeness of the poses, and "same"."""
+    """For every runner seconds per crop (mean over BATCHES), similarity of the poses, and "same"; or its "error"."""
     crops = calibration_crops(info)
     decode = _decoder(info)
     reference: tuple[Tensor, Tensor] | None = None
-    found: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name in RUNNERS:
         try:
             runner = make_runner(name, network, info, onnx_file)
@@ -108,52 +108,54 @@ def measure(network: nn.Module, info: CheckpointInfo, onnx_file: Path) -> dict[s
                 points, scores = decode(runner(crops))
                 if reference is None:
                     reference = points, scores
-                pose, score = likeness(reference, (points, scores), info)
+                oks, score_difference = similarity(reference, (points, scores), info)
                 seconds = [_seconds(runner, crops[:batch]) / batch for batch in BATCHES]
         except ModelError as error:
-            found[name] = {"error": error.message}
+            rows[name] = {"error": error.message}
             continue
-        except RuntimeError as error:  # an instruction or an operator that this processor or version lacks
-            found[name] = {"error": str(error).splitlines()[0][:160]}
+        except RuntimeError as error:  # an instruction or operator that this CPU or version lacks
+            rows[name] = {"error": str(error).splitlines()[0][:160]}
             continue
-        found[name] = {
+        rows[name] = {
             "seconds": sum(seconds) / len(seconds),
             "seconds_by_batch": dict(zip(map(str, BATCHES), seconds, strict=True)),
-            "oks": pose,
-            "score_shift": score,
-            "same": pose >= SAME_POSE and score <= SAME_SCORE,
+            "oks": oks,
+            "score_shift": score_difference,
+            "same": oks >= MIN_OKS and score_difference <= MAX_SCORE_DIFFERENCE,
         }
-    return found
+    return rows
 
 
-def likeness(wanted: tuple[Tensor, Tensor], found: tuple[Tensor, Tensor], info: CheckpointInfo) -> tuple[float, float]:
-    """Mean object keypoint similarity of two sets of decoded crops, and the mean shift of the scores.
+def similarity(
+    reference: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], info: CheckpointInfo
+) -> tuple[float, float]:
+    """Mean object keypoint similarity of two sets of decoded crops, and the mean difference of their scores.
 
-    Only keypoints that the first set is sure of count: elsewhere the place is noise in either.
+    Only the half of the keypoints with the higher scores in ``reference`` counts: the positions of others are noise.
     """
     assert info.schema is not None
     variances = torch.from_numpy((2 * schema_from_dict(info.schema).sigmas) ** 2).float()
     width, height = info.input_size
     area = width * height / info.box_padding**2
-    square = ((wanted[0] - found[0]) ** 2).sum(-1)
-    sure = wanted[1] >= torch.quantile(wanted[1], 0.5)
-    alike = torch.exp(-square / (2 * area * variances))[sure].mean()
-    return float(alike), float((wanted[1] - found[1]).abs().mean())
+    squares = ((reference[0] - other[0]) ** 2).sum(-1)
+    counts = reference[1] >= torch.quantile(reference[1], 0.5)
+    oks = torch.exp(-squares / (2 * area * variances))[counts].mean()
+    return float(oks), float((reference[1] - other[1]).abs().mean())
 
 
 def calibration_crops(info: CheckpointInfo) -> Tensor:
-    """(CROPS, 3, H, W) float32, normalised: the bundled photographs whole and in parts, turned and mirrored."""
+    """(CROPS, 3, H, W) float32, normalized: the bundled photographs, whole and in parts, rotated and mirrored."""
     rng = np.random.default_rng(0)
     photographs = [read_image(path) for path in list_images(resource_path("sample"))]
     width, height = info.input_size
     crops = []
-    for number in range(CROPS):
-        image = photographs[number % len(photographs)]
+    for index in range(CROPS):
+        image = photographs[index % len(photographs)]
         side = min(image.shape[:2])
         scale = side * rng.uniform(0.5, 1.1)
         center = np.array([image.shape[1], image.shape[0]]) / 2 + rng.uniform(-0.15, 0.15, 2) * side
         affine = crop_affine(center, (scale * width / height, scale), (width, height), rng.uniform(-20, 20))
-        if number % 2:
+        if index % 2:
             affine = compose_affine([[-1, 0, width - 1], [0, 1, 0]], affine)
         crops.append(warp(image, affine, (width, height)))
     pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
@@ -162,7 +164,7 @@ def calibration_crops(info: CheckpointInfo) -> Tensor:
 
 
 def machine() -> str:
-    """A short name for what a measurement depends on: processor, threads, versions."""
+    """A short name for what a measurement depends on: CPU, threads, versions."""
     versions = [torch.__version__]
     for package in ("onnxruntime", "openvino"):
         try:
@@ -171,11 +173,11 @@ def machine() -> str:
             versions.append(version(package))
         except ImportError:
             versions.append("")
-    parts = [platform.machine(), _processor(), str(torch.get_num_threads()), *versions]
+    parts = [platform.machine(), _cpu_name(), str(torch.get_num_threads()), *versions]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-def _processor() -> str:
+def _cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -204,7 +206,7 @@ def _seconds(runner: Runner, crops: Tensor) -> float:
 
 
 def _remember(record: Path, content: Mapping[str, Any]) -> None:
-    """A measurement that cannot be kept is made again next time."""
+    """Write a measurement; one that cannot be written is made again next time."""
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         with replacing(record, sync=False) as temporary:

@@ -1,4 +1,4 @@
-"""onnxruntime and OpenVINO on the processor, from the ONNX file of a network."""
+"""onnxruntime and OpenVINO on the CPU, from the ONNX file of a network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _named(names: Sequence[str], values: Sequence[Any]) -> Outputs:
     return outputs if len(outputs) > 1 else next(iter(outputs.values()))
 
 
-def _prepared(network: nn.Module, info: CheckpointInfo, file: Path) -> Path:
+def _onnx_file(network: nn.Module, info: CheckpointInfo, file: Path) -> Path:
     if not file.is_file():
         # All channels: a runner gives what the network gives.
         conventions = {name: value for name, value in info.conventions.items() if name != "channels"}
@@ -31,7 +31,7 @@ def _prepared(network: nn.Module, info: CheckpointInfo, file: Path) -> Path:
 
 def onnxruntime_runner(network: nn.Module, info: CheckpointInfo, file: Path) -> Callable[[Tensor], Outputs]:
     """Raises ModelError where onnxruntime is missing or does not take the file."""
-    runtime = session(_prepared(network, info, file), torch.get_num_threads())
+    runtime = session(_onnx_file(network, info, file), torch.get_num_threads())
     names = [output.name for output in runtime.get_outputs()]
 
     def forward(crops: Tensor) -> Outputs:
@@ -44,8 +44,8 @@ def openvino_runner(
     network: nn.Module, info: CheckpointInfo, file: Path, precision: str
 ) -> Callable[[Tensor], Outputs]:
     """Args: precision: "f32" or "bf16". Raises ModelError where OpenVINO is missing or does not take the file."""
-    # Without this, importing OpenVINO starts a thread that reports its use to its makers; None makes the import of that
-    # part fail, and OpenVINO goes on without.
+    # Importing OpenVINO would start a thread that sends usage data; None makes the import of that part fail, and
+    # OpenVINO works without it.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
@@ -54,7 +54,7 @@ def openvino_runner(
     core = openvino.Core()
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     try:
-        compiled = core.compile_model(core.read_model(str(_prepared(network, info, file))), "CPU", settings)
+        compiled = core.compile_model(core.read_model(str(_onnx_file(network, info, file))), "CPU", settings)
     except RuntimeError as error:
         raise ModelError(f"OpenVINO does not take it ({str(error).splitlines()[0][:160]})", where=file) from None
     names = [output.any_name for output in compiled.outputs]

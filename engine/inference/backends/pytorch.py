@@ -1,4 +1,4 @@
-"""PyTorch on the processor: convolutions folded with their normalisation, channels-last, optionally in bfloat16."""
+"""PyTorch on the CPU: convolutions folded with their batch normalization, channels-last, optionally in bfloat16."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from engine.codecs import Outputs
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """A copy for inference with every BatchNorm folded into the convolution before it; a plain copy where the graph
-    cannot be followed."""
+    """A copy for inference with every BatchNorm folded into the convolution before it; an unchanged copy where the
+    network cannot be traced."""
     own = copy.deepcopy(network).eval()
     try:
         traced = fx.symbolic_trace(own)
-    except Exception:  # whatever tracing stumbles over: the plain network gives the same numbers
+    except Exception:  # tracing may raise anything; the untraced network gives the same numbers
         return own
     modules = dict(traced.named_modules())
     for node in list(traced.graph.nodes):
@@ -39,26 +39,26 @@ def folded(network: nn.Module) -> nn.Module:
     return traced
 
 
-def plain_runner(network: nn.Module) -> Callable[[Tensor], Outputs]:
+def float32_runner(network: nn.Module) -> Callable[[Tensor], Outputs]:
     """Single precision."""
     fast = folded(network).to(memory_format=torch.channels_last)
 
     def forward(crops: Tensor) -> Outputs:
-        found: Outputs = fast(crops.contiguous(memory_format=torch.channels_last))
-        return found
+        outputs: Outputs = fast(crops.contiguous(memory_format=torch.channels_last))
+        return outputs
 
     return forward
 
 
 def bfloat16_runner(network: nn.Module) -> Callable[[Tensor], Outputs]:
-    """Weights and activations in bfloat16, outputs in float32: fast on processors with instructions for it."""
+    """Weights and activations in bfloat16, outputs in float32: fast on CPUs with instructions for it."""
     fast = folded(network).to(memory_format=torch.channels_last, dtype=torch.bfloat16)
 
     def forward(crops: Tensor) -> Outputs:
         outputs = fast(crops.to(dtype=torch.bfloat16, memory_format=torch.channels_last))
         if isinstance(outputs, Mapping):
             return {name: value.float() for name, value in outputs.items()}
-        found: Tensor = outputs.float()
-        return found
+        output: Tensor = outputs.float()
+        return output
 
     return forward

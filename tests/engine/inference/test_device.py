@@ -27,5 +27,5 @@ def test_unknown_devices_are_refused(name: str) -> None:
         pick_device(name)
 
 
-def test_the_processor_is_described_with_its_threads() -> None:
-    assert describe_device("cpu").startswith("processor, ")
+def test_the_cpu_is_described_with_its_threads() -> None:
+    assert describe_device("cpu").startswith("CPU, ")

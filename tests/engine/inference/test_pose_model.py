@@ -14,7 +14,7 @@ import torch
 from engine.errors import MediaError, ModelError
 from engine.inference.detector import Detector
 from engine.inference.pose_estimator import PoseEstimator
-from engine.inference.pose_model import Item, PoseModel, without_doubles
+from engine.inference.pose_model import Item, PoseModel, oks_nms
 from engine.media.images import read_image
 from engine.pose import Prediction
 
@@ -63,7 +63,7 @@ def test_the_detector_is_loaded_when_it_is_needed(model: PoseModel, photographs:
     assert len(fresh.run(photographs[:1], boxes=[[[0, 0, 100, 100]]])[0]) == 1
     with pytest.raises(ModelError, match="no_such_detector"):
         fresh.run(photographs[:1])
-    with pytest.raises(ModelError, match="brings no detector"):
+    with pytest.raises(ModelError, match="has no detector"):
         PoseModel(model.estimator, None).run(photographs[:1])
 
 
@@ -124,9 +124,9 @@ def test_of_poses_alike_the_best_stays() -> None:
         Prediction(other, box + np.array([60, 0, 60, 0], np.float32), 0.6),
         Prediction(points, box, 0.9),
     ]
-    kept = without_doubles(poses, np.full(17, 0.07))
+    kept = oks_nms(poses, np.full(17, 0.07))
     assert [pose.score for pose in kept] == [0.9, 0.6]
-    assert without_doubles([], np.full(17, 0.07)) == []
+    assert oks_nms([], np.full(17, 0.07)) == []
 
 
 def test_boxes_are_carried_over_in_a_sequence(model: PoseModel, photographs: list[np.ndarray]) -> None:
@@ -152,7 +152,7 @@ def test_a_stream_tells_when_nothing_has_come(model: PoseModel, photographs: lis
         heard.wait(30)
         return photographs[0]
 
-    stream = model.stream_ticking([Item(0, read)], 0.01)
+    stream = model.stream_with_ticks([Item(0, read)], 0.01)
     assert next(stream) is None
     heard.set()
     assert [found[0].key for found in stream if found is not None] == [0]
@@ -188,5 +188,5 @@ def test_with_little_memory_batches_get_smaller(
     assert len(found) == 8
     assert sizes == [8, 4, 2]
     limit = 0
-    with pytest.raises(ModelError, match="not enough memory"):
+    with pytest.raises(ModelError, match="not enough free memory"):
         list(model.stream([Item(0, lambda: photographs[0], boxes)], batch=2))

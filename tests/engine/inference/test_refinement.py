@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine.inference.pose_estimator import PoseEstimator
-from engine.inference.refinement import _expected, candidates, looked_at, reestimate
+from engine.inference.refinement import _expected, candidates, crop_box, refine_pose
 from engine.media.images import read_image
 from engine.models.metadata import CheckpointInfo
 from engine.networks.movenet import MoveNetHeatmap
@@ -53,7 +53,7 @@ def test_points_that_are_set_stay_and_a_pose_led_astray_comes_back(
     for name in ("nose", "left_shoulder", "right_shoulder"):
         index = estimator.schema.index[name]
         corrected[index], fixed[index] = right[index], True
-    found, scores, _ = reestimate(estimator, astronaut, corrected, fixed, np.ones(17, np.bool_), before=wrong, box=BOX)
+    found, scores, _ = refine_pose(estimator, astronaut, corrected, fixed, np.ones(17, np.bool_), before=wrong, box=BOX)
     assert np.array_equal(found[fixed], right[fixed])
     assert (scores[fixed] == 1).all()
     error = np.linalg.norm(found - right, axis=1)[sure & ~fixed]
@@ -69,7 +69,7 @@ def test_a_point_the_network_does_not_see_moves_with_its_neighbours(
     elbow, wrist = estimator.schema.index["left_elbow"], estimator.schema.index["left_wrist"]
     corrected[elbow] += (30, -10)
     fixed[elbow] = True
-    found, scores, _ = reestimate(estimator, dark, corrected, fixed, np.ones(17, np.bool_), before=points)
+    found, scores, _ = refine_pose(estimator, dark, corrected, fixed, np.ones(17, np.bool_), before=points)
     assert np.array_equal(found[elbow], corrected[elbow])
     if scores[wrist] < 0.1:
         assert np.allclose(found[wrist], points[wrist] + (30, -10))
@@ -91,8 +91,8 @@ def test_expectation_moves_near_points_with_the_correction() -> None:
 
 def test_without_points_and_box_there_is_nothing_to_estimate(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
     nothing = np.zeros(17, np.bool_)
-    with pytest.raises(ValueError, match="without points"):
-        reestimate(estimator, astronaut, np.zeros((17, 2)), nothing, nothing)
+    with pytest.raises(ValueError, match="without keypoints"):
+        refine_pose(estimator, astronaut, np.zeros((17, 2)), nothing, nothing)
 
 
 def test_a_network_that_tells_what_is_visible_is_passed_on(
@@ -102,7 +102,7 @@ def test_a_network_that_tells_what_is_visible_is_passed_on(
     forward = estimator._forward
     monkeypatch.setattr(estimator, "_forward", lambda pixels: (forward(pixels)[0], told))
     points = np.column_stack([np.linspace(100, 400, 17), np.linspace(50, 450, 17)])
-    found = reestimate(estimator, astronaut, points, np.zeros(17, np.bool_), np.ones(17, np.bool_), box=BOX)
+    found = refine_pose(estimator, astronaut, points, np.zeros(17, np.bool_), np.ones(17, np.bool_), box=BOX)
     assert found.visible is not None
     assert np.allclose(found.visible, told[0])
 
@@ -138,7 +138,7 @@ def test_whatever_the_pose_set_points_stay_and_what_is_seen_is_in_the_picture(
         points, fixed, there, scores = some_pose(rng, count)
         there[0] = True
         options = {"before": points + rng.normal(0, 20, points.shape), "box": BOX if seed % 2 else None}
-        found = reestimate(model, astronaut, points, fixed, there, scores=scores, **options)
+        found = refine_pose(model, astronaut, points, fixed, there, scores=scores, **options)
         held = fixed & there
         assert np.array_equal(found.keypoints[held], points[held])
         assert (found.scores[held] == 1).all()
@@ -147,12 +147,12 @@ def test_whatever_the_pose_set_points_stay_and_what_is_seen_is_in_the_picture(
         seen = found.scores[~held] >= 0.1
         places = found.keypoints[~held][seen]
         assert ((places >= -0.5) & (places <= np.array(astronaut.shape[1::-1]) - 0.5)).all()
-        again = reestimate(model, astronaut, points, fixed, there, scores=scores, **options)
+        again = refine_pose(model, astronaut, points, fixed, there, scores=scores, **options)
         assert np.array_equal(again.keypoints, found.keypoints)
         # One more is set: it and those that were set before are where they were put.
         more = held.copy()
         more[int(np.flatnonzero(there)[0])] = True
-        further = reestimate(model, astronaut, found.keypoints, more, there, scores=found.scores, **options)
+        further = refine_pose(model, astronaut, found.keypoints, more, there, scores=found.scores, **options)
         assert np.array_equal(further.keypoints[more], found.keypoints[more])
 
 
@@ -171,8 +171,8 @@ def test_poses_without_extent_or_numbers_are_no_reason_to_fail(
 ) -> None:
     fixed, scores = np.array([True, False, False, False]), np.full(4, np.nan)
     nowhere = not np.isfinite(points).all(1).any() and box != BOX
-    with pytest.raises(ValueError, match="without points") if nowhere else nullcontext():
-        found = reestimate(animal, astronaut, points, fixed, np.ones(4, np.bool_), box=box, scores=scores)
+    with pytest.raises(ValueError, match="without keypoints") if nowhere else nullcontext():
+        found = refine_pose(animal, astronaut, points, fixed, np.ones(4, np.bool_), box=box, scores=scores)
         assert np.isfinite(found.keypoints).all()
         if np.isfinite(points[0]).all():
             assert np.array_equal(found.keypoints[0], points[0])
@@ -187,7 +187,7 @@ def test_a_likely_point_stays_and_an_unlikely_one_goes(estimator: PoseEstimator,
     there = np.ones(17, np.bool_)
     for score, stays in ((1.0, True), (0.01, False)):
         scores = np.full(17, score)
-        found = reestimate(estimator, astronaut, points, fixed, there, box=BOX, scores=scores)
+        found = refine_pose(estimator, astronaut, points, fixed, there, box=BOX, scores=scores)
         assert np.array_equal(found.keypoints[elbow], points[elbow]) is stays
 
 
@@ -195,8 +195,8 @@ def test_the_region_is_the_objects_box_and_holds_what_is_set() -> None:
     points = np.array([[50.0, 60.0], [300.0, 20.0], [120.0, 90.0]])
     there, fixed = np.ones(3, np.bool_), np.array([False, True, False])
     # A box around a single point is 2 wide and high.
-    assert np.array_equal(looked_at(points, there, fixed, [40, 30, 200, 220]), [40, 19, 301, 220])
-    around = looked_at(points, there, fixed, None)
+    assert np.array_equal(crop_box(points, there, fixed, [40, 30, 200, 220]), [40, 19, 301, 220])
+    around = crop_box(points, there, fixed, None)
     assert around is not None
     assert (around[:2] < points.min(0)).all()
     assert (around[2:] > points.max(0)).all()

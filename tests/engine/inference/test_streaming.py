@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.inference.streaming import Item, Settings, Work, estimate, find_boxes, read_images, weigh
+from engine.inference.streaming import Item, PendingImage, StreamSettings, estimate_poses, find_boxes, read_images
 from engine.inference.threaded_stages import Stage, run_stages
 from engine.pose import Prediction
 
@@ -36,7 +37,7 @@ class Noting:
         self.estimated.append(sum(map(len, boxes)))
         return [[Prediction(np.zeros((1, 3)), box, 0.5) for box in group] for group in boxes]
 
-    def best_of(self, found: Sequence[Prediction]) -> list[Prediction]:
+    def without_duplicates(self, found: Sequence[Prediction]) -> list[Prediction]:
         return list(found)
 
 
@@ -50,14 +51,14 @@ def item(number: int, count: int = 1, **fields: Any) -> Item[int]:
     return Item(number, lambda: image, **fields)
 
 
-def run(items: Sequence[Item[int]], settings: Settings, models: Noting | None = None) -> list[Work]:
+def run(items: Sequence[Item[int]], settings: StreamSettings, models: Noting | None = None) -> list[PendingImage]:
     models = models or Noting()
     stages = [
         Stage("read", read_images),
-        Stage("find", partial(find_boxes, models=models, settings=settings)),
-        Stage("estimate", partial(estimate, models=models, settings=settings)),
+        Stage("find", partial(find_boxes, model=models, settings=settings)),
+        Stage("estimate", partial(estimate_poses, model=models, settings=settings)),
     ]
-    return list(run_stages(items, stages, weigh))
+    return list(run_stages(items, stages, attrgetter("nbytes")))
 
 
 @given(
@@ -69,11 +70,11 @@ def test_every_box_gets_its_pose_in_order_whatever_the_batches(
 ) -> None:
     models = Noting()
     items = [item(n, count, group=n // group) for n, count in enumerate(counts)]
-    settings = Settings(batch=batch, detector_batch=detector_batch, bytes_at_once=memory)
+    settings = StreamSettings(batch=batch, detector_batch=detector_batch, batch_bytes=memory)
     found = run(items, settings, models)
     assert [work.item.key for work in found] == list(range(len(counts)))
     for work, count in zip(found, counts, strict=True):
-        assert [p.box.tolist() for p in work.found] == _boxes(work.item.key, count).tolist()
+        assert [p.box.tolist() for p in work.poses] == _boxes(work.item.key, count).tolist()
     assert all(0 < size <= batch for size in models.estimated)
     assert all(len(numbers) <= detector_batch for numbers in models.detected)
     assert all(len({n // group for n in numbers}) == 1 for numbers in models.detected)
@@ -81,7 +82,7 @@ def test_every_box_gets_its_pose_in_order_whatever_the_batches(
 
 def test_batches_are_filled_across_pictures() -> None:
     models = Noting()
-    run([item(n, 3) for n in range(10)], Settings(batch=8, detector_batch=4), models)
+    run([item(n, 3) for n in range(10)], StreamSettings(batch=8, detector_batch=4), models)
     assert models.detected == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert models.estimated == [8, 8, 8, 4, 2]
 
@@ -89,10 +90,10 @@ def test_batches_are_filled_across_pictures() -> None:
 def test_the_detector_looks_at_every_nth_frame_and_at_the_last() -> None:
     models = Noting()
     items = [item(n, sequence="film", frame=n) for n in range(9)]
-    found = run(items, Settings(detect_every=3, batch=1), models)
+    found = run(items, StreamSettings(detect_every=3, batch=1), models)
     assert sorted(models.looked_at()) == [0, 3, 6, 8]
     # Boxes move by one pixel a frame, so carried over they are where they would have been found.
-    assert [work.found[0].box[1] for work in found] == pytest.approx(range(9))
+    assert [work.poses[0].box[1] for work in found] == pytest.approx(range(9))
 
 
 @pytest.mark.parametrize(
@@ -107,16 +108,16 @@ def test_the_detector_looks_at_every_nth_frame_and_at_the_last() -> None:
 def test_boxes_are_not_carried_over_cuts_and_gaps(frames: list[tuple[Any, int]], looked: list[int]) -> None:
     models = Noting()
     items = [item(n, sequence=sequence, frame=frame) for n, (sequence, frame) in enumerate(frames)]
-    assert len(run(items, Settings(detect_every=5), models)) == len(frames)
+    assert len(run(items, StreamSettings(detect_every=5), models)) == len(frames)
     assert sorted(models.looked_at()) == looked
 
 
 def test_given_boxes_are_not_looked_for() -> None:
     models = Noting()
     boxes = np.array([[1.0, 2, 3, 4]])
-    found = run([item(0), item(1, boxes=boxes), item(2)], Settings(), models)
+    found = run([item(0), item(1, boxes=boxes), item(2)], StreamSettings(), models)
     assert models.looked_at() == [0, 2]
-    np.testing.assert_array_equal(found[1].found[0].box, boxes[0])
+    np.testing.assert_array_equal(found[1].poses[0].box, boxes[0])
 
 
 @pytest.mark.parametrize("readers", [1, 3])
@@ -132,14 +133,14 @@ def test_an_unreadable_picture_does_not_take_those_before_it_along() -> None:
 
     items = [item(0), item(1), Item(2, broken)]
     found: list[int] = []
-    settings = Settings(batch=16, detector_batch=8)
+    settings = StreamSettings(batch=16, detector_batch=8)
     models = Noting()
-    make: Callable[..., Iterator[Work]] = partial(find_boxes, models=models, settings=settings)
+    make: Callable[..., Iterator[PendingImage]] = partial(find_boxes, model=models, settings=settings)
     stages = [
         Stage("r", read_images),
         Stage("f", make),
-        Stage("e", partial(estimate, models=models, settings=settings)),
+        Stage("e", partial(estimate_poses, model=models, settings=settings)),
     ]
     with pytest.raises(OSError, match="broken"):
-        found.extend(work.item.key for work in run_stages(items, stages, weigh))
+        found.extend(work.item.key for work in run_stages(items, stages, attrgetter("nbytes")))
     assert found == [0, 1]

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.inference.threaded_stages import Check, Stage, Stopped, batches, run_stages
+from engine.inference.threaded_stages import CheckStopped, Stage, Stopped, batched, run_stages
 
 
-def mapped(function: Callable[[Any], Any]) -> Callable[[Iterator[Any], Check], Iterator[Any]]:
-    def work(incoming: Iterator[Any], check: Check) -> Iterator[Any]:
+def mapped(function: Callable[[Any], Any]) -> Callable[[Iterator[Any], CheckStopped], Iterator[Any]]:
+    def work(incoming: Iterator[Any], check: CheckStopped) -> Iterator[Any]:
         for thing in incoming:
             yield function(thing)
 
@@ -62,7 +62,7 @@ def test_few_heavy_things_wait_at_a_time() -> None:
             read.append(n)
             yield n
 
-    running = run_stages(source(), stages(lambda n: n, count=50, size=10), weigh=lambda n: 8)
+    running = run_stages(source(), stages(lambda n: n, count=50, size=10), size_of=lambda n: 8)
     assert next(running) == 0
     time.sleep(0.05)
     assert len(read) <= 4
@@ -102,7 +102,7 @@ def test_an_error_of_the_source_arrives_too() -> None:
 def test_leaving_early_closes_what_the_stages_hold_and_leaves_no_thread() -> None:
     closed: list[str] = []
 
-    def holds(incoming: Iterator[Any], check: Check) -> Iterator[Any]:
+    def holds(incoming: Iterator[Any], check: CheckStopped) -> Iterator[Any]:
         try:
             yield from incoming
         finally:
@@ -118,7 +118,7 @@ def test_leaving_early_closes_what_the_stages_hold_and_leaves_no_thread() -> Non
 def test_long_work_hears_that_the_consumer_has_left() -> None:
     begun, heard = threading.Event(), threading.Event()
 
-    def long(incoming: Iterator[int], check: Check) -> Iterator[int]:
+    def long(incoming: Iterator[int], check: CheckStopped) -> Iterator[int]:
         for n in incoming:
             if n:
                 begun.set()
@@ -159,7 +159,7 @@ def test_a_stream_that_is_never_begun_starts_no_thread() -> None:
 
 @given(things=st.lists(st.tuples(st.integers(0, 2), st.integers())), size=st.integers(1, 4))
 def test_batches_end_when_full_or_with_their_group(things: list[tuple[int, int]], size: int) -> None:
-    found = list(batches(iter(things), lambda part: len(part) >= size, lambda thing: thing[0]))
+    found = list(batched(iter(things), lambda part: len(part) >= size, lambda thing: thing[0]))
     assert [thing for part, _ in found for thing in part] == things
     for part, _ in found:
         assert len(part) <= size
@@ -175,7 +175,7 @@ def test_what_came_before_an_error_is_given_before_it() -> None:
         yield 1
         raise OSError("gone")
 
-    running = batches(source(), lambda part: len(part) >= 9, lambda thing: None)
+    running = batched(source(), lambda part: len(part) >= 9, lambda thing: None)
     assert next(running) == ([1], True)
     with pytest.raises(OSError, match="gone"):
         next(running)

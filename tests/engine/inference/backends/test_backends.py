@@ -14,7 +14,7 @@ from engine.errors import ModelError
 from engine.inference import backends
 from engine.inference.backends import Runner, make_runner
 from engine.inference.backends import autotune as choosing
-from engine.inference.backends.autotune import calibration_crops, choose, key_of, likeness, measure
+from engine.inference.backends.autotune import calibration_crops, choose, key_of, measure, similarity
 from engine.inference.backends.pytorch import folded
 from engine.inference.pose_estimator import PoseEstimator
 from engine.models.catalog import find_model
@@ -137,12 +137,12 @@ def test_the_key_follows_the_weights() -> None:
     assert key_of(network, info) != first
 
 
-def test_likeness_falls_with_the_distance() -> None:
+def test_similarity_falls_with_the_distance() -> None:
     info = load_network("movenet_lightning")[1]
     points, scores = torch.rand(2, 17, 2) * 100, torch.ones(2, 17)
-    found = [likeness((points, scores), (points + shift, scores), info)[0] for shift in (0.0, 1.0, 4.0)]
-    assert found[0] == 1.0
-    assert found[0] > found[1] > found[2]
+    similarities = [similarity((points, scores), (points + shift, scores), info)[0] for shift in (0.0, 1.0, 4.0)]
+    assert similarities[0] == 1.0
+    assert similarities[0] > similarities[1] > similarities[2]
 
 
 def test_an_unknown_backend_is_refused() -> None:

@@ -381,13 +381,16 @@ class _Export:
                 self._id_of_category[category.id] = identity
                 self.category_records.append(make_category(identity, category.schema, category.name).encoded())
 
-    def _with_points(self, raw: bytes, number: int) -> bytes:
+    def _with_points(self, raw: bytes, category_id: int) -> bytes:
         """A category that came with boxes only, once there are poses in it: now it needs the names of the points."""
-        if self._layouts.get(number) != LAYOUT_BOXES:
+        if self._layouts.get(category_id) != LAYOUT_BOXES:
             return raw
-        if self._db.row("SELECT 1 FROM instance WHERE category = ? AND num_visible > 0 LIMIT 1", (number,)) is None:
+        if (
+            self._db.row("SELECT 1 FROM instance WHERE category = ? AND num_visible > 0 LIMIT 1", (category_id,))
+            is None
+        ):
             return raw
-        schema = self._store.category(number).schema
+        schema = self._store.category(category_id).schema
         limbs = [[int(a) + 1, int(b) + 1] for a, b in schema.limb_indices]
         return patch_record(raw, {"keypoints": list(schema.names), "skeleton": limbs})
 

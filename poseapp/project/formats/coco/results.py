@@ -171,19 +171,19 @@ def _target(store: ProjectStore, results: Sequence[CocoResult], path: Path) -> _
             best = count, file.id, frames
     if best is None:
         raise CocoError("is a list of results; open it together with the COCO file whose images it names", where=path)
-    _, number, frames = best
+    _, file_id, frames = best
     known = {category.id: category for category in store.categories()}
     categories: dict[Id, Category] = {}
-    for owner, record in archive.records(number, "categories"):
+    for owner, record in archive.records(file_id, "categories"):
         for category in parse_categories([record], path, unreadable=_skip):
             if owner != NOBODY and owner in known:
                 categories.setdefault(category.id, known[owner])
-    for owner, record in archive.records(number, "category_ids"):
+    for owner, record in archive.records(file_id, "category_ids"):
         if owner in known:
             categories.setdefault(msgspec.json.decode(record), known[owner])
     grids = {
         FrameKey(*owner): msgspec.json.decode(record, type=GridTransform)
-        for owner, record in archive.records(number, SECTION_GRIDS)
+        for owner, record in archive.records(file_id, SECTION_GRIDS)
     }
     return _Target(frames, IdMatcher(frames), categories, IdMatcher(categories), grids)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from engine.errors import PoseError
 from engine.formats.coco.dataset import CocoImage
+from engine.formats.coco.reader import video_frame_of
 from engine.labels.image_size import GridTransform
 from engine.media.source import is_video
 from engine.media.video.frame_size import opencv_grid
@@ -17,11 +16,6 @@ from poseapp.project.formats.report import Problems
 from poseapp.project.formats.videos import import_video
 from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore
-
-
-class _Place(msgspec.Struct):
-    video: str = ""
-    frame_index: int = -1
 
 
 def frames_of_videos(
@@ -46,21 +40,22 @@ def frames_of_videos(
     frames: dict[int, FrameKey] = {}
     media: dict[str, tuple[int, int] | None] = {}
     for position, image in enumerate(images):
-        if b'"frame_index"' not in image.raw:
+        video_frame = video_frame_of(image.raw)
+        if video_frame is None or any((folder / plain_name(image.file_name)).is_file() for folder in folders):
             continue
-        told = _told(image.raw)
-        if told is None or any((folder / plain_name(image.file_name)).is_file() for folder in folders):
+        if video_frame.video not in media:
+            media[video_frame.video] = _open(store, video_frame.video, folders, problems, cache)
+        opened = media[video_frame.video]
+        if opened is None:
             continue
-        if told.video not in media:
-            media[told.video] = _open(store, told.video, folders, problems, cache)
-        found = media[told.video]
-        if found is None:
-            continue
-        number, count = found
-        if told.frame_index < count:
-            frames[position] = FrameKey(number, told.frame_index)
+        media_id, count = opened
+        if video_frame.frame_index < count:
+            frames[position] = FrameKey(media_id, video_frame.frame_index)
         else:
-            problems.add(f"{told.video} has {count:,} frames, counted from 0; not found", f"frame {told.frame_index:,}")
+            problems.add(
+                f"{video_frame.video} has {count:,} frames, counted from 0; not found",
+                f"frame {video_frame.frame_index:,}",
+            )
     return frames
 
 
@@ -94,14 +89,6 @@ def grids_of_videos(
             done = "they were fitted to the frame" if fit else "they were left as they are"
             problems.add(f"Labels made on stored pixels, which are not square; {done}", images[position].file_name)
     return grids if fit else {}
-
-
-def _told(raw: bytes) -> _Place | None:
-    try:
-        reference = msgspec.json.decode(raw, type=_Place)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return reference if reference.video and reference.frame_index >= 0 and "\0" not in reference.video else None
 
 
 def _open(

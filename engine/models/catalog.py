@@ -68,7 +68,7 @@ class ModelEntry:
         id: what ``--model`` and ``--detector`` accept.
         title: name for people.
         task: "pose" or "detector".
-        architecture: key of ``engine.networks.ARCHITECTURES``.
+        architecture: name of a network (``engine.networks.networks``).
         file: the checkpoint, None if it is not on this computer.
         input_size: width and height in pixels.
         schema: name of the keypoint schema, "" for detectors.

@@ -176,7 +176,7 @@ def test_a_run_goes_on_only_with_the_inputs_and_options_that_it_was_started_with
         assert journal_of(out).read_bytes() == before
     journal_of(out).write_text("not mine\n")
     assert predict(film, "--out", out, "--resume") == 2
-    assert "no record of a run" in capsys.readouterr().err
+    assert "not a journal of a run" in capsys.readouterr().err
 
 
 def test_resuming_what_was_never_begun_is_a_plain_run(film: Path, tmp_path: Path, whole: bytes) -> None:

@@ -75,7 +75,7 @@ def test_times_that_repeat_do_not_lose_frames(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="cannot be put into a video"):
+    with pytest.raises(MediaError, match="cannot be written to a video"):
         list(write_mp4(tmp_path / "a.mp4", [], [], (0, 5)))
     with pytest.raises(MediaError, match="cannot be written"):
         list(write_mp4(tmp_path / "no" / "a.mp4", pictures(1), [Fraction(0)], (64, 48)))

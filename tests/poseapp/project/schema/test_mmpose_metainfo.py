@@ -41,7 +41,7 @@ def test_a_configuration_becomes_a_schema(tmp_path: Path) -> None:
     [
         ("x = 3", "not set dataset_info"),
         ("dataset_info = dict(", "not a Python"),
-        ("dataset_info = dict(keypoint_info=open('x'))", "not run"),
+        ("dataset_info = dict(keypoint_info=open('x'))", "not executed"),
         ("dataset_info = dict()", "not as MMPose"),
         ("dataset_info = 3", "not as MMPose"),
         ("dataset_info = dict(keypoint_info={0: dict(name='a', swap='b')})", "does not exist"),

@@ -36,14 +36,14 @@ def announce(data: bytes, kind: bytes, offset: int, number: int) -> bytes:
 def test_a_table_that_announces_a_thousand_million_is_refused(tmp_path: Path, film: bytes, kind, offset: int) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(announce(film, kind, offset, 10**9))
-    with pytest.raises(MediaError, match=f"its {kind.decode()} table announces more"):
+    with pytest.raises(MediaError, match=f"its {kind.decode()} table claims more"):
         VideoReader(path)
 
 
 def test_pictures_of_one_size_that_are_more_than_the_file_are_refused(tmp_path: Path, film: bytes) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(announce(announce(film, b"stsz", 4, 1), b"stsz", 8, 10**9))
-    with pytest.raises(MediaError, match="stsz table announces more"):
+    with pytest.raises(MediaError, match="stsz table claims more"):
         VideoReader(path)
 
 
@@ -54,7 +54,7 @@ def test_a_fragment_that_announces_millions_of_pictures_is_refused(tmp_path: Pat
         announce(announce(fragments, b"trun", 0, 1), b"trun", 4, 170_000_000),
     ):
         path.write_bytes(data)
-        with pytest.raises(MediaError, match="trun table announces more"):
+        with pytest.raises(MediaError, match="trun table claims more"):
             VideoReader(path)
 
 

@@ -67,6 +67,8 @@ class Session(QObject):
         self._points: frozenset[PointRef] = frozenset()
         self._categories: list[Category] = []
         self._schemas: dict[int, Schema] = {}
+        # Also those of categories that an undo has just removed: views paint their old rows until they refresh.
+        self._shown_schemas: dict[int, Schema] = {}
         self._category: int | None = None
         self.hidden: frozenset[int] = frozenset()
         self.locked: frozenset[int] = frozenset()
@@ -130,6 +132,7 @@ class Session(QObject):
     def _read_categories(self) -> None:
         self._categories = [] if self.store is None else self.store.categories()
         self._schemas = {c.id: c.schema for c in self._categories}
+        self._shown_schemas |= self._schemas
 
     # --- frames
 
@@ -302,7 +305,7 @@ class Session(QObject):
         self.changed.emit(Change(structure=True))
 
     def schema_of(self, instance: Instance) -> Schema:
-        return self._schemas[instance.category]
+        return self._shown_schemas[instance.category]
 
     def _read_instances(self) -> None:
         before, known = self._instances, self.store is not None and self._frame is not None

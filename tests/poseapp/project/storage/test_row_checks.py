@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sqlite3
 import struct
@@ -209,10 +210,14 @@ def test_random_bytes_in_a_project_are_an_error_or_a_project(path: Path, seed: i
 def test_readers_beside_the_writer_do_not_check_every_row_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[Path] = []
     monkeypatch.setattr(database, "check_rows", lambda path, *_, **__: checked.append(path))
+    os.utime(path, (1, 1))  # another program has written it since it was closed
     with ProjectStore.open(path), ProjectStore.open(path, read_only=True) as first:
         assert first.summary().labelled == 1
         ProjectStore.open(path, read_only=True).close()
         assert len(checked) == 1
+    ProjectStore.open(path).close()  # nothing has changed since
+    assert len(checked) == 1
+    os.utime(path, (1, 1))
     ProjectStore.open(path).close()
     assert len(checked) == 2
 

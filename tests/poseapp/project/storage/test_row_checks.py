@@ -217,7 +217,7 @@ def test_readers_beside_the_writer_do_not_check_every_row_again(path: Path, monk
         assert len(checked) == 1
     ProjectStore.open(path).close()  # nothing has changed since
     assert len(checked) == 1
-    os.utime(path, (1, 1))
+    os.utime(path, (2, 2))
     ProjectStore.open(path).close()
     assert len(checked) == 2
 

@@ -117,9 +117,9 @@ def change_points(context: Context) -> None:
 
 def _migrate(context: Context, source: Category, name: str, schema: Schema, sources: Sources) -> None:
     finish_placing(context)
-    made = context.session.migrate(source, name, schema, sources)
-    if made is not None:
-        context.session.choose_category(made.id)
+    category = context.session.migrate(source, name, schema, sources)
+    if category is not None:
+        context.session.choose_category(category.id)
         context.window.tell(f"{name} now has {schema.num_keypoints} keypoints. Undo restores the poses.", "good")
 
 

@@ -58,11 +58,11 @@ def duplicate(context: Context) -> None:
 def copy_previous(context: Context) -> None:
     """The poses of the frame before, as new ones of this frame."""
     session = context.session
-    place = session.position()
-    if session.store is None or place < 1:
+    position = session.position()
+    if session.store is None or position < 1:
         context.window.tell("This is the first frame")
         return
-    before = session.store.instances(session.frames[place - 1])
+    before = session.store.instances(session.frames[position - 1])
     if not before:
         context.window.tell("The previous frame has no poses")
         return
@@ -132,42 +132,42 @@ def set_visibility(context: Context, points: Iterable[PointRef], value: int | No
     session = context.session
     if session.frame is None:
         return
-    wanted: dict[int, list[int]] = {}
+    chosen_points: dict[int, list[int]] = {}
     for instance_id, index in sorted(points):
-        wanted.setdefault(instance_id, []).append(index)
-    made: list[Edit] = []
+        chosen_points.setdefault(instance_id, []).append(index)
+    changes: list[Edit] = []
     for instance in session.instances:
-        if instance.id in wanted:
+        if instance.id in chosen_points:
             schema = session.schema_of(instance)
-            chosen = wanted[instance.id]
+            chosen = chosen_points[instance.id]
             back = _brought_back(context, instance, chosen, value)
             if back is not None:
-                made.append(back)
+                changes.append(back)
             elif value is None:
-                made.append(edits.cycle_visibility(session.frame, instance, chosen, schema))
+                changes.append(edits.cycle_visibility(session.frame, instance, chosen, schema))
             else:
-                made.append(edits.set_visibility(session.frame, instance, chosen, value, schema))
-    if made:
-        session.apply(made[0] if len(made) == 1 else edits.combined(f"{made[0].text} and others", made))
+                changes.append(edits.set_visibility(session.frame, instance, chosen, value, schema))
+    if changes:
+        session.apply(changes[0] if len(changes) == 1 else edits.combined(f"{changes[0].text} and others", changes))
 
 
 def _brought_back(context: Context, pose: Instance, points: list[int], value: int | None) -> Edit | None:
     """Missing points at the places where they are offered, or where the template puts what never had a place; None
     where the points' own places are to be taken, or nothing comes back."""
     session, first = context.session, int(pose.visibility[points[0]])
-    wanted = (VISIBLE if first == ABSENT else ABSENT) if value is None else value
+    new_value = (VISIBLE if first == ABSENT else ABSENT) if value is None else value
     absent = [k for k in points if pose.visibility[k] == ABSENT]
-    if session.frame is None or wanted == ABSENT or not absent:
+    if session.frame is None or new_value == ABSENT or not absent:
         return None
     schema = session.schema_of(pose)
-    places = {k: place for k in absent if (place := context.canvas.missing_place(pose.id, k)) is not None}
-    never = [k for k in absent if k not in places and not _has_place(context, pose, k)]
-    if never and (found := likely_places(pose, schema, context.canvas.image_size)) is not None:
-        places.update({k: (float(found[k, 0]), float(found[k, 1])) for k in never})
-    if not places:
+    positions = {k: position for k in absent if (position := context.canvas.missing_place(pose.id, k)) is not None}
+    never = [k for k in absent if k not in positions and not _has_place(context, pose, k)]
+    if never and (likely := likely_places(pose, schema, context.canvas.image_size)) is not None:
+        positions.update({k: (float(likely[k, 0]), float(likely[k, 1])) for k in never})
+    if not positions:
         return None
-    there = replace(pose, keypoints=with_points(pose, places).keypoints)
-    edit = edits.set_visibility(session.frame, there, points, wanted, schema)
+    placed = replace(pose, keypoints=with_points(pose, positions).keypoints)
+    edit = edits.set_visibility(session.frame, placed, points, new_value, schema)
     return replace(edit, frames=(replace(edit.frames[0], before=(pose,)),))
 
 
@@ -208,8 +208,8 @@ def _each(context: Context, text: str, make: Callable[[FrameKey, Instance], Edit
     session = context.session
     if session.frame is None or not session.selected:
         return
-    made = [make(session.frame, instance) for instance in session.selected]
-    session.apply(made[0] if len(made) == 1 else edits.combined(text, made))
+    changes = [make(session.frame, instance) for instance in session.selected]
+    session.apply(changes[0] if len(changes) == 1 else edits.combined(text, changes))
 
 
 def nudge(context: Context, dx: float, dy: float) -> bool:
@@ -217,7 +217,7 @@ def nudge(context: Context, dx: float, dy: float) -> bool:
     session = context.session
     if session.frame is None or not session.selected:
         return False
-    made: list[Edit] = []
+    changes: list[Edit] = []
     for instance in session.selected:
         indices = [k for i, k in session.selected_points if i == instance.id]
         if indices:
@@ -227,10 +227,10 @@ def nudge(context: Context, dx: float, dy: float) -> bool:
                 if instance.visibility[k] != ABSENT
             }
             if moves:
-                made.append(edits.move_keypoints(session.frame, instance, moves, session.schema_of(instance)))
+                changes.append(edits.move_keypoints(session.frame, instance, moves, session.schema_of(instance)))
         elif not session.selected_points:
-            made.append(edits.transform_pose(session.frame, instance, [[1, 0, dx], [0, 1, dy]], text="Move pose"))
-    if made:
+            changes.append(edits.transform_pose(session.frame, instance, [[1, 0, dx], [0, 1, dy]], text="Move pose"))
+    if changes:
         key = f"nudge {sorted(session.selected_instances)} {sorted(session.selected_points)}"
-        session.apply(edits.combined(made[0].text, made, merge_key=key))
+        session.apply(edits.combined(changes[0].text, changes, merge_key=key))
     return True

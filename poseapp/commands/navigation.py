@@ -71,14 +71,14 @@ def previous_pose(context: Context) -> None:
     _cycle(context, -1)
 
 
-def _cycle(context: Context, way: int) -> None:
+def _cycle(context: Context, direction: int) -> None:
     session = context.session
     ids = [i.id for i in session.instances]
     if not ids:
         return
     now = [ids.index(i.id) for i in session.selected]
-    place = (now[-1] + way) % len(ids) if now else (0 if way > 0 else len(ids) - 1)
-    session.select(instances=[ids[place]])
+    position = (now[-1] + direction) % len(ids) if now else (0 if direction > 0 else len(ids) - 1)
+    session.select(instances=[ids[position]])
 
 
 def select_number(context: Context, number: int) -> None:
@@ -105,8 +105,8 @@ def _step_point(context: Context, by: int) -> None:
         return
     pose = poses[0]
     here = [k for i, k in session.selected_points if i == pose.id]
-    place = (max(here) if by > 0 else min(here)) + by if here else (0 if by > 0 else -1)
-    session.select(instances=[pose.id], points=[(pose.id, place % pose.num_keypoints)])
+    point = (max(here) if by > 0 else min(here)) + by if here else (0 if by > 0 else -1)
+    session.select(instances=[pose.id], points=[(pose.id, point % pose.num_keypoints)])
 
 
 def nudge_left(context: Context) -> None:

@@ -161,17 +161,17 @@ def new_pose(context: Context, placed: PlacedPose) -> None:
         return
     if session.store is None or session.frame is None or session.category is None:
         return
-    (number,) = session.store.new_ids(1)
+    (pose_id,) = session.store.new_ids(1)
     seen = placed.visibility > 0
     if not seen.any():
         return
     points = placed.keypoints[seen]
     box = np.concatenate([points.min(axis=0), points.max(axis=0)])
-    made = edits.make_instance(number, session.category, placed.keypoints, placed.visibility, box=_grown(context, box))
+    made = edits.make_instance(pose_id, session.category, placed.keypoints, placed.visibility, box=_grown(context, box))
     if placed.decided is not None:  # a point that was skipped is absent because a person says so
         made = replace(made, by_human=placed.decided.copy())
     if session.apply(edits.add_instance(session.frame, made, text="Place pose")):
-        session.select(instances=[number])
+        session.select(instances=[pose_id])
 
 
 def template_in_box(context: Context, box: tuple[float, float, float, float]) -> None:
@@ -219,10 +219,10 @@ def _any_locked(context: Context, poses: list[Instance]) -> bool:
     """Whether one of the poses is locked or has a locked point; that is told."""
     session = context.session
     withheld = session.locked | {number for number, _ in session.locked_points}
-    found = any(pose.id in withheld for pose in poses)
-    if found:
+    is_any_locked = any(pose.id in withheld for pose in poses)
+    if is_any_locked:
         context.window.tell("Locked: cannot be changed. Ctrl+Shift+H unlocks all.")
-    return found
+    return is_any_locked
 
 
 def _made(context: Context, make) -> Edit | None:  # type: ignore[no-untyped-def]

@@ -30,19 +30,19 @@ def previous_review(context: Context) -> None:
     _review(context, -1)
 
 
-def _review(context: Context, way: int) -> None:
+def _review(context: Context, direction: int) -> None:
     """The neighbour of the place that one has reached in the queue. A prediction is selected, ready for Enter."""
     session = context.session
     if session.store is None:
         return
-    there = session.review.next(back=way < 0)
-    if there is None:
+    next_frame = session.review.next(back=direction < 0)
+    if next_frame is None:
         context.window.tell("Nothing left to review", "good")
         return
-    if there == session.frame:
+    if next_frame == session.frame:
         context.window.tell("This is the last frame to review")
-    session.go_to(there)
-    if session.review.select_findings(there):
+    session.go_to(next_frame)
+    if session.review.select_findings(next_frame):
         return
     waiting = session.predicted()
     if waiting:

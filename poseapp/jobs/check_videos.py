@@ -69,15 +69,15 @@ class CheckVideosJob:
         context.progress(before * whole + share, len(self._items) * whole)
 
 
-def check_video(media: int, path: Path, kept: str, context: Context | None = None) -> VideoCheck:
+def check_video(media: int, path: Path, stored: str, context: Context | None = None) -> VideoCheck:
     """Compare one file with the fingerprint that was kept; "" = none was, then any video fits."""
     from engine.media.source import is_video, open_media
     from engine.media.video.index.indexer import read_index
 
     try:
-        before = Fingerprint.from_text(kept) if kept else None
+        before = Fingerprint.from_text(stored) if stored else None
         if before is not None and content_key(path) == before.key:
-            return VideoCheck(media, path, True, fingerprint=kept, kept=kept)
+            return VideoCheck(media, path, True, fingerprint=stored, kept=stored)
         if context is not None and is_video(path):  # the index of a long one takes time, and is kept
             read_index(path, index_home(), lambda share: context.progress(round(_SHARES * share), _SHARES))
         with open_media(path, cache=index_home()) as source:
@@ -94,11 +94,11 @@ def check_video(media: int, path: Path, kept: str, context: Context | None = Non
         seconds = _seconds(before), _seconds(now)
         why = f"{path.name} is not the video that was labelled: "
         why += "it shows something else" if seconds[0] == seconds[1] else f"it lasts {seconds[1]} s, not {seconds[0]} s"
-        return VideoCheck(media, path, False, why, text, kept)
+        return VideoCheck(media, path, False, why, text, stored)
     if now.frame_count != before.frame_count or now.size != before.size:
         sizes = f"{before.frame_count} frames of {_size(before)}, now {now.frame_count} of {_size(now)}"
         why = f"{path.name} was re-encoded since it was labelled ({sizes}): labels may be on other frames or positions"
-        return VideoCheck(media, path, False, why, text, kept)
+        return VideoCheck(media, path, False, why, text, stored)
     why = f"{path.name} was re-encoded since it was labelled; number and size of its frames agree"
     return VideoCheck(media, path, True, why, text)
 

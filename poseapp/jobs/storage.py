@@ -52,13 +52,13 @@ class SizesJob:
         self._folders = tuple(folders)
 
     def run(self, context: Context) -> Iterator[Progress]:
-        for number, (name, folder) in enumerate(self._folders, 1):
+        for measured, (name, folder) in enumerate(self._folders, 1):
             count = total = 0
-            for place, (_, size, _) in enumerate(_files(folder)):
+            for index, (_, size, _) in enumerate(_files(folder)):
                 count, total = count + 1, total + size
-                if place % 4096 == 4095:
-                    yield Progress(number - 1, len(self._folders))
-            yield Progress(number, len(self._folders), result=FolderSize(name, count, total))
+                if index % 4096 == 4095:
+                    yield Progress(measured - 1, len(self._folders))
+            yield Progress(measured, len(self._folders), result=FolderSize(name, count, total))
 
 
 class CopyFolderJob:
@@ -78,14 +78,14 @@ class CopyFolderJob:
         yield Progress(0, 0, self.title)
         files = list(_files(self._source))
         total = sum(size for _, size, _ in files)
-        there = self._target.is_dir()
+        target_existed = self._target.is_dir()
         check_target(self._source, self._target, total)
-        made: list[Path] = []
+        created: list[Path] = []
         done = False
         try:
             moved = 0
             for name, _, _ in files:
-                for taken in self._copy(name, made):
+                for taken in self._copy(name, created):
                     moved += taken
                     yield Progress(moved // 1024, max(total // 1024, 1))
             done = True
@@ -96,18 +96,18 @@ class CopyFolderJob:
             raise ProjectError(f"cannot be copied ({error.strerror or error})", where=where) from None
         finally:
             if not done:
-                _take_back(made, self._target, keep=there)
+                _take_back(created, self._target, keep=target_existed)
 
-    def _copy(self, name: str, made: list[Path]) -> Iterator[int]:
+    def _copy(self, name: str, created: list[Path]) -> Iterator[int]:
         """Copy a file; it appears whole. Yields numbers of bytes."""
         target = self._target / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if (self._source / name).is_symlink():
             target.symlink_to(_link(self._source, name))
-            made.append(target)
+            created.append(target)
             return
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-        made.append(Path(temporary))
+        created.append(Path(temporary))
         with os.fdopen(handle, "wb") as out, open_regular(self._source / name) as given:
             while block := given.read(_BLOCK):
                 out.write(block)
@@ -116,7 +116,7 @@ class CopyFolderJob:
             os.fsync(out.fileno())
         shutil.copystat(self._source / name, temporary)
         os.replace(temporary, target)
-        made[-1] = target
+        created[-1] = target
 
 
 class ClearJob:
@@ -138,15 +138,15 @@ class ClearJob:
         count = freed = 0
         for folder in self._folders:
             given = list(_files(folder)) if self._given is None else self._given
-            for place, (name, size, changed) in enumerate(given, 1):
+            for index, (name, size, changed) in enumerate(given, 1):
                 path = folder / name
                 with contextlib.suppress(OSError):
                     status = path.lstat()
                     if self._given is None or (status.st_size, status.st_mtime_ns) == (size, changed):
                         path.unlink()
                         count, freed = count + 1, freed + size
-                if place % _STEP_FILES == 0:
-                    yield Progress(place, len(given))
+                if index % _STEP_FILES == 0:
+                    yield Progress(index, len(given))
             _remove_empty(folder)
         yield Progress(1, 1, self.title, FolderSize("", count, freed))
 
@@ -162,9 +162,9 @@ def check_target(source: Path, target: Path, num_bytes: int) -> None:
         raise ProjectError("is the current folder", where=target)
     if new.is_relative_to(old) or old.is_relative_to(new):
         raise ProjectError(f"and {old} are nested; choose a separate folder", where=target)
-    there = target.is_dir()
+    target_existed = target.is_dir()
     try:
-        if there and any(target.iterdir()):
+        if target_existed and any(target.iterdir()):
             raise ProjectError("is not empty; choose an empty folder, or name a new one", where=target)
         target.mkdir(parents=True, exist_ok=True)
         handle, probe = tempfile.mkstemp(prefix=".", suffix=".probe", dir=target)
@@ -174,7 +174,7 @@ def check_target(source: Path, target: Path, num_bytes: int) -> None:
     except OSError as error:
         raise ProjectError(f"cannot be written ({error.strerror or error})", where=target) from None
     if free < num_bytes * 1.02:
-        if not there:
+        if not target_existed:
             _remove_empty(target)
         need, have = f"{num_bytes / 1e6:,.0f} MB", f"{free / 1e6:,.0f} MB"
         raise ProjectError(f"has too little room: {need} are needed, {have} are free", where=target)
@@ -196,12 +196,12 @@ def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
 def _link(folder: Path, name: str) -> str:
     """Where a link leads, once it lies in another folder: within the folder as before, elsewhere by its whole path."""
     text = os.readlink(folder / name)
-    place = os.path.normpath(os.path.join((folder / name).parent, text))
-    return text if not os.path.isabs(text) and Path(place).is_relative_to(folder) else place
+    destination = os.path.normpath(os.path.join((folder / name).parent, text))
+    return text if not os.path.isabs(text) and Path(destination).is_relative_to(folder) else destination
 
 
-def _take_back(made: Sequence[Path], target: Path, *, keep: bool) -> None:
-    for path in made:
+def _take_back(created: Sequence[Path], target: Path, *, keep: bool) -> None:
+    for path in created:
         with contextlib.suppress(OSError):
             path.unlink()
     _remove_empty(target, keep=keep)

@@ -44,10 +44,10 @@ class FrameCache:
     def get(self, key: Hashable) -> Pixels | None:
         """The frame, now the most recently used one; None when it is not there."""
         with self._lock:
-            found = self._frames.get(key)
-            if found is not None:
+            frame = self._frames.get(key)
+            if frame is not None:
                 self._frames.move_to_end(key)
-            return found
+            return frame
 
     def put(self, key: Hashable, pixels: Pixels) -> Pixels:
         """Keep a frame, set read-only because it is shared between threads; returns it."""

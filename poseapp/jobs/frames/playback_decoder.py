@@ -120,34 +120,34 @@ class Playback:
         times = self._times(store) if self._plan.times is None else self._plan.times
         count = min(len(keys), len(times))
         key_frames: npt.NDArray[np.int64] | None = None
-        place, last, took = min(self._plan.start, count - 1), -1, 0.0
-        self._at = float(times[place]) if count else 0.0
+        position, last, took = min(self._plan.start, count - 1), -1, 0.0
+        self._at = float(times[position]) if count else 0.0
         while count:
-            key = keys[place]
+            key = keys[position]
             path = store.frame_path(key)
             before = time.monotonic()
             pixels = self._read(reader, path, key)
             took = time.monotonic() - before
             if not self._began:  # the clock starts with the first picture
                 self._began = time.monotonic()
-            if not self._wait_until(float(times[place])):
+            if not self._wait_until(float(times[position])):
                 return
-            self._dropped += max(place - last - 1, 0) if last >= 0 else 0
-            last = place
+            self._dropped += max(position - last - 1, 0) if last >= 0 else 0
+            last = position
             self._send(Shown(key, path, pixels, store.instances(key), self._dropped))
             due = int(np.searchsorted(times[:count], self._position(time.monotonic()), "right")) - 1
-            place = max(last + 1, due)
-            if place >= count and last == count - 1:
+            position = max(last + 1, due)
+            if position >= count and last == count - 1:
                 if not self._last_is_over(times, count):
                     return
-                place, last = 0, -1
+                position, last = 0, -1
                 with self._wake:
                     self._at, self._began = float(times[0]), time.monotonic()
-            place = min(place, count - 1)
-            if took > LATE_SECONDS and is_video(path) and place > last + 1:
+            position = min(position, count - 1)
+            if took > LATE_SECONDS and is_video(path) and position > last + 1:
                 if key_frames is None:
                     key_frames = reader.key_frames(path)
-                place = _key_between(key_frames, keys, last, place)
+                position = _key_between(key_frames, keys, last, position)
 
     def _read(self, reader: FrameReader, path: Path, key: FrameKey) -> Pixels | None:
         try:
@@ -199,8 +199,8 @@ class Playback:
         raise Cancelled("playback was stopped", where=self._plan.project)
 
 
-def _key_between(key_frames: npt.NDArray[np.int64], keys: FrameKeys, last: int, place: int) -> int:
-    """The last key frame behind ``last`` and up to ``place``; ``place`` where there is none."""
-    found = key_frames[(key_frames > keys[last].index) & (key_frames <= keys[place].index)]
-    there = keys.position(FrameKey(keys[place].media, int(found[-1]))) if len(found) else -1
-    return there if there >= 0 else place
+def _key_between(key_frames: npt.NDArray[np.int64], keys: FrameKeys, last: int, position: int) -> int:
+    """The last key frame behind ``last`` and up to ``position``; ``position`` where there is none."""
+    between = key_frames[(key_frames > keys[last].index) & (key_frames <= keys[position].index)]
+    key_position = keys.position(FrameKey(keys[position].media, int(between[-1]))) if len(between) else -1
+    return key_position if key_position >= 0 else position

@@ -76,10 +76,10 @@ class ThumbnailStore:
             header = read_header(io.BytesIO(data))
             if header is None or max(header.size) > MAX_SIDE:
                 return None  # not what was written here: a few bytes may announce a picture of gigabytes
-            found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
         except (OSError, cv2.error, MemoryError):
             return None
-        return None if found is None else np.asarray(found, dtype=np.uint8)
+        return None if pixels is None else np.asarray(pixels, dtype=np.uint8)
 
     def put(self, key: str, pixels: Pixels) -> None:
         """Keep a thumbnail; it appears whole or not at all. A disk that is full or locked is no fault."""
@@ -107,9 +107,9 @@ class ThumbnailStore:
     def _place(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}{_SUFFIX}"
 
-    def _write(self, place: Path, data: bytes) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(place, sync=False) as temporary:
+    def _write(self, path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, sync=False) as temporary:
             temporary.write_bytes(data)
         if self._bytes is None:
             self._bytes = self.num_bytes()
@@ -131,12 +131,12 @@ class ThumbnailStore:
 
     def _files(self) -> list[tuple[int, int, Path]]:
         """Time, size and path of every thumbnail, left-over temporary files included."""
-        found: list[tuple[int, int, Path]] = []
+        files: list[tuple[int, int, Path]] = []
         with contextlib.suppress(OSError):
             for folder in self.folder.iterdir():
                 with contextlib.suppress(OSError), os.scandir(folder) as entries:
                     for entry in entries:
                         with contextlib.suppress(OSError):
                             status = entry.stat()
-                            found.append((status.st_mtime_ns, status.st_size, Path(entry.path)))
-        return found
+                            files.append((status.st_mtime_ns, status.st_size, Path(entry.path)))
+        return files

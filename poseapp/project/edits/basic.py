@@ -85,9 +85,9 @@ def move_keypoints(
 ) -> Edit:
     """Put points somewhere else; an absent one is thereby placed, visible unless ``visibility`` says otherwise."""
     points, seen, human = instance.keypoints.copy(), instance.visibility.copy(), instance.by_human.copy()
-    for index, place in moves.items():
+    for index, position in moves.items():
         _point(instance, index)
-        points[index] = _finite(np.asarray(place, np.float64), "a coordinate")
+        points[index] = _finite(np.asarray(position, np.float64), "a coordinate")
         if visibility is not None or seen[index] == ABSENT:
             seen[index] = VISIBLE if visibility is None else visibility
         human[index] = True
@@ -202,7 +202,7 @@ def paste(
         tracks.append(i.track if free else None)
     copies = tuple(
         Instance(
-            id=number,
+            id=new_id,
             category=i.category,
             keypoints=moved_points(i.keypoints, shift),
             visibility=i.visibility.copy(),
@@ -211,7 +211,7 @@ def paste(
             track=track,
             source=HUMAN,
         )
-        for number, i, track in zip(ids, instances, tracks)
+        for new_id, i, track in zip(ids, instances, tracks)
     )
     return add_instance(frame, *copies, text=text or f"Paste {poses_text(copies)}")
 
@@ -268,8 +268,8 @@ def set_frame_state(
     text: str = "",
 ) -> Edit:
     """Say of a whole frame that it is reviewed, flagged, or holds nothing to label; None leaves as it is."""
-    wanted = {"reviewed": reviewed, "flagged": flagged, "negative": negative}
-    changes = {key: value for key, value in wanted.items() if value is not None and value != getattr(before, key)}
+    flags = {"reviewed": reviewed, "flagged": flagged, "negative": negative}
+    changes = {key: value for key, value in flags.items() if value is not None and value != getattr(before, key)}
     words = [key if value else f"not {key}" for key, value in changes.items()]
     after = replace(before, **changes)
     return Edit(text or f"Mark frame {', '.join(words) or 'as before'}", (FrameEdit(frame, state=(before, after)),))
@@ -320,10 +320,10 @@ def _finite(array: Floats, what: str) -> Floats:
 
 
 def _sorted_box(box: npt.ArrayLike) -> Floats:
-    found = _finite(np.array(box, dtype=np.float64), "a coordinate of the box")
-    if found.shape != (4,):
-        raise ProjectError(f"a box has 4 numbers, not {found.size}")
-    return np.concatenate([np.minimum(found[:2], found[2:]), np.maximum(found[:2], found[2:])])
+    corners = _finite(np.array(box, dtype=np.float64), "a coordinate of the box")
+    if corners.shape != (4,):
+        raise ProjectError(f"a box has 4 numbers, not {corners.size}")
+    return np.concatenate([np.minimum(corners[:2], corners[2:]), np.maximum(corners[:2], corners[2:])])
 
 
 def _points(instance: Instance, points: Iterable[int], schema: Schema | None) -> str:

@@ -55,12 +55,12 @@ def split_instance(frame: FrameKey, instance: Instance, points: Iterable[int], n
     """
     chosen = np.zeros(instance.num_keypoints, np.bool_)
     chosen[list(points)] = True
-    there = instance.visibility != ABSENT
-    if not (chosen & there).any() or not (~chosen & there).any():
+    is_present = instance.visibility != ABSENT
+    if not (chosen & is_present).any() or not (~chosen & is_present).any():
         raise ProjectError("select some, not all, keypoints of a pose to split them off")
-    kept = _only(instance, ~chosen)
+    rest = _only(instance, ~chosen)
     new = replace(_only(instance, chosen), id=new_id, track=None)
-    return Edit("Split pose", (FrameEdit(frame, (instance,), (kept, new)),))
+    return Edit("Split pose", (FrameEdit(frame, (instance,), (rest, new)),))
 
 
 def delete_below_score(items: Iterable[tuple[FrameKey, Sequence[Instance]]], threshold: float) -> Edit:

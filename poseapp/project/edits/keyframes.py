@@ -78,25 +78,27 @@ def interpolate_track(
     if len({(key.media, i.track) for key, i in listed}) > 1:
         raise ProjectError("one track at a time can be interpolated")
     keys = _keyframes(listed)
-    there = dict(listed)
-    wanted = [
-        key for key in _between([key for key, _ in keys], longest_gap)
-        if (key not in there or is_interpolated(there[key]) or (replace_predicted and not is_keyframe(there[key])))
-        and (frames is None or key in frames)
-    ]  # fmt: skip
+    by_frame = dict(listed)
+
+    def is_free(key: FrameKey) -> bool:
+        pose = by_frame.get(key)
+        return pose is None or is_interpolated(pose) or (replace_predicted and not is_keyframe(pose))
+
+    between = _between([key for key, _ in keys], longest_gap)
+    wanted = [key for key in between if is_free(key) and (frames is None or key in frames)]
     filled = set(wanted)
     made = _made(keys, wanted, smooth, time) if wanted else []
-    ids = iter(new_ids(sum(key not in there for key in wanted)))
+    ids = iter(new_ids(sum(key not in by_frame for key in wanted)))
     edits: list[FrameEdit] = []
     for key, instance in zip(wanted, made):
-        old = there.get(key)
+        old = by_frame.get(key)
         after = replace(instance, id=next(ids) if old is None else old.id)
         if old is None or not old.same_as(after):
             edits.append(FrameEdit(key, () if old is None else (old,), (after,)))
     if frames is None:
         edits += [FrameEdit(key, (i,)) for key, i in listed if is_interpolated(i) and key not in filled]
-    number = listed[0][1].track if listed else None
-    return Edit("Interpolate track" if number is None else f"Interpolate track {number}", tuple(edits))
+    track = listed[0][1].track if listed else None
+    return Edit("Interpolate track" if track is None else f"Interpolate track {track}", tuple(edits))
 
 
 def predictions_between(items: Iterable[Item]) -> tuple[int, int]:
@@ -124,11 +126,11 @@ def propagate_pose(
     seen = instance.visibility > 0
     if not seen.any():
         return None
-    found, ok = propagate_points(image_a, image_b, instance.keypoints[seen])
+    positions, ok = propagate_points(image_a, image_b, instance.keypoints[seen])
     if ok.mean() < _LEAST_FOLLOWED:
         return None
     points, scores = instance.keypoints.copy(), np.zeros(instance.num_keypoints)
-    points[seen], scores[seen] = found, ok.astype(np.float64)
+    points[seen], scores[seen] = positions, ok.astype(np.float64)
     return Instance(
         id=new_id,
         category=instance.category,
@@ -137,7 +139,7 @@ def propagate_pose(
         by_human=np.zeros(instance.num_keypoints, np.bool_),
         scores=scores,
         score=float(ok.mean()),
-        box=None if instance.box is None else _moved_box(instance.box, instance.keypoints[seen], found, ok),
+        box=None if instance.box is None else _moved_box(instance.box, instance.keypoints[seen], positions, ok),
         track=instance.track if track is None else track,
         source=PROPAGATED,
         state=State.PREDICTED,
@@ -188,10 +190,10 @@ def propagate_forward(
 def _estimated(pose: Instance, picture: Image, estimate: Estimate) -> Instance | None:
     """What a model sees in the box of a pose; None when that is nothing much."""
     box = extent(pose)
-    found = None if box is None else estimate(picture, _padded(box, pose.box is None))
-    if found is None or found.score < _LEAST_SCORE or len(found.keypoints) != pose.num_keypoints:
+    estimated = None if box is None else estimate(picture, _padded(box, pose.box is None))
+    if estimated is None or estimated.score < _LEAST_SCORE or len(estimated.keypoints) != pose.num_keypoints:
         return None
-    keypoints = np.asarray(found.keypoints, np.float64)
+    keypoints = np.asarray(estimated.keypoints, np.float64)
     good: Flags = np.asarray(np.isfinite(keypoints).all(axis=1))
     scores = np.where(good, keypoints[:, 2], 0.0)
     return replace(
@@ -200,7 +202,7 @@ def _estimated(pose: Instance, picture: Image, estimate: Estimate) -> Instance |
         visibility=np.where(good & (scores >= _LEAST_SCORE), VISIBLE, ABSENT).astype(np.uint8),
         by_human=np.zeros(pose.num_keypoints, np.bool_),
         scores=scores,
-        score=float(found.score),
+        score=float(estimated.score),
         source=ESTIMATED,
         state=State.PREDICTED,
     )
@@ -214,12 +216,12 @@ def _padded(box: Floats, is_tight: bool) -> Floats:
 
 def _keyframes(items: Sequence[Item]) -> list[Item]:
     """One a frame, all of the category of the first."""
-    found: dict[FrameKey, Instance] = {}
+    keyframes: dict[FrameKey, Instance] = {}
     for key, instance in items:
         if is_keyframe(instance):
-            found.setdefault(key, instance)
-    first = next(iter(found.values()), None)
-    return [(key, i) for key, i in found.items() if first is not None and i.category == first.category]
+            keyframes.setdefault(key, instance)
+    first = next(iter(keyframes.values()), None)
+    return [(key, i) for key, i in keyframes.items() if first is not None and i.category == first.category]
 
 
 def _between(keys: Sequence[FrameKey], longest_gap: int | None) -> list[FrameKey]:

@@ -71,7 +71,7 @@ def swap_sides_along(
     """
     wanted = None if points is None else list(points)
     held = {number for number, _ in locked}
-    made = []
+    frames = []
     for key, pose in items:
         chosen = wanted
         if pose.id in held:
@@ -83,8 +83,8 @@ def swap_sides_along(
         if pose.state is State.PREDICTED:
             (swapped,) = basic.swap_sides(key, pose, schema, chosen).frames[0].after
             after = replace(swapped, state=State.PREDICTED, by_human=pose.by_human.copy())
-            made.append(Edit("", (FrameEdit(key, (pose,), (after,)),)))
+            frames.append(Edit("", (FrameEdit(key, (pose,), (after,)),)))
         elif not only_predicted:
-            made.append(basic.swap_sides(key, pose, schema, chosen))
-    text = "Swap left and right" if len(made) == 1 else f"Swap left and right in {len(made):,} frames"
-    return basic.combined(text, made)
+            frames.append(basic.swap_sides(key, pose, schema, chosen))
+    text = "Swap left and right" if len(frames) == 1 else f"Swap left and right in {len(frames):,} frames"
+    return basic.combined(text, frames)

@@ -49,14 +49,14 @@ def accept_frames(
     items: Iterable[tuple[FrameKey, Sequence[Instance]]], *, min_keypoint_score: float = 0.0, merge_key: str = ""
 ) -> Edit:
     """:func:`accept` for many frames, as one step."""
-    found: list[FrameEdit] = []
+    accepted: list[FrameEdit] = []
     total = 0
     for frame, instances in items:
         before = tuple(i for i in instances if i.state is State.PREDICTED)
         if before:
-            found.append(FrameEdit(frame, before, tuple(_accepted(i, min_keypoint_score) for i in before)))
+            accepted.append(FrameEdit(frame, before, tuple(_accepted(i, min_keypoint_score) for i in before)))
             total += len(before)
-    return Edit(f"Accept {'prediction' if total == 1 else f'{total} predictions'}", tuple(found), merge_key)
+    return Edit(f"Accept {'prediction' if total == 1 else f'{total} predictions'}", tuple(accepted), merge_key)
 
 
 def reject(frame: FrameKey, instances: Sequence[Instance], *, merge_key: str = "") -> Edit:
@@ -106,8 +106,8 @@ def add_predictions(
     old = tuple(i for i in predicted if i.source != TEMPLATE)  # a box that a person drew
     done = [i for i in existing if i.state is State.LABELLED and i.category == category.id]
     new: list[Instance] = []
-    for number, prediction in zip(ids, predictions):
-        instance = _predicted(prediction, number, category, source, min_keypoint_score)
+    for new_id, prediction in zip(ids, predictions):
+        instance = _predicted(prediction, new_id, category, source, min_keypoint_score)
         drawn = prediction.box_score >= 1.0
         if drawn or not _is_done(instance, done, category, overlap):
             new.append(instance)
@@ -158,7 +158,7 @@ def _accepted(instance: Instance, min_keypoint_score: float) -> Instance:
 
 
 def _predicted(
-    prediction: Prediction, number: int, category: Category, source: str, min_keypoint_score: float
+    prediction: Prediction, new_id: int, category: Category, source: str, min_keypoint_score: float
 ) -> Instance:
     found = np.array(prediction.keypoints, dtype=np.float64)
     count = category.schema.num_keypoints
@@ -172,7 +172,7 @@ def _predicted(
         seen[(seen > 0) & (np.asarray(prediction.visibility) < 0.5)] = OCCLUDED
     box = np.array(prediction.box, dtype=np.float64)
     return Instance(
-        id=number,
+        id=new_id,
         category=category.id,
         keypoints=points,
         visibility=seen,

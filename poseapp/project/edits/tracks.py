@@ -82,15 +82,15 @@ def join_tracks(items: Iterable[Item], keep: int, other: int, *, drop_overlap: b
     if keep == other:
         raise ProjectError(f"track {keep} cannot be joined with itself")
     listed = list(items)
-    kept = {key for key, i in listed if i.track == keep}
+    kept_frames = {key for key, i in listed if i.track == keep}
     moved = [(key, i) for key, i in listed if i.track == other]
-    both = sorted({key.index for key, _ in moved if key in kept})
+    both = sorted({key.index for key, _ in moved if key in kept_frames})
     if both and not drop_overlap:
-        told = ", ".join(str(index) for index in both[:_TOLD]) + (", ..." if len(both) > _TOLD else "")
+        shown = ", ".join(str(index) for index in both[:_TOLD]) + (", ..." if len(both) > _TOLD else "")
         raise ProjectError(
-            f"tracks {keep} and {other} are both in {len(both)} frames (index {told}); swap or delete there first"
+            f"tracks {keep} and {other} are both in {len(both)} frames (index {shown}); swap or delete there first"
         )
-    pairs = [(key, i, replace(i, track=None if key in kept else keep)) for key, i in moved]
+    pairs = [(key, i, replace(i, track=None if key in kept_frames else keep)) for key, i in moved]
     return Edit(f"Join track {other} to {keep}", _grouped(pairs))
 
 
@@ -150,10 +150,10 @@ def track_frames(
         times: seconds of each; left out, 1/30 s from index to index.
         first_number: numbers are given from here on; see :func:`poseapp.project.store.ProjectStore.new_track_numbers`.
     """
-    names = {number: str(number) for number in categories}
-    schemas = {names[number]: category.schema for number, category in categories.items()}
+    names = {track: str(track) for track in categories}
+    schemas = {names[track]: category.schema for track, category in categories.items()}
     tracker = Tracker(schemas, options, first_number=first_number)
-    found: list[list[int | None]] = []
+    tracks: list[list[int | None]] = []
     followed: list[list[int]] = []
     for n, (key, instances) in enumerate(frames):
         if progress is not None:
@@ -161,36 +161,36 @@ def track_frames(
         places = [place for place, done in enumerate(labelled_too(instances, categories)) if not done]
         poses = [as_prediction(instances[place], names.get(instances[place].category, "")) for place in places]
         given = tracker.update(poses, key.index / 30 if times is None else times[n])
-        found.append([None] * len(instances))
+        tracks.append([None] * len(instances))
         followed.append(places)
-        for place, number in zip(places, given):
-            found[n][place] = number
-        for update, place, number in tracker.late:
-            found[update][followed[update][place]] = number
-    return found
+        for place, track in zip(places, given):
+            tracks[n][place] = track
+        for update, place, track in tracker.late:
+            tracks[update][followed[update][place]] = track
+    return tracks
 
 
 def apply_tracks(
-    frames: Sequence[FrameItems], numbers: Sequence[Sequence[int | None]], *, keep_labelled: bool = True
+    frames: Sequence[FrameItems], tracks: Sequence[Sequence[int | None]], *, keep_labelled: bool = True
 ) -> Edit:
     """What a tracker has found, as one step.
 
     Args:
         frames: with their poses, as given to the tracker.
-        numbers: of each pose of each frame.
+        tracks: of each pose of each frame.
         keep_labelled: poses that a person has labelled keep the track they have, and a track that the tracker found
             for most of them takes over their number.
     """
     called: dict[int, int] = {}
     if keep_labelled:
         votes: defaultdict[int, Counter[int]] = defaultdict(Counter)
-        for (_, instances), found in zip(frames, numbers, strict=True):
+        for (_, instances), found in zip(frames, tracks, strict=True):
             for i, number in zip(instances, found, strict=True):
                 if number is not None and _is_kept(i):
                     votes[number][i.track or 0] += 1
         called = {number: counts.most_common(1)[0][0] for number, counts in votes.items()}
     pairs: list[tuple[FrameKey, Instance, Instance | None]] = []
-    for (key, instances), found in zip(frames, numbers, strict=True):
+    for (key, instances), found in zip(frames, tracks, strict=True):
         taken = {i.track for i in instances if keep_labelled and _is_kept(i)}
         for i, number in zip(instances, found, strict=True):
             if keep_labelled and _is_kept(i):
@@ -244,9 +244,9 @@ def _from(items: Iterable[Item], start: FrameKey) -> list[Item]:
     return [(key, i) for key, i in items if key.media == start.media and key >= start]
 
 
-def _renumbered(items: Iterable[Item], numbers: Mapping[int, int]) -> tuple[FrameEdit, ...]:
-    chosen = [(key, i, i.track) for key, i in items if i.track is not None and i.track in numbers]
-    return _grouped([(key, i, replace(i, track=numbers[track])) for key, i, track in chosen])
+def _renumbered(items: Iterable[Item], new_tracks: Mapping[int, int]) -> tuple[FrameEdit, ...]:
+    chosen = [(key, i, i.track) for key, i in items if i.track is not None and i.track in new_tracks]
+    return _grouped([(key, i, replace(i, track=new_tracks[track])) for key, i, track in chosen])
 
 
 def _grouped(changes: Iterable[tuple[FrameKey, Instance, Instance | None]]) -> tuple[FrameEdit, ...]:

@@ -108,16 +108,16 @@ class CategoryTable:
 
     def all(self) -> dict[int, Category]:
         if self._categories is None:
-            found = self._db.rows("SELECT id, name, schema FROM category ORDER BY id")
-            self._categories = {i: Category(i, name, self._schema(name, blob)) for i, name, blob in found}
+            rows = self._db.rows("SELECT id, name, schema FROM category ORDER BY id")
+            self._categories = {i: Category(i, name, self._schema(name, blob)) for i, name, blob in rows}
         return self._categories
 
     def get(self, category_id: int) -> Category:
         """Raises ProjectError when there is no such category."""
-        found = self.all().get(category_id)
-        if found is None:
+        category = self.all().get(category_id)
+        if category is None:
             raise ProjectError(f"there is no category {category_id}", where=self._db.path)
-        return found
+        return category
 
     def add(self, name: str, schema: Schema) -> Category:
         with self._db.write():
@@ -152,10 +152,11 @@ class CategoryTable:
         """
         old = self.get(category_id)
         new = Category(category_id, old.name if name is None else name, old.schema if schema is None else schema)
-        count, wanted = old.schema.num_keypoints, new.schema.num_keypoints
-        if count != wanted and self._is_used(category_id):
+        count, new_count = old.schema.num_keypoints, new.schema.num_keypoints
+        if count != new_count and self._is_used(category_id):
             raise ProjectError(
-                f"{old.name!r} has instances with {count} points; make a new category for {wanted}", where=self._db.path
+                f"{old.name!r} has instances with {count} points; make a new category for {new_count}",
+                where=self._db.path,
             )
         before, after = _columns(old), _columns(new)
         changed = [column for column in after if before[column] != after[column]]

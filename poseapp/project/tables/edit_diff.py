@@ -56,36 +56,36 @@ def compare_states(frames: FrameTable, edits: Iterable[FrameEdit]) -> list[Frame
     Raises:
         ProjectError: the state before is not what is stored, or a frame stands twice.
     """
-    found: list[FrameDelta] = []
+    deltas: list[FrameDelta] = []
     for f in edits:
         if f.state is None or f.state[0] == f.state[1]:
             continue
         if frames.state(f.frame) != f.state[0]:
             raise ProjectError(f"frame {f.frame.index} has been changed meanwhile; {_KEPT}")
-        found.append(FrameDelta(f.frame, instance_rows.state_bits(f.state[0]), instance_rows.state_bits(f.state[1])))
-    if len({s.frame for s in found}) != len(found):
+        deltas.append(FrameDelta(f.frame, instance_rows.state_bits(f.state[0]), instance_rows.state_bits(f.state[1])))
+    if len({s.frame for s in deltas}) != len(deltas):
         raise ProjectError(f"the edit sets the state of a frame twice; {_KEPT}")
-    return found
+    return deltas
 
 
 def check_once(ids: Iterable[int]) -> None:
     """Raises ProjectError when an id stands twice."""
-    found = list(ids)
-    if len(set(found)) != len(found):
+    listed = list(ids)
+    if len(set(listed)) != len(listed):
         raise ProjectError(f"the edit touches an instance twice; {_KEPT}")
 
 
 def _stored(database: Database, ids: Sequence[int], edits: Sequence[FrameEdit]) -> dict[int, instance_rows.Row]:
     """The rows of these ids. An edit of one frame finds them among the frame's, which have just been read."""
-    found: dict[int, instance_rows.Row] = {}
+    rows: dict[int, instance_rows.Row] = {}
     if len(edits) == 1:
-        found = {row[0]: row for row in rows_of_frame(database, edits[0].frame)}
-        ids = [identity for identity in ids if identity not in found]
+        rows = {row[0]: row for row in rows_of_frame(database, edits[0].frame)}
+        ids = [identity for identity in ids if identity not in rows]
     for start in range(0, len(ids), _BLOCK):
         part = ids[start : start + _BLOCK]
         marks = ", ".join("?" * len(part))
-        found.update((row[0], row) for row in database.rows(f"{instance_rows.SELECT} WHERE id IN ({marks})", part))
-    return found
+        rows.update((row[0], row) for row in database.rows(f"{instance_rows.SELECT} WHERE id IN ({marks})", part))
+    return rows
 
 
 def _differences(

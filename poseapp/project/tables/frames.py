@@ -46,9 +46,9 @@ class FrameTable:
         if kind not in KINDS:
             raise ProjectError(f"there is no kind of media {kind!r}; it is one of {', '.join(KINDS)}", where=path)
         with self._db.write():
-            number = self._db.run("INSERT INTO media (kind, path) VALUES (?, ?)", (kind, self.stored(path)))
+            media_id = self._db.run("INSERT INTO media (kind, path) VALUES (?, ?)", (kind, self.stored(path)))
         self.forget()
-        return self.media()[number]
+        return self.media()[media_id]
 
     def move_media(self, media: int, path: Path | str) -> Media:
         """Tell where a folder of images or a video lies now."""
@@ -91,10 +91,10 @@ class FrameTable:
             "SELECT media, min(idx), max(idx), count(*) FROM frame GROUP BY media ORDER BY media"
         ):
             if last - first + 1 == count:
-                found = np.arange(first, last + 1, dtype=np.int64)
+                indices = np.arange(first, last + 1, dtype=np.int64)
             else:
-                found = self._db.numbers("SELECT idx FROM frame WHERE media = ? ORDER BY idx", (media,))
-            runs.append(media << 32 | found)
+                indices = self._db.numbers("SELECT idx FROM frame WHERE media = ? ORDER BY idx", (media,))
+            runs.append(media << 32 | indices)
         return FrameKeys(np.concatenate(runs)) if runs else NO_FRAMES
 
     def count(self) -> int:
@@ -166,10 +166,10 @@ class FrameTable:
             )
 
     def _known(self, media: int) -> Media:
-        found = self.media().get(media)
-        if found is None:
+        known = self.media().get(media)
+        if known is None:
             raise ProjectError(f"there is no media {media}", where=self._db.path)
-        return found
+        return known
 
     def stored(self, path: Path | str) -> str:
         """Relative below or beside the project file, so that both can be moved together; absolute elsewhere."""

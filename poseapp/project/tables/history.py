@@ -195,15 +195,15 @@ class History:
             for block in self._db.stream(sql, (step,), _PIECE):
                 if not all(isinstance(number, int) for row in block for number in row[:3]):
                     raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
-                found = [
+                deltas = [
                     InstanceDelta(i, FrameKey(m, n), b if b is None else _decode(b), a if a is None else _decode(a))
                     for i, m, n, b, a in block
                 ]
                 write_instances(
-                    self._db, found if forward else [t._replace(before=t.after, after=t.before) for t in found]
+                    self._db, deltas if forward else [t._replace(before=t.after, after=t.before) for t in deltas]
                 )
-                frames.update(t.frame for t in found)
-                instances.update(t.instance for t in found)
+                frames.update(t.frame for t in deltas)
+                instances.update(t.instance for t in deltas)
                 yield len(instances)
         for folder, index, before, after in self._db.rows(
             "SELECT media, idx, before, after FROM step_frame WHERE step = ?", (step,)
@@ -278,7 +278,7 @@ class History:
             self._db.run("UPDATE step SET text = ?, time = ? WHERE id = ?", (text, time.time(), step))
 
     def _rows_of(self, step: int, instances: Sequence[int]) -> dict[int, InstanceDelta]:
-        found: dict[int, InstanceDelta] = {}
+        deltas: dict[int, InstanceDelta] = {}
         for instance in instances:
             row = self._db.row(
                 "SELECT media, idx, before, after FROM step_instance WHERE step = ? AND instance = ?", (step, instance)
@@ -286,8 +286,8 @@ class History:
             if row is not None:
                 media, index, b, a = row
                 before, after = (None if b is None else _decode(b)), (None if a is None else _decode(a))
-                found[instance] = InstanceDelta(instance, FrameKey(media, index), before, after)
-        return found
+                deltas[instance] = InstanceDelta(instance, FrameKey(media, index), before, after)
+        return deltas
 
 
 def join(first: InstanceDelta, second: InstanceDelta) -> InstanceDelta:
@@ -299,8 +299,8 @@ def join(first: InstanceDelta, second: InstanceDelta) -> InstanceDelta:
     if after is not None:
         after = {**(first.after or {}), **after}
     if before is not None and after is not None:
-        places = [i for i in after if before.get(i) != after[i]]
-        before, after = {i: before[i] for i in places}, {i: after[i] for i in places}
+        columns = [i for i in after if before.get(i) != after[i]]
+        before, after = {i: before[i] for i in columns}, {i: after[i] for i in columns}
     return InstanceDelta(first.instance, first.frame, before, after)
 
 

@@ -93,8 +93,8 @@ def _from_row(row: Row) -> Instance:
 
 def changed(before: Row, after: Row) -> tuple[Values, Values]:
     """The columns in which two rows of one instance differ: as they were, and as they are."""
-    places = [i for i in range(1, len(COLUMNS)) if before[i] != after[i]]
-    return {i: before[i] for i in places}, {i: after[i] for i in places}
+    columns = [i for i in range(1, len(COLUMNS)) if before[i] != after[i]]
+    return {i: before[i] for i in columns}, {i: after[i] for i in columns}
 
 
 def full(row: Row) -> Values:
@@ -104,7 +104,7 @@ def full(row: Row) -> Values:
 
 def are_values(values: Values) -> bool:
     """Whether columns of a row, by position, have the types that :func:`to_row` gives."""
-    return all(place in _TYPES and isinstance(value, _TYPES[place]) for place, value in values.items())
+    return all(column in _TYPES and isinstance(value, _TYPES[column]) for column, value in values.items())
 
 
 _NONE = type(None)
@@ -147,8 +147,8 @@ def check(instance: Instance, categories: Mapping[int, Category]) -> None:
         raise ProjectError("visibility must be uint8 and by_human bool", where=where)
     if count and instance.visibility.max() > 2:
         raise ProjectError("a visibility is above 2", where=where)
-    numbers = [a for a in (instance.keypoints, instance.scores, instance.box) if a is not None]
-    if not all(np.isfinite(array).all() for array in numbers):
+    arrays = [a for a in (instance.keypoints, instance.scores, instance.box) if a is not None]
+    if not all(np.isfinite(array).all() for array in arrays):
         raise ProjectError("a number is not finite", where=where)
     if instance.score is not None and not np.isfinite(instance.score):
         raise ProjectError("the score is not finite", where=where)

@@ -80,10 +80,10 @@ def read_state(database: Database, media: int) -> MediaState:
 
 def grow(database: Database, media: int, state: MediaState) -> None:
     """Add the frames that a state has and the project has not; before instances go there."""
-    there = _count(database, media)
+    count = _count(database, media)
     database.many(
         "INSERT INTO frame (media, idx, name) VALUES (?, ?, ?)",
-        ((media, index, frame_name(index)) for index in range(there, state.frame_count)),
+        ((media, index, frame_name(index)) for index in range(count, state.frame_count)),
     )
 
 

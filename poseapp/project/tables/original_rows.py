@@ -25,27 +25,27 @@ def original_rows(store: ProjectStore) -> dict[FrameKey, list[tuple[int, instanc
     """
     database = store.database
     states: dict[int, Values] = {}
-    made: set[int] = set()
+    added: set[int] = set()
     position = database.meta("position")
     sql = "SELECT instance, before FROM step_instance WHERE step <= ? ORDER BY step DESC"
     for block in database.stream(sql, (position,)):
         for instance, before in block:
             if before is None:
-                made.add(instance)
+                added.add(instance)
                 states.pop(instance, None)
                 continue
             try:
                 values = _decode(before)
             except (msgspec.MsgspecError, TypeError):
                 raise ProjectError("the history is damaged", where=store.path) from None
-            made.discard(instance)
+            added.discard(instance)
             states.setdefault(instance, {}).update(values)
-    found: defaultdict[FrameKey, list[tuple[int, instance_rows.Row]]] = defaultdict(list)
+    originals: defaultdict[FrameKey, list[tuple[int, instance_rows.Row]]] = defaultdict(list)
     for instance, values in states.items():
         row = database.row(f"{instance_rows.SELECT} WHERE id = ?", (instance,))
         now = {} if row is None else instance_rows.full(row)
         whole = {**now, **values}
-        if all(place in whole for place in range(1, len(COLUMNS))):
-            original = (instance, *(whole[place] for place in range(1, len(COLUMNS))))
-            found[FrameKey(original[1], original[2])].append((instance, original))
-    return dict(found)
+        if all(column in whole for column in range(1, len(COLUMNS))):
+            original = (instance, *(whole[column] for column in range(1, len(COLUMNS))))
+            originals[FrameKey(original[1], original[2])].append((instance, original))
+    return dict(originals)

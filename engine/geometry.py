@@ -1,9 +1,9 @@
 """Boxes, crops and the way back, all in float64.
 
-Coordinates are image pixels (x, y) with pixel centres at integers; boxes are x1 y1 x2 y2. A crop is described by the
-centre and the size ("scale") of the rectangle of the image that fills it; the affine of a crop maps image pixels to
+Coordinates are image pixels (x, y) with pixel centers at integers; boxes are x1 y1 x2 y2. A crop is described by the
+center and the size ("scale") of the rectangle of the image that fills it; the affine of a crop maps image pixels to
 crop pixels. Conventions are those of top-down pose estimation as MMPose does it, so that its published models give
-their published numbers: the rectangle's centre goes to (W/2, H/2), without half-pixel terms.
+their published numbers: the rectangle's center goes to (W/2, H/2), without half-pixel terms.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def box_to_center_scale(box_xyxy: npt.ArrayLike, padding: float = 1.25, aspect: 
         aspect: width / height of the input.
 
     Returns:
-        centre (..., 2) and scale (..., 2) = width, height, image pixels, with scale[0] = aspect * scale[1].
+        center (..., 2) and scale (..., 2) = width, height, image pixels, with scale[0] = aspect * scale[1].
     """
     box = np.asarray(box_xyxy, np.float64)
     center = (box[..., :2] + box[..., 2:]) / 2
@@ -97,7 +97,7 @@ def udp_affine(
 def published_affine(
     box_xyxy: npt.ArrayLike, padding: float, size_wh: tuple[int, int], *, udp: bool = False
 ) -> tuple[Floats, Floats, Floats]:
-    """Centre, scale and affine of a crop with the single-precision steps of the programs that published the weights.
+    """Center, scale and affine of a crop with the single-precision steps of the programs that published the weights.
 
     It differs from :func:`crop_affine` by up to a thousandth of a pixel, which is enough to tip roundings of
     :func:`warp_fixed_point`; with it crops are equal bit for bit.
@@ -109,7 +109,7 @@ def published_affine(
         udp: the affine of :func:`udp_affine`.
 
     Returns:
-        centre (2,), scale (2,) and affine (2, 3).
+        center (2,), scale (2,) and affine (2, 3).
     """
     box = np.asarray(box_xyxy, np.float32)
     center = (box[:2] + box[2:]) * np.float32(0.5)
@@ -122,7 +122,7 @@ def published_affine(
     if udp:
         affine = udp_affine(center, scale, size_wh).astype(np.float32).astype(np.float64)
     else:
-        # Three corners of a right angle: the centre, the middle of the left side, and as far above or below it.
+        # Three corners of a right angle: the center, the middle of the left side, and as far above or below it.
         source, target = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
         source[0], target[0] = center, np.array(size_wh) * 0.5
         for corner, half in ((source, scale[0] * 0.5), (target, size_wh[0] * 0.5)):

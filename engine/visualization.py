@@ -35,7 +35,7 @@ def draw_poses(
 
     Args:
         image: RGB uint8 (H, W, 3).
-        schema: names the limbs and, where it does, the colours.
+        schema: names the limbs and, where it does, the colors.
         threshold: points with a lower score, and limbs that end in one, are left out.
         colors: per prediction RGB of its points (K, 3) and limbs (L, 3), in the order of the schema; those of the
             schema if left out.

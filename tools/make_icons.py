@@ -2,7 +2,7 @@
 
     python tools/make_icons.py [--sheet SHEET.png]
 
-Icons share one grid (24 x 24), one stroke (1.75, round) and one colour (``currentColor``, replaced by the theme). They are
+Icons share one grid (24 x 24), one stroke (1.75, round) and one color (``currentColor``, replaced by the theme). They are
 drawn in the table below; ``poseapp.svg`` is drawn by hand and only rendered here. ``--sheet`` writes a contact sheet.
 """
 # ruff: noqa: E501 - one icon a line
@@ -84,7 +84,7 @@ TABLE = {
     "hide": path("M4 4l16 16", "M9.6 5.8A9.6 9.6 0 0 1 12 5.5c6 0 9.5 6.5 9.5 6.5a16 16 0 0 1-2.7 3.4M6.2 7.2A15.6 15.6 0 0 0 2.5 12S6 18.5 12 18.5a9.4 9.4 0 0 0 4.6-1.2", "M10.1 10.1a2.75 2.75 0 0 0 3.8 3.8"),
     "hide-others": circle(9, 8, 3.25) + path("M3.25 19.5a5.75 5.75 0 0 1 11.5 0") + '<g stroke-dasharray="1.5 2.9">' + path("M14.9 4.9a3.25 3.25 0 0 1 0 6.2", "M17.2 14.3a5.75 5.75 0 0 1 3.55 5.2") + "</g>",
     "labels": path("M4 6a2 2 0 0 1 2-2h5.4a2 2 0 0 1 1.4.6l6.6 6.6a2 2 0 0 1 0 2.8l-5.4 5.4a2 2 0 0 1-2.8 0L4.6 12.8a2 2 0 0 1-.6-1.4Z") + dot(8.4, 8.4, 1.3),
-    "bones": circle(5.75, 18.25, 2) + circle(9.5, 8.75, 2) + circle(18.25, 5.75, 2) + path("M6.5 16.3l2.3-5.6M11.4 8.1l4.9-1.7"),
+    "limbs": circle(5.75, 18.25, 2) + circle(9.5, 8.75, 2) + circle(18.25, 5.75, 2) + path("M6.5 16.3l2.3-5.6M11.4 8.1l4.9-1.7"),
     "boxes": rect(4, 3.75, 16, 16.5, 2.5) + FIGURE,
     # models and jobs
     "run": path(BOLT),

@@ -111,8 +111,8 @@ def bone(image: Image, start: Point, end: Point, widths: tuple[float, float], co
         corners = np.array([p + wide, q + thin, q - thin, p - wide])
         tone = shade(color, factor * (0.82 + 0.18 * depth))
         cv2.fillConvexPoly(image, np.round(corners).astype(np.int32), tone)
-        for centre, radius in ((p, a), (q, b)):
-            cv2.circle(image, (round(centre[0]), round(centre[1])), max(1, round(radius * shrink)), tone, -1)
+        for center, radius in ((p, a), (q, b)):
+            cv2.circle(image, (round(center[0]), round(center[1])), max(1, round(radius * shrink)), tone, -1)
 
 
 def torso(image: Image, joints: Joints, camera: Camera) -> None:
@@ -132,8 +132,8 @@ def torso(image: Image, joints: Joints, camera: Camera) -> None:
 
 
 def head(image: Image, joints: Joints, camera: Camera) -> None:
-    centre = joints["head"]
-    hair, skull = camera(centre + np.array([0, 0.012, -0.012])), camera(centre)
+    center = joints["head"]
+    hair, skull = camera(center + np.array([0, 0.012, -0.012])), camera(center)
     scale = UNIT * FINE
 
     def ellipse(at: Point, size: tuple[float, float], color: Color) -> None:
@@ -141,19 +141,19 @@ def head(image: Image, joints: Joints, camera: Camera) -> None:
         cv2.ellipse(image, (round(at[0]), round(at[1])), axes, 0, 0, 360, color, -1)
 
     ellipse(hair, (0.056, 0.068), HAIR)
-    ellipse(camera(centre + np.array([0, -0.008, 0.012])), (0.046, 0.06), SKIN)
+    ellipse(camera(center + np.array([0, -0.008, 0.012])), (0.046, 0.06), SKIN)
     for sign in (1, -1):
-        ear = camera(centre + np.array([sign * 0.049, -0.005, -0.006]))
+        ear = camera(center + np.array([sign * 0.049, -0.005, -0.006]))
         if ear[2] > skull[2] - 0.012:
             ellipse(ear, (0.01, 0.017), shade(SKIN, 0.88))
-        eye = camera(centre + np.array([sign * 0.02, 0.006, 0.047]))
+        eye = camera(center + np.array([sign * 0.02, 0.006, 0.047]))
         if eye[2] > skull[2] + 0.012:
             ellipse(eye, (0.0085, 0.0065), (244, 244, 240))
             ellipse(eye, (0.0045, 0.006), INK)
-            ellipse(camera(centre + np.array([sign * 0.021, 0.02, 0.047])), (0.011, 0.003), HAIR)
-    ellipse(camera(centre + np.array([0, -0.012, 0.056])), (0.0085, 0.012), shade(SKIN, 0.84))
-    ellipse(camera(centre + np.array([0, -0.037, 0.045])), (0.014, 0.004), (150, 66, 62))
-    top = camera(centre + np.array([0, 0.043, 0.014]))
+            ellipse(camera(center + np.array([sign * 0.021, 0.02, 0.047])), (0.011, 0.003), HAIR)
+    ellipse(camera(center + np.array([0, -0.012, 0.056])), (0.0085, 0.012), shade(SKIN, 0.84))
+    ellipse(camera(center + np.array([0, -0.037, 0.045])), (0.014, 0.004), (150, 66, 62))
+    top = camera(center + np.array([0, 0.043, 0.014]))
     ellipse(top, (0.05, 0.024), HAIR)
 
 

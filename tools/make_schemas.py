@@ -2,7 +2,7 @@
 
     python tools/make_schemas.py FACTS_FOLDER [OUT_FOLDER]
 
-Each fact file holds what a dataset description of MMPose (Apache-2.0) says: names, swap partners, limbs, colours,
+Each fact file holds what a dataset description of MMPose (Apache-2.0) says: names, swap partners, limbs, colors,
 sigmas, upper and lower halves, the paper. What is wrong there is corrected by the tables below, and the schema's notes
 say so. The product reads the TOML files only; this script is kept so that they can be made again.
 """

@@ -1,7 +1,7 @@
 """Unbiased heatmaps (UDP): Huang et al., "The Devil is in the Details: Delving into Unbiased Data
 Processing for Human Pose Estimation" (CVPR 2020), Gaussian form, as MMPose 1.x computes it.
 
-Lengths are measured between the centres of the first and the last pixel, so that the crop is ``W - 1`` wide and the
+Lengths are measured between the centers of the first and the last pixel, so that the crop is ``W - 1`` wide and the
 map ``w - 1``. It belongs to the crop of the same paper (``engine.geometry.udp_affine``).
 """
 

@@ -135,11 +135,11 @@ def _metric_options(options: argparse.Namespace, defaults: CocoMetricOptions) ->
     """Options that are not given are as in ``defaults``; with a score mode alone, the suppression is the published
     one."""
     published = CocoMetricOptions()
-    suppression = defaults.nms_mode if options.score_mode in (None, GIVEN) else published.nms_mode
+    nms_mode = defaults.nms_mode if options.score_mode in (None, GIVEN) else published.nms_mode
     return CocoMetricOptions(
         score_mode=options.score_mode or defaults.score_mode,
         keypoint_score_thr=options.keypoint_score_thr,
-        nms_mode=options.nms or suppression,
+        nms_mode=options.nms or nms_mode,
         nms_thr=options.nms_thr,
         use_area=options.use_area,
     )

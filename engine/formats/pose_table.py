@@ -66,9 +66,9 @@ class _Rows:
         labels = self._labels
         frames = list(labels.frames())
         total = labels.num_instances()
-        for number, instance in enumerate(labels.instances()):
-            if number % _STEP == 0:
-                self._context.progress(number, total)
+        for index, instance in enumerate(labels.instances()):
+            if index % _STEP == 0:
+                self._context.progress(index, total)
             if instance.is_pose and (self._options.include_predictions or not instance.is_prediction):
                 yield self._row(frames[instance.frame], instance)
 
@@ -149,8 +149,8 @@ class _TableReader(LabelReader):
             try:
                 header = next(reader, [])
                 self._check_header(header)
-                for number, row in enumerate(reader):
-                    if number % _STEP == 0:
+                for index, row in enumerate(reader):
+                    if index % _STEP == 0:
                         self._context.check_cancelled()
                     fault = _fault(row, len(header))
                     if not fault:
@@ -176,7 +176,7 @@ class _TableReader(LabelReader):
         return self._count
 
     def instances(self) -> Iterator[Instance]:
-        for number, row in enumerate(self._rows()):
+        for index, row in enumerate(self._rows()):
             category = self._category[_name(row[5])]
             schema = self.categories[category].schema
             assert schema is not None
@@ -196,7 +196,7 @@ class _TableReader(LabelReader):
                 track=_integer(row[4]) if row[4] else None,
                 is_prediction=row[6] == PREDICTED,
                 source=_name(row[7]),
-                key=str(number),
+                key=str(index),
             )
 
 
@@ -348,8 +348,8 @@ def _fault(row: Sequence[str], count: int) -> str:
     """Why a row cannot be used; "" if it can."""
     if len(row) != count:
         return f"Row with {'more' if len(row) > count else 'fewer'} cells than the {count} of the header"
-    numbers = [row[1], row[4], row[8], *row[len(HEAD) :]]
-    if not row[1] or any(math.isinf(_float(cell)) for cell in numbers if cell):
+    values = [row[1], row[4], row[8], *row[len(HEAD) :]]
+    if not row[1] or any(math.isinf(_float(cell)) for cell in values if cell):
         return "Row with a cell that is not a number"
     return "" if row[5] else "Row without a category"
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from engine.errors import ModelError
 from engine.geometry import clip_box, letterbox
 from engine.inference.device import pick_device
-from engine.inference.nms import non_maximum_suppression
+from engine.inference.nms import nms
 from engine.models.checkpoint import load_network
 from engine.models.metadata import CheckpointInfo
 from engine.networks.efficientdet import decode_boxes, make_anchors
@@ -190,7 +190,7 @@ def _suppressed(
         anchor, column = anchor[best], column[best]
     corners = boxes[anchor]
     rows = torch.from_numpy(
-        non_maximum_suppression(corners.cpu().numpy(), values.cpu().numpy(), column.cpu().numpy(), iou, max_detections)
+        nms(corners.cpu().numpy(), values.cpu().numpy(), column.cpu().numpy(), iou, max_detections)
     ).to(values.device)
     return corners[rows], values[rows], column[rows]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating]
 
 
-def non_maximum_suppression(
+def nms(
     boxes: FloatArray, scores: FloatArray, classes: npt.NDArray[np.integer], iou: float, max_count: int
 ) -> npt.NDArray[np.int64]:
     """Drop boxes that overlap a better one of their class (greedy; Felzenszwalb et al. 2010, section 5).

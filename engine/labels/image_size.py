@@ -3,7 +3,7 @@
 The record of an image says which size its labels were made in. This program shows pictures upright (EXIF orientation
 applied). :func:`classify` compares the two; :class:`GridTransform` brings labels from one grid to the other and back.
 
-Conventions: keypoints are pixel centres at integers, boxes are pixel edges (COCO), both from the top left corner.
+Conventions: keypoints are pixel centers at integers, boxes are pixel edges (COCO), both from the top left corner.
 Turning a picture of height H by 90 degrees clockwise takes keypoint (x, y) to (H - 1 - y, x) and the box edge (x, y)
 to (H - y, x). Scaling by s takes keypoint x to (x + 0.5) s - 0.5 and the box edge x to x s.
 """
@@ -120,9 +120,9 @@ class GridTransform:
         ordered = np.stack([corners.min(axis=-2), corners.max(axis=-2)], axis=-2)
         return ordered.reshape(given.shape)
 
-    def _forward(self, points: Floats, centre: float) -> Floats:
-        """``centre``: what is added to get from a coordinate to the continuous one, in which pixel 0 is [0, 1]."""
-        x, y = points[..., 0] + centre, points[..., 1] + centre
+    def _forward(self, points: Floats, center: float) -> Floats:
+        """``center``: what is added to get from a coordinate to the continuous one, in which pixel 0 is [0, 1]."""
+        x, y = points[..., 0] + center, points[..., 1] + center
         width, height = self.labels
         if self.orientation in (2, 3, 7, 8):
             x = width - x
@@ -131,20 +131,20 @@ class GridTransform:
         if self.orientation >= 5:
             x, y, width, height = y, x, height, width
         scale_x, scale_y = self.shown[0] / width, self.shown[1] / height
-        return np.stack([x * scale_x - centre, y * scale_y - centre], axis=-1)
+        return np.stack([x * scale_x - center, y * scale_y - center], axis=-1)
 
-    def _backward(self, points: Floats, centre: float) -> Floats:
+    def _backward(self, points: Floats, center: float) -> Floats:
         width, height = self.labels
         turned = (height, width) if self.orientation >= 5 else (width, height)
-        x = (points[..., 0] + centre) / (self.shown[0] / turned[0])
-        y = (points[..., 1] + centre) / (self.shown[1] / turned[1])
+        x = (points[..., 0] + center) / (self.shown[0] / turned[0])
+        y = (points[..., 1] + center) / (self.shown[1] / turned[1])
         if self.orientation >= 5:
             x, y = y, x
         if self.orientation in (2, 3, 7, 8):
             x = width - x
         if self.orientation in (3, 4, 6, 7):
             y = height - y
-        return np.stack([x - centre, y - centre], axis=-1)
+        return np.stack([x - center, y - center], axis=-1)
 
 
 def transform_of(record: Size, stored: Size, orientation: int = 1, *, unsettled: bool = False) -> GridTransform | None:

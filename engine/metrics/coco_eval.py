@@ -103,8 +103,8 @@ def match(images: Sequence[tuple[Truth, Found]], sigmas: Array) -> Matches:
 
     Ties in score are broken by the order of the images, so figures are only comparable for the same order.
     """
-    pairs = [(truth, found.best()) for truth, found in images]
-    tables = [similarities(found, truth, sigmas) for truth, found in pairs]
+    pairs = [(truth, result.best()) for truth, result in images]
+    tables = [similarities(result, truth, sigmas) for truth, result in pairs]
     # Images with similar numbers of instances are matched together: less padding.
     order = sorted(range(len(pairs)), key=lambda i: tables[i].shape[1])
     hits: list[Bools] = [np.zeros(0, bool)] * len(pairs)
@@ -114,12 +114,12 @@ def match(images: Sequence[tuple[Truth, Found]], sigmas: Array) -> Matches:
         hit, ignore, count = _match_chunk([pairs[i] for i in chosen], [tables[i] for i in chosen])
         positives += count
         for row, i in enumerate(chosen):
-            number = len(pairs[i][1].scores)
-            hits[i], ignored[i] = hit[row, ..., :number], ignore[row, ..., :number]
+            index = len(pairs[i][1].scores)
+            hits[i], ignored[i] = hit[row, ..., :index], ignore[row, ..., :index]
     if not pairs:
         return Matches()
     return Matches(
-        np.concatenate([found.scores for _, found in pairs]),
+        np.concatenate([result.scores for _, result in pairs]),
         np.concatenate(hits, axis=-1),
         np.concatenate(ignored, axis=-1),
         positives,
@@ -139,11 +139,11 @@ def _match_chunk(pairs: list[tuple[Truth, Found]], tables: list[Array]) -> tuple
     ignored = np.ones((len(pairs), len(AREA_RANGES), most_true), bool)
     crowd = np.zeros((len(pairs), most_true), bool)
     outside = np.ones((len(pairs), len(AREA_RANGES), most_found), bool)
-    for i, ((truth, found), table) in enumerate(zip(pairs, tables, strict=True)):
+    for i, ((truth, result), table) in enumerate(zip(pairs, tables, strict=True)):
         oks[i, : len(table), : table.shape[1]] = table
         ignored[i, :, : table.shape[1]] = truth.ignored | _outside(truth.areas)
         crowd[i, : table.shape[1]] = truth.crowd
-        outside[i, :, : len(table)] = _outside(found.areas)
+        outside[i, :, : len(table)] = _outside(result.areas)
     hit, ignore = _greedy(oks, ignored, crowd)
     return hit & ~ignore, ignore | (~hit & outside[:, :, None, :]), (~ignored).sum(axis=(0, 2))
 
@@ -155,14 +155,14 @@ def _outside(areas: Array) -> Bools:
 
 def _greedy(oks: Array, ignored: Bools, crowd: Bools) -> tuple[Bools, Bools]:
     """(I, D, G), (I, A, G), (I, G) -> whether matched, and whether with an ignored instance: both (I, A, T, D)."""
-    images, found, true = oks.shape
+    images, result, true = oks.shape
     shape = (images, len(AREA_RANGES), len(THRESHOLDS))
-    matched, of_ignored = np.zeros((*shape, found), bool), np.zeros((*shape, found), bool)
+    matched, of_ignored = np.zeros((*shape, result), bool), np.zeros((*shape, result), bool)
     if not true:
         return matched, of_ignored
     free = np.ones((*shape, true), bool)
     least = np.minimum(THRESHOLDS, MAX_THRESHOLD)[:, None]
-    for d in range(found):
+    for d in range(result):
         alike = oks[:, d][:, None, None, :]
         open_ = (free | crowd[:, None, None, :]) & (alike >= least)
         # Instances that count come first; an ignored one is only matched if none of those is similar enough.
@@ -171,11 +171,11 @@ def _greedy(oks: Array, ignored: Bools, crowd: Bools) -> tuple[Bools, Bools]:
         choice = np.where(none_counts[..., None], open_, counting)
         # Of equally similar instances the last is matched.
         value = np.where(choice, alike, -1.0)
-        place = true - 1 - np.argmax(value[..., ::-1], axis=-1)
+        position = true - 1 - np.argmax(value[..., ::-1], axis=-1)
         any_ = np.any(choice, axis=-1)
         matched[..., d] = any_
         of_ignored[..., d] = any_ & none_counts
-        free &= ~((np.arange(true) == place[..., None]) & any_[..., None])
+        free &= ~((np.arange(true) == position[..., None]) & any_[..., None])
     return matched, of_ignored
 
 

@@ -112,6 +112,6 @@ def find_tracks(
             first_number=first_number,
         )
         tracks.update(zip(indices, frame_tracks, strict=True))
-        used: Any = (number for frame in frame_tracks for number in frame if number is not None)
+        used: Any = (value for frame in frame_tracks for value in frame if value is not None)
         first_number = 1 + max(used, default=first_number - 1)
     return tracks

@@ -1,4 +1,4 @@
-"""Keypoint schemas: names, order, left/right partners, limbs, colours, sigmas and parts.
+"""Keypoint schemas: names, order, left/right partners, limbs, colors, sigmas and parts.
 
 A schema is a TOML file (``resources/schemas/*.toml`` or the user's own)::
 
@@ -225,9 +225,9 @@ def unique_names(names: Sequence[str]) -> list[str]:
     unique: list[str] = []
     for position, name in enumerate(names, 1):
         stem = name.strip() or f"point_{position}"
-        choice, number = stem, 2
+        choice, index = stem, 2
         while choice in taken or (choice != stem and choice in names):
-            choice, number = f"{stem}_{number}", number + 1
+            choice, index = f"{stem}_{index}", index + 1
         taken.add(choice)
         unique.append(choice)
     return unique

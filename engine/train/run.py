@@ -275,7 +275,7 @@ def _evaluation_protocol(
         entry,
         measured,
         Path(folder) if folder else measured.file.parent,
-        held_out=data.val is not None,
+        validation_part=data.val is not None,
         conditions=conditions,
         select=config.pose.select,
         group=group,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 OWN_COLORS = ("left", "right", "middle", "human", "model")
-"""Colours that a person may choose."""
+"""Colors that a person may choose."""
 
 
 class ColorMode(StrEnum):
-    """What the colour of a bone or point tells."""
+    """What the color of a bone or point tells."""
 
     SIDE = "side"
     LIMB = "limb"
@@ -40,7 +40,7 @@ class CanvasStyle:
     Attributes:
         point_size: diameter of a point where there is room for it.
         line_width: width of a bone.
-        color_mode: what colours tell.
+        color_mode: what colors tell.
         dim: opacity of the poses that are not selected while something is selected, 0..1.
         show_labels: names at hovered and selected points.
         show_bones, show_boxes: whether bones and boxes are drawn.
@@ -51,7 +51,7 @@ class CanvasStyle:
         dark: theme of the ground and the plates.
         font_size: of names, in points.
         colors: a person's own instead of the palette's: a name of OWN_COLORS and 0xRRGGBB.
-        part_colors: the project's own colours of parts of the points, by name.
+        part_colors: the project's own colors of parts of the points, by name.
     """
 
     point_size: float = 9.0

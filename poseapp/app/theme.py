@@ -1,4 +1,4 @@
-"""One design language for both themes: colours as tokens, a style sheet made from them, the bundled font."""
+"""One design language for both themes: colors as tokens, a style sheet made from them, the bundled font."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ICON_SIZE = QSize(20, 20)
 
 @dataclass(frozen=True)
 class Tokens:
-    """Colours of a theme, ``#rrggbb``. Text on its ground keeps a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    """Colors of a theme, ``#rrggbb``. Text on its ground keeps a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3)."""
 
     ground: str
     panel: str
@@ -118,57 +118,57 @@ def load_font(application: QApplication, beside: str = "") -> None:
 
 def apply_theme(application: QApplication, *, dark: bool) -> None:
     """Palette and style sheet of a theme, on top of Fusion (which looks the same everywhere)."""
-    colours = tokens(dark=dark)
-    sheet = style_sheet(colours)
+    colors = tokens(dark=dark)
+    sheet = style_sheet(colors)
     if application.styleSheet() == sheet:  # setting the same one again would style every widget anew
         return
     if not application.styleSheet():
         application.setStyle("Fusion")
-    application.setPalette(palette(colours))
+    application.setPalette(palette(colors))
     application.setStyleSheet(sheet)
 
 
-def style_sheet(colours: Tokens) -> str:
+def style_sheet(colors: Tokens) -> str:
     """``resources/themes/base.qss`` with ``@token`` replaced.
 
     Longer names go first, so that ``@text`` does not eat the beginning of ``@text_soft``.
     """
     text = resource_path("themes/base.qss").read_text(encoding="utf-8")
-    values = asdict(colours)
+    values = asdict(colors)
     values["themes"] = resource_path("themes").as_posix()
-    values["mode"] = "dark" if colours == DARK else "light"
+    values["mode"] = "dark" if colors == DARK else "light"
     for name in sorted(values, key=len, reverse=True):
         text = text.replace(f"@{name}", values[name])
     return text
 
 
-def palette(colours: Tokens) -> QPalette:
-    """The same colours for what a style sheet does not reach (plots, native parts, placeholder text)."""
+def palette(colors: Tokens) -> QPalette:
+    """The same colors for what a style sheet does not reach (plots, native parts, placeholder text)."""
     palette = QPalette()
     role = QPalette.ColorRole
     pairs = {
-        role.Window: colours.panel,
-        role.WindowText: colours.text,
-        role.Base: colours.field,
-        role.AlternateBase: colours.panel,
-        role.Text: colours.text,
-        role.Button: colours.raised,
-        role.ButtonText: colours.text,
-        role.BrightText: colours.error,
-        role.Highlight: colours.accent,
-        role.HighlightedText: colours.on_accent,
-        role.ToolTipBase: colours.raised,
-        role.ToolTipText: colours.text,
-        role.PlaceholderText: colours.text_faint,
-        role.Link: colours.accent,
-        role.Light: colours.raised,
-        role.Midlight: colours.hover,
-        role.Mid: colours.line,
-        role.Dark: colours.line_strong,
-        role.Shadow: colours.ground,
+        role.Window: colors.panel,
+        role.WindowText: colors.text,
+        role.Base: colors.field,
+        role.AlternateBase: colors.panel,
+        role.Text: colors.text,
+        role.Button: colors.raised,
+        role.ButtonText: colors.text,
+        role.BrightText: colors.error,
+        role.Highlight: colors.accent,
+        role.HighlightedText: colors.on_accent,
+        role.ToolTipBase: colors.raised,
+        role.ToolTipText: colors.text,
+        role.PlaceholderText: colors.text_faint,
+        role.Link: colors.accent,
+        role.Light: colors.raised,
+        role.Midlight: colors.hover,
+        role.Mid: colors.line,
+        role.Dark: colors.line_strong,
+        role.Shadow: colors.ground,
     }
-    for which, colour in pairs.items():
-        palette.setColor(which, QColor(colour))
+    for which, color in pairs.items():
+        palette.setColor(which, QColor(color))
     for which in (role.WindowText, role.Text, role.ButtonText):
-        palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.text_faint))
+        palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(colors.text_faint))
     return palette

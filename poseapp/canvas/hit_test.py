@@ -48,7 +48,7 @@ def hit_test(
     pickable: Flags | None = None,
     loose: Flags | None = None,
     parts: frozenset[str] | None = None,
-    bones: bool = True,
+    with_limbs: bool = True,
     boxes: bool = False,
 ) -> HitTarget | None:
     """The nearest keypoint within the tolerance, else the nearest limb, else the nearest side of a box.
@@ -70,13 +70,13 @@ def hit_test(
         pickable = np.ones(len(arrays), dtype=np.bool_)
     preferred = np.isin(arrays.ids, np.fromiter(selected, dtype=np.int64, count=len(selected)))
     here = np.array([x, y])
-    usable = (arrays.point_sizes(scale, parts, bones=bones) > 0) & pickable[arrays.owner]
+    usable = (arrays.point_sizes(scale, parts, with_limbs=with_limbs) > 0) & pickable[arrays.owner]
     if loose is not None:
         usable &= loose
     row = _nearest(_point_distances(arrays.points, here) * scale, usable, preferred[arrays.owner], POINT_TOLERANCE)
     if row is not None:
         return HitTarget(HitKind.POINT, int(arrays.ids[arrays.owner[row]]), int(arrays.index[row]))
-    if bones:
+    if with_limbs:
         usable = arrays.limb_shown & (arrays.limb_index != OUTLINE) & pickable[arrays.limb_owner]
         if parts is not None:
             usable &= arrays.parts_in(parts)[arrays.limb_part]
@@ -119,12 +119,12 @@ def points_inside(
     pickable: Flags | None = None,
     parts: frozenset[str] | None = None,
     loose: Flags | None = None,
-    bones: bool = True,
+    with_limbs: bool = True,
 ) -> frozenset[tuple[int, int]]:
     """(instance id, keypoint) of all drawn points in the rectangle with these opposite corners, in image pixels."""
     low, high = np.minimum([x1, y1], [x2, y2]), np.maximum([x1, y1], [x2, y2])
     inside = ((arrays.points >= low) & (arrays.points <= high)).all(axis=1) & (
-        arrays.point_sizes(scale, parts, bones=bones) > 0
+        arrays.point_sizes(scale, parts, with_limbs=with_limbs) > 0
     )
     if pickable is not None:
         inside &= pickable[arrays.owner]

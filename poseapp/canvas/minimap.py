@@ -72,11 +72,11 @@ class Minimap(QWidget):
         size, seen = self._canvas.image_size, self.in_sight()
         if size is None or seen is None:
             return
-        colours = palette_for(dark=self._canvas.style_now.dark, own=())
+        colors = palette_for(dark=self._canvas.style_now.dark, own=())
         painter = QPainter(self)
         image = self._picture()
         whole = QRectF(self.rect())
-        painter.fillRect(whole, color_of(colours.ground))
+        painter.fillRect(whole, color_of(colors.ground))
         if image is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawImage(whole, image)
@@ -90,8 +90,8 @@ class Minimap(QWidget):
         veil = QColor(0, 0, 0, 110)
         for part in _around(whole, frame):
             painter.fillRect(part, veil)
-        for colour, width in ((QColor(0, 0, 0, 160), 3.0), (color_of(colours.accent), 1.6)):
-            painter.setPen(QPen(colour, width))
+        for color, width in ((QColor(0, 0, 0, 160), 3.0), (color_of(colors.accent), 1.6)):
+            painter.setPen(QPen(color, width))
             painter.drawRect(frame.adjusted(0.8, 0.8, -0.8, -0.8))
         painter.setPen(QPen(QColor(128, 128, 128, 150), 1))
         painter.drawRect(whole.adjusted(0.5, 0.5, -0.5, -0.5))

@@ -72,7 +72,7 @@ def missing_points(
     *,
     others: Floats | None = None,
     proposed: Instance | None = None,
-    withheld: Flags | None = None,
+    hidden_or_locked: Flags | None = None,
 ) -> MissingPoints | None:
     """The missing points of an instance, or None when it has all of its points, or nothing tells where it is.
 
@@ -83,8 +83,8 @@ def missing_points(
         withheld: (K,) points that are not offered. A point that a person has made absent is never.
     """
     missing = (instance.visibility == ABSENT) & ~instance.by_human
-    if withheld is not None:
-        missing &= ~withheld
+    if hidden_or_locked is not None:
+        missing &= ~hidden_or_locked
     if not missing.any() or instance.num_keypoints != schema.num_keypoints:
         return None
     template = template_pose(schema)

@@ -122,14 +122,14 @@ class PanZoomView(QGraphicsView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         middle = QPointF(event.oldSize().width() / 2, event.oldSize().height() / 2)
-        centre = self.to_image(middle)
+        center = self.to_image(middle)
         super().resizeEvent(event)
         if self._size is None:
             return
         if self._fitted:
             self.fit()
         else:
-            self._show(self.scale_factor, centre)
+            self._show(self.scale_factor, center)
 
     def _fit_scale(self) -> float:
         assert self._size is not None
@@ -137,12 +137,12 @@ class PanZoomView(QGraphicsView):
         height = max(self.viewport().height() - 2 * _FIT_MARGIN, 16.0)
         return min(width / self._size[0], height / self._size[1], LARGEST_SCALE)
 
-    def _show(self, scale: float, centre: QPointF) -> None:
+    def _show(self, scale: float, center: QPointF) -> None:
         """Scale, and bring an image point to the middle of the view; the middle never leaves the picture."""
         assert self._size is not None
         self._fitted = False
-        x = min(max(centre.x(), -0.5), self._size[0] - 0.5)
-        y = min(max(centre.y(), -0.5), self._size[1] - 0.5)
+        x = min(max(center.x(), -0.5), self._size[0] - 0.5)
+        y = min(max(center.y(), -0.5), self._size[1] - 0.5)
         zoomed = not math.isclose(scale, self.scale_factor, rel_tol=1e-9)
         if zoomed:
             self.setTransform(QTransform.fromScale(scale, scale))

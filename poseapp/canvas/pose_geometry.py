@@ -11,32 +11,34 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-def points_beyond(schema: Schema, keypoints: Floats, present: Flags, joint: int) -> tuple[frozenset[int], int | None]:
-    """The points that follow when a joint is dragged, and the joint that it turns about.
+def points_beyond(
+    schema: Schema, keypoints: Floats, present: Flags, keypoint: int
+) -> tuple[frozenset[int], int | None]:
+    """The points that follow when a keypoint is dragged, and the keypoint that it turns about.
 
     The limbs make a graph of the present points; parts without a limb to the rest (hands, faces of some schemas) are
-    tied on where they come nearest. What is cut off from the larger rest by taking the joint out lies beyond it.
+    tied on where they come nearest. What is cut off from the larger rest by taking the keypoint out lies beyond it.
 
     Args:
         keypoints: (K, 2); ``present`` (K,) bool.
 
     Returns:
-        Positions beyond the joint (without it), and the neighbour on the near side, or None when there is none.
+        Positions beyond the keypoint (without it), and the neighbour on the near side, or None when there is none.
     """
     edges = _connected_edges(schema, keypoints, present)
     neighbours: dict[int, set[int]] = {int(i): set() for i in np.flatnonzero(present)}
     for a, b in edges:
         neighbours[a].add(b)
         neighbours[b].add(a)
-    pieces = _components({i: near - {joint} for i, near in neighbours.items() if i != joint})
+    pieces = _components({i: near - {keypoint} for i, near in neighbours.items() if i != keypoint})
     if not pieces:
         return frozenset(), None
     first_part = schema.keypoints[0].part
     # The trunk is where most of the first part (the body) is, however many points a hand may have.
     weight = {p: (sum(schema.keypoints[i].part == first_part for i in p), len(p)) for p in pieces}
     trunk = max(pieces, key=lambda piece: weight[piece])
-    beyond = frozenset(i for piece in pieces if piece is not trunk for i in piece if piece & neighbours[joint])
-    towards = sorted(neighbours[joint] & trunk, key=lambda i: float(np.hypot(*(keypoints[i] - keypoints[joint]))))
+    beyond = frozenset(i for piece in pieces if piece is not trunk for i in piece if piece & neighbours[keypoint])
+    towards = sorted(neighbours[keypoint] & trunk, key=lambda i: float(np.hypot(*(keypoints[i] - keypoints[keypoint]))))
     return beyond, towards[0] if towards else None
 
 
@@ -71,16 +73,16 @@ def _components(neighbours: dict[int, set[int]]) -> list[frozenset[int]]:
     return components
 
 
-def rotation_about(centre: Floats, radians: float, factor: float = 1.0) -> Floats:
+def rotation_about(center: Floats, radians: float, factor: float = 1.0) -> Floats:
     """(2, 3) turning (positive: x towards y, clockwise on screen) and scaling about a point."""
     cos, sin = factor * np.cos(radians), factor * np.sin(radians)
     turn = np.array([[cos, -sin], [sin, cos]])
-    return np.column_stack([turn, centre - turn @ centre])
+    return np.column_stack([turn, center - turn @ center])
 
 
-def scaling_about(centre: Floats, across: float, down: float) -> Floats:
+def scaling_about(center: Floats, across: float, down: float) -> Floats:
     """(2, 3) scaling of x and y about a point."""
-    return np.array([[across, 0.0, centre[0] * (1 - across)], [0.0, down, centre[1] * (1 - down)]])
+    return np.array([[across, 0.0, center[0] * (1 - across)], [0.0, down, center[1] * (1 - down)]])
 
 
 def translation(dx: float, dy: float) -> Floats:

@@ -147,15 +147,17 @@ class CanvasScene:
             schema = self.schemas.get(instance.category)
         if instance is None or schema is None:
             return None
-        withheld = self.locked_points, self.hidden_points, self.hidden, self.style.hide_others
-        state = (instance, self.arrays, self.ghosts, self.size, *withheld)
+        hidden_or_locked = self.locked_points, self.hidden_points, self.hidden, self.style.hide_others
+        state = (instance, self.arrays, self.ghosts, self.size, *hidden_or_locked)
         if len(state) != len(self._missing[0]) or any(a is not b for a, b in zip(state, self._missing[0])):
             drawn = self.drawable_rows() & (self.arrays.ids != instance_id)
             others = self.arrays.points[self.arrays.shown & drawn[self.arrays.owner]]
             proposed = next((i for i in self.ghosts.instances if i.id == instance_id), None)
             excluded = locked_flags(instance, self.locked_points | self.hidden_points)
             excluded = excluded | ~possible_points(schema, instance.visibility)
-            offered = missing_points(instance, schema, self.size, others=others, proposed=proposed, withheld=excluded)
+            offered = missing_points(
+                instance, schema, self.size, others=others, proposed=proposed, hidden_or_locked=excluded
+            )
             self._missing = state, offered
         offered, preview = self._missing[1], self.preview.get(instance_id)
         if offered is None or preview is None:
@@ -178,7 +180,7 @@ class CanvasScene:
         offered = self.missing()
         if offered is None:
             return target
-        absent = hit_test(offered.arrays, x, y, scale, parts=self.style.parts, bones=False)
+        absent = hit_test(offered.arrays, x, y, scale, parts=self.style.parts, with_limbs=False)
         if absent is None or absent.kind != HitKind.POINT:
             return target
         return HitTarget(HitKind.MISSING, absent.instance_id, absent.index)
@@ -193,15 +195,15 @@ class CanvasScene:
             pickable=self.pickable_rows(),
             loose=self._loose(),
             parts=self.style.parts,
-            bones=self.style.show_bones,
+            with_limbs=self.style.show_bones,
             boxes=self.style.show_boxes,
         )
 
     def points_inside(self, first: PointerEvent, last: PointerEvent) -> frozenset[PointRef]:
         corners = first.x, first.y, last.x, last.y
         rows, loose = self.pickable_rows(), self._loose()
-        bones = self.style.show_bones
-        return points_inside(self.arrays, *corners, last.scale, rows, self.style.parts, loose, bones)
+        with_limbs = self.style.show_bones
+        return points_inside(self.arrays, *corners, last.scale, rows, self.style.parts, loose, with_limbs)
 
     def handle_owner(self) -> Instance | None:
         """The instance whose box has handles now: the only selected one, while Alt is down or boxes are shown."""

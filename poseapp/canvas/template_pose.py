@@ -98,21 +98,19 @@ def _position_of(name: str, side: str) -> tuple[float, float] | None:
     return (-position[0] if side == "right" else position[0]), position[1]
 
 
-def _finger(name: str, joint: int) -> tuple[float, float]:
-    angle, length = math.radians(_FINGERS[name][0]), _FINGERS[name][1] * _JOINTS[joint - 1]
+def _finger(name: str, phalanx: int) -> tuple[float, float]:
+    angle, length = math.radians(_FINGERS[name][0]), _FINGERS[name][1] * _JOINTS[phalanx - 1]
     x, y = _LEFT_HALF["wrist"]
     return x + length * math.sin(angle), y + length * math.cos(angle)
 
 
 def _face(schema: Schema) -> dict[int, tuple[float, float]]:
     """Places of a face's 68 numbered points, where the schema has them; numbers of other faces mean other places."""
-    numbers = {
-        i: int(match[1]) for i, name in enumerate(schema.names) if (match := _FACE_POINT.fullmatch(name.lower()))
-    }
-    if sorted(numbers.values()) != list(range(len(_FACE))):
+    values = {i: int(match[1]) for i, name in enumerate(schema.names) if (match := _FACE_POINT.fullmatch(name.lower()))}
+    if sorted(values.values()) != list(range(len(_FACE))):
         return {}
     (x, y), (width, height) = _FACE_PLACE, _FACE_SIZE
-    return {i: (x + width * _FACE[n][0], y + height * _FACE[n][1]) for i, n in numbers.items()}
+    return {i: (x + width * _FACE[n][0], y + height * _FACE[n][1]) for i, n in values.items()}
 
 
 def _circle(schema: Schema) -> Floats:

@@ -1,7 +1,7 @@
 """The canvas widget: shows a picture with poses and turns mouse and keys into edits and requests.
 
 It knows no session: it is given a frame, instances and a selection, and emits signals. Scene coordinates are image
-pixels, with pixel centres at integers.
+pixels, with pixel centers at integers.
 """
 
 from __future__ import annotations

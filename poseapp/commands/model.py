@@ -170,14 +170,14 @@ def run_on(
             return
         nonlocal category
         category = saved(session, category)
-        made: list[Edit] = []
+        items: list[Edit] = []
         for result in results:
             if result.problem is not None:
                 problems.append(Remark(result.problem, severity=ERROR))
                 continue
             existing = store.instances(result.key)
             ids = store.new_ids(len(result.predictions))
-            made.append(
+            items.append(
                 edits.add_predictions(
                     result.key,
                     existing,
@@ -191,23 +191,23 @@ def run_on(
                 )
             )
             tally["empty"] += not result.predictions
-            new = len(made[-1].frames[0].after)
+            new = len(items[-1].frames[0].after)
             tally["poses"] += new
             tally["known"] += len(result.predictions) - new
             tally["frames"] += 1
-        if made:
-            edit = edits.combined(f"Run {entry.title}", made, merge_key)
+        if items:
+            edit = edits.combined(f"Run {entry.title}", items, merge_key)
             category = apply_with_category(session, category, edit)
             if adding and category.id != UNSAVED:
                 context.memory.choose(store.path, category, choice.model)
 
-    found = RunResults(write)
+    match = RunResults(write)
 
     def end(outcome: Outcome) -> None:
-        found.flush()
+        match.flush()
         _told(context, outcome, tally, Report(f"Run of {entry.title}", "", tuple(problems)))
 
-    return context.runner.submit(job, on_results=found.take, on_finished=end)
+    return context.runner.submit(job, on_results=match.take, on_finished=end)
 
 
 def _told(context: Context, outcome: Outcome, tally: dict[str, int], skipped: Report) -> None:
@@ -228,17 +228,17 @@ def _ending(outcome: Outcome, tally: dict[str, int]) -> tuple[str, str]:
     if outcome.error is not None:
         return f"The model did not run: {outcome.error}", "error"
     poses, frames = tally["poses"], tally["frames"]
-    found = f"{poses:,} {'pose' if poses == 1 else 'poses'} in {frames:,} {'image' if frames == 1 else 'images'}"
+    result = f"{poses:,} {'pose' if poses == 1 else 'poses'} in {frames:,} {'image' if frames == 1 else 'images'}"
     empty = tally["empty"]
     if outcome.ending is Ending.CANCELLED:
-        return f"Stopped. {found} kept; Ctrl+Z removes them.", "info"
+        return f"Stopped. {result} kept; Ctrl+Z removes them.", "info"
     if poses == 0 and tally["known"]:
         return "Everything the model found is already labelled.", "info"
     if poses == 0:
         return "The model found nothing here. Draw a box (N) to show it where to look.", "warning"
     if empty:
-        found += f". Nothing found in {empty:,} of them"
-    return f"{found}. To check: Enter accepts one, Shift+Enter the frame, Backspace rejects.", "good"
+        result += f". Nothing found in {empty:,} of them"
+    return f"{result}. To check: Enter accepts one, Shift+Enter the frame, Backspace rejects.", "good"
 
 
 def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
@@ -247,11 +247,11 @@ def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
     if session.store is None or session.frame is None:
         return
     target = _target(context, context.choice, quiet=True)
-    wanted = session.category
-    if wanted is None and target is None:
+    expected = session.category
+    if expected is None and target is None:
         choose_kind(context, then=lambda context: template_in_box(context, box))
         return
-    if target is None or (wanted is not None and wanted.id != target[1].id):
+    if target is None or (expected is not None and expected.id != target[1].id):
         template_in_box(context, box)
         context.window.tell(
             "No model predicts this skeleton yet, so a template was placed in the box. Drag its keypoints; "
@@ -332,13 +332,13 @@ def apply_with_category(session: Session, category: Category, edit: Edit) -> Cat
 def within_picture(result: FrameResult) -> list[Prediction]:
     """The predictions, points outside the picture with score 0: there is nothing to be seen there."""
     width, height = result.size
-    kept: list[Prediction] = []
+    remaining: list[Prediction] = []
     for prediction in result.predictions:
         points = prediction.keypoints.copy()
         inside = ((points[:, :2] >= -0.5) & (points[:, :2] <= (width - 0.5, height - 0.5))).all(axis=1)
         points[~inside, 2] = 0.0
-        kept.append(replace(prediction, keypoints=points))
-    return kept
+        remaining.append(replace(prediction, keypoints=points))
+    return remaining
 
 
 def cancel_jobs(context: Context) -> None:

@@ -45,17 +45,17 @@ def go_to_frame(context: Context) -> None:
         indices = frames.packed[frames.packed >> 32 == here.media] & 0xFFFFFFFF
         first, last, now = int(indices.min()), int(indices.max()), here.index
 
-        def place_of(number: int) -> FrameKey:
-            return FrameKey(here.media, int(indices[np.abs(indices - number).argmin()]))
+        def frame_at(index: int) -> FrameKey:
+            return FrameKey(here.media, int(indices[np.abs(indices - index).argmin()]))
     else:
         last, now = len(frames), session.position() + 1
 
-        def place_of(number: int) -> FrameKey:
-            return frames[number - 1]
+        def frame_at(index: int) -> FrameKey:
+            return frames[index - 1]
 
     def go(dialog: AskDialog) -> None:
         if dialog.number is not None and session.store is store:
-            session.go_to(place_of(dialog.number.value()))
+            session.go_to(frame_at(dialog.number.value()))
 
     AskDialog(
         "Go to frame", f"A number from {first:,} to {last:,}.", "Go", context.window.widget(),
@@ -81,11 +81,11 @@ def _cycle(context: Context, direction: int) -> None:
     session.select(instances=[ids[position]])
 
 
-def select_number(context: Context, number: int) -> None:
+def select_nth_pose(context: Context, index: int) -> None:
     """The n-th pose of the frame, counted from 1."""
     instances = context.session.instances
-    if number <= len(instances):
-        context.session.select(instances=[instances[number - 1].id])
+    if index <= len(instances):
+        context.session.select(instances=[instances[index - 1].id])
 
 
 def next_point(context: Context) -> None:

@@ -167,10 +167,12 @@ def new_pose(context: Context, placed: PlacedPose) -> None:
         return
     points = placed.keypoints[seen]
     box = np.concatenate([points.min(axis=0), points.max(axis=0)])
-    made = edits.make_instance(pose_id, session.category, placed.keypoints, placed.visibility, box=_grown(context, box))
+    created = edits.make_instance(
+        pose_id, session.category, placed.keypoints, placed.visibility, box=_grown(context, box)
+    )
     if placed.decided is not None:  # a point that was skipped is absent because a person says so
-        made = replace(made, by_human=placed.decided.copy())
-    if session.apply(edits.add_instance(session.frame, made, text="Place pose")):
+        created = replace(created, by_human=placed.decided.copy())
+    if session.apply(edits.add_instance(session.frame, created, text="Place pose")):
         session.select(instances=[pose_id])
 
 
@@ -194,12 +196,12 @@ def template_in_box(context: Context, box: tuple[float, float, float, float]) ->
         x1, y1, x2, y2 = box
         points = np.zeros((category.schema.num_keypoints, 2))
         points[chosen] = (pose - low) / np.maximum(high - low, 1e-9) * (x2 - x1, y2 - y1) + (x1, y1)
-        (number,) = store.new_ids(1)
+        (index,) = store.new_ids(1)
         seen = np.where(chosen, VISIBLE, ABSENT)
-        made = edits.make_instance(number, category, points, seen, box=box)
-        made = replace(made, by_human=np.zeros(len(seen), np.bool_), state=State.PREDICTED, source=TEMPLATE)
-        if session.apply(edits.add_instance(key, made, text="Add pose from template")):
-            session.select(instances=[number])
+        created = edits.make_instance(index, category, points, seen, box=box)
+        created = replace(created, by_human=np.zeros(len(seen), np.bool_), state=State.PREDICTED, source=TEMPLATE)
+        if session.apply(edits.add_instance(key, created, text="Add pose from template")):
+            session.select(instances=[index])
 
     ask_object(context, category, add)
 
@@ -218,8 +220,8 @@ def _grown(context: Context, box: np.ndarray, margin: float = 0.1) -> np.ndarray
 def _any_locked(context: Context, poses: list[Instance]) -> bool:
     """Whether one of the poses is locked or has a locked point; that is told."""
     session = context.session
-    withheld = session.locked | {number for number, _ in session.locked_points}
-    is_any_locked = any(pose.id in withheld for pose in poses)
+    hidden_or_locked = session.locked | {index for index, _ in session.locked_points}
+    is_any_locked = any(pose.id in hidden_or_locked for pose in poses)
     if is_any_locked:
         context.window.tell("Locked: cannot be changed. Ctrl+Shift+H unlocks all.")
     return is_any_locked

@@ -112,7 +112,7 @@ def accept_everywhere(context: Context) -> None:
 
     edit_everywhere(
         context,
-        lambda found: edits.accept_frames(_measured(found.items())),
+        lambda result: edits.accept_frames(_measured(result.items())),
         done,
         "There are no predictions to accept",
     )
@@ -177,7 +177,7 @@ def delete_below(context: Context) -> None:
         threshold = 0.0 if dialog.number is None else dialog.number.value() / 100
         edit_everywhere(
             context,
-            lambda found: groups.delete_below_score(found.items(), threshold),
+            lambda result: groups.delete_below_score(result.items(), threshold),
             lambda edit: f"{edit.text.replace('Delete', 'Deleted', 1)}. Ctrl+Z brings them back.",
             f"No prediction scores below {threshold:.2f}",
         )

@@ -31,23 +31,23 @@ def track_poses(context: Context) -> int | None:
     job = TrackJob(session.path, media, store.new_track_numbers()[0])
 
     def take(results: list[Any]) -> None:
-        for found in results:
+        for result in results:
             if context.session.store is store:
-                _apply_tracked(context, store, found)
+                _apply_tracked(context, store, result)
 
     return context.runner.submit(job, on_results=take)
 
 
-def _apply_tracked(context: Context, store: ProjectStore, found: Tracked) -> None:
+def _apply_tracked(context: Context, store: ProjectStore, result: Tracked) -> None:
     # Frames that somebody worked on meanwhile are left as they are now.
     same = [
-        n for n, (key, instances) in enumerate(found.frames)
+        n for n, (key, instances) in enumerate(result.frames)
         if [i.id for i in store.instances(key)] == [i.id for i in instances]
         and all(now.same_as(then) for now, then in zip(store.instances(key), instances, strict=True))
     ]  # fmt: skip
-    frames = [found.frames[n] for n in same]
-    edit = track_edits.apply_tracks(frames, [found.numbers[n] for n in same])
-    tracks = {number for n in same for number in found.numbers[n] if number is not None}
+    frames = [result.frames[n] for n in same]
+    edit = track_edits.apply_tracks(frames, [result.numbers[n] for n in same])
+    tracks = {index for n in same for index in result.numbers[n] if index is not None}
     poses = sum(len(instances) for _, instances in frames)
     if not edit.frames:
         context.window.tell("No pose was assigned another track")
@@ -68,10 +68,10 @@ def assign_track(context: Context) -> None:
 
     def take(dialog: AskDialog) -> None:
         chosen = dialog.chosen()
-        number = store.new_track_numbers()[0] if chosen == -1 else chosen
+        index = store.new_track_numbers()[0] if chosen == -1 else chosen
         now = [i for i in store.instances(key) if i.id == pose.id]
         if now:
-            _apply(context, lambda: track_edits.assign_track(key, store.instances(key), now[0], _number(number)))
+            _apply(context, lambda: track_edits.assign_track(key, store.instances(key), now[0], _number(index)))
 
     text = "If the track is already used in this frame, the two are swapped."
     AskDialog("Assign track", text, "Assign", context.window.widget(), choices=choices).ask(take)
@@ -103,7 +103,7 @@ def swap_along(context: Context) -> None:
             key.index if where == "rest" else 0, key.index if where == "before" else None,
         )  # fmt: skip
         spared = dialog.switch is not None and dialog.switch.isChecked()
-        same = [(at, found) for at, found in items if found.category == pose.category]
+        same = [(at, result) for at, result in items if result.category == pose.category]
         _apply(
             context,
             lambda: edits_points.swap_sides_along(
@@ -258,13 +258,13 @@ def choose_frames(context: Context) -> None:
         context.runner.submit(job, on_results=queue)
 
     def queue(results: list[Any]) -> None:
-        for found in results:
+        for result in results:
             if context.session.store is not store:
                 return
-            edit = selection.queue_frames(selection.frames_of(store, media, found))
+            edit = selection.queue_frames(selection.frames_of(store, media, result))
             if edit.frames:
                 context.session.apply(edit)
-            many = "1 frame is" if len(found) == 1 else f"{len(found)} frames are"
+            many = "1 frame is" if len(result) == 1 else f"{len(result)} frames are"
             context.window.tell(f"{many} flagged. Choose Flagged above the list to go through them.", "good")
 
     dialog = AskDialog(
@@ -287,10 +287,10 @@ def _with_other(
         context.window.tell(f"Track {one} is the only one")
         return
     here = {i.track for i in store.instances(key)}
-    others.sort(key=lambda number: (number not in here, number))
+    others.sort(key=lambda index: (index not in here, index))
     dialog = AskDialog(
         title, f"Track {one} and another. {text}", do, context.window.widget(),
-        choices=[(f"Track {number}", number) for number in others],
+        choices=[(f"Track {index}", index) for index in others],
     )  # fmt: skip
     dialog.ask(lambda asked: _apply(context, lambda: make(store, key, one, _number(asked.chosen()) or 0)))
 
@@ -308,11 +308,11 @@ def _one(context: Context) -> tuple[Instance | None, FrameKey | None, ProjectSto
 
 
 def _tracked(context: Context) -> tuple[Instance | None, FrameKey | None, ProjectStore | None]:
-    found = _one(context)
-    if found[0] is not None and found[0].track is None:
+    result = _one(context)
+    if result[0] is not None and result[0].track is None:
         context.window.tell("This pose has no track yet: use Track > Track poses, or Assign track")
         return None, None, None
-    return found
+    return result
 
 
 def _apply(context: Context, make: Callable[[], Edit], unchanged: str = "Nothing to change") -> None:

@@ -1,4 +1,4 @@
-"""Verbs of looking: zoom, switches, colours, theme, tools."""
+"""Verbs of looking: zoom, switches, colors, theme, tools."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ def draw_parts(context: Context, parts: frozenset[str] | None) -> None:
 
 
 def look_of_parts(style: CanvasStyle) -> tuple[frozenset[str] | None, Callable[[str], int], frozenset[str], bool]:
-    """The parts that are drawn; the colour 0xRRGGBB of one; those with one of their own; whether colours tell parts."""
+    """The parts that are drawn; the color 0xRRGGBB of one; those with one of their own; whether colors tell parts."""
     shown = palette_for(dark=style.dark, parts=style.part_colors)
     own = frozenset(name for name, _ in style.part_colors)
     return style.parts, lambda part: part_color(shown, part), own, style.color_mode is ColorMode.PART
 
 
 def set_part_color(context: Context, part: str, color: int | None) -> None:
-    """Give a part of the points a colour in this project, or with None the palette's again; it is shown at once."""
+    """Give a part of the points a color in this project, or with None the palette's again; it is shown at once."""
     store = context.session.store
     if store is None:
         return
@@ -216,7 +216,7 @@ def place_missing(context: Context) -> None:
 
 def settings(context: Context) -> None:
     """Keys, look and data; every change holds at once."""
-    kept = context.settings
+    remaining = context.settings
     page = DataSettings(
         lambda: data_places(context),
         context.runner,
@@ -226,20 +226,20 @@ def settings(context: Context) -> None:
     style = context.canvas.style_now
     look = Look(**{field.name: getattr(style, field.name) for field in fields(Look)})
     theirs = palette_for(dark=style.dark)
-    colours = {
+    colors = {
         **dict(zip(OWN_COLORS, (*theirs.sides[1:], theirs.sides[0]))),
         "human": theirs.human,
         "model": theirs.model,
     }
     dialog = SettingsDialog(
-        with_changes(kept.key_changes(), default_keys(context.window.action_table)),
+        with_changes(remaining.key_changes(), default_keys(context.window.action_table)),
         context.window.action_table,
-        kept.theme,
+        remaining.theme,
         look,
-        colours,
+        colors,
         page,
         context.window.widget(),
-        kept.language,
+        remaining.language,
     )
     dialog.keymap_changed.connect(context.window.set_keys)
     dialog.theme_changed.connect(context.window.set_theme)
@@ -250,15 +250,15 @@ def settings(context: Context) -> None:
 
 def data_places(context: Context) -> list[DataPlace]:
     """Where things lie: of this project, and of the program."""
-    found = [DataPlace("settings", "Settings", context.settings.file, "Shortcuts, appearance and recent projects")]
+    results = [DataPlace("settings", "Settings", context.settings.file, "Shortcuts, appearance and recent projects")]
     if context.session.path is not None:
-        found.insert(0, DataPlace("project", "This project", context.session.path, "Labels, history and tracks"))
-    for place in data_folders.DATA_FOLDERS:
-        fixed = data_folders.is_set_outside(place)
-        why = f"{place.variable} of the system's environment says where" if fixed else ""
-        cleared = data_folders.cache_parts() if place.cache else ()
-        found.append(DataPlace(place.id, place.name, place.find(), place.hint, cleared, not fixed, why))
-    return found
+        results.insert(0, DataPlace("project", "This project", context.session.path, "Labels, history and tracks"))
+    for position in data_folders.DATA_FOLDERS:
+        fixed = data_folders.is_set_outside(position)
+        why = f"{position.variable} of the system's environment says where" if fixed else ""
+        cleared = data_folders.cache_parts() if position.cache else ()
+        results.append(DataPlace(position.id, position.name, position.find(), position.hint, cleared, not fixed, why))
+    return results
 
 
 def _what_runs(context: Context) -> str:

@@ -128,7 +128,7 @@ class Findings(QFrame):
         return row
 
 
-SIGN_COLOURS = {
+SIGN_COLORS = {
     # (on light, on dark); told apart by shape too
     "error": ("#c62828", "#ff7b72"),
     "warning": ("#9a6700", "#e3b341"),
@@ -141,8 +141,8 @@ def is_dark(palette: QPalette) -> bool:
     return palette.color(QPalette.ColorRole.WindowText).lightness() > 128
 
 
-def sign_colour(kind: str, palette: QPalette) -> QColor:
-    return QColor(SIGN_COLOURS[kind][1 if is_dark(palette) else 0])
+def sign_color(kind: str, palette: QPalette) -> QColor:
+    return QColor(SIGN_COLORS[kind][1 if is_dark(palette) else 0])
 
 
 def sign_pixmap(kind: str, palette: QPalette, ratio: float = 1.0, side: int = 16) -> QPixmap:
@@ -153,7 +153,7 @@ def sign_pixmap(kind: str, palette: QPalette, ratio: float = 1.0, side: int = 16
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     pen = QPen(
-        sign_colour(kind, palette), 1.6, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin
+        sign_color(kind, palette), 1.6, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin
     )
     painter.setPen(pen)
     if kind == "error":

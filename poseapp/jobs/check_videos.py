@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.errors import Cancelled, PoseError
-from engine.media.alignment.fingerprint import Fingerprint, Likeness, compare, fingerprint
+from engine.media.alignment.fingerprint import Fingerprint, Similarity, compare, fingerprint
 from engine.media.video.index.folder import index_home
 from engine.media.video.index.index import content_key
 from engine.utils.context import Context
@@ -89,8 +89,8 @@ def check_video(media: int, path: Path, stored: str, context: Context | None = N
     text = now.to_text()
     if before is None:
         return VideoCheck(media, path, True, f"{path.name} is used; nothing is known about the labelled video", text)
-    likeness = compare(before, now)
-    if likeness is Likeness.DIFFERENT:
+    similarity = compare(before, now)
+    if similarity is Similarity.DIFFERENT:
         seconds = _seconds(before), _seconds(now)
         why = f"{path.name} is not the video that was labelled: "
         why += "it shows something else" if seconds[0] == seconds[1] else f"it lasts {seconds[1]} s, not {seconds[0]} s"

@@ -251,8 +251,8 @@ class PredictJob:
             options = {"readers": readers, "detect_every": self._detect_every}
             with closing(model.stream_with_ticks(items, TICK_SECONDS, self._flip_test, **options)) as stream:
                 try:
-                    for found in stream:
-                        yield None if found is None else self._result(*found, problems)
+                    for result in stream:
+                        yield None if result is None else self._result(*result, problems)
                 finally:
                     left.set()
 
@@ -267,20 +267,20 @@ class PredictJob:
     ) -> FrameResult:
         if item.key in problems:
             return FrameResult(item.key, problem=problems.pop(item.key))
-        kept = tuple(p for p in poses if item.boxes is not None or p.score >= self._threshold)
-        return FrameResult(item.key, kept, (image.shape[1], image.shape[0]))
+        remaining = tuple(p for p in poses if item.boxes is not None or p.score >= self._threshold)
+        return FrameResult(item.key, remaining, (image.shape[1], image.shape[0]))
 
     def _stream_items(
         self, reader: FrameReader, problems: dict[FrameKey, str], left: threading.Event
     ) -> Iterator[Item[FrameKey]]:
         from engine.inference.pose_model import Item
 
-        for place in self._items:
-            key, path = place
+        for position in self._items:
+            key, path = position
             given = self._boxes.get(key)
             yield Item(
                 key,
-                partial(_read, place, self._cache, reader, problems, left.is_set),
+                partial(_read, position, self._cache, reader, problems, left.is_set),
                 None if given is None else np.asarray(given, np.float32).reshape(-1, 4),
                 sequence=path if is_video(path) else None,
                 frame=key.index,
@@ -349,11 +349,15 @@ class WarmUpJob:
 
 
 def _read(
-    place: Place, cache: FrameCache | None, reader: FrameReader, problems: dict[FrameKey, str], stop: Callable[[], bool]
+    position: Place,
+    cache: FrameCache | None,
+    reader: FrameReader,
+    problems: dict[FrameKey, str],
+    stop: Callable[[], bool],
 ) -> Pixels:
     """The picture. Why one cannot be read is noted by its key, and it is read as a black point."""
-    key, path = place
-    pixels = None if cache is None else cache.get(place)
+    key, path = position
+    pixels = None if cache is None else cache.get(position)
     if pixels is not None:
         return pixels
     try:

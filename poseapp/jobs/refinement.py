@@ -47,18 +47,18 @@ class AssistJob:
             yield Progress(0, 1, f"Loading {self._choice.name}")
         model = self._host.get(self._choice)
         pose = self._after
-        there = pose.visibility > 0
-        found = refine_pose(
+        present = pose.visibility > 0
+        result = refine_pose(
             model.estimator,
             self._pixels(),
             pose.keypoints,
             pose.by_human,
-            there,
+            present,
             before=None if self._before is None else self._before.keypoints,
             box=pose.box,
             scores=pose.scores,
         )
-        yield Progress(1, 1, self.title, found)
+        yield Progress(1, 1, self.title, result)
 
     def _pixels(self) -> Pixels:
         if not isinstance(self._image, Path):

@@ -47,8 +47,8 @@ class TrackJob:
             categories = {category.id: category for category in store.categories()}
             times = frame_times(store, self._media, [key.index for key, _ in frames])
         yield Progress(0, len(frames), self.title)
-        numbers = track_frames(frames, categories, times, first_number=self._first)
-        yield Progress(len(frames), len(frames), self.title, Tracked(frames, numbers))
+        values = track_frames(frames, categories, times, first_number=self._first)
+        yield Progress(len(frames), len(frames), self.title, Tracked(frames, values))
 
 
 class PropagateJob:
@@ -85,8 +85,8 @@ class PropagateJob:
                 lambda count: [next(left) for _ in range(count)],
                 self._track,
             )
-            for number, edit in enumerate(carried, 1):
-                yield Progress(number, len(self._ids), "", edit)
+            for value, edit in enumerate(carried, 1):
+                yield Progress(value, len(self._ids), "", edit)
 
 
 class SelectFramesJob:
@@ -113,15 +113,15 @@ class SelectFramesJob:
             if self._way == "uncertain":
                 spacing = max(1, source.frame_count // (10 * self._count))
                 scores = frame_scores(store, self._media)
-                found = frame_selection.select_uncertain(scores, self._count, spacing=spacing, exclude=done)
+                result = frame_selection.select_uncertain(scores, self._count, spacing=spacing, exclude=done)
             elif self._way == "uniform":
-                found = frame_selection.select_uniform([i for i in every if i not in done], self._count)
+                result = frame_selection.select_uniform([i for i in every if i not in done], self._count)
             else:
                 choose = frame_selection.select_scenes if self._way == "scenes" else frame_selection.select_diverse
                 # Neighbouring frames look alike: some two thousand of a long video tell as much as all.
                 candidates = range(0, source.frame_count, max(1, source.frame_count // 2000))
-                found = choose(source, self._count, candidates=candidates, exclude=done)
-        yield Progress(1, 1, self.title, found)
+                result = choose(source, self._count, candidates=candidates, exclude=done)
+        yield Progress(1, 1, self.title, result)
 
 
 def frame_times(store: ProjectStore, media: int, indices: list[int]) -> list[float] | None:

@@ -88,10 +88,10 @@ class Proposal:
 def facts_of(text: str, name: str) -> FileFacts | None:
     """What a fingerprint tells of its file; None for a text that is none."""
     try:
-        found = Fingerprint.from_text(text)
+        result = Fingerprint.from_text(text)
     except ValueError:
         return None
-    return FileFacts(name, found.frame_count, found.milliseconds / 1000, found.size)
+    return FileFacts(name, result.frame_count, result.milliseconds / 1000, result.size)
 
 
 class AlignJob:
@@ -134,9 +134,9 @@ class AlignJob:
             used = used_frames(store, self._media)[0].tolist()
             previews = _previews(used, old, before, mappings, video.size)
             shown: dict[int, Image] = {}
-            for place in sorted({p for preview in previews for p in preview.places.values() if p >= 0}):
+            for position in sorted({p for preview in previews for p in preview.places.values() if p >= 0}):
                 with contextlib.suppress(PoseError):
-                    shown[place] = video.read(place, PREVIEW_SIDE)
+                    shown[position] = video.read(position, PREVIEW_SIDE)
                 yield Progress(1, 1, self.title)
             new = NewFile(self._path, self._text, video.frame_count, video.size)
         sampled = np.isin(alignment.anchors, own)
@@ -173,7 +173,7 @@ class FramePicturesJob:
         self._path, self._key, self._indices, self._cache = path, key, indices, cache
 
     def run(self, context: Context) -> Iterator[Progress]:
-        from engine.media.alignment.matching import grey_picture
+        from engine.media.alignment.matching import gray_picture
         from engine.media.video.reader import VideoReader
 
         end = time.monotonic() + _SECONDS_AT_ONCE
@@ -184,7 +184,7 @@ class FramePicturesJob:
                 if time.monotonic() > end or index >= video.frame_count:
                     return
                 with contextlib.suppress(PoseError):
-                    picture = grey_picture(video.read(index))
+                    picture = gray_picture(video.read(index))
                     yield Progress(n, len(self._indices), "", (self._key, {index: picture}))
 
 
@@ -193,7 +193,7 @@ def _old_video(
 ) -> tuple[OldVideo, list[int]]:
     """Times and pictures of the labelled video, and which of the pictures are those of the fingerprint."""
     from engine.media.alignment.fingerprint import sampled_frames
-    from engine.media.alignment.matching import OldVideo, grey_picture
+    from engine.media.alignment.matching import OldVideo, gray_picture
     from poseapp.project.relink.frame_images import kept_pictures
 
     count = len(store.frame_names(media))
@@ -212,7 +212,7 @@ def _old_video(
         for index in sorted({*used[::step], *own}):
             if index < before.frame_count:
                 with contextlib.suppress(PoseError):
-                    pictures[index] = grey_picture(before.read(index))
+                    pictures[index] = gray_picture(before.read(index))
     return OldVideo(times, pictures), sorted(set(own))
 
 
@@ -238,7 +238,7 @@ def _previews(
     pool = used if before is not None or len(known) < PREVIEWS else known
     pool = pool or sorted(old.pictures)
     chosen = [pool[i] for i in np.unique(np.linspace(0, len(pool) - 1, PREVIEWS).round().astype(int))] if pool else []
-    made: list[Preview] = []
+    items: list[Preview] = []
     for index in chosen:
         picture: Image | None = None
         if before is not None and index < before.frame_count:
@@ -246,9 +246,9 @@ def _previews(
                 picture = before.read(index, PREVIEW_SIDE)
         elif index in old.pictures:
             picture = _larger(old.pictures[index], size)
-        places = {way: int(mapping[index]) for way, mapping in mappings.items() if index < len(mapping)}
-        made.append(Preview(index, picture, places))
-    return tuple(made)
+        positions = {method: int(mapping[index]) for method, mapping in mappings.items() if index < len(mapping)}
+        items.append(Preview(index, picture, positions))
+    return tuple(items)
 
 
 def _larger(picture: Image, size: tuple[int, int]) -> Image:

@@ -26,9 +26,9 @@ ROW_HEIGHT = 28
 class HistoryModel(QAbstractListModel):
     """Row 0 is the start; row n is step n. Steps are read in pages, on demand."""
 
-    def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, colors: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session, self.colours = session, colours
+        self._session, self.colors = session, colors
         self._length = self.position = 0
         self._pages: OrderedDict[int, list[Step]] = OrderedDict()
 
@@ -41,14 +41,14 @@ class HistoryModel(QAbstractListModel):
 
     def step(self, row: int) -> Step | None:
         """The step of a row; None for the start, and for a step that no longer exists."""
-        store, number = self._session.store, (row - 1) // PAGE
+        store, index = self._session.store, (row - 1) // PAGE
         if store is None or row < 1:
             return None
-        if number not in self._pages:
-            self._pages[number] = store.history_page(1 + number * PAGE, PAGE)
+        if index not in self._pages:
+            self._pages[index] = store.history_page(1 + index * PAGE, PAGE)
             if len(self._pages) > PAGES:
                 self._pages.popitem(last=False)
-        page = self._pages[number]
+        page = self._pages[index]
         row_in_page = (row - 1) % PAGE
         return page[row_in_page] if row_in_page < len(page) else None
 
@@ -58,7 +58,7 @@ class HistoryModel(QAbstractListModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = index.row()
         if role == Qt.ItemDataRole.ForegroundRole:
-            return QColor(self.colours.text_faint) if row > self.position else None
+            return QColor(self.colors.text_faint) if row > self.position else None
         if role not in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
             return None
         if row == 0:
@@ -76,12 +76,12 @@ class HistoryModel(QAbstractListModel):
 class HistoryPanel(QWidget):
     """List of steps; activating one jumps there."""
 
-    def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, colors: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("historyPanel")
         self._session = session
         self._stale = False
-        self.model = HistoryModel(session, colours, self)
+        self.model = HistoryModel(session, colors, self)
         self.view = _steps_view()
         self.view.setModel(self.model)
         self.view.clicked.connect(lambda index: self._go(index.row()))
@@ -100,8 +100,8 @@ class HistoryPanel(QWidget):
         if step != self.model.position or self._stale:
             self._session.jump_to(step)
 
-    def set_colours(self, colours: Tokens) -> None:
-        self.model.colours = colours
+    def set_colors(self, colors: Tokens) -> None:
+        self.model.colors = colors
         self.view.viewport().update()
 
     def _on_change(self, _change: object) -> None:

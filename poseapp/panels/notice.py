@@ -29,7 +29,7 @@ class CanvasNotice(QFrame):
 
     retry_requested = Signal()
 
-    def __init__(self, host: QWidget, colours: Tokens, find_video: QAction) -> None:
+    def __init__(self, host: QWidget, colors: Tokens, find_video: QAction) -> None:
         super().__init__(host)
         self.setObjectName("canvasNotice")
         self.setProperty("role", "toast")
@@ -64,11 +64,11 @@ class CanvasNotice(QFrame):
         column.addLayout(row)
         self._host = host
         host.installEventFilter(self)
-        self.set_colours(colours)
+        self.set_colors(colors)
         self.hide()
 
-    def set_colours(self, colours: Tokens) -> None:
-        self.sign.setPixmap(pixmap("warning", colours.warning, 28, 2.0))
+    def set_colors(self, colors: Tokens) -> None:
+        self.sign.setPixmap(pixmap("warning", colors.warning, 28, 2.0))
 
     def tell(self, why: str, of_video: bool = False) -> None:
         """Show a reason, or with "" nothing."""

@@ -61,7 +61,7 @@ class EmptyPage(QFrame):
     path_chosen = Signal(object)
 
     def __init__(
-        self, run: Callable[[str], None], icons: Mapping[str, str], colours: Tokens, parent: QWidget | None = None
+        self, run: Callable[[str], None], icons: Mapping[str, str], colors: Tokens, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self._icons = icons
@@ -108,11 +108,11 @@ class EmptyPage(QFrame):
         outer.addStretch(2)
         outer.addWidget(middle, 0, Qt.AlignmentFlag.AlignHCenter)
         outer.addStretch(3)
-        self.set_colours(colours)
+        self.set_colors(colors)
 
-    def set_colours(self, colours: Tokens) -> None:
+    def set_colors(self, colors: Tokens) -> None:
         for command, choice in self.buttons.items():
-            choice.sign.setPixmap(pixmap(self._icons[command], colours.accent, 24, 2.0))
+            choice.sign.setPixmap(pixmap(self._icons[command], colors.accent, 24, 2.0))
 
     def set_recent(self, paths: Sequence[str]) -> None:
         """Show the recent projects, newest first."""

@@ -235,7 +235,7 @@ class ProjectStore:
         return Change(structure=True)
 
     def update_category(self, category_id: int, *, name: str | None = None, schema: Schema | None = None) -> Category:
-        """Rename a category, or change names, limbs, colours and sigmas of its points.
+        """Rename a category, or change names, limbs, colors and sigmas of its points.
 
         Raises:
             ProjectError: the number of points would change although there are instances, here or in the history.
@@ -338,9 +338,9 @@ class ProjectStore:
     def _applied(self, edit: Edit, categories: Sequence[CategoryDelta] = ()) -> Pieces[Change]:
         touched: list[InstanceDelta] = []
         for block in blocks(edit.frames):
-            found = compare_instances(self._db, self._frames, self._categories.all(), block)
-            write_instances(self._db, found)
-            touched += found
+            result = compare_instances(self._db, self._frames, self._categories.all(), block)
+            write_instances(self._db, result)
+            touched += result
             yield len(touched)
         check_once(t.instance for t in touched)
         states = compare_states(self._frames, edit.frames)
@@ -421,8 +421,8 @@ class ProjectStore:
                 grow(self._db, m.media, m.after)
             with counted_once(self._db, [m.media for m in media]):
                 write_instances(self._db, touched)
-            kept = self._kept(text, "", touched, states, media, categories)
-            change = run_through(kept) if touched or states or media or categories else Change()
+            remaining = self._kept(text, "", touched, states, media, categories)
+            change = run_through(remaining) if touched or states or media or categories else Change()
             for m in media:
                 settle(self._db, m.media, m.after)
         if media:

@@ -58,7 +58,7 @@ class Journey(Hands):
         self.first_start()
         self.open_sample()
         self.run_model()
-        self.drag_joint()
+        self.drag_keypoint()
         self.visibility_and_history()
         self.pose_in_box()
         self.accept_all()
@@ -97,7 +97,7 @@ class Journey(Hands):
             check(all(i.state is State.PREDICTED for i in self.instances), "predictions are not marked as such")
             checked.append(f"{summary.predicted} poses on 3 photographs, marked as predictions")
 
-    def drag_joint(self) -> None:
+    def drag_keypoint(self) -> None:
         with self.step("Drag a joint", "drag") as checked:
             canvas, session = self.window.canvas, self.window.session
             self.quiet()

@@ -26,7 +26,7 @@ SIZE = (640, 480)
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 
-def film_of(photograph: Image) -> list[Image]:
+def clip_of(photograph: Image) -> list[Image]:
     """A photograph that moves to the right before a dark wall, RGB uint8 (480, 640, 3) each."""
     photograph = photograph[: SIZE[1]]
     pictures = []
@@ -39,10 +39,10 @@ def film_of(photograph: Image) -> list[Image]:
     return pictures
 
 
-def make_film(path: Path) -> Path:
+def make_clip(path: Path) -> Path:
     """The film of the sample photograph as an mp4 of 30 frames a second."""
     times = [Fraction(frame, 30) for frame in range(FRAMES)]
-    for _ in write_mp4(path, film_of(read_image(resource_path("sample/astronaut.jpg"))), times, SIZE):
+    for _ in write_mp4(path, clip_of(read_image(resource_path("sample/astronaut.jpg"))), times, SIZE):
         pass
     return path
 
@@ -58,7 +58,7 @@ def label_video(hands: Hands, home: Path) -> None:
         hands.quiet()
         before = window.session.path
         try:
-            path = make_film(home / "film.mp4")
+            path = make_clip(home / "film.mp4")
         except PoseError as error:
             raise TourError(str(error)) from None
         window.open_paths([path])

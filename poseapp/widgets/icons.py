@@ -19,13 +19,13 @@ def _source(name: str) -> str:
     return resource_path(f"icons/{name}.svg").read_text(encoding="utf-8")
 
 
-def pixmap(name: str, colour: str, side: int = 20, ratio: float = 1.0) -> QPixmap:
+def pixmap(name: str, color: str, side: int = 20, ratio: float = 1.0) -> QPixmap:
     """An icon as a square pixmap of ``side`` logical pixels."""
-    return _drawn(_renderer(name, colour), side, ratio)
+    return _drawn(_renderer(name, color), side, ratio)
 
 
-def _renderer(name: str, colour: str) -> QSvgRenderer:
-    return QSvgRenderer(QByteArray(_source(name).replace("currentColor", colour).encode()))
+def _renderer(name: str, color: str) -> QSvgRenderer:
+    return QSvgRenderer(QByteArray(_source(name).replace("currentColor", color).encode()))
 
 
 def _drawn(renderer: QSvgRenderer, side: int, ratio: float = 1.0) -> QPixmap:
@@ -39,17 +39,17 @@ def _drawn(renderer: QSvgRenderer, side: int, ratio: float = 1.0) -> QPixmap:
 
 
 @lru_cache(maxsize=512)  # two themes: a window asks for most icons again with each change of what it shows
-def icon(name: str, colours: Tokens) -> QIcon:
-    """An icon with its disabled and checked looks. The same one for the same colours: it must not be changed."""
+def icon(name: str, colors: Tokens) -> QIcon:
+    """An icon with its disabled and checked looks. The same one for the same colors: it must not be changed."""
     looks = (
-        (colours.text_soft, [(QIcon.Mode.Normal, QIcon.State.Off)]),
-        (colours.text, [(QIcon.Mode.Active, QIcon.State.Off)]),
-        (colours.accent, [(QIcon.Mode.Normal, QIcon.State.On), (QIcon.Mode.Active, QIcon.State.On)]),
-        (colours.line_strong, [(QIcon.Mode.Disabled, QIcon.State.Off)]),
+        (colors.text_soft, [(QIcon.Mode.Normal, QIcon.State.Off)]),
+        (colors.text, [(QIcon.Mode.Active, QIcon.State.Off)]),
+        (colors.accent, [(QIcon.Mode.Normal, QIcon.State.On), (QIcon.Mode.Active, QIcon.State.On)]),
+        (colors.line_strong, [(QIcon.Mode.Disabled, QIcon.State.Off)]),
     )
     result = QIcon()
-    for colour, modes in looks:
-        renderer = _renderer(name, colour)
+    for color, modes in looks:
+        renderer = _renderer(name, color)
         for side in _SIDES:
             picture = _drawn(renderer, side)
             for mode, state in modes:

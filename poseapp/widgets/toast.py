@@ -33,9 +33,7 @@ class ToastAction:
 class Toast(QFrame):
     """One message: icon, text, an optional action button, close button."""
 
-    def __init__(
-        self, text: str, kind: str, colours: Tokens, parent: Toasts, action: ToastAction | None = None
-    ) -> None:
+    def __init__(self, text: str, kind: str, colors: Tokens, parent: Toasts, action: ToastAction | None = None) -> None:
         super().__init__(parent)
         self.text, self.kind = text, kind
         self.setProperty("role", "toast")
@@ -45,14 +43,14 @@ class Toast(QFrame):
         row.setSpacing(10)
         sign = QLabel()
         sign_name = {"good": "check"}.get(kind, kind)
-        colour = {"good": colours.good, "warning": colours.warning, "error": colours.error}.get(kind, colours.accent)
-        sign.setPixmap(pixmap(sign_name, colour, 18, self.devicePixelRatioF()))
+        color = {"good": colors.good, "warning": colors.warning, "error": colors.error}.get(kind, colors.accent)
+        sign.setPixmap(pixmap(sign_name, color, 18, self.devicePixelRatioF()))
         words = QLabel(tr(text))
         words.setWordWrap(True)
         words.setTextFormat(Qt.TextFormat.PlainText)
         words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         close = QToolButton()
-        close.setIcon(icon("close", colours))
+        close.setIcon(icon("close", colors))
         close.setAccessibleName(tr("Close message"))
         close.clicked.connect(lambda: parent.remove(self))
         row.addWidget(sign, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -86,9 +84,9 @@ class Toast(QFrame):
 class Toasts(QWidget):
     """The stack of messages in the lower right corner of a host widget."""
 
-    def __init__(self, host: QWidget, colours: Tokens) -> None:
+    def __init__(self, host: QWidget, colors: Tokens) -> None:
         super().__init__(host)
-        self.colours = colours
+        self.colors = colors
         self._host = host
         self._pile = QVBoxLayout(self)
         self._pile.setContentsMargins(0, 0, 0, 0)
@@ -115,7 +113,7 @@ class Toasts(QWidget):
                 self.remove(older)
         while len(self._toasts) >= MOST:
             self.remove(self._toasts[0])
-        toast = Toast(text, kind, self.colours, self, action)
+        toast = Toast(text, kind, self.colors, self, action)
         self._toasts.append(toast)
         self._pile.addWidget(toast)
         self._rest(toast)

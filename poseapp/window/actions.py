@@ -249,7 +249,7 @@ ACTIONS: tuple[Action, ...] = (
            "Show only the selected poses", check="hide_others", group=1),
     Action("show_labels", view.show_labels, "Keypoint names", VIEW, ("L",), "labels",
            "Show the names of hovered and selected keypoints", check="show_labels", group=1),
-    Action("show_bones", view.show_bones, "Limbs", VIEW, ("B",), "bones", "Show the lines between keypoints",
+    Action("show_bones", view.show_bones, "Limbs", VIEW, ("B",), "limbs", "Show the lines between keypoints",
            check="show_bones", group=1),
     Action("show_boxes", view.show_boxes, "Boxes", VIEW, ("G",), "boxes", "Show the box of every pose",
            check="show_boxes", group=1),
@@ -352,7 +352,7 @@ ACTIONS: tuple[Action, ...] = (
            "Select the next keypoint of the pose", "frame", group=4),
     Action("previous_point", navigation.previous_point, "Previous keypoint", GO, ("Ctrl+Up",), "",
            "Select the previous keypoint", "frame", group=4),
-    *(Action(f"select_{n}", partial(navigation.select_number, number=n), f"Select pose {n}", "", (str(n),), "",
+    *(Action(f"select_{n}", partial(navigation.select_nth_pose, index=n), f"Select pose {n}", "", (str(n),), "",
              f"Pose {n} of the frame", "frame")
       for n in range(1, 10)),
     Action("flag", review.flag, "Flag frame", GO, ("Ctrl+F",), "flag",

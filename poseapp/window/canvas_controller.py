@@ -52,7 +52,7 @@ class CanvasController(QObject):
         session.changed.connect(self._on_change)
         session.selection_changed.connect(self._show_selection)
         session.proposal_changed.connect(self._show_proposal)
-        session.hidden_changed.connect(self._show_withheld)
+        session.hidden_changed.connect(self._show_hidden_and_locked)
         session.closing.connect(lambda: finish_placing(context))
         session.why_busy = self._why_busy
         canvas.edit_requested.connect(session.apply)
@@ -191,7 +191,7 @@ class CanvasController(QObject):
         proposal = self._session.proposal
         self._canvas.set_ghosts(() if proposal is None else proposal.frames[0].after)
 
-    def _show_withheld(self) -> None:
+    def _show_hidden_and_locked(self) -> None:
         session = self._session
         self._canvas.set_hidden_and_locked(session.hidden, session.locked, session.hidden_points, session.locked_points)
 

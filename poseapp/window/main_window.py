@@ -85,7 +85,7 @@ class MainWindow(QMainWindow):
         self.setDockOptions(QMainWindow.DockOption.AnimatedDocks | QMainWindow.DockOption.AllowTabbedDocks)
         self.settings = settings or Settings()
         self.dark = theme.is_dark(self.settings.theme)
-        self.colours = theme.tokens(dark=self.dark)
+        self.colors = theme.tokens(dark=self.dark)
         self.session = Session(self)
         self.faults = Faults(self)
         self.faults.told.connect(lambda text: self.tell(text, "error"))
@@ -104,7 +104,7 @@ class MainWindow(QMainWindow):
         self.monitors: list[QWidget] = []
         self.run_keeper = RunKeeper(self.runner, self)
         self.reports = Reports()
-        self.window_actions = WindowActions(self, self.colours, self.run, self._is_on)
+        self.window_actions = WindowActions(self, self.colors, self.run, self._is_on)
         self.window_actions.fill_menus(self)
         self._refresh = QTimer(self)
         self._refresh.setSingleShot(True)
@@ -118,8 +118,8 @@ class MainWindow(QMainWindow):
         self.tray = JobTray(self.runner, self)
         self.status = StatusLine(self.statusBar(), self.session, self.loader, self.tray, self.playback)
         self.minimap = Minimap(self.canvas)
-        self.notice = CanvasNotice(self.canvas, self.colours, self.actions_by_id["find_video"])
-        self.toasts = Toasts(self.middle, self.colours)
+        self.notice = CanvasNotice(self.canvas, self.colors, self.actions_by_id["find_video"])
+        self.toasts = Toasts(self.middle, self.colors)
         self.toasts.stand_in(self.canvas)
         self.palette_box = CommandPalette(self, self._palette_actions)
         self.keys_sheet = KeysSheet(self, ACTIONS, [line for tool in TOOLS for line in tool.info.mouse])
@@ -132,9 +132,9 @@ class MainWindow(QMainWindow):
     # --- building
 
     def _make_middle(self) -> None:
-        self.empty = EmptyPage(self.run, {row.id: row.icon for row in ACTIONS}, self.colours)
-        self.timeline = Timeline(self.session, self.loader, self.colours, track_color)
-        self.play_bar = PlayBar(self.playback, self.colours)
+        self.empty = EmptyPage(self.run, {row.id: row.icon for row in ACTIONS}, self.colors)
+        self.timeline = Timeline(self.session, self.loader, self.colors, track_color)
+        self.play_bar = PlayBar(self.playback, self.colors)
         self.timeline.set_controls(self.play_bar)
         self.splitter = TimelineSplitter(self.canvas, self.timeline)
         self.banner = ReadOnlyBanner(self.session)
@@ -146,10 +146,10 @@ class MainWindow(QMainWindow):
 
     def _make_docks(self) -> None:
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
-        self.media = MediaList(self.session, self.loader, self.colours)
-        self.instances = InstancesPanel(self.session, self.colours)
+        self.media = MediaList(self.session, self.loader, self.colors)
+        self.instances = InstancesPanel(self.session, self.colors)
         self.review = ReviewPanel(self.session)
-        self.history = HistoryPanel(self.session, self.colours)
+        self.history = HistoryPanel(self.session, self.colors)
         self.docks: list[QDockWidget] = []
         for title, panel in (
             ("Images", self.media),
@@ -395,7 +395,7 @@ class MainWindow(QMainWindow):
 
     def _apply_theme(self) -> None:
         self.dark = theme.is_dark(self.settings.theme)
-        self.colours = theme.tokens(dark=self.dark)
+        self.colors = theme.tokens(dark=self.dark)
         application = QApplication.instance()
         if isinstance(application, QApplication):
             theme.apply_theme(application, dark=self.dark)
@@ -409,8 +409,8 @@ class MainWindow(QMainWindow):
             self.empty,
             self.notice,
         ):
-            part.set_colours(self.colours)
-        self.toasts.colours = self.colours
+            part.set_colors(self.colors)
+        self.toasts.colors = self.colors
         self.canvas.set_style(replace(self.canvas.style_now, dark=self.dark))
         self.refresh_actions()
 

@@ -29,7 +29,7 @@ class WindowActions:
     """
 
     def __init__(
-        self, window: QMainWindow, colours: theme.Tokens, run: Callable[[str], None], is_on: Callable[[str], bool]
+        self, window: QMainWindow, colors: theme.Tokens, run: Callable[[str], None], is_on: Callable[[str], bool]
     ) -> None:
         self._is_on = is_on
         self.by_id: dict[str, QAction] = {}
@@ -42,7 +42,7 @@ class WindowActions:
                     groups.setdefault(prefix, QActionGroup(window)).addAction(action)
             self.by_id[row.id] = action
             window.addAction(action)
-        self.set_colours(colours)
+        self.set_colors(colors)
 
     def set_keys(self, keymap: Keymap) -> None:
         """Set the shortcuts of every action; the first is shown in its tool tip."""
@@ -52,10 +52,10 @@ class WindowActions:
             action.setShortcuts([QKeySequence(key) for key in keys])
             action.setToolTip(_tip(row, keys))
 
-    def set_colours(self, colours: theme.Tokens) -> None:
+    def set_colors(self, colors: theme.Tokens) -> None:
         for row in ACTIONS:
             if row.icon:
-                self.by_id[row.id].setIcon(icon(row.icon, colours))
+                self.by_id[row.id].setIcon(icon(row.icon, colors))
 
     def fill_menus(self, window: QMainWindow) -> None:
         bar = window.menuBar()

@@ -66,8 +66,8 @@ class RunKeeper(QObject):
                 self._take(run, TrainingRun.follow if run.status is Status.RUNNING else TrainingRun.keep)
         self._ask_next()
 
-    def _take(self, found: FoundRun, begin: Callable[[TrainingRun], None], *, show: bool = False) -> None:
-        run = TrainingRun.found(self._runner, found, self._window)
+    def _take(self, result: FoundRun, begin: Callable[[TrainingRun], None], *, show: bool = False) -> None:
+        run = TrainingRun.left_behind(self._runner, result, self._window)
         try:
             begin(run)
         except TrainingError as error:  # another window was quicker
@@ -101,7 +101,7 @@ class RunKeeper(QObject):
             elif choice is Broken.NEVER:
                 runs.mark_left(interrupted.files.folder)
             elif choice is Broken.DISCARD:
-                run = TrainingRun.found(self._runner, interrupted, self._window)
+                run = TrainingRun.left_behind(self._runner, interrupted, self._window)
                 run.discard()
                 self.discarded.emit(run)
         except TrainingError as error:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject
 
 from engine.errors import PoseError
 from engine.media.alignment.fingerprint import Fingerprint
-from engine.media.alignment.matching import grey_picture
+from engine.media.alignment.matching import gray_picture
 from engine.media.video.index.folder import index_home, use_index_home
 from engine.media.video.index.index import content_key
 from poseapp.commands import relink
@@ -101,7 +101,7 @@ class VideoWatcher(QObject):
         key, pixels = shown
         content = self._keys.get(key.media)
         if content is not None and store.frame_counts(key).labelled and not has_picture(store, content, key.index):
-            self._keep(store, content, {key.index: grey_picture(pixels)})
+            self._keep(store, content, {key.index: gray_picture(pixels)})
 
     @staticmethod
     def _keep(store: ProjectStore, content: str, pictures: dict[int, Any]) -> None:

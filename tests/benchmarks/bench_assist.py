@@ -65,8 +65,8 @@ class Person:
 
     def similarity(self, pose: Pose) -> float:
         square = ((pose.points - self.points) ** 2).sum(1)
-        likeness = np.exp(-square / (2 * self.area * (2 * SCHEMA.sigmas) ** 2)) * pose.there
-        return float(likeness[self.seen > 0].mean())
+        similarity = np.exp(-square / (2 * self.area * (2 * SCHEMA.sigmas) ** 2)) * pose.there
+        return float(similarity[self.seen > 0].mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,20 +113,20 @@ class Labeller:
     def predictions(self, file: Path) -> list[Pose]:
         if file not in self.found:
             image = self.image(file)
-            (found,) = self.model.run([image])
-            self.found[file] = [self._shown(p, image) for p in found if p.score >= LEAST_POSE]
+            (result,) = self.model.run([image])
+            self.found[file] = [self._shown(p, image) for p in result if p.score >= LEAST_POSE]
         return self.found[file]
 
     def in_box(self, person: Person) -> Pose:
         image = self.image(person.file)
-        (found,) = self.model.run([image], boxes=[person.box[None]], flip_test=True)
-        return self._shown(found[0], image)
+        (result,) = self.model.run([image], boxes=[person.box[None]], flip_test=True)
+        return self._shown(result[0], image)
 
-    def _shown(self, found: Any, image: Any) -> Pose:
-        points = np.array(found.keypoints[:, :2], np.float64)
+    def _shown(self, result: Any, image: Any) -> Pose:
+        points = np.array(result.keypoints[:, :2], np.float64)
         inside = ((points >= -0.5) & (points <= np.array(image.shape[1::-1]) - 0.5)).all(1)
-        scores = np.where(inside, found.keypoints[:, 2], 0.0)
-        return Pose(points, scores >= LEAST_POINT, np.zeros(17, np.bool_), np.array(found.box, np.float64), scores)
+        scores = np.where(inside, result.keypoints[:, 2], 0.0)
+        return Pose(points, scores >= LEAST_POINT, np.zeros(17, np.bool_), np.array(result.box, np.float64), scores)
 
     def from_predictions(self, person: Person, assist: bool) -> int:
         """Corrections of what was found."""
@@ -144,8 +144,8 @@ class Labeller:
         labelled = np.flatnonzero(person.seen)
         last = int(labelled[min(points, len(labelled)) - 1])
         held = np.arange(17) <= last
-        there = held & (person.seen > 0)
-        pose = Pose(np.where(there[:, None], person.points, 0.0), there, held)
+        present = held & (person.seen > 0)
+        pose = Pose(np.where(present[:, None], person.points, 0.0), present, held)
         count = 1 + int(held.sum()) + (last < 16)
         pose, more = self._consider(person, pose, None)
         return self._correct(person, pose, True, count + more, few=True)
@@ -188,17 +188,17 @@ class Labeller:
         start = time.perf_counter()
         old = None if before is None else before.points
         scores = pose.score
-        found = self.estimate(
+        result = self.estimate(
             self.model.estimator, image, pose.points, pose.held, pose.there, before=old, box=pose.box, scores=scores
         )
         self.seconds.append(time.perf_counter() - start)
         free = ~pose.held
-        new = free & ~pose.there & (found.scores >= LEAST_GHOST)
-        moves = free & pose.there & (np.linalg.norm(found.keypoints - pose.points, axis=1) > LEAST_SHIFT) | new
+        new = free & ~pose.there & (result.scores >= LEAST_GHOST)
+        moves = free & pose.there & (np.linalg.norm(result.keypoints - pose.points, axis=1) > LEAST_SHIFT) | new
         if not moves.any():
             return None
-        score = found.scores if pose.score is None else np.where(moves, found.scores, pose.score)
-        points = np.where(moves[:, None], found.keypoints, pose.points)
+        score = result.scores if pose.score is None else np.where(moves, result.scores, pose.score)
+        points = np.where(moves[:, None], result.keypoints, pose.points)
         return replace(pose, points=points, there=pose.there | new, score=score)
 
 
@@ -216,15 +216,15 @@ def main() -> None:
     people = read_people(args.data, args.labels)[: args.people]
     labeller = Labeller(PoseModel.load("movenet_thunder", None, "cpu"))
     print(f"{len(people)} labelled people\n\n| way | median | mean | 90 % | most |\n|---|---|---|---|---|")
-    ways: dict[str, Callable[[Person], int]] = {
+    methods: dict[str, Callable[[Person], int]] = {
         "box": lambda p: labeller.from_box(p, False),
         "box, assist": lambda p: labeller.from_box(p, True),
         **{f"{n} points, assist": lambda p, n=n: labeller.from_points(p, n) for n in (1, 2, 3, 4, 7)},
         "predictions": lambda p: labeller.from_predictions(p, False),
         "predictions, assist": lambda p: labeller.from_predictions(p, True),
     }
-    for name, way in ways.items():
-        print(report(name, [way(person) for person in people]), flush=True)
+    for name, method in methods.items():
+        print(report(name, [method(person) for person in people]), flush=True)
     times = sorted(labeller.seconds)
     print(
         f"\n{len(times)} estimates, median {1000 * statistics.median(times):.0f} ms, 95 % "

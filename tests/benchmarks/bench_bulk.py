@@ -42,7 +42,7 @@ def make(folder: Path, images: int) -> Path:
         category = store.add_category("person", find_schema("coco"))
         media = store.add_media("images", folder)
         keys = store.add_frames(media.id, [("0.jpg", 640, 480)] * images)
-        made: list[Edit] = []
+        items: list[Edit] = []
         for key in keys:
             poses = [
                 replace(
@@ -52,8 +52,8 @@ def make(folder: Path, images: int) -> Path:
                 )
                 for i in store.new_ids(POSES)
             ]  # fmt: skip
-            made.append(edits.add_instance(key, *poses))
-        store.apply(edits.combined("all", made))
+            items.append(edits.add_instance(key, *poses))
+        store.apply(edits.combined("all", items))
     return path
 
 

@@ -35,16 +35,16 @@ SIZE = (1920, 1080)
 def crowd(count: int, schema: Schema, rng: np.random.Generator) -> list[Instance]:
     """People of 150 to 500 pixels all over the picture, every second one predicted."""
     template = template_pose(schema)
-    found = []
-    for number in range(count):
+    results = []
+    for index in range(count):
         height = rng.uniform(150, 500)
-        centre = rng.uniform((100, 100), (SIZE[0] - 100, SIZE[1] - 300))
-        points = template * height + centre + rng.normal(0, height * 0.01, template.shape)
-        predicted = number % 2 == 0
+        center = rng.uniform((100, 100), (SIZE[0] - 100, SIZE[1] - 300))
+        points = template * height + center + rng.normal(0, height * 0.01, template.shape)
+        predicted = index % 2 == 0
         k = len(points)
-        found.append(
+        results.append(
             Instance(
-                id=number + 1,
+                id=index + 1,
                 category=1,
                 keypoints=points,
                 visibility=rng.choice([1, 2, 2, 2], k).astype(np.uint8),
@@ -53,7 +53,7 @@ def crowd(count: int, schema: Schema, rng: np.random.Generator) -> list[Instance
                 state=State.PREDICTED if predicted else State.LABELLED,
             )
         )
-    return found
+    return results
 
 
 class Bench:
@@ -108,13 +108,13 @@ class Bench:
 
     def timed(self, change: Callable[[int], None], steps: int = 120) -> tuple[float, float]:
         """Median and 99th percentile in milliseconds."""
-        found = []
+        results = []
         for step in range(steps):
             began = time.perf_counter()
             change(step)
             self.paint()
-            found.append((time.perf_counter() - began) * 1e3)
-        return float(np.median(found)), float(np.percentile(found, 99))
+            results.append((time.perf_counter() - began) * 1e3)
+        return float(np.median(results)), float(np.percentile(results, 99))
 
 
 def main() -> None:

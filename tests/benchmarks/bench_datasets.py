@@ -22,8 +22,8 @@ def write_whole_bodies(path: Path, count: int) -> None:
     random = np.random.default_rng(0)
 
     def flat(points: int) -> list[float]:
-        numbers = np.column_stack([random.uniform(0, 640, (points, 2)).round(2), random.integers(0, 3, points)])
-        return numbers.ravel().tolist()
+        values = np.column_stack([random.uniform(0, 640, (points, 2)).round(2), random.integers(0, 3, points)])
+        return values.ravel().tolist()
 
     images = [{"id": i, "file_name": f"{i:012}.jpg", "width": 640, "height": 480} for i in range(count // 4 + 1)]
     annotations: list[dict[str, Any]] = [

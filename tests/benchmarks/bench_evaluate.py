@@ -28,36 +28,36 @@ def scene(schema_name: str, images: int, predictions: int) -> tuple[CocoDataset,
     schema = find_schema(schema_name)
     rng = np.random.default_rng(0)
     data = CocoDataset(categories=[make_category(1, schema)])
-    found: list[PoseResult] = []
+    results: list[PoseResult] = []
     k = schema.num_keypoints
     for image in range(1, images + 1):
         data.images.append(make_image(image, f"{image}.jpg", 640, 480))
         people = [rng.uniform(0, 400) + rng.uniform(0, 100, (k, 2)) for _ in range(rng.integers(1, 5))]
         for points in people:
             marked = np.column_stack([points, rng.choice([0, 1, 2], k)])
-            number = len(data.annotations) + 1
-            data.annotations.append(make_annotation(number, image, 1, marked, [*points.min(0), 100, 100], area=5000.0))
-        for number in range(predictions):
-            guess = people[number % len(people)] + rng.normal(0, 2 + number, (k, 2))
+            index = len(data.annotations) + 1
+            data.annotations.append(make_annotation(index, image, 1, marked, [*points.min(0), 100, 100], area=5000.0))
+        for index in range(predictions):
+            guess = people[index % len(people)] + rng.normal(0, 2 + index, (k, 2))
             posed = np.column_stack([guess, rng.uniform(0.1, 1, k)])
             box = np.concatenate([guess.min(0), guess.max(0)])
-            found.append(PoseResult(number, image, posed, float(rng.random()), box, 20000.0, 1, float(rng.random())))
-    return data, found
+            results.append(PoseResult(index, image, posed, float(rng.random()), box, 20000.0, 1, float(rng.random())))
+    return data, results
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
-    made = work()
-    return time.perf_counter() - start, made
+    created = work()
+    return time.perf_counter() - start, created
 
 
-def by_reference(data: CocoDataset, found: list[PoseResult], schema_name: str) -> dict[str, float]:
+def by_reference(data: CocoDataset, result: list[PoseResult], schema_name: str) -> dict[str, float]:
     labels = [
         {"image_id": a.image_id, "category_id": 1, "keypoints": a.keypoints, "bbox": a.bbox, "area": a.area}
         for a in data.annotations
     ]
     results = []
-    for one in found:
+    for one in result:
         assert one.box is not None
         box = [*one.box[:2], *(one.box[2:] - one.box[:2])]
         results.append(
@@ -70,13 +70,13 @@ def by_reference(data: CocoDataset, found: list[PoseResult], schema_name: str) -
 def main() -> None:
     images = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     predictions = int(sys.argv[2]) if len(sys.argv) > 2 else 20
-    data, found = scene("coco", images, predictions)
+    data, result = scene("coco", images, predictions)
     schema = find_schema("coco")
     alone = CocoMetricOptions(score_mode=GIVEN, nms_mode=NO_NMS)
-    reference, wanted = timed(lambda: by_reference(data, found, "coco"))
-    own, got = timed(lambda: evaluate_coco(data, found, schema, alone))
-    assert got == wanted
-    whole, _ = timed(lambda: evaluate_coco(data, found, schema))
+    reference, expected = timed(lambda: by_reference(data, result, "coco"))
+    own, got = timed(lambda: evaluate_coco(data, result, schema, alone))
+    assert got == expected
+    whole, _ = timed(lambda: evaluate_coco(data, result, schema))
     body, people = scene("coco_wholebody", images, predictions)
     parts, _ = timed(lambda: evaluate_wholebody(body, people, find_schema("coco_wholebody")))
     print(f"{images} images, {predictions} predictions each\n")

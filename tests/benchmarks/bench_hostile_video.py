@@ -90,8 +90,8 @@ def faults(path: Path) -> list[str]:
         for text, frames in (("in sequence", bad), ("unreadable", lost), ("times", late)):
             if frames:
                 wrong.append(f"{text}: {len(frames)} wrong, at {frames[:6]}")
-        numbers = [number(image) if image is not None else None for image in ordered]
-        known = [n for n in numbers if n is not None]
+        values = [number(image) if image is not None else None for image in ordered]
+        known = [n for n in values if n is not None]
         if known != sorted(known) or len(set(known)) != len(known):
             wrong.append(f"numbers do not ascend: {known[:12]}")
         if not reader.problems and known and len(known) == count and known[-1] - known[0] + 1 != count:
@@ -132,12 +132,12 @@ def main() -> None:
                 path = folder / name
                 if not path.exists():
                     path = make(name, folder) if name in RECIPES else operate(name, folder)
-                found = faults(path)
+                result = faults(path)
             except Exception as error:
-                found = [f"{type(error).__name__}: {error}"]
-            right += not found
-            if found:
-                print(f"| {name} ({time.perf_counter() - began:.1f} s) | {'; '.join(found)} |", flush=True)
+                result = [f"{type(error).__name__}: {error}"]
+            right += not result
+            if result:
+                print(f"| {name} ({time.perf_counter() - began:.1f} s) | {'; '.join(result)} |", flush=True)
         print(f"\n{right} files read rightly.")
 
 

@@ -81,8 +81,8 @@ class Person:
     def similarity(self, pose: Instance) -> float:
         labelled = self.seen > 0
         square = ((pose.keypoints - self.points) ** 2).sum(1)
-        likeness = np.exp(-square / (2 * self.area * (2 * SCHEMA.sigmas) ** 2)) * (pose.visibility != ABSENT)
-        return float(likeness[labelled].mean())
+        similarity = np.exp(-square / (2 * self.area * (2 * SCHEMA.sigmas) ** 2)) * (pose.visibility != ABSENT)
+        return float(similarity[labelled].mean())
 
 
 def read_people() -> list[Person]:
@@ -130,13 +130,13 @@ class Hand:
     def __init__(self, window: MainWindow) -> None:
         self.window, self.count = window, Count()
 
-    def at(self, place: npt.NDArray[np.float64]) -> QPoint:
-        return self.window.canvas.to_view(float(place[0]), float(place[1])).toPoint()
+    def at(self, position: npt.NDArray[np.float64]) -> QPoint:
+        return self.window.canvas.to_view(float(position[0]), float(position[1])).toPoint()
 
-    def click(self, place: npt.NDArray[np.float64], button: Qt.MouseButton = LEFT) -> None:
+    def click(self, position: npt.NDArray[np.float64], button: Qt.MouseButton = LEFT) -> None:
         view = self.window.canvas.viewport()
-        QTest.mouseMove(view, self.at(place))
-        QTest.mouseClick(view, button, NO_KEYS, self.at(place))
+        QTest.mouseMove(view, self.at(position))
+        QTest.mouseClick(view, button, NO_KEYS, self.at(position))
         self.count.clicks += 1
 
     def drag(
@@ -166,18 +166,18 @@ class Hand:
         self.count.keys += 1
 
 
-def wait_until(there: Callable[[], bool], seconds: float = 60.0) -> bool:
+def wait_until(present: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Run the event loop until something is so; False when it is not so in time."""
     loop, clock, end = QEventLoop(), QTimer(), QTimer(singleShot=True)
-    clock.timeout.connect(lambda: loop.quit() if there() else None)
+    clock.timeout.connect(lambda: loop.quit() if present() else None)
     end.timeout.connect(loop.quit)
     clock.start(5)
     end.start(round(1000 * seconds))
-    if not there():
+    if not present():
         loop.exec()
     clock.stop()
     end.stop()
-    return there()
+    return present()
 
 
 class Worker:
@@ -204,8 +204,8 @@ class Worker:
     def frame_box(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> None:
         self.window.canvas.zoom_to((float(low[0]), float(low[1]), float(high[0]), float(high[1])))
 
-    def pose(self, number: int) -> Instance | None:
-        return next((i for i in self.session.instances if i.id == number), None)
+    def pose(self, index: int) -> Instance | None:
+        return next((i for i in self.session.instances if i.id == index), None)
 
     def from_scratch(self, person: Person) -> Count:
         """P, then every point in the schema's order."""
@@ -233,12 +233,12 @@ class Worker:
         assert store is not None
         steps = sum(step.done for step in store.history())
         self.hand.count = count = Count()
-        number = self._begin(person)
-        found = None if number is None else self.pose(number)
-        if number is not None and found is not None:
-            count.wrong = int(person.wrong(found).sum())
-            self._correct(person, number, assist=assist)
-            pose = self.pose(number)
+        index = self._begin(person)
+        result = None if index is None else self.pose(index)
+        if index is not None and result is not None:
+            count.wrong = int(person.wrong(result).sum())
+            self._correct(person, index, assist=assist)
+            pose = self.pose(index)
             count.done = pose is not None and not person.wrong(pose).any() and pose.state is State.LABELLED
         while sum(step.done for step in store.history()) > steps:
             self.session.undo()
@@ -282,13 +282,13 @@ class Worker:
 
     def _begin(self, person: Person) -> int | None:
         """The pose to correct: the one found, else one in a box drawn around the person."""
-        found = max(self.session.instances, key=person.similarity, default=None)
-        if found is not None and person.similarity(found) >= FOUND:
+        result = max(self.session.instances, key=person.similarity, default=None)
+        if result is not None and person.similarity(result) >= FOUND:
             self.session.select()
-            while found.id not in self.session.selected_instances:
+            while result.id not in self.session.selected_instances:
                 QTest.keyClick(self.window.canvas, Qt.Key.Key_Tab)
                 self.hand.count.choosing += 1
-            return found.id
+            return result.id
         self.hand.count.boxed = True
         before = {i.id for i in self.session.instances}
         self.hand.key(Qt.Key.Key_N)
@@ -297,10 +297,10 @@ class Worker:
         new = [i.id for i in self.session.instances if i.id not in before]
         return new[0] if new else None
 
-    def _correct(self, person: Person, number: int, *, assist: bool, few: bool = False) -> None:
+    def _correct(self, person: Person, index: int, *, assist: bool, few: bool = False) -> None:
         hand, took = self.hand, False
         while hand.count.total < MOST:
-            pose = self.pose(number)
+            pose = self.pose(index)
             if pose is None:
                 return
             wrong = person.wrong(pose)
@@ -311,7 +311,7 @@ class Worker:
                     hand.key(Qt.Key.Key_Return if self.session.proposal is None else Qt.Key.Key_Escape)
                 return
             self._put_right(person, pose, wrong)
-            took = assist and self._consider(person, number)
+            took = assist and self._consider(person, index)
 
     def _put_right(self, person: Person, pose: Instance, wrong: npt.NDArray[np.bool_]) -> None:
         """The worst joint to its label; an absent one from where it is offered, if it is."""
@@ -319,9 +319,9 @@ class Worker:
         start = pose.keypoints.copy()
         offered = np.zeros(len(start), dtype=np.bool_)
         for k in np.flatnonzero(pose.visibility == ABSENT).tolist():
-            place = canvas.missing_place(pose.id, k)
-            if place is not None:
-                start[k], offered[k] = place, True
+            position = canvas.missing_place(pose.id, k)
+            if position is not None:
+                start[k], offered[k] = position, True
         within_reach = wrong & ((pose.visibility != ABSENT) | offered)
         if not within_reach.any():
             self._bring_back(pose, int(np.flatnonzero(wrong)[0]))
@@ -342,37 +342,37 @@ class Worker:
             return
         self.hand.drag(start[joint], end, RIGHT if right else LEFT, look)
 
-    def _under(self, pose: Instance, place: npt.NDArray[np.float64]) -> int | None:
+    def _under(self, pose: Instance, position: npt.NDArray[np.float64]) -> int | None:
         """The joint of the pose that the window names when the pointer is at a place."""
         canvas = self.window.canvas
-        view, at = canvas.viewport(), self.hand.at(place)
+        view, at = canvas.viewport(), self.hand.at(position)
         QTest.mouseMove(view, at + QPoint(60, 60))
         QTest.mouseMove(view, at)
         hovered = self.window.context.hovered
-        return next((k for number, k in hovered if number == pose.id), None)
+        return next((k for index, k in hovered if index == pose.id), None)
 
     def _closer(
         self,
         pose: Instance,
         joint: int,
-        place: npt.NDArray[np.float64],
+        position: npt.NDArray[np.float64],
         low: npt.NDArray[np.float64],
         high: npt.NDArray[np.float64],
     ) -> Callable[[], None]:
         """Zoom in until the joint is the one under the pointer; what is returned zooms back."""
         reach = float((high - low).max())
-        while reach > 4.0 and self._under(pose, place) != joint:
+        while reach > 4.0 and self._under(pose, position) != joint:
             reach /= 2
-            self.frame_box(place - reach / 2, place + reach / 2)
+            self.frame_box(position - reach / 2, position + reach / 2)
         return lambda: self.frame_box(low, high)
 
-    def _by_name(self, number: int, joint: int, end: npt.NDArray[np.float64]) -> None:
+    def _by_name(self, index: int, joint: int, end: npt.NDArray[np.float64]) -> None:
         """Choose a point in the list of points (one click) and drag it."""
         self.hand.count.clicks += 1
         self.hand.count.lists += 1
-        pose = self.pose(number)
+        pose = self.pose(index)
         if pose is not None:
-            self.session.select([number], [(number, joint)])
+            self.session.select([index], [(index, joint)])
             self.hand.drag(pose.keypoints[joint], end)
 
     def _bring_back(self, pose: Instance, joint: int) -> None:
@@ -381,12 +381,12 @@ class Worker:
         self.hand.count.lists += 1
         self.window.instances.visibility_requested.emit({(pose.id, joint)}, 2)
 
-    def _consider(self, person: Person, number: int) -> bool:
+    def _consider(self, person: Person, index: int) -> bool:
         """Wait for what the model says, and take it where that saves work; whether it was taken."""
         runner = self.window.runner
         pause = self.window.controller.refinement._pause
         wait_until(lambda: not pause.isActive() and not runner.active(), 20)
-        proposal, pose = self.session.proposal, self.pose(number)
+        proposal, pose = self.session.proposal, self.pose(index)
         if proposal is None or pose is None:
             return False
         after = proposal.frames[0].after[0]
@@ -431,8 +431,8 @@ def main() -> None:
             rows += [worker.from_prediction(person, assist=assist) for person in people]
         few = [worker.from_few_points(person) for person in people]
         window.close()
-    ways = {"from scratch": scratch, "from scratch, assist": few, "from scratch, box, assist": boxed}
-    report(len(people), {**ways, "from predictions": plain, "from predictions, assist": helped})
+    methods = {"from scratch": scratch, "from scratch, assist": few, "from scratch, box, assist": boxed}
+    report(len(people), {**methods, "from predictions": plain, "from predictions, assist": helped})
 
 
 def predict(window: MainWindow) -> None:
@@ -443,11 +443,11 @@ def predict(window: MainWindow) -> None:
     wait_until(lambda: not window.runner.active(), 600)
 
 
-def report(people: int, ways: dict[str, list[Count]]) -> None:
-    print(f"{people} labelled people, {ways['from scratch'] and SCHEMA.num_keypoints} points each\n")
+def report(people: int, methods: dict[str, list[Count]]) -> None:
+    print(f"{people} labelled people, {methods['from scratch'] and SCHEMA.num_keypoints} points each\n")
     print("| way | median | mean | 90 % | most | keys | clicks | drags | right at the end | over |")
     print("|---|---|---|---|---|---|---|---|---|---|")
-    for name, counts in ways.items():
+    for name, counts in methods.items():
         totals = sorted(count.total for count in counts)
         parts = " | ".join(f"{sum(getattr(c, k) for c in counts)}" for k in ("keys", "clicks", "drags"))
         over = sum(c.over for c in counts) if any(c.wrong is not None for c in counts) else "-"
@@ -455,16 +455,16 @@ def report(people: int, ways: dict[str, list[Count]]) -> None:
             f"| {name} | {statistics.median(totals):g} | {statistics.mean(totals):.2f} | "
             f"{totals[int(0.9 * len(totals)) - 1]} | {totals[-1]} | {parts} | {sum(c.done for c in counts)} | {over} |"
         )
-    plain = ways["from predictions"]
+    plain = methods["from predictions"]
     wrong = [c.wrong for c in plain if c.wrong is not None]
     print(
         f"\nFrom predictions: {statistics.median(wrong):g} joints wrong (median; mean {statistics.mean(wrong):.2f}, "
         f"{sum(wrong)} in all); {sum(c.boxed for c in plain)} people had to be boxed; {sum(c.lists for c in plain)} "
         f"clicks into the list; Tab to the pose {sum(c.choosing for c in plain)} times."
     )
-    for number, count in enumerate(plain):
+    for index, count in enumerate(plain):
         if count.over or not count.done:
-            print(f"person {number}: {count}")
+            print(f"person {index}: {count}")
 
 
 if __name__ == "__main__":

@@ -44,9 +44,9 @@ def make_project(folder: Path, count: int, schema_name: str) -> Path:
     rng = np.random.default_rng(0)
     schema = find_schema(schema_name)
     noise = cv2.GaussianBlur(rng.integers(0, 255, (SIZE[1], SIZE[0], 3), dtype=np.uint8), (0, 0), 3)
-    names = [f"{number:03}.jpg" for number in range(FRAMES)]
-    for number, name in enumerate(names):
-        cv2.imwrite(str(folder / name), np.roll(noise, 31 * number, axis=1))
+    names = [f"{index:03}.jpg" for index in range(FRAMES)]
+    for index, name in enumerate(names):
+        cv2.imwrite(str(folder / name), np.roll(noise, 31 * index, axis=1))
     path = folder / "motion.pose"
     with ProjectStore.create(path) as store:
         category = store.add_category("person", schema)
@@ -134,9 +134,9 @@ class Hands:
 
     def wheel(self, step: int) -> None:
         turn = 40 if step % 30 < 15 else -40
-        place = QPointF(self.middle)
+        position = QPointF(self.middle)
         event = QWheelEvent(
-            place, self.canvas.viewport().mapToGlobal(place), QPoint(), QPoint(0, turn),
+            position, self.canvas.viewport().mapToGlobal(position), QPoint(), QPoint(0, turn),
             Qt.MouseButton.NoButton, NONE, Qt.ScrollPhase.NoScrollPhase, False,
         )  # fmt: skip
         from PySide6.QtWidgets import QApplication
@@ -144,8 +144,8 @@ class Hands:
         QApplication.sendEvent(self.canvas.viewport(), event)
 
     def pan(self, step: int) -> None:
-        way = step % 40 if step % 40 < 20 else 40 - step % 40
-        QTest.mouseMove(self.canvas.viewport(), self.middle + QPoint(6 * way, 3 * way))
+        method = step % 40 if step % 40 < 20 else 40 - step % 40
+        QTest.mouseMove(self.canvas.viewport(), self.middle + QPoint(6 * method, 3 * method))
 
     def drag(self, step: int) -> None:
         QTest.mouseMove(self.canvas.viewport(), self.start + QPoint(5 * (step % 7), 4 * (step % 5)))
@@ -204,7 +204,7 @@ def measure(count: int, schema: str, folder: Path, profile: bool) -> None:
     for zoom in ("fit", "100 %"):
         if zoom == "100 %":
             window.canvas.actual_size()
-        cells, found = [], {}
+        cells, result = [], {}
         for name in ("frame", "wheel", "pan", "drag"):
             if name == "frame":
                 window.session.go_to(window.session.frames[0])
@@ -214,7 +214,7 @@ def measure(count: int, schema: str, folder: Path, profile: bool) -> None:
             if name == "drag":
                 hands.take()
             wall, cpu = clock.steps(getattr(hands, name))
-            found[name] = dict(clock.layers)
+            result[name] = dict(clock.layers)
             if name == "pan":
                 QTest.mouseRelease(window.canvas.viewport(), MIDDLE, NONE, hands.middle)
             if name == "drag":
@@ -225,9 +225,11 @@ def measure(count: int, schema: str, folder: Path, profile: bool) -> None:
                 window.canvas.fit() if zoom == "fit" else window.canvas.actual_size()
         print(f"| {count} x {points} | {zoom} | {' | '.join(cells)} |", flush=True)
         if profile:
-            for name, layers in found.items():
-                told = ", ".join(f"{k} {v / STEPS * 1e3:.2f}" for k, v in sorted(layers.items(), key=lambda i: -i[1]))
-                print(f"    {name}: {told}", flush=True)
+            for name, layers in result.items():
+                messages = ", ".join(
+                    f"{k} {v / STEPS * 1e3:.2f}" for k, v in sorted(layers.items(), key=lambda i: -i[1])
+                )
+                print(f"    {name}: {messages}", flush=True)
     pauses = [pause * 1e3 for pause in clock.pauses]
     gc.callbacks.clear()
     if profile:
@@ -256,9 +258,9 @@ def main() -> None:
         print("| poses | zoom | frame change | wheel zoom | pan | drag |\n|---|---|---|---|---|---|")
         crowds = [(50, "coco")] if "--once" in sys.argv else [(50, "coco"), (20, "coco_wholebody")]
         for count, schema in crowds:
-            place = folder / schema
-            place.mkdir()
-            measure(count, schema, place, "--profile" in sys.argv)
+            position = folder / schema
+            position.mkdir()
+            measure(count, schema, position, "--profile" in sys.argv)
         print("\nmilliseconds, median (99th percentile): from the event to the painted canvas / of them processor time")
         del application
 

@@ -47,8 +47,8 @@ def best_of_each_image(predicted: Path, out: Path) -> None:
 
 def figures(annotations: Path, results: Path, out: Path) -> dict[str, Any]:
     call("engine.evaluate", "--annotations", annotations, "--results", results, "--out", out)
-    found: dict[str, Any] = json.loads(out.read_text())
-    return found
+    result: dict[str, Any] = json.loads(out.read_text())
+    return result
 
 
 def curves(log: Path) -> str:
@@ -82,11 +82,11 @@ def measure(name: str, data: Path, train: Path, test: Path, folder: Path) -> tup
         common = ["--annotations", test, "--out", predicted, "--model", out / "best.safetensors", "--progress", "none"]
         call("engine.predict", data, *common, *given)
         best_of_each_image(predicted, predicted)
-        found = figures(test, predicted, folder / "figures.json")
+        result = figures(test, predicted, folder / "figures.json")
         count = len(CocoDataset.read(train).annotations)
         rows.append(
-            f"| {name} | {count} / {found['instances']} | {'given' if boxes == 'gt' else 'found'} "
-            f"| {found['EPE']:.2f} | {found['median_px']:.2f} | {found['PCK@0.2']:.3f} | {found['missed']} "
+            f"| {name} | {count} / {result['instances']} | {'given' if boxes == 'gt' else 'result'} "
+            f"| {result['EPE']:.2f} | {result['median_px']:.2f} | {result['PCK@0.2']:.3f} | {result['missed']} "
             f"| {pose:.0f} | {seconds:.0f} | {before:.1f} |"
         )
     return rows, curves(out / "log.jsonl")
@@ -107,10 +107,10 @@ def main() -> None:
         lines, shown = [], []
         for name in options.only.split(","):
             parts = [folder / f"{name}-{kind}.json" for kind in ("train", "test")]
-            for file, places in zip(parts, chosen[name], strict=True):
-                write_coco(file, options.data, schema, [rows[i] for i in places])
-            found, curve = measure(name, options.data, *parts, folder)
-            lines += found
+            for file, positions in zip(parts, chosen[name], strict=True):
+                write_coco(file, options.data, schema, [rows[i] for i in positions])
+            result, curve = measure(name, options.data, *parts, folder)
+            lines += result
             shown.append(f"\n{name}\n\n{curve}")
     print("\n".join(shown))
     print("\n| split | train / test | boxes | mean px | median px | PCK@0.2 | missed | pose s | all s | load before |")

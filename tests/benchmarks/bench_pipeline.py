@@ -113,14 +113,14 @@ def _speed(model: PoseModel, video: Path, frames: int, repeats: int) -> Iterator
 
 def _cancel(model: PoseModel, video: Path) -> Iterator[tuple[str, str]]:
     rng = np.random.default_rng(0)
-    found = []
+    results = []
     for _ in range(8):
         with FrameReader(keep=1, ahead=8) as reader:
             stream = model.stream(_items(video, reader, 90))
             next(stream)
             time.sleep(rng.uniform(0, 0.3))
-            found.append(_timed(stream.close))
-    yield "cancel, ms (median, most)", f"{1000 * np.median(found):.0f}, {1000 * max(found):.0f}"
+            results.append(_timed(stream.close))
+    yield "cancel, ms (median, most)", f"{1000 * np.median(results):.0f}, {1000 * max(results):.0f}"
 
 
 def _memory(model: PoseModel, folder: Path, minutes: float) -> Iterator[tuple[str, str]]:
@@ -178,9 +178,9 @@ def _person(count: int) -> Iterator[np.ndarray]:
     from engine.media.images import read_image
 
     picture = read_image(resource_path("sample/astronaut.jpg"))[:480]
-    for number in range(count):
+    for index in range(count):
         ground = np.zeros((480, 640, 3), np.uint8)
-        shift = number % 100
+        shift = index % 100
         ground[:, shift : shift + 512] = picture
         yield ground
 
@@ -188,8 +188,8 @@ def _person(count: int) -> Iterator[np.ndarray]:
 def _noise(count: int) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(0)
     pictures = [np.kron(rng.integers(0, 255, (15, 20, 3)), np.ones((16, 16, 1))).astype(np.uint8) for _ in range(8)]
-    for number in range(count):
-        yield pictures[number // 30 % 8]
+    for index in range(count):
+        yield pictures[index // 30 % 8]
 
 
 def _write(path: Path, pictures: Iterator[np.ndarray], width: int, height: int) -> Path:

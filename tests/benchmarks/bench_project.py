@@ -32,8 +32,8 @@ def generate(path: Path) -> None:
     for n in range(IMAGES * PER_IMAGE):
         points: list[int] = []
         for _ in range(17):
-            there = chance.random() < 0.8
-            points += [chance.randrange(640), chance.randrange(480), chance.choice((1, 2, 2))] if there else [0, 0, 0]
+            present = chance.random() < 0.8
+            points += [chance.randrange(640), chance.randrange(480), chance.choice((1, 2, 2))] if present else [0, 0, 0]
         annotations.append(
             {
                 "segmentation": [[round(chance.random() * 640, 2) for _ in range(24)]],
@@ -89,7 +89,7 @@ def measure_open(folder: Path) -> dict[str, Any]:
         frames = store.frames()
         store.categories()
         opened = time.perf_counter() - start
-        found = {"reopen, frames and categories": opened, "counts of all frames, first time": timed(store.counts)}
+        results = {"reopen, frames and categories": opened, "counts of all frames, first time": timed(store.counts)}
         some = [frames[(n * 7919) % IMAGES].key for n in range(2000)]
 
         def visit() -> None:
@@ -97,8 +97,8 @@ def measure_open(folder: Path) -> dict[str, Any]:
                 store.instances(key)
                 store.counts()[key]
 
-        found["frame: instances and counts"] = timed(visit) / len(some)
-    return found
+        results["frame: instances and counts"] = timed(visit) / len(some)
+    return results
 
 
 def measure_edits(folder: Path) -> dict[str, Any]:
@@ -107,12 +107,12 @@ def measure_edits(folder: Path) -> dict[str, Any]:
 
     with ProjectStore.open(folder / "x.pose") as store:
         key = store.frame_keys()[100]
-        number = store.instances(key)[0].id
+        index = store.instances(key)[0].id
         store.counts()
 
         def drag() -> None:
             for n in range(200):
-                store.apply(edits.move_keypoints(key, store.instance(number), {3: (n, n)}))
+                store.apply(edits.move_keypoints(key, store.instance(index), {3: (n, n)}))
 
         def back() -> None:
             for _ in range(200):
@@ -143,19 +143,19 @@ def measure_bulk(folder: Path) -> dict[str, Any]:
     with ProjectStore.open(folder / "x.pose") as store:
         with store.database.write():
             store.database.run("UPDATE instance SET state = 0, score = 0.5, by_human = zeroblob(17)")
-        made: list[Edit] = []
+        items: list[Edit] = []
 
         def accept_all() -> None:
             frames: dict[Any, list[Instance]] = {}
             for key, instance in store.all_instances():
                 frames.setdefault(key, []).append(instance)
-            made.append(edits.accept_frames(frames.items()))
+            items.append(edits.accept_frames(frames.items()))
 
-        found = {"accept all: make the edit": timed(accept_all)}
-        found["accept all: apply it"] = timed(lambda: store.apply(made[0]))
-        found["accept all: undo"] = timed(store.undo)
-        found["accept all: redo"] = timed(store.redo)
-    return found
+        results = {"accept all: make the edit": timed(accept_all)}
+        results["accept all: apply it"] = timed(lambda: store.apply(items[0]))
+        results["accept all: undo"] = timed(store.undo)
+        results["accept all: redo"] = timed(store.redo)
+    return results
 
 
 MEASURES = {name: work for name, work in list(globals().items()) if name.startswith("measure_")}
@@ -174,8 +174,8 @@ def peak_megabytes() -> float:
 
 def main() -> None:
     if len(sys.argv) == 3:
-        found = {"make_file": make_file, "check_export": check_export, **MEASURES}[sys.argv[1]](Path(sys.argv[2]))
-        print(json.dumps({"times": found, "peak": peak_megabytes()}))
+        result = {"make_file": make_file, "check_export": check_export, **MEASURES}[sys.argv[1]](Path(sys.argv[2]))
+        print(json.dumps({"times": result, "peak": peak_megabytes()}))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -35,9 +35,9 @@ def make(folder: Path, images: int) -> Found:
     from poseapp.project.tables.instance_rows import INSERT
 
     rng = np.random.default_rng(0)
-    for number in range(8):
+    for index in range(8):
         noise = rng.integers(0, 255, (480, 640, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f"{number}.jpg"), cv2.GaussianBlur(noise, (0, 0), 3))  # as easy as a photograph
+        cv2.imwrite(str(folder / f"{index}.jpg"), cv2.GaussianBlur(noise, (0, 0), 3))  # as easy as a photograph
     pool = []
     for _ in range(512):
         seen = rng.choice([0, 1, 2], 17, p=[0.1, 0.1, 0.8]).astype(np.uint8)
@@ -46,16 +46,16 @@ def make(folder: Path, images: int) -> Found:
     box = np.array([20.0, 20, 460, 460]).tobytes()
 
     def rows(media: int) -> Iterator[tuple[Any, ...]]:
-        number = 0
+        index = 0
         for image in range(images):
             for pose in range(0 if image % 53 == 0 else POSES):
-                number += 1
+                index += 1
                 points, seen, scores, count, lowest = pool[(image * 7 + pose * 13) % 512]
                 labelled = image % 4 == 0 or (image % 4 == 1 and pose < 2)
                 score = None if labelled else (image * 2654435761 + pose * 97) % 10007 / 10007
                 category = 2 if image % 29 == 0 and pose == 0 else 1
                 track = pose if image % 5 == 0 else None
-                yield (number, media, image, category, int(labelled), score, None if labelled else lowest, track,
+                yield (index, media, image, category, int(labelled), score, None if labelled else lowest, track,
                        "human" if labelled else "model", count, points, seen, bytes([labelled]) * 17,
                        None if labelled else scores, box)  # fmt: skip
 
@@ -118,23 +118,23 @@ def store_part(folder: Path, _images: int) -> Found:
     begin = time.perf_counter()
     store = ProjectStore.open(folder / "big.pose")
     keys = store.frame_keys()
-    found = {"open the file, all frame keys": _s(time.perf_counter() - begin)}
+    results = {"open the file, all frame keys": _s(time.perf_counter() - begin)}
     for name, query in queries().items():
         times = [_timed(lambda query=query: store.find_frames(query)) for _ in range(3)]
-        found[f"filter: {name} ({len(store.find_frames(query)):,} images)"] = _s(max(times))
-    found["totals"] = _s(_timed(store.summary))
-    found["next to review"] = _s(_timed(lambda: store.waits_for_review(keys[1])))
-    found["marks of the timeline"] = _s(_timed(store.frame_marks))
+        results[f"filter: {name} ({len(store.find_frames(query)):,} images)"] = _s(max(times))
+    results["totals"] = _s(_timed(store.summary))
+    results["next to review"] = _s(_timed(lambda: store.waits_for_review(keys[1])))
+    results["marks of the timeline"] = _s(_timed(store.frame_marks))
     times = []
     for n in range(100):
         (pose, *_) = store.instances(keys[1])
         times.append(
             _timed(lambda n=n, pose=pose: store.apply(edits.move_keypoints(keys[1], pose, {0: (n % 7, n % 5)})))
         )
-    found["edit, durable, median"] = _s(statistics.median(times))
+    results["edit, durable, median"] = _s(statistics.median(times))
     store.close()
-    found["memory, peak"] = _memory()
-    return found
+    results["memory, peak"] = _memory()
+    return results
 
 
 def window_part(folder: Path, _images: int) -> Found:
@@ -157,7 +157,7 @@ def window_part(folder: Path, _images: int) -> Found:
     opened = time.thread_time() - busy
     application.processEvents()
     window.grab()
-    found = {
+    results = {
         "open in the window, painted": _s(time.perf_counter() - begin),
         "longest call on the window's thread meanwhile": _s(opened),
     }
@@ -201,9 +201,9 @@ def window_part(folder: Path, _images: int) -> Found:
         took = sorted(change(command, 150))
         busy_for.sort()
         p99 = took[int(0.99 * len(took)) - 1]
-        found[f"{name}: key to painted"] = f"median {statistics.median(took):.1f} ms, p99 {p99:.1f} ms"
+        results[f"{name}: key to painted"] = f"median {statistics.median(took):.1f} ms, p99 {p99:.1f} ms"
         p99 = busy_for[int(0.99 * len(busy_for)) - 1]
-        found[f"{name}: processor time"] = f"median {statistics.median(busy_for):.1f} ms, p99 {p99:.1f} ms"
+        results[f"{name}: processor time"] = f"median {statistics.median(busy_for):.1f} ms, p99 {p99:.1f} ms"
     worst, worst_name, stall = 0.0, "", 0.0
     for name, query in queries().items():
         begin, longest = time.perf_counter(), 0.0
@@ -215,12 +215,12 @@ def window_part(folder: Path, _images: int) -> Found:
         if (took_one := time.perf_counter() - begin) > worst:
             worst, worst_name = took_one, name
         stall = max(stall, longest)
-    found[f"slowest filter in the window, list painted ({worst_name})"] = _s(worst)
-    found["longest call on the window's thread meanwhile, processor time"] = _s(stall)
+    results[f"slowest filter in the window, list painted ({worst_name})"] = _s(worst)
+    results["longest call on the window's thread meanwhile, processor time"] = _s(stall)
     window.media.filter.clear()
     window.docks[3].raise_()
     settle()
-    found[f"history of {STEPS:,} steps shown"] = _s(_timed(lambda: (window.history.refresh(), window.history.grab())))
+    results[f"history of {STEPS:,} steps shown"] = _s(_timed(lambda: (window.history.refresh(), window.history.grab())))
     window.docks[2].raise_()
     begin = time.perf_counter()
     stall = _busy(window.review.refresh)
@@ -228,7 +228,7 @@ def window_part(folder: Path, _images: int) -> Found:
         stall = max(stall, _busy(application.processEvents))
         time.sleep(0.001)
     window.review.grab()
-    found["review queue shown"] = f"{_s(time.perf_counter() - begin)}, longest call {_s(stall)}"
+    results["review queue shown"] = f"{_s(time.perf_counter() - begin)}, longest call {_s(stall)}"
     settle()
     steps = int(os.environ.get("POSEAPP_BENCH_STEPS", "0"))
     if steps:  # an hour of work
@@ -237,13 +237,13 @@ def window_part(folder: Path, _images: int) -> Found:
             window.run("next_frame" if step % 2000 < 1990 else "next_review")
             application.processEvents()
         wait(1000)
-        found[f"memory after {steps:,} more frame changes"] = f"{_rss():.0f} MB ({start:.0f} MB before)"
+        results[f"memory after {steps:,} more frame changes"] = f"{_rss():.0f} MB ({start:.0f} MB before)"
     pictures = (window.loader.cache.num_bytes + window.loader._thumbnails.num_bytes) / 1e6
-    found["memory of the window with the project"] = (
+    results["memory of the window with the project"] = (
         f"{_rss():.0f} MB, of which {pictures:.0f} MB are pictures kept ready ({before:.0f} MB before opening)"
     )
     window.close()
-    return found
+    return results
 
 
 def folder_part(folder: Path, images: int) -> Found:

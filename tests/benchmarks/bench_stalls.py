@@ -45,24 +45,24 @@ def make_project(folder: Path, schema_name: str) -> Path:
 
     rng = np.random.default_rng(0)
     schema = find_schema(schema_name)
-    names = [f"{number:03}.jpg" for number in range(FRAMES)]
+    names = [f"{index:03}.jpg" for index in range(FRAMES)]
     noise = cv2.GaussianBlur(rng.integers(0, 255, (SIZE[1], SIZE[0], 3), dtype=np.uint8), (0, 0), 4)
-    for number, name in enumerate(names):
-        cv2.imwrite(str(folder / name), np.roll(noise, number * 17, axis=1))
+    for index, name in enumerate(names):
+        cv2.imwrite(str(folder / name), np.roll(noise, index * 17, axis=1))
     path = folder / f"{schema_name}.pose"
     with ProjectStore.create(path) as store:
         category = store.add_category("person", schema)
         media = store.add_media("images", folder)
         for frame in store.add_frames(media.id, [(name, *SIZE) for name in names]):
-            made = []
-            for number in store.new_ids(PEOPLE):
+            items = []
+            for index in store.new_ids(PEOPLE):
                 middle = rng.uniform((150, 150), (SIZE[0] - 150, SIZE[1] - 150))
                 points = middle + rng.normal(0, 60, (schema.num_keypoints, 2))
-                pose = edits.make_instance(number, category, points, box=[*(middle - 140), *(middle + 140)])
+                pose = edits.make_instance(index, category, points, box=[*(middle - 140), *(middle + 140)])
                 if frame.index % 3 == 2:
                     pose = predicted(pose, rng)
-                made.append(pose)
-            store.apply(edits.add_instance(frame, *made))
+                items.append(pose)
+            store.apply(edits.add_instance(frame, *items))
     return path
 
 
@@ -142,8 +142,8 @@ class Journeys:
             self.key(Qt.Key.Key_Y, CONTROL)
         self.key(Qt.Key.Key_P)
         schema = self.window.session.categories()[0].schema
-        for number in range(min(schema.num_keypoints, 17)):
-            QTest.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, NONE, self.at(300 + 20 * number, 400))
+        for index in range(min(schema.num_keypoints, 17)):
+            QTest.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, NONE, self.at(300 + 20 * index, 400))
             self.breathe(0.005)
         self.key(Qt.Key.Key_Escape)
         self.key(Qt.Key.Key_V)
@@ -195,9 +195,9 @@ class Journeys:
     def timeline(self) -> None:
         line = self.window.timeline
         for turn in (120,) * 8 + (-120,) * 8:
-            place = QPointF(line.width() / 2, line.height() / 2)
+            position = QPointF(line.width() / 2, line.height() / 2)
             event = QWheelEvent(
-                place, line.mapToGlobal(place), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton, CONTROL,
+                position, line.mapToGlobal(position), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton, CONTROL,
                 Qt.ScrollPhase.NoScrollPhase, False,
             )  # fmt: skip
             self.application.sendEvent(line, event)
@@ -232,11 +232,11 @@ def go(folder: Path) -> WatchedApplication:
         hands = Journeys(application, window)
         hands.breathe(0.3)
     for points in ("coco_wholebody",) if "--dense" in sys.argv else ("coco", "coco_wholebody"):
-        place = folder / points
-        place.mkdir()
-        project = make_project(place, points)
-        number = "17" if points == "coco" else "133"
-        with application.journey(f"open, {number} points"):
+        position = folder / points
+        position.mkdir()
+        project = make_project(position, points)
+        index = "17" if points == "coco" else "133"
+        with application.journey(f"open, {index} points"):
             hands.open(project)
         for name in (
             "step",
@@ -249,7 +249,7 @@ def go(folder: Path) -> WatchedApplication:
             "timeline",
             "dialogs",
         ):
-            with application.journey(f"{name}, {number} points"):
+            with application.journey(f"{name}, {index} points"):
                 getattr(hands, name)()
     with application.journey("close"):
         window.close()

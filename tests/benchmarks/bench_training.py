@@ -47,7 +47,7 @@ def measure(phase: Phase, device: torch.device, steps: int) -> tuple[float, floa
     network = phase.network.to(device).train()
     optimizer = build_optimizer(network.parameters(), phase.config.optimizer)
     preparing = learning = 0.0
-    for number, items in enumerate(epoch_batches(phase.train_count, steps + WARM_UP, phase.config.batch, 0, 0)):
+    for value, items in enumerate(epoch_batches(phase.train_count, steps + WARM_UP, phase.config.batch, 0, 0)):
         started = time.perf_counter()
         batch = phase.collate([phase.sample(index, rng) for index, rng in items])
         prepared = time.perf_counter()
@@ -57,7 +57,7 @@ def measure(phase: Phase, device: torch.device, steps: int) -> tuple[float, floa
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        if number >= WARM_UP:
+        if value >= WARM_UP:
             preparing += prepared - started
             learning += time.perf_counter() - prepared
     return preparing / steps, learning / steps

@@ -38,22 +38,22 @@ BATCH = 64
 
 
 def draw(folder: Path, count: int = 64) -> Path:
-    """Photographs in all but content: smooth colours with noise, two people of 17 points in each."""
+    """Photographs in all but content: smooth colors with noise, two people of 17 points in each."""
     rng = np.random.default_rng(0)
     schema = find_schema("coco")
     data = CocoDataset(categories=[make_category(1, schema)])
-    for number in range(1, count + 1):
+    for index in range(1, count + 1):
         coarse = rng.integers(0, 256, (30, 40, 3), np.uint8)
         image = cv2.resize(coarse, (640, 480), interpolation=cv2.INTER_CUBIC)
         noise = rng.integers(-12, 12, image.shape)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / f"{number}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 90])
-        data.images.append(make_image(number, f"{number}.jpg", 640, 480))
+        cv2.imwrite(str(folder / f"{index}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        data.images.append(make_image(index, f"{index}.jpg", 640, 480))
         for person in range(2):
             low = rng.uniform(0, 250, 2)
             points = low + rng.uniform(0, 1, (17, 2)) * (150, 220)
             marked = np.concatenate([points, np.full((17, 1), 2.0)], 1)
-            data.annotations.append(make_annotation(2 * number + person, number, 1, marked, [*low, 150, 220]))
+            data.annotations.append(make_annotation(2 * index + person, index, 1, marked, [*low, 150, 220]))
     data.write(folder / "labels.json")
     return folder / "labels.json"
 
@@ -93,13 +93,13 @@ def main() -> None:
         data = read_training_set(labels, options.images)
         network, info = initial_recipe_network(entry, "random", data.schema)
         protocol = Protocol.of(
-            entry, data, Path(options.images or labels.parent), held_out=False, conditions=Conditions()
+            entry, data, Path(options.images or labels.parent), validation_part=False, conditions=Conditions()
         )  # fmt: skip
-        for kept in (0, 1 << 30):
+        for remaining in (0, 1 << 30):
             for workers in options.workers:
-                phase = TopDownTask(network, info, config, data, protocol, ImageCache(kept), Path(folder))
+                phase = TopDownTask(network, info, config, data, protocol, ImageCache(remaining), Path(folder))
                 print(
-                    f"| {'yes' if kept else 'no'} | {workers} | {rate(phase, workers, options.seconds):.0f} |",
+                    f"| {'yes' if remaining else 'no'} | {workers} | {rate(phase, workers, options.seconds):.0f} |",
                     flush=True,
                 )
 

@@ -42,7 +42,7 @@ def measure(
     optimizer = build_optimizer(network.parameters(), OptimizerConfig(kind="adam", lr=1e-4, weight_decay=0))
     x = torch.randn(batch, 3, SIZE[1], SIZE[0], device=device).contiguous(memory_format=layout)
     target, weight = torch.rand(batch, 17, 64, 48, device=device), torch.ones(batch, 17, device=device)
-    found = []
+    results = []
     for _ in range(steps + 1):
         started, used = time.perf_counter(), time.process_time()
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
@@ -53,8 +53,8 @@ def measure(
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        found.append((time.perf_counter() - started, (time.process_time() - used) / torch.get_num_threads()))
-    return min(found[1:])
+        results.append((time.perf_counter() - started, (time.process_time() - used) / torch.get_num_threads()))
+    return min(results[1:])
 
 
 def main() -> None:

@@ -38,10 +38,10 @@ def encode(path: Path) -> None:
             "libx264", rate=RATE, options={"preset": "veryfast", "g": "250", "bf": "3", "crf": "26"}
         )
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for number in range(SECONDS * RATE):
+        for index in range(SECONDS * RATE):
             picture = ground.copy()
             for block in range(6):
-                x, y = (number * (3 + block) + 300 * block) % (WIDTH - 200), (number * 2 + 160 * block) % (HEIGHT - 200)
+                x, y = (index * (3 + block) + 300 * block) % (WIDTH - 200), (index * 2 + 160 * block) % (HEIGHT - 200)
                 picture[y : y + 200, x : x + 200] = (40 * block, 255 - 40 * block, 120)
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)
@@ -81,7 +81,7 @@ def each(work: Callable[[int], object], frames: list[int]) -> np.ndarray:
 
 def measure(path: Path, folder: Path) -> list[tuple[str, str]]:
     process = psutil.Process()
-    made = timed(lambda: build_index(path))
+    created = timed(lambda: build_index(path))
     index = read_index(path, folder)
     duration = float(index.times[-1])
     rows = [
@@ -89,7 +89,7 @@ def measure(path: Path, folder: Path) -> list[tuple[str, str]]:
             "file",
             f"{duration / 3600:.2f} h, {index.frame_count} frames, {index.size[0]} x {index.size[1]}, {index.codec}",
         ),
-        ("index made in", f"{made:.2f} s = {duration / made:.0f} times real time"),
+        ("index made in", f"{created:.2f} s = {duration / created:.0f} times real time"),
         ("index on disk", f"{sum(f.stat().st_size for f in folder.glob('*.videoindex')) / 1024:.0f} KiB"),
     ]
     opened = timed(lambda: VideoReader(path, cache=folder).close())

@@ -62,25 +62,25 @@ def frame_change(instances: int, changes: int = 200) -> list[float]:
     from poseapp.window.main_window import MainWindow
 
     application = make_application()
-    found: list[float] = []
+    results: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         frames = max(instances // 5, 1)
         rng = np.random.default_rng(0)
-        for number in range(8):
-            cv2.imwrite(str(folder / f"{number}.jpg"), rng.integers(0, 255, (480, 640, 3), dtype=np.uint8))
+        for index in range(8):
+            cv2.imwrite(str(folder / f"{index}.jpg"), rng.integers(0, 255, (480, 640, 3), dtype=np.uint8))
         with ProjectStore.create(folder / "big.pose") as store:
             media = store.add_media("images", folder)
             keys = store.add_frames(media.id, [(f"{n % 8}.jpg", 640, 480) for n in range(frames)])
             category = store.add_category("person", find_schema("coco"))
-            made: list[Edit] = []
+            items: list[Edit] = []
             for key in keys:
                 poses = [
                     edits.make_instance(i, category, rng.uniform(20, 460, (17, 2)), box=[20, 20, 460, 460])
                     for i in store.new_ids(5)
                 ]
-                made.append(edits.add_instance(key, *poses))
-            store.apply(edits.combined("all", made))
+                items.append(edits.add_instance(key, *poses))
+            store.apply(edits.combined("all", items))
         begin = time.perf_counter()
         window = MainWindow()
         window.resize(1280, 800)
@@ -109,11 +109,11 @@ def frame_change(instances: int, changes: int = 200) -> list[float]:
             window.run("next_frame")
             while not painted:
                 application.processEvents()
-            found.append(1000 * (painted[-1] - begin))
+            results.append(1000 * (painted[-1] - begin))
             wait(25)
         window.close()
         print(f"| open a project with {instances:,} instances, window included | {opened:.2f} s |")
-    return found
+    return results
 
 
 def main() -> None:

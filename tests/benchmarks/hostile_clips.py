@@ -149,7 +149,7 @@ def master(folder: Path) -> Path:
     """All pictures, raw."""
     path = folder / "master.rgb"
     if not path.exists():
-        path.write_bytes(b"".join(picture(number).tobytes() for number in range(FRAMES)))
+        path.write_bytes(b"".join(picture(index).tobytes() for index in range(FRAMES)))
     return path
 
 

@@ -25,7 +25,7 @@ MPEG2 = "-c:v mpeg2video -bf 2 -g 15 -q:v 3"
 def part(path: Path, recipe: str, first: int = 0, last: int = 45, inputs: str = "") -> Path:
     """Pictures first..last-1 coded in some way."""
     raw = path.with_suffix(".rgb")
-    raw.write_bytes(b"".join(picture(number).tobytes() for number in range(first, last)))
+    raw.write_bytes(b"".join(picture(index).tobytes() for index in range(first, last)))
     before = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "30", "-i", str(raw)]
     wrong = ffmpeg([*inputs.split(), *before, *recipe.split(), str(path)])
     raw.unlink()
@@ -52,13 +52,13 @@ def remuxed(path: Path, suffix: str, *recipes: str) -> None:
 
 def cut(path: Path, recipe: str, begin: float, end: float, unit: int = 1) -> None:
     data = part(path, recipe, 0, 90).read_bytes()
-    first, last = (round(place * len(data) / unit) * unit for place in (begin, end))
+    first, last = (round(position * len(data) / unit) * unit for position in (begin, end))
     path.write_bytes(data[first:last])
 
 
 def holed(path: Path, recipe: str, begin: float, end: float, unit: int = 1) -> None:
     data = part(path, recipe, 0, 90).read_bytes()
-    first, last = (round(place * len(data) / unit) * unit for place in (begin, end))
+    first, last = (round(position * len(data) / unit) * unit for position in (begin, end))
     path.write_bytes(data[:first] + data[last:])
 
 
@@ -72,8 +72,8 @@ def patched(path: Path, recipe: str, *changes: tuple[bytes, bytes]) -> None:
 
 
 def edited(path: Path, *edits: tuple[int, int | None]) -> None:
-    made = make_clip(Clip(path.name, "libx264", OPTIONS), path.parent)
-    set_edits(made, edits)
+    created = make_clip(Clip(path.name, "libx264", OPTIONS), path.parent)
+    set_edits(created, edits)
 
 
 def flat(path: Path, change: Callable[[bytearray, int], None], kind: bytes = b"stts") -> None:

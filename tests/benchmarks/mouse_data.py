@@ -27,12 +27,12 @@ def read_rows(project: Path) -> tuple[Schema, list[tuple[str, np.ndarray]]]:
 def write_coco(path: Path, project: Path, schema: Schema, rows: list[tuple[str, np.ndarray]]) -> None:
     """A COCO file of these rows; boxes are the extent of the points and 20 pixels around it."""
     data = CocoDataset(categories=[make_category(1, schema)])
-    for number, (name, points) in enumerate(rows, 1):
+    for index, (name, points) in enumerate(rows, 1):
         width, height = image_size(project / name)
         low, high = points.min(0) - MARGIN, points.max(0) + MARGIN
-        data.images.append(make_image(number, name, width, height))
+        data.images.append(make_image(index, name, width, height))
         marked = np.concatenate([points, np.full((len(points), 1), 2.0)], 1)
-        data.annotations.append(make_annotation(number, number, 1, marked, [*low, *(high - low)]))
+        data.annotations.append(make_annotation(index, index, 1, marked, [*low, *(high - low)]))
     data.write(path)
 
 

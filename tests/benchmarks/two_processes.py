@@ -83,16 +83,16 @@ class Worker:
             return {"writer": False, "numbers": numbers_in(self._store)}
         return {"writer": True, "numbers": numbers_in(self._store)}
 
-    def edit(self, numbers: list[int], dialogs: list[int]) -> dict[str, Any]:
+    def edit(self, values: list[int], dialogs: list[int]) -> dict[str, Any]:
         store = self._store
         assert store is not None
         category, frames = store.categories()[0], store.frame_keys()
-        for number in numbers:
-            if number in dialogs:
+        for index in values:
+            if index in dialogs:
                 look_at_every_file(store.path.parent)
-            pose = edits.make_instance(store.new_ids(1)[0], category, np.full((4, 2), float(number)))
-            store.apply(edits.add_instance(frames[number % len(frames)], pose))
-            self._tell({"done": number})
+            pose = edits.make_instance(store.new_ids(1)[0], category, np.full((4, 2), float(index)))
+            store.apply(edits.add_instance(frames[index % len(frames)], pose))
+            self._tell({"done": index})
         return {"end": True}
 
     def dialog(self, folder: str) -> None:
@@ -201,11 +201,11 @@ class Story:
     def _note(self, side: Side, text: str) -> None:
         self.events.append(f"{'AB'[self._sides.index(side)]} {text}")
 
-    def _check(self, numbers: list[int], when: str) -> None:
-        lost = self._acknowledged - set(numbers)
+    def _check(self, values: list[int], when: str) -> None:
+        lost = self._acknowledged - set(values)
         assert not lost, f"{when}: acknowledged edits are missing: {sorted(lost)}"
-        assert len(set(numbers)) == len(numbers), f"{when}: an edit is there twice"
-        assert set(numbers) <= self._tried, f"{when}: edits that nobody made"
+        assert len(set(values)) == len(values), f"{when}: an edit is there twice"
+        assert set(values) <= self._tried, f"{when}: edits that nobody made"
 
     def _open_or_close(self, side: Side) -> None:
         if side.state != "closed":
@@ -224,25 +224,25 @@ class Story:
         side.state = "writer" if answer["writer"] else "reader"
 
     def _command(self, side: Side) -> list[int]:
-        numbers = list(range(self._next, self._next + self._random.randint(1, EDITS)))
-        self._next += len(numbers)
-        self._tried.update(numbers)
-        dialogs = [n for n in numbers if self._random.random() < 0.2]
-        side.tell(do="edit", numbers=numbers, dialogs=dialogs)
-        return numbers
+        values = list(range(self._next, self._next + self._random.randint(1, EDITS)))
+        self._next += len(values)
+        self._tried.update(values)
+        dialogs = [n for n in values if self._random.random() < 0.2]
+        side.tell(do="edit", numbers=values, dialogs=dialogs)
+        return values
 
     def _edit(self, side: Side) -> None:
         if side.state == "closed":
             return
-        numbers = self._command(side)
+        values = self._command(side)
         while (answer := side.answer()) != {"end": True}:
             if side.state == "reader":
                 assert "reading only" in answer["error"], answer
-                self._tried.difference_update(numbers)
+                self._tried.difference_update(values)
                 return
             assert "done" in answer, answer
             self._acknowledged.add(answer["done"])
-        self._note(side, f"makes {len(numbers)} edits")
+        self._note(side, f"makes {len(values)} edits")
 
     def _edit_and_kill(self, side: Side) -> None:
         if side.state != "writer":

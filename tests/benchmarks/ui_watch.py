@@ -95,11 +95,11 @@ class WatchedApplication(QApplication):
             since = self._since
             if since and time.perf_counter() - since > self.watch.long_after:
                 frame = sys._current_frames().get(self._ui)
-                found = [f for f in traceback.extract_stack(frame) if f"/{ROOT_MARK}/" in f.filename]
-                if found:
+                results = [f for f in traceback.extract_stack(frame) if f"/{ROOT_MARK}/" in f.filename]
+                if results:
                     self._stack = " < ".join(
                         f"{f.filename.rpartition(f'/{ROOT_MARK}/')[2]}:{f.lineno} {f.name}"
-                        for f in reversed(found[-4:])
+                        for f in reversed(results[-4:])
                     )
 
 

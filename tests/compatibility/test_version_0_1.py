@@ -200,11 +200,11 @@ def _differences(before: Any, now: Any, name: str = "") -> dict[str, tuple[Any, 
     """Entries of ``before`` that are missing in ``now`` or have another value there. New ones are fine, and so are
     those with a new name."""
     if isinstance(before, dict):
-        found: dict[str, tuple[Any, Any]] = {}
+        results: dict[str, tuple[Any, Any]] = {}
         for key, value in before.items():
             now_called = RENAMED_KEYS.get(key, key)
-            found |= _differences(value, now.get(now_called, "missing"), f"{name}.{key}".strip("."))
-        return found
+            results |= _differences(value, now.get(now_called, "missing"), f"{name}.{key}".strip("."))
+        return results
     same = list(before) == list(now) if isinstance(before, list) else before == now
     return {} if same else {name: (before, now)}
 

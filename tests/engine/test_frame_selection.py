@@ -20,7 +20,7 @@ from engine.frame_selection import (
 
 
 class Scenes:
-    """Frames of one colour a scene, with a little noise."""
+    """Frames of one color a scene, with a little noise."""
 
     def __init__(self, *lengths: int) -> None:
         self.scene = [n for n, length in enumerate(lengths) for _ in range(length)]
@@ -36,10 +36,10 @@ class Scenes:
 
 @given(st.integers(0, 60), st.integers(-1, 80))
 def test_uniform_is_even_and_complete(total: int, count: int) -> None:
-    found = select_uniform(range(total), count)
-    assert len(found) == min(total, max(0, count))
-    assert found == sorted(set(found))
-    steps = np.diff(found)
+    result = select_uniform(range(total), count)
+    assert len(result) == min(total, max(0, count))
+    assert result == sorted(set(result))
+    steps = np.diff(result)
     assert not len(steps) or steps.max() - steps.min() <= 1
 
 
@@ -59,9 +59,9 @@ def test_every_scene_gets_a_frame_before_any_gets_two() -> None:
 
 def test_diverse_takes_one_of_each_kind_of_picture() -> None:
     frames = Scenes(40, 3, 7, 10)
-    found = select_diverse(frames, 4)
-    assert [frames.scene[i] for i in found] == [0, 1, 2, 3]
-    assert found == select_diverse(frames, 4)
+    result = select_diverse(frames, 4)
+    assert [frames.scene[i] for i in result] == [0, 1, 2, 3]
+    assert result == select_diverse(frames, 4)
 
 
 def test_frames_left_out_are_not_chosen_and_all_come_where_few_are_left() -> None:

@@ -40,8 +40,8 @@ def test_back_mapping_undoes_the_crop(
 ) -> None:
     center, scale = box_to_center_scale([x, y, x + w, y + h], 1.25, size[0] / size[1])
     affine = crop_affine(center, scale, size, rotation)
-    there = apply_affine([[px, py]], affine)
-    back = apply_affine(there, invert_affine(affine))
+    present = apply_affine([[px, py]], affine)
+    back = apply_affine(present, invert_affine(affine))
     assert np.abs(back - [[px, py]]).max() < 1e-6
 
 
@@ -52,10 +52,10 @@ def test_the_padded_box_fits_the_crop_and_touches_two_sides(
     center, scale = box_to_center_scale([x, y, x + w, y + h], 1.25, size[0] / size[1])
     corners = np.array([[x, y], [x + w, y + h]])
     padded = center + (corners - center) * 1.25
-    found = apply_affine(padded, crop_affine(center, scale, size))
-    assert (found > -1e-6).all()
-    assert (found < np.array(size) + 1e-6).all()
-    assert np.isclose(found[1] - found[0], size, atol=1e-6).any()
+    result = apply_affine(padded, crop_affine(center, scale, size))
+    assert (result > -1e-6).all()
+    assert (result < np.array(size) + 1e-6).all()
+    assert np.isclose(result[1] - result[0], size, atol=1e-6).any()
 
 
 def test_a_square_crop_has_1_25_times_the_longer_side() -> None:
@@ -165,7 +165,7 @@ def test_usable_boxes_are_finite_and_have_extent() -> None:
         assert not box_is_usable(box)
 
 
-def test_centre_scale_and_warp_equal_published_ones(shared: Path) -> None:
+def test_center_scale_and_warp_equal_published_ones(shared: Path) -> None:
     path = shared / "parity/codecs/geometry.json"
     if not path.exists():
         pytest.skip("no reference geometry")
@@ -186,10 +186,10 @@ def test_fixed_point_crops_equal_published_ones(shared: Path) -> None:
         size = tuple(run["decoder"]["input_size"])
         for case in run["cases"]:
             image = cv2.imread(str(shared / "parity/images" / case["image"]))
-            wanted = cv2.imread(str(shared / "parity" / case["crop_png"]))
+            expected = cv2.imread(str(shared / "parity" / case["crop_png"]))
             _, _, affine = published_affine(case["bbox_xyxy"], 1.25, size, udp="intended" in name)
-            assert np.array_equal(warp_fixed_point(image, affine, size), wanted), f"{name} {case['id']}"
-            assert np.abs(warp(image, affine, size).astype(int) - wanted).max() <= 6
+            assert np.array_equal(warp_fixed_point(image, affine, size), expected), f"{name} {case['id']}"
+            assert np.abs(warp(image, affine, size).astype(int) - expected).max() <= 6
 
 
 @settings(max_examples=100, deadline=None)
@@ -205,20 +205,20 @@ def test_published_affine_is_the_plain_one_up_to_single_precision(
     center, scale = box_to_center_scale(box, 1.25, size[0] / size[1])
     corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * scale + center
     for udp, plain in ((False, crop_affine), (True, udp_affine)):
-        _, _, found = published_affine(box, 1.25, size, udp=udp)
+        _, _, result = published_affine(box, 1.25, size, udp=udp)
         # 24 bits of up to 2000 pixels, enlarged as far as the crop enlarges.
         tolerance = 1e-3 * max(1.0, size[0] / scale[0])
         assert (
-            np.abs(apply_affine(corners, found) - apply_affine(corners, plain(center, scale, size))).max() < tolerance
+            np.abs(apply_affine(corners, result) - apply_affine(corners, plain(center, scale, size))).max() < tolerance
         )
 
 
-def test_udp_crop_takes_corners_to_the_centres_of_the_outermost_pixels() -> None:
+def test_udp_crop_takes_corners_to_the_centers_of_the_outermost_pixels() -> None:
     center, scale = np.array([100.0, 50.0]), np.array([60.0, 80.0])
     affine = udp_affine(center, scale, (192, 256))
     assert np.allclose(apply_affine([[70.0, 10.0], [130.0, 90.0]], affine), [[0, 0], [191, 255]])
     turned = udp_affine(center, scale, (192, 256), 90.0)
-    # A quarter turn with the clock (y downwards): what lay right of the centre lies below it.
+    # A quarter turn with the clock (y downwards): what lay right of the center lies below it.
     assert np.allclose(apply_affine([[110.0, 50.0]], turned) - apply_affine([[100.0, 50.0]], turned), [[0, 255 / 8]])
 
 
@@ -228,9 +228,9 @@ def test_affines_equal_published_ones(shared: Path, kind: str) -> None:
         size = tuple(case["input_size"])
         center, scale = box_to_center_scale(np.float32(case["bbox_xyxy"]), 1.25, size[0] / size[1])
         make = crop_affine if kind == "warp" else udp_affine
-        found = make(center, scale, size, case["rot"])
+        result = make(center, scale, size, case["rot"])
         # Single precision in the reference: 1e-3 pixel at the far corners of a photograph.
         assert (
-            np.abs(apply_affine([[0, 0], [640, 480]], found) - apply_affine([[0, 0], [640, 480]], case[kind])).max()
+            np.abs(apply_affine([[0, 0], [640, 480]], result) - apply_affine([[0, 0], [640, 480]], case[kind])).max()
             < 2e-3
         )

@@ -80,8 +80,8 @@ def register(name: str, kind: Format) -> None:
 def run(name: str, count: int, seed: int = 0, keep: Path | None = None) -> Outcome:
     """Try ``count`` mutants of a kind of file; the same seed gives the same mutants."""
     kind, outcome = FORMATS[name], Outcome()
-    for number in range(count):
-        rng = random.Random(f"{name} {seed} {number}")
+    for index in range(count):
+        rng = random.Random(f"{name} {seed} {index}")
         data = kind.make(rng)
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
             data = rng.choice(kind.mutators)(data, rng)
@@ -93,15 +93,15 @@ def run(name: str, count: int, seed: int = 0, keep: Path | None = None) -> Outco
                 with _limited(SECONDS):
                     outcome.counts[kind.check(path)] += 1
             except Slow:
-                outcome.failures.append((number, f"took more than {SECONDS} s"))
+                outcome.failures.append((index, f"took more than {SECONDS} s"))
             except Wrong as error:
-                outcome.failures.append((number, str(error)))
+                outcome.failures.append((index, str(error)))
             except Exception:
-                outcome.failures.append((number, traceback.format_exc(limit=-4)))
+                outcome.failures.append((index, traceback.format_exc(limit=-4)))
             outcome.slowest = max(outcome.slowest, time.monotonic() - begin)
-            if keep is not None and outcome.failures and outcome.failures[-1][0] == number:
+            if keep is not None and outcome.failures and outcome.failures[-1][0] == index:
                 keep.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, keep / f"{name}-{seed}-{number}{kind.suffix}")
+                shutil.copy(path, keep / f"{name}-{seed}-{index}{kind.suffix}")
     return outcome
 
 
@@ -149,8 +149,8 @@ def drop_a_piece(data: bytes, rng: random.Random) -> bytes:
 
 
 def deepen(data: bytes, rng: random.Random) -> bytes:
-    place = rng.randrange(len(data) + 1)
-    return data[:place] + rng.choice((b"[", b'{"a":', b"(")) * rng.choice((50, 2000, 100_000)) + data[place:]
+    position = rng.randrange(len(data) + 1)
+    return data[:position] + rng.choice((b"[", b'{"a":', b"(")) * rng.choice((50, 2000, 100_000)) + data[position:]
 
 
 ANY_FILE: tuple[Mutate, ...] = (cut_off, flip_bytes, double_a_piece, drop_a_piece, deepen)
@@ -349,11 +349,11 @@ def good_toml(rng: random.Random) -> bytes:
 
 def odd_toml_value(data: bytes, rng: random.Random) -> bytes:
     parts = data.split(b"=")
-    place = rng.randrange(len(parts))
+    position = rng.randrange(len(parts))
     odd = rng.choice(
         (b" 1e999", b" nan", b" 0000-99-99", b" 9" * 5000, b" []", b" {}", b' "\\ud83d"', b" 1979-02-30", b"")
     )
-    parts[place] = odd + parts[place]
+    parts[position] = odd + parts[position]
     return b"=".join(parts)
 
 
@@ -385,8 +385,8 @@ def main() -> int:
         f"{options.count} mutants: {dict(outcome.counts)}, {len(outcome.failures)} failed, "
         f"slowest {outcome.slowest:.1f} s"
     )
-    for number, text in outcome.failures[:20]:
-        print(f"--- {number}\n{text}")
+    for index, text in outcome.failures[:20]:
+        print(f"--- {index}\n{text}")
     return 1 if outcome.failures else 0
 
 

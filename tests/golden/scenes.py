@@ -33,7 +33,7 @@ from poseapp.project.model import Edit, FrameEdit, Instance, State  # noqa: E402
 from poseapp.project.opening import open_any  # noqa: E402
 from poseapp.project.queries.tracks import INTERPOLATED  # noqa: E402
 from poseapp.project.store import ProjectStore  # noqa: E402
-from poseapp.tour.video_steps import make_film  # noqa: E402
+from poseapp.tour.video_steps import make_clip  # noqa: E402
 from poseapp.window.main_window import MainWindow  # noqa: E402
 
 PHOTOGRAPHS = {"astronaut.jpg": (512, 512), "camera.png": (512, 512), "grace_hopper.jpg": (512, 600)}
@@ -92,28 +92,28 @@ def make_project(folder: Path, schema_name: str) -> Path:
             for row in range(3)
             for column in range(4)
         ]
-        made = [guess(points, 0.9 - 0.05 * k) if k % 3 else label(points) for k, points in enumerate(crowd)]
-        store.apply(edits.add_instance(frames[2], *made))
+        items = [guess(points, 0.9 - 0.05 * k) if k % 3 else label(points) for k, points in enumerate(crowd)]
+        store.apply(edits.add_instance(frames[2], *items))
     return path
 
 
 def make_film_project(folder: Path) -> None:
     """A person who is labelled twice and filled in between, another whom the model has seen, a flag."""
     schema = find_schema("coco")
-    with open_any(make_film(folder / "film.mp4")) as store:
+    with open_any(make_clip(folder / "film.mp4")) as store:
         category = next((c for c in store.categories()), None) or store.add_category("person", schema)
-        made = []
+        items = []
         for key in store.frame_keys():
             moved = np.add(ASTRONAUT, (2 * key.index - 40, 0))
-            for track, there in ((1, 10 <= key.index <= 70), (2, 30 <= key.index < 45 or 55 <= key.index < 80)):
-                if not there:
+            for track, present in ((1, 10 <= key.index <= 70), (2, 30 <= key.index < 45 or 55 <= key.index < 80)):
+                if not present:
                     continue
                 labelled = track == 1 and key.index in (10, 70)
                 pose = edits.make_instance(store.new_ids(1)[0], category, np.add(moved, (150 * (track - 1), 0)))
                 source = pose.source if labelled else INTERPOLATED if track == 1 else "movenet_thunder"
                 state = State.LABELLED if labelled else State.PREDICTED
-                made.append(edits.add_instance(key, replace(pose, track=track, state=state, source=source)))
-        store.apply(edits.combined("Poses", made))
+                items.append(edits.add_instance(key, replace(pose, track=track, state=state, source=source)))
+        store.apply(edits.combined("Poses", items))
         flagged = list(store.frame_keys())[50]
         store.apply(edits.set_frame_state(flagged, store.frame(flagged).state, flagged=True))
 

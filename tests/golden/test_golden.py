@@ -22,7 +22,7 @@ ONE = ("empty-dark", "empty-light", "people-dark", "people-light", "dense-dark",
 TWO = ("empty-light-2x", "people-light-2x", "dense_close-dark-2x", "video-light-2x")
 SIZES = {1: (1280, 800), 2: (2560, 1440)}
 WIDTH = 480
-COLOURS = 200
+COLORS = 200
 COMPARED = 320
 """Width in pixels at which pictures are compared: what machines draw differently is finer."""
 MOST_MEAN, MOST_TILE = 4.0, 22.0
@@ -60,17 +60,17 @@ def difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*ONE, *TWO])
 def test_the_window_looks_as_it_was_looked_at(drawn: Path, name: str) -> None:
-    found = cv2.imread(str(drawn / f"{name}.png"))
-    assert found is not None
-    assert found.shape[1::-1] == SIZES[2 if name in TWO else 1]
-    kept = PICTURES / f"{name}.png"
+    result = cv2.imread(str(drawn / f"{name}.png"))
+    assert result is not None
+    assert result.shape[1::-1] == SIZES[2 if name in TWO else 1]
+    remaining = PICTURES / f"{name}.png"
     if os.environ.get("POSEAPP_GOLDEN") == "write":
-        store(found, kept)
-    wanted = cv2.imread(str(kept))
-    assert wanted is not None, f"{kept} is missing: POSEAPP_GOLDEN=write pytest tests/golden stores it"
-    mean, tile = difference(found, wanted)
-    assert mean < MOST_MEAN, f"{drawn / name}.png differs by {mean:.1f} of 255 from {kept}"
-    assert tile < MOST_TILE, f"a part of {drawn / name}.png differs by {tile:.1f} of 255 from {kept}"
+        store(result, remaining)
+    expected = cv2.imread(str(remaining))
+    assert expected is not None, f"{remaining} is missing: POSEAPP_GOLDEN=write pytest tests/golden stores it"
+    mean, tile = difference(result, expected)
+    assert mean < MOST_MEAN, f"{drawn / name}.png differs by {mean:.1f} of 255 from {remaining}"
+    assert tile < MOST_TILE, f"a part of {drawn / name}.png differs by {tile:.1f} of 255 from {remaining}"
 
 
 def test_a_missing_panel_or_pose_would_be_noticed() -> None:
@@ -87,11 +87,11 @@ def test_a_missing_panel_or_pose_would_be_noticed() -> None:
 
 
 def store(picture: np.ndarray, target: Path) -> None:
-    """Small enough for a repository: WIDTH wide, few colours."""
+    """Small enough for a repository: WIDTH wide, few colors."""
     from PIL import Image
 
     height = round(WIDTH * picture.shape[0] / picture.shape[1])
     small = cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA)
     image = Image.fromarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
     target.parent.mkdir(exist_ok=True)
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+    image.quantize(COLORS, dither=Image.Dither.NONE).save(target, optimize=True)

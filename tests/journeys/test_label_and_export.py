@@ -27,10 +27,10 @@ POINTS = [[100.25, 60.0, 2], [150, 90, 2], [50, 90, 1], [100, 180, 2]]
 def dataset() -> dict[str, Any]:
     """Two pictures, three poses, and what other tools put into such files."""
 
-    def annotation(number: int, image: int, shift: float, **more: Any) -> dict[str, Any]:
+    def annotation(index: int, image: int, shift: float, **more: Any) -> dict[str, Any]:
         keypoints = [v for x, y, seen in POINTS for v in (x + shift, y, seen)]
         return {
-            "id": number,
+            "id": index,
             "image_id": image,
             "category_id": 7,
             "keypoints": keypoints,
@@ -64,15 +64,15 @@ def window(tmp_path: Path, qtbot: QtBot) -> Any:
         assert cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((240, 320, 3), shade, np.uint8))
     (tmp_path / "labels.json").write_text(json.dumps(dataset()), encoding="utf-8")
     make_application()
-    made = MainWindow()
-    made.show()
-    made.resize(1280, 800)
-    made.open_paths([tmp_path / "labels.json"])
-    qtbot.waitUntil(lambda: made.canvas.image_size == (320, 240) and not made.runner.active(), timeout=10_000)
-    made.canvas.setFocus()
-    yield made
-    made.close()
-    made.deleteLater()
+    created = MainWindow()
+    created.show()
+    created.resize(1280, 800)
+    created.open_paths([tmp_path / "labels.json"])
+    qtbot.waitUntil(lambda: created.canvas.image_size == (320, 240) and not created.runner.active(), timeout=10_000)
+    created.canvas.setFocus()
+    yield created
+    created.close()
+    created.deleteLater()
 
 
 def at(window: MainWindow, x: float, y: float) -> QPoint:
@@ -98,8 +98,8 @@ def export(window: MainWindow, target: Path, qtbot: QtBot) -> dict[str, Any]:
     dialog.path.setText(str(target))
     QTest.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: target.exists() and not window.runner.active(), timeout=10_000)
-    found: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
-    return found
+    result: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+    return result
 
 
 def test_untouched_labels_come_out_as_they_went_in(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> None:
@@ -131,13 +131,13 @@ def test_corrections_by_mouse_and_keys_are_what_changes(window: MainWindow, tmp_
     key(window, Qt.Key.Key_Z, CONTROL)
     key(window, Qt.Key.Key_Y, CONTROL)
 
-    wanted = copy.deepcopy(dataset())
-    first, _, third = wanted["annotations"]
+    expected = copy.deepcopy(dataset())
+    first, _, third = expected["annotations"]
     first["keypoints"][0:2] = moved.tolist()
     first["keypoints"][11] = 1
     third["keypoints"][3:9] = [*third["keypoints"][6:9], *third["keypoints"][3:6]]
-    del wanted["annotations"][1]
-    assert export(window, tmp_path / "out.json", qtbot) == wanted
+    del expected["annotations"][1]
+    assert export(window, tmp_path / "out.json", qtbot) == expected
 
 
 def test_everything_can_be_undone_after_a_restart(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> None:

@@ -91,13 +91,13 @@ def project(tmp_path: Path) -> Path:
 def window(qtbot: QtBot) -> Iterator[MainWindow]:
     """An empty main window, closed and waited for at the end."""
     make_application()
-    made = MainWindow()
-    made.resize(1200, 800)
-    made.show()
-    made.resize(1200, 800)
-    yield made
-    made.close()
-    made.deleteLater()
+    created = MainWindow()
+    created.resize(1200, 800)
+    created.show()
+    created.resize(1200, 800)
+    yield created
+    created.close()
+    created.deleteLater()
 
 
 @pytest.fixture
@@ -142,12 +142,12 @@ class Hands:
     def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         QTest.keyClick(self.window.canvas, key, modifier)
 
-    def instance(self, number: int = 0, frame: FrameKey | None = None) -> Instance:
+    def instance(self, index: int = 0, frame: FrameKey | None = None) -> Instance:
         store = self.window.session.store
         assert store is not None
         key = frame or self.window.session.frame
         assert key is not None
-        return store.instances(key)[number]
+        return store.instances(key)[index]
 
 
 @pytest.fixture

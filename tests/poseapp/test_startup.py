@@ -28,9 +28,9 @@ window.close()
 def test_an_open_window_has_loaded_no_torch_and_is_small() -> None:
     done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["heavy"] == []
-    assert found["megabytes"] < 250
+    result = json.loads(done.stdout)
+    assert result["heavy"] == []
+    assert result["megabytes"] < 250
 
 
 @pytest.mark.slow

@@ -69,17 +69,17 @@ def test_font_has_the_weights_of_the_window(qapp: object) -> None:
     from PySide6.QtGui import QFontDatabase
 
     for weight in ("Regular", "Medium", "SemiBold"):
-        number = QFontDatabase.addApplicationFont(str(resource_path(f"fonts/Inter-{weight}.otf")))
-        assert number >= 0
-        assert "Inter" in QFontDatabase.applicationFontFamilies(number)
+        index = QFontDatabase.addApplicationFont(str(resource_path(f"fonts/Inter-{weight}.otf")))
+        assert index >= 0
+        assert "Inter" in QFontDatabase.applicationFontFamilies(index)
     assert "SIL OPEN FONT LICENSE Version 1.1" in resource_path("fonts/OFL.txt").read_text(encoding="utf-8")
 
 
 def test_every_sample_has_a_source_and_the_folder_is_small() -> None:
     folder = resource_path("sample")
-    told = set(re.findall(r"^\| (\S+\.\w+) \|", (folder / "SOURCES.md").read_text(encoding="utf-8"), re.MULTILINE))
-    there = {path.name for path in folder.iterdir()} - {"SOURCES.md"}
-    assert told == there == {"astronaut.jpg", "camera.png", "grace_hopper.jpg", "walk_and_wave.mp4"}
+    messages = set(re.findall(r"^\| (\S+\.\w+) \|", (folder / "SOURCES.md").read_text(encoding="utf-8"), re.MULTILINE))
+    present = {path.name for path in folder.iterdir()} - {"SOURCES.md"}
+    assert messages == present == {"astronaut.jpg", "camera.png", "grace_hopper.jpg", "walk_and_wave.mp4"}
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1_500_000
 
 

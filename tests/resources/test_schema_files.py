@@ -144,7 +144,7 @@ def test_sigmas_are_those_of_the_source(name: str, shared: Path) -> None:
         assert any("sigmas" in note for note in find_schema(name).notes)
 
 
-def test_recoloured_points_have_the_colour_of_their_side() -> None:
+def test_recolored_points_have_the_color_of_their_side() -> None:
     for name in CORRECTED_COLORS:
         schema = find_schema(name)
         for point, side in zip(schema.keypoints, schema.sides, strict=True):

@@ -88,11 +88,11 @@ def to_arrays(flats: Sequence[list[Number]], count: int, are_scores: Flags | Non
         are_scores: (N, K) where the third number is a score; None for nowhere.
     """
     empty = [0] * (3 * count)
-    numbers = np.array([flat or empty for flat in flats], dtype=np.float64).reshape(len(flats), count, 3)
-    v = numbers[..., 2]
+    values = np.array([flat or empty for flat in flats], dtype=np.float64).reshape(len(flats), count, 3)
+    v = values[..., 2]
     is_occluded = v == 1 if are_scores is None else (v == 1) & ~are_scores
     visibility = np.where(v <= 0, ABSENT, np.where(is_occluded, OCCLUDED, VISIBLE)).astype(np.uint8)
-    return np.ascontiguousarray(numbers[..., :2]), visibility
+    return np.ascontiguousarray(values[..., :2]), visibility
 
 
 def to_boxes(boxes: Sequence[list[Number] | None]) -> tuple[Floats, npt.NDArray[np.bool_]]:

@@ -261,8 +261,8 @@ def categories_in_pairs(records: Iterable[msgspec.Raw | bytes], categories: Sequ
     return frozenset(i for i in counts if votes[i][0] > votes[i][1])
 
 
-def _could_be_thirds(numbers: Iterable[Number]) -> bool:
-    return all(0 <= n <= 1 or n == 2 for n in numbers)
+def _could_be_thirds(values: Iterable[Number]) -> bool:
+    return all(0 <= n <= 1 or n == 2 for n in values)
 
 
 def _slow_annotation(
@@ -340,16 +340,16 @@ def _triple(row: list[Any], where: object) -> tuple[Number, Number, Number]:
     """x, y, v of one point; absent where a coordinate is missing or not finite."""
     if len(row) not in (2, 3):
         raise CocoError(f"a point of 'keypoints' has {len(row)} numbers, expected 3", where=where)
-    numbers = [_number(item) for item in row]
-    for item, number in zip(row, numbers):
-        if number is None and isinstance(item, str | dict) and str(item).strip().lower() not in ("", "nan", "none"):
+    values = [_number(item) for item in row]
+    for item, index in zip(row, values):
+        if index is None and isinstance(item, str | dict) and str(item).strip().lower() not in ("", "nan", "none"):
             raise CocoError(f"'keypoints' contains {quoted(item)}, which is not a number", where=where)
-    x, y = numbers[0], numbers[1]
+    x, y = values[0], values[1]
     if x is None or y is None:
         return 0, 0, 0
     if len(row) == 2:
         return (x, y, 2) if x or y else (0, 0, 0)
-    return x, y, numbers[2] or 0
+    return x, y, values[2] or 0
 
 
 def _slow_image(raw: bytes, position: int, file: object) -> CocoImage:
@@ -432,12 +432,12 @@ def _is_small_id(value: Id) -> bool:
     return isinstance(value, str) or -_LARGEST_ID < value < _LARGEST_ID
 
 
-def _are_small(numbers: Sequence[Number]) -> bool:
+def _are_small(values: Sequence[Number]) -> bool:
     """Whether all of them fit a float."""
     try:
-        math.fsum(numbers)
+        math.fsum(values)
     except (OverflowError, ValueError):
-        return all(_number(n) is not None for n in numbers)
+        return all(_number(n) is not None for n in values)
     return True
 
 
@@ -472,8 +472,8 @@ def _number(value: Any) -> Number | None:
 def _box(value: Any) -> list[Number] | None:
     if not isinstance(value, list) or len(value) != 4:
         return None
-    numbers = [_number(item) for item in value]
-    return None if any(n is None for n in numbers) else [n for n in numbers if n is not None]
+    values = [_number(item) for item in value]
+    return None if any(n is None for n in values) else [n for n in values if n is not None]
 
 
 def _track(attributes: Any) -> Id | None:

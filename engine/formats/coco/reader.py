@@ -189,9 +189,9 @@ class CocoReader(LabelReader):
             return track
         name = str(track)
         if name not in self._track_numbers:
-            number = _FIRST_TRACK + len(self._track_numbers)
-            self._track_numbers[name] = number
-            self.tracks[number] = name
+            index = _FIRST_TRACK + len(self._track_numbers)
+            self._track_numbers[name] = index
+            self.tracks[index] = name
         return self._track_numbers[name]
 
     def _frame_of(self, image_id: Id) -> int:

@@ -28,13 +28,13 @@ def zero_based(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> list[t
     if not pairs:
         return []
     count = len(names)
-    numbers = {n for pair in pairs for n in pair}
-    if _are_ids(numbers, count):
-        positions = _places_of_ids(numbers, count)
+    values = {n for pair in pairs for n in pair}
+    if _are_ids(values, count):
+        positions = _places_of_ids(values, count)
         return [(positions[a], positions[b]) for a, b in pairs] if positions else []
-    if 0 in numbers:
+    if 0 in values:
         base = 0
-    elif count in numbers or not count:
+    elif count in values or not count:
         base = 1
     else:
         base = 0 if _mirrored(pairs, names, 0) > _mirrored(pairs, names, 1) else 1
@@ -49,25 +49,25 @@ def skeleton_note(record: bytes, count: int) -> str:
         pairs = _skeleton(record).skeleton or []
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    numbers = {n for pair in pairs for n in pair}
-    if not _are_ids(numbers, count):
+    values = {n for pair in pairs for n in pair}
+    if not _are_ids(values, count):
         return ""
-    if _places_of_ids(numbers, count):
+    if _places_of_ids(values, count):
         return "Skeleton with numbers above that of points: they were taken as the points in ascending order"
     return "Skeleton with numbers that are not its points: no limbs are shown, export writes it as it came"
 
 
-def _are_ids(numbers: Collection[int], count: int) -> bool:
-    above = sum(n > count for n in numbers)
-    return bool(count and above and min(numbers) > 0) and (len(numbers) == count or above * 2 > len(numbers))
+def _are_ids(values: Collection[int], count: int) -> bool:
+    above = sum(n > count for n in values)
+    return bool(count and above and min(values) > 0) and (len(values) == count or above * 2 > len(values))
 
 
-def _places_of_ids(numbers: Collection[int], count: int) -> dict[int, int]:
+def _places_of_ids(values: Collection[int], count: int) -> dict[int, int]:
     """The position of the point for each id; empty where nobody can tell."""
-    if len(numbers) == count:
-        return {number: position for position, number in enumerate(sorted(numbers))}
-    if len(numbers) > 1 and max(numbers) - min(numbers) + 1 == count:
-        return {number: number - min(numbers) for number in numbers}
+    if len(values) == count:
+        return {index: position for position, index in enumerate(sorted(values))}
+    if len(values) > 1 and max(values) - min(values) + 1 == count:
+        return {index: index - min(values) for index in values}
     return {}
 
 

@@ -47,7 +47,7 @@ class AicList:
             raise CocoError(f"is a list of AI Challenger, not {kind.name}", where=self._file)
         parsed = (self._parsed(position, raw, skipped) for position, raw in enumerate(self._entries))
         entries = [entry for entry in parsed if entry is not None]
-        images = [CocoImage(number, f"{entry.image_id}.jpg") for number, entry in enumerate(entries, 1)]
+        images = [CocoImage(index, f"{entry.image_id}.jpg") for index, entry in enumerate(entries, 1)]
         category = CocoCategory(1, kind.load_schema().category)
         return assemble(
             kind, self._file, folder, images, self._annotations(entries, skipped), [category], skipped=skipped
@@ -105,11 +105,11 @@ def xywh(corners: Sequence[Number], where: str) -> list[Number]:
     return [x1, y1, x2 - x1, y2 - y1]
 
 
-def _flat(numbers: Sequence[Number], where: str) -> list[Number]:
-    if len(numbers) != 42:
-        raise CocoError(f"has {len(numbers)} keypoint numbers, expected 42", where=where)
+def _flat(values: Sequence[Number], where: str) -> list[Number]:
+    if len(values) != 42:
+        raise CocoError(f"has {len(values)} keypoint numbers, expected 42", where=where)
     flat: list[Number] = []
-    for x, y, state in zip(numbers[0::3], numbers[1::3], numbers[2::3]):
+    for x, y, state in zip(values[0::3], values[1::3], values[2::3]):
         v = _COCO_VISIBILITY.get(state)
         if v is None:
             raise CocoError(f"has visibility {str(state)[:12]}, which is none of 1, 2, 3", where=where)

@@ -136,8 +136,8 @@ class _Builder:
                 usable.append(annotation)
                 flats.append(flat)
         count = self.schema.num_keypoints
-        numbers = self._numbers(usable, flats).reshape(len(usable), count, 3)
-        keypoints, visibility = numbers[..., :2], numbers[..., 2]
+        values = self._numbers(usable, flats).reshape(len(usable), count, 3)
+        keypoints, visibility = values[..., :2], values[..., 2]
         seen = visibility > 0 if self._kind.weights == "positive" else np.clip(visibility, 0, 1)
         weights = seen.astype(np.float32)
         touched = np.count_nonzero(keypoints.max(axis=2), axis=1) if count else np.zeros(len(usable), np.intp)
@@ -195,9 +195,9 @@ class _Builder:
 
     def _numbers(self, annotations: Sequence[CocoAnnotation], flats: Sequence[list[Number]]) -> Floats:
         try:
-            numbers = np.array(flats, dtype=np.float64)
-            if np.isfinite(numbers).all():
-                return numbers
+            values = np.array(flats, dtype=np.float64)
+            if np.isfinite(values).all():
+                return values
         except OverflowError:
             pass
         faulty = next(annotation for annotation, flat in zip(annotations, flats) if not _is_finite(flat))
@@ -230,10 +230,10 @@ def _measured(image: ImageRecord, skipped: Skipped | None = None) -> ImageRecord
     return replace(image, width=width, height=height)
 
 
-def _is_finite(numbers: Sequence[Number]) -> bool:
+def _is_finite(values: Sequence[Number]) -> bool:
     """Whether all of them are, and fit a float."""
     try:
-        return all(map(math.isfinite, numbers))
+        return all(map(math.isfinite, values))
     except OverflowError:
         return False
 

@@ -1,6 +1,6 @@
 """What every reader gives: images, instances with boxes and points, and which of them are fit for use.
 
-Conventions: x, y with pixel centres at integers; ``bbox`` x, y, width, height as the file has it, ``box`` x1, y1, x2,
+Conventions: x, y with pixel centers at integers; ``bbox`` x, y, width, height as the file has it, ``box`` x1, y1, x2,
 y2 as top-down models are trained on it: both corners clipped to [0, width - 1] and [0, height - 1] of the image.
 """
 

@@ -62,8 +62,8 @@ class LandmarkLists:
             for row in self._rows(skipped)
             if _KINDS[row.clothes] == kind.name and (chosen is None or chosen.get(row.image) == self._split)
         ]
-        ids = {image: number for number, image in enumerate(dict.fromkeys(row.image for row in rows), 1)}
-        images = [CocoImage(number, image) for image, number in ids.items()]
+        ids = {image: index for index, image in enumerate(dict.fromkeys(row.image for row in rows), 1)}
+        images = [CocoImage(index, image) for image, index in ids.items()]
         category = CocoCategory(1, kind.load_schema().category)
         annotations = self._annotations(kind, rows, ids, boxes, skipped)
         return assemble(kind, self._file, folder, images, annotations, [category], skipped=skipped)
@@ -158,12 +158,12 @@ def _box(cells: list[str], where: str) -> list[Number]:
     return xywh((x1, y1, x2, y2), where)
 
 
-def _flat(numbers: list[float], count: int, where: str) -> list[Number]:
-    if len(numbers) < 3 * count:
-        raise CocoError(f"has {len(numbers)} landmark numbers, expected {3 * count}", where=where)
+def _flat(values: list[float], count: int, where: str) -> list[Number]:
+    if len(values) < 3 * count:
+        raise CocoError(f"has {len(values)} landmark numbers, expected {3 * count}", where=where)
     flat: list[Number] = []
     for i in range(0, 3 * count, 3):
-        state, x, y = numbers[i : i + 3]
+        state, x, y = values[i : i + 3]
         v = _COCO_VISIBILITY.get(state)
         if v is None:
             raise CocoError(f"has visibility {state:g}, which is none of 0, 1, 2", where=where)

@@ -20,22 +20,22 @@ AIC_INTO_COCO17: Mapping[int, int] = {0: 6, 1: 8, 2: 10, 3: 5, 4: 7, 5: 9, 6: 12
 """AI Challenger's points by position, and where they stand among COCO's 17; head top and neck have no place there."""
 
 
-def remap(data: KeypointDataset, schema: Schema, places: Mapping[int, int]) -> KeypointDataset:
+def remap(data: KeypointDataset, schema: Schema, positions: Mapping[int, int]) -> KeypointDataset:
     """A data set in another schema.
 
     Points of the new schema that come from nowhere have coordinates and visibility 0 and are not ``covered``; a loss on
     visibility must leave them out, for they may well be visible.
 
     Args:
-        places: position in the new schema, by position in the old one; points not named are left out.
+        positions: position in the new schema, by position in the old one; points not named are left out.
 
     Raises:
         CocoError: a position that one of the schemas does not have.
     """
     old, new = data.schema.num_keypoints, schema.num_keypoints
-    if not all(0 <= a < old and 0 <= b < new for a, b in places.items()):
+    if not all(0 <= a < old and 0 <= b < new for a, b in positions.items()):
         raise CocoError(f"a point outside {data.schema.name} ({old} points) or {schema.name} ({new} points)")
-    source, target = list(places), list(places.values())
+    source, target = list(positions), list(positions.values())
 
     def mapped(sample: TopDownSample) -> TopDownSample:
         keypoints, visibility = np.zeros((new, 2)), np.zeros(new)
@@ -109,18 +109,18 @@ def combine(parts: Sequence[KeypointDataset]) -> KeypointDataset:
         schema=first.schema,
         images=tuple(images),
         samples=tuple(samples),
-        categories=tuple(CocoCategory(number, name) for name, number in ids.items()),
+        categories=tuple(CocoCategory(index, name) for name, index in ids.items()),
         dropped=dropped,
     )
 
 
-def _moved(image: ImageRecord, number: int, root: Path) -> ImageRecord:
+def _moved(image: ImageRecord, index: int, root: Path) -> ImageRecord:
     path = os.path.abspath(image.path)
     try:
         name = Path(os.path.relpath(path, root)).as_posix()
     except ValueError:  # on another drive
         name = path
-    return ImageRecord(number, name, root, image.width, image.height)
+    return ImageRecord(index, name, root, image.width, image.height)
 
 
 def _common_folder(folders: Sequence[Path]) -> Path:

@@ -269,7 +269,7 @@ class SleapFile:
 
     def _videos(self) -> list[SleapVideo]:
         entries = [entry if isinstance(entry, dict) else {} for entry in self._json_lines("videos_json")]
-        videos = [_video(number, entry) for number, entry in enumerate(entries)]
+        videos = [_video(index, entry) for index, entry in enumerate(entries)]
         used = {int(n) for n in self.frames["video"]}
         if used and max(used) >= len(videos):
             # Files with embedded images may number videos by their group: video15/video.
@@ -344,7 +344,7 @@ def _mapping(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _video(number: int, entry: Mapping[str, Any]) -> SleapVideo:
+def _video(index: int, entry: Mapping[str, Any]) -> SleapVideo:
     backend = _mapping(entry, "backend")
     name = backend.get("filename") or entry.get("filename") or ""
     source = _mapping(entry, "source_video")
@@ -354,4 +354,4 @@ def _video(number: int, entry: Mapping[str, Any]) -> SleapVideo:
     filenames = filenames if isinstance(filenames, list) else []
     files = tuple(str(file).replace("\\", "/") for file in filenames)
     path = "" if isinstance(name, list) or name == "." else str(name).replace("\\", "/")
-    return SleapVideo(number, path, files, str(backend.get("dataset") or ""))
+    return SleapVideo(index, path, files, str(backend.get("dataset") or ""))

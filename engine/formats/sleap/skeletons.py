@@ -33,7 +33,7 @@ def read_skeletons(metadata: Mapping[str, Any]) -> list[Skeleton]:
         KeyError, IndexError, TypeError, ValueError, AttributeError: they are written in an unknown way.
     """
     names = [str(node["name"]) if isinstance(node, Mapping) else str(node) for node in metadata.get("nodes", ())]
-    return [_Reader(names).read(entry, number) for number, entry in enumerate(metadata["skeletons"])]
+    return [_Reader(names).read(entry, index) for index, entry in enumerate(metadata["skeletons"])]
 
 
 class _Reader:
@@ -43,7 +43,7 @@ class _Reader:
         self._names = names
         self._objects: list[str | int] = []
 
-    def read(self, entry: Mapping[str, Any], number: int) -> Skeleton:
+    def read(self, entry: Mapping[str, Any], count: int) -> Skeleton:
         graph = entry.get("nx_graph", entry)
         links: list[tuple[Any, Any, Any]] = []
         nodes: list[str | int] = []
@@ -61,7 +61,7 @@ class _Reader:
             (symmetries if link_type == SYMMETRY else edges).append((position[source], position[target]))
         for source, target in graph.get("edges", ()) if "links" not in graph else ():
             edges.append((position[self._node(source)], position[self._node(target)]))
-        name = (graph.get("graph") or {}).get("name") or entry.get("name") or f"Skeleton-{number}"
+        name = (graph.get("graph") or {}).get("name") or entry.get("name") or f"Skeleton-{count}"
         return Skeleton(str(name), unique_names([self._name(node) for node in nodes]), edges, symmetries)
 
     def _link(self, link: Mapping[str, Any]) -> tuple[str | int, str | int, int]:

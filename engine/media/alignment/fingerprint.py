@@ -33,10 +33,10 @@ _SIDE = 12
 _SAME_PICTURE = 8.0
 _FLAT = 3.0
 
-Grey = npt.NDArray[np.uint8]
+Gray = npt.NDArray[np.uint8]
 
 
-class Likeness(Enum):
+class Similarity(Enum):
     """What one fingerprint says of another."""
 
     SAME = "same"  # the very file: frame i is frame i
@@ -60,7 +60,7 @@ class Fingerprint:
     frame_count: int
     size: tuple[int, int]
     milliseconds: int
-    samples: Grey
+    samples: Gray
 
     def to_text(self) -> str:
         """One line of ASCII, about 1.6 thousand characters."""
@@ -95,15 +95,15 @@ def fingerprint(source: FrameSource) -> Fingerprint:
     samples = np.zeros((_SAMPLES, _SIDE, _SIDE), np.uint8)
     for sample, index in enumerate(_sampled(source)):
         try:
-            grey = cv2.cvtColor(source.read(index), cv2.COLOR_RGB2GRAY)
+            gray = cv2.cvtColor(source.read(index), cv2.COLOR_RGB2GRAY)
         except MediaError:
             continue
-        samples[sample] = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        samples[sample] = cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     length = source.exact_time(count - 1)
     return Fingerprint(_key(source), count, source.size, round(length * 1000), samples)
 
 
-def compare(a: Fingerprint | str, b: Fingerprint | str) -> Likeness:
+def compare(a: Fingerprint | str, b: Fingerprint | str) -> Similarity:
     """What two fingerprints, or their texts, say of each other.
 
     Raises:
@@ -112,13 +112,13 @@ def compare(a: Fingerprint | str, b: Fingerprint | str) -> Likeness:
     a = Fingerprint.from_text(a) if isinstance(a, str) else a
     b = Fingerprint.from_text(b) if isinstance(b, str) else b
     if a.key == b.key:
-        return Likeness.SAME
+        return Similarity.SAME
     if abs(a.milliseconds - b.milliseconds) > max(250, 0.02 * max(a.milliseconds, b.milliseconds)):
-        return Likeness.DIFFERENT
+        return Similarity.DIFFERENT
     if abs(np.log(_aspect(a) / _aspect(b))) > 0.03:
-        return Likeness.DIFFERENT
+        return Similarity.DIFFERENT
     unlike = [_difference(x, y) > _SAME_PICTURE for x, y in zip(a.samples, b.samples)]
-    return Likeness.DIFFERENT if sum(unlike) > _SAMPLES // 4 else Likeness.REENCODED
+    return Similarity.DIFFERENT if sum(unlike) > _SAMPLES // 4 else Similarity.REENCODED
 
 
 def sampled_frames(times: npt.NDArray[np.float64]) -> list[int]:
@@ -168,7 +168,7 @@ def _aspect(value: Fingerprint) -> float:
     return max(1, value.size[0]) / max(1, value.size[1])
 
 
-def _difference(a: Grey, b: Grey) -> float:
+def _difference(a: Gray, b: Gray) -> float:
     """Mean difference of two grey pictures when brightness and contrast are made equal."""
     x, y = a.astype(np.float64), b.astype(np.float64)
     x, y = x - x.mean(), y - y.mean()

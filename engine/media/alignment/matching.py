@@ -39,7 +39,7 @@ _WINDOW_SECONDS = 0.25
 _LINES_TRIED = 4
 _FLAT = 3.0
 
-Grey = npt.NDArray[np.uint8]
+Gray = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Steps = Generator[tuple[int, int], None, "Alignment"]
@@ -55,7 +55,7 @@ class OldVideo:
     """
 
     times: Floats
-    pictures: Mapping[int, Grey]
+    pictures: Mapping[int, Gray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Alignment:
         return int(self.agree.sum()) >= min(2, len(self.agree)) > 0
 
 
-def grey_picture(image: npt.NDArray[np.uint8], side: int = SIDE) -> Grey:
+def gray_picture(image: npt.NDArray[np.uint8], side: int = SIDE) -> Gray:
     """(side, side) uint8 of an RGB (H, W, 3) picture; made small in steps, so that it does not matter how large it was
     decoded.
     """
@@ -92,8 +92,8 @@ def grey_picture(image: npt.NDArray[np.uint8], side: int = SIDE) -> Grey:
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(gray, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def map_by_time(old: Floats, new: Floats) -> Ints:
@@ -118,23 +118,23 @@ def align(old: OldVideo, new: VideoReader) -> Steps:
     shelf = _Shelf(new, times, old.pictures)
     chosen = _spread(sorted(old.pictures), _MOST_ANCHORS)
     samples = _samples(new)
-    rough = len(samples) < new.frame_count
-    total = len(samples) + (_LINES_TRIED * len(chosen) * 2 * _WINDOW_FRAMES if rough else 0) + len(old.pictures)
+    draft = len(samples) < new.frame_count
+    total = len(samples) + (_LINES_TRIED * len(chosen) * 2 * _WINDOW_FRAMES if draft else 0) + len(old.pictures)
     yield from shelf.read(samples, 0, total)
     line = Line(1.0, 0.0)
     if chosen and len(old.times):
-        line = yield from _find_line(shelf, old.times, times, chosen, rough, total)
+        line = yield from _find_line(shelf, old.times, times, chosen, draft, total)
     return (yield from _follow(shelf, old, times, line, total))
 
 
 def _find_line(
-    shelf: _Shelf, old: Floats, new: Floats, chosen: list[int], rough: bool, total: int
+    shelf: _Shelf, old: Floats, new: Floats, chosen: list[int], draft: bool, total: int
 ) -> Generator[tuple[int, int], None, Line]:
     at = old[np.clip(chosen, 0, len(old) - 1)]
     costs = shelf.costs(chosen)
-    fading = np.maximum(np.median(costs, axis=1), 1e-4) if rough else 2 * _limits(costs)
+    fading = np.maximum(np.median(costs, axis=1), 1e-4) if draft else 2 * _limits(costs)
     lines = best_lines(at, float(old[-1]), shelf.times, float(new[-1]), costs, fading, _LINES_TRIED)
-    if rough:
+    if draft:
         # Between the frames looked at, the film has gone on: only frames near the place tell lines apart.
         for line in lines:
             for seconds in line.at(at):
@@ -212,7 +212,7 @@ def _corrected(
 class _Shelf:
     """Frames of the new video that have been looked at, as rows of numbers that can be compared."""
 
-    def __init__(self, video: VideoReader, times: Floats, wanted_frames: Mapping[int, Grey]) -> None:
+    def __init__(self, video: VideoReader, times: Floats, wanted_frames: Mapping[int, Gray]) -> None:
         self._video, self._all = video, times
         self._wanted = {index: _row(picture) for index, picture in wanted_frames.items()}
         self._sides = {index: picture.shape[0] for index, picture in wanted_frames.items()}
@@ -239,7 +239,7 @@ class _Shelf:
             except MediaError:
                 image = np.zeros((8, 8, 3), np.uint8)
             for side, known in self._rows.items():
-                known[index] = _row(grey_picture(image, side))
+                known[index] = _row(gray_picture(image, side))
             yield min(done + n + 1, total), total
         if first and len(indices) > 1:
             self.gap = float(np.diff(self.times).max())
@@ -265,7 +265,7 @@ class _Shelf:
         return max(self._usual[index], 1e-4)
 
 
-def _row(picture: Grey) -> Floats:
+def _row(picture: Gray) -> Floats:
     """Numbers of a picture without its brightness and contrast; all zero for one that shows nothing."""
     values = picture.astype(np.float64).ravel()
     values -= values.mean()
@@ -307,4 +307,4 @@ def _step(times: Floats) -> float:
     return float(np.median(np.diff(times))) if len(times) > 1 else 1 / 30
 
 
-__all__ = ["SIDE", "Alignment", "OldVideo", "align", "grey_picture", "map_by_time", "nearest"]
+__all__ = ["SIDE", "Alignment", "OldVideo", "align", "gray_picture", "map_by_time", "nearest"]

@@ -1,4 +1,4 @@
-"""The one place where decoded pixels become the picture that is shown: colour, pixel aspect, turn."""
+"""The one place where decoded pixels become the picture that is shown: color, pixel aspect, turn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Image = npt.NDArray[np.uint8]
 class PictureMaker:
     """Turns decoded frames into RGB.
 
-    Colours follow the matrix and range that the stream names; where it names none, BT.601 and the limited range, as
+    Colors follow the matrix and range that the stream names; where it names none, BT.601 and the limited range, as
     swscale has it. Frames of another size than the first (a stream may change) are brought to the size of the first.
     """
 

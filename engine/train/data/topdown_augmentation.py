@@ -38,7 +38,7 @@ class Halves:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """What a crop shows: centre (2,) and size (2,) of a rectangle in image pixels (of the mirrored image, if ``flip``),
+    """What a crop shows: center (2,) and size (2,) of a rectangle in image pixels (of the mirrored image, if ``flip``),
     before it is brought to the aspect of the crop; degrees."""
 
     center: Floats

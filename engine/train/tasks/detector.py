@@ -63,11 +63,11 @@ class DetectorTask:
         cache = ImageCache(cache_bytes, longest=SHRINK * max(info.input_size), skipped=skipped)
         self._train = BoxDataset(train, info.input_size, config.augment, cache)
         self._val = BoxDataset(val if val is not None else train, info.input_size, None, cache)
-        self._held_out = val is not None and len(self._val) > 0
-        if not self._held_out:
+        self._validation_part = val is not None and len(self._val) > 0
+        if not self._validation_part:
             self._val = BoxDataset(train, info.input_size, None, cache)
         self.train_count = len(self._train)
-        self.val_count = len(self._val) if self._held_out else 0
+        self.val_count = len(self._val) if self._validation_part else 0
         self.fingerprint = f"{info.architecture} {info.arguments} {config.batch} {train.fingerprint}"
         self._anchors = make_anchors(info.input_size).numpy()
         self._classes = len(info.categories)
@@ -99,7 +99,7 @@ class DetectorTask:
 
     def validate(self) -> Validation:
         device = next(self.network.parameters()).device
-        count = len(self._val) if self._held_out else min(len(self._val), SELF_CHECK)
+        count = len(self._val) if self._validation_part else min(len(self._val), SELF_CHECK)
         detector = Detector(self.network, self.info, device)
         detections: list[Detections] = []
         measured: list[LabelledImage] = []
@@ -149,10 +149,10 @@ class DetectorTask:
             "recall": float(np.mean([o >= 0.5 for o in overlaps])),
             "mean_iou": float(np.mean(overlaps)),
         }
-        if not self._held_out:
+        if not self._validation_part:
             metrics = {f"train_{name}": value for name, value in metrics.items()}
         return Validation(
-            loss=loss if self._held_out else math.nan,
+            loss=loss if self._validation_part else math.nan,
             # AP alone is coarse for a few images; the overlap of the best boxes distinguishes epochs with equal AP.
             error=1 - ap["AP"] if self.config.select == "AP" else 1 - (ap["AP"] + float(np.mean(overlaps))) / 2,
             slack=min(0.25, 1 / math.sqrt(len(overlaps))),

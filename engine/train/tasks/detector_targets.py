@@ -95,8 +95,8 @@ class BoxDataset:
             scale = fitted * float(np.exp(rng.uniform(low, high)))
             room = canvas - shape * scale
             offset = np.floor(rng.uniform(0, 1, 2) * room)
-            centres = (boxes[:, :2] + boxes[:, 2:]) / 2 * scale + offset
-            if ((centres > 0) & (centres < canvas)).all(axis=1).any():
+            centers = (boxes[:, :2] + boxes[:, 2:]) / 2 * scale + offset
+            if ((centers > 0) & (centers < canvas)).all(axis=1).any():
                 return scale, offset
         return fitted, np.zeros(2)
 

@@ -63,7 +63,7 @@ class PoseTask:
         self._channels = slice(*info.conventions.get("channels", (None, None)))
         self._train = self._dataset(train, config.augment, cache)
         self._val = self._dataset(val or train, None, cache)
-        self._held_out = val is not None
+        self._validation_part = val is not None
         self.train_count = len(self._train)
         self.val_count = len(self._val) if val is not None else 0
         self.fingerprint = f"{info.architecture} {info.arguments} {config.batch} {train.fingerprint}"
@@ -105,7 +105,7 @@ class PoseTask:
 
     def validate(self) -> Validation:
         device = next(self.network.parameters()).device
-        count = len(self._val) if self._held_out else min(len(self._val), SELF_CHECK)
+        count = len(self._val) if self._validation_part else min(len(self._val), SELF_CHECK)
         points, scores, measured = [], [], []
         loss_sum = 0.0
         for batch in evaluation_batches(count, self.config.batch):
@@ -152,10 +152,10 @@ class PoseTask:
             error = figures[select] if select == "EPE" else 1 - figures[select]
         else:
             error = float(relative.mean())
-        if not self._held_out:
+        if not self._validation_part:
             metrics = {f"train_{name}": value for name, value in metrics.items()}
         return Validation(
-            loss=loss if self._held_out else math.nan,
+            loss=loss if self._validation_part else math.nan,
             error=error,
             slack=min(0.25, 1 / math.sqrt(relative.size)),
             metrics=metrics,

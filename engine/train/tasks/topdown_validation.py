@@ -65,7 +65,7 @@ class EvaluationProtocol:
     category: Id
     sources: tuple[Source, ...]
     conditions: Conditions
-    held_out: bool
+    validation_part: bool
     select: str
     group: ProcessGroup
 
@@ -76,7 +76,7 @@ class EvaluationProtocol:
         data: TrainingSet,
         folder: Path,
         *,
-        held_out: bool,
+        validation_part: bool,
         conditions: Conditions,
         select: str = "",
         group: ProcessGroup | None = None,
@@ -93,7 +93,7 @@ class EvaluationProtocol:
         schema = data.schema
         labels = read_labels(data.file, folder, entry, schema)
         category = category_of(labels, schema, data.file)
-        images = data.images if held_out else data.images[:SELF_CHECK]
+        images = data.images if validation_part else data.images[:SELF_CHECK]
         labels = _labels_of({image.id for image in images}, labels)
         if conditions.boxes == LABELLED_BOXES:
             boxes = labelled_boxes(labels, category, schema.num_keypoints, data.file)
@@ -102,13 +102,14 @@ class EvaluationProtocol:
         with_boxes = CocoDataset([image for image in labels.images if image.id in boxes])
         sources = tuple(find_annotated_images(with_boxes, [folder], data.file))
         return cls(
-            entry, schema, labels, boxes, category, sources, conditions, held_out, select, group or ProcessGroup()
+            entry, schema, labels, boxes, category, sources, conditions, validation_part, select,
+            group or ProcessGroup(),
         )  # fmt: skip
 
     @property
     def count(self) -> int:
         """Number of boxes that are predicted in; 0 if the images are those trained on."""
-        return sum(len(boxes) for boxes in self.boxes.values()) if self.held_out else 0
+        return sum(len(boxes) for boxes in self.boxes.values()) if self.validation_part else 0
 
     def measure(self, network: nn.Module, info: CheckpointInfo) -> Validation:
         """The figures, in the first process; in the others a placeholder without figures."""
@@ -136,8 +137,8 @@ class EvaluationProtocol:
         name = next((name for name in names if name in metrics), "")
         value = metrics.get(name, math.nan)
         error = value if name in LOWER_IS_BETTER else 1 - value
-        if not self.held_out:
-            metrics = {f"train_{key}": number for key, number in metrics.items()}
+        if not self.validation_part:
+            metrics = {f"train_{key}": index for key, index in metrics.items()}
         return Validation(
             loss=math.nan, error=error if math.isfinite(error) else math.inf, slack=0.0, metrics=metrics
         )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Colours of the canvas, for both themes. Plain numbers, no Qt: a colour is a packed integer 0xRRGGBB.
+"""Colors of the canvas, for both themes. Plain numbers, no Qt: a color is a packed integer 0xRRGGBB.
 
-Left, right and middle are told apart by people with any of the common colour deficiencies: blue and orange differ along
-the one axis that all of them keep, and in lightness. The instance colours alternate in lightness for the same reason
+Left, right and middle are told apart by people with any of the common color deficiencies: blue and orange differ along
+the one axis that all of them keep, and in lightness. The instance colors alternate in lightness for the same reason
 (after the qualitative set of Okabe and Ito, "Color Universal Design", 2008, brightened to read on photographs).
 """
 
@@ -23,7 +23,7 @@ SIDE_CODES = {"middle": MIDDLE, "left": LEFT, "right": RIGHT}
 
 @dataclass(frozen=True)
 class Palette:
-    """Every colour that the canvas paints with.
+    """Every color that the canvas paints with.
 
     Attributes:
         ground: around the picture.
@@ -34,9 +34,9 @@ class Palette:
         sides: middle, left, right.
         instances: one for each pose, by its track or id.
         human, model: who set a point.
-        certain: a point of a person where colours tell the model's score.
+        certain: a point of a person where colors tell the model's score.
         score_ramp: from score 0 to score 1.
-        parts: a person's own colours of parts, by name.
+        parts: a person's own colors of parts, by name.
     """
 
     ground: int
@@ -89,7 +89,7 @@ LIGHT = Palette(
 
 
 def palette_for(*, dark: bool, own: Iterable[tuple[str, int]] = (), parts: Iterable[tuple[str, int]] = ()) -> Palette:
-    """The palette of a theme with a person's own colours in it, also of parts; names that are not in OWN_COLORS change
+    """The palette of a theme with a person's own colors in it, also of parts; names that are not in OWN_COLORS change
     nothing."""
     palette = DARK if dark else LIGHT
     chosen = dict(own)
@@ -113,12 +113,12 @@ def unpack(color: int) -> tuple[int, int, int]:
 
 
 def parse_hex(color: str) -> int:
-    """``#rrggbb`` as a packed colour."""
+    """``#rrggbb`` as a packed color."""
     return int(color[1:], 16)
 
 
 def instance_color(palette: Palette, instance_id: int, track: int | None) -> int:
-    """Colour of one pose: by its track, so that an identity keeps its colour through a video, else by its id."""
+    """Color of one pose: by its track, so that an identity keeps its color through a video, else by its id."""
     index = instance_id if track is None else track
     return palette.instances[index % len(palette.instances)]
 
@@ -127,7 +127,7 @@ _USUAL_PARTS = ("body", "face", "left_hand", "right_hand", "foot", "head", "tors
 
 
 def part_color(palette: Palette, part: str) -> int:
-    """Colour of a part of the points: a person's own, else one that goes with its name."""
+    """Color of a part of the points: a person's own, else one that goes with its name."""
     own = dict(palette.parts).get(part)
     if own is not None:
         return own
@@ -137,12 +137,12 @@ def part_color(palette: Palette, part: str) -> int:
 
 
 def track_color(track: int) -> int:
-    """Colour of a track, the same in all themes."""
+    """Color of a track, the same in all themes."""
     return instance_color(DARK, 0, track)
 
 
 def score_colors(palette: Palette, scores: npt.NDArray[np.float64]) -> Packed:
-    """Colours for scores 0..1 in 16 steps along the ramp; NaN (no score) gives ``palette.certain``."""
+    """Colors for scores 0..1 in 16 steps along the ramp; NaN (no score) gives ``palette.certain``."""
     known = np.isfinite(scores)
     level = np.round(np.clip(np.where(known, scores, 0.0), 0.0, 1.0) * 15).astype(np.int64)
     return np.where(known, _ramp(palette.score_ramp)[level], palette.certain)

@@ -30,7 +30,7 @@ SOLID, DASHED, SHORT_DASHED, TICKED = 0, 1, 2, 3
 class DrawList:
     """Lines (n, 4) and points (m, 2) in screen pixels from the image's origin, each sorted by key.
 
-    A key packs, from the top: size (HIDDEN..FULL), dash or look, opacity in ALPHA_STEPS, colour.
+    A key packs, from the top: size (HIDDEN..FULL), dash or look, opacity in ALPHA_STEPS, color.
     """
 
     lines: Floats
@@ -58,7 +58,7 @@ class DrawList:
 
 
 def make_draw_list(arrays: PoseArrays, scale: float, style: CanvasStyle, palette: Palette) -> DrawList:
-    """Sizes, dashes, opacities and colours of all points and lines, sorted."""
+    """Sizes, dashes, opacities and colors of all points and lines, sorted."""
     part_sizes = arrays.part_sizes(scale, style.parts)
     point_colors, line_colors = colors_of(arrays, style.color_mode, palette)
     point_alphas, line_alphas = opacities_of(arrays)
@@ -73,7 +73,7 @@ def make_draw_list(arrays: PoseArrays, scale: float, style: CanvasStyle, palette
     keys = _packed(sizes, dash, alphas, line_colors[rows])
     order = np.argsort(keys, kind="stable")
     rows, lines = rows[order], arrays.points[arrays.limbs[rows[order]]].reshape(-1, 4) * scale
-    point_sizes = arrays.point_sizes(scale, style.parts, bones=style.show_bones)
+    point_sizes = arrays.point_sizes(scale, style.parts, with_limbs=style.show_bones)
     visible = np.flatnonzero(point_sizes > HIDDEN)
     looks = 2 * arrays.predicted[arrays.owner[visible]] + (arrays.visibility[visible] == 1)
     point_keys = _packed(point_sizes[visible], looks, point_alphas[visible], point_colors[visible])
@@ -100,7 +100,7 @@ def runs(keys: Ints) -> Iterator[tuple[int, int, int]]:
 
 
 def unpacked(key: int) -> tuple[int, int, int, int]:
-    """Size, dash or look, opacity in ALPHA_STEPS, colour."""
+    """Size, dash or look, opacity in ALPHA_STEPS, color."""
     return key >> 40, (key >> 36) & 15, (key >> 28) & 255, key & 0xFFFFFF
 
 

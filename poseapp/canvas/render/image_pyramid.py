@@ -29,7 +29,7 @@ LARGE = 10_000_000
 
 
 class Picture:
-    """An image and how it is drawn. Pixel centres lie at integers, so it spans -0.5 .. width - 0.5.
+    """An image and how it is drawn. Pixel centers lie at integers, so it spans -0.5 .. width - 0.5.
 
     Args:
         rgb: (h, w, 3) uint8, not kept.

@@ -113,7 +113,7 @@ class OverlayPainter:
         if missing is None:
             return
         arrays = missing.arrays
-        sizes = arrays.point_sizes(view.scale, style.parts, bones=style.show_bones)
+        sizes = arrays.point_sizes(view.scale, style.parts, with_limbs=style.show_bones)
         colors, line_colors = colors_of(arrays, style.color_mode, self.palette)
         positions = view.to_screen(arrays.points)
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -273,7 +273,7 @@ class OverlayPainter:
 
 
 def _beside(x: float, y: float, dx: float, dy: float, size: QSizeF) -> QRectF:
-    """A rectangle of a size that begins dx, dy away from a point, or is centred on it where these are 0."""
+    """A rectangle of a size that begins dx, dy away from a point, or is centerd on it where these are 0."""
     left = x + dx - size.width() * (0.5 - 0.5 * np.sign(dx))
     top = y + dy - size.height() * (0.5 - 0.5 * np.sign(dy))
     return QRectF(QPointF(float(left), float(top)), size)

@@ -106,7 +106,7 @@ class PoseArrays:
         middle = (extents[:, :2] + extents[:, 2:]) / 2
         return np.concatenate([middle - SPECK / 2 / scale, middle + SPECK / 2 / scale], axis=1)
 
-    def point_sizes(self, scale: float, parts: frozenset[str] | None = None, *, bones: bool = True) -> Ints:
+    def point_sizes(self, scale: float, parts: frozenset[str] | None = None, *, with_limbs: bool = True) -> Ints:
         """(P,) HIDDEN..FULL at ``scale`` screen pixels to the image pixel; ``parts`` hides all other parts.
 
         Dense parts have no points, their lines show them. An instance of which nothing else would be drawn keeps its
@@ -120,13 +120,13 @@ class PoseArrays:
         lost[self.owner[sizes > HIDDEN]] = False
         if not lost.any():
             return sizes
-        wanted = self.shown if parts is None else self.shown & self.parts_in(parts)[self.part]
-        if bones:
+        expected = self.shown if parts is None else self.shown & self.parts_in(parts)[self.part]
+        if with_limbs:
             lined = np.zeros(len(self), dtype=np.bool_)
             drawn = self.limb_shown if parts is None else self.limb_shown & self.parts_in(parts)[self.limb_part]
             lined[self.limb_owner[drawn]] = True
             lost &= self.specks(scale) | ~lined
-        return np.where(wanted & lost[self.owner], np.maximum(sizes, TINY), sizes)
+        return np.where(expected & lost[self.owner], np.maximum(sizes, TINY), sizes)
 
     def part_sizes(self, scale: float, parts: frozenset[str] | None = None) -> Ints:
         """(Q,) HIDDEN..FULL, before absent points are taken out."""
@@ -236,7 +236,7 @@ def _flatten(
         "limb_part": (first_part + each * parts + layout.limb_part).ravel(),
         "limb_shown": limb_shown.ravel(),
         "spacing": spacing.ravel(),
-        "lineless": np.tile([len(found) == 0 for found in layout.lines_of_part], n),
+        "lineless": np.tile([len(result) == 0 for result in layout.lines_of_part], n),
     }
 
 

@@ -26,7 +26,7 @@ _FAINTEST = 0.45
 
 
 def colors_of(arrays: PoseArrays, mode: ColorMode, palette: Palette) -> tuple[Ints, Ints]:
-    """Packed colours of points (P,) and of lines (L,)."""
+    """Packed colors of points (P,) and of lines (L,)."""
     if mode == ColorMode.LIMB:
         return (
             _or_else(arrays.colors, np.array(palette.sides)[arrays.sides]),
@@ -80,7 +80,7 @@ def _or_else(colors: Ints, default: Ints) -> Ints:
 
 
 def pose_colors(style: CanvasStyle) -> Callable[[Sequence[Instance], Mapping[int, Schema]], list[PoseColors]]:
-    """A function that gives the colours that poses have on a canvas of this style."""
+    """A function that gives the colors that poses have on a canvas of this style."""
     palette = palette_for(dark=style.dark, own=style.colors, parts=style.part_colors)
 
     def colors(instances: Sequence[Instance], schemas: Mapping[int, Schema]) -> list[PoseColors]:

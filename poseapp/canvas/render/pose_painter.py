@@ -137,7 +137,7 @@ class PosePainter:
             marks[specks] = arrays.speck_boxes(view.scale, specks)
             self._boxes(painter, marks, arrays.predicted, specks, view)
         rows = draw_list.lines_in(clip, self.style.line_width + 3.0, drawn)
-        self._bones(
+        self._paint_limbs(
             painter, draw_list.lines[rows] + np.tile(origin, 2), draw_list.line_keys[rows], draw_list.ticked[rows]
         )
         rows = draw_list.points_in(clip, self.style.point_size + 3.0, drawn)
@@ -152,7 +152,7 @@ class PosePainter:
         self._recent.appendleft((arrays, scale, new))
         return new
 
-    def _bones(self, painter: QPainter, lines: Floats, keys: Ints, ticked: Flags) -> None:
+    def _paint_limbs(self, painter: QPainter, lines: Floats, keys: Ints, ticked: Flags) -> None:
         for key, first, end in runs(without_color(keys)):
             size, dash, alpha, _ = unpacked(key)
             if size > HIDDEN:  # dense parts go without a rim: their lines would drown in it
@@ -238,14 +238,14 @@ class Sprites:
     """Places to stamp at; positions are snapped to device pixels, so that stamps stay crisp and take the quick road.
 
     Args:
-        centres: (n, 2) logical pixels.
+        centers: (n, 2) logical pixels.
         ratio: device pixels to the logical one.
     """
 
-    def __init__(self, centres: Floats, ratio: float) -> None:
+    def __init__(self, centers: Floats, ratio: float) -> None:
         # x, y, source left, top, width, height, scale x, y, rotation, opacity
-        self._fragments = np.zeros((len(centres), 10))
-        self._fragments[:, :2] = (np.floor(centres * ratio) + 0.5) / ratio
+        self._fragments = np.zeros((len(centers), 10))
+        self._fragments[:, :2] = (np.floor(centers * ratio) + 0.5) / ratio
         self._fragments[:, 6:8] = 1.0 / ratio
         self._fragments[:, 9] = 1.0
         self._address = self._fragments.ctypes.data

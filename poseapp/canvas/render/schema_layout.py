@@ -54,7 +54,7 @@ class SchemaLayout:
         limbs: (L, 2) point positions; the schema's limbs first, then outlines.
         limb_index: (L,) position in ``schema.limbs``, or OUTLINE.
         sides, limb_sides: MIDDLE, LEFT or RIGHT.
-        colors, limb_colors: packed colours of the schema, NO_COLOR where it gives none.
+        colors, limb_colors: packed colors of the schema, NO_COLOR where it gives none.
         part, limb_part: which part, as a position in ``parts``.
         parts: names of the parts.
         lines_of_part: for each part the lines that run inside it (they measure how dense it is).

@@ -26,7 +26,7 @@ class PointLook(IntEnum):
 
 
 def color_of(packed: int, alpha: float = 1.0) -> QColor:
-    """The Qt colour of a packed one."""
+    """The Qt color of a packed one."""
     red, green, blue = unpack(packed)
     return QColor(red, green, blue, round(255 * min(max(alpha, 0.0), 1.0)))
 
@@ -85,7 +85,7 @@ def _hollow_broken(painter: QPainter, radius: float, color: QColor, outline: int
 
 
 def _ring(painter: QPainter, radius: float, width: float, pen: QPen) -> None:
-    """A ring whose colour's outer edge, whatever the width of its outline, lies at the radius of a filled point."""
+    """A ring whose color's outer edge, whatever the width of its outline, lies at the radius of a filled point."""
     middle = radius - max(min(radius * 0.4, 1.7), 1.1) / 2
     pen.setWidthF(width)
     painter.setPen(pen)

@@ -148,12 +148,12 @@ class EditTool(GestureTool):
         if ALT not in event.modifiers or not boxes or self.host.frame is None:
             return
         corners = np.array(boxes)
-        centre = np.array([corners[:, [0, 2]].mean(), corners[:, [1, 3]].mean()])
+        center = np.array([corners[:, [0, 2]].mean(), corners[:, [1, 3]].mean()])
         what = "Scale" if SHIFT in event.modifiers else "Rotate"
         if what == "Scale":
-            matrix = rotation_about(centre, 0.0, _SCALE_STEP**event.steps)
+            matrix = rotation_about(center, 0.0, _SCALE_STEP**event.steps)
         else:
-            matrix = rotation_about(centre, _TURN_STEP * event.steps)
+            matrix = rotation_about(center, _TURN_STEP * event.steps)
         key = (hash(frozenset(pose.id for pose in poses)), hash(self.host.frame), what)
         if key != self._burst:
             self._burst, self._burst_number = key, next(self._bursts)

@@ -122,7 +122,7 @@ def _within(size: tuple[int, int] | None, x: float, y: float) -> tuple[float, fl
 
 
 def drag_limb(host: Host, press: PointerEvent, target: HitTarget) -> Gesture:
-    """Move a joint; what lies beyond it turns with it about the next joint on the near side."""
+    """Move a keypoint; what lies beyond it turns with it about the next keypoint on the near side."""
     instance, grabbed = host.instance(target.instance_id), (target.instance_id, target.index)
     schema = None if instance is None else host.schema_of(instance)
     event = yield from _until_dragged(press)
@@ -146,8 +146,8 @@ def drag_limb(host: Host, press: PointerEvent, target: HitTarget) -> Gesture:
         host.preview({})
 
 
-def _swung(instance: Instance, joint: int, beyond: frozenset[int], hinge: int | None, dx: float, dy: float) -> Moves:
-    old = instance.keypoints[joint]
+def _swung(instance: Instance, keypoint: int, beyond: frozenset[int], hinge: int | None, dx: float, dy: float) -> Moves:
+    old = instance.keypoints[keypoint]
     new = old + np.array((dx, dy))
     turn = 0.0
     if hinge is not None:
@@ -155,7 +155,7 @@ def _swung(instance: Instance, joint: int, beyond: frozenset[int], hinge: int | 
         turn = float(np.arctan2(after[1], after[0]) - np.arctan2(before[1], before[0]))
     rows = sorted(beyond)
     followed = apply_matrix(rotation_about(old, turn), instance.keypoints[rows]) + np.array((dx, dy))
-    moved = {joint: (float(new[0]), float(new[1]))}
+    moved = {keypoint: (float(new[0]), float(new[1]))}
     moved.update({i: (float(x), float(y)) for i, (x, y) in zip(rows, followed, strict=True)})
     return moved
 
@@ -229,15 +229,15 @@ def drag_handle(host: Host, press: PointerEvent, instance: Instance, handle: int
     event = yield from _until_dragged(press)
     if event is None or box is None:
         return
-    centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+    center = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
     corners = handle_positions(box, press.scale)
 
     def turned(event: PointerEvent) -> Floats:
-        start, now = np.array([press.x, press.y]) - centre, np.array([event.x, event.y]) - centre
+        start, now = np.array([press.x, press.y]) - center, np.array([event.x, event.y]) - center
         angle = float(np.arctan2(now[1], now[0]) - np.arctan2(start[1], start[0]))
         if SHIFT in event.modifiers:
             angle = round(angle / _SNAP_RADIANS) * _SNAP_RADIANS
-        return rotation_about(centre, angle)
+        return rotation_about(center, angle)
 
     def scaled(event: PointerEvent) -> Floats:
         fixed, grabbed = corners[(handle + 4) % 8], corners[handle]

@@ -30,7 +30,7 @@ from poseapp.project.model import Category
 from poseapp.widgets.line_edit import LineEdit
 
 SIDES = {"left": "#4aa3ff", "right": "#ff9a3c", "middle": "#9aa6b5"}
-"""Colours of the preview, those of the canvas at work."""
+"""Colors of the preview, those of the canvas at work."""
 FIRST = ("coco", "coco_wholebody", "coco_wholebody_hand", "coco_wholebody_face", "animalpose", "ap10k")
 """Kinds asked for most; the others follow by name."""
 Layout = Callable[[Schema], npt.NDArray[np.float64]]
@@ -212,11 +212,11 @@ class SchemaPreview(QWidget):
         point_clicked(int): position of the keypoint nearest to a click.
 
     Attributes:
-        own_colours: the schema's colours where it has some, else those of the sides.
+        own_colors: the schema's colors where it has some, else those of the sides.
     """
 
     point_clicked = Signal(int)
-    own_colours = False
+    own_colors = False
 
     def __init__(self, layout: Layout, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -263,20 +263,20 @@ class SchemaPreview(QWidget):
         if schema is None or not len(self._points):
             return
         points = self._places()
-        own = [point.color if self.own_colours else "" for point in schema.keypoints]
-        tints = [QColor(colour or SIDES[side]) for colour, side in zip(own, schema.sides)]
+        own = [point.color if self.own_colors else "" for point in schema.keypoints]
+        tints = [QColor(color or SIDES[side]) for color, side in zip(own, schema.sides)]
         for limb in schema.limbs:
             a, b = schema.index[limb.start], schema.index[limb.end]
             tint = tints[a] if schema.sides[a] == schema.sides[b] else QColor(SIDES["middle"])
-            if self.own_colours and limb.color:
+            if self.own_colors and limb.color:
                 tint = QColor(limb.color)
             painter.setPen(QPen(tint, 2.5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
             painter.drawLine(points[a], points[b])
         radius = 4.5 if schema.num_keypoints <= 30 else 2.5
         painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Base), 1))
-        for place, tint in zip(points, tints):
+        for position, tint in zip(points, tints):
             painter.setBrush(tint)
-            painter.drawEllipse(place, radius, radius)
+            painter.drawEllipse(position, radius, radius)
         if 0 <= self._marked < len(points):
             self._paint_mark(painter, points[self._marked], schema.names[self._marked])
         painter.end()

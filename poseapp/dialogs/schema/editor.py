@@ -69,7 +69,7 @@ class SchemaEditorDialog(QDialog):
         self.name.setAccessibleName(tr("Name of the skeleton"))
         self.points, self.limbs = PointsTable(self.draft, self), LimbsTable(self.draft, self)
         self.preview = SchemaPreview(layout)
-        self.preview.own_colours = True
+        self.preview.own_colors = True
         self.note = label("", "hint", wrap=True)
         self.source = SchemaSource(runner, self)
         self._make_buttons()

@@ -61,10 +61,10 @@ def table_of(heads: Sequence[str], name: str) -> QTableWidget:
     return table
 
 
-def put(table: QTableWidget, row: int, column: int, text: str, colour: str = "") -> None:
+def put(table: QTableWidget, row: int, column: int, text: str, color: str = "") -> None:
     item = QTableWidgetItem(text)
-    if colour:
-        item.setData(Qt.ItemDataRole.DecorationRole, QColor(colour))
+    if color:
+        item.setData(Qt.ItemDataRole.DecorationRole, QColor(color))
     table.setItem(row, column, item)
 
 
@@ -79,7 +79,7 @@ class PointsTable(QWidget):
     edited = Signal()
     refused = Signal(str)
     HEADS = ("Name", "Partner", "Part", "Upper or lower body", "Sigma", "Color")
-    NAME, PARTNER, PART, HALF, SIGMA, COLOUR = range(6)
+    NAME, PARTNER, PART, HALF, SIGMA, COLOR = range(6)
 
     def __init__(self, draft: SchemaDraft, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -98,10 +98,10 @@ class PointsTable(QWidget):
         marked = self.table.currentRow() if row is None else row
         with QSignalBlocker(self.table):
             self.table.setRowCount(len(self.draft.points))
-            for place, line in enumerate(self.draft.points):
+            for position, line in enumerate(self.draft.points):
                 p = line.point
                 for column, text in enumerate((p.name, p.swap, p.part, p.group, f"{p.sigma:g}", p.color)):
-                    put(self.table, place, column, text, p.color if column == self.COLOUR else "")
+                    put(self.table, position, column, text, p.color if column == self.COLOR else "")
         if 0 <= marked < self.table.rowCount():
             self.table.setCurrentCell(marked, max(self.table.currentColumn(), 0))
 
@@ -118,7 +118,7 @@ class PointsTable(QWidget):
         elif column == self.SIGMA:
             self.draft.change(row, sigma=_number(text))
         else:
-            self.draft.change(row, **{{self.PART: "part", self.HALF: "group", self.COLOUR: "color"}[column]: text})
+            self.draft.change(row, **{{self.PART: "part", self.HALF: "group", self.COLOR: "color"}[column]: text})
         self.fill()
         self.edited.emit()
 
@@ -146,9 +146,9 @@ class LimbsTable(QWidget):
         marked = self.table.currentRow() if row is None else row
         with QSignalBlocker(self.table):
             self.table.setRowCount(len(self.draft.limbs))
-            for place, limb in enumerate(self.draft.limbs):
+            for position, limb in enumerate(self.draft.limbs):
                 for column, text in enumerate((limb.start, limb.end, limb.color)):
-                    put(self.table, place, column, text, limb.color if column == 2 else "")
+                    put(self.table, position, column, text, limb.color if column == 2 else "")
         if 0 <= marked < self.table.rowCount():
             self.table.setCurrentCell(marked, max(self.table.currentColumn(), 0))
 

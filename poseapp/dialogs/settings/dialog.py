@@ -68,11 +68,11 @@ class SettingsDialog(QDialog):
     Signals:
         keymap_changed(dict): command id to shortcuts.
         theme_changed(str): "system", "dark" or "light".
-        look_changed(Look): sizes, names, colours.
+        look_changed(Look): sizes, names, colors.
         language_changed(str): "system" or a key of LANGUAGES.
 
     Args:
-        palette: colours (0xRRGGBB) that hold where a person has chosen none.
+        palette: colors (0xRRGGBB) that hold where a person has chosen none.
         data: the page of places.
     """
 
@@ -153,13 +153,13 @@ class SettingsDialog(QDialog):
             box.setChecked(bool(getattr(self._style, name)))
             box.toggled.connect(lambda on, field=name: self._set(**{field: on}))
             form.addRow("", box)
-        self.colours: dict[str, QPushButton] = {}
+        self.colors: dict[str, QPushButton] = {}
         grid = QGridLayout()
         grid.setSpacing(8)
         for index, name in enumerate(COLOR_NAMES):
             chip = button(COLOR_NAMES[name], tip="Choose a color")
-            chip.clicked.connect(lambda _checked=False, which=name: self._choose_colour(which))
-            self.colours[name] = chip
+            chip.clicked.connect(lambda _checked=False, which=name: self._choose_color(which))
+            self.colors[name] = chip
             grid.addWidget(chip, index // 3, index % 3)
         reset = button("Reset colors")
         reset.clicked.connect(lambda: self._set(colors=()))
@@ -180,27 +180,27 @@ class SettingsDialog(QDialog):
         form.addRow(tr(text), box)
         return box
 
-    def _choose_colour(self, name: str) -> None:
-        chosen = QColorDialog.getColor(QColor.fromRgb(self._colour(name)), self, tr(COLOR_NAMES[name]))
+    def _choose_color(self, name: str) -> None:
+        chosen = QColorDialog.getColor(QColor.fromRgb(self._color(name)), self, tr(COLOR_NAMES[name]))
         if chosen.isValid():
-            self.set_colour(name, chosen.rgb() & 0xFFFFFF)
+            self.set_color(name, chosen.rgb() & 0xFFFFFF)
 
-    def set_colour(self, name: str, colour: int) -> None:
-        """Give left, right, middle, human or model a colour (0xRRGGBB)."""
-        self._set(colors=tuple(sorted({**dict(self._style.colors), name: colour}.items())))
+    def set_color(self, name: str, color: int) -> None:
+        """Give left, right, middle, human or model a color (0xRRGGBB)."""
+        self._set(colors=tuple(sorted({**dict(self._style.colors), name: color}.items())))
 
     def _set(self, **changes: object) -> None:
         self._style = replace(self._style, **changes)  # type: ignore[arg-type]
         self._paint_chips()
         self.look_changed.emit(self._style)
 
-    def _colour(self, name: str) -> int:
+    def _color(self, name: str) -> int:
         return dict(self._style.colors).get(name, self._palette[name])
 
     def _paint_chips(self) -> None:
-        for name, chip in self.colours.items():
-            colour = QColor.fromRgb(self._colour(name))
-            chip.setStyleSheet(f"QPushButton {{ background: {colour.name()}; color: {words_on(colour)}; }}")
+        for name, chip in self.colors.items():
+            color = QColor.fromRgb(self._color(name))
+            chip.setStyleSheet(f"QPushButton {{ background: {color.name()}; color: {words_on(color)}; }}")
 
 
 def words_on(ground: QColor) -> str:

@@ -123,11 +123,11 @@ class KeySettings(QWidget):
 
     def _fill(self) -> None:
         self.table.setRowCount(len(self._actions))
-        for place, row in enumerate(self._actions):
+        for position, row in enumerate(self._actions):
             for column, text in enumerate((row.name, row.menu, "")):
                 item = QTableWidgetItem(tr(text))
                 item.setData(_ROW_ID, row.id)
-                self.table.setItem(place, column, item)
+                self.table.setItem(position, column, item)
         self.table.selectRow(0)
 
     def _cell(self, row: int, column: int) -> QTableWidgetItem:
@@ -136,8 +136,8 @@ class KeySettings(QWidget):
         return item
 
     def _show(self) -> None:
-        for place, row in enumerate(self._actions):
-            self._cell(place, 2).setText(shown(self.keymap[row.id]))
+        for position, row in enumerate(self._actions):
+            self._cell(position, 2).setText(shown(self.keymap[row.id]))
         same = next((name for name in PRESETS if preset(name, self._defaults) == self.keymap), tr(OWN))
         self.presets.setCurrentText(same)
 

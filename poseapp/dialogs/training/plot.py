@@ -1,4 +1,4 @@
-"""The monitor's two curves, in the colours of the theme. Importing this loads pyqtgraph."""
+"""The monitor's two curves, in the colors of the theme. Importing this loads pyqtgraph."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from poseapp.dialogs.common import is_dark
 from poseapp.dialogs.figures import card_words
 from poseapp.dialogs.training.series import Phase
 
-TRAIN_COLOURS = ("#1f6feb", "#6cb6ff")
-VAL_COLOURS = ("#b35900", "#ffb454")
+TRAIN_COLORS = ("#1f6feb", "#6cb6ff")
+VAL_COLORS = ("#b35900", "#ffb454")
 
 
 class CountAxis(pg.AxisItem):
@@ -37,7 +37,7 @@ class CurvePlot(QWidget):
         title: what is drawn.
         bottom: name of the x axis.
         curves: key texts; the first is a line, the second a line with dots.
-        colours: of the curves, each in a light and in a dark theme.
+        colors: of the curves, each in a light and in a dark theme.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class CurvePlot(QWidget):
         curves: tuple[str, ...],
         parent: QWidget | None = None,
         *,
-        colours: tuple[tuple[str, str], ...] = (TRAIN_COLOURS, VAL_COLOURS),
+        colors: tuple[tuple[str, str], ...] = (TRAIN_COLORS, VAL_COLORS),
     ) -> None:
         super().__init__(parent)
-        self._colours = colours
+        self._colors = colors
         self._curves: list[pg.PlotDataItem] = []
         self._keys: list[QLabel] = []
         self.title = QLabel(tr(title), self)
@@ -113,14 +113,14 @@ class CurvePlot(QWidget):
         )
         self.plot.showGrid(x=False, y=True, alpha=0.18)
         for index, (curve, key) in enumerate(zip(self._curves, self._keys, strict=True)):
-            colour = QColor(self._colours[index][1 if dark else 0])
-            curve.setPen(pg.mkPen(colour, width=2))
+            color = QColor(self._colors[index][1 if dark else 0])
+            curve.setPen(pg.mkPen(color, width=2))
             if index == 1 or len(self._curves) == 1:
                 curve.setSymbol("o")
                 curve.setSymbolSize(6)
-                curve.setSymbolBrush(colour)
+                curve.setSymbolBrush(color)
                 curve.setSymbolPen(None)
-            key.setStyleSheet(f"color: {colour.name()};")
+            key.setStyleSheet(f"color: {color.name()};")
 
 
 class TrainingPlots(QWidget):
@@ -129,7 +129,7 @@ class TrainingPlots(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.loss = CurvePlot("Loss", "step", ("training", "validation"), self)
-        self.figure = CurvePlot("Typical error (px)", "epoch", ("figure",), self, colours=(VAL_COLOURS,))
+        self.figure = CurvePlot("Typical error (px)", "epoch", ("figure",), self, colors=(VAL_COLORS,))
         self.note = QLabel(self)
         self.note.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.note.setWordWrap(True)

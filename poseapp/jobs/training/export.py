@@ -72,10 +72,10 @@ def suggest_name(project: str, category: str) -> str:
     """A free model name after the project and its category: "photos-mouse", "photos-mouse-2"."""
     stem = safe_name(f"{project}-{category}".lower()) or "model"
     taken = {entry.id for entry in list_models()}
-    number, name = 1, stem
+    index, name = 1, stem
     while name in taken or (user_models_dir() / name).exists():
-        number += 1
-        name = f"{stem}-{number}"
+        index += 1
+        name = f"{stem}-{index}"
     return name
 
 
@@ -116,7 +116,7 @@ class SurveyJob:
             predicted = dict.fromkeys(categories, 0)
             points = {c.id: np.zeros(c.schema.num_keypoints, np.int64) for c in categories.values()}
             counts = store.counts()
-            for number, key in enumerate(counts, 1):
+            for index, key in enumerate(counts, 1):
                 seen = set()
                 for instance in store.instances(key):
                     if instance.category not in categories:
@@ -129,13 +129,13 @@ class SurveyJob:
                         predicted[instance.category] += 1
                 for category in seen:
                     images[category] += 1
-                if number % SURVEY_STEP == 0:
-                    yield Progress(number, len(counts), self.title)
-        found = [
+                if index % SURVEY_STEP == 0:
+                    yield Progress(index, len(counts), self.title)
+        results = [
             CategorySurvey(c, images[i], instances[i], tuple(int(n) for n in points[i]), predicted[i])
             for i, c in categories.items()
         ]
-        yield Progress(len(counts), len(counts), result=found)
+        yield Progress(len(counts), len(counts), result=results)
 
 
 def problems_of(survey: CategorySurvey) -> tuple[list[str], list[str]]:
@@ -204,7 +204,7 @@ class PrepareTrainingJob:
                 keys = [key for key, counts in store.counts().items() if counts.labelled]
                 rows: list[tuple[FrameKey, Path, list[Instance]]] = []
                 missing: list[Path] = []
-                for number, key in enumerate(keys, 1):
+                for index, key in enumerate(keys, 1):
                     labelled = [i for i in store.instances(key) if i.category == category.id and counts_for_training(i)]
                     if labelled:
                         path = store.frame_path(key)
@@ -213,8 +213,8 @@ class PrepareTrainingJob:
                             rows.append((key, file, labelled))
                         else:
                             missing.append(path)
-                    if number % 50 == 0:
-                        yield Progress(number, len(keys), self.title)
+                    if index % 50 == 0:
+                        yield Progress(index, len(keys), self.title)
             yield Progress(len(keys), len(keys), self.title, result=self._write(folder, category, rows, missing))
         except BaseException:
             remove_run(folder)
@@ -272,8 +272,8 @@ def _config(plan: TrainingPlan, files: RunFiles) -> TrainConfig:
 def _new_run_folder(name: str) -> Path:
     """``RUNS/TIME/NAME``: the last part is what the trainer calls the model."""
     stem = time.strftime("%Y%m%d-%H%M%S")
-    for number in range(1, 1000):
-        home = runs_folder() / (stem if number == 1 else f"{stem}-{number}")
+    for index in range(1, 1000):
+        home = runs_folder() / (stem if index == 1 else f"{stem}-{index}")
         try:
             home.mkdir(parents=True)
             folder = home / (safe_name(name) or "model")
@@ -321,10 +321,10 @@ def register_model(run: Path, name: str) -> str:
                 shutil.copy2(run / file, temporary / file)
         _name_detector(temporary)
         target = models / name
-        number = 1
+        index = 1
         while target.exists():
-            number += 1
-            target = models / f"{name}-{number}"
+            index += 1
+            target = models / f"{name}-{index}"
         os.replace(temporary, target)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -33,24 +33,24 @@ def coco_data(
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, (_, path, instances) in enumerate(rows, 1):
+    for index, (_, path, instances) in enumerate(rows, 1):
         absolute = path.absolute()
         name = absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
-        images.append({"id": number, "file_name": name})
+        images.append({"id": index, "file_name": name})
         for instance in instances:
-            annotations.append(_annotation(instance, len(annotations) + 1, number))
+            annotations.append(_annotation(instance, len(annotations) + 1, index))
     schema = category.schema
     skeleton = [[int(a) + 1, int(b) + 1] for a, b in schema.limb_indices]
     kind = {"id": 1, "name": category.name, "keypoints": list(schema.names), "skeleton": skeleton}
     return {"images": images, "annotations": annotations, "categories": [kind]}
 
 
-def _annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
+def _annotation(instance: Instance, index: int, image: int) -> dict[str, Any]:
     seen = instance.visibility > 0
     points = np.where(seen[:, None], instance.keypoints, 0.0)
     flat = np.column_stack([points, instance.visibility]).ravel()
     record: dict[str, Any] = {
-        "id": number,
+        "id": index,
         "image_id": image,
         "category_id": 1,
         "keypoints": [float(v) for v in flat],

@@ -104,10 +104,10 @@ class TrainingRun(QObject):
         self._lock = ExitStack()
 
     @classmethod
-    def found(cls, runner: JobRunner, found: FoundRun, parent: QObject | None = None) -> TrainingRun:
+    def left_behind(cls, runner: JobRunner, run_found: FoundRun, parent: QObject | None = None) -> TrainingRun:
         """A run that another window has left; then :meth:`follow`, :meth:`resume` or :meth:`keep` it."""
-        run = cls(runner, None, found.plan, parent)
-        run.files = found.files
+        run = cls(runner, None, run_found.plan, parent)
+        run.files = run_found.files
         return run
 
     @property

@@ -173,7 +173,7 @@ def has_state(folder: Path) -> bool:
 
 def find_runs() -> list[FoundRun]:
     """Runs that no window follows and about which something is to be done, the oldest first."""
-    return [found for folder in _folders() if (found := look_at(folder)) is not None]
+    return [result for folder in _folders() if (result := look_at(folder)) is not None]
 
 
 def look_at(folder: Path) -> FoundRun | None:
@@ -210,10 +210,10 @@ def discard(folder: Path) -> Path:
     """
     home = folder.parent
     target = runs_folder() / TRASH / home.name
-    number = 1
+    index = 1
     while target.exists():
-        number += 1
-        target = target.with_name(f"{home.name}-{number}")
+        index += 1
+        target = target.with_name(f"{home.name}-{index}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(home, target)

@@ -32,10 +32,10 @@ PICTURES = 256
 class FrameDelegate(QStyledItemDelegate):
     """Paints a row: thumbnail, name, state of the frame."""
 
-    def __init__(self, session: Session, loader: FrameLoader, colours: Tokens, parent: QWidget) -> None:
+    def __init__(self, session: Session, loader: FrameLoader, colors: Tokens, parent: QWidget) -> None:
         super().__init__(parent)
         self._session, self._loader = session, loader
-        self.colours = colours
+        self.colors = colors
         self._pictures: OrderedDict[FrameKey, QPixmap] = OrderedDict()
 
     def forget(self) -> None:
@@ -48,20 +48,20 @@ class FrameDelegate(QStyledItemDelegate):
         frame = index.data(FRAME_ROLE)
         if frame is None:
             return
-        colours, rect = self.colours, option.rect
+        colors, rect = self.colors, option.rect
         painter.save()
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         if selected or option.state & QStyle.StateFlag.State_MouseOver:
-            painter.fillRect(rect, QColor(colours.accent_soft if selected else colours.hover))
+            painter.fillRect(rect, QColor(colors.accent_soft if selected else colors.hover))
         if selected:
-            painter.fillRect(QRect(rect.left(), rect.top(), 3, rect.height()), QColor(colours.accent))
+            painter.fillRect(QRect(rect.left(), rect.top(), 3, rect.height()), QColor(colors.accent))
         thumbnail_rect = QRect(
             rect.left() + 10, rect.top() + (rect.height() - THUMB.height()) // 2, THUMB.width(), THUMB.height()
         )
         self._thumbnail(painter, thumbnail_rect, frame)
         text = rect.adjusted(THUMB.width() + 22, 9, -10, -9)
-        painter.setPen(QColor(colours.text))
+        painter.setPen(QColor(colors.text))
         why = self._problem(frame.key)
         shown = index.data(Qt.ItemDataRole.DisplayRole)
         name = option.fontMetrics.elidedText(shown, Qt.TextElideMode.ElideMiddle, text.width())
@@ -72,7 +72,7 @@ class FrameDelegate(QStyledItemDelegate):
     def _thumbnail(self, painter: QPainter, target_rect: QRect, frame: Frame) -> None:
         path = QPainterPath()
         path.addRoundedRect(target_rect, 4, 4)
-        painter.fillPath(path, QColor(self.colours.field))
+        painter.fillPath(path, QColor(self.colors.field))
         picture = self._picture(frame.key)
         if picture is not None:
             size = picture.size().scaled(target_rect.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
@@ -85,7 +85,7 @@ class FrameDelegate(QStyledItemDelegate):
         elif self._problem(frame.key):
             ratio = painter.device().devicePixelRatioF()
             corner = target_rect.center() - QPoint(SIGN // 2, SIGN // 2)
-            painter.drawPixmap(corner, sign("warning", self.colours.warning, ratio))
+            painter.drawPixmap(corner, sign("warning", self.colors.warning, ratio))
 
     def _problem(self, key: FrameKey) -> str | None:
         store = self._session.store
@@ -105,42 +105,42 @@ class FrameDelegate(QStyledItemDelegate):
 
     def _state(self, painter: QPainter, text: QRect, counts: FrameCounts, frame: Frame, problem: str) -> None:
         labelled, predicted, _ = counts
-        colours = self.colours
+        colors = self.colors
         line = QRect(text.left(), text.bottom() - 16, text.width(), 18)
         x = line.left()
         middle = line.center().y() + 1
-        for count, colour, hollow in ((labelled, colours.good, False), (predicted, colours.predicted, True)):
+        for count, color, hollow in ((labelled, colors.good, False), (predicted, colors.predicted, True)):
             if not count:
                 continue
-            painter.setPen(QPen(QColor(colour), 1.6))
-            painter.setBrush(Qt.BrushStyle.NoBrush if hollow else QColor(colour))
+            painter.setPen(QPen(QColor(color), 1.6))
+            painter.setBrush(Qt.BrushStyle.NoBrush if hollow else QColor(color))
             painter.drawEllipse(x + 1, middle - 4, 8, 8)
-            painter.setPen(QColor(colours.text_soft))
+            painter.setPen(QColor(colors.text_soft))
             words = f"{count}"
             painter.drawText(QRect(x + 14, line.top(), 60, line.height()), int(Qt.AlignmentFlag.AlignVCenter), words)
             x += 24 + painter.fontMetrics().horizontalAdvance(words)
         if problem:
-            painter.setPen(QColor(colours.warning))
+            painter.setPen(QColor(colors.warning))
             painter.drawText(line.adjusted(x - line.left(), 0, 0, 0), int(Qt.AlignmentFlag.AlignVCenter), tr(problem))
         elif not labelled and not predicted:
-            painter.setPen(QColor(colours.text_faint))
+            painter.setPen(QColor(colors.text_faint))
             state = frame.state
             words = "no objects" if state.negative else "nothing found" if state.nothing_found else "not labelled"
             painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter), tr(words))
         right = line.right()
         ratio = painter.device().devicePixelRatioF()
-        for mark, name, colour in (
-            (frame.state.flagged, "flag", colours.warning),
-            (frame.state.reviewed, "check", colours.accent),
+        for mark, name, color in (
+            (frame.state.flagged, "flag", colors.warning),
+            (frame.state.reviewed, "check", colors.accent),
         ):
             if mark:
-                painter.drawPixmap(right - SIGN, middle - SIGN // 2, sign(name, colour, ratio))
+                painter.drawPixmap(right - SIGN, middle - SIGN // 2, sign(name, color, ratio))
                 right -= SIGN + 4
 
 
 @cache
-def sign(name: str, colour: str, ratio: float) -> QPixmap:
-    return pixmap(name, colour, SIGN, ratio)
+def sign(name: str, color: str, ratio: float) -> QPixmap:
+    return pixmap(name, color, SIGN, ratio)
 
 
 def to_pixmap(pixels: np.ndarray) -> QPixmap:

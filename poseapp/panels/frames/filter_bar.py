@@ -35,7 +35,7 @@ class FilterBar(QWidget):
 
     query_changed = Signal(object)
 
-    def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, colors: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("filterBar")
         self._session = session
@@ -62,7 +62,7 @@ class FilterBar(QWidget):
         self.more.clicked.connect(self.open_choices)
         self.choices.changed.connect(lambda: self.set_query(self.choices.query()))
         session.project_changed.connect(self._on_project)
-        self.set_colours(colours)
+        self.set_colors(colors)
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
@@ -98,9 +98,9 @@ class FilterBar(QWidget):
         self.backwards.triggered.connect(lambda: self._sort(self.query.sort))
         return menu
 
-    def set_colours(self, colours: Tokens) -> None:
-        self.more.setIcon(icon("filter", colours))
-        self.order.setIcon(icon("sort", colours))
+    def set_colors(self, colors: Tokens) -> None:
+        self.more.setIcon(icon("filter", colors))
+        self.order.setIcon(icon("sort", colors))
 
     def rest(self) -> None:
         """Stop all timers before the window closes."""

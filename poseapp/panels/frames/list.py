@@ -164,17 +164,17 @@ class MediaList(QWidget):
 
     frame_chosen = Signal(object)
 
-    def __init__(self, session: Session, loader: FrameLoader, colours: Tokens, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, loader: FrameLoader, colors: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("mediaList")
         self._session = session
         self.model = FrameModel(session, loader, self)
         self.view = _rows_view()
         self.view.setModel(self.model)
-        self.delegate = FrameDelegate(session, loader, colours, self.view)
+        self.delegate = FrameDelegate(session, loader, colors, self.view)
         self.view.setItemDelegate(self.delegate)
         # Before this panel's own connections: of a new project the bar forgets the old conditions first.
-        self.filter = FilterBar(session, colours)
+        self.filter = FilterBar(session, colors)
         self.busy = _busy_line(self)
         self._slow = QTimer(self)
         self._slow.setSingleShot(True)
@@ -218,9 +218,9 @@ class MediaList(QWidget):
         """The field to find images by name."""
         return self.filter.search
 
-    def set_colours(self, colours: Tokens) -> None:
-        self.delegate.colours = colours
-        self.filter.set_colours(colours)
+    def set_colors(self, colors: Tokens) -> None:
+        self.delegate.colors = colors
+        self.filter.set_colors(colors)
         self.view.viewport().update()
 
     def rest(self) -> None:

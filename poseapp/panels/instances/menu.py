@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from poseapp.panels.instances.tree_model import Node
 
 
-def add_withhold_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None:
+def add_lock_and_hide_actions(menu: QMenu, panel: InstancesPanel, node: Node) -> None:
     """Lock and hide the row's pose or keypoints, or the whole selection if the row is selected."""
     session, model = panel.session, panel.model
     if node.part or node.point >= 0:

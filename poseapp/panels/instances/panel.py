@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QHeaderView, QLabel, QMenu, QStackedLayout, QTreeV
 from poseapp.app.fault_guard import guarded
 from poseapp.app.i18n import tr
 from poseapp.app.theme import Tokens
-from poseapp.panels.instances.menu import add_part_actions, add_withhold_actions
+from poseapp.panels.instances.menu import add_lock_and_hide_actions, add_part_actions
 from poseapp.panels.instances.tree_model import VISIBILITY_NAMES, InstanceModel, points_below
 from poseapp.session.session import PointRef, Session
 
@@ -55,14 +55,14 @@ class InstancesPanel(QWidget):
     Signals:
         visibility_requested(points, value): a sign was clicked (None: the next value) or a value chosen in the menu.
         parts_requested(frozenset or None): draw only these parts of the points; None for all.
-        part_color_requested(str, int or None): a colour 0xRRGGBB for a part, None for that of the palette.
+        part_color_requested(str, int or None): a color 0xRRGGBB for a part, None for that of the palette.
     """
 
     visibility_requested = Signal(object, object)
     parts_requested = Signal(object)
     part_color_requested = Signal(str, object)
 
-    def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, colors: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("instancesPanel")
         self._session = session
@@ -70,7 +70,7 @@ class InstancesPanel(QWidget):
         self._stale = False
         self.part_color: Callable[[str], int] = lambda _part: 0
         self.own_colors: frozenset[str] = frozenset()
-        self.model = InstanceModel(session, colours, self)
+        self.model = InstanceModel(session, colors, self)
         self.tree = PoseTree()
         self.tree.setModel(self.model)
         self.tree.setAccessibleName(tr("Poses of this image"))
@@ -104,8 +104,8 @@ class InstancesPanel(QWidget):
         session.selection_changed.connect(self._follow)
         session.hidden_changed.connect(self.tree.viewport().update)
 
-    def set_colours(self, colours: Tokens) -> None:
-        self.model.set_colours(colours)
+    def set_colors(self, colors: Tokens) -> None:
+        self.model.set_colors(colors)
         self.tree.viewport().update()
 
     def refresh(self, *_: object) -> None:
@@ -191,7 +191,7 @@ class InstancesPanel(QWidget):
         own_colors: frozenset[str],
         swatches: bool,
     ) -> None:
-        """Which parts of the points are drawn (None for all); the colour 0xRRGGBB of each, which of them have one of
+        """Which parts of the points are drawn (None for all); the color 0xRRGGBB of each, which of them have one of
         their own in this project, and whether the canvas shows them."""
         self.part_color, self.own_colors = color_of, own_colors
         if (parts, swatches) != (self.model.parts, self.model.part_color is not None) or swatches:
@@ -219,7 +219,7 @@ class InstancesPanel(QWidget):
             if node.part and node.point < 0:
                 add_part_actions(menu, self, node)
                 menu.addSeparator()
-            add_withhold_actions(menu, self, node)
+            add_lock_and_hide_actions(menu, self, node)
             menu.addSeparator()
         for value, name in VISIBILITY_NAMES.items() if points else ():
             action = menu.addAction(self.model.sign(value), tr(name.capitalize()))

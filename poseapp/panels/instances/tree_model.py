@@ -62,24 +62,24 @@ class Node:
 class InstanceModel(QAbstractItemModel):
     """Rebuilt for each frame or edit: a frame has few instances, and only visible rows are requested."""
 
-    def __init__(self, session: Session, colours: Tokens, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, colors: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self.roots: list[Node] = []
         self.parts: frozenset[str] | None = None
         self.part_color: Callable[[str], int] | None = None
-        self.set_colours(colours)
+        self.set_colors(colors)
 
-    def set_colours(self, colours: Tokens) -> None:
-        self._colours = colours
-        tints = {VISIBLE: colours.text_soft, OCCLUDED: colours.warning, ABSENT: colours.text_faint}
+    def set_colors(self, colors: Tokens) -> None:
+        self._colors = colors
+        tints = {VISIBLE: colors.text_soft, OCCLUDED: colors.warning, ABSENT: colors.text_faint}
         self._signs = {v: QIcon(pixmap(name, tints[v], 16, 2.0)) for v, name in _ICONS.items()}
         self._people = {
-            State.LABELLED: QIcon(pixmap("person", colours.good, 16, 2.0)),
-            State.PREDICTED: QIcon(pixmap("model", colours.predicted, 16, 2.0)),
+            State.LABELLED: QIcon(pixmap("person", colors.good, 16, 2.0)),
+            State.PREDICTED: QIcon(pixmap("model", colors.predicted, 16, 2.0)),
         }
 
-        self._withheld = {name: QIcon(pixmap(name, colours.text_soft, 16, 2.0)) for name in ("lock", "hide")}
+        self._hidden_or_locked = {name: QIcon(pixmap(name, colors.text_soft, 16, 2.0)) for name in ("lock", "hide")}
 
     def sign(self, visibility: int) -> QIcon:
         return self._signs[visibility]
@@ -172,11 +172,11 @@ class InstanceModel(QAbstractItemModel):
             and node.point >= 0
             and node.instance.visibility[node.point] == ABSENT
         ):
-            return QColor(self._colours.text_faint)
+            return QColor(self._colors.text_faint)
         if role == Qt.ItemDataRole.ForegroundRole and self.parts is not None and node.part not in ("", *self.parts):
-            return QColor(self._colours.text_faint)
+            return QColor(self._colors.text_faint)
         if role == Qt.ItemDataRole.ForegroundRole and column > 0:
-            return QColor(self._colours.text_soft)
+            return QColor(self._colors.text_soft)
         if role == Qt.ItemDataRole.TextAlignmentRole and column == 2:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         if role == Qt.ItemDataRole.ToolTipRole and node.point >= 0:
@@ -189,17 +189,17 @@ class InstanceModel(QAbstractItemModel):
         return None
 
     def _decoration(self, node: Node) -> QIcon | QColor | None:
-        """A lock or a struck-out eye for what is withheld, else the sign of a pose, or a part's colour."""
-        withheld = self.withheld(node)
-        if withheld:
-            return self._withheld[withheld]
+        """A lock or a struck-out eye for what is withheld, else the sign of a pose, or a part's color."""
+        hidden_or_locked = self.hidden_or_locked(node)
+        if hidden_or_locked:
+            return self._hidden_or_locked[hidden_or_locked]
         if node.parent is None:
             return self._people[node.instance.state]
         if self.part_color is not None and node.part and node.point < 0:
             return QColor(self.part_color(node.part))
         return None
 
-    def withheld(self, node: Node) -> str:
+    def hidden_or_locked(self, node: Node) -> str:
         """ "lock", "hide" or "": what holds for the whole row."""
         session = self._session
         for name, poses, points in (

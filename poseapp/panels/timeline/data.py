@@ -79,12 +79,12 @@ class MediaData(QObject):
         return float(self.times[index]) if self.times is not None and 0 <= index < len(self.times) else None
 
     def _on_answer(self, what: str, answer: Any) -> None:
-        source, found = answer
+        source, result = answer
         if what == "times" and source == self._video:
-            self.times = found
+            self.times = result
             self.changed.emit()
         elif what == "lanes" and self._store is not None and source == (self._store.path, self.media):
-            lanes, edits = found
+            lanes, edits = result
             if edits == self._edits:
                 self._set_lanes(TrackLanes(lanes))
             else:  # read before what has been done meanwhile

@@ -76,12 +76,12 @@ class Scrub(QObject):
 class FramePreview(QWidget):
     """A preview image with a line of text, above a point of the window."""
 
-    def __init__(self, window: QWidget, colours: Tokens) -> None:
+    def __init__(self, window: QWidget, colors: Tokens) -> None:
         super().__init__(window)
         self._window = window
         self.setObjectName("framePreview")
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.colours = colours
+        self.colors = colors
         self.key: FrameKey | None = None
         self.exact = False
         self._text = ""
@@ -128,14 +128,14 @@ class FramePreview(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QColor(self.colours.line_strong))
-        painter.setBrush(QColor(self.colours.raised))
+        painter.setPen(QColor(self.colors.line_strong))
+        painter.setBrush(QColor(self.colors.raised))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
         if self._picture is not None:
             painter.setOpacity(1.0 if self.exact else 0.75)
             painter.drawPixmap((self.width() - self._picture.width()) // 2, _PAD, self._picture)
             painter.setOpacity(1.0)
-        painter.setPen(QColor(self.colours.text))
+        painter.setPen(QColor(self.colors.text))
         text = QRectF(0, self.height() - _TEXT - _PAD + 2, self.width(), _TEXT)
         painter.drawText(text, int(Qt.AlignmentFlag.AlignCenter), self._text)
         painter.end()
@@ -144,22 +144,22 @@ class FramePreview(QWidget):
 class Pointer(QObject):
     """Shows a preview of the frame under the pointer, above the widget."""
 
-    def __init__(self, previews: TimelinePreviews, owner: QWidget, colours: Tokens) -> None:
+    def __init__(self, previews: TimelinePreviews, owner: QWidget, colors: Tokens) -> None:
         super().__init__(owner)
-        self._previews, self._owner, self._colours = previews, owner, colours
+        self._previews, self._owner, self._colors = previews, owner, colors
         self.preview: FramePreview | None = None
         previews.previewed.connect(self._on_picture)
 
-    def set_colours(self, colours: Tokens) -> None:
-        self._colours = colours
+    def set_colors(self, colors: Tokens) -> None:
+        self._colors = colors
         if self.preview is not None:
-            self.preview.colours = colours
+            self.preview.colors = colors
 
     def point_at(self, key: FrameKey, path: Path, text: str, x: float) -> None:
         """The pointer is over a frame, ``x`` pixels from the left of the widget."""
         window = self._owner.window()
         if self.preview is None or self.preview.parentWidget() is not window:
-            self.preview = FramePreview(window, self._colours)
+            self.preview = FramePreview(window, self._colors)
         asked = self.preview.key != key
         self.preview.point_at(key, text, self._owner.mapTo(window, QPoint(round(x), -2)))
         preview = self._previews.request(key, path) if asked else None

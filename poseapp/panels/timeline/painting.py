@@ -84,41 +84,41 @@ def small_font(font: QFont) -> QFont:
     return frame
 
 
-def paint_ground(painter: QPainter, look: Look, colours: Tokens) -> None:
+def paint_ground(painter: QPainter, look: Look, colors: Tokens) -> None:
     """Paint everything except the cursor."""
-    painter.fillRect(QRectF(0, 0, look.width, look.height), QColor(colours.panel))
-    painter.fillRect(QRectF(0, 0, look.width, 1), QColor(colours.line))
-    _paint_ruler(painter, look, colours)
-    tints = (colours.good, colours.predicted, colours.accent, colours.warning)
+    painter.fillRect(QRectF(0, 0, look.width, look.height), QColor(colors.panel))
+    painter.fillRect(QRectF(0, 0, look.width, 1), QColor(colors.line))
+    _paint_ruler(painter, look, colors)
+    tints = (colors.good, colors.predicted, colors.accent, colors.warning)
     for row, (name, tint) in enumerate(zip(ROWS, tints)):
         top = HEADER + GAP + row * ROW
-        _paint_name(painter, QRectF(12, top, LEFT - 18, ROW), tr(name), QColor(colours.text_faint))
-        field = _field(painter, look, top, colours)
+        _paint_name(painter, QRectF(12, top, LEFT - 18, ROW), tr(name), QColor(colors.text_faint))
+        field = _field(painter, look, top, colors)
         if row < len(look.marks):
             columns = _columns(look)
             codes = in_columns(look.marks[row], look.sight.start, look.sight.count, columns).astype(np.uint8)
             painter.setBrush(QColor(tint))
             painter.drawRects([rect for rect, _ in _bars(look, codes, field)])
-    _paint_lanes(painter, look, colours)
-    _paint_range(painter, look, colours)
+    _paint_lanes(painter, look, colors)
+    _paint_range(painter, look, colors)
 
 
 def _columns(look: Look) -> int:
     return max(1, int(look.span.width()))
 
 
-def _field(painter: QPainter, look: Look, top: float, colours: Tokens) -> QRectF:
+def _field(painter: QPainter, look: Look, top: float, colors: Tokens) -> QRectF:
     """The background of a row or lane."""
     span = look.span
     field = QRectF(span.left(), top + 3, span.width(), ROW - 6)
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(colours.field))
+    painter.setBrush(QColor(colors.field))
     painter.drawRoundedRect(field, 2, 2)
     return field
 
 
-def _paint_name(painter: QPainter, where: QRectF, name: str, colour: QColor) -> None:
-    painter.setPen(colour)
+def _paint_name(painter: QPainter, where: QRectF, name: str, color: QColor) -> None:
+    painter.setPen(color)
     text = QFontMetricsF(painter.font()).elidedText(name, Qt.TextElideMode.ElideRight, where.width())
     painter.drawText(where, _VERTICAL, text)
 
@@ -139,7 +139,7 @@ def _bars(look: Look, codes: npt.NDArray[np.uint8], field: QRectF) -> Iterator[t
             yield QRectF(x, field.top(), min(look.x_of(frame + 1), field.right()) - x - 1.0, field.height()), code
 
 
-def _paint_ruler(painter: QPainter, look: Look, colours: Tokens) -> None:
+def _paint_ruler(painter: QPainter, look: Look, colors: Tokens) -> None:
     count, span = look.sight.total, look.span
     if not count:
         return
@@ -149,7 +149,7 @@ def _paint_ruler(painter: QPainter, look: Look, colours: Tokens) -> None:
     small = small if step % small == 0 else step
     metrics = QFontMetricsF(painter.font())
     first, last = int(look.sight.start), min(int(look.sight.at(1.0)) + 1, count)
-    painter.setPen(QPen(QColor(colours.line_strong), 1))
+    painter.setPen(QPen(QColor(colors.line_strong), 1))
     # Marks stand at the first frame, then at whole numbers.
     position = [0] if first == 0 else []
     lines = []
@@ -167,26 +167,26 @@ def _paint_ruler(painter: QPainter, look: Look, colours: Tokens) -> None:
     end = -1.0
     for ticks in position:
         x = max(look.x_of(ticks + 0.5) - 1, span.left())
-        texts = [(f"{ticks + look.origin:,}", colours.text_soft)]
+        texts = [(f"{ticks + look.origin:,}", colors.text_soft)]
         if look.times is not None and ticks < len(look.times):
-            texts.append((clock_text(float(look.times[ticks])), colours.text_faint))
+            texts.append((clock_text(float(look.times[ticks])), colors.text_faint))
         wide = sum(metrics.horizontalAdvance(text) for text, _ in texts) + 8 * (len(texts) - 1)
         if x < end or x + wide > span.right() + 40:
             continue
-        for text, colour in texts:
-            painter.setPen(QColor(colour))
+        for text, color in texts:
+            painter.setPen(QColor(color))
             painter.drawText(QPointF(x, HEADER - 11), text)
             x += metrics.horizontalAdvance(text) + 8
         end = x + 4
 
 
-def _track_colour(look: Look, track: int, colours: Tokens) -> QColor:
+def _track_color(look: Look, track: int, colors: Tokens) -> QColor:
     """The color of a track on the canvas, darker on a light background."""
-    colour = QColor.fromRgb(look.color_of(track))
-    return colour if colours == DARK else colour.darker(135)
+    color = QColor.fromRgb(look.color_of(track))
+    return color if colors == DARK else color.darker(135)
 
 
-def _paint_lanes(painter: QPainter, look: Look, colours: Tokens) -> None:
+def _paint_lanes(painter: QPainter, look: Look, colors: Tokens) -> None:
     """Labelled poses fill the lane, predicted ones are pale, interpolated ones are a line."""
     area = look.lanes_area
     if not look.lanes or area.height() < 2:
@@ -197,39 +197,39 @@ def _paint_lanes(painter: QPainter, look: Look, colours: Tokens) -> None:
     first = look.first_lane // ROW
     for lane in range(first, min(len(look.lanes), first + int(area.height() // ROW) + 2)):
         track, top = look.lanes.tracks[lane], lanes_top(look, lane)
-        colour = _track_colour(look, track, colours)
+        color = _track_color(look, track, colors)
         chosen = track == look.track
         if chosen:
-            painter.fillRect(QRectF(4, top, LEFT - 8, ROW), QColor(colours.accent_soft))
+            painter.fillRect(QRectF(4, top, LEFT - 8, ROW), QColor(colors.accent_soft))
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(colour)
+        painter.setBrush(color)
         painter.drawRoundedRect(QRectF(12, top + 4, 6, ROW - 8), 1.5, 1.5)
-        name = QColor(colours.text if chosen else colours.text_faint)
+        name = QColor(colors.text if chosen else colors.text_faint)
         _paint_name(painter, QRectF(24, top, LEFT - 30, ROW), tr(f"Track {track}"), name)
-        field = _field(painter, look, top, colours)
+        field = _field(painter, look, top, colors)
         codes = look.lanes.in_columns(track, look.sight.start - look.lane_shift, look.sight.count, columns)
-        pale = QColor(colour)
+        pale = QColor(color)
         pale.setAlphaF(0.42)
         for rect, code in _bars(look, codes, field):
             if code == INTERPOLATED_POSE:
-                painter.fillRect(rect.adjusted(0, 3, 0, -3), colour)
+                painter.fillRect(rect.adjusted(0, 3, 0, -3), color)
             else:
-                painter.fillRect(rect, colour if code == LABELLED_POSE else pale)
+                painter.fillRect(rect, color if code == LABELLED_POSE else pale)
     painter.restore()
 
 
-def _paint_range(painter: QPainter, look: Look, colours: Tokens) -> None:
+def _paint_range(painter: QPainter, look: Look, colors: Tokens) -> None:
     """Paint brackets at the ends of the selected range and shade what is outside."""
     if look.range is None:
         return
     span = look.span
     left = min(max(look.x_of(look.range[0]), span.left()), span.right())
     right = min(max(look.x_of(look.range[1] + 1), span.left()), span.right())
-    shade = QColor(colours.panel)
+    shade = QColor(colors.panel)
     shade.setAlphaF(0.6)
     for a, b in ((span.left(), left), (right, span.right())):
         painter.fillRect(QRectF(a, HEADER, b - a, look.height - HEADER), shade)
-    band = QColor(colours.accent)
+    band = QColor(colors.accent)
     painter.fillRect(QRectF(left, HEADER - 1, right - left, 3), band)
     painter.setPen(QPen(band, 1.5))
     for x, inward, inside in (
@@ -241,17 +241,17 @@ def _paint_range(painter: QPainter, look: Look, colours: Tokens) -> None:
             painter.drawPolyline([*ends, QPointF(x + inward, look.height - GAP)])
 
 
-def paint_cursor(painter: QPainter, look: Look, preferred: int, lines: list[str], warn: str, colours: Tokens) -> None:
+def paint_cursor(painter: QPainter, look: Look, preferred: int, lines: list[str], warn: str, colors: Tokens) -> None:
     """Paint the line at the current frame and the readout at the right."""
     span, x = look.span, look.x_of(preferred + 0.5)
     if span.left() - 1 <= x <= span.right() + 1:
-        painter.setBrush(QColor(colours.accent))
+        painter.setBrush(QColor(colors.accent))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.drawRect(QRectF(x - 1, HEADER - 3, 2, look.height - HEADER + 3 - GAP))
         top = HEADER - 7
         painter.drawPolygon(QPolygonF([QPointF(x - 5, top), QPointF(x + 5, top), QPointF(x, top + 7)]))
     where = QRectF(span.right() + 10, HEADER + GAP, RIGHT - 14, ROW)
-    for text, colour in [*((line, colours.text_soft) for line in lines), (warn, colours.warning)]:
-        painter.setPen(QColor(colour))
+    for text, color in [*((line, colors.text_soft) for line in lines), (warn, colors.warning)]:
+        painter.setPen(QColor(color))
         painter.drawText(where, _VERTICAL, text)
         where.translate(0, ROW)

@@ -25,7 +25,7 @@ class PlayBar(QWidget):
 
     play_requested = Signal()
 
-    def __init__(self, player: Player, colours: Tokens, parent: QWidget | None = None) -> None:
+    def __init__(self, player: Player, colors: Tokens, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._player = player
         row = QHBoxLayout(self)
@@ -49,11 +49,11 @@ class PlayBar(QWidget):
         self.loop.toggled.connect(player.set_loop)
         player.playing_changed.connect(lambda _playing: self._show())
         player.pace_changed.connect(self._show)
-        self.set_colours(colours)
+        self.set_colors(colors)
 
-    def set_colours(self, colours: Tokens) -> None:
-        self._colours = colours
-        self.loop.setIcon(icon("loop", colours))
+    def set_colors(self, colors: Tokens) -> None:
+        self._colors = colors
+        self.loop.setIcon(icon("loop", colors))
         self._show()
 
     def _speeds(self) -> QMenu:
@@ -67,7 +67,7 @@ class PlayBar(QWidget):
         return menu
 
     def _show(self) -> None:
-        self.play.setIcon(icon("pause" if self._player.playing else "play", self._colours))
+        self.play.setIcon(icon("pause" if self._player.playing else "play", self._colors))
         self.speed.setText(_speed_text(self._player.speed))
         self.loop.setChecked(self._player.loop)
 

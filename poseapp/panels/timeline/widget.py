@@ -69,7 +69,7 @@ class Timeline(QWidget):
         self,
         session: Session,
         loader: FrameLoader,
-        colours: Tokens,
+        colors: Tokens,
         color_of: Callable[[int], int],
         parent: QWidget | None = None,
     ) -> None:
@@ -79,7 +79,7 @@ class Timeline(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setMinimumHeight(LOWEST)
         self.setMouseTracking(True)
-        self._session, self._colours, self._color_of = session, colours, color_of
+        self._session, self._colors, self._color_of = session, colors, color_of
         self.previews = TimelinePreviews(self)
         self._marks: npt.NDArray[np.bool_] = np.zeros((len(ROWS), 0), dtype=np.bool_)
         self._scope, self._lane_count = Scope(), 0
@@ -92,7 +92,7 @@ class Timeline(QWidget):
         self._pressed: QPointF | None = None
         self._panning = self._dragged = False
         self._hand: FrameKey | None = None
-        self._pointer = Pointer(self.previews, self, colours)
+        self._pointer = Pointer(self.previews, self, colors)
         self._scrub = Scrub(loader, self)
         self._scrub.wanted.connect(self.frame_chosen)
         self._bar = QScrollBar(Qt.Orientation.Vertical, self)
@@ -109,9 +109,9 @@ class Timeline(QWidget):
         lanes = min(len(self.data.lanes), SEEN_LANES)
         return QSize(400, LOWEST + (lanes * ROW + GAP if lanes else 0))
 
-    def set_colours(self, colours: Tokens) -> None:
-        self._colours = colours
-        self._pointer.set_colours(colours)
+    def set_colors(self, colors: Tokens) -> None:
+        self._colors = colors
+        self._pointer.set_colors(colors)
         self.update_lanes()
 
     def rest(self) -> None:
@@ -272,7 +272,7 @@ class Timeline(QWidget):
             with QPainter(self._ground) as painter:
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing)
                 painter.setFont(small_font(self.font()))
-                paint_ground(painter, look, self._colours)
+                paint_ground(painter, look, self._colors)
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._ground)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -283,7 +283,7 @@ class Timeline(QWidget):
             seconds = self.data.time(position)
             if seconds is not None:
                 lines.append(clock_text(seconds))
-            paint_cursor(painter, look, position, lines, tr(self._rate), self._colours)
+            paint_cursor(painter, look, position, lines, tr(self._rate), self._colors)
         painter.end()
 
     # --- the hand

@@ -85,12 +85,12 @@ def interpolate_track(
         return pose is None or is_interpolated(pose) or (replace_predicted and not is_keyframe(pose))
 
     between = _between([key for key, _ in keys], longest_gap)
-    wanted = [key for key in between if is_free(key) and (frames is None or key in frames)]
-    filled = set(wanted)
-    made = _made(keys, wanted, smooth, time) if wanted else []
-    ids = iter(new_ids(sum(key not in by_frame for key in wanted)))
+    expected = [key for key in between if is_free(key) and (frames is None or key in frames)]
+    filled = set(expected)
+    created = _made(keys, expected, smooth, time) if expected else []
+    ids = iter(new_ids(sum(key not in by_frame for key in expected)))
     edits: list[FrameEdit] = []
-    for key, instance in zip(wanted, made):
+    for key, instance in zip(expected, created):
         old = by_frame.get(key)
         after = replace(instance, id=next(ids) if old is None else old.id)
         if old is None or not old.same_as(after):
@@ -107,8 +107,8 @@ def predictions_between(items: Iterable[Item]) -> tuple[int, int]:
     keys = [key for key, _ in _keyframes(listed)]
     if len(keys) < 2:
         return len(keys), 0
-    found = {key for key, i in listed if keys[0] < key < keys[-1] and not is_keyframe(i) and not is_interpolated(i)}
-    return len(keys), len(found - set(keys))
+    results = {key for key, i in listed if keys[0] < key < keys[-1] and not is_keyframe(i) and not is_interpolated(i)}
+    return len(keys), len(results - set(keys))
 
 
 def clear_interpolated(items: Iterable[Item]) -> Edit:
@@ -167,17 +167,17 @@ def propagate_forward(
         estimate: a model that looks where the optical flow has carried the pose's box, and says where its points are;
             without it they are where the flow has carried them.
     """
-    number = instance.track if instance.track is not None else track
+    index = instance.track if instance.track is not None else track
     merge_key = f"propagate {instance.id} from {start.media}.{start.index}"
     pose, before = instance, None
-    if instance.track is None and number is not None:
-        owned = replace(instance, track=number)
+    if instance.track is None and index is not None:
+        owned = replace(instance, track=index)
         yield Edit("Propagate pose", (FrameEdit(start, (instance,), (owned,)),), merge_key)
     for key, picture in pictures:
         if before is not None:
-            old = tuple(i for i in existing(key) if number is not None and i.track == number)
+            old = tuple(i for i in existing(key) if index is not None and i.track == index)
             identity = new_ids(1)[0]
-            carried = propagate_pose(before, picture, pose, identity, number)
+            carried = propagate_pose(before, picture, pose, identity, index)
             if estimate is not None:
                 carried = _estimated(replace(pose, id=identity) if carried is None else carried, picture, estimate)
             if carried is None or any(is_keyframe(i) for i in old):
@@ -234,15 +234,15 @@ def _between(keys: Sequence[FrameKey], longest_gap: int | None) -> list[FrameKey
 
 
 def _made(
-    keys: Sequence[Item], wanted: Sequence[FrameKey], smooth: bool, time: Callable[[int], float]
+    keys: Sequence[Item], expected: Sequence[FrameKey], smooth: bool, time: Callable[[int], float]
 ) -> list[Instance]:
     """Poses of the frames wanted; their ids are still to be given."""
     times = [time(key.index) for key, _ in keys]
-    at = [time(key.index) for key in wanted]
+    at = [time(key.index) for key in expected]
     points, seen = _run(times, at, [i.keypoints for _, i in keys], [i.visibility for _, i in keys], smooth)
     corners = [np.zeros((2, 2)) if i.box is None else i.box.reshape(2, 2) for _, i in keys]
     boxed = [np.full(2, 0 if i.box is None else VISIBLE, np.uint8) for _, i in keys]
-    boxes, there = _run(times, at, corners, boxed, smooth)
+    boxes, present = _run(times, at, corners, boxed, smooth)
     pattern = keys[0][1]
     return [
         Instance(
@@ -251,12 +251,12 @@ def _made(
             keypoints=points[n].copy(),
             visibility=seen[n].copy(),
             by_human=np.zeros(pattern.num_keypoints, np.bool_),
-            box=boxes[n].reshape(4).copy() if there[n].all() else None,
+            box=boxes[n].reshape(4).copy() if present[n].all() else None,
             track=pattern.track,
             source=INTERPOLATED,
             state=State.PREDICTED,
         )
-        for n in range(len(wanted))
+        for n in range(len(expected))
     ]
 
 

@@ -69,15 +69,15 @@ def swap_sides_along(
         only_predicted: poses that a person has labelled stay.
         locked: (instance id, point) that stay, and their partners with them.
     """
-    wanted = None if points is None else list(points)
-    held = {number for number, _ in locked}
+    expected = None if points is None else list(points)
+    held = {index for index, _ in locked}
     frames = []
     for key, pose in items:
-        chosen = wanted
+        chosen = expected
         if pose.id in held:
             flags = locked_flags(pose, locked)
             free = ~(flags | flags[schema.flip_indices]) & (schema.flip_indices != np.arange(len(flags)))
-            chosen = [k for k in (range(schema.num_keypoints) if wanted is None else wanted) if free[k]]
+            chosen = [k for k in (range(schema.num_keypoints) if expected is None else expected) if free[k]]
             if not chosen:
                 continue
         if pose.state is State.PREDICTED:

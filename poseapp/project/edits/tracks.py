@@ -158,15 +158,17 @@ def track_frames(
     for n, (key, instances) in enumerate(frames):
         if progress is not None:
             progress(n, len(frames))
-        places = [place for place, done in enumerate(labelled_too(instances, categories)) if not done]
-        poses = [as_prediction(instances[place], names.get(instances[place].category, "")) for place in places]
+        positions = [position for position, done in enumerate(labelled_too(instances, categories)) if not done]
+        poses = [
+            as_prediction(instances[position], names.get(instances[position].category, "")) for position in positions
+        ]
         given = tracker.update(poses, key.index / 30 if times is None else times[n])
         tracks.append([None] * len(instances))
-        followed.append(places)
-        for place, track in zip(places, given):
-            tracks[n][place] = track
-        for update, place, track in tracker.late:
-            tracks[update][followed[update][place]] = track
+        followed.append(positions)
+        for position, track in zip(positions, given):
+            tracks[n][position] = track
+        for update, position, track in tracker.late:
+            tracks[update][followed[update][position]] = track
     return tracks
 
 
@@ -184,19 +186,19 @@ def apply_tracks(
     called: dict[int, int] = {}
     if keep_labelled:
         votes: defaultdict[int, Counter[int]] = defaultdict(Counter)
-        for (_, instances), found in zip(frames, tracks, strict=True):
-            for i, number in zip(instances, found, strict=True):
-                if number is not None and _is_kept(i):
-                    votes[number][i.track or 0] += 1
-        called = {number: counts.most_common(1)[0][0] for number, counts in votes.items()}
+        for (_, instances), result in zip(frames, tracks, strict=True):
+            for i, index in zip(instances, result, strict=True):
+                if index is not None and _is_kept(i):
+                    votes[index][i.track or 0] += 1
+        called = {index: counts.most_common(1)[0][0] for index, counts in votes.items()}
     pairs: list[tuple[FrameKey, Instance, Instance | None]] = []
-    for (key, instances), found in zip(frames, tracks, strict=True):
+    for (key, instances), result in zip(frames, tracks, strict=True):
         taken = {i.track for i in instances if keep_labelled and _is_kept(i)}
-        for i, number in zip(instances, found, strict=True):
+        for i, index in zip(instances, result, strict=True):
             if keep_labelled and _is_kept(i):
                 continue
-            track = None if number is None else called.get(number, number)
-            track = next((n for n in (track, number) if n not in taken), None)
+            track = None if index is None else called.get(index, index)
+            track = next((n for n in (track, index) if n not in taken), None)
             taken.add(track)
             pairs.append((key, i, replace(i, track=track)))
     return Edit("Track poses", _grouped([pair for pair in pairs if pair[2] and pair[1].track != pair[2].track]))

@@ -249,7 +249,7 @@ def _read(
             Path(os.path.abspath(file_path)), kind, digest, size, mtime, not report.left_out, None, tracks, archive
         )
         records = report.records.get(file_path, ())
-        table.put(source, (SourceRecord(key, number, *poses[number]) for key, number in records if number in poses))
+        table.put(source, (SourceRecord(key, index, *poses[index]) for key, index in records if index in poses))
     return report
 
 

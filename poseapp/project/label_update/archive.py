@@ -22,21 +22,21 @@ class _Identity(msgspec.Struct):
 
 def record_keys(store: ProjectStore, archive: int) -> list[tuple[int, str]]:
     """Instance and key of each annotation of a file that became a pose: the key is its id as it is written."""
-    found: list[tuple[int, str]] = []
+    results: list[tuple[int, str]] = []
     for owners, records in CocoArchive(store.database).blocks(archive, "annotations"):
-        found += [(owner, _id_text(raw)) for owner, raw in zip(owners.tolist(), records) if owner != NOBODY]
-    keys = unique_keys(key for _, key in found)
-    return [(instance, key) for (instance, _), key in zip(found, keys)]
+        results += [(owner, _id_text(raw)) for owner, raw in zip(owners.tolist(), records) if owner != NOBODY]
+    keys = unique_keys(key for _, key in results)
+    return [(instance, key) for (instance, _), key in zip(results, keys)]
 
 
 def image_ids(store: ProjectStore, archive: int) -> dict[str, FrameKey]:
     """The frame of each image of a file, by its id as it is written."""
-    found: dict[str, FrameKey] = {}
+    results: dict[str, FrameKey] = {}
     for owners, records in CocoArchive(store.database).blocks(archive, "images"):
         for owner, raw in zip(owners.tolist(), records):
             if owner[0] != NOBODY:  # else a record that could not be understood
-                found.setdefault(_id_text(raw), FrameKey(*owner))
-    return found
+                results.setdefault(_id_text(raw), FrameKey(*owner))
+    return results
 
 
 def same_records(store: ProjectStore, draft: ProjectStore, archives: Iterable[int]) -> dict[int, int]:
@@ -46,14 +46,14 @@ def same_records(store: ProjectStore, draft: ProjectStore, archives: Iterable[in
     for file in own.files():
         for owners, records in own.blocks(file.id, "annotations"):
             by_record.update((_mark(raw), owner) for owner, raw in zip(owners.tolist(), records) if owner != NOBODY)
-    found: dict[int, int] = {}
+    results: dict[int, int] = {}
     if by_record:
         for archive in archives:
             for owners, records in CocoArchive(draft.database).blocks(archive, "annotations"):
                 for owner, raw in zip(owners.tolist(), records):
                     if owner != NOBODY and (instance := by_record.get(_mark(raw))) is not None:
-                        found[owner] = instance
-    return found
+                        results[owner] = instance
+    return results
 
 
 def copy_archive(
@@ -85,7 +85,7 @@ def copy_archive(
     known_owners = set(own.owners("annotations").tolist()) - {NOBODY}
     known_frames = {tuple(key) for key in own.owners("images").reshape(-1, 2).tolist()}
     known_asides = _asides(own)
-    number = own.add_file(str(source.path), file.keys, file.header)
+    index = own.add_file(str(source.path), file.keys, file.header)
     adds = False
     for section in (
         s for (s,) in draft.database.rows("SELECT section FROM coco_block GROUP BY section ORDER BY min(id)") if s
@@ -95,47 +95,47 @@ def copy_archive(
                 keys = [FrameKey(*owner) for owner in owners.tolist()]
                 mapped = np.array([frames.get(key, _NO_FRAME) for key in keys], np.int64).reshape(-1, 2)
                 adds = adds or any(tuple(key) not in known_frames for key in mapped.tolist())
-                own.add_block(number, section, mapped, records)
+                own.add_block(index, section, mapped, records)
             elif section == "annotations":
                 mapped = _mapped(owners, instances)
                 lost = ((owners != NOBODY) & (mapped == NOBODY)).tolist()
-                wanted = [
+                expected = [
                     n
                     for n, owner in enumerate(map(int, mapped))
                     if not lost[n]
                     and owner not in known_owners
                     and not (owner == NOBODY and _mark(records[n]) in known_asides)
                 ]
-                adds = adds or bool(wanted)
-                own.add_block(number, section, mapped[wanted], [records[n] for n in wanted])
+                adds = adds or bool(expected)
+                own.add_block(index, section, mapped[expected], [records[n] for n in expected])
             else:
                 mapped = _mapped(owners, categories)
-                own.add_block(number, section, mapped, records)
+                own.add_block(index, section, mapped, records)
     if into is None and not adds and known_frames:
-        database.run("DELETE FROM coco_block WHERE file = ?", (number,))
-        database.run("DELETE FROM coco_file WHERE id = ?", (number,))
+        database.run("DELETE FROM coco_block WHERE file = ?", (index,))
+        database.run("DELETE FROM coco_file WHERE id = ?", (index,))
         return None
-    own.set_tracks(number, {name: track_of(track) for name, track in file.tracks.items()})
+    own.set_tracks(index, {name: track_of(track) for name, track in file.tracks.items()})
     if into is not None:
         # The records stand where those of the earlier content stood.
         database.run("DELETE FROM coco_file WHERE id = ?", (into,))
-        database.run("UPDATE coco_file SET id = ? WHERE id = ?", (into, number))
-        database.run("UPDATE coco_block SET file = ? WHERE file = ?", (into, number))
+        database.run("UPDATE coco_file SET id = ? WHERE id = ?", (into, index))
+        database.run("UPDATE coco_block SET file = ? WHERE file = ?", (into, index))
         return into
-    return number
+    return index
 
 
-def _mapped(owners: Owners, numbers: Mapping[int, int]) -> Owners:
-    return np.array([numbers.get(owner, NOBODY) for owner in owners.tolist()], np.int64)
+def _mapped(owners: Owners, values: Mapping[int, int]) -> Owners:
+    return np.array([values.get(owner, NOBODY) for owner in owners.tolist()], np.int64)
 
 
 def _asides(archive: CocoArchive) -> set[bytes]:
     """Marks of the records that are no pose of the project."""
-    found: set[bytes] = set()
+    results: set[bytes] = set()
     for file in archive.files():
         for owners, records in archive.blocks(file.id, "annotations"):
-            found |= {_mark(raw) for owner, raw in zip(owners.tolist(), records) if owner == NOBODY}
-    return found
+            results |= {_mark(raw) for owner, raw in zip(owners.tolist(), records) if owner == NOBODY}
+    return results
 
 
 def _mark(raw: bytes) -> bytes:

@@ -97,7 +97,7 @@ class Matcher:
         row = self.store.database.row("SELECT media, idx FROM instance WHERE id = ?", (instance,))
         if row is not None:
             return FrameKey(*row) == target
-        return target is not None and any(number == instance for number, _ in self.originals.get(target, ()))
+        return target is not None and any(index == instance for index, _ in self.originals.get(target, ()))
 
     def _same_content(self, pose: DraftPose, here: Mapping[int, instance_rows.Row]) -> bool:
         for instance in here:
@@ -132,8 +132,8 @@ class Matcher:
         return self.store.database.row("SELECT 1 FROM instance WHERE id = ?", (instance,)) is not None
 
     def _rows(self, key: FrameKey) -> dict[int, instance_rows.Row]:
-        found = self.store.database.rows(f"{instance_rows.SELECT} WHERE media = ? AND idx = ? ORDER BY id", key)
-        return {int(row[0]): row for row in found}
+        result = self.store.database.rows(f"{instance_rows.SELECT} WHERE media = ? AND idx = ? ORDER BY id", key)
+        return {int(row[0]): row for row in result}
 
 
 def is_as_imported(row: instance_rows.Row, record: SourceRecord) -> bool:

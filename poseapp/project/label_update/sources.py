@@ -80,22 +80,24 @@ class SourceTable:
         """In the order of their first import."""
         columns = "id, path, kind, digest, size, mtime, complete, declined, tracks, archive"
         home = self._store.path.absolute().parent
-        found: list[LabelSource] = []
+        results: list[LabelSource] = []
         for i, path, kind, digest, size, mtime, complete, declined, tracks, archive in self._db.rows(
             f"SELECT {columns} FROM source ORDER BY id"
         ):
-            place = Path(os.path.normpath(home / from_stored(path)))
+            position = Path(os.path.normpath(home / from_stored(path)))
             names = _decoded_tracks(tracks, self._db.path)
-            found.append(LabelSource(place, kind, digest, size, mtime, bool(complete), declined, names, archive, i))
-        return found
+            results.append(
+                LabelSource(position, kind, digest, size, mtime, bool(complete), declined, names, archive, i)
+            )
+        return results
 
     def find(self, path: Path) -> LabelSource | None:
         """The file of this path, or else one with the same content whose place is empty now: it was moved."""
         listed = self.all()
         if not listed:
             return None
-        place = Path(os.path.abspath(path))
-        same_place = next((source for source in listed if source.path == place), None)
+        position = Path(os.path.abspath(path))
+        same_place = next((source for source in listed if source.path == position), None)
         if same_place is not None or not path.exists():
             return same_place
         digest = digest_of(path)
@@ -116,9 +118,9 @@ class SourceTable:
                     (*values, source.id),
                 )
                 self._db.run("DELETE FROM source_block WHERE source = ?", (source.id,))
-                number = source.id
+                index = source.id
             else:
-                number = self._db.run(
+                index = self._db.run(
                     "INSERT INTO source (path, kind, digest, size, mtime, time, complete, declined, tracks, archive) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     values,
@@ -127,14 +129,14 @@ class SourceTable:
                 self._db.run(
                     "INSERT INTO source_block (source, instances, tracks, digests, keys) VALUES (?, ?, ?, ?, ?)",
                     (
-                        number,
+                        index,
                         np.array([r.instance for r in block], "<i8").tobytes(),
                         np.array([r.track for r in block], "<i8").tobytes(),
                         np.array([r.digest for r in block], "<u8").tobytes(),
                         zlib.compress(msgspec.json.encode([r.key for r in block]), 1),
                     ),
                 )
-        return number
+        return index
 
     def records(self, source: int) -> Iterator[SourceRecord]:
         """What was imported from a file.
@@ -165,7 +167,7 @@ class SourceTable:
 
 def track_names(database: Database) -> dict[int, str]:
     """Names of tracks by number, as label files gave them."""
-    return {int(number): str(name) for number, name in database.rows("SELECT number, name FROM track_name")}
+    return {int(index): str(name) for index, name in database.rows("SELECT number, name FROM track_name")}
 
 
 def pose_digest(row: instance_rows.Row) -> int:
@@ -196,9 +198,9 @@ def digest_of(path: Path) -> bytes:
                 folders.sort()
                 for name in sorted(files):
                     if name.lower().endswith((".json", ".txt", ".csv")):
-                        place = Path(folder, name)
-                        stat = place.stat()
-                        line = f"{place.relative_to(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0"
+                        position = Path(folder, name)
+                        stat = position.stat()
+                        line = f"{position.relative_to(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0"
                         code.update(line.encode(errors="surrogateescape"))
         else:
             with path.open("rb") as file:

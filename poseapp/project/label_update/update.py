@@ -110,12 +110,10 @@ class LabelUpdate:
 
     def _compare(self) -> None:
         table = SourceTable(self._store)
-        found = {source.id: table.find(source.path) for source in self._sources}
-        self._known = {number: source for number, source in found.items() if source is not None}
+        results = {source.id: table.find(source.path) for source in self._sources}
+        self._known = {index: source for index, source in results.items() if source is not None}
         self._base: dict[Key, SourceRecord] = {
-            (number, record.key): record
-            for number, source in self._known.items()
-            for record in table.records(source.id)
+            (index, record.key): record for index, source in self._known.items() for record in table.records(source.id)
         }
         self.report = UpdateReport()
         self._edits: defaultdict[FrameKey, list[tuple[Instance | None, DraftPose]]] = defaultdict(list)
@@ -127,8 +125,10 @@ class LabelUpdate:
 
     def _map_frames(self) -> None:
         """Find the frames of the draft in the project: by file, or by the image id of the COCO file before."""
-        places = {place: key for key, place in _frames_with_places(self._store)}
-        self._frames = {key: places[place] for key, place in _frames_with_places(self._draft) if place in places}
+        positions = {position: key for key, position in _frames_with_places(self._store)}
+        self._frames = {
+            key: positions[position] for key, position in _frames_with_places(self._draft) if position in positions
+        }
         self._moved: dict[FrameKey, Path] = {}
         for source in self._sources:
             before = self._known.get(source.id)
@@ -185,18 +185,18 @@ class LabelUpdate:
                 sql = "SELECT category FROM instance WHERE id = ?"
                 if (row := self._store.database.row(sql, (record.instance,))) is not None:
                     votes[instance.category][int(row[0])] += 1
-        found: dict[int, tuple[Category, Sources]] = {}
+        results: dict[int, tuple[Category, Sources]] = {}
         taken: set[int] = set()
         for category in self._draft.categories():
-            by_record = [number for number, _ in votes[category.id].most_common() if number in own]
+            by_record = [index for index, _ in votes[category.id].most_common() if index in own]
             by_name = [c.id for c in own.values() if c.name == category.name]
-            for number in dict.fromkeys((*by_record, *by_name)):
-                order = point_order(category.schema, own[number].schema, self._by_names, number in by_record)
-                if order is not None and number not in taken:  # two categories of a file with one name stay two
-                    taken.add(number)
-                    found[category.id] = (own[number], order)
+            for index in dict.fromkeys((*by_record, *by_name)):
+                order = point_order(category.schema, own[index].schema, self._by_names, index in by_record)
+                if order is not None and index not in taken:  # two categories of a file with one name stay two
+                    taken.add(index)
+                    results[category.id] = (own[index], order)
                     break
-        return found
+        return results
 
     def _translated(self, pose: DraftPose, positional: set[int]) -> DraftPose:
         """The pose with the project's category and track, as far as it has them."""
@@ -364,13 +364,13 @@ class LabelUpdate:
             frames = [f for f in self._draft.frames(media.id) if f.key not in self._frames]
             if not frames:
                 continue
-            place = (media.kind, os.path.abspath(media.path))
-            number = own.get(place)
-            media_of[media.id] = self._store.add_media(media.kind, media.path).id if number is None else number
+            position = (media.kind, os.path.abspath(media.path))
+            index = own.get(position)
+            media_of[media.id] = self._store.add_media(media.kind, media.path).id if index is None else index
             sizes = [(f.name, f.width, f.height) for f in frames]
             self._frames.update(zip((f.key for f in frames), self._store.add_frames(media_of[media.id], sizes)))
             text = fingerprints(self._draft).get(media.id)
-            if number is None and text is not None:
+            if index is None and text is not None:
                 keep_fingerprint(self._store, media_of[media.id], text)
         roots = {media.id: media.path for media in self._store.media()}
         for key, path in self._moved.items():
@@ -379,14 +379,14 @@ class LabelUpdate:
 
     def _add_categories(self) -> dict[int, Category]:
         """The project's category for each of the draft."""
-        found = {number: category for number, (category, _) in self._categories.items()}
+        results = {index: category for index, (category, _) in self._categories.items()}
         for category in self._draft.categories():
-            if category.id not in found:
-                found[category.id] = self._store.add_category(category.name, category.schema)
-        return found
+            if category.id not in results:
+                results[category.id] = self._store.add_category(category.name, category.schema)
+        return results
 
     def _add_tracks(self) -> None:
-        new = [number for number, own in self._tracks.items() if own is None]
+        new = [index for index, own in self._tracks.items() if own is None]
         self._tracks.update(zip(new, self._store.new_track_numbers(len(new)) if new else ()))
         names = self._draft.database.rows("SELECT number, name FROM track_name")
         SourceTable(self._store).name_tracks({self._track(n) or 0: name for n, name in names})
@@ -399,11 +399,11 @@ class LabelUpdate:
             before: list[Instance] = []
             after: list[Instance] = []
             for old, pose in self._edits.get(frame, ()):
-                number = self._store.new_ids(1)[0] if old is None else old.id
+                index = self._store.new_ids(1)[0] if old is None else old.id
                 category = pose.instance.category if pose.digest is not None else categories[pose.instance.category].id
-                instances[pose.instance.id] = number
+                instances[pose.instance.id] = index
                 track = self._track(pose.draft_track)
-                after.append(replace(pose.instance, id=number, category=category, track=track))
+                after.append(replace(pose.instance, id=index, category=category, track=track))
                 before += [] if old is None else [old]
             target = self._frames[frame]
             mark = self._marks.get(frame)
@@ -417,10 +417,10 @@ class LabelUpdate:
     def _remember(self, instances: dict[int, int], categories: dict[int, Category]) -> None:
         table = SourceTable(self._store)
         frames = dict(self._frames)
-        numbers = {number: category.id for number, category in categories.items()}
+        values = {index: category.id for index, category in categories.items()}
         digests: dict[int, tuple[int, int]] = {}
         for pose in self._poses:
-            old = pose.instance.category if pose.digest is not None else numbers[pose.instance.category]
+            old = pose.instance.category if pose.digest is not None else values[pose.instance.category]
             row = instance_rows.to_row(replace(pose.instance, category=old), pose.frame)
             digests[pose.instance.id] = pose_digest(row), self._track(pose.draft_track) or NO_TRACK
         for source in self._sources:
@@ -428,7 +428,7 @@ class LabelUpdate:
             archive = None if before is None else before.archive
             if source.archive is not None:
                 archive = copy_archive(
-                    self._store, self._draft, source, archive, frames, instances, numbers, lambda n: self._track(n) or n
+                    self._store, self._draft, source, archive, frames, instances, values, lambda n: self._track(n) or n
                 )
             records = [
                 SourceRecord(record.key, instances[record.instance], *digests[record.instance])
@@ -436,16 +436,16 @@ class LabelUpdate:
                 if record.instance in instances
             ]
             listed = {record.instance for record in records}
-            kept = [r for r in table.records(before.id) if r.instance not in listed] if before is not None else []
-            tracks = {name: self._track(number) or number for name, number in source.tracks.items()}
+            remaining = [r for r in table.records(before.id) if r.instance not in listed] if before is not None else []
+            tracks = {name: self._track(index) or index for name, index in source.tracks.items()}
             table.put(
                 replace(source, id=0 if before is None else before.id, archive=archive, tracks=tracks),
-                [*records, *self._still_missing(source, kept)],
+                [*records, *self._still_missing(source, remaining)],
             )
 
-    def _still_missing(self, source: LabelSource, kept: list[SourceRecord]) -> list[SourceRecord]:
+    def _still_missing(self, source: LabelSource, remaining: list[SourceRecord]) -> list[SourceRecord]:
         """Records of poses that this reading of the file left out because their pictures are missing now."""
-        return [] if source.complete else kept
+        return [] if source.complete else remaining
 
 
 def _frames_with_places(store: ProjectStore) -> Iterator[tuple[FrameKey, tuple[str, str | int]]]:
@@ -476,5 +476,5 @@ def point_order(draft: Schema, own: Schema, by_names: bool, by_record: bool) -> 
     return None
 
 
-def _count(number: int, noun: str) -> str:
-    return "" if not number else f"{number:,} {noun}" + ("" if number == 1 else "s")
+def _count(index: int, noun: str) -> str:
+    return "" if not index else f"{index:,} {noun}" + ("" if index == 1 else "s")

@@ -20,8 +20,8 @@ def pack_key(key: FrameKey) -> int:
     return key[0] << _SHIFT | key[1]
 
 
-def unpack_key(number: int) -> FrameKey:
-    return FrameKey(number >> _SHIFT, number & _LOW)
+def unpack_key(index: int) -> FrameKey:
+    return FrameKey(index >> _SHIFT, index & _LOW)
 
 
 class FrameKeys(Sequence[FrameKey]):
@@ -43,7 +43,7 @@ class FrameKeys(Sequence[FrameKey]):
         return len(self.packed)
 
     @overload
-    def __getitem__(self, place: int) -> FrameKey: ...
+    def __getitem__(self, position: int) -> FrameKey: ...
 
     @overload
     def __getitem__(self, place: slice) -> FrameKeys: ...
@@ -74,12 +74,12 @@ class FrameKeys(Sequence[FrameKey]):
         """Where a frame stands, -1 when it is not among them."""
         if key is None:
             return -1
-        number = pack_key(key)
+        index = pack_key(key)
         if self._sorted:
-            place = int(np.searchsorted(self.packed, number))
-            return place if place < len(self.packed) and int(self.packed[place]) == number else -1
-        found = np.flatnonzero(self.packed == number)
-        return int(found[0]) if len(found) else -1
+            location = int(np.searchsorted(self.packed, index))
+            return location if location < len(self.packed) and int(self.packed[location]) == index else -1
+        result = np.flatnonzero(self.packed == index)
+        return int(result[0]) if len(result) else -1
 
     def place_for(self, key: FrameKey) -> int:
         """Where a frame that is not among them would stand by its number: so many of them have a lower one."""
@@ -94,10 +94,10 @@ class FrameKeys(Sequence[FrameKey]):
 
     def index(self, key: FrameKey, start: int = 0, stop: int | None = None) -> int:
         """As of a list: ValueError when the frame is not among them."""
-        place = self.position(key)
-        if place < start or (stop is not None and place >= stop):
+        position = self.position(key)
+        if position < start or (stop is not None and position >= stop):
             raise ValueError(f"{key} is not among these frames")
-        return place
+        return position
 
 
 NO_FRAMES = FrameKeys(np.zeros(0, np.int64))

@@ -109,8 +109,8 @@ def find_frames(database: Database, query: FrameQuery) -> FrameKeys:
     held = _by_category(database, query)
     others = replace(query, category=None, sort=Sort.NUMBER, descending=False)
     if query.sort is Sort.NAME:
-        way = "DESC" if query.descending else "ASC"
-        packed = database.numbers(f"SELECT {_KEY} FROM frame ORDER BY name COLLATE NOCASE {way}, media, idx")
+        method = "DESC" if query.descending else "ASC"
+        packed = database.numbers(f"SELECT {_KEY} FROM frame ORDER BY name COLLATE NOCASE {method}, media, idx")
         if others.filters:
             packed = packed[np.isin(packed, _plain(database, others), assume_unique=True)]
         return FrameKeys(packed if held is None else packed[np.isin(packed, held, assume_unique=True)])
@@ -126,8 +126,8 @@ def find_frames(database: Database, query: FrameQuery) -> FrameKeys:
     table = database.floats(sql, 2, values)
     packed, by = table[:, 0].astype(np.int64), table[:, 1]
     if held is not None:
-        kept = np.isin(packed, held, assume_unique=True)
-        packed, by = packed[kept], by[kept]
+        remaining = np.isin(packed, held, assume_unique=True)
+        packed, by = packed[remaining], by[remaining]
     return FrameKeys(_sorted(packed, by, query.descending))
 
 
@@ -171,9 +171,9 @@ def _conditions(query: FrameQuery) -> tuple[list[str], list[Any]]:
     if query.points is not None:
         add(_POINTS[query.points])
     for name, bit in _BITS.items():
-        wanted = getattr(query, name)
-        if wanted is not None:
-            add(f"state & {bit} {'<>' if wanted else '='} 0")
+        expected = getattr(query, name)
+        if expected is not None:
+            add(f"state & {bit} {'<>' if expected else '='} 0")
     if query.min_score is not None:
         add("low >= ?", query.min_score)
     if query.max_score is not None:

@@ -27,10 +27,10 @@ _HOLDS = {
 
 def next_marked(store: ProjectStore, key: FrameKey, mark: Mark, back: bool = False) -> FrameKey | None:
     """The next frame behind ``key`` (before it with ``back``) that has something; None when there is none."""
-    sign, way = ("<", "DESC") if back else (">", "ASC")
+    sign, order = ("<", "DESC") if back else (">", "ASC")
     row = store.database.row(
         f"SELECT media, idx FROM frame WHERE (media, idx) {sign} (?, ?) AND {_HOLDS[mark]} "
-        f"ORDER BY media {way}, idx {way} LIMIT 1",
+        f"ORDER BY media {order}, idx {order} LIMIT 1",
         key,
     )
     return None if row is None else FrameKey(*row)
@@ -38,13 +38,13 @@ def next_marked(store: ProjectStore, key: FrameKey, mark: Mark, back: bool = Fal
 
 def next_keyframe(store: ProjectStore, key: FrameKey, track: int | None = None, back: bool = False) -> FrameKey | None:
     """The next frame of the same media in which a person has set a pose of a track, any track when None."""
-    sign, way = ("<", "DESC") if back else (">", "ASC")
+    sign, order = ("<", "DESC") if back else (">", "ASC")
     if track is None:
         where, values = "track IS NOT NULL AND", [key.media, key.index]
     else:
         where, values = "track = ? AND", [track, key.media, key.index]
     row = store.database.row(
-        f"SELECT idx FROM instance WHERE {where} media = ? AND idx {sign} ? AND state = 1 ORDER BY idx {way} LIMIT 1",
+        f"SELECT idx FROM instance WHERE {where} media = ? AND idx {sign} ? AND state = 1 ORDER BY idx {order} LIMIT 1",
         values,
     )
     return None if row is None else FrameKey(key.media, row[0])
@@ -64,10 +64,10 @@ def between_keyframes(store: ProjectStore, key: FrameKey, track: int | None = No
 
 def track_ends(store: ProjectStore, media: int, track: int) -> tuple[int, int] | None:
     """First and last frame index of a track in a media; None where it is not."""
-    found = [
+    results = [
         store.database.row(
-            f"SELECT idx FROM instance WHERE track = ? AND media = ? ORDER BY idx {way} LIMIT 1", (track, media)
+            f"SELECT idx FROM instance WHERE track = ? AND media = ? ORDER BY idx {order} LIMIT 1", (track, media)
         )
-        for way in ("ASC", "DESC")
+        for order in ("ASC", "DESC")
     ]
-    return None if found[0] is None or found[1] is None else (int(found[0][0]), int(found[1][0]))
+    return None if results[0] is None or results[1] is None else (int(results[0][0]), int(results[1][0]))

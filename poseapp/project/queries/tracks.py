@@ -64,14 +64,14 @@ class Track:
 
 def tracks_of(store: ProjectStore, media: int) -> list[Track]:
     """The tracks of a media by number, read in one pass."""
-    found: list[Track] = []
+    results: list[Track] = []
     listed = store.database.rows(_RUNS, (media, INTERPOLATED))
-    for number, lines in groupby(listed, key=lambda row: row[0]):
+    for index, lines in groupby(listed, key=lambda row: row[0]):
         runs = list(lines)
         labelled, waiting, interpolated = (sum(int(run[n]) for run in runs) for n in (4, 5, 6))
         spans = tuple((int(run[1]), int(run[2])) for run in runs)
-        found.append(Track(int(number), int(runs[0][7]), spans, labelled, waiting - interpolated, interpolated))
-    return found
+        results.append(Track(int(index), int(runs[0][7]), spans, labelled, waiting - interpolated, interpolated))
+    return results
 
 
 def track_instances(
@@ -81,8 +81,8 @@ def track_instances(
     where, values = "track = ? AND media = ? AND idx >= ?", [track, media, first]
     if last is not None:
         where, values = f"{where} AND idx <= ?", [*values, last]
-    found = store.database.rows(f"{instance_rows.SELECT} WHERE {where} ORDER BY idx, id", values)
-    return [(FrameKey(row[1], row[2]), instance_rows.from_row(row)) for row in found]
+    result = store.database.rows(f"{instance_rows.SELECT} WHERE {where} ORDER BY idx, id", values)
+    return [(FrameKey(row[1], row[2]), instance_rows.from_row(row)) for row in result]
 
 
 def frames_with_instances(

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from poseapp.project.store import ProjectStore
 
-Grey = npt.NDArray[np.uint8]
+Gray = npt.NDArray[np.uint8]
 
 _MOST_BYTES = 1 << 16
 
 
-def keep_pictures(store: ProjectStore, key: str, pictures: Mapping[int, Grey]) -> None:
+def keep_pictures(store: ProjectStore, key: str, pictures: Mapping[int, Gray]) -> None:
     """Keep grey (S, S) uint8 pictures of frames; one kept before stays.
 
     Raises:
@@ -32,18 +32,18 @@ def keep_pictures(store: ProjectStore, key: str, pictures: Mapping[int, Grey]) -
         )
 
 
-def kept_pictures(store: ProjectStore, key: str) -> dict[int, Grey]:
+def kept_pictures(store: ProjectStore, key: str) -> dict[int, Gray]:
     """By frame number; what cannot be read is left out."""
-    found: dict[int, Grey] = {}
+    results: dict[int, Gray] = {}
     for index, data in store.database.rows("SELECT idx, picture FROM frame_picture WHERE key = ? ORDER BY idx", (key,)):
         try:
             values = np.frombuffer(zlib.decompressobj().decompress(data, _MOST_BYTES), np.uint8)
             side = round(len(values) ** 0.5)
             if side:
-                found[int(index)] = values.reshape(side, side)
+                results[int(index)] = values.reshape(side, side)
         except (zlib.error, ValueError, TypeError):
             continue
-    return found
+    return results
 
 
 def frames_without_picture(store: ProjectStore, media: int, key: str, most: int) -> list[int]:
@@ -53,10 +53,10 @@ def frames_without_picture(store: ProjectStore, media: int, key: str, most: int)
         "(SELECT 1 FROM frame_picture p WHERE p.key = ? AND p.idx = frame.idx) ORDER BY idx",
         (media, key),
     )
-    found = [int(index) for (index,) in rows]
-    if len(found) <= most:
-        return found
-    return [found[i] for i in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))]
+    results = [int(index) for (index,) in rows]
+    if len(results) <= most:
+        return results
+    return [results[i] for i in np.unique(np.linspace(0, len(results) - 1, most).round().astype(int))]
 
 
 def has_picture(store: ProjectStore, key: str, index: int) -> bool:

@@ -61,11 +61,11 @@ class RemapPlan:
 
 def used_frames(store: ProjectStore, media: int) -> tuple[Mapping, Mapping]:
     """(M,) frames of a media that hold poses or marks, ascending, and the number of poses of each."""
-    found = store.database.rows(
+    result = store.database.rows(
         "SELECT idx, labelled + predicted FROM frame WHERE media = ? AND (labelled OR predicted OR state) ORDER BY idx",
         (media,),
     )
-    table = np.array(found, np.int64).reshape(-1, 2)
+    table = np.array(result, np.int64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
 
@@ -76,22 +76,22 @@ def plan_remap(store: ProjectStore, media: int, mapping: npt.ArrayLike) -> Remap
         ProjectError: no such media, or the mapping is of another length than its frames.
     """
     count = read_state(store.database, media).frame_count
-    wanted = np.array(mapping, np.int64)
-    if wanted.shape != (count,):
-        raise ProjectError(f"the mapping is of {wanted.size} frames, the project has {count}", where=store.path)
+    expected = np.array(mapping, np.int64)
+    if expected.shape != (count,):
+        raise ProjectError(f"the mapping is of {expected.size} frames, the project has {count}", where=store.path)
     indices, poses = used_frames(store, media)
     taken: set[int] = set()
     groups: dict[str, list[int]] = {"kept": [], "moved": [], "lost": [], "collided": []}
     gone = 0
     for index, held in zip(indices.tolist(), poses.tolist()):
-        target = int(wanted[index])
+        target = int(expected[index])
         kind = "lost" if target < 0 else "collided" if target in taken else "kept" if target == index else "moved"
         groups[kind].append(index)
         taken.add(target)
         if kind in ("lost", "collided"):
             gone += held
-            wanted[index] = -1
-    return RemapPlan(wanted, **{kind: tuple(found) for kind, found in groups.items()}, poses_gone=gone)
+            expected[index] = -1
+    return RemapPlan(expected, **{kind: tuple(result) for kind, result in groups.items()}, poses_gone=gone)
 
 
 def remap_video(
@@ -134,8 +134,8 @@ def relink_video(store: ProjectStore, media: int, new: NewFile) -> Change:
 
 def _video(store: ProjectStore, media: int) -> MediaState:
     store.database.finish_chunks()
-    found = next((m for m in store.media() if m.id == media), None)
-    if found is None or found.kind != "video":
+    match = next((m for m in store.media() if m.id == media), None)
+    if match is None or match.kind != "video":
         raise ProjectError(f"media {media} is not a video", where=store.path)
     return read_state(store.database, media)
 
@@ -168,7 +168,7 @@ def _moved_instances(
 
 
 def _scaled(row: instance_rows.Row, key: FrameKey, old: tuple[int, int], new: tuple[int, int]) -> instance_rows.Row:
-    """Pixel centres are whole numbers: the corner of a picture is at -0.5, and stays there."""
+    """Pixel centers are whole numbers: the corner of a picture is at -0.5, and stays there."""
     x, y = new[0] / old[0], new[1] / old[1]
     matrix = np.array([[x, 0.0, 0.5 * x - 0.5], [0.0, y, 0.5 * y - 0.5]])
     instance = instance_rows.from_row(row)

@@ -35,8 +35,8 @@ def project_cache(project: Path) -> Path:
     folder = cache_folder(project)
     with contextlib.suppress(OSError):
         if folder.is_dir() or not folder.exists():
-            place = folder if folder.is_dir() else project.parent
-            if os.access(place, os.W_OK | os.X_OK):
+            position = folder if folder.is_dir() else project.parent
+            if os.access(position, os.W_OK | os.X_OK):
                 return folder
     return index_folder()
 

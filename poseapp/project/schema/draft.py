@@ -36,53 +36,53 @@ class SchemaDraft:
     @classmethod
     def of(cls, schema: Schema) -> SchemaDraft:
         """Ranges of points and the flip map of published weights are left out: they hold for that schema only."""
-        points = [DraftPoint(point, place) for place, point in enumerate(schema.keypoints)]
+        points = [DraftPoint(point, position) for position, point in enumerate(schema.keypoints)]
         return cls(schema.name, schema.title, schema.category, points, list(schema.limbs), schema.source, schema.notes)
 
     def names(self) -> list[str]:
         return [row.point.name for row in self.points]
 
-    def add(self, place: int | None = None) -> int:
-        """A new point behind ``place`` (at the end by default); returns where it stands."""
-        at = len(self.points) if place is None else place + 1
+    def add(self, position: int | None = None) -> int:
+        """A new point behind ``position`` (at the end by default); returns where it stands."""
+        at = len(self.points) if position is None else position + 1
         taken = set(self.names())
         name = next(n for n in (f"point_{i}" for i in range(1, len(taken) + 2)) if n not in taken)
         part = self.points[at - 1].point.part if 0 < at <= len(self.points) else DEFAULT_PART
         self.points.insert(at, DraftPoint(Keypoint(name, part=part)))
         return at
 
-    def remove(self, place: int) -> None:
+    def remove(self, position: int) -> None:
         """Take a point away, with its limbs; its partner is on its own."""
-        name = self.points.pop(place).point.name
+        name = self.points.pop(position).point.name
         self.limbs = [limb for limb in self.limbs if name not in (limb.start, limb.end)]
         self._each(lambda p: replace_point(p, swap="") if p.swap == name else p)
 
-    def move(self, place: int, by: int) -> int:
+    def move(self, position: int, by: int) -> int:
         """Move a point up or down; returns where it stands."""
-        to = max(0, min(len(self.points) - 1, place + by))
-        self.points.insert(to, self.points.pop(place))
+        to = max(0, min(len(self.points) - 1, position + by))
+        self.points.insert(to, self.points.pop(position))
         return to
 
-    def rename(self, place: int, name: str) -> bool:
+    def rename(self, position: int, name: str) -> bool:
         """Partners and limbs follow. False, and nothing changes, for no name and for one that another point has."""
-        old = self.points[place].point.name
+        old = self.points[position].point.name
         if not name or (name != old and name in self.names()):
             return False
-        self.change(place, name=name)
+        self.change(position, name=name)
         self._each(lambda p: replace_point(p, swap=name) if p.swap == old else p)
         self.limbs = [
             Limb(name if a.start == old else a.start, name if a.end == old else a.end, a.color) for a in self.limbs
         ]
         return True
 
-    def set_swap(self, place: int, partner: str) -> None:
+    def set_swap(self, position: int, partner: str) -> None:
         """Make two points left and right of each other ("" for none); those they belonged to before are set free."""
-        name = self.points[place].point.name
-        wanted = partner if partner in self.names() and partner != name else ""
-        self._each(lambda p: replace_point(p, swap="") if p.swap in {name, wanted} - {""} else p)
-        self.change(place, swap=wanted)
-        if wanted:
-            self.change(self.names().index(wanted), swap=name)
+        name = self.points[position].point.name
+        expected = partner if partner in self.names() and partner != name else ""
+        self._each(lambda p: replace_point(p, swap="") if p.swap in {name, expected} - {""} else p)
+        self.change(position, swap=expected)
+        if expected:
+            self.change(self.names().index(expected), swap=name)
 
     def propose_swaps(self) -> int:
         """Pair points that have no partner by their names; returns how many pairs were made."""
@@ -91,10 +91,10 @@ class SchemaDraft:
         self._each(lambda p: replace_point(p, swap=pairs[p.name]) if not p.swap and p.name in pairs else p)
         return len(pairs) // 2
 
-    def change(self, place: int, **changes: Any) -> None:
+    def change(self, position: int, **changes: Any) -> None:
         """Other fields of a point: name, part, group, sigma, color, side, swap."""
-        row = self.points[place]
-        self.points[place] = replace(row, point=replace_point(row.point, **changes))
+        row = self.points[position]
+        self.points[position] = replace(row, point=replace_point(row.point, **changes))
 
     def sources(self) -> Sources:
         """Where each point comes from in the schema that was opened."""
@@ -138,8 +138,8 @@ def schema_toml(schema: Schema) -> str:
         if rows:
             lines += ["", f"{name} = ["]
             for row in rows:
-                kept = {key: value for key, value in row.items() if value != defaults.get(key, "")}
-                lines.append(f"  {{{', '.join(f'{key} = {_toml(value)}' for key, value in kept.items())}}},")
+                remaining = {key: value for key, value in row.items() if value != defaults.get(key, "")}
+                lines.append(f"  {{{', '.join(f'{key} = {_toml(value)}' for key, value in remaining.items())}}},")
             lines.append("]")
     return "\n".join(lines) + "\n"
 

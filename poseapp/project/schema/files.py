@@ -24,7 +24,7 @@ def read_schemas(path: Path) -> list[Schema]:
     """The kinds that a file describes, at least one.
 
     A COCO file gives one for each category that has points: names and limbs of the file, left and right proposed from
-    the names, colours and sigmas of the built-in schema with these names where there is one.
+    the names, colors and sigmas of the built-in schema with these names where there is one.
 
     Raises:
         SchemaError: the file cannot be read or understood, or describes no points.
@@ -35,14 +35,14 @@ def read_schemas(path: Path) -> list[Schema]:
     if suffix != ".json":
         return [load_schema(path)]
     try:
-        found = _of_coco(path)
+        result = _of_coco(path)
     except SchemaError:
         raise
     except PoseError as error:
         raise SchemaError(error.message, where=error.where) from None
-    if not found:
+    if not result:
         raise SchemaError("has no category with keypoints", where=path)
-    return found
+    return result
 
 
 def _of_coco(path: Path) -> list[Schema]:
@@ -51,13 +51,13 @@ def _of_coco(path: Path) -> list[Schema]:
     sample: dict[Id, KeypointCounts] = {}
     if not all(category.keypoints for category in categories):  # told by what is labelled
         sample = sample_points(document.annotations, categories, path)
-    found: list[Schema] = []
+    results: list[Schema] = []
     for category in categories:
         points = sample.get(category.id, KeypointCounts())
         schema = schema_of(category.name, category.keypoints, category.skeleton, points)
         if schema is not None:
-            found.append(_with_limbs(schema, category))
-    return found
+            results.append(_with_limbs(schema, category))
+    return results
 
 
 def _document(path: Path) -> Document:
@@ -86,13 +86,13 @@ def _lone_categories(path: Path) -> list[msgspec.Raw] | None:
 
 
 def _with_limbs(schema: Schema, category: CocoCategory) -> Schema:
-    """The limbs that the file gives, coloured as those of the schema where these are the same."""
+    """The limbs that the file gives, colored as those of the schema where these are the same."""
     if len(category.keypoints) != schema.num_keypoints or not category.skeleton:
         return schema
-    colours = {frozenset((limb.start, limb.end)): limb for limb in schema.limbs}
+    colors = {frozenset((limb.start, limb.end)): limb for limb in schema.limbs}
     limbs: dict[frozenset[str], Limb] = {}
     for a, b in category.skeleton:
         ends = frozenset((schema.names[a], schema.names[b]))
         if len(ends) == 2:
-            limbs.setdefault(ends, colours.get(ends, Limb(schema.names[a], schema.names[b])))
+            limbs.setdefault(ends, colors.get(ends, Limb(schema.names[a], schema.names[b])))
     return msgspec.structs.replace(schema, limbs=tuple(limbs.values()))

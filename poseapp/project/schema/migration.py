@@ -30,16 +30,16 @@ def match_points(old: Schema, new: Schema) -> Sources:
 
     Each old point is taken at most once. COCO's 17 points, COCO-WholeBody's 133 and Halpe's 136 and 26 match by name.
     """
-    found: list[int | None] = [old.index.get(name) for name in new.names]
-    taken = {place for place in found if place is not None}
+    results: list[int | None] = [old.index.get(name) for name in new.names]
+    taken = {position for position in results if position is not None}
     free: dict[str, int] = {}
-    for place, name in enumerate(old.names):
-        if place not in taken:
-            free.setdefault(_plain(name), place)
-    for place, name in enumerate(new.names):
-        if found[place] is None:
-            found[place] = free.pop(_plain(name), None)
-    return tuple(found)
+    for position, name in enumerate(old.names):
+        if position not in taken:
+            free.setdefault(_plain(name), position)
+    for position, name in enumerate(new.names):
+        if results[position] is None:
+            results[position] = free.pop(_plain(name), None)
+    return tuple(results)
 
 
 def migrated(instance: Instance, category: Category, sources: Sources) -> Instance:
@@ -159,7 +159,7 @@ def _settle(store: ProjectStore, families: list[set[int]], here: set[int]) -> li
 def put_aside(store: ProjectStore) -> set[int]:
     """Categories that are there for undo only: their poses have other points now."""
     known = {category.id: category for category in store.categories()}
-    members = {number for family in _families(store) for number in family}
+    members = {index for family in _families(store) for index in family}
     return {n for n in members if n in known and _ASIDE.search(known[n].name) and not _is_used(store, n)}
 
 
@@ -170,26 +170,26 @@ def successors(store: ProjectStore) -> dict[int, int]:
     """
     rows = store.database.rows("SELECT key, value FROM meta WHERE key LIKE ?", (f"{_BECAME}%",))
     became = {int(key.removeprefix(_BECAME)): int(value) for key, value in rows}
-    found: dict[int, int] = {}
+    results: dict[int, int] = {}
     for first in became:
         seen, here = {first}, first
         while here in became and became[here] not in seen:
             here = became[here]
             seen.add(here)
             if _is_used(store, here):
-                found[first] = here
-    return found
+                results[first] = here
+    return results
 
 
 def _families(store: ProjectStore) -> list[set[int]]:
     """Categories that became one another."""
     rows = store.database.rows("SELECT key, value FROM meta WHERE key LIKE ?", (f"{_BECAME}%",))
-    found: list[set[int]] = []
+    results: list[set[int]] = []
     for key, value in rows:
         pair = {int(key.removeprefix(_BECAME)), int(value)}
-        joined = [family for family in found if family & pair]
-        found = [family for family in found if not family & pair] + [pair.union(*joined)]
-    return found
+        joined = [family for family in results if family & pair]
+        results = [family for family in results if not family & pair] + [pair.union(*joined)]
+    return results
 
 
 def _is_used(store: ProjectStore, category: int) -> bool:
@@ -200,20 +200,20 @@ def _is_used(store: ProjectStore, category: int) -> bool:
 def lost_points(old: Schema, sources: Sequence[int | None]) -> list[str]:
     """Names of the old points that no new one takes over."""
     taken = set(sources)
-    return [name for place, name in enumerate(old.names) if place not in taken]
+    return [name for position, name in enumerate(old.names) if position not in taken]
 
 
 def _by_frame(items: Iterable[tuple[FrameKey, Instance]]) -> Iterator[tuple[FrameKey, tuple[Instance, ...]]]:
     here: FrameKey | None = None
-    found: list[Instance] = []
+    results: list[Instance] = []
     for key, instance in items:
         if here is not None and key != here:
-            yield here, tuple(found)
-            found = []
+            yield here, tuple(results)
+            results = []
         here = key
-        found.append(instance)
+        results.append(instance)
     if here is not None:
-        yield here, tuple(found)
+        yield here, tuple(results)
 
 
 def _plain(name: str) -> str:

@@ -12,8 +12,8 @@ from poseapp.project.model import Bytes, Flags
 
 def subset_named(schema: Schema, name: str) -> Subset | None:
     """The subset that a category is called after; letters, digits and their order decide."""
-    wanted = _plain(name)
-    return next((subset for subset in schema.subsets if _plain(subset.name) == wanted), None)
+    expected = _plain(name)
+    return next((subset for subset in schema.subsets if _plain(subset.name) == expected), None)
 
 
 def points_of(schema: Schema, subset: Subset | None) -> Flags:

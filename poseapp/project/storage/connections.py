@@ -453,14 +453,14 @@ def _on_read_only_disk(path: Path) -> bool:
 
 def _stamp(path: Path) -> Stamp:
     """Size and time of change of a project and its log: another one means another content."""
-    found: list[int] = []
+    results: list[int] = []
     for name in (path, side_files.wal_of(path)):
         try:
             state = os.stat(name)
-            found += [state.st_ino, state.st_size, state.st_mtime_ns]
+            results += [state.st_ino, state.st_size, state.st_mtime_ns]
         except OSError:
-            found.append(0)
-    return tuple(found)
+            results.append(0)
+    return tuple(results)
 
 
 def _take_copy(path: Path, wal: Path) -> _Copy:
@@ -469,12 +469,12 @@ def _take_copy(path: Path, wal: Path) -> _Copy:
     folder = Path(tempfile.mkdtemp(prefix=own_temporary_name("poseapp-copy")))
     target = folder / "project.pose"
     try:
-        for number in range(_COPY_TRIES):
+        for index in range(_COPY_TRIES):
             stamp = _stamp(path)
             if _copied_unchanged(path, wal, target):
                 _settle_copy(path, target)
                 return _Copy(folder, target, stamp)
-            time.sleep(0.05 * (number + 1))
+            time.sleep(0.05 * (index + 1))
         raise ProjectError("is being written by another program; try again", where=path)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)

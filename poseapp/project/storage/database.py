@@ -206,8 +206,8 @@ class Database:
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         with _errors_of(self.path, self._context):
-            found: Row | None = self._connection.execute(sql, values).fetchone()
-            return found
+            result: Row | None = self._connection.execute(sql, values).fetchone()
+            return result
 
     def stream(self, sql: str, values: Sequence[Any] = (), size: int = 4096) -> Iterator[list[Row]]:
         """Rows in blocks, so that not all are in memory at once."""
@@ -557,12 +557,12 @@ def _migrate(path: Path, connection: sqlite3.Connection, read_only: bool, contex
     try:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for number in range(version, VERSION):
+            for index in range(version, VERSION):
                 if context is not None:
-                    context.progress(number - version + 1, VERSION - version + 1, f"Bringing {path.name} up to date")
-                if number not in MIGRATIONS:
-                    raise ProjectError(f"is of version {number}, which this poseapp cannot read", where=path)
-                MIGRATIONS[number](connection)
+                    context.progress(index - version + 1, VERSION - version + 1, f"Bringing {path.name} up to date")
+                if index not in MIGRATIONS:
+                    raise ProjectError(f"is of version {index}, which this poseapp cannot read", where=path)
+                MIGRATIONS[index](connection)
             connection.execute(f"PRAGMA user_version = {VERSION}")
             connection.execute("COMMIT")
         except BaseException:

@@ -54,7 +54,7 @@ def _optional(column: str, rule: str) -> str:
 
 # For each table: what names a row, and what must be true of it. A table that an older file lacks is left out.
 _RULES: dict[str, tuple[str, tuple[str, ...]]] = {
-    # A colour that is none is left out where colours are read.
+    # A color that is none is left out where colors are read.
     "meta": ("key", (_text("key"), f"key LIKE 'part_color/%' OR ({_integer('value', -(1 << 62))})")),
     "media": ("id", (_integer("id", 1, MAX_ID), "kind IN ('images', 'video')", _text("path", MAX_PATH))),
     "category": (
@@ -134,14 +134,14 @@ def check_rows(path: Path, connection: sqlite3.Connection, *, whole: bool = True
         ProjectError: naming the first rows that this program cannot have written.
         sqlite3.DatabaseError: the file is damaged.
     """
-    found: list[str] = []
+    results: list[str] = []
     for problem in _problems(connection, whole):
-        found.append(problem)
-        if len(found) == _SHOWN:
+        results.append(problem)
+        if len(results) == _SHOWN:
             break
-    if found:
+    if results:
         raise ProjectError(
-            f"is damaged, or was changed by another program: {'; '.join(found)}. Restore it from a backup or a "
+            f"is damaged, or was changed by another program: {'; '.join(results)}. Restore it from a backup or a "
             "snapshot, or import its last COCO export into a new project",
             where=path,
         )
@@ -149,7 +149,7 @@ def check_rows(path: Path, connection: sqlite3.Connection, *, whole: bool = True
 
 def _problems(connection: sqlite3.Connection, whole: bool) -> Iterator[str]:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    found = False
+    result = False
     for table, (key, rules) in _RULES.items():
         if table not in tables or (table in _LARGE and not whole):
             continue
@@ -157,17 +157,17 @@ def _problems(connection: sqlite3.Connection, whole: bool) -> Iterator[str]:
         # A rule that is NULL is not met either.
         sql = f"SELECT CAST({key} AS BLOB) FROM {table} WHERE coalesce({good}, 0) = 0 LIMIT {_SHOWN}"
         for (name,) in connection.execute(sql):
-            found = True
+            result = True
             shown = repr(bytes(name or b"")[:60].decode("utf-8", "replace"))
             yield f"{table.replace('_', ' ')} {shown} has a value that cannot be right"
     for table, column in _TEXTS:
-        if table in tables and not found and (whole or table not in _LARGE):
+        if table in tables and not result and (whole or table not in _LARGE):
             for (value,) in connection.execute(f"SELECT DISTINCT CAST({column} AS BLOB) FROM {table}"):
                 if not _is_utf8(value):
-                    found = True
+                    result = True
                     yield f"{table.replace('_', ' ')}: {column} {bytes(value[:40])!a} is not UTF-8 text"
                     break
-    if not found:  # else the rest would say the same in other words
+    if not result:  # else the rest would say the same in other words
         yield from _history_problems(connection)
         yield from _instance_problems(connection, whole)
 
@@ -189,9 +189,9 @@ def _history_problems(connection: sqlite3.Connection) -> Iterator[str]:
 
 def _instance_problems(connection: sqlite3.Connection, whole: bool) -> Iterator[str]:
     counts: dict[int, int] = {}
-    for number, name, schema in connection.execute(f"SELECT id, name, schema FROM category LIMIT {MAX_CATEGORIES + 1}"):
+    for index, name, schema in connection.execute(f"SELECT id, name, schema FROM category LIMIT {MAX_CATEGORIES + 1}"):
         try:
-            counts[number] = schema_from_dict(msgspec.json.decode(schema)).num_keypoints
+            counts[index] = schema_from_dict(msgspec.json.decode(schema)).num_keypoints
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield f"the points of category {str(name)[:60]!r} cannot be read"
         except SchemaError as error:
@@ -218,20 +218,20 @@ def _bad_instances(
     """Of instances of one category with so many points: lengths, then numbers, all at once."""
     if count is None:  # its category cannot be read, which was said
         return
-    for number, points, seen, human, scores, box in lot:
+    for index, points, seen, human, scores, box in lot:
         if (len(points), len(seen), len(human)) != (16 * count, count, count) or (
             scores is not None and len(scores) != 8 * count
         ) or (box is not None and len(box) != 32):  # fmt: skip
-            yield f"instance {number} does not have the {count} points of its category"
+            yield f"instance {index} does not have the {count} points of its category"
             return
     flags = np.frombuffer(b"".join(row[2] + row[3] for row in lot), np.uint8).reshape(len(lot), 2 * count)
     wrong: npt.NDArray[np.bool_] = np.asarray((flags[:, :count] > 2).any(1) | (flags[:, count:] > 1).any(1))
-    for place in (1, 4, 5):
-        rows = [n for n, row in enumerate(lot) if row[place] is not None]
+    for position in (1, 4, 5):
+        rows = [n for n, row in enumerate(lot) if row[position] is not None]
         if not rows:
             continue
-        blobs: list[bytes] = [lot[n][place] for n in rows]  # type: ignore[misc]
-        numbers = np.frombuffer(b"".join(blobs), "<f8").reshape(len(rows), -1)
-        wrong[rows] |= ~(np.abs(numbers) <= MAX_NUMBER).all(1)
+        blobs: list[bytes] = [lot[n][position] for n in rows]  # type: ignore[misc]
+        values = np.frombuffer(b"".join(blobs), "<f8").reshape(len(rows), -1)
+        wrong[rows] |= ~(np.abs(values) <= MAX_NUMBER).all(1)
     for n in np.flatnonzero(wrong)[:_SHOWN]:
         yield f"instance {lot[n][0]} has a number that cannot be right"

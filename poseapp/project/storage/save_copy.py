@@ -64,7 +64,7 @@ def copy_pages(
         if os.path.abspath(old_home) != os.path.abspath(new_home):
             for table in sorted({"media", "source"} & tables):
                 rows = copy.execute(f"SELECT id, path FROM {table}").fetchall()
-                moved = [(_moved(path, old_home, new_home), number) for number, path in rows]
+                moved = [(_moved(path, old_home, new_home), index) for index, path in rows]
                 copy.executemany(f"UPDATE {table} SET path = ? WHERE id = ?", moved)
             if "step_media" in tables:
                 _move_steps(copy, old_home, new_home)

@@ -119,8 +119,8 @@ def read_log(path: Path) -> Log:
 def put_aside(path: Path) -> Path:
     """Rename a file that is not the project's, so that SQLite does not see it. Raises OSError."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    for number in range(1000):
-        target = path.with_name(side_name(path.name, f"{_ASIDE}-{stamp}{f'-{number}' if number else ''}"))
+    for index in range(1000):
+        target = path.with_name(side_name(path.name, f"{_ASIDE}-{stamp}{f'-{index}' if index else ''}"))
         if not os.path.lexists(target):
             os.rename(path, target)
             return target
@@ -231,11 +231,11 @@ _INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 8: 0, 9: 0}
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = 0
-    for number in range(9):
-        byte = data[at + number]
-        if number == 8:
+    for index in range(9):
+        byte = data[at + index]
+        if index == 8:
             return (value << 8) | byte, at + 9
         value = (value << 7) | (byte & 0x7F)
         if byte < 0x80:
-            return value, at + number + 1
+            return value, at + index + 1
     return value, at + 9

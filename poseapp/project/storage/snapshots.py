@@ -55,13 +55,13 @@ def snapshot_folder(project: Path) -> Path:
 
 def list_snapshots(project: Path) -> list[Snapshot]:
     """Newest first; files that do not look like one are left out."""
-    found: list[Snapshot] = []
+    results: list[Snapshot] = []
     with contextlib.suppress(OSError):
         for path in snapshot_folder(project).glob("*.pose"):
             with contextlib.suppress(ValueError, OSError, OverflowError):
                 when = time.mktime(time.strptime(path.stem[:_STAMP], _TIME))
-                found.append(Snapshot(path, path.stem[_STAMP + 1 :], when, path.stat().st_size))
-    return sorted(found, key=lambda s: (s.time, s.name), reverse=True)
+                results.append(Snapshot(path, path.stem[_STAMP + 1 :], when, path.stat().st_size))
+    return sorted(results, key=lambda s: (s.time, s.name), reverse=True)
 
 
 def take_snapshot(project: Path, name: str, context: Context | None = None) -> Snapshot:
@@ -108,8 +108,8 @@ def take_snapshot(project: Path, name: str, context: Context | None = None) -> S
 
 def _reserve(folder: Path, stamp: str, words: str) -> Path:
     """Make an empty file under a name that no snapshot has; the copy then takes its place."""
-    for number in itertools.count(1):
-        target = folder / f"{stamp} {words}{f' ({number})' if number > 1 else ''}.pose"
+    for index in itertools.count(1):
+        target = folder / f"{stamp} {words}{f' ({index})' if index > 1 else ''}.pose"
         with contextlib.suppress(FileExistsError):
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             return target

@@ -163,7 +163,7 @@ TO_VERSION_4 = (
     "CREATE INDEX IF NOT EXISTS source_block_source ON source_block (source)",
     # Names that files give to tracks.
     "CREATE TABLE IF NOT EXISTS track_name (number INTEGER PRIMARY KEY, name TEXT NOT NULL)",
-    # A category that a step renames or gives other limbs, names, colours; before, after: msgpack of the columns that
+    # A category that a step renames or gives other limbs, names, colors; before, after: msgpack of the columns that
     # changed.
     """CREATE TABLE IF NOT EXISTS step_category (
       step INTEGER NOT NULL, category INTEGER NOT NULL, before BLOB NOT NULL, after BLOB NOT NULL,

@@ -173,13 +173,13 @@ class History:
         frames: set[FrameKey] = set()
         instances: set[int] = set()
         media = [
-            (number, decode(after if forward else before))
-            for number, before, after in self._db.rows(
+            (value, decode(after if forward else before))
+            for value, before, after in self._db.rows(
                 "SELECT media, before, after FROM step_media WHERE step = ?", (step,)
             )
         ]
-        for number, state in media:
-            grow(self._db, number, state)
+        for value, state in media:
+            grow(self._db, value, state)
         categories = [
             CategoryDelta(category, decode_columns(before), decode_columns(after))
             for category, before, after in self._db.rows(
@@ -191,9 +191,9 @@ class History:
             write_categories(self._db, added)
             self._on_categories_written()
         sql = "SELECT instance, media, idx, before, after FROM step_instance WHERE step = ?"
-        with counted_once(self._db, [number for number, _ in media]):
+        with counted_once(self._db, [value for value, _ in media]):
             for block in self._db.stream(sql, (step,), _PIECE):
-                if not all(isinstance(number, int) for row in block for number in row[:3]):
+                if not all(isinstance(value, int) for row in block for value in row[:3]):
                     raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
                 deltas = [
                     InstanceDelta(i, FrameKey(m, n), b if b is None else _decode(b), a if a is None else _decode(a))
@@ -211,14 +211,14 @@ class History:
             key = FrameKey(folder, index)
             write_states(self._db, [FrameDelta(key, before, after) if forward else FrameDelta(key, after, before)])
             frames.add(key)
-        for number, state in media:
-            settle(self._db, number, state)
+        for value, state in media:
+            settle(self._db, value, state)
         if categories:
             changed = [c for c in categories if not c.is_added]
             write_categories(self._db, changed if forward else [c.reversed() for c in categories])
             self._on_categories_written()
         structure = bool(media or categories)
-        return Change(frozenset(frames), frozenset(instances), structure, frozenset(number for number, _ in media))
+        return Change(frozenset(frames), frozenset(instances), structure, frozenset(value for value, _ in media))
 
     def _takes_frames(self, first: int, last: int) -> bool:
         """Whether a step after ``first``, up to ``last``, is another file for a video, so that frames come and go."""
@@ -317,8 +317,8 @@ def write_instances(database: Database, touched: Iterable[InstanceDelta]) -> Non
                 raise ProjectError("a step of its history is damaged; it cannot be undone or done again")
             come.append((t.instance, *(t.after[i] for i in range(1, len(COLUMNS)))))
         else:
-            places = tuple(t.after)
-            updates[places].append((*(t.after[i] for i in places), t.instance))
+            positions = tuple(t.after)
+            updates[positions].append((*(t.after[i] for i in positions), t.instance))
     if gone:
         database.many("DELETE FROM instance WHERE id = ?", gone)
     if come:
@@ -326,9 +326,9 @@ def write_instances(database: Database, touched: Iterable[InstanceDelta]) -> Non
             database.many(INSERT, come)
         except sqlite3.IntegrityError:  # an edit is compared with what is stored; a damaged history may not fit it
             raise ProjectError("a step does not fit what the project holds; nothing was changed") from None
-    for places, rows in updates.items():
-        if places:
-            columns = ", ".join(f"{COLUMNS[i]} = ?" for i in places)
+    for positions, rows in updates.items():
+        if positions:
+            columns = ", ".join(f"{COLUMNS[i]} = ?" for i in positions)
             database.many(f"UPDATE instance SET {columns} WHERE id = ?", rows)
 
 

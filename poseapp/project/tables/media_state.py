@@ -117,9 +117,9 @@ def counted_once(database: Database, media: Sequence[int]) -> Iterator[None]:
     for name, _ in triggers:
         database.run(f'DROP TRIGGER "{name}"')
     yield
-    for number in media:
+    for index in media:
         for statement in _RECOUNT:
-            database.run(statement, (number,))
+            database.run(statement, (index,))
     for _, statement in triggers:
         database.run(statement)
 

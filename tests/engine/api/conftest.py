@@ -36,11 +36,11 @@ def coco_labels() -> dict[str, Any]:
     from engine.schema.builtin import find_schema
 
     annotations = []
-    for number, points in enumerate((HOPPER, ASTRONAUT), 1):
+    for index, points in enumerate((HOPPER, ASTRONAUT), 1):
         marked = [value for x, y in zip(points[::2], points[1::2], strict=True) for value in (x, y, 2)]
         marked += [0] * (51 - len(marked))
-        box = [8, 27, 500, 570] if number == 1 else [6, 20, 500, 490]
-        record = {"id": number, "image_id": number, "category_id": 1, "keypoints": marked, "bbox": box}
+        box = [8, 27, 500, 570] if index == 1 else [6, 20, 500, 490]
+        record = {"id": index, "image_id": index, "category_id": 1, "keypoints": marked, "bbox": box}
         annotations.append(record | {"num_keypoints": 9, "area": box[2] * box[3], "iscrowd": 0})
     annotations[0]["keypoints"][48:] = [70, 900, 2]
     names = list(find_schema("coco").names)

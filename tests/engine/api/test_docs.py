@@ -72,15 +72,15 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert notebook["nbformat"] == 4
     shown: list[Any] = []
     names: dict[str, Any] = {"__name__": "__main__"}
-    for number, cell in enumerate(notebook["cells"]):
+    for index, cell in enumerate(notebook["cells"]):
         if cell["cell_type"] != "code":
             continue
         assert cell["outputs"] == []  # no pictures in the repository
         tree = ast.parse("".join(cell["source"]))
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, f"cell {number}", "exec"), names)  # noqa: S102 (our own notebook)
+        exec(compile(tree, f"cell {index}", "exec"), names)  # noqa: S102 (our own notebook)
         if isinstance(last, ast.Expr):
-            shown.append(eval(compile(ast.Expression(last.value), f"cell {number}", "eval"), names))  # noqa: S307
+            shown.append(eval(compile(ast.Expression(last.value), f"cell {index}", "eval"), names))  # noqa: S307
     assert isinstance(shown[0], engine.Poses)
     assert shown[-1][:2] == ["movenet_thunder", "movenet_lightning"]
     assert names["tracks"] == {1: list(range(12))}
@@ -102,8 +102,8 @@ def test_the_check_of_the_page_works(check_of_the_page: dict[str, Any]) -> None:
     points = np.full((17, 2), 50.0)
     instances = [Instance(0, 0, points, np.array([2] * count + [0] * (17 - count), np.uint8)) for count in (0, 2, 3)]
     labels = Labels([Frame("photo.jpg")], instances, [Category("person", find_schema("coco"))])
-    found = list(run_checks(labels, [check_of_the_page["FewKeypoints"]]))
-    assert [(finding.where, finding.message) for finding in found] == [
+    results = list(run_checks(labels, [check_of_the_page["FewKeypoints"]]))
+    assert [(finding.where, finding.message) for finding in results] == [
         ("photo.jpg, instance 2", "has 2 labelled keypoints")
     ]
     page = (ROOT / "docs" / "extending" / "check.md").read_text(encoding="utf-8")

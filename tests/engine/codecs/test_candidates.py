@@ -31,13 +31,13 @@ def bumps(codec: Codec, main: tuple[float, float], other: tuple[float, float]) -
 )
 @settings(max_examples=20, deadline=None)
 def test_the_candidates_of_a_heatmap_are_its_bumps(codec: Codec, x: float, y: float, away: float) -> None:
-    places, heights = codec.candidates(bumps(codec, (x, y), (x + away, y)), 2)
-    assert places.shape == (1, 1, 2, 2)
+    positions, heights = codec.candidates(bumps(codec, (x, y), (x + away, y)), 2)
+    assert positions.shape == (1, 1, 2, 2)
     assert heights.shape == (1, 1, 2)
-    assert np.hypot(*(places[0, 0, 0].numpy() - (x, y))) < STRIDE
-    assert np.hypot(*(places[0, 0, 1].numpy() - (x + away, y))) < STRIDE
+    assert np.hypot(*(positions[0, 0, 0].numpy() - (x, y))) < STRIDE
+    assert np.hypot(*(positions[0, 0, 1].numpy() - (x + away, y))) < STRIDE
     decoded, score = codec.decode(bumps(codec, (x, y), (x + away, y)))
-    assert (places[0, 0, 0] - decoded[0, 0]).norm() < STRIDE
+    assert (positions[0, 0, 0] - decoded[0, 0]).norm() < STRIDE
     assert heights[0, 0, 0] >= heights[0, 0, 1]
     assert float(score[0, 0]) == pytest.approx(float(heights[0, 0, 0]), abs=1e-4)
 
@@ -50,15 +50,15 @@ def test_a_map_without_another_peak_has_candidates_of_height_nothing() -> None:
     assert heights.shape == (1, 1, 2)
 
 
-def movenet_outputs(centres: list[tuple[int, int]], keypoints: int = 2, cells: int = 16) -> dict[str, torch.Tensor]:
-    """Persons at these cells (x, y); the points of each lie 1, 2, ... cells below its centre, heatmaps say so."""
+def movenet_outputs(centers: list[tuple[int, int]], keypoints: int = 2, cells: int = 16) -> dict[str, torch.Tensor]:
+    """Persons at these cells (x, y); the points of each lie 1, 2, ... cells below its center, heatmaps say so."""
     outputs = {
         "heatmap": torch.full((1, keypoints, cells, cells), -6.0),
         "center": torch.full((1, 1, cells, cells), -6.0),
         "regress": torch.zeros(1, 2 * keypoints, cells, cells),
         "offset": torch.full((1, 2 * keypoints, cells, cells), 0.5),
     }
-    for x, y in centres:
+    for x, y in centers:
         outputs["center"][0, 0, y, x] = 3.0
         for k in range(keypoints):
             outputs["regress"][0, 2 * k, y, x] = k + 1.5
@@ -67,7 +67,7 @@ def movenet_outputs(centres: list[tuple[int, int]], keypoints: int = 2, cells: i
     return outputs
 
 
-def test_a_fixed_point_decides_which_person_a_network_of_centres_means() -> None:
+def test_a_fixed_point_decides_which_person_a_network_of_centers_means() -> None:
     codec = CenterOffsetCodec((64, 64))
     outputs = movenet_outputs([(7, 6), (12, 9)])
     free, _ = codec.decode(outputs)
@@ -79,8 +79,8 @@ def test_a_fixed_point_decides_which_person_a_network_of_centres_means() -> None
     nobody = codec.expected(outputs, points, torch.zeros(1, 2, dtype=torch.bool))
     assert nobody is not None
     assert nobody[0, 0, 0] < 40
-    places, heights = codec.candidates(outputs, 2)
-    assert sorted(places[0, 0, :, 0].tolist()) == [29.5, 49.5]
+    positions, heights = codec.candidates(outputs, 2)
+    assert sorted(positions[0, 0, :, 0].tolist()) == [29.5, 49.5]
     assert (heights[0, 0] > 0.9).all()
 
 

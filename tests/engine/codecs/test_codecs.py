@@ -148,10 +148,10 @@ def test_msra_takes_the_first_of_equal_peaks() -> None:
 def movenet_outputs(points: np.ndarray, side: int = 256) -> dict[str, Tensor]:
     """What an ideal MoveNet gives for one crop with keypoints (K, 2) in crop pixels."""
     cells = side // 4
-    place = (points + 0.5) / 4
-    cell = np.floor(place).astype(int)
+    position = (points + 0.5) / 4
+    cell = np.floor(position).astype(int)
     y, x = np.mgrid[:cells, :cells]
-    middle = place.mean(0)
+    middle = position.mean(0)
     outputs = {
         "heatmap": np.full((len(points), cells, cells), -9.0),
         "offset": np.zeros((2 * len(points), cells, cells)),
@@ -160,19 +160,19 @@ def movenet_outputs(points: np.ndarray, side: int = 256) -> dict[str, Tensor]:
     }
     for k, (cx, cy) in enumerate(cell):
         outputs["heatmap"][k] = -9 + 12 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 4)
-        outputs["offset"][2 * k], outputs["offset"][2 * k + 1] = place[k, 1] - y, place[k, 0] - x
-        outputs["regress"][2 * k], outputs["regress"][2 * k + 1] = place[k, 1] - y, place[k, 0] - x
+        outputs["offset"][2 * k], outputs["offset"][2 * k + 1] = position[k, 1] - y, position[k, 0] - x
+        outputs["regress"][2 * k], outputs["regress"][2 * k + 1] = position[k, 1] - y, position[k, 0] - x
     return {key: torch.from_numpy(value.astype(np.float32))[None] for key, value in outputs.items()}
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.floats(70, 180), st.floats(70, 180)), min_size=3, max_size=3))
-def test_centre_offset_finds_the_keypoints_and_flips_exactly(points: list[tuple[float, float]]) -> None:
+def test_center_offset_finds_the_keypoints_and_flips_exactly(points: list[tuple[float, float]]) -> None:
     codec = CenterOffsetCodec((256, 256))
     truth = np.array(points)
     direct = movenet_outputs(truth)
-    found, scores = codec.decode(direct)
-    assert np.abs(found[0].numpy() - truth).max() < 1e-3
+    result, scores = codec.decode(direct)
+    assert np.abs(result[0].numpy() - truth).max() < 1e-3
     assert (scores > 0.9).all()
 
     mirrored = truth[FLIP.numpy()] * [-1, 1] + [255, 0]
@@ -180,15 +180,15 @@ def test_centre_offset_finds_the_keypoints_and_flips_exactly(points: list[tuple[
     assert np.abs(codec.decode(back)[0][0].numpy() - truth).max() < 1e-3
 
 
-def test_centre_offset_prefers_the_peak_near_the_regressed_keypoint() -> None:
+def test_center_offset_prefers_the_peak_near_the_regressed_keypoint() -> None:
     truth = np.array([[120.0, 120.0], [100.0, 140.0], [140.0, 140.0]])
     outputs = movenet_outputs(truth)
     outputs["heatmap"][0, 0, 5, 5] = 6.0  # another person's keypoint, a little brighter, far away
-    found, _ = CenterOffsetCodec((256, 256)).decode(outputs)
-    assert np.abs(found[0, 0].numpy() - truth[0]).max() < 1e-3
+    result, _ = CenterOffsetCodec((256, 256)).decode(outputs)
+    assert np.abs(result[0, 0].numpy() - truth[0]).max() < 1e-3
 
 
-def test_centre_offset_decodes_a_batch_as_it_decodes_each_crop() -> None:
+def test_center_offset_decodes_a_batch_as_it_decodes_each_crop() -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = {"heatmap": 17, "offset": 34, "regress": 34, "center": 1}
     outputs = {key: torch.randn(5, count, 48, 48, generator=generator) for key, count in shapes.items()}
@@ -201,7 +201,7 @@ def test_centre_offset_decodes_a_batch_as_it_decodes_each_crop() -> None:
         assert torch.equal(score[0], scores[i])
 
 
-def test_centre_offset_cannot_be_trained() -> None:
+def test_center_offset_cannot_be_trained() -> None:
     with pytest.raises(TrainingError, match="gaussian"):
         CenterOffsetCodec((256, 256)).encode(np.zeros((1, 2)), np.ones(1))
 

@@ -22,23 +22,23 @@ def labels(tmp_path: Path) -> Path:
     schema = find_schema("coco")
     rng = np.random.default_rng(0)
     data = CocoDataset(categories=[make_category(1, schema)])
-    for number in (1, 2, 3):
+    for index in (1, 2, 3):
         points = np.column_stack([rng.uniform(20, 180, (17, 2)), np.full(17, 2)])
-        data.images.append(make_image(number, f"photos/{number}.jpg", 200, 200))
-        data.annotations.append(make_annotation(number, number, 1, points, [10, 10, 180, 180]))
+        data.images.append(make_image(index, f"photos/{index}.jpg", 200, 200))
+        data.annotations.append(make_annotation(index, index, 1, points, [10, 10, 180, 180]))
     file = tmp_path / "labels.json"
     data.write(file)
     return file
 
 
 def results_of(labels: Path, shift: float = 0.0, leave_out: int = 0) -> list[dict[str, object]]:
-    found = []
+    results = []
     for record in CocoDataset.read(labels).annotations[leave_out:]:
         points = np.array(record.keypoints, float).reshape(-1, 3)
         points[:, 0] += shift
         row = {"image_id": record.image_id, "category_id": 1, "bbox": record.bbox, "score": 0.9}
-        found.append(row | {"keypoints": points.ravel().tolist()})
-    return found
+        results.append(row | {"keypoints": points.ravel().tolist()})
+    return results
 
 
 def write(path: Path, content: object) -> Path:
@@ -47,25 +47,25 @@ def write(path: Path, content: object) -> Path:
 
 
 def test_perfect_predictions_have_the_best_figures(labels: Path, tmp_path: Path) -> None:
-    found = evaluate(load(labels, write(tmp_path / "r.json", results_of(labels))))
-    assert found["AP"] == pytest.approx(1)
-    assert found["PCK@0.2"] == 1
-    assert found["AUC"] == pytest.approx(0.95)
-    assert found["EPE"] == 0
-    assert found["per_keypoint"]["nose"] == {"PCK@0.2": 1.0, "EPE": 0.0}
+    result = evaluate(load(labels, write(tmp_path / "r.json", results_of(labels))))
+    assert result["AP"] == pytest.approx(1)
+    assert result["PCK@0.2"] == 1
+    assert result["AUC"] == pytest.approx(0.95)
+    assert result["EPE"] == 0
+    assert result["per_keypoint"]["nose"] == {"PCK@0.2": 1.0, "EPE": 0.0}
 
 
 def test_a_shift_shows_in_pixels(labels: Path, tmp_path: Path) -> None:
-    found = evaluate(load(labels, write(tmp_path / "r.json", results_of(labels, shift=3.0))))
-    assert found["EPE"] == pytest.approx(3, abs=1e-4)
-    assert found["median_px"] == pytest.approx(3, abs=1e-4)
+    result = evaluate(load(labels, write(tmp_path / "r.json", results_of(labels, shift=3.0))))
+    assert result["EPE"] == pytest.approx(3, abs=1e-4)
+    assert result["median_px"] == pytest.approx(3, abs=1e-4)
 
 
 def test_a_missed_instance_is_counted_and_wrong(labels: Path, tmp_path: Path) -> None:
-    found = evaluate(load(labels, write(tmp_path / "r.json", results_of(labels, leave_out=1))))
-    assert found["missed"] == 1
-    assert found["PCK@0.2"] == pytest.approx(2 / 3)
-    assert found["EPE"] == 0
+    result = evaluate(load(labels, write(tmp_path / "r.json", results_of(labels, leave_out=1))))
+    assert result["missed"] == 1
+    assert result["PCK@0.2"] == pytest.approx(2 / 3)
+    assert result["EPE"] == 0
 
 
 def test_a_coco_file_of_predictions_with_ids_of_its_own_is_matched_by_names(labels: Path, tmp_path: Path) -> None:
@@ -80,9 +80,9 @@ def test_a_coco_file_of_predictions_with_ids_of_its_own_is_matched_by_names(labe
         )
     file = tmp_path / "predicted.json"
     guess.write(file)
-    found = evaluate(load(labels, file))
-    assert found["AP"] == pytest.approx(1)
-    assert found["EPE"] == 0
+    result = evaluate(load(labels, file))
+    assert result["AP"] == pytest.approx(1)
+    assert result["EPE"] == 0
 
 
 def test_the_command_prints_a_table_and_writes_the_figures(
@@ -154,11 +154,11 @@ def test_whole_body_labels_in_their_own_layout_are_measured_by_parts(shared: Pat
         [row | {name: row["keypoints"][3 * a : 3 * b] for name, (a, b) in cuts.items()} for row in rows],
     )
     for file in (whole, parts):
-        found = evaluate(load(folder / oracle["ann_file"], file), ["oks"])
-        assert found["AP"] == pytest.approx(expected["result"]["AP"], abs=1e-9)
+        result = evaluate(load(folder / oracle["ann_file"], file), ["oks"])
+        assert result["AP"] == pytest.approx(expected["result"]["AP"], abs=1e-9)
         stats = {part["iouType"]: part["stats"][0] for part in expected["per_part"]}
-        assert found["Foot AP"] == pytest.approx(stats["keypoints_foot"], abs=1e-9)
-        assert found["Whole AP"] == found["AP"]
+        assert result["Foot AP"] == pytest.approx(stats["keypoints_foot"], abs=1e-9)
+        assert result["Whole AP"] == result["AP"]
 
 
 def test_pck_is_measured_by_the_part_of_the_box_inside_the_image(labels: Path, tmp_path: Path) -> None:
@@ -166,8 +166,8 @@ def test_pck_is_measured_by_the_part_of_the_box_inside_the_image(labels: Path, t
     data.annotations = [one.patched(bbox=[-1000.0, 10.0, 1180.0, 20.0]) for one in data.annotations]
     wide = tmp_path / "wide.json"
     data.write(wide)
-    found = evaluate(load(wide, write(tmp_path / "r.json", results_of(wide, shift=40.0))), ["pck"])
-    assert found["PCK@0.2"] == 0  # 0.2 of 180 pixels, not of 1180
+    result = evaluate(load(wide, write(tmp_path / "r.json", results_of(wide, shift=40.0))), ["pck"])
+    assert result["PCK@0.2"] == 0  # 0.2 of 180 pixels, not of 1180
 
 
 @pytest.mark.parametrize("sample", ["halpe/test_halpe.json", "aic/test_aic.json", "fld/test_fld.json",
@@ -184,9 +184,9 @@ def test_labels_of_other_kinds_are_perfect_predictions_of_themselves(shared: Pat
         rows.append(row | {"keypoints": flat.ravel().tolist(), "box_score": 1.0})
     results = write(tmp_path / "r.json", rows)
     for options in (CocoMetricOptions(), AS_GIVEN):
-        found = evaluate(load(file, results), options=options)
-        assert found["AP"] == pytest.approx(1)
-        assert found["PCK@0.2"] == 1
+        result = evaluate(load(file, results), options=options)
+        assert result["AP"] == pytest.approx(1)
+        assert result["PCK@0.2"] == 1
 
 
 def test_predictions_of_a_file_are_evaluated_from_python(labels: Path, tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def few(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole = CocoDataset.read(shared / "data/coco-mini/person_keypoints.json")
     posed = {label.image_id for label in whole.annotations if label.num_keypoints}
     whole.images = [image for image in whole.images if image.id in posed][:PEOPLE]
-    kept = {image.id for image in whole.images}
-    whole.annotations = [label for label in whole.annotations if label.image_id in kept]
+    remaining = {image.id for image in whole.images}
+    whole.annotations = [label for label in whole.annotations if label.image_id in remaining]
     file = tmp_path_factory.mktemp("few") / "few.json"
     whole.write(file)
     return file
@@ -82,12 +82,12 @@ def test_detections_limit_and_all_metrics(few: Path, images: Path, tmp_path: Pat
 
 
 def test_one_image_with_its_own_boxes_pairs_by_id(few: Path, images: Path, tmp_path: Path) -> None:
-    found = evaluate(
+    result = evaluate(
         "--model", "movenet_lightning", "--annotations", few, "--images", images, "--metrics", "pck", "--limit", 2,
         out=tmp_path / "m.json",
     )["measured"]  # fmt: skip
-    assert found["missed"] == 0
-    assert 0.3 < found["PCK@0.2"] <= 1
+    assert result["missed"] == 0
+    assert 0.3 < result["PCK@0.2"] <= 1
 
 
 def test_written_predictions_evaluated_again_have_the_same_figures(few: Path, images: Path, tmp_path: Path) -> None:
@@ -216,12 +216,12 @@ def own_set(resources_dir: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     schema = find_schema("coco")
     data = CocoDataset(categories=[make_category(1, schema)])
-    place = np.column_stack([np.linspace(100, 300, 17), np.linspace(100, 400, 17), np.full(17, 2)])
-    for number in range(1, 5):
-        data.images.append(make_image(number, f"{number}.jpg", 512, 512))
-        data.annotations.append(make_annotation(number, number, 1, place, [10, 8, 355, 503], area=90000.0))
-        if number != 3:
-            shutil.copy(resources_dir / "sample/astronaut.jpg", folder / f"{number}.jpg")
+    position = np.column_stack([np.linspace(100, 300, 17), np.linspace(100, 400, 17), np.full(17, 2)])
+    for index in range(1, 5):
+        data.images.append(make_image(index, f"{index}.jpg", 512, 512))
+        data.annotations.append(make_annotation(index, index, 1, position, [10, 8, 355, 503], area=90000.0))
+        if index != 3:
+            shutil.copy(resources_dir / "sample/astronaut.jpg", folder / f"{index}.jpg")
     (folder / "4.jpg").write_bytes((folder / "4.jpg").read_bytes()[:9000])
     data.write(folder / "labels.json")
     return folder / "labels.json"

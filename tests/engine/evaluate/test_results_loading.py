@@ -61,10 +61,10 @@ class Files:
         write(self.results, results)
         given = ["--annotations", str(self.labels), "--results", str(self.results), "--out", str(self.out), *options]
         assert command_line.run(main, given) == status
-        found: dict[str, Any] = json.loads(self.out.read_text())
-        strict = 2 if found.get("skipped") or any("guessed" not in note for note in found.get("notes", [])) else 0
+        result: dict[str, Any] = json.loads(self.out.read_text())
+        strict = 2 if result.get("skipped") or any("guessed" not in note for note in result.get("notes", [])) else 0
         assert command_line.run(main, [*given, "--strict"]) == strict
-        return found
+        return result
 
 
 @pytest.fixture
@@ -72,19 +72,19 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
-def perfect(found: dict[str, Any], missed: int = 0) -> None:
-    assert found["missed"] == missed
-    assert found["EPE"] == pytest.approx(0)
+def perfect(result: dict[str, Any], missed: int = 0) -> None:
+    assert result["missed"] == missed
+    assert result["EPE"] == pytest.approx(0)
     if not missed:
-        assert found["AP"] == pytest.approx(1)
-        assert found["AR"] == pytest.approx(1)
-        assert found["PCK@0.2"] == 1
+        assert result["AP"] == pytest.approx(1)
+        assert result["AR"] == pytest.approx(1)
+        assert result["PCK@0.2"] == 1
 
 
 def test_one_category_on_each_side_is_the_same_and_that_is_said(files: Files) -> None:
-    found = files.compare(labels_of(7), results_of(1))
-    perfect(found)
-    (note,) = [note for note in found["notes"] if "guessed" not in note]
+    result = files.compare(labels_of(7), results_of(1))
+    perfect(result)
+    (note,) = [note for note in result["notes"] if "guessed" not in note]
     assert "r.json: result 0: category 1 is taken as category 7 (mouse)" in note
     assert "(3 results)" in note
 
@@ -104,10 +104,10 @@ def test_categories_are_compared_by_their_ids_alone_when_asked_for(
 def test_one_foreign_category_among_others_is_left_out_and_listed(files: Files) -> None:
     rows = results_of()
     rows[1]["category_id"] = 5
-    found = files.compare(labels_of(), rows)
-    perfect(found, missed=1)
-    assert found["predictions"] == 2
-    assert found["skipped"] == [
+    result = files.compare(labels_of(), rows)
+    perfect(result, missed=1)
+    assert result["predictions"] == 2
+    assert result["skipped"] == [
         {"where": f"{files.results}: result 1", "reason": "category 5 is not in the labels (1 result)"}
     ]
 
@@ -116,9 +116,9 @@ def test_results_without_category_are_taken_for_the_only_one(files: Files) -> No
     rows = results_of()
     for row in rows:
         del row["category_id"]
-    found = files.compare(labels_of(7), rows)
-    perfect(found)
-    assert "has no category_id; 7 (mouse) is assumed (3 results)" in found["notes"][0]
+    result = files.compare(labels_of(7), rows)
+    perfect(result)
+    assert "has no category_id; 7 (mouse) is assumed (3 results)" in result["notes"][0]
     two = labels_of(7)
     two["categories"].append({"id": 8, "name": "rat", "keypoints": NAMES})
     with pytest.raises(CocoError, match=r"has no category_id, and the labels have several categories \(3 results\)"):
@@ -128,36 +128,36 @@ def test_results_without_category_are_taken_for_the_only_one(files: Files) -> No
 def test_a_result_of_an_unlisted_image_is_left_out_and_listed(files: Files) -> None:
     rows = results_of()
     rows[0]["image_id"] = 99
-    found = files.compare(labels_of(), rows)
-    perfect(found, missed=1)
-    assert found["skipped"][0]["reason"] == "its image is not in the labels (1 result)"
+    result = files.compare(labels_of(), rows)
+    perfect(result, missed=1)
+    assert result["skipped"][0]["reason"] == "its image is not in the labels (1 result)"
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf"), None, "much", [1]])
 def test_a_score_that_is_no_number_is_never_the_best_one(files: Files, score: Any) -> None:
     wrong = results_of()[0] | {"keypoints": [300.0] * 9, "score": score}
-    found = files.compare(labels_of(), [*results_of(), wrong])
-    perfect(found)
-    assert found["predictions"] == 3
-    (item,) = found["skipped"]
+    result = files.compare(labels_of(), [*results_of(), wrong])
+    perfect(result)
+    assert result["predictions"] == 3
+    (item,) = result["skipped"]
     assert item == {"where": f"{files.results}: result 3", "reason": "its score is not a finite number (1 result)"}
 
 
 def test_a_result_without_score_counts_and_that_is_said(files: Files) -> None:
     rows = results_of()
     del rows[2]["score"]
-    found = files.compare(labels_of(), rows)
-    perfect(found)
-    assert "result 2: has no score; 1 is assumed (1 result)" in found["notes"][0]
+    result = files.compare(labels_of(), rows)
+    perfect(result)
+    assert "result 2: has no score; 1 is assumed (1 result)" in result["notes"][0]
 
 
 def test_a_label_of_an_unlisted_image_counts_nowhere(files: Files) -> None:
     labels = labels_of()
     labels["annotations"].append(labels["annotations"][0] | {"id": 50, "image_id": 77})
-    found = files.compare(labels, results_of())
-    perfect(found)
-    assert found["instances"] == 3
-    assert found["skipped"] == [
+    result = files.compare(labels, results_of())
+    perfect(result)
+    assert result["instances"] == 3
+    assert result["skipped"] == [
         {"where": f"{files.labels}: annotation 50", "reason": "its image is not in the file (1 label)"}
     ]
 
@@ -167,9 +167,9 @@ def test_ids_that_are_text_on_one_side_are_matched(files: Files) -> None:
     for row in rows:
         row["image_id"] = str(row["image_id"])
         row["category_id"] = str(row["category_id"])
-    found = files.compare(labels_of(), rows)
-    perfect(found)
-    assert any("by its text" in note for note in found["notes"])
+    result = files.compare(labels_of(), rows)
+    perfect(result)
+    assert any("by its text" in note for note in result["notes"])
     labels = labels_of("1")
     for record in (*labels["images"], *labels["annotations"]):
         record["id"] = str(record["id"])
@@ -182,9 +182,9 @@ def test_a_result_with_another_number_of_points_is_left_out_and_listed(files: Fi
     rows = results_of()
     rows[0]["keypoints"] = [1.0] * 12
     rows[1]["keypoints"] = []
-    found = files.compare(labels_of(), rows)
-    perfect(found, missed=2)
-    assert [item["reason"] for item in found["skipped"]] == [
+    result = files.compare(labels_of(), rows)
+    perfect(result, missed=2)
+    assert [item["reason"] for item in result["skipped"]] == [
         "has 12 numbers in 'keypoints' instead of 9 for 'mouse' (1 result)",
         "has no keypoints (1 result)",
     ]
@@ -212,25 +212,25 @@ def test_a_whole_body_with_a_part_of_another_length_is_left_out_and_listed(tmp_p
 def test_a_line_that_is_no_result_is_left_out_and_listed_by_its_position(files: Files) -> None:
     rows = [{"category_id": 1, "keypoints": [*map(float, POINTS)], "score": 1}, *results_of()]
     rows[2]["image_id"] = 99
-    found = files.compare(labels_of(), rows)
-    perfect(found, missed=1)
-    assert [item["where"] for item in found["skipped"]] == [f"{files.results}: result {n}" for n in (0, 2)]
+    result = files.compare(labels_of(), rows)
+    perfect(result, missed=1)
+    assert [item["where"] for item in result["skipped"]] == [f"{files.results}: result {n}" for n in (0, 2)]
 
 
 def test_an_equal_result_counts_as_in_coco_and_that_is_said(files: Files) -> None:
     rows = results_of()
-    found = files.compare(labels_of(), [*rows, rows[0]])
-    assert found["predictions"] == 4
-    assert found["AP"] < 1
-    assert any("result 3: is equal to one before it" in note for note in found["notes"])
+    result = files.compare(labels_of(), [*rows, rows[0]])
+    assert result["predictions"] == 4
+    assert result["AP"] < 1
+    assert any("result 3: is equal to one before it" in note for note in result["notes"])
 
 
 def test_coordinates_that_are_no_numbers_are_said(files: Files) -> None:
     rows = results_of()
     rows[0]["keypoints"][0] = float("nan")
-    found = files.compare(labels_of(), rows)
-    assert found["EPE"] > 0
-    assert any("result 0: has coordinates that are not finite" in note for note in found["notes"])
+    result = files.compare(labels_of(), rows)
+    assert result["EPE"] > 0
+    assert any("result 0: has coordinates that are not finite" in note for note in result["notes"])
 
 
 def test_labels_of_other_points_are_listed(files: Files) -> None:
@@ -242,9 +242,9 @@ def test_labels_of_other_points_are_listed(files: Files) -> None:
         extra | {"id": 61, "category_id": 9, "keypoints": POINTS},
         extra | {"id": 62, "category_id": 1, "keypoints": [1, 1, 2] * 5},
     ]
-    found = files.compare(labels, results_of())
-    perfect(found)
-    assert [(item["where"].rpartition(" ")[2], item["reason"]) for item in found["skipped"]] == [
+    result = files.compare(labels, results_of())
+    perfect(result)
+    assert [(item["where"].rpartition(" ")[2], item["reason"]) for item in result["skipped"]] == [
         ("60", "category 'rat' has other keypoints than 'mouse' (1 label)"),
         ("61", "its category is not in the file (1 label)"),
         ("62", "has 15 numbers in 'keypoints' instead of 9 (1 label)"),
@@ -256,8 +256,8 @@ def test_the_report_of_good_files_says_nothing(files: Files) -> None:
     labels, rows = labels_of(names=coco), results_of()
     for record in (*labels["annotations"], *rows):
         record["keypoints"] = [*record["keypoints"], *[0] * 42]
-    found = files.compare(labels, rows)
-    assert not {"notes", "skipped", "sigmas"} & found.keys()
+    result = files.compare(labels, rows)
+    assert not {"notes", "skipped", "sigmas"} & result.keys()
 
 
 def test_an_image_that_the_labels_lack_is_not_taken_for_another_of_its_id(files: Files) -> None:
@@ -267,10 +267,10 @@ def test_an_image_that_the_labels_lack_is_not_taken_for_another_of_its_id(files:
         image["file_name"] = name
     for annotation in guess["annotations"]:
         annotation["score"] = 0.5
-    found = files.compare(labels_of(), guess)
-    perfect(found)
-    assert found["predictions"] == 3
-    assert found["skipped"][0] == {
+    result = files.compare(labels_of(), guess)
+    perfect(result)
+    assert result["predictions"] == 3
+    assert result["skipped"][0] == {
         "where": f"{files.results}: result 0", "reason": "its image is not in the labels (1 result)"
     }  # fmt: skip
 
@@ -282,8 +282,8 @@ def test_two_images_of_one_base_name_are_not_mixed_up(files: Files) -> None:
             image["file_name"] = name
     for annotation in guess["annotations"]:
         annotation["score"] = 0.5
-    found = files.compare(labels, guess)
-    assert (found["predictions"], found["missed"]) == (1, 1)
+    result = files.compare(labels, guess)
+    assert (result["predictions"], result["missed"]) == (1, 1)
 
 
 def reference(labels: Any, rows: Any, sigmas: Any) -> list[float]:
@@ -317,19 +317,19 @@ def test_ap_of_the_official_files_is_that_of_pycocotools_with_the_published_sigm
         moved = points + rng.normal(0, 6, points.shape)
         row["keypoints"] = np.column_stack([moved, np.ones(len(names))]).ravel().tolist()
         del row["bbox"]
-    found = files.compare(labels, rows, *(("--schema", schema) if given else ()))
+    result = files.compare(labels, rows, *(("--schema", schema) if given else ()))
     expected = reference(labels, rows, find_schema(schema).sigmas)
-    ours = [found[name] for name in ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")]
+    ours = [result[name] for name in ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")]
     assert ours == pytest.approx(expected, abs=1e-9)
-    assert 0 < found["AP"] < 1
+    assert 0 < result["AP"] < 1
     assert abs(expected[0] - reference(labels, rows, [0.05] * len(names))[0]) > 0.05
-    assert "notes" not in found
+    assert "notes" not in result
 
 
 def test_guessed_sigmas_are_said(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
-    found = files.compare(labels_of(), results_of())
-    assert found["sigmas"] == "guessed"
-    assert "are guessed (0.05 for every keypoint)" in found["notes"][0]
+    result = files.compare(labels_of(), results_of())
+    assert result["sigmas"] == "guessed"
+    assert "are guessed (0.05 for every keypoint)" in result["notes"][0]
     assert "note: the OKS sigmas of 'mouse' are guessed" in capsys.readouterr().out
     assert "sigmas" not in files.compare(labels_of(), results_of(), "--metrics", "pck")
 
@@ -342,8 +342,8 @@ def test_faces_without_names_are_read_by_number_and_measured_by_nme(files: Files
     labels["annotations"][0]["keypoints"] = np.column_stack([points, np.full(98, 2)]).ravel().tolist()
     rows[0]["keypoints"] = np.column_stack([points + np.array([3, 4]), np.ones(98)]).ravel().tolist()
     for options in ((), ("--schema", "wflw"), ("--metrics", "nme")):
-        found = files.compare(labels, rows, *options)
-        assert found["NME"] == pytest.approx(0.05, abs=1e-6)
+        result = files.compare(labels, rows, *options)
+        assert result["NME"] == pytest.approx(0.05, abs=1e-6)
 
 
 def test_nme_of_something_else_than_a_face_is_refused(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
@@ -402,10 +402,10 @@ def test_a_schema_accepts_the_files_of_its_own_data_set(shared: Path, tmp_path: 
     for given in (schema, ""):
         data = load(file, results, given)
         assert data.schema.sigmas.tolist() == find_schema(schema).sigmas.tolist()
-        found = evaluate(data)
+        result = evaluate(data)
         assert not data.skipped
-        assert found["AP"] == pytest.approx(1)
-        assert found["missed"] == 0
+        assert result["AP"] == pytest.approx(1)
+        assert result["missed"] == 0
 
 
 @pytest.mark.parametrize("value", ["1e999", "-1E999", "null", "Infinity"])

@@ -30,8 +30,13 @@ def test_info_tells_what_is_left_out(write, capsys):
     assert run(main, ["info", str(file)]) == 0
     assert "2 instances, 1 of them fit" in capsys.readouterr().out
     assert run(main, ["info", str(file), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["kind"], told["instances"], told["usable"], told["left_out"]) == ("coco", 2, 1, {"a crowd": 1})
+    messages = json.loads(capsys.readouterr().out)
+    assert (messages["kind"], messages["instances"], messages["usable"], messages["left_out"]) == (
+        "coco",
+        2,
+        1,
+        {"a crowd": 1},
+    )
 
 
 def test_convert_one_category(write, tmp_path, capsys):

@@ -48,10 +48,10 @@ BOXES = st.integers(0, 4).flatmap(
 @given(first=BOXES, last=BOXES, share=st.floats(0, 1))
 def test_any_boxes_give_boxes_between_them(first: np.ndarray, last: np.ndarray, share: float) -> None:
     scores = [np.linspace(0.1, 1, len(boxes)) for boxes in (first, last)]
-    boxes, found = boxes_between(first, scores[0], last, scores[1], share)
-    assert boxes.shape == (len(found), 4)
+    boxes, result = boxes_between(first, scores[0], last, scores[1], share)
+    assert boxes.shape == (len(result), 4)
     assert boxes.dtype == np.float32
-    assert (np.diff(found) <= 0).all()
+    assert (np.diff(result) <= 0).all()
     if len(boxes):
         every = np.concatenate([first, last])
         assert (boxes >= every.min(0) - 1e-2).all()

@@ -46,12 +46,12 @@ def test_a_downloaded_file_is_loaded_and_finds_boxes_in_the_image(
     detector = Detector.load(row.id, "cpu")
     assert detector.knows("person")
     image = np.random.default_rng(0).integers(0, 255, (90, 140, 3), np.uint8)
-    (found,) = detector.detect([image], score_threshold=0.0, max_detections=7)
-    assert 0 < len(found) <= 7
-    assert (np.diff(found.scores) <= 0).all()
-    assert found.boxes.min() >= 0
-    assert found.boxes[:, 2].max() <= 140
-    assert found.boxes[:, 3].max() <= 90
+    (result,) = detector.detect([image], score_threshold=0.0, max_detections=7)
+    assert 0 < len(result) <= 7
+    assert (np.diff(result.scores) <= 0).all()
+    assert result.boxes.min() >= 0
+    assert result.boxes[:, 2].max() <= 140
+    assert result.boxes[:, 3].max() <= 90
     person = detector.categories.index("person")
     (people,) = detector.detect([image], score_threshold=0.0, categories=["person"])
     assert (people.labels == person).all()

@@ -35,11 +35,11 @@ def estimator(network: nn.Module, conventions: dict[str, Any] | None = None, **s
         {"name": "right_eye", "swap": "left_eye"},
         {"name": "nose", "side": "middle"},
     ]
-    made = schema_from_dict({"name": "face", "keypoints": points, **schema})
+    created = schema_from_dict({"name": "face", "keypoints": points, **schema})
     info = CheckpointInfo(
         "pose",
         "halves",
-        schema=made.to_dict(),
+        schema=created.to_dict(),
         codec={"name": "msra", "sigma": 2.0},
         input_size=(SIZE, SIZE),
         box_padding=1.0,
@@ -57,9 +57,9 @@ def picture() -> np.ndarray:
 
 
 def test_the_visibility_of_the_mirrored_crop_is_that_of_the_partner(picture: np.ndarray) -> None:
-    ((found,),) = estimator(Halves()).predict([picture], [BOX], flip_test=True)
-    assert found.visibility is not None
-    assert found.visibility.tolist() == pytest.approx([0.8, 0.2, 0.125], abs=0.02)
+    ((result,),) = estimator(Halves()).predict([picture], [BOX], flip_test=True)
+    assert result.visibility is not None
+    assert result.visibility.tolist() == pytest.approx([0.8, 0.2, 0.125], abs=0.02)
 
 
 def test_the_scores_of_the_mirrored_crop_are_those_of_the_partner(picture: np.ndarray) -> None:

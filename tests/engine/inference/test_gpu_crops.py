@@ -34,11 +34,11 @@ def test_crops_equal_those_of_opencv(rows: list[tuple[int, float, float, float, 
     size = (24, 32)
     affines = np.stack([crop_affine((x, y), (side, side / 0.75), size, rotation) for _, x, y, side, rotation in rows])
     owners = [row[0] for row in rows]
-    found = cut_crops(pack_images(images, CPU), owners, affines, size)
-    assert found.is_contiguous(memory_format=torch.channels_last) or len(rows) == 0
+    result = cut_crops(pack_images(images, CPU), owners, affines, size)
+    assert result.is_contiguous(memory_format=torch.channels_last) or len(rows) == 0
     for i, (owner, affine) in enumerate(zip(owners, affines, strict=True)):
-        wanted = warp_fixed_point(images[owner], affine, size)
-        assert np.array_equal(found[i].permute(1, 2, 0).numpy(), wanted)
+        expected = warp_fixed_point(images[owner], affine, size)
+        assert np.array_equal(result[i].permute(1, 2, 0).numpy(), expected)
 
 
 @settings(max_examples=60, deadline=None)
@@ -53,6 +53,6 @@ def test_affines_of_many_boxes_are_those_of_each(
     boxes = np.array([[x, y, x + w, y + h] for x, y, w, h in rows])
     affines, backs = published_affines(boxes, 1.25, size, udp=udp)
     for box, affine, back in zip(boxes, affines, backs, strict=True):
-        center, scale, wanted = published_affine(box, 1.25, size, udp=udp)
-        assert np.array_equal(affine, wanted)
+        center, scale, expected = published_affine(box, 1.25, size, udp=udp)
+        assert np.array_equal(affine, expected)
         assert np.allclose(back, invert_affine(crop_affine(center, scale, size)), rtol=1e-12)

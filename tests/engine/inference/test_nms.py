@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.inference.nms import non_maximum_suppression
+from engine.inference.nms import nms
 
 
 @settings(max_examples=60, deadline=None)
@@ -23,14 +23,14 @@ def test_it_keeps_the_same_boxes_as_torchvision(count: int, seed: int, iou: floa
     theirs = operators.batched_nms(
         torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(classes), iou
     ).numpy()
-    assert non_maximum_suppression(boxes, scores, classes, iou, count + 1).tolist() == theirs.tolist()
+    assert nms(boxes, scores, classes, iou, count + 1).tolist() == theirs.tolist()
 
 
 def test_it_stops_at_the_wanted_number() -> None:
     boxes = np.array([[0, 0, 1, 1], [5, 5, 6, 6], [9, 9, 10, 10]], np.float32)
-    assert non_maximum_suppression(boxes, np.array([0.1, 0.9, 0.5]), np.zeros(3, int), 0.5, 2).tolist() == [1, 2]
+    assert nms(boxes, np.array([0.1, 0.9, 0.5]), np.zeros(3, int), 0.5, 2).tolist() == [1, 2]
 
 
 def test_equal_scores_keep_their_order() -> None:
     boxes = np.array([[0, 0, 1, 1], [5, 5, 6, 6]], np.float32)
-    assert non_maximum_suppression(boxes, np.array([0.5, 0.5]), np.zeros(2, int), 0.5, 9).tolist() == [0, 1]
+    assert nms(boxes, np.array([0.5, 0.5]), np.zeros(2, int), 0.5, 9).tolist() == [0, 1]

@@ -28,10 +28,10 @@ def astronaut(resources_dir: Path) -> np.ndarray:
     return read_image(resources_dir / "sample/astronaut.jpg")
 
 
-def check_landmarks(estimator: PoseEstimator, found: Prediction, tolerance: float = 25) -> None:
-    for name, place in LANDMARKS.items():
-        point = found.keypoints[estimator.schema.index[name]]
-        assert np.abs(point[:2] - place).max() < tolerance, name
+def check_landmarks(estimator: PoseEstimator, result: Prediction, tolerance: float = 25) -> None:
+    for name, position in LANDMARKS.items():
+        point = result.keypoints[estimator.schema.index[name]]
+        assert np.abs(point[:2] - position).max() < tolerance, name
         assert point[2] > 0.3
 
 
@@ -39,19 +39,19 @@ def check_landmarks(estimator: PoseEstimator, found: Prediction, tolerance: floa
 @pytest.mark.parametrize("model", ["movenet_lightning", "movenet_thunder"])
 def test_embedded_models_find_the_landmarks(astronaut: np.ndarray, model: str, flip_test: bool) -> None:
     estimator = PoseEstimator.load(model, "cpu")
-    ((found,),) = estimator.predict([astronaut], [BOX], flip_test=flip_test)
-    check_landmarks(estimator, found)
-    assert found.keypoints.shape == (17, 3)
-    assert found.keypoints.dtype == np.float32
-    assert np.array_equal(found.box, BOX[0])
-    assert found.category == "person"
-    assert found.score == pytest.approx(found.keypoints[:, 2].mean(), abs=1e-5)
+    ((result,),) = estimator.predict([astronaut], [BOX], flip_test=flip_test)
+    check_landmarks(estimator, result)
+    assert result.keypoints.shape == (17, 3)
+    assert result.keypoints.dtype == np.float32
+    assert np.array_equal(result.box, BOX[0])
+    assert result.category == "person"
+    assert result.score == pytest.approx(result.keypoints[:, 2].mean(), abs=1e-5)
 
 
 def test_a_mirrored_photograph_gives_the_mirrored_pose(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
     width = astronaut.shape[1]
     mirrored = np.ascontiguousarray(astronaut[:, ::-1])
-    # The box's centre goes to pixel 96 of 192, whose mirror image is 95: one crop pixel more makes the crops mirrored.
+    # The box's center goes to pixel 96 of 192, whose mirror image is 95: one crop pixel more makes the crops mirrored.
     pixel = 1.25 * (BOX[0, 3] - BOX[0, 1]) / 192
     left, right = width - 1 - BOX[0, [2, 0]] + pixel
     other = np.array([[left, BOX[0, 1], right, BOX[0, 3]]])
@@ -92,14 +92,14 @@ def test_scores_multiply_the_scores_of_the_boxes(estimator: PoseEstimator, astro
 def test_boxes_are_used_as_given_wherever_they_lie(
     estimator: PoseEstimator, astronaut: np.ndarray, box: list[float]
 ) -> None:
-    ((found,),) = estimator.predict([astronaut], [[box]], flip_test=True)
-    assert np.isfinite(found.keypoints).all()
-    assert np.array_equal(found.box, np.array(box, np.float32))
+    ((result,),) = estimator.predict([astronaut], [[box]], flip_test=True)
+    assert np.isfinite(result.keypoints).all()
+    assert np.array_equal(result.box, np.array(box, np.float32))
 
 
 def test_a_large_box_finds_the_same_person(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
-    ((found,),) = estimator.predict([astronaut], [[[-60, -60, 450, 560]]])
-    check_landmarks(estimator, found, tolerance=40)
+    ((result,),) = estimator.predict([astronaut], [[[-60, -60, 450, 560]]])
+    check_landmarks(estimator, result, tolerance=40)
 
 
 def test_images_and_boxes_must_be_as_many(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
@@ -119,11 +119,11 @@ def test_cutting_on_the_device_gives_the_same_poses(model: str, flip_test: bool,
     images = [read_image(resources_dir / "sample" / name) for name in ("astronaut.jpg", "grace_hopper.jpg")]
     boxes = [[[20, 0, 480, 500], [100.5, 30.25, 400, 505]], [[50, 20, 450, 590]]]
     estimator = PoseEstimator.load(model, "cpu")
-    wanted = estimator.predict(images, boxes, [[0.5, 1.0], [0.25]], flip_test=flip_test)
+    expected = estimator.predict(images, boxes, [[0.5, 1.0], [0.25]], flip_test=flip_test)
     estimator._cuts_on_device = True
-    found = estimator.predict(images, boxes, [[0.5, 1.0], [0.25]], flip_test=flip_test, batch=2)
-    assert [len(group) for group in found] == [2, 1]
-    for one, other in zip(chain(*wanted), chain(*found), strict=True):
+    result = estimator.predict(images, boxes, [[0.5, 1.0], [0.25]], flip_test=flip_test, batch=2)
+    assert [len(group) for group in result] == [2, 1]
+    for one, other in zip(chain(*expected), chain(*result), strict=True):
         # Pixels differ by a few grey values where the processor cuts more exactly: a fraction of a pixel.
         assert np.median(np.abs(one.keypoints[:, :2] - other.keypoints[:, :2])) < 0.5
         assert np.abs(one.keypoints[:, 2] - other.keypoints[:, 2]).max() < 0.1

@@ -32,30 +32,30 @@ def photographs(resources_dir: Path) -> list[np.ndarray]:
 def test_one_person_on_each_sample_photograph(model: PoseModel, photographs: list[np.ndarray]) -> None:
     results = model.run(photographs)
     assert [len(group) for group in results] == [1, 1, 1]
-    for image, (found,) in zip(photographs, results, strict=True):
-        x, y, score = found.keypoints[model.schema.index["nose"]]
+    for image, (result,) in zip(photographs, results, strict=True):
+        x, y, score = result.keypoints[model.schema.index["nose"]]
         assert score > 0.3
         assert 0 < x < image.shape[1]
         assert 0 < y < image.shape[0] / 2
-        assert found.box_score > 0.3
-        assert found.score < found.box_score
+        assert result.box_score > 0.3
+        assert result.score < result.box_score
 
 
 def test_given_boxes_are_kept_in_order_even_when_they_are_alike(
     model: PoseModel, photographs: list[np.ndarray]
 ) -> None:
     box = [10, 8, 365, 511]
-    (found,) = model.run(photographs[:1], boxes=[[box, box, [0, 0, 200, 200]]], box_scores=[[0.2, 0.9, 0.5]])
-    assert [round(p.box_score, 3) for p in found] == [0.2, 0.9, 0.5]
-    assert found[0].box.tolist() == box
+    (result,) = model.run(photographs[:1], boxes=[[box, box, [0, 0, 200, 200]]], box_scores=[[0.2, 0.9, 0.5]])
+    assert [round(p.box_score, 3) for p in result] == [0.2, 0.9, 0.5]
+    assert result[0].box.tolist() == box
 
 
 def test_without_a_detector_the_whole_image_is_the_box(photographs: list[np.ndarray]) -> None:
     model = PoseModel.load("movenet_lightning", "none", "cpu")
-    (found,) = model.run(photographs[:1])
-    assert len(found) == 1
-    assert found[0].box.tolist() == [0, 0, 512, 512]
-    assert found[0].box_score == 1
+    (result,) = model.run(photographs[:1])
+    assert len(result) == 1
+    assert result[0].box.tolist() == [0, 0, 512, 512]
+    assert result[0].box_score == 1
 
 
 def test_the_detector_is_loaded_when_it_is_needed(model: PoseModel, photographs: list[np.ndarray]) -> None:
@@ -94,9 +94,9 @@ def test_a_stream_gives_what_single_runs_give(model: PoseModel, photographs: lis
     assert [item.key for item, _, _ in streamed] == [0, 9, 1, 2]
     assert streamed[1][2][0].box_score == 0.5
     singles = model.run(photographs)
-    for (_, image, found), alone in zip([streamed[0], *streamed[2:]], singles, strict=True):
+    for (_, image, result), alone in zip([streamed[0], *streamed[2:]], singles, strict=True):
         assert image.dtype == np.uint8
-        assert np.median(np.abs(found[0].keypoints - alone[0].keypoints)) < 0.01
+        assert np.median(np.abs(result[0].keypoints - alone[0].keypoints)) < 0.01
 
 
 def test_a_broken_image_ends_the_stream_with_its_error_and_no_thread(model: PoseModel, tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_of_poses_alike_the_best_stays() -> None:
         Prediction(other, box + np.array([60, 0, 60, 0], np.float32), 0.6),
         Prediction(points, box, 0.9),
     ]
-    kept = oks_nms(poses, np.full(17, 0.07))
-    assert [pose.score for pose in kept] == [0.9, 0.6]
+    remaining = oks_nms(poses, np.full(17, 0.07))
+    assert [pose.score for pose in remaining] == [0.9, 0.6]
     assert oks_nms([], np.full(17, 0.07)) == []
 
 
@@ -142,7 +142,7 @@ def test_boxes_are_carried_over_in_a_sequence(model: PoseModel, photographs: lis
         patch.setattr(model, "find_boxes", counted)
         streamed = list(model.stream(items, detect_every=4))
     assert sum(calls) == 2
-    assert all(np.allclose(found[0].keypoints, streamed[0][2][0].keypoints, atol=0.01) for _, _, found in streamed)
+    assert all(np.allclose(result[0].keypoints, streamed[0][2][0].keypoints, atol=0.01) for _, _, result in streamed)
 
 
 def test_a_stream_tells_when_nothing_has_come(model: PoseModel, photographs: list[np.ndarray]) -> None:
@@ -155,18 +155,18 @@ def test_a_stream_tells_when_nothing_has_come(model: PoseModel, photographs: lis
     stream = model.stream_with_ticks([Item(0, read)], 0.01)
     assert next(stream) is None
     heard.set()
-    assert [found[0].key for found in stream if found is not None] == [0]
+    assert [result[0].key for result in stream if result is not None] == [0]
 
 
 def test_the_number_of_workers_is_afterwards_what_it_was(model: PoseModel, photographs: list[np.ndarray]) -> None:
     before = torch.get_num_threads()
     assert len(list(model.stream([Item(0, lambda: photographs[0])]))) == 1
     assert torch.get_num_threads() == before
-    found: list[int] = []
-    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.append(torch.get_num_threads()))
     thread.start()
     thread.join()
-    assert found == [before]
+    assert results == [before]
 
 
 def test_with_little_memory_batches_get_smaller(
@@ -184,8 +184,8 @@ def test_with_little_memory_batches_get_smaller(
 
     monkeypatch.setattr(model.estimator, "predict", cramped)
     boxes = np.array([[10.0, 8, 365, 511]] * 8)
-    ((_, _, found),) = model.stream([Item(0, lambda: photographs[0], boxes)], batch=8)
-    assert len(found) == 8
+    ((_, _, result),) = model.stream([Item(0, lambda: photographs[0], boxes)], batch=8)
+    assert len(result) == 8
     assert sizes == [8, 4, 2]
     limit = 0
     with pytest.raises(ModelError, match="not enough free memory"):

@@ -33,12 +33,12 @@ def astronaut(resources_dir: Path) -> np.ndarray:
 def test_the_first_candidate_is_the_prediction_and_the_others_lie_elsewhere(
     estimator: PoseEstimator, astronaut: np.ndarray
 ) -> None:
-    places, scores = candidates(estimator, astronaut, BOX)
+    positions, scores = candidates(estimator, astronaut, BOX)
     ((pose,),) = estimator.predict([astronaut], [[BOX]])
-    assert np.allclose(places[0], pose.keypoints[:, :2], atol=1e-3)
+    assert np.allclose(positions[0], pose.keypoints[:, :2], atol=1e-3)
     assert np.allclose(scores[0], pose.keypoints[:, 2], atol=1e-5)
-    assert places.shape == (5, 17, 2)
-    assert (np.linalg.norm(places[1] - places[0], axis=1) > 5).mean() > 0.5
+    assert positions.shape == (5, 17, 2)
+    assert (np.linalg.norm(positions[1] - positions[0], axis=1) > 5).mean() > 0.5
 
 
 def test_points_that_are_set_stay_and_a_pose_led_astray_comes_back(
@@ -53,10 +53,12 @@ def test_points_that_are_set_stay_and_a_pose_led_astray_comes_back(
     for name in ("nose", "left_shoulder", "right_shoulder"):
         index = estimator.schema.index[name]
         corrected[index], fixed[index] = right[index], True
-    found, scores, _ = refine_pose(estimator, astronaut, corrected, fixed, np.ones(17, np.bool_), before=wrong, box=BOX)
-    assert np.array_equal(found[fixed], right[fixed])
+    result, scores, _ = refine_pose(
+        estimator, astronaut, corrected, fixed, np.ones(17, np.bool_), before=wrong, box=BOX
+    )
+    assert np.array_equal(result[fixed], right[fixed])
     assert (scores[fixed] == 1).all()
-    error = np.linalg.norm(found - right, axis=1)[sure & ~fixed]
+    error = np.linalg.norm(result - right, axis=1)[sure & ~fixed]
     assert np.median(error) < 20
 
 
@@ -69,10 +71,10 @@ def test_a_point_the_network_does_not_see_moves_with_its_neighbours(
     elbow, wrist = estimator.schema.index["left_elbow"], estimator.schema.index["left_wrist"]
     corrected[elbow] += (30, -10)
     fixed[elbow] = True
-    found, scores, _ = refine_pose(estimator, dark, corrected, fixed, np.ones(17, np.bool_), before=points)
-    assert np.array_equal(found[elbow], corrected[elbow])
+    result, scores, _ = refine_pose(estimator, dark, corrected, fixed, np.ones(17, np.bool_), before=points)
+    assert np.array_equal(result[elbow], corrected[elbow])
     if scores[wrist] < 0.1:
-        assert np.allclose(found[wrist], points[wrist] + (30, -10))
+        assert np.allclose(result[wrist], points[wrist] + (30, -10))
 
 
 def test_expectation_moves_near_points_with_the_correction() -> None:
@@ -98,13 +100,13 @@ def test_without_points_and_box_there_is_nothing_to_estimate(estimator: PoseEsti
 def test_a_network_that_tells_what_is_visible_is_passed_on(
     estimator: PoseEstimator, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = torch.linspace(0, 1, 17)[None]
+    messages = torch.linspace(0, 1, 17)[None]
     forward = estimator._forward
-    monkeypatch.setattr(estimator, "_forward", lambda pixels: (forward(pixels)[0], told))
+    monkeypatch.setattr(estimator, "_forward", lambda pixels: (forward(pixels)[0], messages))
     points = np.column_stack([np.linspace(100, 400, 17), np.linspace(50, 450, 17)])
-    found = refine_pose(estimator, astronaut, points, np.zeros(17, np.bool_), np.ones(17, np.bool_), box=BOX)
-    assert found.visible is not None
-    assert np.allclose(found.visible, told[0])
+    result = refine_pose(estimator, astronaut, points, np.zeros(17, np.bool_), np.ones(17, np.bool_), box=BOX)
+    assert result.visible is not None
+    assert np.allclose(result.visible, messages[0])
 
 
 @pytest.fixture(scope="module")
@@ -135,25 +137,25 @@ def test_whatever_the_pose_set_points_stay_and_what_is_seen_is_in_the_picture(
     rng = np.random.default_rng(seed)
     for model in (animal, estimator):
         count = model.schema.num_keypoints
-        points, fixed, there, scores = some_pose(rng, count)
-        there[0] = True
+        points, fixed, present, scores = some_pose(rng, count)
+        present[0] = True
         options = {"before": points + rng.normal(0, 20, points.shape), "box": BOX if seed % 2 else None}
-        found = refine_pose(model, astronaut, points, fixed, there, scores=scores, **options)
-        held = fixed & there
-        assert np.array_equal(found.keypoints[held], points[held])
-        assert (found.scores[held] == 1).all()
-        assert np.isfinite(found.keypoints).all()
-        assert ((found.scores >= 0) & (found.scores <= 1)).all()
-        seen = found.scores[~held] >= 0.1
-        places = found.keypoints[~held][seen]
-        assert ((places >= -0.5) & (places <= np.array(astronaut.shape[1::-1]) - 0.5)).all()
-        again = refine_pose(model, astronaut, points, fixed, there, scores=scores, **options)
-        assert np.array_equal(again.keypoints, found.keypoints)
+        result = refine_pose(model, astronaut, points, fixed, present, scores=scores, **options)
+        held = fixed & present
+        assert np.array_equal(result.keypoints[held], points[held])
+        assert (result.scores[held] == 1).all()
+        assert np.isfinite(result.keypoints).all()
+        assert ((result.scores >= 0) & (result.scores <= 1)).all()
+        seen = result.scores[~held] >= 0.1
+        positions = result.keypoints[~held][seen]
+        assert ((positions >= -0.5) & (positions <= np.array(astronaut.shape[1::-1]) - 0.5)).all()
+        again = refine_pose(model, astronaut, points, fixed, present, scores=scores, **options)
+        assert np.array_equal(again.keypoints, result.keypoints)
         # One more is set: it and those that were set before are where they were put.
         more = held.copy()
-        more[int(np.flatnonzero(there)[0])] = True
-        further = refine_pose(model, astronaut, found.keypoints, more, there, scores=found.scores, **options)
-        assert np.array_equal(further.keypoints[more], found.keypoints[more])
+        more[int(np.flatnonzero(present)[0])] = True
+        further = refine_pose(model, astronaut, result.keypoints, more, present, scores=result.scores, **options)
+        assert np.array_equal(further.keypoints[more], result.keypoints[more])
 
 
 @pytest.mark.parametrize(
@@ -172,10 +174,10 @@ def test_poses_without_extent_or_numbers_are_no_reason_to_fail(
     fixed, scores = np.array([True, False, False, False]), np.full(4, np.nan)
     nowhere = not np.isfinite(points).all(1).any() and box != BOX
     with pytest.raises(ValueError, match="without keypoints") if nowhere else nullcontext():
-        found = refine_pose(animal, astronaut, points, fixed, np.ones(4, np.bool_), box=box, scores=scores)
-        assert np.isfinite(found.keypoints).all()
+        result = refine_pose(animal, astronaut, points, fixed, np.ones(4, np.bool_), box=box, scores=scores)
+        assert np.isfinite(result.keypoints).all()
         if np.isfinite(points[0]).all():
-            assert np.array_equal(found.keypoints[0], points[0])
+            assert np.array_equal(result.keypoints[0], points[0])
 
 
 def test_a_likely_point_stays_and_an_unlikely_one_goes(estimator: PoseEstimator, astronaut: np.ndarray) -> None:
@@ -184,19 +186,19 @@ def test_a_likely_point_stays_and_an_unlikely_one_goes(estimator: PoseEstimator,
     nose, elbow = estimator.schema.index["nose"], estimator.schema.index["left_elbow"]
     points[elbow] += (0, -12)
     fixed = np.arange(17) == nose
-    there = np.ones(17, np.bool_)
+    present = np.ones(17, np.bool_)
     for score, stays in ((1.0, True), (0.01, False)):
         scores = np.full(17, score)
-        found = refine_pose(estimator, astronaut, points, fixed, there, box=BOX, scores=scores)
-        assert np.array_equal(found.keypoints[elbow], points[elbow]) is stays
+        result = refine_pose(estimator, astronaut, points, fixed, present, box=BOX, scores=scores)
+        assert np.array_equal(result.keypoints[elbow], points[elbow]) is stays
 
 
 def test_the_region_is_the_objects_box_and_holds_what_is_set() -> None:
     points = np.array([[50.0, 60.0], [300.0, 20.0], [120.0, 90.0]])
-    there, fixed = np.ones(3, np.bool_), np.array([False, True, False])
+    present, fixed = np.ones(3, np.bool_), np.array([False, True, False])
     # A box around a single point is 2 wide and high.
-    assert np.array_equal(crop_box(points, there, fixed, [40, 30, 200, 220]), [40, 19, 301, 220])
-    around = crop_box(points, there, fixed, None)
+    assert np.array_equal(crop_box(points, present, fixed, [40, 30, 200, 220]), [40, 19, 301, 220])
+    around = crop_box(points, present, fixed, None)
     assert around is not None
     assert (around[:2] < points.min(0)).all()
     assert (around[2:] > points.max(0)).all()

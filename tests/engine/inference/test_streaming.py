@@ -29,7 +29,7 @@ class Noting:
         return [(_boxes(int(image[0, 1, 0]), int(image[0, 0, 0])), np.full(image[0, 0, 0], 0.5)) for image in images]
 
     def looked_at(self) -> list[int]:
-        return [number for numbers in self.detected for number in numbers]
+        return [index for values in self.detected for index in values]
 
     def poses(
         self, images: Sequence[Any], boxes: Sequence[Any], scores: Sequence[Any], flip_test: bool, batch: int
@@ -37,18 +37,18 @@ class Noting:
         self.estimated.append(sum(map(len, boxes)))
         return [[Prediction(np.zeros((1, 3)), box, 0.5) for box in group] for group in boxes]
 
-    def without_duplicates(self, found: Sequence[Prediction]) -> list[Prediction]:
-        return list(found)
+    def without_duplicates(self, result: Sequence[Prediction]) -> list[Prediction]:
+        return list(result)
 
 
-def _boxes(number: int, count: int) -> np.ndarray:
-    return np.array([[1000.0 * n, number, 1000 * n + 10, number + 10] for n in range(count)]).reshape(-1, 4)
+def _boxes(index: int, count: int) -> np.ndarray:
+    return np.array([[1000.0 * n, index, 1000 * n + 10, index + 10] for n in range(count)]).reshape(-1, 4)
 
 
-def item(number: int, count: int = 1, **fields: Any) -> Item[int]:
+def item(index: int, count: int = 1, **fields: Any) -> Item[int]:
     image = np.zeros((2, 2, 3), np.uint8)
-    image[0, 0, 0], image[0, 1, 0] = count, number
-    return Item(number, lambda: image, **fields)
+    image[0, 0, 0], image[0, 1, 0] = count, index
+    return Item(index, lambda: image, **fields)
 
 
 def run(items: Sequence[Item[int]], settings: StreamSettings, models: Noting | None = None) -> list[PendingImage]:
@@ -71,13 +71,13 @@ def test_every_box_gets_its_pose_in_order_whatever_the_batches(
     models = Noting()
     items = [item(n, count, group=n // group) for n, count in enumerate(counts)]
     settings = StreamSettings(batch=batch, detector_batch=detector_batch, batch_bytes=memory)
-    found = run(items, settings, models)
-    assert [work.item.key for work in found] == list(range(len(counts)))
-    for work, count in zip(found, counts, strict=True):
+    result = run(items, settings, models)
+    assert [work.item.key for work in result] == list(range(len(counts)))
+    for work, count in zip(result, counts, strict=True):
         assert [p.box.tolist() for p in work.poses] == _boxes(work.item.key, count).tolist()
     assert all(0 < size <= batch for size in models.estimated)
-    assert all(len(numbers) <= detector_batch for numbers in models.detected)
-    assert all(len({n // group for n in numbers}) == 1 for numbers in models.detected)
+    assert all(len(values) <= detector_batch for values in models.detected)
+    assert all(len({n // group for n in values}) == 1 for values in models.detected)
 
 
 def test_batches_are_filled_across_pictures() -> None:
@@ -90,10 +90,10 @@ def test_batches_are_filled_across_pictures() -> None:
 def test_the_detector_looks_at_every_nth_frame_and_at_the_last() -> None:
     models = Noting()
     items = [item(n, sequence="film", frame=n) for n in range(9)]
-    found = run(items, StreamSettings(detect_every=3, batch=1), models)
+    result = run(items, StreamSettings(detect_every=3, batch=1), models)
     assert sorted(models.looked_at()) == [0, 3, 6, 8]
     # Boxes move by one pixel a frame, so carried over they are where they would have been found.
-    assert [work.poses[0].box[1] for work in found] == pytest.approx(range(9))
+    assert [work.poses[0].box[1] for work in result] == pytest.approx(range(9))
 
 
 @pytest.mark.parametrize(
@@ -115,16 +115,16 @@ def test_boxes_are_not_carried_over_cuts_and_gaps(frames: list[tuple[Any, int]],
 def test_given_boxes_are_not_looked_for() -> None:
     models = Noting()
     boxes = np.array([[1.0, 2, 3, 4]])
-    found = run([item(0), item(1, boxes=boxes), item(2)], StreamSettings(), models)
+    result = run([item(0), item(1, boxes=boxes), item(2)], StreamSettings(), models)
     assert models.looked_at() == [0, 2]
-    np.testing.assert_array_equal(found[1].poses[0].box, boxes[0])
+    np.testing.assert_array_equal(result[1].poses[0].box, boxes[0])
 
 
 @pytest.mark.parametrize("readers", [1, 3])
 def test_pictures_come_in_order_however_many_read_them(readers: int) -> None:
     items = [item(n, anywhere=n % 4 > 0) for n in range(20)]
-    found = read_images(items, lambda: None, readers)
-    assert [int(work.image[0, 1, 0]) for work in found] == list(range(20))
+    result = read_images(items, lambda: None, readers)
+    assert [int(work.image[0, 1, 0]) for work in result] == list(range(20))
 
 
 def test_an_unreadable_picture_does_not_take_those_before_it_along() -> None:
@@ -132,7 +132,7 @@ def test_an_unreadable_picture_does_not_take_those_before_it_along() -> None:
         raise OSError("broken")
 
     items = [item(0), item(1), Item(2, broken)]
-    found: list[int] = []
+    results: list[int] = []
     settings = StreamSettings(batch=16, detector_batch=8)
     models = Noting()
     make: Callable[..., Iterator[PendingImage]] = partial(find_boxes, model=models, settings=settings)
@@ -142,5 +142,5 @@ def test_an_unreadable_picture_does_not_take_those_before_it_along() -> None:
         Stage("e", partial(estimate_poses, model=models, settings=settings)),
     ]
     with pytest.raises(OSError, match="broken"):
-        found.extend(work.item.key for work in run_stages(items, stages, attrgetter("nbytes")))
-    assert found == [0, 1]
+        results.extend(work.item.key for work in run_stages(items, stages, attrgetter("nbytes")))
+    assert results == [0, 1]

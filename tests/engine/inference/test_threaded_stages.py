@@ -33,8 +33,8 @@ def stages(*functions: Callable[[Any], Any], count: int = 3, size: int = 1 << 30
 
 @given(numbers=st.lists(st.integers()), count=st.integers(-1, 5))
 def test_what_goes_in_comes_out_in_order(numbers: list[int], count: int) -> None:
-    found = run_stages(numbers, stages(lambda n: n + 1, lambda n: n * 2, count=count))
-    assert list(found) == [(n + 1) * 2 for n in numbers]
+    result = run_stages(numbers, stages(lambda n: n + 1, lambda n: n * 2, count=count))
+    assert list(result) == [(n + 1) * 2 for n in numbers]
     assert not stage_threads()
 
 
@@ -69,20 +69,20 @@ def test_few_heavy_things_wait_at_a_time() -> None:
     assert list(running) == list(range(1, 100))
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_an_error_arrives_once_after_what_came_before_it(place: int) -> None:
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_an_error_arrives_once_after_what_came_before_it(position: int) -> None:
     def fail_at(n: int) -> int:
         if n == 5:
             raise ValueError("five")
         return n
 
     functions: list[Callable[[int], int]] = [lambda n: n, lambda n: n, lambda n: n]
-    functions[place] = fail_at
+    functions[position] = fail_at
     running = run_stages(range(100), stages(*functions))
-    found: list[int] = []
+    results: list[int] = []
     with pytest.raises(ValueError, match="five"):
-        found.extend(running)
-    assert found == [0, 1, 2, 3, 4]
+        results.extend(running)
+    assert results == [0, 1, 2, 3, 4]
     assert not stage_threads()
     assert list(running) == []
 
@@ -159,13 +159,13 @@ def test_a_stream_that_is_never_begun_starts_no_thread() -> None:
 
 @given(things=st.lists(st.tuples(st.integers(0, 2), st.integers())), size=st.integers(1, 4))
 def test_batches_end_when_full_or_with_their_group(things: list[tuple[int, int]], size: int) -> None:
-    found = list(batched(iter(things), lambda part: len(part) >= size, lambda thing: thing[0]))
-    assert [thing for part, _ in found for thing in part] == things
-    for part, _ in found:
+    results = list(batched(iter(things), lambda part: len(part) >= size, lambda thing: thing[0]))
+    assert [thing for part, _ in results for thing in part] == things
+    for part, _ in results:
         assert len(part) <= size
         assert len({group for group, _ in part}) <= 1
-    assert found[-1][1]
-    for (part, ended), (after, _) in itertools.pairwise(found):
+    assert results[-1][1]
+    for (part, ended), (after, _) in itertools.pairwise(results):
         if part and after:
             assert ended == (part[-1][0] != after[0][0])
 

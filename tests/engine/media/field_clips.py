@@ -62,9 +62,9 @@ def parameters() -> bytes:
     return sequence + unit(8, 3, bits.put(0, 3).bytes())
 
 
-def field_slice(luma: np.ndarray, number: int, bottom: bool, key: bool) -> bytes:
+def field_slice(luma: np.ndarray, index: int, bottom: bool, key: bool) -> bytes:
     """One field: (H/2, W) uint8."""
-    bits = Bits().golomb(0).golomb(7).golomb(0).put(number % 16, 4).put(1, 1).put(int(bottom), 1)
+    bits = Bits().golomb(0).golomb(7).golomb(0).put(index % 16, 4).put(1, 1).put(int(bottom), 1)
     if key:
         bits.golomb(0).put(0, 1).put(0, 1)  # idr_pic_id, marking
     else:
@@ -73,7 +73,7 @@ def field_slice(luma: np.ndarray, number: int, bottom: bool, key: bool) -> bytes
     head = "".join(bits.text)
     body: list[str] = [head]
     length = len(head)
-    grey = "10000000" * 128
+    gray = "10000000" * 128
     for row in range(0, luma.shape[0], 16):
         for column in range(0, luma.shape[1], 16):
             start = "000011010"  # I_PCM is macroblock type 25
@@ -83,7 +83,7 @@ def field_slice(luma: np.ndarray, number: int, bottom: bool, key: bool) -> bytes
             length += -length % 8
             block = luma[row : row + 16, column : column + 16]
             body.append("".join(f"{value:08b}" for value in block.ravel()))
-            body.append(grey)
+            body.append(gray)
             length += 256 * 8 + 128 * 8
     text = "".join(body) + "1"
     text += "0" * (-len(text) % 8)
@@ -93,14 +93,14 @@ def field_slice(luma: np.ndarray, number: int, bottom: bool, key: bool) -> bytes
 def fields(frames: int, key_every: int = 6) -> bytes:
     """A stream of pictures that carry their numbers, top field first."""
     stream = bytearray()
-    for number in range(frames):
-        luma = picture(number)[:, :, 0].clip(16, 235)
-        key = number % key_every == 0
+    for index in range(frames):
+        luma = picture(index)[:, :, 0].clip(16, 235)
+        key = index % key_every == 0
         if key:
             stream += parameters()
         for bottom in (False, True):
             # The second field of a key is no key itself: an I slice that belongs to it.
-            stream += field_slice(luma[int(bottom) :: 2], number % key_every, bottom, key and not bottom)
+            stream += field_slice(luma[int(bottom) :: 2], index % key_every, bottom, key and not bottom)
     return bytes(stream)
 
 
@@ -113,9 +113,9 @@ def make_fields(path: Path, frames: int) -> Path:
     with av.open(str(raw)) as source, av.open(str(path), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
-        for place, packet in enumerate(packet for packet in source.demux(stream) if packet.size):
+        for position, packet in enumerate(packet for packet in source.demux(stream) if packet.size):
             packet.stream, packet.time_base = copy, Fraction(1, 60)
-            packet.pts = packet.dts = place
+            packet.pts = packet.dts = position
             packet.duration = 1
             target.mux(packet)
     return path

@@ -17,10 +17,10 @@ FRAMES = 60
 _TEXTURE = np.random.default_rng(3).integers(0, 60, (HEIGHT + FRAMES, WIDTH, 3), np.uint8)
 
 
-def textured(number: int) -> Image:
+def textured(index: int) -> Image:
     """A picture with its number and a texture that moves: wrong tables and parameters show in it."""
-    moving = _TEXTURE[number % FRAMES : number % FRAMES + HEIGHT]
-    return np.clip(picture(number).astype(np.int16) // 2 + moving, 0, 255).astype(np.uint8)
+    moving = _TEXTURE[index % FRAMES : index % FRAMES + HEIGHT]
+    return np.clip(picture(index).astype(np.int16) // 2 + moving, 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ def encoded(source: Source) -> list[tuple[bytes, int, int, bool]]:
     context.options = dict(source.options)
     context.thread_count = 1
     packets: list[tuple[bytes, int, int, bool]] = []
-    for number in [*range(source.frames), None]:
+    for index in [*range(source.frames), None]:
         frame = None
-        if number is not None:
-            image = textured(number)
+        if index is not None:
+            image = textured(index)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame = frame.reformat(source.size[0], source.size[1], source.pix_fmt)
-            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pts, frame.time_base = index, Fraction(1, 25)
         packets += [(bytes(p), p.pts or 0, p.dts or 0, p.is_keyframe) for p in context.encode(frame) if p.size]
     return packets
 
@@ -68,8 +68,8 @@ def write(path: Path, sources: list[Source], rewrite: Rewrite | None = None, for
         stream.time_base = Fraction(1, 25)
         begin = 0
         for source in sources:
-            for number, (data, pts, dts, is_key) in enumerate(encoded(source)):
-                stored = rewrite(number, data) if rewrite is not None else data
+            for index, (data, pts, dts, is_key) in enumerate(encoded(source)):
+                stored = rewrite(index, data) if rewrite is not None else data
                 packet = av.Packet(stored)
                 packet.stream, packet.time_base = stream, Fraction(1, 25)
                 packet.pts, packet.dts, packet.is_keyframe = pts + begin, dts + begin, is_key
@@ -87,11 +87,11 @@ def nal_parts(data: bytes) -> Iterator[bytes]:
 def without_nal(kinds: set[int], shift: int, mask: int) -> Rewrite:
     """Drop NAL units of some kinds from all packets but the first."""
 
-    def rewrite(number: int, data: bytes) -> bytes:
-        if number == 0:
+    def rewrite(index: int, data: bytes) -> bytes:
+        if index == 0:
             return data
-        kept = [unit for unit in nal_parts(data) if unit and unit[0] >> shift & mask not in kinds]
-        return b"".join(b"\0\0\0\1" + unit for unit in kept)
+        remaining = [unit for unit in nal_parts(data) if unit and unit[0] >> shift & mask not in kinds]
+        return b"".join(b"\0\0\0\1" + unit for unit in remaining)
 
     return rewrite
 
@@ -99,23 +99,23 @@ def without_nal(kinds: set[int], shift: int, mask: int) -> Rewrite:
 def only_first(codes: set[int], until: int) -> Rewrite:
     """Drop parts of an MPEG packet with some start codes from all packets but the first."""
 
-    def rewrite(number: int, data: bytes) -> bytes:
-        if number == 0:
+    def rewrite(index: int, data: bytes) -> bytes:
+        if index == 0:
             return data
         parts = data.split(b"\0\0\1")
-        kept, before_picture = [parts[0]], True
+        remaining, before_picture = [parts[0]], True
         for part in parts[1:]:
             before_picture = before_picture and part[0] != until
             if not (before_picture and part[0] in codes):
-                kept.append(part)
-        return b"\0\0\1".join(kept)
+                remaining.append(part)
+        return b"\0\0\1".join(remaining)
 
     return rewrite
 
 
-def jpeg_tables_once(number: int, data: bytes) -> bytes:
+def jpeg_tables_once(index: int, data: bytes) -> bytes:
     """Drop the tables from all packets but the first."""
-    if number == 0:
+    if index == 0:
         return data
     at, out = 2, data[:2]
     while data[at + 1] != 0xDA:
@@ -126,7 +126,7 @@ def jpeg_tables_once(number: int, data: bytes) -> bytes:
     return out + data[at:]
 
 
-def av1_sequence_once(number: int, data: bytes) -> bytes:
+def av1_sequence_once(index: int, data: bytes) -> bytes:
     """Drop the sequence header from all packets but the first."""
     at, out = 0, b""
     while at < len(data):
@@ -139,7 +139,7 @@ def av1_sequence_once(number: int, data: bytes) -> bytes:
             if byte < 128:
                 break
         at += size
-        if number == 0 or kind != 1:
+        if index == 0 or kind != 1:
             out += data[begin:at]
     return out
 
@@ -176,11 +176,11 @@ def old_x264(path: Path) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv444p"
-        for number, data in enumerate(old):
+        for index, data in enumerate(old):
             packet = av.Packet(data)
             packet.stream, packet.time_base = stream, Fraction(1, 25)
-            packet.pts = packet.dts = number
-            packet.is_keyframe = number % 5 == 0
+            packet.pts = packet.dts = index
+            packet.is_keyframe = index % 5 == 0
             container.mux(packet)
     return path
 
@@ -195,13 +195,13 @@ def _tiny_film(seed: int) -> list[bytes]:
         "x264-params": "threads=1:keyint=5:min-keyint=5:bframes=0:8x8dct=1:qp=40:scenecut=0",
     }
     packets = []
-    for number in [*range(10), None]:
+    for index in [*range(10), None]:
         frame = None
-        if number is not None:
+        if index is not None:
             blocks = rng.integers(0, 255, (2, 2, 3)).repeat(16, 0).repeat(16, 1)
             image = np.clip(blocks + rng.integers(-20, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv444p")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pts, frame.time_base = index, Fraction(1, 25)
         packets += [bytes(packet) for packet in context.encode(frame) if packet.size]
     return packets
 

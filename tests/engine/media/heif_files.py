@@ -28,7 +28,7 @@ def heic_bytes(picture: np.ndarray, turns: int = 0, mirror: int | None = None) -
         properties.append(_box(b"irot", bytes([turns])))
     if mirror is not None:
         properties.append(_box(b"imir", bytes([mirror])))
-    used = bytes([len(properties), *(number | (0x80 if number > 1 else 0) for number in range(1, len(properties) + 1))])
+    used = bytes([len(properties), *(index | (0x80 if index > 1 else 0) for index in range(1, len(properties) + 1))])
     start = _box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
     size = len(start) + len(_meta(properties, used, 0, 0))
     return start + _meta(properties, used, size + 8, len(coded)) + _box(b"mdat", coded)
@@ -60,12 +60,12 @@ def _hevc(picture: np.ndarray, tries: int = 8) -> tuple[bytes, bytes]:
 
 def _coded(picture: np.ndarray) -> tuple[bytes, bytes]:
     file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as made:
-        stream = made.add_stream("libx265", rate=1, options={"crf": "8", "x265-params": "log-level=none:info=0"})
+    with av.open(file, "w", format="mp4") as created:
+        stream = created.add_stream("libx265", rate=1, options={"crf": "8", "x265-params": "log-level=none:info=0"})
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = "yuv420p"
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        made.mux([*stream.encode(frame), *stream.encode(None)])
+        created.mux([*stream.encode(frame), *stream.encode(None)])
     file.seek(0)
     with av.open(file) as read:
         packet = next(read.demux(video=0))

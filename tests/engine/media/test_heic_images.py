@@ -28,14 +28,14 @@ def test_heic_is_shown_as_its_boxes_say(picture: np.ndarray, tmp_path: Path, tur
     pytest.importorskip("pi_heif")
     path = tmp_path / "photo.HEIC"
     path.write_bytes(heic_bytes(picture, turns, mirror))
-    wanted = np.rot90(picture, turns)
+    expected = np.rot90(picture, turns)
     if mirror is not None:
-        wanted = wanted[::-1] if mirror == 0 else wanted[:, ::-1]
-    found = images.read_image(path)
-    assert found.shape == wanted.shape
-    assert found.flags.c_contiguous
-    assert np.abs(found - wanted.astype(int)).mean() < 4
-    assert images.image_size(path) == (found.shape[1], found.shape[0])
+        expected = expected[::-1] if mirror == 0 else expected[:, ::-1]
+    result = images.read_image(path)
+    assert result.shape == expected.shape
+    assert result.flags.c_contiguous
+    assert np.abs(result - expected.astype(int)).mean() < 4
+    assert images.image_size(path) == (result.shape[1], result.shape[0])
     assert images.is_image(path)
 
 

@@ -23,8 +23,8 @@ def search(root: Path, *names: str, labels: str = "labels.json") -> FoundImages:
     return find_images(names, likely_folders(root / labels))
 
 
-def files(found: FoundImages, root: Path) -> list[str | None]:
-    return [None if path is None else path.resolve().relative_to(root.resolve()).as_posix() for path in found.paths]
+def files(result: FoundImages, root: Path) -> list[str | None]:
+    return [None if path is None else path.resolve().relative_to(root.resolve()).as_posix() for path in result.paths]
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ def files(found: FoundImages, root: Path) -> list[str | None]:
 )
 def test_another_spelling_of_a_path_is_found_and_nothing_is_said(tmp_path: Path, image: str, name: str) -> None:
     touch(tmp_path / image)
-    found = search(tmp_path, name)
-    assert (files(found, tmp_path), found.findings) == ([image], [])
+    result = search(tmp_path, name)
+    assert (files(result, tmp_path), result.findings) == ([image], [])
 
 
 @pytest.mark.parametrize("name", ["a", "a.jpg", "images/a.jpeg", "./a.JPG"])
 def test_another_extension_is_taken_and_told(tmp_path: Path, name: str) -> None:
     touch(tmp_path / "images" / "a.png")
-    found = search(tmp_path, name)
-    assert files(found, tmp_path) == ["images/a.png"]
-    assert [finding.kind for finding in found.findings] == [Kind.OTHER_EXTENSION]
-    assert found.missing == []
+    result = search(tmp_path, name)
+    assert files(result, tmp_path) == ["images/a.png"]
+    assert [finding.kind for finding in result.findings] == [Kind.OTHER_EXTENSION]
+    assert result.missing == []
 
 
 def test_a_dot_in_a_name_without_extension_is_part_of_it(tmp_path: Path) -> None:
@@ -65,37 +65,37 @@ def test_a_dot_in_a_name_without_extension_is_part_of_it(tmp_path: Path) -> None
 
 def test_two_files_that_differ_in_extension_only_are_not_guessed_between(tmp_path: Path) -> None:
     touch(tmp_path / "a.png", tmp_path / "a.tif")
-    found = search(tmp_path, "a")
-    assert (found.paths, [finding.kind for finding in found.findings]) == ([None], [Kind.AMBIGUOUS])
+    result = search(tmp_path, "a")
+    assert (result.paths, [finding.kind for finding in result.findings]) == ([None], [Kind.AMBIGUOUS])
 
 
 def test_a_missing_image_is_not_replaced_by_another_of_its_name(tmp_path: Path) -> None:
     touch(tmp_path / "images/val/one/000000.jpg")
-    found = search(tmp_path, "images/val/one/000000.jpg", "images/val/two/000000.jpg", "images/val/three/000000.jpg")
-    assert files(found, tmp_path) == ["images/val/one/000000.jpg", None, None]
-    assert found.missing == ["images/val/two/000000.jpg", "images/val/three/000000.jpg"]
-    assert {finding.kind for finding in found.findings} == {Kind.MISSING}
+    result = search(tmp_path, "images/val/one/000000.jpg", "images/val/two/000000.jpg", "images/val/three/000000.jpg")
+    assert files(result, tmp_path) == ["images/val/one/000000.jpg", None, None]
+    assert result.missing == ["images/val/two/000000.jpg", "images/val/three/000000.jpg"]
+    assert {finding.kind for finding in result.findings} == {Kind.MISSING}
 
 
 def test_a_file_that_belongs_to_another_name_is_not_taken(tmp_path: Path) -> None:
     touch(tmp_path / "one/mouse.jpg")
-    found = search(tmp_path, "one/mouse.jpg", "two/mouse.jpg")
-    assert files(found, tmp_path) == ["one/mouse.jpg", None]
-    assert {finding.kind for finding in found.findings} == {Kind.CLAIMED}
+    result = search(tmp_path, "one/mouse.jpg", "two/mouse.jpg")
+    assert files(result, tmp_path) == ["one/mouse.jpg", None]
+    assert {finding.kind for finding in result.findings} == {Kind.CLAIMED}
 
 
 def test_one_file_is_not_taken_for_two_records(tmp_path: Path) -> None:
     touch(tmp_path / "1.jpg")
-    found = search(tmp_path, "a/1.jpg", "b/1.jpg")
-    assert found.paths == [None, None]
-    assert {finding.kind for finding in found.findings} == {Kind.AMBIGUOUS}
+    result = search(tmp_path, "a/1.jpg", "b/1.jpg")
+    assert result.paths == [None, None]
+    assert {finding.kind for finding in result.findings} == {Kind.AMBIGUOUS}
 
 
 def test_two_spellings_of_two_records_do_not_share_a_file(tmp_path: Path) -> None:
     touch(tmp_path / "a.png")
-    found = search(tmp_path, "A.png", "a.png", "a.jpg", "images/../a.png")
-    assert files(found, tmp_path) == [None, "a.png", None, "a.png"]
-    assert {finding.name: finding.kind for finding in found.findings} == {
+    result = search(tmp_path, "A.png", "a.png", "a.jpg", "images/../a.png")
+    assert files(result, tmp_path) == [None, "a.png", None, "a.png"]
+    assert {finding.name: finding.kind for finding in result.findings} == {
         "A.png": Kind.CLAIMED,
         "a.jpg": Kind.CLAIMED,
     }
@@ -103,23 +103,23 @@ def test_two_spellings_of_two_records_do_not_share_a_file(tmp_path: Path) -> Non
 
 def test_the_same_path_twice_is_the_same_image_twice(tmp_path: Path) -> None:
     touch(tmp_path / "sub" / "a.png")
-    found = search(tmp_path, "sub/a.png", "sub\\a.png", "sub/a.png")
-    assert files(found, tmp_path) == ["sub/a.png"] * 3
-    assert found.findings == []
+    result = search(tmp_path, "sub/a.png", "sub\\a.png", "sub/a.png")
+    assert files(result, tmp_path) == ["sub/a.png"] * 3
+    assert result.findings == []
 
 
 def test_the_last_folders_of_a_path_are_preferred_to_the_bare_name(tmp_path: Path) -> None:
     touch(tmp_path / "new/one/a.png", tmp_path / "new/two/a.png")
-    found = search(tmp_path, "/old/two/a.png", "C:\\old\\one\\a.png")
-    assert files(found, tmp_path) == ["new/two/a.png", "new/one/a.png"]
-    assert found.findings == []
+    result = search(tmp_path, "/old/two/a.png", "C:\\old\\one\\a.png")
+    assert files(result, tmp_path) == ["new/two/a.png", "new/one/a.png"]
+    assert result.findings == []
 
 
 def test_a_bare_name_in_another_folder_is_told(tmp_path: Path) -> None:
     touch(tmp_path / "other" / "mouse.png")
-    found = search(tmp_path, "sub/mouse.png")
-    assert files(found, tmp_path) == ["other/mouse.png"]
-    assert found.findings == [Finding(Kind.OTHER_FOLDER, "sub/mouse.png", tmp_path / "other" / "mouse.png")]
+    result = search(tmp_path, "sub/mouse.png")
+    assert files(result, tmp_path) == ["other/mouse.png"]
+    assert result.findings == [Finding(Kind.OTHER_FOLDER, "sub/mouse.png", tmp_path / "other" / "mouse.png")]
 
 
 def test_a_numbered_frame_of_another_folder_is_not_taken(tmp_path: Path) -> None:
@@ -154,5 +154,5 @@ def test_any_text_is_a_name_that_is_missing(tmp_path: Path, name: str) -> None:
 def test_a_folder_with_too_many_files_to_search_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path / "x/one.png", tmp_path / "x/two.png")
     monkeypatch.setattr("engine.media.image_finder.SEARCH_LIMIT", 1)
-    found = search(tmp_path, "one.png")
-    assert (found.paths, [finding.kind for finding in found.findings]) == ([None], [Kind.UNSEARCHED])
+    result = search(tmp_path, "one.png")
+    assert (result.paths, [finding.kind for finding in result.findings]) == ([None], [Kind.UNSEARCHED])

@@ -46,13 +46,13 @@ def test_orientation_is_applied_once_and_the_size_agrees(
     data = encode(picture, kind, mode, exif=exif)
     path.write_bytes(data)
     with PIL.open(io.BytesIO(data)) as stored:
-        wanted = np.asarray(ImageOps.exif_transpose(stored).convert("RGB")).astype(int)
-    found = read_image(path)
-    assert found.shape == wanted.shape
-    assert found.dtype == np.uint8
-    assert found.flags.c_contiguous
-    assert np.abs(found - wanted).mean() < 3
-    assert image_size(path) == (found.shape[1], found.shape[0])
+        expected = np.asarray(ImageOps.exif_transpose(stored).convert("RGB")).astype(int)
+    result = read_image(path)
+    assert result.shape == expected.shape
+    assert result.dtype == np.uint8
+    assert result.flags.c_contiguous
+    assert np.abs(result - expected).mean() < 3
+    assert image_size(path) == (result.shape[1], result.shape[0])
 
 
 @pytest.mark.parametrize(
@@ -70,21 +70,21 @@ def test_every_pixel_format_becomes_rgb(
     path = tmp_path / "a.img"
     path.write_bytes(encode(picture, kind, mode))
     with PIL.open(path) as stored:
-        wanted = np.asarray(stored.convert("RGB")).astype(int)
-    found = read_image(path)
-    assert found.shape == (40, 60, 3)
-    assert np.abs(found - wanted).mean() <= tolerance
+        expected = np.asarray(stored.convert("RGB")).astype(int)
+    result = read_image(path)
+    assert result.shape == (40, 60, 3)
+    assert np.abs(result - expected).mean() <= tolerance
     assert image_size(path) == (60, 40)
 
 
 def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     values = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
     for kind in ("PNG", "TIFF"):
-        found = decode_image(encode(values, kind, "I;16"))
-        assert np.abs(found[..., 0].astype(float) - values / 257).max() <= 1
+        result = decode_image(encode(values, kind, "I;16"))
+        assert np.abs(result[..., 0].astype(float) - values / 257).max() <= 1
 
 
-def test_transparent_pixels_keep_their_colour(picture: np.ndarray) -> None:
+def test_transparent_pixels_keep_their_color(picture: np.ndarray) -> None:
     see_through = np.dstack([picture, np.full(picture.shape[:2], 40, np.uint8)])
     assert np.array_equal(decode_image(encode(see_through, "PNG", "RGBA")), picture)
 
@@ -185,8 +185,8 @@ def test_folders_are_listed_in_natural_order_without_hidden_files(tmp_path: Path
     for name in [*names, "a/.hidden.png", ".git/x.png", "n.txt"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
-    assert found == ["IMG1.jpg", "img2.JPG", "img10.jpg", "a/9.png", "a/10.png", "b/1.png"]
+    results = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
+    assert results == ["IMG1.jpg", "img2.JPG", "img10.jpg", "a/9.png", "a/10.png", "b/1.png"]
     assert len(list_images(tmp_path, recursive=False)) == 3
     with pytest.raises(MediaError, match="does not exist"):
         list_images(tmp_path / "nowhere")

@@ -18,8 +18,8 @@ def write(path: Path, level: int, size: tuple[int, int] = (30, 20)) -> None:
 
 
 def test_numbers_in_names_count_however_they_are_padded_and_gaps_are_no_frames(tmp_path: Path) -> None:
-    for number in (1, 2, 10, 9, 100, 33):
-        write(tmp_path / f"shot {number}.png", number)
+    for index in (1, 2, 10, 9, 100, 33):
+        write(tmp_path / f"shot {index}.png", index)
     write(tmp_path / "shot 0005.png", 5)
     (tmp_path / "notes.txt").write_text("no picture")
     with open_media(tmp_path) as source:
@@ -38,8 +38,8 @@ def test_images_may_differ_in_size_and_kind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", [0, 2])
 def test_one_broken_image_costs_itself_only(tmp_path: Path, broken: int) -> None:
-    for number in range(4):
-        write(tmp_path / f"{number}.png", 10 * number)
+    for index in range(4):
+        write(tmp_path / f"{index}.png", 10 * index)
     (tmp_path / f"{broken}.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     with open_media(tmp_path) as source:
         assert (source.frame_count, source.size) == (4, (30, 20))
@@ -53,8 +53,8 @@ def test_one_broken_image_costs_itself_only(tmp_path: Path, broken: int) -> None
 
 
 def test_a_folder_of_broken_images_says_so(tmp_path: Path) -> None:
-    for number in range(3):
-        (tmp_path / f"{number}.png").write_bytes(b"")
+    for index in range(3):
+        (tmp_path / f"{index}.png").write_bytes(b"")
     with pytest.raises(MediaError, match=r"0\.png"):
         open_media(tmp_path)
 

@@ -17,12 +17,12 @@ COLUMNS, ROWS = 4, 3
 Image = npt.NDArray[np.uint8]
 
 
-def picture(number: int) -> Image:
-    """RGB (96, 160, 3) uint8 that carries ``number`` (0..4095)."""
-    bits = [(number >> (11 - place)) & 1 for place in range(12)]
+def picture(index: int) -> Image:
+    """RGB (96, 160, 3) uint8 that carries ``index`` (0..4095)."""
+    bits = [(index >> (11 - position)) & 1 for position in range(12)]
     blocks = np.array(bits, np.uint8).reshape(ROWS, COLUMNS) * 220 + 16
-    grey = blocks.repeat(HEIGHT // ROWS, 0).repeat(WIDTH // COLUMNS, 1)
-    return np.repeat(grey[:, :, None], 3, 2)
+    gray = blocks.repeat(HEIGHT // ROWS, 0).repeat(WIDTH // COLUMNS, 1)
+    return np.repeat(gray[:, :, None], 3, 2)
 
 
 def number_in(image: Image) -> int:
@@ -32,14 +32,14 @@ def number_in(image: Image) -> int:
         AssertionError: a block is neither black nor white.
     """
     height, width = image.shape[:2]
-    number = 0
+    index = 0
     for row in range(ROWS):
         for column in range(COLUMNS):
             y, x = int((row + 0.5) * height / ROWS), int((column + 0.5) * width / COLUMNS)
             level = float(image[y - 3 : y + 4, x - 3 : x + 4].mean())
             assert level < 70 or level > 185, f"block {row},{column} is grey ({level:.0f})"
-            number = number << 1 | (level > 128)
-    return number
+            index = index << 1 | (level > 128)
+    return index
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ def _write(clip: Clip, path: Path) -> Path:
         if clip.turn or clip.flip:
             stream.set_display_rotation(clip.turn, hflip=clip.flip)
         packets = 0
-        for number, time in enumerate([*times, None]):
+        for index, time in enumerate([*times, None]):
             frame = None
             if time is not None:
-                frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24").reformat(format=clip.pix_fmt)
+                frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24").reformat(format=clip.pix_fmt)
                 frame.pts, frame.time_base = time, clip.time_base
             for packet in stream.encode(frame):
                 if packet.pts is not None:
@@ -192,6 +192,6 @@ def set_edits(path: Path, edits: Sequence[tuple[int, int | None]]) -> None:
     table = struct.pack(">I4sII", 16 + len(body), b"elst", 0, len(edits)) + body
     data[old : old + old_size] = struct.pack(">I4s", 8 + len(table), b"edts") + table
     grown = 8 + len(table) - old_size
-    for place, size in ((moov, moov_size), (trak, trak_size)):
-        data[place : place + 4] = (size + grown).to_bytes(4, "big")
+    for position, size in ((moov, moov_size), (trak, trak_size)):
+        data[position : position + 4] = (size + grown).to_bytes(4, "big")
     path.write_bytes(data)

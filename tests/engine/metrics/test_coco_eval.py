@@ -32,11 +32,11 @@ def scenes(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]],
     grades = draw(st.sampled_from([1, 3, 1000]))  # one grade: all scores are equal
     categories = draw(st.integers(1, 2))
     labels: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for image in range(images):
-        places = rng.integers(0, 3, (4, k, 2)) * 20.0
+        positions = rng.integers(0, 3, (4, k, 2)) * 20.0
         for _ in range(rng.integers(0, 5)):
-            points = places[rng.integers(4)] + rng.integers(0, 2, (k, 2))
+            points = positions[rng.integers(4)] + rng.integers(0, 2, (k, 2))
             seen = rng.choice([0, 1, 2], (k, 1)) * (rng.random() > 0.2)
             side = rng.choice([0, 10, 40, 64, 200], 2)
             labels.append(
@@ -50,9 +50,9 @@ def scenes(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]],
                 }
             )
         for _ in range(rng.integers(0, 30)):
-            points = places[rng.integers(4)] + rng.integers(-spread, spread + 1, (k, 2))
+            points = positions[rng.integers(4)] + rng.integers(-spread, spread + 1, (k, 2))
             side = rng.choice([0, 10, 32, 96, 200], 2)
-            found.append(
+            results.append(
                 {
                     "image_id": image,
                     "category_id": int(rng.integers(categories)),
@@ -61,17 +61,17 @@ def scenes(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]],
                     "score": float(rng.integers(1, grades + 1)) / grades,
                 }
             )
-    return labels, found, images, rng.uniform(0.02, 0.3, k)
+    return labels, results, images, rng.uniform(0.02, 0.3, k)
 
 
-def ours(labels: list[dict[str, Any]], found: list[dict[str, Any]], images: int, sigmas: np.ndarray) -> dict[str, Any]:
+def ours(labels: list[dict[str, Any]], result: list[dict[str, Any]], images: int, sigmas: np.ndarray) -> dict[str, Any]:
     categories: list[Matches] = []
     k = len(sigmas)
-    for category in sorted({row["category_id"] for row in labels + found}):
+    for category in sorted({row["category_id"] for row in labels + result}):
         pairs = []
         for image in range(images):
             known = [r for r in labels if (r["image_id"], r["category_id"]) == (image, category)]
-            guess = [r for r in found if (r["image_id"], r["category_id"]) == (image, category)]
+            guess = [r for r in result if (r["image_id"], r["category_id"]) == (image, category)]
             points = np.array([r["keypoints"] for r in known]).reshape(-1, k, 3)
             areas = np.array([r["area"] for r in known])
             pairs.append(
@@ -99,11 +99,11 @@ def ours(labels: list[dict[str, Any]], found: list[dict[str, Any]], images: int,
 def test_random_scenes_with_ties_crowds_and_unlabelled_people_give_the_reference_numbers(
     scene: tuple[list[dict[str, Any]], list[dict[str, Any]], int, np.ndarray],
 ) -> None:
-    labels, found, images, sigmas = scene
-    if not labels and not found:
+    labels, result, images, sigmas = scene
+    if not labels and not result:
         return
-    wanted = keypoint_ap([{"id": image} for image in range(images)], labels, found, sigmas)
-    assert ours(labels, found, images, sigmas) == wanted
+    expected = keypoint_ap([{"id": image} for image in range(images)], labels, result, sigmas)
+    assert ours(labels, result, images, sigmas) == expected
 
 
 def test_nothing_at_all_is_undefined_and_no_predictions_are_zero() -> None:
@@ -120,12 +120,12 @@ def test_a_crowd_swallows_any_number_of_predictions() -> None:
     one = truth([[[5, 5]]], [[1]])
     crowd = truth([[[50, 50]]], [[0]], crowd=True)
     both = Truth(*(np.concatenate([a, b]) for a, b in zip(vars(one).values(), vars(crowd).values(), strict=True)))
-    found = Found(np.array([[[60.0, 60]], [[70, 70]], [[5, 5]]]), np.array([0.9, 0.8, 0.7]), np.full(3, 5000.0))
-    assert summary([match([(both, found)], sigmas)])["AP"] == pytest.approx(1)
+    result = Found(np.array([[[60.0, 60]], [[70, 70]], [[5, 5]]]), np.array([0.9, 0.8, 0.7]), np.full(3, 5000.0))
+    assert summary([match([(both, result)], sigmas)])["AP"] == pytest.approx(1)
 
 
 def test_only_the_twenty_best_predictions_of_an_image_count() -> None:
     sigmas = np.array([0.1])
     points = np.concatenate([np.full((20, 1, 2), 1000.0), np.full((1, 1, 2), 5.0)])
-    found = Found(points, np.linspace(1, 0.5, 21), np.full(21, 5000.0))
-    assert summary([match([(truth([[[5, 5]]], [[1]]), found)], sigmas)])["AR"] == 0
+    result = Found(points, np.linspace(1, 0.5, 21), np.full(21, 5000.0))
+    assert summary([match([(truth([[[5, 5]]], [[1]]), result)], sigmas)])["AR"] == 0

@@ -31,23 +31,23 @@ def points(seed: int = 0, k: int = 17, low: float = 20, high: float = 180) -> np
 def labels(schema_name: str = "coco", people: int = 3) -> CocoDataset:
     schema = find_schema(schema_name)
     data = CocoDataset(categories=[make_category(1, schema)])
-    for number in range(1, people + 1):
-        data.images.append(make_image(number, f"{number}.jpg", 200, 200))
-        marked = np.column_stack([points(number, schema.num_keypoints), np.full(schema.num_keypoints, 2)])
-        data.annotations.append(make_annotation(number, number, 1, marked, [10, 10, 180, 180], area=20000.0))
+    for index in range(1, people + 1):
+        data.images.append(make_image(index, f"{index}.jpg", 200, 200))
+        marked = np.column_stack([points(index, schema.num_keypoints), np.full(schema.num_keypoints, 2)])
+        data.annotations.append(make_annotation(index, index, 1, marked, [10, 10, 180, 180], area=20000.0))
     return data
 
 
 def result(image: int, id: int = 1, shift: float = 0.0, score: float = 0.8, k: int = 17, **more: object) -> PoseResult:
-    found = np.column_stack([points(image, k) + shift, np.full(k, score)])
+    match = np.column_stack([points(image, k) + shift, np.full(k, score)])
     box = np.array([10.0, 10, 190, 190])
-    return PoseResult(id, image, found, box=box, nms_area=40000.0, **more)  # type: ignore[arg-type]
+    return PoseResult(id, image, match, box=box, nms_area=40000.0, **more)  # type: ignore[arg-type]
 
 
 def test_perfect_predictions_have_ap_1_whatever_the_score() -> None:
     for mode in ("bbox_keypoint", "bbox", "keypoint", "bbox_rle", "given"):
-        found = evaluate_coco(labels(), [result(i) for i in (1, 2, 3)], SCHEMA, CocoMetricOptions(score_mode=mode))
-        assert found["AP"] == pytest.approx(1), mode
+        match = evaluate_coco(labels(), [result(i) for i in (1, 2, 3)], SCHEMA, CocoMetricOptions(score_mode=mode))
+        assert match["AP"] == pytest.approx(1), mode
 
 
 def test_the_score_modes() -> None:
@@ -75,15 +75,15 @@ def test_an_unknown_mode_is_refused() -> None:
 
 def test_of_predictions_with_one_id_the_first_stays_and_others_are_sorted_by_id() -> None:
     chosen = select([result(1, 5, 50), result(1, 5, 0), result(1, 2, 90)], SIGMAS, CocoMetricOptions(nms_mode="none"))
-    assert [found.id for found in chosen[1].results] == [2, 5]
+    assert [match.id for match in chosen[1].results] == [2, 5]
     assert chosen[1].points[1, 0, 0] == pytest.approx(points(1)[0, 0] + 50)
 
 
 def test_poses_that_say_the_same_are_one_by_suppression() -> None:
     alike = [result(1, 1, 0.0, score=0.7), result(1, 2, 0.5, score=0.8), result(1, 3, 80.0, score=0.5)]
-    assert [found.id for found in select(alike, SIGMAS)[1].results] == [2, 3]
+    assert [match.id for match in select(alike, SIGMAS)[1].results] == [2, 3]
     soft = select(alike, SIGMAS, CocoMetricOptions(nms_mode="soft_oks_nms"))[1]
-    assert [found.id for found in soft.results] == [2, 3, 1]
+    assert [match.id for match in soft.results] == [2, 3, 1]
     assert soft.scores.tolist() == pytest.approx([0.8, 0.5, 0.7])
 
 
@@ -112,10 +112,10 @@ def test_what_cannot_be_compared_is_told() -> None:
 
 
 def test_wholebody_parts_are_measured_each_by_itself() -> None:
-    found = [result(i, k=133) for i in (1, 2, 3)]
-    for one in found:
+    results = [result(i, k=133) for i in (1, 2, 3)]
+    for one in results:
         one.keypoints[PARTS["lefthand"], :2] += 60
-    figures = evaluate_wholebody(labels("coco_wholebody"), found, find_schema("coco_wholebody"))
+    figures = evaluate_wholebody(labels("coco_wholebody"), results, find_schema("coco_wholebody"))
     assert figures["body"]["AP"] == figures["face"]["AP"] == figures["righthand"]["AP"] == pytest.approx(1)
     assert figures["lefthand"]["AP"] == 0
     assert figures["hand"]["AP"] == pytest.approx(0.5)
@@ -137,13 +137,13 @@ def test_a_person_without_labels_in_a_part_is_ignored_for_it() -> None:
 @given(st.permutations(range(12)), st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
 def test_accumulated_parts_give_the_same_list_in_any_order(order: list[int], shards: int) -> None:
-    found = [result(i % 3 + 1, id=i % 2, shift=float(i)) for i in range(12)]  # each id has two, with other points
-    assert len({(one.image_id, one.id) for one in found}) == 6
+    results = [result(i % 3 + 1, id=i % 2, shift=float(i)) for i in range(12)]  # each id has two, with other points
+    assert len({(one.image_id, one.id) for one in results}) == 6
     parts = [Accumulator() for _ in range(shards)]
-    for position, place in enumerate(order):
-        parts[position % shards].add([found[place]])
+    for position, location in enumerate(order):
+        parts[position % shards].add([results[location]])
     whole, alone = Accumulator(), Accumulator()
-    alone.add(found)
+    alone.add(results)
     for part in parts:
         whole.add(part.results())
     assert len(whole) == len(alone)
@@ -165,9 +165,9 @@ def test_of_two_predictions_with_one_id_the_same_stays_in_any_order(change: dict
     other = replace(one, **change)
     stayed = []
     for order in ([one, other], [other, one]):
-        found = Accumulator()
-        found.add(order)
-        stayed.append(found.results()[0])
+        match = Accumulator()
+        match.add(order)
+        stayed.append(match.results()[0])
         apart = Accumulator()
         for each in order:
             part = Accumulator()
@@ -187,11 +187,11 @@ def test_poses_exactly_as_alike_as_the_threshold_stay() -> None:
 
 def test_soft_suppression_keeps_twenty() -> None:
     many = np.stack([points(seed) for seed in range(30)])
-    kept = soft_oks_nms(many, np.linspace(1, 0.1, 30), np.full(30, 400.0), SIGMAS)
-    assert kept.tolist() == list(range(20))
+    remaining = soft_oks_nms(many, np.linspace(1, 0.1, 30), np.full(30, 400.0), SIGMAS)
+    assert remaining.tolist() == list(range(20))
 
 
 def test_ids_may_be_texts_and_numbers() -> None:
-    found = Accumulator()
-    found.add([result(2), PoseResult("a", "x", result(1).keypoints), result(1)])
-    assert [one.image_id for one in found.results()] == [1, 2, "x"]
+    match = Accumulator()
+    match.add([result(2), PoseResult("a", "x", result(1).keypoints), result(1)])
+    assert [one.image_id for one in match.results()] == [1, 2, "x"]

@@ -12,14 +12,14 @@ def pose(x: float, *, box_x: float | None = None) -> Pose:
 
 
 def test_the_nearer_pose_wins_whatever_the_order() -> None:
-    truth, found = [pose(0), pose(10)], [pose(11), pose(1)]
-    assert match_poses(truth, found, SIGMAS) == [1, 0]
+    truth, result = [pose(0), pose(10)], [pose(11), pose(1)]
+    assert match_poses(truth, result, SIGMAS) == [1, 0]
 
 
 def test_a_prediction_from_the_instances_own_box_is_its_own_even_when_another_lies_nearer() -> None:
     truth = [pose(0), pose(12)]
-    found = [pose(12, box_x=truth[0].box[0]), pose(0, box_x=truth[1].box[0])]
-    assert match_poses(truth, found, SIGMAS) == [0, 1]
+    results = [pose(12, box_x=truth[0].box[0]), pose(0, box_x=truth[1].box[0])]
+    assert match_poses(truth, results, SIGMAS) == [0, 1]
 
 
 def test_a_far_pose_is_no_match() -> None:

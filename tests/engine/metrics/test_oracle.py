@@ -54,22 +54,22 @@ def predictions(oracle: dict[str, Any]) -> list[PoseResult]:
     ]
 
 
-def check_kept(wanted: list[list[float]], found: list[PoseResult], options: CocoMetricOptions, schema: str) -> None:
-    chosen = select(found, np.array(find_schema(schema).sigmas), options)
-    kept = [(image, score) for image, group in chosen.items() for score in group.scores]
-    assert [image for image, _ in kept] == [image for image, _ in wanted]
-    assert [score for _, score in kept] == pytest.approx([score for _, score in wanted], abs=2e-6)
+def check_kept(expected: list[list[float]], result: list[PoseResult], options: CocoMetricOptions, schema: str) -> None:
+    chosen = select(result, np.array(find_schema(schema).sigmas), options)
+    remaining = [(image, score) for image, group in chosen.items() for score in group.scores]
+    assert [image for image, _ in remaining] == [image for image, _ in expected]
+    assert [score for _, score in remaining] == pytest.approx([score for _, score in expected], abs=2e-6)
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_coco_metric(folder: Path, name: str) -> None:
     oracle = load(folder, "coco_metric.json")
-    wanted = oracle["expected"][name]
-    options = CocoMetricOptions(**wanted["args"])
-    found = predictions(oracle)
-    check_kept(wanted["kept"], found, options, "coco")
-    figures = evaluate_coco(CocoDataset.read(folder / oracle["ann_file"]), found, find_schema("coco"), options)
-    assert list(figures.values()) == pytest.approx(list(wanted["result"].values()), abs=1e-9)
+    expected = oracle["expected"][name]
+    options = CocoMetricOptions(**expected["args"])
+    result = predictions(oracle)
+    check_kept(expected["kept"], result, options, "coco")
+    figures = evaluate_coco(CocoDataset.read(folder / oracle["ann_file"]), result, find_schema("coco"), options)
+    assert list(figures.values()) == pytest.approx(list(expected["result"].values()), abs=1e-9)
     assert tuple(figures) == STATS
 
 
@@ -78,16 +78,16 @@ def test_wholebody_metric(folder: Path, name: str) -> None:
     if name == "score_bbox" and np.argsort(TIED)[::-1].tolist() != TIED_ORDER:
         pytest.skip("this machine's numpy sorts equal scores otherwise than that of the reference, as it may")
     oracle = load(folder, "wholebody_metric.json")
-    wanted = oracle["expected"][name]
-    options = CocoMetricOptions(**wanted["args"])
-    found = predictions(oracle)
-    check_kept(wanted["kept"], found, options, "coco_wholebody")
+    expected = oracle["expected"][name]
+    options = CocoMetricOptions(**expected["args"])
+    result = predictions(oracle)
+    check_kept(expected["kept"], result, options, "coco_wholebody")
     data = read_as_coco(folder / oracle["ann_file"], kind="coco_wholebody")
-    figures = evaluate_wholebody(data, found, find_schema("coco_wholebody"), options)
-    for part in wanted["per_part"]:
+    figures = evaluate_wholebody(data, result, find_schema("coco_wholebody"), options)
+    for part in expected["per_part"]:
         own = figures[part["iouType"].removeprefix("keypoints_")]
         assert list(own.values()) == pytest.approx(part["stats"], abs=1e-9), part["iouType"]
-    assert list(figures["wholebody"].values()) == pytest.approx(list(wanted["result"].values()), abs=1e-9)
+    assert list(figures["wholebody"].values()) == pytest.approx(list(expected["result"].values()), abs=1e-9)
     assert figures["hand"]["AP"] == pytest.approx((figures["lefthand"]["AP"] + figures["righthand"]["AP"]) / 2)
 
 
@@ -97,21 +97,21 @@ def test_suppression(folder: Path) -> None:
     scores, areas, sigmas = (np.array(oracle[name]) for name in ("score", "area", "sigmas"))
     row = oks_between(points[0], areas[0], points, areas, sigmas)
     assert row == pytest.approx(np.array(oracle["oks_row0"]), rel=1e-5, abs=1e-7)
-    for threshold, kept in oracle["keep"].items():
-        assert oks_nms(points, scores, areas, sigmas, float(threshold)).tolist() == kept
-    for threshold, kept in oracle["soft_keep"].items():
-        assert soft_oks_nms(points, scores, areas, sigmas, float(threshold)).tolist() == kept
+    for threshold, remaining in oracle["keep"].items():
+        assert oks_nms(points, scores, areas, sigmas, float(threshold)).tolist() == remaining
+    for threshold, remaining in oracle["soft_keep"].items():
+        assert soft_oks_nms(points, scores, areas, sigmas, float(threshold)).tolist() == remaining
 
 
 @pytest.mark.parametrize("name", ["pck_fld.json", "pck_df2.json"])
 def test_distances(folder: Path, name: str) -> None:
     oracle = load(folder, name)
-    wanted = oracle["expected"]
+    expected = oracle["expected"]
     visible = np.array(oracle["visible"]) > 0
-    found = distances(np.array(oracle["pred"]), np.array(oracle["gt"]))
+    result = distances(np.array(oracle["pred"]), np.array(oracle["gt"]))
     norm = box_norm(np.array(oracle["bboxes_xyxy"]))
     for threshold in (0.05, 0.1, 0.2, 0.5):
-        assert pck(found, visible, norm, threshold) == pytest.approx(wanted[f"PCK@{threshold}"], rel=1e-6)
-    assert auc(found, visible) == pytest.approx(wanted["AUC(norm=30,n=20)"], rel=1e-6)
-    assert auc(found, visible, 10, 7) == pytest.approx(wanted["AUC(norm=10,n=7)"], rel=1e-6)
-    assert epe(found, visible) == pytest.approx(wanted["EPE"], rel=1e-6)
+        assert pck(result, visible, norm, threshold) == pytest.approx(expected[f"PCK@{threshold}"], rel=1e-6)
+    assert auc(result, visible) == pytest.approx(expected["AUC(norm=30,n=20)"], rel=1e-6)
+    assert auc(result, visible, 10, 7) == pytest.approx(expected["AUC(norm=10,n=7)"], rel=1e-6)
+    assert epe(result, visible) == pytest.approx(expected["EPE"], rel=1e-6)

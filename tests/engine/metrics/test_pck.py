@@ -30,9 +30,9 @@ def test_a_point_at_exactly_the_threshold_is_wrong() -> None:
 def test_hidden_points_and_boxes_without_extent_do_not_count() -> None:
     distance = np.array([[1.0, 99.0], [1.0, 1.0]], np.float32)
     visible = np.array([[True, False], [True, True]])
-    found = pck_per_keypoint(distance, visible, np.array([10.0, 0.0]), 0.2)
-    assert found[0] == 1.0
-    assert np.isnan(found[1])
+    result = pck_per_keypoint(distance, visible, np.array([10.0, 0.0]), 0.2)
+    assert result[0] == 1.0
+    assert np.isnan(result[1])
     assert pck(distance, visible, np.array([10.0, 0.0])) == 1.0
 
 

@@ -79,8 +79,8 @@ def test_detector_slots_are_coco_ids_minus_one(resources_dir: Path) -> None:
     names = read_info(resources_dir / "models" / "efficientdet_lite0.safetensors").categories
     assert len(names) == 90
     assert len([name for name in names if name]) == 80
-    wanted = {1: "person", 16: "bird", 17: "cat", 25: "giraffe", 44: "bottle", 90: "toothbrush"}
-    assert {i: names[i - 1] for i in wanted} == wanted
+    expected = {1: "person", 16: "bird", 17: "cat", 25: "giraffe", 44: "bottle", 90: "toothbrush"}
+    assert {i: names[i - 1] for i in expected} == expected
     assert [i + 1 for i, name in enumerate(names) if not name] == [12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
 
 

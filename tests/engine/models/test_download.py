@@ -65,11 +65,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def start(self, *, ranges: bool | None = None, length: bool = True, etag: str = '"one"') -> bytes:
         """Send the headers and return what belongs behind them."""
-        body, wanted = self.server.body, self.headers.get("Range")
-        at = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        body, expected = self.server.body, self.headers.get("Range")
+        at = int(expected.removeprefix("bytes=").rstrip("-")) if expected else 0
         if self.headers.get("If-Range", etag) != etag:
             at = 0
-        if at >= len(body) > 0 and wanted:
+        if at >= len(body) > 0 and expected:
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(body)}")
             self.send_header("Content-Length", "0")
@@ -147,13 +147,13 @@ def hang_up(handler: Handler) -> None:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    found = Server()
-    thread = threading.Thread(target=found.serve_forever, args=(0.02,), name="server")
+    result = Server()
+    thread = threading.Thread(target=result.serve_forever, args=(0.02,), name="server")
     thread.start()
-    yield found
-    found.released.set()
-    found.shutdown()
-    found.server_close()
+    yield result
+    result.released.set()
+    result.shutdown()
+    result.server_close()
     thread.join()
 
 
@@ -175,7 +175,7 @@ def _only_the_target(item: Download) -> None:
 
 
 def _ranges(server: Server) -> list[str | None]:
-    return [found for _, found in server.asked]
+    return [result for _, result in server.asked]
 
 
 # --- transfers that go well in the end -----------------------------------------------------------------------------

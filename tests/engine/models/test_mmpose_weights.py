@@ -85,11 +85,11 @@ def test_keypoints_and_heatmaps_equal_the_published_ones(
     cases = run["cases"]
     boxes: list[dict[str, Any]] = []
     images = []
-    for number, case in enumerate(cases, 1):
+    for index, case in enumerate(cases, 1):
         height, width = cv2.imread(str(parity / "images" / case["image"])).shape[:2]
-        images.append(make_image(number, case["image"], width, height))
+        images.append(make_image(index, case["image"], width, height))
         xywh = xyxy_to_xywh(case["bbox_xyxy"]).tolist()
-        boxes.append({"image_id": number, "category_id": 1, "bbox": xywh, "score": 1.0})
+        boxes.append({"image_id": index, "category_id": 1, "bbox": xywh, "score": 1.0})
     CocoDataset(images=images).write(tmp_path / "images.json")
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     predict([
@@ -101,17 +101,17 @@ def test_keypoints_and_heatmaps_equal_the_published_ones(
     results = {result.image_id: result for result in read_results(tmp_path / "out.json")}
     network, info = load_network(RUNS[run_name], weights)
     estimator = PoseEstimator(network, info)  # without the flip test, and without loading the weights once more
-    for number, case in enumerate(cases, 1):
+    for index, case in enumerate(cases, 1):
         image = cv2.cvtColor(cv2.imread(str(parity / "images" / case["image"])), cv2.COLOR_BGR2RGB)
         ((alone,),) = estimator.predict([np.asarray(image, np.uint8)], [[case["bbox_xyxy"]]])
-        for flip, found in (
+        for flip, match in (
             ("noflip", np.asarray(alone.keypoints)),
-            ("flip", np.array(results[number].keypoints).reshape(-1, 3)),
+            ("flip", np.array(results[index].keypoints).reshape(-1, 3)),
         ):
             stable = reference[f"{case['id']}_{flip}_stable"]
             expected = reference[f"{case['id']}_{flip}_kpts"]
-            assert np.abs(found[:, :2] - expected)[stable].max() < 0.02, f"{flip} {case['id']}"
-            assert np.abs(found[:, 2] - reference[f"{case['id']}_{flip}_scores"]).max() < 1e-4
+            assert np.abs(match[:, :2] - expected)[stable].max() < 0.02, f"{flip} {case['id']}"
+            assert np.abs(match[:, 2] - reference[f"{case['id']}_{flip}_scores"]).max() < 1e-4
     mean, std = (torch.tensor(info.normalization[key]) for key in ("mean", "std"))
     for case in cases:
         image = cv2.cvtColor(cv2.imread(str(parity / "images" / case["image"])), cv2.COLOR_BGR2RGB)
@@ -129,10 +129,10 @@ def test_the_visibility_head_says_how_likely_each_point_is_seen(parity: Path, we
     estimator = PoseEstimator.load("coco_res50vis_256x192", "cpu", weights_of("resnet50_vis_k17"))
     image = np.full((200, 150, 3), 128, np.uint8)
     for flip_test in (False, True):
-        ((found,),) = estimator.predict([image], [[[10, 10, 140, 190]]], flip_test=flip_test)
-        assert found.visibility is not None
-        assert found.visibility.shape == (17,)
-        assert ((found.visibility > 0) & (found.visibility < 1)).all()
+        ((result,),) = estimator.predict([image], [[[10, 10, 140, 190]]], flip_test=flip_test)
+        assert result.visibility is not None
+        assert result.visibility.shape == (17,)
+        assert ((result.visibility > 0) & (result.visibility < 1)).all()
 
 
 @pytest.mark.slow
@@ -165,8 +165,8 @@ def test_a_garment_network_finds_the_points_of_its_garment(parity: Path, weights
     assert vest.category == "vest"
     image = np.random.default_rng(0).integers(0, 255, (200, 150, 3), np.uint8)
     for flip_test in (False, True):
-        ((found,),) = vest.predict([image], [[[10, 10, 140, 190]]], flip_test=flip_test)
-        assert found.keypoints.shape == (15, 3)
+        ((result,),) = vest.predict([image], [[[10, 10, 140, 190]]], flip_test=flip_test)
+        assert result.keypoints.shape == (15, 3)
 
 
 def test_weights_of_another_network_are_refused_by_the_first_tensor(

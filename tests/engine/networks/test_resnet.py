@@ -34,9 +34,9 @@ def test_names_shapes_and_order_are_those_of_published_checkpoints(
     name: str, depth: int, num_keypoints: int, shared: Path
 ) -> None:
     listing = json.loads((shared / "parity" / f"{name}.json").read_text())
-    wanted = [(key, tuple(shape)) for key, shape, *_ in listing["keys"]]
+    expected = [(key, tuple(shape)) for key, shape, *_ in listing["keys"]]
     network = _meta(depth, num_keypoints)
-    assert [(key, tuple(tensor.shape)) for key, tensor in network.state_dict().items()] == wanted
+    assert [(key, tuple(tensor.shape)) for key, tensor in network.state_dict().items()] == expected
     assert sum(p.numel() for p in network.parameters()) == listing["n_params"]
 
 

@@ -33,16 +33,16 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_line_gives_back_what_was_written(path: Path) -> None:
-    with JournalReader([path], HEADER, ITEMS) as found:
-        assert found.poses.tolist() == [2, 0, -1]
-        line = found[0]
+    with JournalReader([path], HEADER, ITEMS) as result:
+        assert result.poses.tolist() == [2, 0, -1]
+        line = result[0]
         assert (line.width, line.height) == (64, 48)
         again = prediction_of(line.poses[1], "mouse")
         assert np.array_equal(again.keypoints, pose(2).keypoints)
         assert np.array_equal(again.box, pose(2).box)
         assert (again.score, again.box_score) == (0.25, 0.5)
         with pytest.raises(KeyError):
-            found[2]
+            result[2]
 
 
 @pytest.mark.parametrize("lost", range(1, 12))
@@ -53,8 +53,8 @@ def test_a_line_that_was_cut_off_is_not_taken_for_a_whole_one(path: Path, lost: 
     lines = read_journal(path, HEADER)
     assert lines.end == last
     assert len(lines.poses) == 1
-    with JournalReader([path], HEADER, ITEMS) as found:
-        assert found.poses.tolist() == [2, -1, -1]
+    with JournalReader([path], HEADER, ITEMS) as result:
+        assert result.poses.tolist() == [2, -1, -1]
     with Journal.resume(path, HEADER) as journal:
         journal.append(FILES[1], 0, 640, 480)
     assert path.read_bytes() == whole
@@ -111,22 +111,22 @@ def test_an_image_is_known_by_its_file_and_not_by_its_number(path: Path) -> None
     new = FileState("/pictures/0.png", 7, 7)
     changed = FileState(FILES[1].path, 101, 6)
     items = RunItems([(new, 0), (changed, 0), (FILES[0], 0), (FILES[0], 0)])
-    with JournalReader([path], HEADER, items) as found:
-        assert found.poses.tolist() == [-1, -1, 2, 2]
-        assert (found.lines, found.used) == (2, 1)
+    with JournalReader([path], HEADER, items) as result:
+        assert result.poses.tolist() == [-1, -1, 2, 2]
+        assert (result.lines, result.used) == (2, 1)
 
 
 def test_a_file_that_could_be_read_at_last_has_no_problem_left(path: Path) -> None:
     with Journal.resume(path, HEADER) as journal:
         journal.append(FILES[2], 0, 0, 0, problem="is empty \udce9")
-    with JournalReader([path], HEADER, ITEMS) as found:
-        assert found.poses.tolist() == [2, 0, -1]
-        assert found.problems == {2: "is empty \\udce9"}
+    with JournalReader([path], HEADER, ITEMS) as result:
+        assert result.poses.tolist() == [2, 0, -1]
+        assert result.problems == {2: "is empty \\udce9"}
     with Journal.resume(path, HEADER) as journal:
         journal.append(FILES[2], 0, 9, 9, [pose(3)])
-    with JournalReader([path], HEADER, ITEMS) as found:
-        assert found.poses.tolist() == [2, 0, 1]
-        assert not found.problems
+    with JournalReader([path], HEADER, ITEMS) as result:
+        assert result.poses.tolist() == [2, 0, 1]
+        assert not result.problems
 
 
 def test_frames_of_a_video_are_found_by_their_number() -> None:
@@ -157,4 +157,4 @@ def test_journals_of_several_processes_are_read_in_their_order(path: Path) -> No
     for rank in (10, 2):
         Journal.start(journal_path(out, rank), HEADER).close()
     path.with_name("p.json.part.x").touch()
-    assert [found.name for found in journals(out)] == ["p.json.part", "p.json.part.2", "p.json.part.10"]
+    assert [result.name for result in journals(out)] == ["p.json.part", "p.json.part.2", "p.json.part.10"]

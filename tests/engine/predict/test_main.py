@@ -82,14 +82,14 @@ def check_refused(capsys: pytest.CaptureFixture[str], out: Path, *arguments: obj
 def test_a_folder_becomes_a_coco_file(photographs: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "poses.json"
     assert predict(photographs, "--out", out) == 0
-    found = read(out)
-    assert [(i["id"], i["file_name"]) for i in found["images"]] == [(1, "astronaut.jpg"), (2, "ü 2/mann.png")]
-    assert all((i["width"], i["height"]) == (512, 512) for i in found["images"])
-    (category,) = found["categories"]
+    result = read(out)
+    assert [(i["id"], i["file_name"]) for i in result["images"]] == [(1, "astronaut.jpg"), (2, "ü 2/mann.png")]
+    assert all((i["width"], i["height"]) == (512, 512) for i in result["images"])
+    (category,) = result["categories"]
     assert category["name"] == "person"
     assert category["keypoints"][0] == "nose"
-    assert [a["image_id"] for a in found["annotations"]] == [1, 2]
-    for annotation in found["annotations"]:
+    assert [a["image_id"] for a in result["annotations"]] == [1, 2]
+    for annotation in result["annotations"]:
         assert len(annotation["keypoints"]) == 51
         assert set(annotation["keypoints"][2::3]) == {2}
         assert len(annotation["keypoint_scores"]) == 17
@@ -104,9 +104,9 @@ def test_files_and_folders_may_be_mixed_and_count_once(photographs: Path, tmp_pa
     out = tmp_path / "poses.json"
     inputs = (photographs / "ü 2", photographs / "astronaut.jpg", photographs / "ü 2" / "mann.png")
     assert predict(*inputs, "--out", out, "--format", "results", "--box-threshold", 0.3) == 0
-    found = read(out)
-    assert [r["image_id"] for r in found] == [1, 2]
-    for result in found:
+    match = read(out)
+    assert [r["image_id"] for r in match] == [1, 2]
+    for result in match:
         assert set(result) == {"image_id", "category_id", "bbox", "keypoints", "score", "box_score"}
         assert all(0 <= s <= 1 for s in result["keypoints"][2::3])
         assert len(set(result["keypoints"][2::3])) > 10  # scores, not visibilities
@@ -117,21 +117,21 @@ def test_with_annotations_images_ids_and_names_are_the_files(
 ) -> None:
     out = tmp_path / "poses.json"
     assert predict(photographs, "--annotations", annotations, "--out", out) == 0
-    given, found = read(annotations), read(out)
-    assert found["images"] == given["images"]
-    assert found["categories"] == given["categories"]
-    assert found["info"] == given["info"]
-    assert {a["image_id"] for a in found["annotations"]} == {"x-1", 900}
-    assert {a["category_id"] for a in found["annotations"]} == {3}
+    given, result = read(annotations), read(out)
+    assert result["images"] == given["images"]
+    assert result["categories"] == given["categories"]
+    assert result["info"] == given["info"]
+    assert {a["image_id"] for a in result["annotations"]} == {"x-1", 900}
+    assert {a["category_id"] for a in result["annotations"]} == {3}
 
 
 def test_gt_takes_the_boxes_of_the_file(photographs: Path, annotations: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.json"
     options = ("--annotations", annotations, "--boxes", "gt", "--format", "results", "--out", out)
     assert predict(photographs, *options) == 0
-    found = read(out)
-    assert [(r["image_id"], r["bbox"]) for r in found] == [("x-1", [-20, 60, 350, 600]), (900, ASTRONAUT_BOX)]
-    assert np.abs(np.array(found[1]["keypoints"][:2]) - [223, 124]).max() < 15
+    result = read(out)
+    assert [(r["image_id"], r["bbox"]) for r in result] == [("x-1", [-20, 60, 350, 600]), (900, ASTRONAUT_BOX)]
+    assert np.abs(np.array(result[1]["keypoints"][:2]) - [223, 124]).max() < 15
 
 
 def test_boxes_of_a_results_list_are_used_as_given(photographs: Path, annotations: Path, tmp_path: Path) -> None:
@@ -145,11 +145,11 @@ def test_boxes_of_a_results_list_are_used_as_given(photographs: Path, annotation
     out = tmp_path / "results.json"
     options = ("--annotations", annotations, "--boxes", boxes, "--format", "results", "--out", out)
     assert predict(photographs, *options) == 0
-    found = read(out)
-    assert [r["bbox"] for r in found] == [row["bbox"] for row in rows]
-    assert [r["category_id"] for r in found] == [3, 3, 3]
-    assert found[0]["score"] == pytest.approx(found[2]["score"] / 2)
-    assert found[0]["keypoints"] == pytest.approx(found[2]["keypoints"], abs=0.01)
+    result = read(out)
+    assert [r["bbox"] for r in result] == [row["bbox"] for row in rows]
+    assert [r["category_id"] for r in result] == [3, 3, 3]
+    assert result[0]["score"] == pytest.approx(result[2]["score"] / 2)
+    assert result[0]["keypoints"] == pytest.approx(result[2]["keypoints"], abs=0.01)
 
 
 def test_without_detector_each_image_is_one_box(photographs: Path, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_overlays_are_the_images_with_poses(photographs: Path, tmp_path: Path) -
     assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")) == ["astronaut.jpg", "ü 2/mann.png"]
     drawn = cv2.imdecode(np.fromfile(folder / "ü 2" / "mann.png", np.uint8), cv2.IMREAD_COLOR)
     assert drawn.shape == (512, 512, 3)
-    assert (drawn.max(2).astype(int) - drawn.min(2) > 80).sum() > 500  # colour on a grey photograph
+    assert (drawn.max(2).astype(int) - drawn.min(2) > 80).sum() > 500  # color on a grey photograph
 
 
 def test_progress_can_be_read_by_a_program(
@@ -183,9 +183,9 @@ def test_a_category_without_the_models_keypoints_is_given_them(photographs: Path
     path.write_text(json.dumps({"images": images, "categories": categories}))
     out = tmp_path / "p.json"
     assert predict(photographs, "--annotations", path, "--out", out) == 0
-    found = read(out)
-    assert {a["category_id"] for a in found["annotations"]} == {5}
-    by_id = {c["id"]: c for c in found["categories"]}
+    result = read(out)
+    assert {a["category_id"] for a in result["annotations"]} == {5}
+    by_id = {c["id"]: c for c in result["categories"]}
     assert len(by_id[5]["keypoints"]) == 17
     assert by_id[9] == {"id": 9, "name": "cat"}
 
@@ -219,9 +219,9 @@ def test_every_frame_of_a_video_gets_its_poses_and_tells_which_it_is(photographs
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"g": "4", "bf": "2"})
         stream.width, stream.height, stream.pix_fmt = 640, 512, "yuv420p"
-        for number in range(7):
+        for index in range(7):
             ground = np.zeros((512, 640, 3), np.uint8)
-            ground[:, 10 * number : 10 * number + 512] = picture
+            ground[:, 10 * index : 10 * index + 512] = picture
             for packet in stream.encode(av.VideoFrame.from_ndarray(ground, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode(None):
@@ -229,18 +229,18 @@ def test_every_frame_of_a_video_gets_its_poses_and_tells_which_it_is(photographs
     out = tmp_path / "p.json"
     still = Path(shutil.copy(photographs / "astronaut.jpg", tmp_path))
     assert predict(path, still, "--out", out) == 0
-    found = json.loads(out.read_text(encoding="utf-8"))
-    frames = [image for image in found["images"] if "video" in image]
+    result = json.loads(out.read_text(encoding="utf-8"))
+    frames = [image for image in result["images"] if "video" in image]
     assert [(i["video"], i["frame_index"], i["width"], i["height"]) for i in frames] == [
-        ("film.ü.mp4", number, 640, 512) for number in range(7)
+        ("film.ü.mp4", index, 640, 512) for index in range(7)
     ]
     assert [image["file_name"] for image in frames][1] == "film.ü/film.ü_000001.png"
-    assert len({image["id"] for image in found["images"]}) == 8
-    assert [image["file_name"] for image in found["images"] if "video" not in image] == ["astronaut.jpg"]
-    for number, image in enumerate(frames):
-        pose = next(a for a in found["annotations"] if a["image_id"] == image["id"])
-        first = next(a for a in found["annotations"] if a["image_id"] == frames[0]["id"])
-        assert pose["keypoints"][0] - first["keypoints"][0] == pytest.approx(10 * number, abs=6)
+    assert len({image["id"] for image in result["images"]}) == 8
+    assert [image["file_name"] for image in result["images"] if "video" not in image] == ["astronaut.jpg"]
+    for index, image in enumerate(frames):
+        pose = next(a for a in result["annotations"] if a["image_id"] == image["id"])
+        first = next(a for a in result["annotations"] if a["image_id"] == frames[0]["id"])
+        assert pose["keypoints"][0] - first["keypoints"][0] == pytest.approx(10 * index, abs=6)
 
 
 def test_bad_options_are_one_line(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,9 +282,9 @@ def test_faulty_boxes_are_skipped_and_named_by_record(
     error = capsys.readouterr().err
     assert "boxes.json: result 0" in error
     assert why in error
-    found = read(out)
-    assert [a["bbox"] for a in found["annotations"]] == [ASTRONAUT_BOX]
-    assert why in found["skipped"][0]["reason"]
+    result = read(out)
+    assert [a["bbox"] for a in result["annotations"]] == [ASTRONAUT_BOX]
+    assert why in result["skipped"][0]["reason"]
     assert predict(photographs, *given, "--strict") == 2
     boxes.write_text(json.dumps([row]))
     assert why in check_refused(capsys, out, photographs, *given[:-2])
@@ -298,11 +298,11 @@ def test_an_annotated_image_without_file_is_skipped_and_named(
     error = capsys.readouterr().err
     assert "labels.json: image 900" in error
     assert "astronaut.jpg" in error
-    found = read(out)
-    assert [image["id"] for image in found["images"]] == ["x-1"]
-    assert {a["image_id"] for a in found["annotations"]} == {"x-1"}
-    assert found["info"] == {"made by": "hand"}
-    assert found["skipped"][0]["where"].endswith("labels.json: image 900")
+    result = read(out)
+    assert [image["id"] for image in result["images"]] == ["x-1"]
+    assert {a["image_id"] for a in result["annotations"]} == {"x-1"}
+    assert result["info"] == {"made by": "hand"}
+    assert result["skipped"][0]["where"].endswith("labels.json: image 900")
 
 
 def test_an_image_is_never_overwritten_by_the_result(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,16 +123,16 @@ def test_labels_of_a_picture_that_keeps_its_size_follow_the_other_pictures_of_th
     upright: PIL.Image, pose: np.ndarray, tmp_path: Path, orientation: int
 ) -> None:
     data = CocoDataset(categories=[make_category(1, find_schema("coco"))])
-    for number, turn in enumerate((orientation, 6), 1):
+    for index, turn in enumerate((orientation, 6), 1):
         exif = PIL.Exif()
         exif[0x0112] = turn
         image = stored(upright, turn)
-        image.save(tmp_path / f"{number}.png", exif=exif)
+        image.save(tmp_path / f"{index}.png", exif=exif)
         move = GridTransform(image.size, upright.size, turn)
         points = np.column_stack([move.points_back(pose[:, :2]), np.where(pose[:, 2] > 0, 2, 0)])
         x1, y1, x2, y2 = move.boxes_back(BOX).tolist()
-        data.images.append(make_image(number, f"{number}.png", *image.size))
-        data.annotations.append(make_annotation(number, number, 1, points, [x1, y1, x2 - x1, y2 - y1], area=90000.0))
+        data.images.append(make_image(index, f"{index}.png", *image.size))
+        data.annotations.append(make_annotation(index, index, 1, points, [x1, y1, x2 - x1, y2 - y1], area=90000.0))
     data.write(tmp_path / "labels.json")
     report = measured(tmp_path)
     assert report["measured"]["EPE"] < 1

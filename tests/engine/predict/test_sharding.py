@@ -63,10 +63,10 @@ def test_two_processes_give_the_file_that_one_gives(
 
 @given(pending=st.lists(st.integers(0, 300), unique=True).map(sorted), size=st.integers(1, 9), step=st.integers(1, 40))
 def test_every_image_belongs_to_one_process(pending: list[int], size: int, step: int) -> None:
-    shares = divide(pending, size, lambda number: number - number % step)
+    shares = divide(pending, size, lambda index: index - index % step)
     assert len(shares) == size
-    numbers = [number for share in shares for start, stop in share for number in range(start, stop)]
-    assert numbers == pending
+    values = [index for share in shares for start, stop in share for index in range(start, stop)]
+    assert values == pending
     for before, after in itertools.pairwise(shares):
         if before and after:
             assert before[-1][1] <= after[0][0]

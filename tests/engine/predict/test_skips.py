@@ -64,8 +64,8 @@ def folder(tmp_path: Path) -> Path:
     """Three good pictures: 1.png, 3.png, 5.png."""
     path = tmp_path / "images"
     path.mkdir()
-    for number in (1, 3, 5):
-        write_picture(path / f"{number}.png", number)
+    for index in (1, 3, 5):
+        write_picture(path / f"{index}.png", index)
     return path
 
 
@@ -100,10 +100,10 @@ def test_an_unreadable_picture_at_any_position_is_skipped_and_listed(
     error = capsys.readouterr().err
     assert "skipped 1 input:" in error
     assert name in error
-    found = read(out)
-    assert [image["file_name"] for image in found["images"]] == ["1.png", "3.png", "5.png"]
-    assert {a["image_id"] for a in found["annotations"]} == {image["id"] for image in found["images"]}
-    (item,) = found["skipped"]
+    result = read(out)
+    assert [image["file_name"] for image in result["images"]] == ["1.png", "3.png", "5.png"]
+    assert {a["image_id"] for a in result["annotations"]} == {image["id"] for image in result["images"]}
+    (item,) = result["skipped"]
     assert item["where"] == str(folder / name)
     assert item["reason"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "p.json"]
@@ -133,9 +133,9 @@ def test_inputs_named_one_by_one_are_skipped_alike(
     out = tmp_path / "p.json"
     given = (folder / "1.png", folder / "missing.png", notes, film, empty, folder / "3.png")
     assert predict(*given, "--out", out) == 0
-    found = read(out)
-    assert [image["file_name"] for image in found["images"]] == ["images/1.png", "images/3.png"]
-    assert {Path(item["where"]).name for item in found["skipped"]} == {"missing.png", "notes.txt", "film.mp4", "empty"}
+    result = read(out)
+    assert [image["file_name"] for image in result["images"]] == ["images/1.png", "images/3.png"]
+    assert {Path(item["where"]).name for item in result["skipped"]} == {"missing.png", "notes.txt", "film.mp4", "empty"}
     assert "skipped 4 inputs" in capsys.readouterr().err
 
 
@@ -144,9 +144,9 @@ def test_a_folder_that_is_called_like_a_picture_is_a_folder(folder: Path, tmp_pa
     write_picture(folder / "x.jpg" / "y.png")
     out = tmp_path / "p.json"
     assert predict(folder, "--out", out) == 0
-    found = read(out)
-    assert [image["file_name"] for image in found["images"]] == ["1.png", "3.png", "5.png", "x.jpg/y.png"]
-    assert "skipped" not in found
+    result = read(out)
+    assert [image["file_name"] for image in result["images"]] == ["1.png", "3.png", "5.png", "x.jpg/y.png"]
+    assert "skipped" not in result
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -178,9 +178,9 @@ def test_a_file_that_vanishes_after_it_was_listed_is_skipped(
     monkeypatch.setattr(engine.predict.__main__, "run_model", run_later)
     out = tmp_path / "p.json"
     assert predict(folder, "--out", out) == 0
-    found = read(out)
-    assert [image["file_name"] for image in found["images"]] == ["1.png", "3.png"]
-    assert found["skipped"] == [{"where": str(folder / "5.png"), "reason": "does not exist"}]
+    result = read(out)
+    assert [image["file_name"] for image in result["images"]] == ["1.png", "3.png"]
+    assert result["skipped"] == [{"where": str(folder / "5.png"), "reason": "does not exist"}]
 
 
 def test_a_results_list_has_the_skipped_ones_in_a_file_beside_it(folder: Path, tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_a_results_list_has_the_skipped_ones_in_a_file_beside_it(folder: Path, t
 def test_a_program_gets_the_whole_list_as_an_event(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number in range(20, 35):
-        make_empty(folder / f"{number}.png")
+    for index in range(20, 35):
+        make_empty(folder / f"{index}.png")
     arguments = [str(folder), "--out", str(tmp_path / "p.json"), *FAST, "--progress", "json"]
     assert run(main, arguments) == 0
     captured = capsys.readouterr()
@@ -227,10 +227,10 @@ def test_a_damaged_frame_is_no_image_without_poses(tmp_path: Path) -> None:
     for more in ((), ("--track",), ("--detect-every", 3), ("--track", "--detect-every", 5)):
         out = tmp_path / "p.json"
         assert predict(film, "--out", out, *more) == 0
-        found = read(out)
-        assert [image["frame_index"] for image in found["images"]] == [n for n in range(12) if n != 4]
-        assert len(found["annotations"]) == 11
-        assert f"{film}: frame 4" in [item["where"] for item in found["skipped"]]
+        result = read(out)
+        assert [image["frame_index"] for image in result["images"]] == [n for n in range(12) if n != 4]
+        assert len(result["annotations"]) == 11
+        assert f"{film}: frame 4" in [item["where"] for item in result["skipped"]]
 
 
 def test_a_video_that_was_cut_short_is_used_as_far_as_it_goes_and_said_to_be_cut_short(
@@ -241,9 +241,9 @@ def test_a_video_that_was_cut_short_is_used_as_far_as_it_goes_and_said_to_be_cut
     out = tmp_path / "p.json"
     assert predict(film, "--out", out) == 0
     assert "film.mkv: is cut short" in capsys.readouterr().err
-    found = read(out)
-    assert 1 < len(found["images"]) < 150
-    assert found["skipped"][0]["where"] == str(film)
+    result = read(out)
+    assert 1 < len(result["images"]) < 150
+    assert result["skipped"][0]["where"] == str(film)
     assert predict(film, "--out", out, "--strict") == 2
 
 
@@ -252,10 +252,10 @@ def test_tracks_go_on_beside_a_video_that_cannot_be_opened(tmp_path: Path) -> No
     make_film_of_noise(tmp_path / "b.mp4")
     out = tmp_path / "p.json"
     assert predict(tmp_path / "b.mp4", film, "--track", "--out", out) == 0
-    found = read(out)
-    assert len(found["images"]) == 3
-    assert all("track_id" in annotation for annotation in found["annotations"])
-    assert [Path(item["where"]).name for item in found["skipped"]] == ["b.mp4"]
+    result = read(out)
+    assert len(result["images"]) == 3
+    assert all("track_id" in annotation for annotation in result["annotations"])
+    assert [Path(item["where"]).name for item in result["skipped"]] == ["b.mp4"]
 
 
 @pytest.mark.slow
@@ -289,11 +289,11 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
         def stream(self: PoseModel, items: Any, *more: Any, **options: Any) -> Any:
             running = original(self, items, *more, **options)
             try:
-                for count, found in enumerate(running):
+                for count, result in enumerate(running):
                     if count == limits[0]:
                         raise KeyboardInterrupt
-                    done.append(found[0].key)
-                    yield found
+                    done.append(result[0].key)
+                    yield result
             finally:
                 running.close()
 
@@ -323,9 +323,9 @@ def test_a_run_goes_on_after_a_broken_file_was_mended(
     write_picture(folder / "2.png", 2)
     assert predict(folder, "--out", out, "--resume") == 0
     assert done == [1, 3]  # the mended one and the one that was not reached
-    found = read(out)
-    assert [image["file_name"] for image in found["images"]] == ["1.png", "2.png", "3.png", "5.png"]
-    assert "skipped" not in found
+    result = read(out)
+    assert [image["file_name"] for image in result["images"]] == ["1.png", "2.png", "3.png", "5.png"]
+    assert "skipped" not in result
     again = tmp_path / "again.json"
     assert predict(folder, "--out", again) == 0
     assert out.read_bytes() == again.read_bytes()
@@ -338,9 +338,9 @@ def test_a_run_goes_on_after_a_broken_file_was_taken_away(
     out = tmp_path / "p.json"
     interrupted(2, folder, "--out", out)
     (folder / "0.png").unlink()
-    found, again = resumed(folder, out)
-    assert found == again
-    assert [image["file_name"] for image in found["images"]] == ["1.png", "3.png", "5.png"]
+    result, again = resumed(folder, out)
+    assert result == again
+    assert [image["file_name"] for image in result["images"]] == ["1.png", "3.png", "5.png"]
 
 
 def test_a_run_goes_on_after_files_were_added_and_replaced(
@@ -353,10 +353,10 @@ def test_a_run_goes_on_after_files_were_added_and_replaced(
     os.utime(folder / "1.png", ns=(5, 5))
     assert predict(folder, "--out", out, "--resume") == 0
     assert done == [0, 1, 3]  # 3.png, done before, is number 2 now
-    found = read(out)
+    result = read(out)
     again = tmp_path / "again.json"
     assert predict(folder, "--out", again) == 0
-    assert found == read(again)
+    assert result == read(again)
 
 
 def test_a_run_goes_on_at_a_file_that_is_still_broken(
@@ -365,9 +365,9 @@ def test_a_run_goes_on_at_a_file_that_is_still_broken(
     cut_short(folder / "0.png")
     out = tmp_path / "p.json"
     interrupted(2, folder, "--out", out)
-    found, again = resumed(folder, out)
-    assert found == again
-    assert len(found["skipped"]) == 1
+    result, again = resumed(folder, out)
+    assert result == again
+    assert len(result["skipped"]) == 1
 
 
 def test_a_run_goes_on_beside_a_video_that_was_mended(
@@ -380,8 +380,8 @@ def test_a_run_goes_on_beside_a_video_that_was_mended(
     write_film(noise, 5, seed=4)
     assert predict(noise, film, "--out", out, "--resume") == 0
     assert done == [0, 1, 2, 3, 4, 8]
-    found = read(out)
-    assert [(image["video"], image["frame_index"]) for image in found["images"]] == [
+    result = read(out)
+    assert [(image["video"], image["frame_index"]) for image in result["images"]] == [
         *(("b.mp4", n) for n in range(5)),
         *(("a.mp4", n) for n in range(4)),
     ]
@@ -429,10 +429,10 @@ def test_a_video_and_a_folder_may_have_names_that_are_not_utf8(folder: Path, tmp
     out = strange / "p.json"
     given = (folder, strange / os.fsdecode(b"\xfc.mp4"), strange / os.fsdecode(b"\xe4.png"))
     assert predict(*given, "--out", out, "--track", "--overlay", strange / "drawn") == 0
-    found = read(out)
-    assert [image["video"] for image in found["images"] if "video" in image] == ["caf\udce9/\udcfc.mp4"] * 3
-    assert found["skipped"][0]["where"] == str(given[2])
-    assert (strange / "drawn" / found["images"][-1]["file_name"]).is_file()
+    result = read(out)
+    assert [image["video"] for image in result["images"] if "video" in image] == ["caf\udce9/\udcfc.mp4"] * 3
+    assert result["skipped"][0]["where"] == str(given[2])
+    assert (strange / "drawn" / result["images"][-1]["file_name"]).is_file()
 
 
 def test_a_project_is_no_input(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -454,9 +454,9 @@ def test_a_missing_image_is_not_replaced_by_another_of_its_name(folder: Path, tm
     labels.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
     out = tmp_path / "p.json"
     assert predict(folder, "--annotations", labels, "--out", out) == 0
-    found = read(out)
-    assert [image["id"] for image in found["images"]] == [1, 3]
-    assert [item["where"] for item in found["skipped"]] == [f"{labels}: image 2"]
+    result = read(out)
+    assert [image["id"] for image in result["images"]] == [1, 3]
+    assert [item["where"] for item in result["skipped"]] == [f"{labels}: image 2"]
 
 
 def test_videos_in_a_folder_of_pictures_are_listed_as_not_read(tmp_path: Path) -> None:

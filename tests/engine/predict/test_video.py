@@ -38,9 +38,9 @@ def film(resources_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"g": "4", "bf": "2"})
         stream.width, stream.height, stream.pix_fmt = 400, 256, "yuv420p"
-        for number in range(FRAMES):
+        for index in range(FRAMES):
             ground = np.zeros((256, 400, 3), np.uint8)
-            ground[:, 10 * number : 10 * number + 256] = picture
+            ground[:, 10 * index : 10 * index + 256] = picture
             for packet in stream.encode(av.VideoFrame.from_ndarray(ground, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode(None):
@@ -87,9 +87,9 @@ def whole(film: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def test_a_person_keeps_one_track_through_a_video(whole: bytes) -> None:
-    found = json.loads(whole)
-    assert [image["frame_index"] for image in found["images"]] == list(range(FRAMES))
-    best = {a["image_id"]: a for a in sorted(found["annotations"], key=lambda a: a["score"])}
+    result = json.loads(whole)
+    assert [image["frame_index"] for image in result["images"]] == list(range(FRAMES))
+    best = {a["image_id"]: a for a in sorted(result["annotations"], key=lambda a: a["score"])}
     assert len(best) == FRAMES
     assert {a["track_id"] for a in best.values()} == {1}
 
@@ -111,9 +111,9 @@ def test_tracks_of_two_videos_have_numbers_of_their_own(film: Path, tmp_path: Pa
 def test_a_killed_run_goes_on_and_gives_the_same_file(film: Path, tmp_path: Path, whole: bytes) -> None:
     out = tmp_path / "poses.json"
     interrupt(film, out, 3, "--track")
-    kept = journal_of(out).read_bytes()
+    remaining = journal_of(out).read_bytes()
     # What a process that is killed while it writes leaves behind.
-    journal_of(out).write_bytes(kept[: kept.rindex(b"\n")] + b"\n[99,640,")
+    journal_of(out).write_bytes(remaining[: remaining.rindex(b"\n")] + b"\n[99,640,")
     assert predict(film, "--out", out, "--track", "--resume") == 0
     assert out.read_bytes() == whole
     assert not journal_of(out).exists()
@@ -129,11 +129,11 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
         def stream(self: PoseModel, *arguments: Any, **options: Any) -> Any:
             running = original(self, *arguments, **options)
             try:
-                for count, found in enumerate(running):
+                for count, result in enumerate(running):
                     if count == limit:
                         raise KeyboardInterrupt
-                    seen.append(found[0].key)
-                    yield found
+                    seen.append(result[0].key)
+                    yield result
             finally:
                 running.close()
 
@@ -195,10 +195,10 @@ def test_boxes_are_carried_over_between_frames_that_the_detector_looks_at(
         for content in (read(out), json.loads(whole))
     )
     assert best.keys() == every.keys()
-    for number in best:
-        apart = np.subtract(best[number]["bbox"], every[number]["bbox"])
+    for index in best:
+        apart = np.subtract(best[index]["bbox"], every[index]["bbox"])
         assert np.abs(apart).max() < 30
-        nose = np.subtract(best[number]["keypoints"][:2], every[number]["keypoints"][:2])
+        nose = np.subtract(best[index]["keypoints"][:2], every[index]["keypoints"][:2])
         assert np.abs(nose).max() < 6
 
 

@@ -56,13 +56,13 @@ def test_no_built_in_schema_has_two_points_of_one_spelling(name: str) -> None:
 
 @pytest.mark.parametrize(("names", "schema"), [(AP10K, "ap10k"), (CROWDPOSE, "crowdpose"), (AIC, "aic")])
 def test_the_official_names_of_a_data_set_give_its_sigmas(names: list[str], schema: str) -> None:
-    found, expected = schema_with_names(names), find_schema(schema)
-    assert found is not None
-    assert found.name == schema
-    assert found.names == tuple(names)
-    assert found.sigmas.tolist() == expected.sigmas.tolist()
-    assert found.flip_indices.tolist() == expected.flip_indices.tolist()
-    assert found.limb_indices.tolist() == expected.limb_indices.tolist()
+    result, expected = schema_with_names(names), find_schema(schema)
+    assert result is not None
+    assert result.name == schema
+    assert result.names == tuple(names)
+    assert result.sigmas.tolist() == expected.sigmas.tolist()
+    assert result.flip_indices.tolist() == expected.flip_indices.tolist()
+    assert result.limb_indices.tolist() == expected.limb_indices.tolist()
     assert fits(expected, names)
     assert not fits(expected, names[::-1])
     assert not fits(expected, names[:-1])
@@ -71,12 +71,12 @@ def test_the_official_names_of_a_data_set_give_its_sigmas(names: list[str], sche
 def test_the_same_points_in_another_order_keep_their_own_sigmas() -> None:
     coco = find_schema("coco")
     names = [name.replace("_", " ").title() for name in reversed(coco.names)]
-    found = schema_with_names(names)
-    assert found is not None
-    assert found.name == "coco_reordered"
-    assert found.names == tuple(names)
-    assert found.sigmas.tolist() == coco.sigmas.tolist()[::-1]
-    assert found.keypoints[0].swap == "Left Ankle"
+    result = schema_with_names(names)
+    assert result is not None
+    assert result.name == "coco_reordered"
+    assert result.names == tuple(names)
+    assert result.sigmas.tolist() == coco.sigmas.tolist()[::-1]
+    assert result.keypoints[0].swap == "Left Ankle"
 
 
 def test_points_that_two_schemas_weigh_differently_are_not_decided_by_their_names() -> None:

@@ -61,9 +61,9 @@ def test_plain_data_comes_back_equal(data: dict[str, Any]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(_words, max_size=12, unique=True))
 def test_guessed_partners_are_mutual_and_never_the_point_itself(names: list[str]) -> None:
-    found = guess_swaps(names)
-    assert set(found) <= set(names)
-    assert all(found[other] == name and other != name for name, other in found.items())
+    result = guess_swaps(names)
+    assert set(result) <= set(names)
+    assert all(result[other] == name and other != name for name, other in result.items())
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_guessed_partners_are_mutual_and_never_the_point_itself(names: list[str]
     ],
 )
 def test_partners_follow_from_the_usual_ways_of_naming(names: list[str], pairs: set[tuple[str, str]]) -> None:
-    found = guess_swaps(names)
-    assert found == dict(pairs) | {b: a for a, b in pairs}
+    result = guess_swaps(names)
+    assert result == dict(pairs) | {b: a for a, b in pairs}
     for left, right in pairs:
         assert (side_of(left, right), side_of(right, left)) == ("left", "right")
 

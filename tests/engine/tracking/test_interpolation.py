@@ -23,8 +23,8 @@ def test_the_curve_is_that_of_the_published_method() -> None:
     times, values = [0, 1, 2, 3], np.array([[0.0], [1], [4], [9]])
     slopes = [0.0, 1.5, 3.75, 6.0]
     at = 1.5
-    wanted = (1 + 4) / 2 + (slopes[1] - slopes[2]) / 8
-    assert interpolate(times, values, [at], smooth=True)[0, 0] == pytest.approx(wanted)
+    expected = (1 + 4) / 2 + (slopes[1] - slopes[2]) / 8
+    assert interpolate(times, values, [at], smooth=True)[0, 0] == pytest.approx(expected)
 
 
 def test_smooth_has_no_kink_where_a_line_has_one() -> None:
@@ -42,12 +42,12 @@ def test_nothing_overshoots(data: st.DataObject) -> None:
     values = data.draw(arrays(np.float64, (count, 2), elements=st.floats(-1e4, 1e4)))
     at = np.linspace(times[0] - 1, times[-1] + 1, 23)
     for smooth in (False, True):
-        found = interpolate(times, values, at, smooth)
+        result = interpolate(times, values, at, smooth)
         right = np.searchsorted(times, at.clip(times[0], times[-1])).clip(0, count - 1)
         left = np.where(times[right] >= at, np.maximum(right - 1, 0), right)
         slack = 1e-6
-        assert (found <= np.maximum(values[left], values[right]) + slack).all()
-        assert (found >= np.minimum(values[left], values[right]) - slack).all()
+        assert (result <= np.maximum(values[left], values[right]) + slack).all()
+        assert (result >= np.minimum(values[left], values[right]) - slack).all()
         assert interpolate(times, values, times, smooth) == pytest.approx(values, abs=1e-6)
 
 
@@ -55,11 +55,11 @@ def test_points_are_there_where_both_keyframes_have_them() -> None:
     points = np.zeros((3, 3, 2))
     points[:, :, 0] = np.array([0, 10, 20])[:, None]
     seen = np.array([[2, 2, 0], [2, 1, 2], [2, 0, 2]], np.uint8)
-    found, visible = interpolate_pose([0, 10, 20], points, seen, [0, 5, 10, 15, 20])
+    result, visible = interpolate_pose([0, 10, 20], points, seen, [0, 5, 10, 15, 20])
     assert visible.tolist() == [[2, 2, 0], [2, 1, 0], [2, 1, 2], [2, 0, 2], [2, 0, 2]]
-    assert found[:, 0, 0].tolist() == [0, 5, 10, 15, 20]
-    assert found[3, 2, 0] == 15
-    assert found[3, 1].tolist() == [0, 0]
+    assert result[:, 0, 0].tolist() == [0, 5, 10, 15, 20]
+    assert result[3, 2, 0] == 15
+    assert result[3, 1].tolist() == [0, 0]
 
 
 def test_times_that_do_not_ascend_are_refused() -> None:

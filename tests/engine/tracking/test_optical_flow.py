@@ -22,16 +22,16 @@ POINTS = np.array([[100.0, 100], [160.5, 120.25], [200, 60]])
 
 
 def test_points_move_with_the_picture() -> None:
-    found, ok = propagate_points(textured(), textured((6.5, -3.25)), POINTS)
+    result, ok = propagate_points(textured(), textured((6.5, -3.25)), POINTS)
     assert ok.all()
-    assert found == pytest.approx(POINTS + np.array([6.5, -3.25]), abs=0.1)
+    assert result == pytest.approx(POINTS + np.array([6.5, -3.25]), abs=0.1)
 
 
 def test_points_outside_or_not_finite_are_not_followed_but_taken_along() -> None:
     points = np.vstack([POINTS, [[-20, 5], [np.nan, 3]]])
-    found, ok = propagate_points(textured(), textured((4, 0)), points)
+    result, ok = propagate_points(textured(), textured((4, 0)), points)
     assert ok.tolist() == [True, True, True, False, False]
-    assert found[3] == pytest.approx([-16, 5], abs=0.1)
+    assert result[3] == pytest.approx([-16, 5], abs=0.1)
 
 
 def test_what_vanishes_is_not_ok() -> None:
@@ -41,12 +41,12 @@ def test_what_vanishes_is_not_ok() -> None:
     assert ok.tolist() == [True, False, True]
 
 
-def test_grey_pictures_and_no_points_will_do() -> None:
-    grey = cv2.cvtColor(textured(), cv2.COLOR_RGB2GRAY)
-    found, ok = propagate_points(grey, grey, np.zeros((0, 2)))
-    assert found.shape == (0, 2)
+def test_gray_pictures_and_no_points_will_do() -> None:
+    gray = cv2.cvtColor(textured(), cv2.COLOR_RGB2GRAY)
+    result, ok = propagate_points(gray, gray, np.zeros((0, 2)))
+    assert result.shape == (0, 2)
     assert ok.shape == (0,)
-    assert propagate_points(grey, grey, POINTS)[0] == pytest.approx(POINTS, abs=0.05)
+    assert propagate_points(gray, gray, POINTS)[0] == pytest.approx(POINTS, abs=0.05)
 
 
 def test_pictures_of_different_size_are_refused() -> None:

@@ -86,21 +86,21 @@ def test_two_who_cross_keep_their_numbers() -> None:
     other = POSE[::-1].copy()
     frames = [[person(100 + 4 * t), person(340 - 4 * t, 210, pose=other)] for t in range(60)]
     shuffled = [frame[::-1] if t % 3 else frame for t, frame in enumerate(frames)]
-    found = track_sequence(shuffled, COCO)
-    assert [ids[::-1] if t % 3 else ids for t, ids in enumerate(found)] == [[1, 2]] * 60
+    result = track_sequence(shuffled, COCO)
+    assert [ids[::-1] if t % 3 else ids for t, ids in enumerate(result)] == [[1, 2]] * 60
 
 
 def test_one_hidden_for_a_while_comes_back_as_the_same() -> None:
     frames = [[] if 20 <= t < 40 else [person(100 + 3 * t)] for t in range(60)]
-    found = track_sequence(frames, COCO)
-    assert {n for ids in found for n in ids} == {1}
+    result = track_sequence(frames, COCO)
+    assert {n for ids in result for n in ids} == {1}
 
 
 def test_one_hidden_too_long_is_somebody_new_and_numbers_are_not_used_again() -> None:
     frames = [[] if 10 <= t < 60 else [person(100)] for t in range(70)]
-    found = track_sequence(frames, COCO, options=TrackerOptions(max_age=1.0))
-    assert found[0] == [1]
-    assert found[60] == found[69] == [2]
+    result = track_sequence(frames, COCO, options=TrackerOptions(max_age=1.0))
+    assert result[0] == [1]
+    assert result[60] == result[69] == [2]
 
 
 def test_gaps_are_measured_in_seconds_not_in_frames() -> None:
@@ -109,16 +109,16 @@ def test_gaps_are_measured_in_seconds_not_in_frames() -> None:
     assert track_sequence(frames, COCO, slow) == [[1]] * 4 + [[2]] * 2
 
 
-@pytest.mark.parametrize(("gap", "numbers"), [(29, [1, 1]), (30, [1, 1]), (31, [1, 2]), (32, [1, 2])])
-def test_a_track_lives_for_its_whole_age_and_no_frame_longer(gap: int, numbers: list[int]) -> None:
+@pytest.mark.parametrize(("gap", "values"), [(29, [1, 1]), (30, [1, 1]), (31, [1, 2]), (32, [1, 2])])
+def test_a_track_lives_for_its_whole_age_and_no_frame_longer(gap: int, values: list[int]) -> None:
     """At 30 frames a second an age of 1 s lets a pose be met again 30 frames later."""
     frames = [[person(100)] if n in (0, gap) else [] for n in range(gap + 1)]
     options = TrackerOptions(max_age=1.0, birth_hits=1)
-    found = track_sequence(frames, COCO, options=options)
-    assert [found[0][0], found[gap][0]] == numbers
+    result = track_sequence(frames, COCO, options=options)
+    assert [result[0][0], result[gap][0]] == values
     times = [n / RATE for n in range(gap + 1)]
-    found = track_sequence(frames, COCO, times, options=options)
-    assert [found[0][0], found[gap][0]] == numbers
+    result = track_sequence(frames, COCO, times, options=options)
+    assert [result[0][0], result[gap][0]] == values
 
 
 def test_a_pose_that_moved_as_far_as_limbs_do_between_frames_is_the_same() -> None:
@@ -152,8 +152,8 @@ def test_an_unsure_pose_goes_on_with_a_track_but_starts_none() -> None:
 
 def test_categories_do_not_share_tracks() -> None:
     frames = [[person(100, category="mouse" if t % 2 else "person")] for t in range(8)]
-    found = track_sequence(frames, {"person": COCO}, options=TrackerOptions(birth_hits=1))
-    assert [ids[0] for ids in found] == [1, 2] * 4
+    result = track_sequence(frames, {"person": COCO}, options=TrackerOptions(birth_hits=1))
+    assert [ids[0] for ids in result] == [1, 2] * 4
 
 
 def test_a_sudden_jump_is_followed_where_nobody_else_is() -> None:
@@ -162,8 +162,8 @@ def test_a_sudden_jump_is_followed_where_nobody_else_is() -> None:
 
 
 def test_someone_who_stops_between_two_pictures_far_apart_is_the_same() -> None:
-    places = [100, 145, 190, 235, 235, 235]
-    frames = [[person(x, scale=1 + 0.2 * (n % 2))] for n, x in enumerate(places)]
+    positions = [100, 145, 190, 235, 235, 235]
+    frames = [[person(x, scale=1 + 0.2 * (n % 2))] for n, x in enumerate(positions)]
     assert track_sequence(frames, COCO, [n / 2 for n in range(6)]) == [[1]] * 6
 
 
@@ -171,9 +171,9 @@ def test_poses_without_box_or_points_do_no_harm() -> None:
     nowhere = Prediction(np.full((17, 3), np.nan), np.full(4, np.nan), 0.9, box_score=0.9)
     flat = Prediction(np.zeros((17, 3)), np.zeros(4), 0.9, box_score=0.9)
     boxless = Prediction(person(50).keypoints, np.full(4, np.nan), 0.9, box_score=0.9)
-    found = track_sequence([[nowhere, flat, boxless]] * 5, COCO)
-    assert all(ids[0] is None for ids in found)
-    assert [ids[2] for ids in found] == [2] * 5 or [ids[2] for ids in found] == [1] * 5
+    result = track_sequence([[nowhere, flat, boxless]] * 5, COCO)
+    assert all(ids[0] is None for ids in result)
+    assert [ids[2] for ids in result] == [2] * 5 or [ids[2] for ids in result] == [1] * 5
 
 
 def test_a_time_that_is_none_is_refused_and_one_that_goes_back_is_no_step() -> None:
@@ -203,12 +203,12 @@ def test_any_poses_get_one_number_each_and_the_same_ones_again(data: st.DataObje
         ]
         for _ in range(data.draw(st.integers(1, 4)))
     ]
-    found = track_sequence(frames, COCO)
-    assert [len(ids) for ids in found] == [len(frame) for frame in frames]
-    for ids in found:
-        numbers = [n for n in ids if n is not None]
-        assert len(set(numbers)) == len(numbers)
-    assert found == track_sequence(frames, COCO)
+    result = track_sequence(frames, COCO)
+    assert [len(ids) for ids in result] == [len(frame) for frame in frames]
+    for ids in result:
+        values = [n for n in ids if n is not None]
+        assert len(set(values)) == len(values)
+    assert result == track_sequence(frames, COCO)
 
 
 @pytest.mark.parametrize("birth_hits", [1, 2, 3])
@@ -222,10 +222,10 @@ def test_a_stream_of_frames_comes_with_final_numbers_a_little_later(birth_hits: 
             read.append(index)
             yield index, None, predictions
 
-    delays, numbers = [], []
+    delays, values = [], []
     for index, predictions, tracks in track_frames(stream(), Tracker(COCO, options)):
         assert predictions is frames[index]
         delays.append(read[-1] - index)
-        numbers.append(tracks)
-    assert numbers == track_sequence(frames, COCO, options=options) == [[1]] * 3 + [[1, 2]] * 5
+        values.append(tracks)
+    assert values == track_sequence(frames, COCO, options=options) == [[1]] * 3 + [[1, 2]] * 5
     assert max(delays) == birth_hits - 1

@@ -17,5 +17,5 @@ def test_the_dancer_is_one_track(shared: Path) -> None:
     with open_media(shared / "data" / "dance-video" / "dance.mp4") as source:
         chosen = range(0, source.frame_count // 2, 18)
         poses = [model.run([source.read(index)])[0] for index in chosen]
-        found = track_sequence(poses, model.schema, [source.time(index) for index in chosen])
-    assert found == [[1]] * len(chosen)
+        result = track_sequence(poses, model.schema, [source.time(index) for index in chosen])
+    assert result == [[1]] * len(chosen)

@@ -50,14 +50,14 @@ def write_bars(folder: Path, count: int, *, seed: int = 0, boxes: bool = True) -
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     data = CocoDataset(categories=[make_category(1, SCHEMA)])
-    for number in range(1, count + 1):
+    for index in range(1, count + 1):
         image, points = draw_bar(rng)
-        cv2.imwrite(str(folder / f"{number:03}.png"), image[:, :, ::-1])
+        cv2.imwrite(str(folder / f"{index:03}.png"), image[:, :, ::-1])
         low, high = points.min(0) - 8, points.max(0) + 8
-        data.images.append(make_image(number, f"{number:03}.png", SIDE, SIDE))
+        data.images.append(make_image(index, f"{index:03}.png", SIDE, SIDE))
         marked = np.concatenate([points, np.full((4, 1), 2.0)], 1)
         box = [*low, *(high - low)] if boxes else None
-        data.annotations.append(make_annotation(100 + number, number, 1, marked, box))
+        data.annotations.append(make_annotation(100 + index, index, 1, marked, box))
     file = folder / "labels.json"
     data.write(file)
     return file

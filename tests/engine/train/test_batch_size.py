@@ -12,8 +12,8 @@ NEED = StepMemory(fixed=GIB, sample=GIB // 10)
 def sizes(
     processes: int = 1, free: int | None = None, need: StepMemory | None = NEED, **config: object
 ) -> tuple[int, int]:
-    found = with_sizes(TaskConfig(**config), processes, need, free)  # type: ignore[arg-type]
-    return found.batch, found.total_batch
+    result = with_sizes(TaskConfig(**config), processes, need, free)  # type: ignore[arg-type]
+    return result.batch, result.total_batch
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,6 @@ def test_memory_of_a_step_grows_with_the_network_and_the_picture() -> None:
 
 
 def test_free_memory_is_known() -> None:
-    found = free_memory(torch.device("cpu"))
-    assert found is None or found > 0
+    result = free_memory(torch.device("cpu"))
+    assert result is None or result > 0
     assert gib(3 * GIB // 2) == "1.5 GiB"

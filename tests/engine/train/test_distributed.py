@@ -62,24 +62,24 @@ def test_two_processes_train_as_one_even_when_one_was_killed(tmp_path: Path) -> 
 
     killed = two_processes("--die-at", "15", "1", *arguments(tmp_path, pair, 4))
     assert killed.returncode != 0
-    told = [line for line in killed.stderr.splitlines() if line.startswith("error:")]
-    assert len(told) == 1, killed.stderr
-    assert "rank 1" in told[0]
-    assert "vanished" in told[0]
-    assert "--resume" in told[0]
+    messages = [line for line in killed.stderr.splitlines() if line.startswith("error:")]
+    assert len(messages) == 1, killed.stderr
+    assert "rank 1" in messages[0]
+    assert "vanished" in messages[0]
+    assert "--resume" in messages[0]
     assert len(epochs(pair)) == 7
 
     resumed = two_processes("--out", str(pair), "--resume", "--progress", "none")
     assert resumed.returncode == 0, resumed.stderr
 
-    expected, found = epochs(alone), epochs(pair)
-    assert [e["epoch"] for e in found] == [e["epoch"] for e in expected] == list(range(1, 13))
-    losses = [[e["train_loss"] for e in lines] for lines in (found, expected)]
+    expected, result = epochs(alone), epochs(pair)
+    assert [e["epoch"] for e in result] == [e["epoch"] for e in expected] == list(range(1, 13))
+    losses = [[e["train_loss"] for e in lines] for lines in (result, expected)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert losses[0][-1] < losses[0][0] / 2
     # The networks differ in the last digits of single precision, the figures in none that shows.
-    assert found[-1]["metrics"]["AP"] == pytest.approx(expected[-1]["metrics"]["AP"], abs=5e-3)
-    assert found[-1]["metrics"]["AP50"] > 0
+    assert result[-1]["metrics"]["AP"] == pytest.approx(expected[-1]["metrics"]["AP"], abs=5e-3)
+    assert result[-1]["metrics"]["AP50"] > 0
     states = [load_checkpoint(out / "last.safetensors")[1] for out in (pair, alone)]
     for name, tensor in states[1].items():
         assert torch.allclose(states[0][name], tensor, atol=1e-4), name

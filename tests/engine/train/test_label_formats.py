@@ -39,9 +39,9 @@ class ToyFormat:
     def read(self, path: Path, context: Context | None = None, options: ReadOptions | None = None) -> LabelReader:
         frames, instances = [], []
         for position, line in enumerate(path.read_text().splitlines()[1:]):
-            name, *numbers = line.split()
+            name, *values = line.split()
             frames.append(Frame(name, index=position))
-            points = np.array(numbers, float).reshape(-1, 2)
+            points = np.array(values, float).reshape(-1, 2)
             instances.append(Instance(position, 0, points, np.full(len(points), 2, np.uint8)))
         return Labels(frames, instances, [Category("bar", SCHEMA)], path=path)
 

@@ -14,9 +14,9 @@ def test_focal_loss_by_hand() -> None:
 
 def test_boxes_count_only_where_there_is_an_object() -> None:
     codes = torch.zeros(1, 2, 4)
-    wanted = torch.ones(1, 2, 4)
-    assert float(box_loss(codes, wanted, torch.tensor([[False, False]]))) == 0
-    assert float(box_loss(codes, wanted, torch.tensor([[True, False]]))) == pytest.approx(0.1 * (1 - 0.05))
+    expected = torch.ones(1, 2, 4)
+    assert float(box_loss(codes, expected, torch.tensor([[False, False]]))) == 0
+    assert float(box_loss(codes, expected, torch.tensor([[True, False]]))) == pytest.approx(0.1 * (1 - 0.05))
 
 
 def test_objects_have_the_weight_alpha_and_background_the_rest() -> None:

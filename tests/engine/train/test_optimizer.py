@@ -26,9 +26,9 @@ def test_biases_do_not_decay() -> None:
 
 
 def network(value: float) -> nn.Linear:
-    made = nn.Linear(1, 1, bias=False)
-    nn.init.constant_(made.weight, value)
-    return made
+    created = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(created.weight, value)
+    return created
 
 
 def test_the_mean_keeps_its_share_of_itself_after_the_first_steps() -> None:

@@ -14,24 +14,24 @@ from tests.engine.train.conftest import write_bars
 
 
 def test_good_data_is_counted(bars: Path) -> None:
-    found = preflight(TrainConfig(train=str(bars)))
-    assert found.errors == []
-    assert (found.instances, found.val_instances) == (11, 1)
-    assert found.labelled == (11, 11, 11, 11)
-    assert any("20 or more" in text for text in found.warnings)
+    result = preflight(TrainConfig(train=str(bars)))
+    assert result.errors == []
+    assert (result.instances, result.val_instances) == (11, 1)
+    assert result.labelled == (11, 11, 11, 11)
+    assert any("20 or more" in text for text in result.warnings)
 
 
 def test_missing_images_are_counted_and_the_first_is_named(bars: Path, tmp_path: Path) -> None:
-    found = preflight(TrainConfig(train=str(bars), images=str(tmp_path)))
-    assert any("images are not there" in text and "001.png" in text and "--images" in text for text in found.errors)
+    result = preflight(TrainConfig(train=str(bars), images=str(tmp_path)))
+    assert any("images are not there" in text and "001.png" in text and "--images" in text for text in result.errors)
 
 
 def test_few_images_are_warned_of(tmp_path: Path) -> None:
-    found = preflight(TrainConfig(train=str(write_bars(tmp_path, 3))))
-    assert found.errors == []
-    assert found.val_instances == 0
-    assert any("very few" in text for text in found.warnings)
-    assert any("Too few images" in text for text in found.warnings)
+    result = preflight(TrainConfig(train=str(write_bars(tmp_path, 3))))
+    assert result.errors == []
+    assert result.val_instances == 0
+    assert any("very few" in text for text in result.warnings)
+    assert any("Too few images" in text for text in result.warnings)
 
 
 def test_a_point_that_is_never_labelled_is_named(bars: Path) -> None:
@@ -57,9 +57,9 @@ def test_a_point_that_is_never_labelled_is_named(bars: Path) -> None:
     ],
 )
 def test_what_cannot_be_trained_is_said_in_words(bars: Path, changes: dict[str, str], words: str) -> None:
-    found = preflight(TrainConfig(**({"train": str(bars)} | changes)))
-    assert len(found.errors) == 1
-    assert words in found.errors[0]
+    result = preflight(TrainConfig(**({"train": str(bars)} | changes)))
+    assert len(result.errors) == 1
+    assert words in result.errors[0]
 
 
 def test_nothing_labelled_is_an_error(bars: Path) -> None:
@@ -133,11 +133,11 @@ def box(record: dict[str, Any], *values: float) -> None:
 def test_faults_of_labels_are_counted_with_the_first(
     tmp_path: Path, change: Callable[[dict[str, Any]], object], words: str
 ) -> None:
-    found = preflight(TrainConfig(train=str(changed(write_bars(tmp_path, 9), change)), val_fraction=0))
-    assert found.errors == []
-    (text,) = [text for text in found.findings if words in text]
+    result = preflight(TrainConfig(train=str(changed(write_bars(tmp_path, 9), change)), val_fraction=0))
+    assert result.errors == []
+    (text,) = [text for text in result.findings if words in text]
     assert "the first is" in text
-    assert text in found.warnings
+    assert text in result.warnings
 
 
 def test_good_labels_have_no_findings(bars: Path) -> None:
@@ -164,28 +164,28 @@ def test_labels_of_a_turned_photo_are_moved_onto_it(tmp_path: Path) -> None:
         content["annotations"][0]["keypoints"] = [10, 20, 2, 30, 20, 2, 30, 40, 2, 50, 60, 2]
         content["annotations"][0]["bbox"] = [5, 15, 50, 50]
 
-    found = preflight(TrainConfig(train=str(changed(bars, turn))))
-    assert any("images that were turned after they were labelled" in text for text in found.findings)
-    assert found.train is not None
-    item = found.train.instances[0]
+    result = preflight(TrainConfig(train=str(changed(bars, turn))))
+    assert any("images that were turned after they were labelled" in text for text in result.findings)
+    assert result.train is not None
+    item = result.train.instances[0]
     assert item.keypoints[0].tolist() == [80 - 1 - 20, 10]
     assert item.box.tolist() == [80 - 65, 5, 80 - 15, 55]
-    assert found.train.images[0].boxes.tolist() == [item.box.tolist()]
+    assert result.train.images[0].boxes.tolist() == [item.box.tolist()]
 
 
 def test_images_that_cannot_be_read_are_left_out_and_listed(tmp_path: Path) -> None:
     bars = write_bars(tmp_path, 10)
     (tmp_path / "001.png").write_bytes(b"")
     (tmp_path / "002.png").unlink()
-    found = preflight(TrainConfig(train=str(bars), val_fraction=0))
-    assert found.errors == []
-    assert [Path(item.where).name for item in found.skipped] == ["001.png", "002.png"]
-    assert found.instances == 8
-    assert any("2 images are missing or cannot be read" in text for text in found.warnings)
+    result = preflight(TrainConfig(train=str(bars), val_fraction=0))
+    assert result.errors == []
+    assert [Path(item.where).name for item in result.skipped] == ["001.png", "002.png"]
+    assert result.instances == 8
+    assert any("2 images are missing or cannot be read" in text for text in result.warnings)
     whole = preflight(TrainConfig(train=str(write_bars(tmp_path, 10)), val_fraction=0))
-    assert found.train is not None
+    assert result.train is not None
     assert whole.train is not None
-    assert found.train.fingerprint == whole.train.fingerprint  # so that the run can be resumed
+    assert result.train.fingerprint == whole.train.fingerprint  # so that the run can be resumed
 
 
 @pytest.mark.parametrize("how", ["same file", "copy"])
@@ -198,8 +198,8 @@ def test_validation_on_training_images_is_warned_of(how: str, tmp_path: Path) ->
         val = changed(
             tmp_path / "b" / "labels.json", lambda c: c["images"][0].update(file_name="other.png"), "labels.json"
         )
-    found = preflight(TrainConfig(train=str(bars), val=str(val)))
-    assert any("3 of 3 validation images are training images too" in text for text in found.warnings)
+    result = preflight(TrainConfig(train=str(bars), val=str(val)))
+    assert any("3 of 3 validation images are training images too" in text for text in result.warnings)
 
 
 def test_a_project_is_told_from_a_label_file(tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ def test_labels_of_an_upside_down_photo_are_moved_as_the_others_show(tmp_path: P
             content["images"][1].update(file_name="turned.jpg", width=120, height=80)
             content["annotations"][1]["keypoints"] = [10, 20, 2, 30, 20, 2, 30, 40, 2, 50, 60, 2]
 
-    found = preflight(TrainConfig(train=str(changed(bars, turn))))
-    assert found.train is not None
+    result = preflight(TrainConfig(train=str(changed(bars, turn))))
+    assert result.train is not None
     expected = [120 - 1 - 10, 80 - 1 - 20] if has_turned_picture else [10, 20]
-    assert found.train.instances[0].keypoints[0].tolist() == expected
-    assert any("EXIF orientation and keep their size" in text for text in found.findings) is not has_turned_picture
+    assert result.train.instances[0].keypoints[0].tolist() == expected
+    assert any("EXIF orientation and keep their size" in text for text in result.findings) is not has_turned_picture

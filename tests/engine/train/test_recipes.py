@@ -103,6 +103,6 @@ def test_unknown_recipes_and_settings_are_named() -> None:
 
 def test_recipes_are_plain_data() -> None:
     for entry in ROWS:
-        told = json.loads(json.dumps(recipe_for(entry)))
+        messages = json.loads(json.dumps(recipe_for(entry)))
         base = json.loads(json.dumps({"pose": {}, "seed": 1}))
-        assert config_from_dict(merged(base, told)).seed == 1
+        assert config_from_dict(merged(base, messages)).seed == 1

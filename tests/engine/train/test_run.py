@@ -66,12 +66,12 @@ def test_a_new_kind_of_object_gets_a_pose_model_and_a_detector(
 ) -> None:
     out = tmp_path / "out"
     assert command_line.run(main, arguments(bars, out, tiny)) == 0
-    told = events(capsys.readouterr().out)
-    kinds = [(e["event"], e.get("what")) for e in told]
+    messages = events(capsys.readouterr().out)
+    kinds = [(e["event"], e.get("what")) for e in messages]
     pose = [("step", "pose")] * 2 + [("saved", "pose"), ("epoch", "pose")]
-    found = [("step", "detector")] * 2 + [("saved", "detector"), ("epoch", "detector")]
-    assert kinds == [("start", "pose"), *pose, *pose, ("start", "detector"), *found, ("done", None)]
-    start, step, done = told[0], told[1], told[-1]
+    result = [("step", "detector")] * 2 + [("saved", "detector"), ("epoch", "detector")]
+    assert kinds == [("start", "pose"), *pose, *pose, ("start", "detector"), *result, ("done", None)]
+    start, step, done = messages[0], messages[1], messages[-1]
     assert (start["epochs"], start["steps_per_epoch"], start["device"]) == (2, 2, "cpu")
     assert (start["train_instances"], start["val_instances"]) == (11, 1)
     assert {"epoch", "step", "total_steps", "loss", "lr", "images_per_second", "seconds_left"} <= set(step)
@@ -90,8 +90,8 @@ def test_a_new_kind_of_object_gets_a_pose_model_and_a_detector(
     config = read_config(out / "config.toml")
     assert (config.what, config.pose.augment.rotation, config.pose.optimizer.lr) == ("both", 180.0, 1e-3)
     assert Path(config.train).is_absolute()
-    kept = events((out / "log.jsonl").read_text())
-    assert [e["event"] for e in kept] == [e["event"] for e in told if e["event"] != "step"]
+    remaining = events((out / "log.jsonl").read_text())
+    assert [e["event"] for e in remaining] == [e["event"] for e in messages if e["event"] != "step"]
 
 
 @pytest.mark.slow
@@ -124,8 +124,8 @@ def test_a_stopped_run_is_resumed_bit_for_bit(bars: Path, tiny: Path, tmp_path: 
     assert main(["--out", str(again), "--resume", "--progress", "none"]) == 0
     for name in ("best", "last"):
         _, expected = load_checkpoint(straight / f"{name}.safetensors")
-        _, found = load_checkpoint(again / f"{name}.safetensors")
-        assert all(torch.equal(found[key], expected[key]) for key in expected)
+        _, result = load_checkpoint(again / f"{name}.safetensors")
+        assert all(torch.equal(result[key], expected[key]) for key in expected)
 
 
 def _stop_after_first_epoch(out: Path, argv: list[str]) -> None:
@@ -241,10 +241,10 @@ def test_a_folder_that_holds_a_run_is_refused(
     assert main([*arguments(bars, out, tiny), "--progress", "none", "--what", "pose", "--epochs", "1"]) == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     assert command_line.run(main, [*arguments(bars, out, tiny), "--progress", "none"]) == 2
-    told = capsys.readouterr().err
-    assert "holds a finished run" in told
-    assert "--resume" in told
-    assert "--overwrite" in told
+    messages = capsys.readouterr().err
+    assert "holds a finished run" in messages
+    assert "--resume" in messages
+    assert "--overwrite" in messages
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert command_line.run(main, [*arguments(bars, out, tiny), "--resume", "--overwrite"]) == 2
 
@@ -321,16 +321,16 @@ def test_damaged_pictures_are_skipped_and_listed(
     assert command_line.run(main, arguments(bars, out, tiny, "--epochs", "3")) == 0
     captured = capsys.readouterr()
     assert "warning: skipped 2 images:" in captured.err
-    told = events(captured.out)
-    (skipped,) = [e for e in told if e["event"] == "skipped"]
+    messages = events(captured.out)
+    (skipped,) = [e for e in messages if e["event"] == "skipped"]
     assert sorted(Path(item["where"]).name for item in skipped["items"]) == ["002.png", "003.png"]
-    assert told[-1]["event"] == "done"
+    assert messages[-1]["event"] == "done"
     assert any(e["event"] == "skipped" for e in events((out / "log.jsonl").read_text()))
     again = tmp_path / "again"
     assert command_line.run(main, arguments(bars, again, tiny, "--epochs", "3", "--strict")) == 2
     _, expected = load_checkpoint(out / "last.safetensors")
-    _, found = load_checkpoint(again / "last.safetensors")
-    assert all(torch.equal(found[key], expected[key]) for key in expected)  # the same samples stand in
+    _, result = load_checkpoint(again / "last.safetensors")
+    assert all(torch.equal(result[key], expected[key]) for key in expected)  # the same samples stand in
 
 
 def test_a_failed_run_says_why(bars: Path, tiny: Path, tmp_path: Path) -> None:

@@ -255,6 +255,6 @@ def test_an_unreadable_image_is_replaced_by_the_next_that_can_be_read(tmp_path: 
 def test_figures_are_taken_every_so_many_epochs_and_at_the_end(tmp_path: Path) -> None:
     line = Line(tmp_path, errors=[3.0, 1.0, 2.0], epochs=5, validate_every=2)
     assert trainer(line, tmp_path).run() == "finished"
-    found = events(tmp_path, "epoch")
-    assert [e["metrics"].get("mean_px") for e in found] == [None, 3.0, None, 1.0, 2.0]
-    assert [e["best"] for e in found] == [False, True, False, True, False]
+    result = events(tmp_path, "epoch")
+    assert [e["metrics"].get("mean_px") for e in result] == [None, 3.0, None, 1.0, 2.0]
+    assert [e["best"] for e in result] == [False, True, False, True, False]

@@ -1,4 +1,4 @@
-"""A pose network that learns to see coloured dots within seconds, and ``engine.train`` with it, also under torchrun.
+"""A pose network that learns to see colored dots within seconds, and ``engine.train`` with it, also under torchrun.
 
 python tests/engine/train/tiny_network.py [--die-at STEP RANK] OPTIONS_OF_ENGINE_TRAIN...
 """
@@ -40,8 +40,8 @@ class TinyPose(nn.Module):
         self.head = nn.Conv2d(16, num_keypoints, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.head(self.backbone(x))
-        return found
+        result: Tensor = self.head(self.backbone(x))
+        return result
 
     def load_trunk_from(self, state: Mapping[str, Tensor]) -> None:
         self.backbone.load_state_dict({k[9:]: v for k, v in state.items() if k.startswith("backbone.")})

@@ -52,10 +52,10 @@ def test_what_ends_badly_leaves_the_old_and_nothing_else(tmp_path: Path, error: 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
 def test_permissions_are_those_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    for mode, wanted in ((None, 0o600), (0o644, 0o644), (new_file_mode(), new_file_mode())):
+    for mode, expected in ((None, 0o600), (0o644, 0o644), (new_file_mode(), new_file_mode())):
         with replacing(path, mode=mode):
             pass
-        assert path.stat().st_mode & 0o777 == wanted
+        assert path.stat().st_mode & 0o777 == expected
     path.chmod(0o640)
     assert kept_mode(path) == 0o640
     assert kept_mode(tmp_path / "none") == new_file_mode()

@@ -37,8 +37,8 @@ def test_an_error_names_its_file_and_reason() -> None:
 
 def test_the_report_shows_the_first_items_and_counts_the_rest() -> None:
     skipped = Skipped("images")
-    for number in range(12):
-        skipped.add(f"{number}.jpg", "is\nempty")
+    for index in range(12):
+        skipped.add(f"{index}.jpg", "is\nempty")
     stream = io.StringIO()
     skipped.report(stream, shown=2)
     assert stream.getvalue().splitlines() == [

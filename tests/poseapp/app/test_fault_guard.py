@@ -39,19 +39,19 @@ class Broken(QAbstractListModel):
 
 def test_a_model_whose_rows_raise_is_shown_empty_and_told_once(qtbot: QtBot, caplog: pytest.LogCaptureFixture) -> None:
     model = Broken(ProjectError("is damaged", where="instance 7"))
-    faults, told = Faults(), []
-    faults.told.connect(told.append)
+    faults, messages = Faults(), []
+    faults.told.connect(messages.append)
     view = QListView()
     qtbot.addWidget(view)
     view.setModel(model)
     view.show()
-    qtbot.waitUntil(lambda: model.asked > 10 and bool(told))
+    qtbot.waitUntil(lambda: model.asked > 10 and bool(messages))
     view.grab()
-    assert told == ["instance 7: is damaged"]
+    assert messages == ["instance 7: is damaged"]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     faults.forget()
     view.grab()
-    qtbot.waitUntil(lambda: len(told) == 2)
+    qtbot.waitUntil(lambda: len(messages) == 2)
     view.setModel(None)
 
 

@@ -93,24 +93,24 @@ def texts_of(root: QWidget) -> Iterator[tuple[str, str]]:
     """Every text that a person can read or hear in a widget and all within it, with where it stands."""
     for widget in [root, *root.findChildren(QWidget)]:
         where = f"{type(widget).__name__} {widget.objectName()}"
-        found = [widget.windowTitle(), widget.toolTip(), widget.accessibleName(), widget.accessibleDescription()]
-        found.append(widget.statusTip())
+        results = [widget.windowTitle(), widget.toolTip(), widget.accessibleName(), widget.accessibleDescription()]
+        results.append(widget.statusTip())
         if isinstance(widget, QLabel | QAbstractButton):
-            found.append(widget.text())
+            results.append(widget.text())
         elif isinstance(widget, QLineEdit):
-            found.append(widget.placeholderText())
+            results.append(widget.placeholderText())
         elif isinstance(widget, QGroupBox | QMenu):
-            found.append(widget.title())
+            results.append(widget.title())
         elif isinstance(widget, QComboBox):
-            found += [widget.itemText(i) for i in range(widget.count())]
+            results += [widget.itemText(i) for i in range(widget.count())]
         elif isinstance(widget, QTabWidget):
-            found += [widget.tabText(i) for i in range(widget.count())]
+            results += [widget.tabText(i) for i in range(widget.count())]
         elif isinstance(widget, QAbstractSpinBox):
-            found.append(widget.text())
+            results.append(widget.text())
         elif isinstance(widget, QAbstractItemView) and widget.model() is not None:
-            found += list(cells(widget.model()))
-        found += [action.text() for action in widget.actions()]
-        yield from ((text, where) for text in found if text)
+            results += list(cells(widget.model()))
+        results += [action.text() for action in widget.actions()]
+        yield from ((text, where) for text in results if text)
 
 
 def cells(model: QAbstractItemModel, above: QModelIndex | None = None, depth: int = 0) -> Iterator[str]:
@@ -335,9 +335,9 @@ def test_what_is_painted_by_hand_is_chinese(
 
 
 def _refused(act: Callable[[], object]) -> str:
-    with pytest.raises(PoseError) as told:
+    with pytest.raises(PoseError) as messages:
         act()
-    return str(told.value)
+    return str(messages.value)
 
 
 def test_the_commonest_faults_of_files_are_told_in_chinese(tmp_path: Path) -> None:
@@ -369,11 +369,11 @@ def test_the_commonest_faults_of_files_are_told_in_chinese(tmp_path: Path) -> No
     said["place"] = _refused(lambda: check_target(tmp_path, tmp_path, 0))
     wrong = {}
     for name, text in said.items():
-        found = (catalogue.find(text) or text).replace(str(tmp_path), "")
-        found = re.sub(r"(不是有效的 (?:JSON|TOML)：).*", r"\1", found)  # the parser's own words
-        left = [word for word in english(re.sub(r"'[^']*'|[(（].*[)）]", "", found)) if word not in texts]
+        result = (catalogue.find(text) or text).replace(str(tmp_path), "")
+        result = re.sub(r"(不是有效的 (?:JSON|TOML)：).*", r"\1", result)  # the parser's own words
+        left = [word for word in english(re.sub(r"'[^']*'|[(（].*[)）]", "", result)) if word not in texts]
         if left:
-            wrong[name] = (text, found)
+            wrong[name] = (text, result)
     assert not wrong
 
 
@@ -405,8 +405,8 @@ def test_of_a_list_each_part_is_translated(text: str, chinese: str) -> None:
 @given(st.text())
 def test_any_text_comes_back_as_text(text: str) -> None:
     catalogue = Catalogue.read("zh_CN") if not hasattr(test_any_text_comes_back_as_text, "kept") else None
-    kept = test_any_text_comes_back_as_text
+    remaining = test_any_text_comes_back_as_text
     if catalogue is not None:
-        kept.kept = catalogue  # type: ignore[attr-defined]
-    found = kept.kept.find(text)  # type: ignore[attr-defined]
-    assert found is None or isinstance(found, str)
+        remaining.kept = catalogue  # type: ignore[attr-defined]
+    result = remaining.kept.find(text)  # type: ignore[attr-defined]
+    assert result is None or isinstance(result, str)

@@ -38,11 +38,11 @@ def test_presets_name_verbs_that_exist_and_no_key_twice(name: str) -> None:
 def test_keys_come_back_from_a_file(tmp_path: Path, file: str, name: str) -> None:
     path = tmp_path / file
     write_keymap(path, preset(name, DEFAULT_KEYS))
-    found = read_keymap(path, DEFAULT_KEYS)
-    assert conflicts(found) == {}
+    result = read_keymap(path, DEFAULT_KEYS)
+    assert conflicts(result) == {}
     plain = {n: list(keys) for n, keys in preset(name, DEFAULT_KEYS).items()}
     expected = keymap_from_plain(plain, DEFAULT_KEYS)
-    assert {k: v for k, v in found.items() if v} == {k: v for k, v in expected.items() if v}
+    assert {k: v for k, v in result.items() if v} == {k: v for k, v in expected.items() if v}
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -84,7 +84,7 @@ keys = st.sampled_from(["J", "Ctrl+J", "D", "A", "Ctrl+Z", "F5", "Shift+F5", "/"
 @given(st.dictionaries(st.sampled_from([row.id for row in ACTIONS]), st.lists(keys, max_size=2), max_size=6))
 def test_any_table_of_keys_is_refused_or_free_of_conflicts(data: dict[str, list[str]]) -> None:
     try:
-        found = keymap_from_plain(data, DEFAULT_KEYS)
+        result = keymap_from_plain(data, DEFAULT_KEYS)
     except KeymapError:
         return
-    assert conflicts(found) == {}
+    assert conflicts(result) == {}

@@ -14,13 +14,13 @@ from pytestqt.qtbot import QtBot
 from poseapp.app.application import make_application
 from poseapp.app.theme import DARK, LIGHT, Tokens, apply_theme, is_dark, style_sheet
 from poseapp.canvas.render.colors import palette_for
-from poseapp.dialogs.common import SIGN_COLOURS
+from poseapp.dialogs.common import SIGN_COLORS
 from poseapp.dialogs.settings.dialog import words_on
 
 
-def luminance(colour: str) -> float:
+def luminance(color: str) -> float:
     """Relative luminance of ``#rrggbb`` (WCAG 2.2)."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -44,47 +44,47 @@ ON = {
 }
 """What is written on which ground, as the style sheet and the panels do it."""
 SIGNS = ("accent", "good", "warning", "error", "predicted", "text_faint")
-"""What is told by a colour: focus rings, lanes of the timeline, icons."""
+"""What is told by a color: focus rings, lanes of the timeline, icons."""
 
 
-@pytest.mark.parametrize("colours", [DARK, LIGHT], ids=["dark", "light"])
+@pytest.mark.parametrize("colors", [DARK, LIGHT], ids=["dark", "light"])
 @pytest.mark.parametrize(("ground", "text"), [(ground, text) for ground, texts in ON.items() for text in texts])
-def test_text_stands_out_from_its_ground(colours: Tokens, text: str, ground: str) -> None:
-    values = asdict(colours)
+def test_text_stands_out_from_its_ground(colors: Tokens, text: str, ground: str) -> None:
+    values = asdict(colors)
     assert contrast(values[text], values[ground]) >= 4.5
 
 
-@pytest.mark.parametrize("colours", [DARK, LIGHT], ids=["dark", "light"])
+@pytest.mark.parametrize("colors", [DARK, LIGHT], ids=["dark", "light"])
 @pytest.mark.parametrize("ground", ["panel", "raised", "field", "ground"])
 @pytest.mark.parametrize("sign", SIGNS)
-def test_signs_and_focus_rings_stand_out(colours: Tokens, sign: str, ground: str) -> None:
-    values = asdict(colours)
+def test_signs_and_focus_rings_stand_out(colors: Tokens, sign: str, ground: str) -> None:
+    values = asdict(colors)
     assert contrast(values[sign], values[ground]) >= 3.0
 
 
-@pytest.mark.parametrize("colours", [DARK, LIGHT], ids=["dark", "light"])
-def test_a_focused_primary_button_shows_it(colours: Tokens) -> None:
-    assert contrast(colours.text, colours.panel) >= 3.0
-    assert contrast(colours.text, colours.accent) >= 2.0  # the ring stands between the two
+@pytest.mark.parametrize("colors", [DARK, LIGHT], ids=["dark", "light"])
+def test_a_focused_primary_button_shows_it(colors: Tokens) -> None:
+    assert contrast(colors.text, colors.panel) >= 3.0
+    assert contrast(colors.text, colors.accent) >= 2.0  # the ring stands between the two
 
 
 @pytest.mark.parametrize("dark", [True, False], ids=["dark", "light"])
 def test_signs_of_findings_stand_out_from_a_card(dark: bool) -> None:
-    colours = DARK if dark else LIGHT
-    for pair in SIGN_COLOURS.values():
-        assert contrast(pair[dark], colours.raised) >= 3.0
+    colors = DARK if dark else LIGHT
+    for pair in SIGN_COLORS.values():
+        assert contrast(pair[dark], colors.raised) >= 3.0
 
 
 @pytest.mark.parametrize("dark", [True, False], ids=["dark", "light"])
-def test_words_on_the_colours_of_the_settings_are_readable(dark: bool) -> None:
-    for colour in palette_for(dark=dark).sides:
-        name = QColor.fromRgb(colour).name()
+def test_words_on_the_colors_of_the_settings_are_readable(dark: bool) -> None:
+    for color in palette_for(dark=dark).sides:
+        name = QColor.fromRgb(color).name()
         assert contrast(name, words_on(QColor(name))) >= 4.5
 
 
-@pytest.mark.parametrize("colours", [DARK, LIGHT], ids=["dark", "light"])
-def test_every_token_of_the_style_sheet_is_known(colours: Tokens) -> None:
-    sheet = style_sheet(colours)
+@pytest.mark.parametrize("colors", [DARK, LIGHT], ids=["dark", "light"])
+def test_every_token_of_the_style_sheet_is_known(colors: Tokens) -> None:
+    sheet = style_sheet(colors)
     sheet = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
     assert "@" not in sheet
 

@@ -104,25 +104,25 @@ class Desk:
 
     def press(
         self,
-        place: tuple[float, float],
+        position: tuple[float, float],
         keys: Qt.KeyboardModifier = NO_KEYS,
         button: Qt.MouseButton = Qt.MouseButton.LeftButton,
     ) -> None:
-        QTest.mousePress(self.view.viewport(), button, keys, self.at(*place))
+        QTest.mousePress(self.view.viewport(), button, keys, self.at(*position))
 
-    def move(self, place: tuple[float, float]) -> None:
+    def move(self, position: tuple[float, float]) -> None:
         # A move to where the pointer was left (by an earlier test, too) would be no event at all.
-        QTest.mouseMove(self.view.viewport(), self.at(*place) + QPoint(0, 1))
-        QTest.mouseMove(self.view.viewport(), self.at(*place))
+        QTest.mouseMove(self.view.viewport(), self.at(*position) + QPoint(0, 1))
+        QTest.mouseMove(self.view.viewport(), self.at(*position))
         QApplication.processEvents()
 
     def release(
         self,
-        place: tuple[float, float],
+        position: tuple[float, float],
         keys: Qt.KeyboardModifier = NO_KEYS,
         button: Qt.MouseButton = Qt.MouseButton.LeftButton,
     ) -> None:
-        QTest.mouseRelease(self.view.viewport(), button, keys, self.at(*place))
+        QTest.mouseRelease(self.view.viewport(), button, keys, self.at(*position))
 
     def drag(
         self,
@@ -138,15 +138,15 @@ class Desk:
 
     def click(
         self,
-        place: tuple[float, float],
+        position: tuple[float, float],
         keys: Qt.KeyboardModifier = NO_KEYS,
         button: Qt.MouseButton = Qt.MouseButton.LeftButton,
     ) -> None:
-        self.press(place, keys, button)
-        self.release(place, keys, button)
+        self.press(position, keys, button)
+        self.release(position, keys, button)
 
-    def wheel(self, place: tuple[float, float], notches: float, keys: Qt.KeyboardModifier = NO_KEYS) -> None:
-        position = QPointF(self.at(*place))
+    def wheel(self, location: tuple[float, float], notches: float, keys: Qt.KeyboardModifier = NO_KEYS) -> None:
+        position = QPointF(self.at(*location))
         viewport = self.view.viewport()
         event = QWheelEvent(
             position,
@@ -178,8 +178,8 @@ class Desk:
 
     def device(self, x: float, y: float) -> tuple[int, int]:
         """Column and row of ``pixels`` at an image position."""
-        place, ratio = self.view.to_view(x, y), self.view.devicePixelRatioF()
-        return math.floor(place.x() * ratio), math.floor(place.y() * ratio)
+        position, ratio = self.view.to_view(x, y), self.view.devicePixelRatioF()
+        return math.floor(position.x() * ratio), math.floor(position.y() * ratio)
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_points_too_dense_to_be_drawn_are_not_hit() -> None:
     mouth = person.keypoints[85]
 
     def point(scale: float) -> HitTarget | None:
-        return hit_test(arrays, *mouth, scale, bones=False, parts=frozenset({"body", "face"}))
+        return hit_test(arrays, *mouth, scale, with_limbs=False, parts=frozenset({"body", "face"}))
 
     near = point(1.0)
     assert near is None or near.index < 17  # of the body, which has room
@@ -146,8 +146,8 @@ def test_agrees_with_a_search_one_by_one(
     boxes: bool,
 ) -> None:
     instances = [pose(i + 1, points, seen, box) for i, (points, seen, box) in enumerate(made)]
-    found = hit(instances, x, y, scale, selected=frozenset(selected), boxes=boxes)
-    assert found == one_by_one(instances, x, y, scale, selected, boxes)
+    result = hit(instances, x, y, scale, selected=frozenset(selected), boxes=boxes)
+    assert result == one_by_one(instances, x, y, scale, selected, boxes)
 
 
 def one_by_one(
@@ -158,14 +158,18 @@ def one_by_one(
     points, limbs, squares, sides = [], [], [], []
     for row, instance in enumerate(instances):
         head_start = SELECTED_HEAD_START if instance.id in selected else 0.0
-        places = instance.keypoints.tolist()
-        for k, (px, py) in enumerate(places):
+        positions = instance.keypoints.tolist()
+        for k, (px, py) in enumerate(positions):
             if sizes[3 * row + k] > 0:
                 points.append((math.hypot(px - x, py - y) * scale, head_start, (HitKind.POINT, instance.id, k)))
         for limb, (a, b) in enumerate([(0, 1), (1, 2)]):
             if instance.visibility[a] and instance.visibility[b]:
                 limbs.append(
-                    (to_segment(x, y, places[a], places[b]) * scale, head_start, (HitKind.LIMB, instance.id, limb))
+                    (
+                        to_segment(x, y, positions[a], positions[b]) * scale,
+                        head_start,
+                        (HitKind.LIMB, instance.id, limb),
+                    )
                 )
         if specks[row]:
             (x1, y1, x2, y2) = arrays.extents[row].tolist()
@@ -199,9 +203,9 @@ def to_segment(x: float, y: float, a: tuple[float, float], b: tuple[float, float
 def test_a_pose_of_a_few_pixels_can_be_taken_hold_of_by_a_point_and_by_its_square() -> None:
     for spread in (0.0, 1.0, 3.0):
         small = pose(7, [(50, 50), (50 + spread, 50), (50, 50 + spread)])
-        found = hit([small], 51, 51)
-        assert found is not None
-        assert (found.kind, found.instance_id) == (HitKind.POINT, 7)
+        result = hit([small], 51, 51)
+        assert result is not None
+        assert (result.kind, result.instance_id) == (HitKind.POINT, 7)
         for scale in (0.25, 1.0):
             middle = 50 + spread / 2
             away = middle + 0.47 * SPECK / scale
@@ -213,30 +217,30 @@ def test_a_pose_without_lines_keeps_its_points_however_dense() -> None:
     two = pose(7, [(50, 50), (0, 0), (53, 50)], (2, 0, 2))  # no line joins these two
     assert hit([two], 50, 50) == HitTarget(HitKind.POINT, 7, 0)
     dense = pose(8, [(50, 50), (54, 50), (58, 60)])
-    found = hit([dense], 54, 50, 0.9, bones=False)
-    assert found is not None
-    assert found.kind == HitKind.POINT
+    result = hit([dense], 54, 50, 0.9, with_limbs=False)
+    assert result is not None
+    assert result.kind == HitKind.POINT
 
 
 def test_locked_points_are_never_hit_nor_banded() -> None:
-    made = pose(7, LONG)
-    arrays = build_arrays([made], {1: SCHEMA})
+    created = pose(7, LONG)
+    arrays = build_arrays([created], {1: SCHEMA})
     loose = np.array([True, False, True])
-    found = hit([made], 100, 1, loose=loose)
-    assert found is not None
-    assert found.kind == HitKind.LIMB
-    assert hit([made], 0, 1, loose=loose) == HitTarget(HitKind.POINT, 7, 0)
+    result = hit([created], 100, 1, loose=loose)
+    assert result is not None
+    assert result.kind == HitKind.LIMB
+    assert hit([created], 0, 1, loose=loose) == HitTarget(HitKind.POINT, 7, 0)
     assert points_inside(arrays, -5, -5, 105, 105, 1.0, loose=loose) == {(7, 0), (7, 2)}
 
 
 def test_locked_poses_are_never_hit() -> None:
-    made = [pose(7, LONG, box=(0, 0, 100, 100)), pose(8, LONG)]
+    items = [pose(7, LONG, box=(0, 0, 100, 100)), pose(8, LONG)]
     pickable = np.array([True, False])
     for x, y in ((0, 1), (50, 1), (100, 100)):
-        found = hit(made, x, y, pickable=pickable, boxes=True)
-        assert found is not None
-        assert found.instance_id == 7
+        result = hit(items, x, y, pickable=pickable, boxes=True)
+        assert result is not None
+        assert result.instance_id == 7
     alone = np.array([False, False])
-    assert hit(made, 0, 1, pickable=alone, boxes=True) is None
+    assert hit(items, 0, 1, pickable=alone, boxes=True) is None
     small = [pose(9, [(50, 50), (51, 50), (50, 51)])]
     assert hit(small, 57, 57, pickable=np.array([False])) is None

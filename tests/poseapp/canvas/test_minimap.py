@@ -14,10 +14,10 @@ from poseapp.canvas.minimap import Minimap
 
 @pytest.fixture
 def minimap(desk) -> Minimap:  # type: ignore[no-untyped-def]
-    made = Minimap(desk.view)
+    created = Minimap(desk.view)
     desk.view.resize(900, 700)
     desk.view.fit()
-    return made
+    return created
 
 
 def test_it_comes_when_a_part_is_in_sight_and_goes_with_the_whole(desk, minimap: Minimap) -> None:  # type: ignore[no-untyped-def]
@@ -42,8 +42,8 @@ def test_a_click_brings_that_place_to_the_middle(desk, minimap: Minimap) -> None
     width, height = desk.view.image_size
     desk.view.zoom_at(desk.view.scale_factor * 6)
     for across, down in ((0.25, 0.75), (0.8, 0.3)):
-        place = QPoint(round(minimap.width() * across), round(minimap.height() * down))
-        QTest.mouseClick(minimap, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+        position = QPoint(round(minimap.width() * across), round(minimap.height() * down))
+        QTest.mouseClick(minimap, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, position)
         seen = minimap.in_sight()
         assert seen is not None
         assert seen.center().x() == pytest.approx(width * across, abs=width * 0.02)

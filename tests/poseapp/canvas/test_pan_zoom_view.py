@@ -86,19 +86,19 @@ def test_a_zoomed_view_keeps_its_middle_when_the_window_changes(desk, qtbot) -> 
 
 
 def test_actual_size_is_one_to_one_and_is_told(desk) -> None:  # type: ignore[no-untyped-def]
-    told: list[float] = []
-    desk.view.zoom_changed.connect(told.append)
+    messages: list[float] = []
+    desk.view.zoom_changed.connect(messages.append)
     desk.view.actual_size()
     assert desk.view.scale_factor == 1.0
-    assert told == [1.0]
+    assert messages == [1.0]
 
 
 def test_zoom_to_a_box_shows_it_whole(desk) -> None:  # type: ignore[no-untyped-def]
     desk.view.zoom_to((100, 50, 140, 130))
     for x, y in ((100, 50), (140, 130)):
-        place = desk.view.to_view(x, y)
-        assert 0 <= place.x() <= 800
-        assert 0 <= place.y() <= 600
+        position = desk.view.to_view(x, y)
+        assert 0 <= position.x() <= 800
+        assert 0 <= position.y() <= 600
     assert desk.view.scale_factor > 5
 
 

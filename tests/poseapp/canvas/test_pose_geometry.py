@@ -23,8 +23,8 @@ EVERYONE = np.ones(17, dtype=np.bool_)
 
 def beyond(name: str, schema=COCO, present=None) -> tuple[set[str], str | None]:  # type: ignore[no-untyped-def]
     seen = np.ones(schema.num_keypoints, dtype=np.bool_) if present is None else present
-    found, hinge = points_beyond(schema, template_pose(schema), seen, schema.index[name])
-    return {schema.names[i] for i in found}, None if hinge is None else schema.names[hinge]
+    result, hinge = points_beyond(schema, template_pose(schema), seen, schema.index[name])
+    return {schema.names[i] for i in result}, None if hinge is None else schema.names[hinge]
 
 
 def test_the_forearm_follows_the_elbow_about_the_shoulder() -> None:
@@ -55,8 +55,8 @@ def test_the_hand_follows_the_wrist_though_no_limb_joins_them() -> None:
     for part, wrist in (("left_hand", "left_wrist"), ("right_hand", "right_wrist")):
         rows = list(schema.parts[part])
         keypoints[rows] = keypoints[schema.index[wrist]] + np.linspace(0.005, 0.05, len(rows))[:, None]
-    found, _ = points_beyond(schema, keypoints, np.ones(133, dtype=np.bool_), schema.index["left_elbow"])
-    assert set(schema.parts["left_hand"]) | {schema.index["left_wrist"]} == set(found)
+    result, _ = points_beyond(schema, keypoints, np.ones(133, dtype=np.bool_), schema.index["left_elbow"])
+    assert set(schema.parts["left_hand"]) | {schema.index["left_wrist"]} == set(result)
 
 
 def test_a_lone_point_has_nothing_beyond() -> None:
@@ -70,7 +70,7 @@ def test_a_quarter_turn_brings_x_to_y() -> None:
     np.testing.assert_allclose(apply_matrix(matrix, np.array([[2.0, 1.0]])), [[1.0, 2.0]], atol=1e-12)
 
 
-def test_scaling_keeps_its_centre() -> None:
+def test_scaling_keeps_its_center() -> None:
     matrix = scaling_about(np.array([3.0, 4.0]), 2.0, 0.5)
     np.testing.assert_allclose(apply_matrix(matrix, np.array([[3.0, 4.0], [5.0, 8.0]])), [[3, 4], [7, 6]])
 
@@ -92,5 +92,5 @@ def test_one_point_only_shifts() -> None:
 
 
 def test_handles_go_clockwise_with_opposites_four_apart() -> None:
-    places = handle_positions(np.array([0.0, 0.0, 10.0, 20.0]), 1.0)
-    np.testing.assert_allclose(places[:4] + places[4:8], np.tile([10.0, 20.0], (4, 1)))
+    positions = handle_positions(np.array([0.0, 0.0, 10.0, 20.0]), 1.0)
+    np.testing.assert_allclose(positions[:4] + positions[4:8], np.tile([10.0, 20.0], (4, 1)))

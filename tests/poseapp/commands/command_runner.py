@@ -34,7 +34,7 @@ class Verbs:
             self._review, self._state, self._category, self._group, self._track, self._fill, self._predict,
         ]  # fmt: skip
 
-    def step(self, number: int) -> None:
+    def step(self, index: int) -> None:
         """Do something, and now and then take something back; sometimes in pieces that the next verb finishes."""
         roll = self.chance.random()
         if roll < 0.06:
@@ -47,7 +47,7 @@ class Verbs:
             self._walk()
             return
         if roll < 0.14:
-            self._remap(number)
+            self._remap(index)
             return
         if roll < 0.16:
             part = self.chance.choice(["face", "left paw", "右"])
@@ -91,12 +91,12 @@ class Verbs:
             if not work.done:
                 work.advance(0.0)
 
-    def _remap(self, number: int) -> None:
+    def _remap(self, index: int) -> None:
         """Another file for the video, with or without the labels going to other frames."""
         count = self.chance.randint(1, 9)
-        path = self.store.path.parent / f"film{number}.mp4"
+        path = self.store.path.parent / f"film{index}.mp4"
         new = NewFile(
-            path, self.chance.choice(["", f"mark {number}"]), count, self.chance.choice([(100, 100), (50, 80)])
+            path, self.chance.choice(["", f"mark {index}"]), count, self.chance.choice([(100, 100), (50, 80)])
         )
         if self.chance.random() < 0.3:
             relink_video(self.store, self.video, new)
@@ -128,8 +128,8 @@ class Verbs:
         count = category.schema.num_keypoints
         seen = [self.chance.choice([0, 1, 2, 2]) for _ in range(count)]
         box = self.chance.choice([None, (0, 0, 50, 60)])
-        made = edits.make_instance(self.store.new_ids(1)[0], category, self._points(count), seen, box=box)
-        return edits.add_instance(frame, made)
+        created = edits.make_instance(self.store.new_ids(1)[0], category, self._points(count), seen, box=box)
+        return edits.add_instance(frame, created)
 
     def _some(self, one: Instance) -> list[int]:
         return sorted(self.chance.sample(range(one.num_keypoints), self.chance.randint(1, one.num_keypoints)))
@@ -185,8 +185,8 @@ class Verbs:
     def _track(self, frame: FrameKey, here: list[Instance], one: Instance) -> Edit:
         known = [i.track for key in self.frames for i in self.store.instances(key) if i.track is not None]
         if not known or self.chance.random() < 0.5:
-            number = self.chance.choice(known) if known and self.chance.random() < 0.7 else None
-            return tracks.assign_track(frame, here, one, number or self.store.new_track_numbers()[0])
+            index = self.chance.choice(known) if known and self.chance.random() < 0.7 else None
+            return tracks.assign_track(frame, here, one, index or self.store.new_track_numbers()[0])
         a, b = self.chance.choice(known), self.chance.choice(known)
         items = [item for n in {a, b} for item in track_instances(self.store, n, frame.media)]
         roll = self.chance.random()
@@ -229,9 +229,9 @@ def main() -> None:
         verbs = Verbs(store, random.Random(seed))
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        for number in range(count):
-            verbs.step(number)
-            sys.stdout.write(f"{number}\n")
+        for index in range(count):
+            verbs.step(index)
+            sys.stdout.write(f"{index}\n")
             sys.stdout.flush()
 
 

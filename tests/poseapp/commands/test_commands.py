@@ -79,12 +79,12 @@ def test_a_verb_is_on_offer_only_when_what_it_needs_is_there(opened: MainWindow)
     for points in (False, True):
         first = session.instances[0].id
         session.select(instances=[first], points=[(first, 0)] if points else [])
-        there = met_needs(session)
-        assert ("points" in there) is points
+        present = met_needs(session)
+        assert ("points" in present) is points
         opened.refresh_actions_now()
         for name, action in opened.actions_by_id.items():
             needs = BY_ID[name].needs
-            assert action.isEnabled() is (not needs or needs in there), name
+            assert action.isEnabled() is (not needs or needs in present), name
 
 
 def test_closing_the_project_goes_back_to_the_first_page(opened: MainWindow) -> None:

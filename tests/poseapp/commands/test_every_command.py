@@ -32,9 +32,9 @@ def person(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> Person:
     window.open_paths([path])
     qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=8000)
     qtbot.waitUntil(lambda: window.canvas.pixels is not None, timeout=5000)
-    made = Person(window, Hands(window, qtbot), qtbot, tmp_path)
-    made.base = made.steps()
-    return made
+    created = Person(window, Hands(window, qtbot), qtbot, tmp_path)
+    created.base = created.steps()
+    return created
 
 
 def test_every_row_has_an_exercise() -> None:
@@ -51,13 +51,13 @@ def test_every_verb_does_what_it_is_for(person: Person, group: str, monkeypatch:
     for row in ACTIONS:
         if (row.menu or "keys") != group or row.id not in EXERCISES:
             continue
-        for way in ways(row.id):
-            person.verb, person.way = row.id, way
+        for method in ways(row.id):
+            person.verb, person.way = row.id, method
             person.clear(style)
             try:
                 EXERCISES[row.id](person)
             except Exception:
-                failures.append(f"{row.id} by {way}\n{traceback.format_exc(limit=-2)}")
+                failures.append(f"{row.id} by {method}\n{traceback.format_exc(limit=-2)}")
             if person.window.session.path != person.folder / "verbs.pose":
                 files.back_home(person)
     assert not failures, "\n".join(failures)

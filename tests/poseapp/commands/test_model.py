@@ -37,8 +37,8 @@ def written() -> list[list[int]]:
 
 @pytest.fixture
 def results(written: list[list[int]], qtbot: QtBot) -> RunResults:
-    def write(found: Sequence[FrameResult]) -> None:
-        written.append([each.key.index for each in found])
+    def write(match: Sequence[FrameResult]) -> None:
+        written.append([each.key.index for each in match])
 
     return RunResults(write)
 
@@ -71,8 +71,8 @@ def film(resources_dir: Path, tmp_path: Path) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
-        for number in range(FRAMES):
-            frame = av.VideoFrame.from_ndarray(np.roll(picture, 4 * number, axis=1), format="rgb24")
+        for index in range(FRAMES):
+            frame = av.VideoFrame.from_ndarray(np.roll(picture, 4 * index, axis=1), format="rgb24")
             for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode(None):
@@ -102,10 +102,10 @@ def test_a_run_goes_on_with_the_frames_that_it_has_not_done(film: Path, window: 
 
 def test_points_outside_the_picture_lose_their_score_and_those_on_its_edge_keep_it() -> None:
     points = np.array([[-0.5, 0, 0.9], [-0.6, 5, 0.9], [99.5, 79.5, 0.8], [99.6, 5, 0.8], [5, 80, 0.7], [5, 5, 0.6]])
-    found = Prediction(points.astype(np.float32), np.array([0, 0, 100, 80], np.float32), 0.5)
-    (kept,) = model.within_picture(FrameResult(FrameKey(1, 0), (found,), (100, 80)))
-    assert np.allclose(kept.keypoints[:, 2], [0.9, 0, 0.8, 0, 0, 0.6])
-    assert found.keypoints[1, 2] == np.float32(0.9)
+    match = Prediction(points.astype(np.float32), np.array([0, 0, 100, 80], np.float32), 0.5)
+    (remaining,) = model.within_picture(FrameResult(FrameKey(1, 0), (match,), (100, 80)))
+    assert np.allclose(remaining.keypoints[:, 2], [0.9, 0, 0.8, 0, 0, 0.6])
+    assert match.keypoints[1, 2] == np.float32(0.9)
 
 
 def test_what_a_run_finds_is_not_written_into_another_project(

@@ -26,9 +26,9 @@ def test_split_and_merge_give_the_pose_back(opened: MainWindow) -> None:
     session.select(instances=[first.id], points=[(first.id, 0), (first.id, 1)])
     opened.run("split_pose")
     assert len(session.instances) == before + 1
-    kept = next(i for i in session.instances if i.id == first.id)
+    match = next(i for i in session.instances if i.id == first.id)
     (new,) = session.selected
-    assert kept.visibility[0] == kept.visibility[1] == ABSENT
+    assert match.visibility[0] == match.visibility[1] == ABSENT
     assert [int(v > 0) for v in new.visibility] == [1, 1, 0, 0]
     session.select(instances=[first.id, new.id])
     opened.run("merge_poses")

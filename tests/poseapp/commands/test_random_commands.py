@@ -28,12 +28,12 @@ def content(path: Path) -> list[tuple[object, ...]]:
     """Everything that a person has made, byte for byte; not when a frame was touched last."""
     with sqlite3.connect(path) as connection:
         columns = {name: [row[1] for row in connection.execute(f"PRAGMA table_info({name})")] for name in TABLES}
-        found: list[tuple[object, ...]] = []
+        results: list[tuple[object, ...]] = []
         for name in TABLES:
-            kept = ", ".join(column for column in columns[name] if column != "changed")
-            found += [(name, *row) for row in connection.execute(f"SELECT {kept} FROM {name} ORDER BY 1, 2")]
+            remaining = ", ".join(column for column in columns[name] if column != "changed")
+            results += [(name, *row) for row in connection.execute(f"SELECT {remaining} FROM {name} ORDER BY 1, 2")]
     connection.close()
-    return found
+    return results
 
 
 TABLES = ("category", "media", "fingerprint", "frame", "frame_category", "instance")

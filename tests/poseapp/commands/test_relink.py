@@ -27,13 +27,13 @@ from tests.poseapp.project.relink.test_remap import content
 LABELLED = (3, 20, 21, 40, 61, 80, 99, 118)
 
 
-def write(path: Path, numbers: Iterable[int], rate: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
+def write(path: Path, values: Iterable[int], rate: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
     """A video in another codec whose frames show these numbers."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=rate, options={"qscale": "4", "g": "12"})
         stream.width, stream.height = size
-        for number in numbers:
-            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24").reformat(*size, format="yuv420p")
+        for index in values:
+            frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24").reformat(*size, format="yuv420p")
             for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode(None):
@@ -48,8 +48,8 @@ def film(tmp_path: Path) -> Path:
         category = store.add_category("figure", SCHEMA)
         (media,) = store.media()
         for index in LABELLED:
-            (number,) = store.new_ids(1)
-            pose = edits.make_instance(number, category, np.full((4, 2), float(index)), track=1)
+            (value,) = store.new_ids(1)
+            pose = edits.make_instance(value, category, np.full((4, 2), float(index)), track=1)
             store.apply(edits.add_instance(FrameKey(media.id, index), pose))
         store.apply(edits.set_frame_state(FrameKey(media.id, 61), FrameState(), flagged=True))
         return store.path
@@ -71,16 +71,16 @@ def asked(window: MainWindow, qtbot: QtBot) -> RelinkDialog:
     return dialog
 
 
-def labels_by_number(store: ProjectStore, numbers: list[int]) -> dict[int, int]:
+def labels_by_number(store: ProjectStore, values: list[int]) -> dict[int, int]:
     """The number that each labelled frame of the new file shows, and that which its label was made on."""
-    found = {}
+    results = {}
     for key, instance in store.all_instances():
-        found[numbers[key.index]] = round(float(instance.keypoints[0, 1]))
-    return found
+        results[values[key.index]] = round(float(instance.keypoints[0, 1]))
+    return results
 
 
 @pytest.mark.parametrize(
-    ("numbers", "rate"),
+    ("values", "rate"),
     [
         (list(range(30, 120)), 30),  # the head is cut off
         ([i for i in range(120) if i % 6 != 5], 25),  # 30 to 25 frames a second
@@ -90,12 +90,12 @@ def labels_by_number(store: ProjectStore, numbers: list[int]) -> dict[int, int]:
     ],
 )
 def test_every_label_goes_to_the_frame_of_the_same_number(
-    window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot, numbers: list[int], rate: int
+    window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot, values: list[int], rate: int
 ) -> None:
     store = opened(window, film, qtbot)  # with the very file: pictures of the labelled frames are kept
     (media,) = store.media()
     before = content(store)
-    new = write(tmp_path / "other.mp4", numbers, rate)
+    new = write(tmp_path / "other.mp4", values, rate)
     (tmp_path / "film.mp4").unlink()
     link_video(window.context, media.id, new)
     dialog = asked(window, qtbot)
@@ -103,16 +103,16 @@ def test_every_label_goes_to_the_frame_of_the_same_number(
     assert dialog.way == PICTURES
     assert dialog.table.rowCount() > 0
     dialog.do_button.click()
-    there = {i for i in LABELLED if i in numbers}
-    assert labels_by_number(store, numbers) == {i: i for i in there}
-    assert len(store.frames(media.id)) == len(numbers)
+    present = {i for i in LABELLED if i in values}
+    assert labels_by_number(store, values) == {i: i for i in present}
+    assert len(store.frames(media.id)) == len(values)
     flagged = [frame.key.index for frame in store.frames(media.id) if frame.state.flagged]
-    assert flagged == ([numbers.index(61)] if 61 in numbers else [])
+    assert flagged == ([values.index(61)] if 61 in values else [])
     shown: dict[int, int] = {}
     window.loader.loaded.connect(lambda key, pixels: shown.update({key.index: number_in(pixels)}))
-    target = FrameKey(media.id, numbers.index(min(there)))
+    target = FrameKey(media.id, values.index(min(present)))
     window.session.go_to(target)
-    qtbot.waitUntil(lambda: shown.get(target.index) == min(there), timeout=5000)
+    qtbot.waitUntil(lambda: shown.get(target.index) == min(present), timeout=5000)
     window.run("undo")
     assert content(store) == before
     assert Path(store.media()[0].path).name == "film.mp4"
@@ -122,16 +122,16 @@ def test_every_label_goes_to_the_frame_of_the_same_number(
 def test_a_file_is_compared_with_the_old_one_where_that_can_still_be_read(
     window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:
-    numbers = [*range(10, 50), *range(54, 120)]  # cut at the start, and four frames lost in the middle
+    values = [*range(10, 50), *range(54, 120)]  # cut at the start, and four frames lost in the middle
     store = opened(window, film, qtbot)
     store.database.run("DELETE FROM frame_picture")
     (media,) = store.media()
-    link_video(window.context, media.id, write(tmp_path / "other.mp4", numbers, 30))
+    link_video(window.context, media.id, write(tmp_path / "other.mp4", values, 30))
     dialog = asked(window, qtbot)
     window.session.go_to(FrameKey(media.id, 60))
     dialog.do_button.click()
-    assert labels_by_number(store, numbers) == {i: i for i in LABELLED if i in numbers}
-    assert window.session.frame == FrameKey(media.id, numbers.index(60))  # where one was
+    assert labels_by_number(store, values) == {i: i for i in LABELLED if i in values}
+    assert window.session.frame == FrameKey(media.id, values.index(60))  # where one was
 
 
 def test_what_was_cut_is_told_in_the_time_of_the_labelled_video(

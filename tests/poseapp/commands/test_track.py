@@ -37,8 +37,8 @@ def film(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> MainWindow:
         media = store.media()[0].id
         for index in range(FRAMES):
             poses = []
-            for place, id in zip((index * 3.0, 110 - index * 3.0), store.new_ids(2), strict=True):
-                points = POSE / 4 + np.array([place, 5.0 if place < 55 else 0.0])
+            for position, id in zip((index * 3.0, 110 - index * 3.0), store.new_ids(2), strict=True):
+                points = POSE / 4 + np.array([position, 5.0 if position < 55 else 0.0])
                 pose = edits.make_instance(id, category, points, box=[*(points.min(0) - 2), *(points.max(0) + 2)])
                 poses.append(_predicted(pose))
             store.apply(edits.add_instance(FrameKey(media, index), *poses))
@@ -96,7 +96,7 @@ def test_tracking_is_one_step_and_tracks_can_be_swapped_split_and_deleted(film: 
     session.undo()
     session.select(instances=[next(i.id for i in session.instances if i.track == one)])
     film.run("split_track")
-    later = {number for index in range(10, FRAMES) for number in tracks(film, index)}
+    later = {value for index in range(10, FRAMES) for value in tracks(film, index)}
     assert one not in later
     assert len(later) == 2
     session.select(instances=[next(i.id for i in session.instances if i.track == two)])
@@ -111,21 +111,21 @@ def test_tracking_is_one_step_and_tracks_can_be_swapped_split_and_deleted(film: 
 def test_a_pose_is_given_a_new_track_and_filled_between_keyframes(film: MainWindow, qtbot: QtBot) -> None:
     session, store = film.session, store_of(film)
     media = session.frames[0].media
-    number = None
+    value = None
     for index in (0, 8):
         session.go_to(FrameKey(media, index))
         session.select(instances=[session.instances[0].id])
         film.run("assign_track")
-        answer(film, qtbot, -1 if number is None else number)
-        number = session.instances[0].track
-        assert number is not None
+        answer(film, qtbot, -1 if value is None else value)
+        value = session.instances[0].track
+        assert value is not None
         film.run("keyframe")
         assert session.instances[0].state is State.LABELLED
     session.select(instances=[session.instances[0].id])
     film.run("interpolate_track")
-    filled = [i for i in store.instances(FrameKey(media, 4)) if i.track == number]
+    filled = [i for i in store.instances(FrameKey(media, 4)) if i.track == value]
     assert len(filled) == 1
-    ends = [next(i for i in store.instances(FrameKey(media, k)) if i.track == number) for k in (0, 8)]
+    ends = [next(i for i in store.instances(FrameKey(media, k)) if i.track == value) for k in (0, 8)]
     assert np.allclose(filled[0].keypoints, (ends[0].keypoints + ends[1].keypoints) / 2)
     assert filled[0].source == "interpolated"
 
@@ -201,13 +201,13 @@ def test_a_table_is_what_its_name_says(
 def test_a_table_beside_the_chosen_name_is_not_overwritten(
     film: MainWindow, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = tmp_path / "poses.parquet"
-    kept.write_bytes(b"mine")
+    remaining = tmp_path / "poses.parquet"
+    remaining.write_bytes(b"mine")
     kind = "Table for large projects (*.parquet)"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "poses.csv"), kind))
     film.run("export_tracks")
     done(film, qtbot)
-    assert kept.read_bytes() == b"mine"
+    assert remaining.read_bytes() == b"mine"
     assert "exists already" in film.toasts.messages()[-1]
 
 
@@ -232,9 +232,9 @@ def test_sides_are_swapped_along_a_track_as_one_step(film: MainWindow, qtbot: Qt
     answer(film, qtbot, "rest")
     assert len(store.history()) == steps + 1
     flip = SCHEMA.flip_indices
-    for place, key in enumerate(session.frames):
+    for position, key in enumerate(session.frames):
         for then, now in zip(before[key], store.instances(key), strict=True):
-            swapped = place >= 6 and then.track == pose.track
+            swapped = position >= 6 and then.track == pose.track
             assert np.array_equal(now.keypoints, then.keypoints[flip] if swapped else then.keypoints)
             assert now.state is State.PREDICTED
     film.run("undo")
@@ -295,10 +295,10 @@ def test_tracking_leaves_frames_alone_that_somebody_edited_meanwhile(film: MainW
     media = session.frames[0].media
     key = FrameKey(media, 5)
     job = TrackJob(store.path, media, 1)
-    (found,) = [step.result for step in job.run(Context()) if step.result is not None]
+    (result,) = [step.result for step in job.run(Context()) if step.result is not None]
     pose = store.instances(key)[0]
     session.apply(edits.move_keypoints(key, pose, {0: (3.0, 4.0)}))
-    _apply_tracked(film.context, store, found)
+    _apply_tracked(film.context, store, result)
     assert tracks(film, 4) != [None, None]
     assert tracks(film, 5) == [None, None]
     assert store.instances(key)[0].keypoints[0].tolist() == [3.0, 4.0]

@@ -32,9 +32,9 @@ LEFT = Qt.MouseButton.LeftButton
 @pytest.fixture
 def runner(qtbot: QtBot) -> Iterator[JobRunner]:
     make_application()
-    made = JobRunner()
-    yield made
-    made.shutdown()
+    created = JobRunner()
+    yield created
+    created.shutdown()
 
 
 class Shown:
@@ -55,9 +55,9 @@ class Shown:
 
 @pytest.fixture
 def shown(qtbot: QtBot) -> Iterator[Shown]:
-    made = Shown()
-    yield made
-    made.close()
+    created = Shown()
+    yield created
+    created.close()
 
 
 def press(widget: QWidget) -> None:
@@ -84,9 +84,9 @@ def test_the_dialog_counts_labels_and_warns_of_few(fine_tune: FineTuneDialog) ->
 
 def test_start_hands_over_the_plan_and_closes(fine_tune: FineTuneDialog, qtbot: QtBot) -> None:
     fine_tune.epochs.setValue(7)
-    with qtbot.waitSignal(fine_tune.start_requested) as told:
+    with qtbot.waitSignal(fine_tune.start_requested) as messages:
         press(fine_tune.start_button)
-    assert told.args == [TrainingPlan("small-figure", 1, "movenet_lightning", epochs=7)]
+    assert messages.args == [TrainingPlan("small-figure", 1, "movenet_lightning", epochs=7)]
 
 
 def test_a_taken_name_cannot_be_started(fine_tune: FineTuneDialog) -> None:
@@ -133,11 +133,11 @@ def run(runner: JobRunner, project: Path) -> TrainingRun:
 
 @pytest.fixture
 def monitor(run: TrainingRun, qtbot: QtBot) -> Iterator[TrainingMonitor]:
-    made = TrainingMonitor(run)
-    qtbot.addWidget(made)
-    made.show()
-    yield made
-    made.close()
+    created = TrainingMonitor(run)
+    qtbot.addWidget(created)
+    created.show()
+    yield created
+    created.close()
 
 
 def feed(run: TrainingRun, steps: int = 6) -> None:
@@ -189,9 +189,9 @@ def test_a_finished_model_can_be_used(monitor: TrainingMonitor, run: TrainingRun
     run.model = "tees"
     run._end(RunState.DONE, "tees is in the model list.")
     assert monitor.outcome_text.text() == "tees is in the model list."
-    with qtbot.waitSignal(monitor.use_requested) as told:
+    with qtbot.waitSignal(monitor.use_requested) as messages:
         press(monitor.use_button)
-    assert told.args == ["tees"]
+    assert messages.args == ["tees"]
     assert not monitor.isVisible()
 
 
@@ -243,9 +243,9 @@ def test_an_imported_model_is_listed_used_and_removed(models: ModelsDialog, tmp_
     assert "my-run-2" not in models.ids()
     assert "kept in" in models.note.text()
     models.refresh("my-run")
-    with qtbot.waitSignal(models.model_chosen) as told:
+    with qtbot.waitSignal(models.model_chosen) as messages:
         press(models.use_button)
-    assert told.args == ["my-run"]
+    assert messages.args == ["my-run"]
 
 
 def test_a_foreign_file_is_refused_with_a_reason(models: ModelsDialog, tmp_path: Path) -> None:
@@ -263,10 +263,10 @@ def test_a_foreign_file_is_refused_with_a_reason(models: ModelsDialog, tmp_path:
 @pytest.fixture
 def session(project: Path, qtbot: QtBot) -> Iterator[Session]:
     make_application()
-    made = Session()
-    made.set_store(ProjectStore.open(project))
-    yield made
-    made.close()
+    created = Session()
+    created.set_store(ProjectStore.open(project))
+    yield created
+    created.close()
 
 
 @pytest.mark.parametrize(
@@ -282,10 +282,10 @@ def test_the_chosen_images_are_run(
     dialog.first.setValue(3)
     dialog.last.setValue(2)
     dialog.threshold.setValue(0.4)
-    with qtbot.waitSignal(dialog.run_requested) as told:
+    with qtbot.waitSignal(dialog.run_requested) as messages:
         press(dialog.run_button)
-    assert told.args is not None
-    plan: RunPlan = told.args[0]
+    assert messages.args is not None
+    plan: RunPlan = messages.args[0]
     assert plan.frames == tuple(session.frames[i] for i in indices)
     assert plan.choice.model == "movenet_lightning"
     assert (np.isclose(plan.score_threshold, 0.4), plan.replace_predicted, plan.flip_test) == (True, True, False)

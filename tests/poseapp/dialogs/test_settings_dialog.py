@@ -21,8 +21,8 @@ from poseapp.window.main_window import MainWindow
 @pytest.fixture
 def dialog(window: MainWindow) -> SettingsDialog:
     window.run("settings")
-    (found,) = [d for d in window.findChildren(SettingsDialog) if d.isVisible()]
-    return found
+    (result,) = [d for d in window.findChildren(SettingsDialog) if d.isVisible()]
+    return result
 
 
 def _keys(window: MainWindow, verb: str) -> list[str]:
@@ -102,10 +102,10 @@ def test_verbs_are_found_by_words_and_keys(dialog: SettingsDialog) -> None:
 
 
 @pytest.mark.slow
-def test_sizes_and_colours_reach_the_canvas_and_stay(window: MainWindow, dialog: SettingsDialog) -> None:
+def test_sizes_and_colors_reach_the_canvas_and_stay(window: MainWindow, dialog: SettingsDialog) -> None:
     dialog.point_size.setValue(14.0)
     dialog.mode.setCurrentIndex(dialog.mode.findData(ColorMode.SOURCE.value))
-    dialog.set_colour("left", 0x112233)
+    dialog.set_color("left", 0x112233)
     style = window.canvas.style_now
     assert (style.point_size, style.color_mode, dict(style.colors)) == (14.0, ColorMode.SOURCE, {"left": 0x112233})
     assert Settings().canvas_style().colors == (("left", 0x112233),)
@@ -138,7 +138,7 @@ def test_the_language_is_said_to_wait_for_the_next_start(dialog: SettingsDialog)
     dialog.close()
 
 
-def test_every_way_of_colouring_stands_in_the_settings(window: MainWindow) -> None:
+def test_every_way_of_coloring_stands_in_the_settings(window: MainWindow) -> None:
     window.run("color_part")
     window.run("settings")
     (dialog,) = [d for d in window.findChildren(SettingsDialog) if d.isVisible()]

@@ -24,8 +24,8 @@ def test_a_snapshot_is_taken_restored_and_deleted(opened: MainWindow, qtbot: QtB
     QTest.keyClick(dialog.name, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: dialog.table.rowCount() == 1 and not opened.runner.active(), timeout=5000)
     assert dialog.table.item(0, 0).text() == "first"
-    for place in (1, 2):  # not cut off: of two of one day the time tells which is which
-        assert dialog.table.columnWidth(place) >= dialog.table.sizeHintForColumn(place)
+    for position in (1, 2):  # not cut off: of two of one day the time tells which is which
+        assert dialog.table.columnWidth(position) >= dialog.table.sizeHintForColumn(position)
     frame = opened.session.frame
     assert frame is not None
     opened.session.apply(edits.delete_instances(frame, opened.session.instances))

@@ -69,10 +69,10 @@ def test_a_pose_error_is_told_as_it_is() -> None:
 
 
 def test_other_errors_are_told_with_advice() -> None:
-    told = as_pose_error(ValueError("bad shape\nmore"), "Run the model")
-    assert isinstance(told, UnexpectedError)
-    assert "ValueError: bad shape" in str(told)
-    assert "log" in str(told)
+    messages = as_pose_error(ValueError("bad shape\nmore"), "Run the model")
+    assert isinstance(messages, UnexpectedError)
+    assert "ValueError: bad shape" in str(messages)
+    assert "log" in str(messages)
 
 
 def test_out_of_memory_is_told_in_plain_words() -> None:
@@ -83,5 +83,5 @@ def test_out_of_memory_is_told_in_plain_words() -> None:
 
 
 def test_system_errors_name_the_file() -> None:
-    told = as_pose_error(OSError(errno.ENOSPC, "No space left on device", "/data/out.json"), "Export")
-    assert str(told).startswith("/data/out.json: the system refused: No space left on device")
+    messages = as_pose_error(OSError(errno.ENOSPC, "No space left on device", "/data/out.json"), "Export")
+    assert str(messages).startswith("/data/out.json: the system refused: No space left on device")

@@ -81,10 +81,10 @@ def test_the_dialog_offers_what_is_not_here_and_shows_it_when_it_came(
     dialog.refresh(entry.id)
     assert dialog.download_button.isVisible()
     assert not dialog.use_button.isEnabled()
-    wanted: list[ModelEntry] = []
-    dialog.download_wanted.connect(wanted.append)
+    expected: list[ModelEntry] = []
+    dialog.download_wanted.connect(expected.append)
     dialog.download_button.click()
-    assert [row.id for row in wanted] == [entry.id]
+    assert [row.id for row in expected] == [entry.id]
     download_model(window.context, entry, dialog)
     qtbot.waitUntil(lambda: not window.runner.active(), timeout=10000)
     qtbot.waitUntil(lambda: not dialog.download_button.isVisible(), timeout=2000)

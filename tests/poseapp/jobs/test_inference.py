@@ -33,9 +33,9 @@ PHOTOS = [(FrameKey(1, i), resource_path(f"sample/{n}")) for i, n in enumerate((
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[ModelHost]:
-    made = ModelHost()
-    yield made
-    made.clear()
+    created = ModelHost()
+    yield created
+    created.clear()
 
 
 def results(job: PredictJob | BoxPredictJob) -> list[FrameResult]:
@@ -43,10 +43,10 @@ def results(job: PredictJob | BoxPredictJob) -> list[FrameResult]:
 
 
 def test_poses_are_found_on_photographs(host: ModelHost) -> None:
-    found = results(PredictJob(host, PHOTOS, CHOICE, score_threshold=0.2))
-    assert [r.key for r in found] == [key for key, _ in PHOTOS]
-    assert found[0].size == (512, 512)
-    for result in found:
+    match = results(PredictJob(host, PHOTOS, CHOICE, score_threshold=0.2))
+    assert [r.key for r in match] == [key for key, _ in PHOTOS]
+    assert match[0].size == (512, 512)
+    for result in match:
         assert len(result.predictions) >= 1
         points = result.predictions[0].keypoints
         assert points.shape == (17, 3)
@@ -68,11 +68,11 @@ def test_an_unreadable_picture_is_told_and_the_others_go_on(host: ModelHost, tmp
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"not a picture")
     items = [PHOTOS[0], (FrameKey(1, 7), bad), (FrameKey(1, 8), tmp_path / "gone.jpg"), (FrameKey(1, 9), PHOTO)]
-    found = results(PredictJob(host, items, CHOICE))
-    assert [r.key.index for r in found] == [0, 7, 8, 9]
-    assert [r.problem is None for r in found] == [True, False, False, True]
-    assert "bad.jpg" in str(found[1].problem)
-    assert found[0].predictions[0].score == pytest.approx(found[3].predictions[0].score)
+    result = results(PredictJob(host, items, CHOICE))
+    assert [r.key.index for r in result] == [0, 7, 8, 9]
+    assert [r.problem is None for r in result] == [True, False, False, True]
+    assert "bad.jpg" in str(result[1].problem)
+    assert result[0].predictions[0].score == pytest.approx(result[3].predictions[0].score)
 
 
 def test_a_high_threshold_leaves_weak_poses_out(host: ModelHost) -> None:
@@ -195,7 +195,7 @@ def test_a_slow_model_lets_a_cancel_be_heard_while_it_works(host: ModelHost, mon
 def test_frames_of_a_video_are_read_by_their_number(host: ModelHost, tmp_path: Path) -> None:
     path = make(Clip("film.mp4", "libx264", X264, frames=6), tmp_path)
     items = [(FrameKey(2, index), path) for index in (0, 1, 4, 99)]
-    found = results(PredictJob(host, items, CHOICE))
-    assert [each.key.index for each in found] == [0, 1, 4, 99]
-    assert [each.problem is None for each in found] == [True, True, True, False]
-    assert "has 6 frames" in str(found[3].problem)
+    result = results(PredictJob(host, items, CHOICE))
+    assert [each.key.index for each in result] == [0, 1, 4, 99]
+    assert [each.problem is None for each in result] == [True, True, True, False]
+    assert "has 6 frames" in str(result[3].problem)

@@ -38,9 +38,9 @@ def resources() -> Resources:
 
 @pytest.fixture
 def worker(qtbot: QtBot, resources: Resources) -> Iterator[Worker]:
-    made = Worker("test", resources)
-    yield made
-    made.stop()
+    created = Worker("test", resources)
+    yield created
+    created.stop()
     assert not [thread for thread in threading.enumerate() if thread.name == "poseapp-test"]
     assert len(resources.opened) == len(resources.closed)
 
@@ -73,7 +73,7 @@ def test_work_runs_in_one_other_thread_and_its_result_comes_back_in_this_one(
         worker.request(name, lambda _resource, _request: threading.get_ident(), take)
     qtbot.waitUntil(lambda: len(results) == 3)
     assert {here for _, here in results} == {threading.get_ident()}
-    assert {there for there, _ in results} == set(resources.opened)
+    assert {present for present, _ in results} == set(resources.opened)
     assert len(resources.opened) == 1
 
 
@@ -205,9 +205,9 @@ def test_newest_first_serves_the_last_request_first_and_drops_the_oldest(qtbot: 
         gate, results = Gate(), []
         worker.request("gate", gate, results.append)
         assert gate.begun.wait(5)
-        for number in range(5):
-            worker.request(number, answer(number), results.append)
-        assert [number for number in range(5) if worker.is_pending(number)] == [2, 3, 4]
+        for index in range(5):
+            worker.request(index, answer(index), results.append)
+        assert [index for index in range(5) if worker.is_pending(index)] == [2, 3, 4]
         gate.go_on.set()
         qtbot.waitUntil(lambda: len(results) == 4)
         assert results == ["first", 4, 3, 2]
@@ -278,14 +278,14 @@ def test_under_load_every_name_gets_its_newest_answer_and_nothing_else(
     newest: dict[int, int] = {}
     delivered: list[tuple[int, int, bool]] = []
     try:
-        for number in range(3000):
+        for index in range(3000):
             name = choose.randrange(6)
-            newest[name] = number
+            newest[name] = index
 
             def take(result: tuple[int, int]) -> None:
                 delivered.append((*result, newest.get(result[0]) == result[1]))
 
-            worker.request(name, lambda _resource, _request, result=(name, number): result, take)
+            worker.request(name, lambda _resource, _request, result=(name, index): result, take)
             if choose.random() < 0.02:
                 newest.pop(name)
                 worker.forget(name)
@@ -300,7 +300,7 @@ def test_under_load_every_name_gets_its_newest_answer_and_nothing_else(
         for thread in others:
             thread.join()
     assert all(is_newest for _, _, is_newest in delivered)
-    last = {name: number for name, number, _ in delivered}
+    last = {name: index for name, index, _ in delivered}
     assert {name: last[name] for name in newest} == newest
 
 

@@ -29,9 +29,9 @@ def counting(n: int) -> Work:
 
 @pytest.fixture
 def runner(qtbot: QtBot) -> Iterator[JobRunner]:
-    made = JobRunner()
-    yield made
-    made.shutdown()
+    created = JobRunner()
+    yield created
+    created.shutdown()
 
 
 class Record:
@@ -167,14 +167,14 @@ def test_a_pose_error_ends_the_job_with_its_text_and_keeps_results(runner: JobRu
         yield Progress(1, 2, result=1)
         raise MediaError("is not an image", where="a.txt")
 
-    told: list[PoseError] = []
-    runner.failed.connect(lambda _, error: told.append(error))
+    messages: list[PoseError] = []
+    runner.failed.connect(lambda _, error: messages.append(error))
     _, record = submit(runner, Work(steps))
     qtbot.waitUntil(lambda: record.outcome is not None)
     assert record.outcome is not None
     assert record.outcome.ending is Ending.FAILED
     assert record.results == [1]
-    assert [str(e) for e in told] == ["a.txt: is not an image"]
+    assert [str(e) for e in messages] == ["a.txt: is not an image"]
 
 
 def test_other_errors_are_logged_and_told_as_unexpected(
@@ -197,16 +197,16 @@ def test_other_errors_are_logged_and_told_as_unexpected(
 def test_shutdown_waits_leaves_no_thread_and_delivers_what_was_made(qtbot: QtBot) -> None:
     runner = JobRunner()
     before = threading.active_count()
-    made = threading.Event()
+    created = threading.Event()
 
     def steps() -> Iterator[Progress]:
         for i in range(10**9):
             yield Progress(i, 0, result=i)
-            made.set()
+            created.set()
 
     _, record = submit(runner, Work(steps))
     _, waiting = submit(runner, counting(3))
-    assert made.wait(120)
+    assert created.wait(120)
     runner.shutdown()
     assert threading.active_count() == before - 1 or not any(
         t.name.startswith("poseapp-") for t in threading.enumerate()
@@ -223,12 +223,12 @@ def test_shutdown_waits_leaves_no_thread_and_delivers_what_was_made(qtbot: QtBot
 
 
 def test_busy_is_told_once_for_overlapping_jobs(runner: JobRunner, qtbot: QtBot) -> None:
-    told: list[bool] = []
-    runner.busy_changed.connect(told.append)
+    messages: list[bool] = []
+    runner.busy_changed.connect(messages.append)
     _, a = submit(runner, counting(3))
     _, b = submit(runner, counting(3))
     qtbot.waitUntil(lambda: a.outcome is not None and b.outcome is not None)
-    assert told == [True, False]
+    assert messages == [True, False]
 
 
 def test_progress_keeps_the_last_text_and_counts_time_left(runner: JobRunner, qtbot: QtBot) -> None:

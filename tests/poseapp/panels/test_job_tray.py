@@ -37,16 +37,16 @@ class Gated:
 @pytest.fixture
 def runner(qtbot: QtBot) -> Iterator[JobRunner]:
     make_application()
-    made = JobRunner()
-    yield made
-    made.shutdown()
+    created = JobRunner()
+    yield created
+    created.shutdown()
 
 
 @pytest.fixture
 def tray(runner: JobRunner, qtbot: QtBot) -> JobTray:
-    made = JobTray(runner)
-    qtbot.addWidget(made)
-    return made
+    created = JobTray(runner)
+    qtbot.addWidget(created)
+    return created
 
 
 def test_long_work_is_shown_with_how_far_it_is_and_goes_away(runner: JobRunner, tray: JobTray, qtbot: QtBot) -> None:
@@ -103,8 +103,8 @@ def test_a_training_run_is_shown_and_opens_its_monitor(
     run._on_event({"event": "step", "step": 5, "total_steps": 20, "seconds_left": 60.0})
     qtbot.waitUntil(tray.isVisible)
     assert (tray.text.text(), tray.detail.text(), tray.bar.value()) == ("Training tees", "1 min left", 250)
-    with qtbot.waitSignal(tray.open_requested) as told:
+    with qtbot.waitSignal(tray.open_requested) as messages:
         QTest.mouseClick(tray.text, Qt.MouseButton.LeftButton)
-    assert told.args == [run]
+    assert messages.args == [run]
     run._end(RunState.FAILED, "x")
     assert not tray.isVisible()

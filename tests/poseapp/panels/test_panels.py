@@ -22,8 +22,8 @@ from tests.poseapp.conftest import show_poses
 
 def test_a_click_in_the_image_list_shows_the_frame(opened: MainWindow) -> None:
     view = opened.media.view
-    place = view.visualRect(opened.media.model.index(2)).center()
-    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    position = view.visualRect(opened.media.model.index(2)).center()
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, position)
     assert opened.session.position() == 2
 
 
@@ -78,8 +78,8 @@ def test_a_click_in_the_history_goes_there(opened: MainWindow, qtbot: QtBot) -> 
     view, model = opened.history.view, opened.history.model
     opened.docks[3].raise_()
     qtbot.waitUntil(lambda: view.isVisible() and model.rowCount() == 3, timeout=2000)
-    place = view.visualRect(model.index(0)).center()
-    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    position = view.visualRect(model.index(0)).center()
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, position)
     assert opened.session.instances == ()
     qtbot.waitUntil(lambda: model.position == 0, timeout=2000)
     opened.session.jump_to(2)

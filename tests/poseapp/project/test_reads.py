@@ -52,15 +52,17 @@ QUERIES: list[Callable[[ProjectStore], object]] = [
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ProjectStore]:
-    with ProjectStore.create(tmp_path / "p.pose") as made:
-        media = made.add_media("images", tmp_path)
-        keys = made.add_frames(media.id, [(f"{n}.png", 64, 48) for n in range(3)])
-        category = made.add_category("person", find_schema("coco"))
-        pose = edits.make_instance(made.new_ids(1)[0], category, np.ones((17, 2)), track=1)
-        made.apply(edits.add_instance(keys[0], pose))
-        made.apply(edits.add_instance(keys[1], edits.make_instance(made.new_ids(1)[0], category, np.ones((17, 2)))))
-        made.undo()
-        yield made
+    with ProjectStore.create(tmp_path / "p.pose") as created:
+        media = created.add_media("images", tmp_path)
+        keys = created.add_frames(media.id, [(f"{n}.png", 64, 48) for n in range(3)])
+        category = created.add_category("person", find_schema("coco"))
+        pose = edits.make_instance(created.new_ids(1)[0], category, np.ones((17, 2)), track=1)
+        created.apply(edits.add_instance(keys[0], pose))
+        created.apply(
+            edits.add_instance(keys[1], edits.make_instance(created.new_ids(1)[0], category, np.ones((17, 2))))
+        )
+        created.undo()
+        yield created
 
 
 def reads() -> list[str]:
@@ -147,10 +149,10 @@ def test_what_is_remembered_is_forgotten_when_a_transaction_is_taken_back(store:
 def test_a_reader_beside_a_writer_sees_each_edit(store: ProjectStore) -> None:
     key = FrameKey(1, 0)
     with ProjectStore.open(store.path, read_only=True) as reader:
-        for number in range(5):
+        for index in range(5):
             (pose,) = store.instances(key)
             schema = store.category(pose.category).schema
-            store.apply(edits.move_keypoints(key, pose, {0: (float(number), 1.0)}, schema))
-            assert reader.instances(key)[0].keypoints[0].tolist() == [number, 1.0]
+            store.apply(edits.move_keypoints(key, pose, {0: (float(index), 1.0)}, schema))
+            assert reader.instances(key)[0].keypoints[0].tolist() == [index, 1.0]
             assert reader.history_length() == store.history_length()
             assert reader.undo_text() == store.undo_text()

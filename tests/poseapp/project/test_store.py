@@ -205,8 +205,8 @@ def test_edits_with_one_merge_key_are_one_step(store: ProjectStore, frame: Frame
 
 
 def test_merging_adds_up_whatever_happens_to_an_instance(store: ProjectStore, frame: FrameKey, make) -> None:
-    kept = make()
-    store.apply(edits.add_instance(frame, kept))
+    remaining = make()
+    store.apply(edits.add_instance(frame, remaining))
     key = "job"
     new = make(1)
     store.apply(replace(edits.add_instance(frame, new), merge_key=key))
@@ -214,20 +214,20 @@ def test_merging_adds_up_whatever_happens_to_an_instance(store: ProjectStore, fr
     assert moved.instances == {new.id}
     store.apply(replace(edits.delete_instances(frame, [store.instance(new.id)]), merge_key=key))
     assert len(store.history()) == 1, "come and gone: nothing is left of the step"
-    store.apply(edits.move_box(frame, kept, None, merge_key=key))
-    store.apply(replace(edits.delete_instances(frame, [store.instance(kept.id)]), merge_key=key))
+    store.apply(edits.move_box(frame, remaining, None, merge_key=key))
+    store.apply(replace(edits.delete_instances(frame, [store.instance(remaining.id)]), merge_key=key))
     assert len(store.history()) == 2
     store.undo()
-    assert store.instance(kept.id).same_as(kept)
+    assert store.instance(remaining.id).same_as(remaining)
     store.redo()
     assert store.instances(frame) == ()
     store.undo()
-    changed = replace(kept, score=0.5)
-    store.apply(replace(edits.delete_instances(frame, [kept]), merge_key=key))
+    changed = replace(remaining, score=0.5)
+    store.apply(replace(edits.delete_instances(frame, [remaining]), merge_key=key))
     store.apply(replace(edits.add_instance(frame, changed), merge_key=key))
-    assert store.instance(kept.id).same_as(changed)
+    assert store.instance(remaining.id).same_as(changed)
     store.undo()
-    assert store.instance(kept.id).same_as(kept)
+    assert store.instance(remaining.id).same_as(remaining)
 
 
 def test_frame_states_merge_too(store: ProjectStore, frame: FrameKey) -> None:

@@ -27,7 +27,7 @@ def put(
 ) -> Instance:
     """A pose of four points around (x, 20), stored."""
     points = np.array([[0.0, 0], [8, 0], [0, 8], [8, 8]]) + np.array([x, 20])
-    made = Instance(
+    created = Instance(
         id=store.new_ids(1)[0],
         category=store.categories()[0].id,
         keypoints=points,
@@ -40,14 +40,14 @@ def put(
         source="human" if labelled else source,
         state=State.LABELLED if labelled else State.PREDICTED,
     )
-    store.apply(add_instance(key, made))
-    return made
+    store.apply(add_instance(key, created))
+    return created
 
 
 def tracks_at(store: ProjectStore, media: int) -> dict[int, list[int | None]]:
     """Tracks of the poses of each frame that holds any, from left to right."""
-    found: dict[int, list[int | None]] = {}
+    results: dict[int, list[int | None]] = {}
     for key, instance in sorted(store.all_instances(), key=lambda item: (item[0], item[1].keypoints[0, 0])):
         if key.media == media:
-            found.setdefault(key.index, []).append(instance.track)
-    return found
+            results.setdefault(key.index, []).append(instance.track)
+    return results

@@ -43,15 +43,15 @@ def session(tmp_path: Path, qapp: object, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def test_a_large_undo_goes_on_between_events_and_tells(session: Session, qtbot: QtBot) -> None:
-    store, told, words = session.store, [], []
+    store, messages, words = session.store, [], []
     assert store is not None
-    session.changed.connect(told.append)
+    session.changed.connect(messages.append)
     session.chunked_edits.working.connect(words.append)
     session.undo()
     assert session.chunked_edits.busy
-    assert not told
+    assert not messages
     qtbot.waitUntil(lambda: not session.chunked_edits.busy, timeout=10000)
-    (change,) = told
+    (change,) = messages
     assert len(change.frames) == FRAMES
     assert words[0].startswith("Undoing: ")
     assert words[-1] == ""
@@ -76,8 +76,8 @@ def test_the_next_key_waits_for_the_one_before(session: Session) -> None:
 def test_an_edit_between_finishes_it_first(session: Session, qtbot: QtBot) -> None:
     store = session.store
     assert store is not None
-    told: list[Change] = []
-    session.changed.connect(told.append)
+    messages: list[Change] = []
+    session.changed.connect(messages.append)
     session.undo()
     category = session.categories()[0]
     assert session.frame is not None
@@ -85,7 +85,7 @@ def test_an_edit_between_finishes_it_first(session: Session, qtbot: QtBot) -> No
     assert session.apply(edits.add_instance(session.frame, pose))
     qtbot.waitUntil(lambda: not session.chunked_edits.busy, timeout=10000)
     assert [i.id for i in session.instances] == [pose.id]
-    assert {len(change.frames) for change in told} == {1, FRAMES}
+    assert {len(change.frames) for change in messages} == {1, FRAMES}
     assert store.history_length() == (1, 1)
 
 
@@ -102,8 +102,8 @@ def test_closing_keeps_what_was_begun(session: Session) -> None:
 def test_what_is_refused_in_the_middle_is_told_and_read_again(
     session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, told, changes = session.instances, [], []
-    session.message.connect(lambda text, kind: told.append((text, kind)))
+    before, messages, changes = session.instances, [], []
+    session.message.connect(lambda text, kind: messages.append((text, kind)))
     session.changed.connect(changes.append)
     assert session.store is not None
     monkeypatch.setattr(session.store.database, "set_meta", _refused)
@@ -112,7 +112,7 @@ def test_what_is_refused_in_the_middle_is_told_and_read_again(
     session.go_to(session.frames[0])
     assert session.instances == ()  # half done
     qtbot.waitUntil(lambda: not session.chunked_edits.busy, timeout=10000)
-    assert told == [("the disk is full", "error")]
+    assert messages == [("the disk is full", "error")]
     assert [i.id for i in session.instances] == [i.id for i in before]
     assert changes[-1].structure
 

@@ -47,10 +47,10 @@ def test_a_mark_in_another_media_takes_the_other_away() -> None:
 
 
 def test_changes_are_told_once() -> None:
-    marks, told = FrameRange(), []
-    marks.changed.connect(lambda: told.append(marks.media))
+    marks, messages = FrameRange(), []
+    marks.changed.connect(lambda: messages.append(marks.media))
     marks.set_first(key(1))
     marks.set_first(key(1))
     marks.clear()
     marks.clear()
-    assert told == [1, None]
+    assert messages == [1, None]

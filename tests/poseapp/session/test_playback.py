@@ -29,11 +29,11 @@ def film(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> MainWindow:
     video = make(Clip("film.mp4", "libx264", {**X264, "g": "12", "preset": "ultrafast"}, frames=FRAMES), tmp_path)
     with open_any(video) as store:
         category = store.add_category("figure", SCHEMA)
-        made = [
-            edits.add_instance(key, edits.make_instance(number, category, POSE * 0.4 + key.index))
-            for key, number in zip(store.frame_keys(), store.new_ids(FRAMES))
+        items = [
+            edits.add_instance(key, edits.make_instance(index, category, POSE * 0.4 + key.index))
+            for key, index in zip(store.frame_keys(), store.new_ids(FRAMES))
         ]
-        store.apply(edits.combined("Poses", made))
+        store.apply(edits.combined("Poses", items))
         path = store.path
     window.open_paths([path])
     qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=8000)
@@ -43,9 +43,9 @@ def film(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> MainWindow:
 
 @pytest.fixture
 def seen(film: MainWindow) -> list[Shown]:
-    found: list[Shown] = []
-    film.playback.shown.connect(found.append)
-    return found
+    results: list[Shown] = []
+    film.playback.shown.connect(results.append)
+    return results
 
 
 def drawn(film: MainWindow) -> list[int]:
@@ -66,11 +66,11 @@ def played(film: MainWindow, qtbot: QtBot, timeout: int = 8000) -> None:
 def test_it_plays_to_the_end_and_shows_the_pictures_it_says(film: MainWindow, seen: list[Shown], qtbot: QtBot) -> None:
     film.session.go_to(film.session.frames[30])
     played(film, qtbot)
-    numbers = [shown.key.index for shown in seen]
-    assert numbers == sorted(set(numbers))
-    assert numbers[0] == 30
-    assert numbers[-1] == FRAMES - 1
-    assert [number_in(shown.pixels) for shown in seen if shown.pixels is not None] == numbers
+    values = [shown.key.index for shown in seen]
+    assert values == sorted(set(values))
+    assert values[0] == 30
+    assert values[-1] == FRAMES - 1
+    assert [number_in(shown.pixels) for shown in seen if shown.pixels is not None] == values
     assert all(np.allclose(s.instances[0].keypoints, POSE * 0.4 + s.key.index) for s in seen)
     assert seen[-1].dropped == (FRAMES - 30) - len(seen)
     assert film.session.position() == FRAMES - 1
@@ -78,12 +78,12 @@ def test_it_plays_to_the_end_and_shows_the_pictures_it_says(film: MainWindow, se
 
 
 def test_the_status_line_tells_the_frame_in_sight(film: MainWindow, qtbot: QtBot) -> None:
-    told: list[tuple[str, str]] = []
-    film.playback.shown.connect(lambda shown: told.append((film.status.place.text(), f"frame {shown.key.index}")))
+    messages: list[tuple[str, str]] = []
+    film.playback.shown.connect(lambda shown: messages.append((film.status.place.text(), f"frame {shown.key.index}")))
     film.session.go_to(film.session.frames[30])
     played(film, qtbot)
-    assert told
-    assert all(text.endswith(number) for text, number in told)
+    assert messages
+    assert all(text.endswith(index) for text, index in messages)
     assert film.status.place.text().endswith(f"frame {FRAMES - 1}")
 
 

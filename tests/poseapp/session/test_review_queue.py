@@ -24,9 +24,9 @@ CHOICE = ModelChoice("movenet_lightning", device="cpu")
 SCORES = (0.9, 0.3, 0.5, 0.7, 0.2)
 
 
-def guess(number: int, category: int, score: float) -> Instance:
+def guess(index: int, category: int, score: float) -> Instance:
     return Instance(
-        number, category, POSE.copy(), np.full(4, 2, np.uint8), np.zeros(4, bool),
+        index, category, POSE.copy(), np.full(4, 2, np.uint8), np.zeros(4, bool),
         scores=np.full(4, 0.9), score=score, box=np.array([40.0, 50, 160, 190]), source="net", state=State.PREDICTED,
     )  # fmt: skip
 
@@ -34,14 +34,14 @@ def guess(number: int, category: int, score: float) -> Instance:
 @pytest.fixture
 def queue(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> MainWindow:
     """A window with five frames that hold a prediction each, with SCORES."""
-    for number in range(5):
-        assert cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))
+    for index in range(5):
+        assert cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))
     with ProjectStore.create(tmp_path / "queue.pose") as store:
         media = store.add_media("images", tmp_path)
         keys = store.add_frames(media.id, [(f"{n}.png", *SIZE) for n in range(5)])
         category = store.add_category("figure", SCHEMA)
-        for key, number, score in zip(keys, store.new_ids(5), SCORES):
-            store.apply(edits.add_instance(key, guess(number, category.id, score)))
+        for key, index, score in zip(keys, store.new_ids(5), SCORES):
+            store.apply(edits.add_instance(key, guess(index, category.id, score)))
     window.open_paths([tmp_path / "queue.pose"])
     qtbot.waitUntil(lambda: window.session.store is not None, timeout=5000)
     qtbot.waitUntil(lambda: window.canvas.image_size == SIZE and not window.runner.active(), timeout=5000)
@@ -118,8 +118,8 @@ def test_new_predictions_are_added_at_the_end_while_one_works(queue: MainWindow)
     queue.review.refresh()
     assert numbers(queue.review.model.keys) == [4, 1, 3, 0]
     category = session.categories()[0].id
-    (number,) = store.new_ids(1)
-    session.apply(edits.add_instance(first, guess(number, category, 0.01)))
+    (index,) = store.new_ids(1)
+    session.apply(edits.add_instance(first, guess(index, category, 0.01)))
     queue.review.refresh()
     assert numbers(queue.review.model.keys) == [4, 1, 2, 3, 0]  # it had a place already
 
@@ -127,8 +127,8 @@ def test_new_predictions_are_added_at_the_end_while_one_works(queue: MainWindow)
 @pytest.mark.parametrize("button", [Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton])
 def test_either_button_selects_the_row_and_shows_its_picture(queue: MainWindow, button: Qt.MouseButton) -> None:
     view = queue.review.view
-    place = view.visualRect(queue.review.model.index(2, 0)).center()
-    QTest.mouseClick(view.viewport(), button, Qt.KeyboardModifier.NoModifier, place)
+    position = view.visualRect(queue.review.model.index(2, 0)).center()
+    QTest.mouseClick(view.viewport(), button, Qt.KeyboardModifier.NoModifier, position)
     assert queue.session.frame == queue.review.model.keys[2]
     assert view.currentIndex().row() == 2
 

@@ -14,10 +14,10 @@ from poseapp.session.session import Session
 
 @pytest.fixture
 def session(project: Path, qtbot: QtBot) -> Session:
-    made = Session()
-    made.set_store(ProjectStore.open(project))
-    yield made
-    made.close()
+    created = Session()
+    created.set_store(ProjectStore.open(project))
+    yield created
+    created.close()
 
 
 def test_opens_on_the_first_frame(session: Session) -> None:
@@ -69,9 +69,9 @@ def test_a_stale_edit_is_told_and_changes_nothing(session: Session, qtbot: QtBot
     first = session.instances[0]
     edit = edits.move_keypoints(session.frame, first, {0: (1.0, 2.0)})
     assert session.apply(edit)
-    with qtbot.waitSignal(session.message) as told:
+    with qtbot.waitSignal(session.message) as messages:
         assert not session.apply(edit)
-    assert told.args[1] == "error"
+    assert messages.args[1] == "error"
     assert tuple(session.instances[0].keypoints[0]) == (1.0, 2.0)
 
 
@@ -90,7 +90,7 @@ def test_views_read_the_frame_again_after_a_refused_edit(session: Session, qtbot
     first = session.instances[0]
     edit = edits.move_keypoints(session.frame, first, {0: (1.0, 2.0)})
     assert session.apply(edit)
-    with qtbot.waitSignal(session.changed) as told:  # a canvas that drags shows the old state again
+    with qtbot.waitSignal(session.changed) as messages:  # a canvas that drags shows the old state again
         assert not session.apply(edit)
-    assert told.args is not None
-    assert session.frame in told.args[0].frames
+    assert messages.args is not None
+    assert session.frame in messages.args[0].frames

@@ -1,4 +1,4 @@
-"""Icons are drawn once for each theme, in the colours of their states."""
+"""Icons are drawn once for each theme, in the colors of their states."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from poseapp.app.theme import DARK, LIGHT, Tokens
 from poseapp.widgets.icons import icon
 
 
-def colours_in(picture: QPixmap) -> set[str]:
-    """Colours of the pixels that are wholly covered."""
+def colors_in(picture: QPixmap) -> set[str]:
+    """Colors of the pixels that are wholly covered."""
     image = picture.toImage()
     pixels = [image.pixelColor(x, y) for x in range(image.width()) for y in range(image.height())]
     return {pixel.name() for pixel in pixels if pixel.alpha() == 255}
 
 
-@pytest.mark.parametrize("colours", [DARK, LIGHT], ids=["dark", "light"])
-def test_each_state_has_its_colour(qapp: object, colours: Tokens) -> None:
-    made = icon("export", colours)
-    for mode, state, colour in (
-        (QIcon.Mode.Normal, QIcon.State.Off, colours.text_soft),
-        (QIcon.Mode.Active, QIcon.State.Off, colours.text),
-        (QIcon.Mode.Normal, QIcon.State.On, colours.accent),
-        (QIcon.Mode.Active, QIcon.State.On, colours.accent),
-        (QIcon.Mode.Disabled, QIcon.State.Off, colours.line_strong),
+@pytest.mark.parametrize("colors", [DARK, LIGHT], ids=["dark", "light"])
+def test_each_state_has_its_color(qapp: object, colors: Tokens) -> None:
+    created = icon("export", colors)
+    for mode, state, color in (
+        (QIcon.Mode.Normal, QIcon.State.Off, colors.text_soft),
+        (QIcon.Mode.Active, QIcon.State.Off, colors.text),
+        (QIcon.Mode.Normal, QIcon.State.On, colors.accent),
+        (QIcon.Mode.Active, QIcon.State.On, colors.accent),
+        (QIcon.Mode.Disabled, QIcon.State.Off, colors.line_strong),
     ):
-        assert colours_in(made.pixmap(60, mode, state)) == {QColor(colour).name()}
+        assert colors_in(created.pixmap(60, mode, state)) == {QColor(color).name()}
 
 
 def test_the_same_icon_is_not_drawn_again(qapp: object) -> None:

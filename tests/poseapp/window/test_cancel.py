@@ -120,12 +120,12 @@ def test_importing_into_a_new_project(
     window: MainWindow, project: Path, hold: Callable[..., Held], qtbot: QtBot
 ) -> None:
     path = labels(project.parent)
-    there = sorted(project.parent.iterdir())
+    present = sorted(project.parent.iterdir())
     held = hold(lambda done, total, _text: 0 < done < total)
     window.open_paths([path])
     press_cancel(window, held, qtbot, "Reading more.json")
     assert window.session.path is None
-    assert sorted(project.parent.iterdir()) == there
+    assert sorted(project.parent.iterdir()) == present
 
 
 def test_importing_into_the_open_project(opened: MainWindow, hold: Callable[..., Held], qtbot: QtBot) -> None:
@@ -146,33 +146,33 @@ def test_exporting_coco(opened: MainWindow, hold: Callable[..., Held], qtbot: Qt
     assert opened.session.path is not None
     target = opened.session.path.with_name("out.json")
     target.write_text("as it was")
-    there = sorted(target.parent.iterdir())
+    present = sorted(target.parent.iterdir())
     held = hold(lambda _done, total, _text: total > 0)
     file.write_coco(opened.context, ExportWish(target, True, False, True))
     press_cancel(opened, held, qtbot, "Exporting out.json")
     assert target.read_text() == "as it was"
-    assert sorted(target.parent.iterdir()) == there
+    assert sorted(target.parent.iterdir()) == present
 
 
 def test_exporting_a_table(opened: MainWindow, hold: Callable[..., Held], qtbot: QtBot) -> None:
     assert opened.session.path is not None
     target = opened.session.path.with_name("out.csv")
-    there = sorted(target.parent.iterdir())
+    present = sorted(target.parent.iterdir())
     held = hold(lambda _done, total, _text: total > 0)
     (table,) = [choice for choice in exports_of("export_tracks") if choice.name == "csv"]
     export.start_export(opened.context, export_job(opened.session.path, target, table, ExportOptions()), "poses")
     press_cancel(opened, held, qtbot, "Exporting out.csv")
-    assert sorted(target.parent.iterdir()) == there
+    assert sorted(target.parent.iterdir()) == present
 
 
 def test_saving_a_copy(opened: MainWindow, hold: Callable[..., Held], qtbot: QtBot) -> None:
     assert opened.session.path is not None
     target = opened.session.path.with_name("copy.pose")
-    there = sorted(target.parent.iterdir())
+    present = sorted(target.parent.iterdir())
     held = hold(lambda _done, total, _text: total > 0)
     opened.runner.submit(SaveCopyJob(opened.session.path, target))
     press_cancel(opened, held, qtbot, "Saving a copy")
-    assert sorted(target.parent.iterdir()) == there
+    assert sorted(target.parent.iterdir()) == present
 
 
 def test_taking_a_snapshot(opened: MainWindow, hold: Callable[..., Held], qtbot: QtBot) -> None:

@@ -16,8 +16,8 @@ from poseapp.window.main_window import MainWindow
 def test_what_is_read_ahead_lies_in_the_way_one_goes(
     window: MainWindow, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(9):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((20, 30, 3), 10 * number, np.uint8))
+    for index in range(9):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((20, 30, 3), 10 * index, np.uint8))
     window.open_paths([tmp_path])
     qtbot.waitUntil(lambda: len(window.session.frames) == 9 and not window.runner.active(), timeout=8000)
     asked: list[tuple[int, list[int]]] = []
@@ -48,12 +48,12 @@ def test_a_picture_of_another_size_than_its_labels_were_made_on_is_told_of_once(
     store = window.session.store
     assert store is not None
     second, third = store.frame_keys()[1:3]
-    told: list[str] = []
-    window.toasts.show_message = lambda text, *_: told.append(text)  # type: ignore[method-assign]
+    messages: list[str] = []
+    window.toasts.show_message = lambda text, *_: messages.append(text)  # type: ignore[method-assign]
     for frame, size in ((second, (50, 100)), (third, (60, 90)), (second, (50, 100))):
         window.session.go_to(frame)
         qtbot.waitUntil(lambda size=size: window.canvas.image_size == size, timeout=5000)
-    assert [text for text in told if "pixels" in text] == [
+    assert [text for text in messages if "pixels" in text] == [
         "This image is 50 x 100 pixels, but its labels were made on 320 x 240. "
         "Was it replaced? Check the positions of the labels."
     ]

@@ -37,8 +37,8 @@ def drag(
     QTest.mouseRelease(view, button, keys, b)
 
 
-def wheel(hands: Hands, place: Place, keys: Qt.KeyboardModifier, notches: int = 1) -> None:
-    view, at = hands.window.canvas.viewport(), QPointF(hands.at(*place))
+def wheel(hands: Hands, position: Place, keys: Qt.KeyboardModifier, notches: int = 1) -> None:
+    view, at = hands.window.canvas.viewport(), QPointF(hands.at(*position))
     far, phase = QPointF(view.mapToGlobal(at.toPoint())), Qt.ScrollPhase.NoScrollPhase
     turn = QWheelEvent(at, far, QPoint(), QPoint(0, 120 * notches), Qt.MouseButton.NoButton, keys, phase, False)
     QApplication.sendEvent(view, turn)
@@ -121,8 +121,8 @@ def test_the_handle_above_turns_with_shift_in_steps(hands: Hands) -> None:
     before, count = hands.instance(), steps(hands)
     hands.key(Qt.Key.Key_1)
     hands.key(Qt.Key.Key_G)
-    place = handle_positions(np.array(BOX), hands.window.canvas.scale_factor)[8]
-    drag(hands, (place[0], place[1]), (place[0] + 60, place[1] + 10), SHIFT)
+    position = handle_positions(np.array(BOX), hands.window.canvas.scale_factor)[8]
+    drag(hands, (position[0], position[1]), (position[0] + 60, position[1] + 10), SHIFT)
     direction = hands.instance().keypoints[FOOT] - hands.instance().keypoints[HEAD]
     angle = np.degrees(np.arctan2(-direction[0], direction[1]))
     assert abs(angle) > 1
@@ -141,13 +141,13 @@ def test_alt_shows_the_handles_while_it_is_down(hands: Hands) -> None:
 
 
 def test_the_rubber_band_selects_and_with_ctrl_adds(hands: Hands) -> None:
-    session, number = hands.window.session, hands.instance().id
+    session, index = hands.window.session, hands.instance().id
     drag(hands, (40, 40), (165, 105), SHIFT)
-    assert session.selected_points == {(number, HEAD), (number, LEFT_HAND), (number, RIGHT_HAND)}
+    assert session.selected_points == {(index, HEAD), (index, LEFT_HAND), (index, RIGHT_HAND)}
     drag(hands, (90, 170), (110, 190), SHIFT)
-    assert session.selected_points == {(number, FOOT)}
+    assert session.selected_points == {(index, FOOT)}
     drag(hands, (90, 50), (110, 70), SHIFT | CONTROL)
-    assert session.selected_points == {(number, FOOT), (number, HEAD)}
+    assert session.selected_points == {(index, FOOT), (index, HEAD)}
 
 
 def test_a_drag_of_one_selected_point_moves_all_of_them(hands: Hands) -> None:
@@ -161,21 +161,21 @@ def test_a_drag_of_one_selected_point_moves_all_of_them(hands: Hands) -> None:
 
 
 @pytest.mark.parametrize("key", [Qt.Key.Key_N, Qt.Key.Key_R])
-@pytest.mark.parametrize("way", ["drag", "two clicks"])
-def test_a_box_is_drawn(hands: Hands, qtbot: QtBot, key: Qt.Key, way: str) -> None:
+@pytest.mark.parametrize("method", ["drag", "two clicks"])
+def test_a_box_is_drawn(hands: Hands, qtbot: QtBot, key: Qt.Key, method: str) -> None:
     session = hands.window.session
     hands.key(Qt.Key.Key_End)
     qtbot.waitUntil(lambda: hands.window.canvas._host.frame == session.frames[2], timeout=5000)
     hands.key(key)
-    if way == "drag":
+    if method == "drag":
         hands.drag((250, 200), (60, 40))
     else:
         hands.click(60, 40)
         hands.click(250, 200)
     qtbot.waitUntil(lambda: bool(session.instances), timeout=5000)
-    (made,) = session.instances
-    assert made.box is not None
-    np.testing.assert_allclose(made.box, (60, 40, 250, 200), atol=1)
+    (created,) = session.instances
+    assert created.box is not None
+    np.testing.assert_allclose(created.box, (60, 40, 250, 200), atol=1)
     qtbot.waitUntil(lambda: hands.window.canvas.tool == "edit", timeout=2000)
 
 
@@ -186,20 +186,20 @@ def test_a_drag_in_placement_sets_where_the_button_comes_up(hands: Hands) -> Non
     drag(hands, (200, 200), (150, 90), button=RIGHT)
     hands.key(Qt.Key.Key_Tab)
     hands.click(100, 180)
-    (made,) = hands.window.session.instances
-    assert made.visibility.tolist() == [VISIBLE, OCCLUDED, ABSENT, VISIBLE]
-    np.testing.assert_allclose(made.keypoints[[HEAD, LEFT_HAND, FOOT]], POSE[[HEAD, LEFT_HAND, FOOT]], atol=1)
+    (created,) = hands.window.session.instances
+    assert created.visibility.tolist() == [VISIBLE, OCCLUDED, ABSENT, VISIBLE]
+    np.testing.assert_allclose(created.keypoints[[HEAD, LEFT_HAND, FOOT]], POSE[[HEAD, LEFT_HAND, FOOT]], atol=1)
 
 
 def test_a_double_click_accepts(hands: Hands, opened: MainWindow, qtbot: QtBot) -> None:
     hands.key(Qt.Key.Key_D)
     qtbot.waitUntil(lambda: opened.canvas._host.frame == opened.session.frames[1], timeout=5000)
-    place = hands.at(*(POSE[HEAD] + (60, 0)))
+    position = hands.at(*(POSE[HEAD] + (60, 0)))
     view = opened.canvas.viewport()
-    QTest.mouseMove(view, place)
-    QTest.mouseClick(view, LEFT, NONE, place)
-    QTest.mouseDClick(view, LEFT, NONE, place)
-    QTest.mouseRelease(view, LEFT, NONE, place)
+    QTest.mouseMove(view, position)
+    QTest.mouseClick(view, LEFT, NONE, position)
+    QTest.mouseDClick(view, LEFT, NONE, position)
+    QTest.mouseRelease(view, LEFT, NONE, position)
     assert hands.instance().state.value == "labelled"
 
 
@@ -224,12 +224,12 @@ def test_a_pose_of_three_pixels_is_drawn_and_can_be_selected_and_moved(hands: Ha
     assert frame is not None
     session.apply(edits.delete_instances(frame, session.instances))
     empty = window.canvas.grab().toImage()
-    (number,) = store.new_ids(1)
-    small = edits.make_instance(number, session.categories()[0], [[150, 100], [151, 100], [150, 101], [152, 102]])
+    (index,) = store.new_ids(1)
+    small = edits.make_instance(index, session.categories()[0], [[150, 100], [151, 100], [150, 101], [152, 102]])
     session.apply(edits.add_instance(frame, small))
     assert window.canvas.grab().toImage() != empty
     hands.click(150 - 5 / window.canvas.scale_factor, 100 - 5 / window.canvas.scale_factor)
-    assert [i.id for i in session.selected] == [number]
+    assert [i.id for i in session.selected] == [index]
     before = hands.instance().keypoints.copy()
     hands.drag((152, 102), (200, 150))
     moved = np.flatnonzero((hands.instance().keypoints != before).any(axis=1))

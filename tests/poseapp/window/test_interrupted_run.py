@@ -32,8 +32,8 @@ def film(tmp_path: Path) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=30, options={"qscale": "4"})
         stream.width = stream.height = 448
-        for number in range(FRAMES):
-            shown = np.ascontiguousarray(photo[number % 12 : number % 12 + 448, 32:480])
+        for index in range(FRAMES):
+            shown = np.ascontiguousarray(photo[index % 12 : index % 12 + 448, 32:480])
             for packet in stream.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode(None):
@@ -74,20 +74,20 @@ def test_a_killed_run_loses_a_second_at_most_and_goes_on(film: Path, tmp_path: P
         window.kill()
         killed = time.monotonic()
         window.communicate()
-    there = {index for _, index in taken(first)}
-    assert len(there) < FRAMES
-    kept = poses(film)
-    assert {index for when, index in taken(first) if when < killed - SLACK} <= set(kept)
-    assert set(kept) <= there
-    assert set(kept.values()) == {1}
+    present = {index for _, index in taken(first)}
+    assert len(present) < FRAMES
+    remaining = poses(film)
+    assert {index for when, index in taken(first) if when < killed - SLACK} <= set(remaining)
+    assert set(remaining) <= present
+    assert set(remaining.values()) == {1}
     window = start(film, second)
     _, errors = window.communicate(timeout=240)
     assert window.returncode == 0, errors.decode()
     assert poses(film) == Counter(range(FRAMES))
-    assert not {index for _, index in taken(second)} & set(kept)
+    assert not {index for _, index in taken(second)} & set(remaining)
     with ProjectStore.open(film) as store:
         assert store.history_length() == (2, 2)
         store.undo()
-        assert {key.index for key, _ in store.all_instances()} == set(kept)
+        assert {key.index for key, _ in store.all_instances()} == set(remaining)
         store.undo()
         assert store.instances(FrameKey(1, 0)) == ()

@@ -149,7 +149,7 @@ PARTS = (QHeaderView, QTabWidget)
 
 def nameless(root: QWidget) -> set[str]:
     """Widgets that can be used and do not say what they are: no accessible name, no text, no label beside them."""
-    found = set()
+    results = set()
     labelled = {label.buddy() for label in root.findChildren(QLabel) if label.text()}
     for widget in [root, *root.findChildren(QWidget)]:
         if not isinstance(widget, USED) or isinstance(widget, PARTS) or not widget.isEnabled():
@@ -163,10 +163,10 @@ def nameless(root: QWidget) -> set[str]:
         popup = (widget.parentWidget() or widget).inherits("QComboBoxPrivateContainer")
         if not (widget.accessibleName() or text.strip() or widget in labelled or popup):
             above = widget.parentWidget()
-            found.add(
+            results.add(
                 f"{type(widget).__name__} {own!r} in {type(above).__name__} {above.objectName() if above else ''}"
             )
-    return found
+    return results
 
 
 def test_everything_in_the_window_says_what_it_is(opened: MainWindow) -> None:

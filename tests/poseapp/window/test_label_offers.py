@@ -17,10 +17,10 @@ from poseapp.dialogs.prompt import AskDialog
 from poseapp.window.main_window import MainWindow
 
 
-def annotation(number: int, x: float) -> dict[str, Any]:
+def annotation(index: int, x: float) -> dict[str, Any]:
     points = [x, 10, 2, x + 5, 20, 2, x + 9, 30, 1]
     return {
-        "id": number, "image_id": 1, "category_id": 1, "keypoints": points, "num_keypoints": 3,
+        "id": index, "image_id": 1, "category_id": 1, "keypoints": points, "num_keypoints": 3,
         "bbox": [x, 10, 9, 20], "area": 180, "iscrowd": 0,
     }  # fmt: skip
 

@@ -59,8 +59,8 @@ def test_a_jump_while_points_are_placed_is_refused_aloud(
 def test_clicks_in_the_lists_are_refused_aloud_and_the_mark_stays(placing: Hands) -> None:
     window = placing.window
     view = window.media.view
-    place = view.visualRect(window.media.model.index(1)).center()
-    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, NONE, place)
+    position = view.visualRect(window.media.model.index(1)).center()
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, NONE, position)
     assert window.session.position() == 0
     assert view.currentIndex().row() == 0
     assert window.toasts.messages()[-1] == PlacementTool.info.busy_hint

@@ -129,10 +129,12 @@ def test_nudging_it_together_with_others_moves_the_others(tree: MainWindow, lock
 
 def turn(hands: Hands, keys: Qt.KeyboardModifier) -> None:
     view = hands.window.canvas.viewport()
-    place = QPointF(hands.at(100, 120))
-    far, wheel = QPointF(view.mapToGlobal(place.toPoint())), QPoint(0, 120)
+    position = QPointF(hands.at(100, 120))
+    far, wheel = QPointF(view.mapToGlobal(position.toPoint())), QPoint(0, 120)
     phase = Qt.ScrollPhase.NoScrollPhase
-    QApplication.sendEvent(view, QWheelEvent(place, far, QPoint(), wheel, Qt.MouseButton.NoButton, keys, phase, False))
+    QApplication.sendEvent(
+        view, QWheelEvent(position, far, QPoint(), wheel, Qt.MouseButton.NoButton, keys, phase, False)
+    )
 
 
 def mirrored(hands: Hands) -> None:
@@ -206,15 +208,15 @@ def test_a_pose_with_a_locked_point_is_not_deleted_or_merged(tree: MainWindow, l
 
 
 def test_the_sign_in_the_list_leaves_it(tree: MainWindow, locked: Instance, hands: Hands) -> None:
-    place = tree.instances.tree.visualRect(row(tree, locked.id, LEFT_HAND).siblingAtColumn(1))
-    QTest.mouseClick(tree.instances.tree.viewport(), LEFT, NONE, place.topLeft() + QPoint(8, place.height() // 2))
+    position = tree.instances.tree.visualRect(row(tree, locked.id, LEFT_HAND).siblingAtColumn(1))
+    QTest.mouseClick(tree.instances.tree.viewport(), LEFT, NONE, position.topLeft() + QPoint(8, position.height() // 2))
     assert hands.instance().same_as(locked)
 
 
 def test_the_list_shows_a_lock_and_the_same_key_takes_it_away(tree: MainWindow, locked: Instance, hands: Hands) -> None:
     model = tree.instances.model
     lock = row(tree, locked.id, LEFT_HAND)
-    assert model.withheld(model.node(lock)) == "lock"
+    assert model.hidden_or_locked(model.node(lock)) == "lock"
     assert model.data(lock, Qt.ItemDataRole.DecorationRole) is not None
     assert model.data(row(tree, locked.id, HEAD), Qt.ItemDataRole.DecorationRole) is None
     from_the_list(tree, hands, LEFT_HAND)

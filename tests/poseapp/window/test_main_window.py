@@ -181,8 +181,8 @@ def test_a_box_of_an_unknown_kind_gets_the_template(hands: Hands, qtbot: QtBot) 
     hands.key(Qt.Key.Key_N)
     hands.drag((50, 40), (200, 200))
     qtbot.waitUntil(lambda: bool(hands.window.session.instances), timeout=5000)
-    (made,) = hands.window.session.instances
-    assert made.keypoints.min() >= 39
+    (created,) = hands.window.session.instances
+    assert created.keypoints.min() >= 39
     assert hands.window.canvas.tool == "edit"
 
 

@@ -21,12 +21,12 @@ ALT, SHIFT = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.ShiftModifier
 HAND, FOOT = 2, 3
 
 
-def guess(number: int, category: int, *, scores: tuple[float, ...] = (0.9, 0.8, 0.0, 0.0)) -> Instance:
+def guess(index: int, category: int, *, scores: tuple[float, ...] = (0.9, 0.8, 0.0, 0.0)) -> Instance:
     """A prediction without right hand and foot; the places of those are worth nothing."""
     points = POSE.copy()
     points[[HAND, FOOT]] = 0.0
     return Instance(
-        number,
+        index,
         category,
         points,
         np.array([2, 2, 0, 0], np.uint8),
@@ -44,13 +44,13 @@ def third(opened: MainWindow, hands: Hands, qtbot: QtBot) -> MainWindow:
     """The window on its third frame, which holds one prediction with two points missing; it is selected by key."""
     session = opened.session
     assert session.store is not None
-    (number,) = session.store.new_ids(1)
+    (index,) = session.store.new_ids(1)
     frame = session.frames[2]
-    session.store.apply(edits.add_instance(frame, guess(number, session.instances[0].category)))
+    session.store.apply(edits.add_instance(frame, guess(index, session.instances[0].category)))
     hands.key(Qt.Key.Key_End)
     qtbot.waitUntil(lambda: opened.canvas._host.frame == frame and opened.canvas.pixels is not None, timeout=5000)
     hands.key(Qt.Key.Key_1)
-    assert session.selected_instances == {number}
+    assert session.selected_instances == {index}
     return opened
 
 
@@ -59,9 +59,9 @@ def offered(window: MainWindow, index: int) -> tuple[float, float] | None:
 
 
 def there(window: MainWindow, index: int) -> tuple[float, float]:
-    place = offered(window, index)
-    assert place is not None
-    return place
+    position = offered(window, index)
+    assert position is not None
+    return position
 
 
 def grab(hands: Hands, start: tuple[float, float], end: tuple[float, float], button: Qt.MouseButton, keys=None) -> None:  # type: ignore[no-untyped-def]
@@ -96,10 +96,10 @@ def test_two_drags_and_enter_finish_a_prediction_without_two_points(third: MainW
     assert offered(third, HAND) is not None, "after undo it is a prediction again"
 
 
-@pytest.mark.parametrize("way", ["right button", "alt"])
-def test_a_point_is_placed_as_occluded(third: MainWindow, hands: Hands, way: str) -> None:
-    button = Qt.MouseButton.RightButton if way == "right button" else Qt.MouseButton.LeftButton
-    grab(hands, there(third, FOOT), (100, 180), button, ALT if way == "alt" else None)
+@pytest.mark.parametrize("method", ["right button", "alt"])
+def test_a_point_is_placed_as_occluded(third: MainWindow, hands: Hands, method: str) -> None:
+    button = Qt.MouseButton.RightButton if method == "right button" else Qt.MouseButton.LeftButton
+    grab(hands, there(third, FOOT), (100, 180), button, ALT if method == "alt" else None)
     after = hands.instance()
     assert after.visibility.tolist() == [2, 2, ABSENT, OCCLUDED]
     np.testing.assert_allclose(after.keypoints[FOOT], (100, 180), atol=1)
@@ -229,7 +229,7 @@ def test_ghosts_are_not_exported(third: MainWindow, hands: Hands, tmp_path: Path
 
     hands.drag(there(third, HAND), (60, 95))
     assert offered(third, FOOT) is not None
-    number = hands.instance().id
+    index = hands.instance().id
     hands.key(Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
     (dialog,) = third.findChildren(ExportCocoDialog)
     target = tmp_path / "out.json"
@@ -238,13 +238,13 @@ def test_ghosts_are_not_exported(third: MainWindow, hands: Hands, tmp_path: Path
     qtbot.waitUntil(lambda: target.exists() and not third.runner.active(), timeout=8000)
     rows = json.loads(target.read_text("utf-8"))["annotations"]
     assert [row["keypoints"][2::3] for row in rows if row["num_keypoints"] == 3][-1] == [2, 2, 2, 0]
-    assert number == hands.instance().id
+    assert index == hands.instance().id
 
 
 def test_a_point_that_never_had_a_place_comes_back_inside_the_pose(third: MainWindow, hands: Hands) -> None:
-    number = hands.instance().id
+    index = hands.instance().id
     hands.key(Qt.Key.Key_G, SHIFT)  # so that it is no ghost that is taken
-    third.instances.visibility_requested.emit({(number, FOOT)}, None)
+    third.instances.visibility_requested.emit({(index, FOOT)}, None)
     after = hands.instance()
     assert after.visibility[FOOT] == VISIBLE
     assert 40 < after.keypoints[FOOT][0] < 160

@@ -1,4 +1,4 @@
-"""Colours of parts: chosen in the list of poses, kept with the project. Through the real window."""
+"""Colors of parts: chosen in the list of poses, kept with the project. Through the real window."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def seen(window: MainWindow) -> set[int]:
     return {image.pixel(x, y) & 0xFFFFFF for x in range(image.width()) for y in range(0, image.height(), 2)}
 
 
-def test_a_part_gets_a_colour_in_its_menu_which_is_kept_and_can_be_taken_back(dense: MainWindow, qtbot: QtBot) -> None:
+def test_a_part_gets_a_color_in_its_menu_which_is_kept_and_can_be_taken_back(dense: MainWindow, qtbot: QtBot) -> None:
     assert PINK not in seen(dense)
     choose(dense, "left_hand", "Color of this part...")
     qtbot.waitUntil(lambda: bool(dense.instances.findChildren(QColorDialog)), timeout=2000)
@@ -105,7 +105,7 @@ def test_a_part_is_locked_and_hidden_as_a_whole(dense: MainWindow) -> None:
     choose(dense, "left_hand", "Lock")
     assert dense.session.locked_points == hand
     row = part_row(dense, "left_hand")
-    assert dense.instances.model.withheld(dense.instances.model.node(row)) == "lock"
+    assert dense.instances.model.hidden_or_locked(dense.instances.model.node(row)) == "lock"
     dense.session.select(instances=[pose.id])
     dense.run("nudge_right_far")
     moved = np.abs(dense.session.instances[0].keypoints - pose.keypoints).max(axis=1) > 0
@@ -126,13 +126,13 @@ def test_a_given_up_dialog_changes_nothing(dense: MainWindow) -> None:
     assert part_colors(dense.session.store) == ()
 
 
-def test_usual_parts_differ_and_a_strange_name_has_a_colour() -> None:
+def test_usual_parts_differ_and_a_strange_name_has_a_color() -> None:
     usual = [part_color(DARK, name) for name in ("body", "face", "left_hand", "right_hand", "foot")]
     assert len(set(usual)) == 5
     assert part_color(DARK, "vest") == part_color(palette_for(dark=True), "vest")
 
 
-def test_what_is_no_colour_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_color_is_refused(tmp_path: Path) -> None:
     with ProjectStore.create(tmp_path / "a.pose") as store:
         for part, color in (("", 3), ("face", -1), ("face", 1 << 24)):
             with pytest.raises(ProjectError):
@@ -146,7 +146,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 
 @settings(max_examples=20, deadline=None)
 @given(colors=st.dictionaries(NAMES, st.integers(0, (1 << 24) - 1), max_size=4))
-def test_colours_come_back_as_they_were_given(colors: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_colors_come_back_as_they_were_given(colors: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("colors") / "a.pose"
     with ProjectStore.create(path) as store:
         for part, color in colors.items():
@@ -155,13 +155,13 @@ def test_colours_come_back_as_they_were_given(colors: dict[str, int], tmp_path_f
         assert dict(part_colors(store)) == colors
 
 
-def test_a_colour_that_cannot_be_kept_is_told_and_not_shown(dense: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_color_that_cannot_be_kept_is_told_and_not_shown(dense: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object) -> None:
         raise ProjectError("the disk is full")
 
-    told: list[tuple[str, str]] = []
+    messages: list[tuple[str, str]] = []
     monkeypatch.setattr("poseapp.project.schema.part_colors.set_part_color", full)
-    monkeypatch.setattr(dense, "tell", lambda text, kind="info": told.append((text, kind)))
+    monkeypatch.setattr(dense, "tell", lambda text, kind="info": messages.append((text, kind)))
     view.set_part_color(dense.context, "face", 0x00FF00)
-    assert told == [("the disk is full", "error")]
+    assert messages == [("the disk is full", "error")]
     assert dense.canvas.style_now.part_colors == ()

@@ -102,9 +102,9 @@ def test_a_point_skipped_in_a_new_pose_is_absent_by_a_person(hands: Hands, opene
     hands.click(60, 95)
     hands.key(Qt.Key.Key_Tab)
     hands.key(Qt.Key.Key_Return)
-    made = opened.session.instances[-1]
-    assert made.visibility.tolist() == [2, 0, 0, 0]
-    assert made.by_human.tolist() == [True, True, False, False]
+    created = opened.session.instances[-1]
+    assert created.visibility.tolist() == [2, 0, 0, 0]
+    assert created.by_human.tolist() == [True, True, False, False]
 
 
 def test_escape_puts_a_tool_down(opened: MainWindow, hands: Hands) -> None:

@@ -21,13 +21,13 @@ K = Qt.Key
 @pytest.fixture
 def nine(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> Hands:
     """Nine pictures; those with numbers 1, 4 and 7 are flagged, and the list shows the flagged ones."""
-    for number in range(9):
-        assert cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((SIZE[1], SIZE[0], 3), 20 * number, np.uint8))
+    for index in range(9):
+        assert cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((SIZE[1], SIZE[0], 3), 20 * index, np.uint8))
     window.open_paths([tmp_path])
     qtbot.waitUntil(lambda: window.canvas.pixels is not None and not window.runner.active(), timeout=8000)
     session = window.session
-    for number in (1, 4, 7):
-        key = session.frames[number]
+    for index in (1, 4, 7):
+        key = session.frames[index]
         session.apply(edits.set_frame_state(key, session.frame_info(key).state, flagged=True))  # type: ignore[union-attr]
     window.canvas.setFocus()
     return Hands(window, qtbot)
@@ -40,11 +40,11 @@ def show(hands: Hands, query: FrameQuery) -> None:
 
 
 def walked(hands: Hands, *keys: Qt.Key) -> list[int]:
-    found = []
+    results = []
     for key in keys:
         hands.key(key)
-        found.append(hands.window.session.position())
-    return found
+        results.append(hands.window.session.position())
+    return results
 
 
 def test_steps_stay_in_the_filtered_list(nine: Hands) -> None:

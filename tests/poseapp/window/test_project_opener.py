@@ -28,13 +28,13 @@ def drop(path: Path, target: QWidget) -> bool:
     """Drop a file on a widget as a file manager does; True when it was taken."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path))])
-    place = QPointF(target.rect().center())
+    position = QPointF(target.rect().center())
     none, left = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
-    enter = QDragEnterEvent(place.toPoint(), Qt.DropAction.CopyAction, data, left, none)
+    enter = QDragEnterEvent(position.toPoint(), Qt.DropAction.CopyAction, data, left, none)
     QApplication.sendEvent(target, enter)
     if not enter.isAccepted():
         return False
-    event = QDropEvent(place, Qt.DropAction.CopyAction, data, left, none)
+    event = QDropEvent(position, Qt.DropAction.CopyAction, data, left, none)
     QApplication.sendEvent(target, event)
     return event.isAccepted()
 
@@ -68,10 +68,10 @@ def test_a_video_becomes_a_project_whose_frames_are_shown_exactly(
     shown: dict[int, int] = {}
     window.loader.loaded.connect(lambda key, pixels: shown.update({key.index: number_in(pixels)}))
     frames = window.session.frames
-    for place in (40, 41, 42, 41, 40, 39, 89, 3, 88):
-        window.session.go_to(frames[place])
-        qtbot.waitUntil(lambda wanted=place: wanted in shown, timeout=5000)
-    assert all(index == number for index, number in shown.items())
+    for position in (40, 41, 42, 41, 40, 39, 89, 3, 88):
+        window.session.go_to(frames[position])
+        qtbot.waitUntil(lambda expected=position: expected in shown, timeout=5000)
+    assert all(index == value for index, value in shown.items())
     thumbnails: dict[int, tuple[int, ...]] = {}
     window.loader.thumbnail_loaded.connect(lambda key, pixels: thumbnails.update({key.index: pixels.shape}))
     window.loader.request_thumbnail(frames[70], path)

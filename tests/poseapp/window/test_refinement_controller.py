@@ -34,10 +34,10 @@ def shifted(window: MainWindow, resources_dir: Path, tmp_path: Path, qtbot: QtBo
         (key,) = list(store.frame_keys())
         points = np.tile([[250.0, 250.0]], (17, 1)) + np.column_stack([np.arange(17) * 4.0, np.arange(17) * -6.0])
         pose = edits.make_instance(store.new_ids(1)[0], category, points, box=[20, 0, 480, 500])
-        made = replace(
+        created = replace(
             pose, by_human=np.zeros(17, np.bool_), state=State.PREDICTED, source="model", scores=np.full(17, 0.5)
         )
-        store.apply(edits.add_instance(key, made))
+        store.apply(edits.add_instance(key, created))
         path = store.path
     window.settings.model = "movenet_lightning"
     window.open_paths([path])
@@ -106,21 +106,21 @@ def test_switched_off_nothing_is_proposed(shifted: MainWindow, qtbot: QtBot) -> 
 def test_points_that_a_person_set_are_never_moved_by_a_proposal() -> None:
     points = np.arange(8.0).reshape(4, 2)
     pose = Instance(1, 1, points, np.array([2, 2, 0, 2], np.uint8), np.array([True, False, False, False]))
-    found = proposal_of(pose, points + 50, np.full(4, 0.9))
-    assert found is not None
-    assert np.array_equal(found.keypoints[0], points[0])
-    assert np.array_equal(found.keypoints[1:], points[1:] + 50)
+    result = proposal_of(pose, points + 50, np.full(4, 0.9))
+    assert result is not None
+    assert np.array_equal(result.keypoints[0], points[0])
+    assert np.array_equal(result.keypoints[1:], points[1:] + 50)
 
 
 def test_absent_points_are_proposed_where_the_model_sees_them_and_nobody_has_taken_them_away() -> None:
     points = np.arange(8.0).reshape(4, 2)
     by_human = np.array([True, True, False, False])
     pose = Instance(1, 1, points, np.array([2, 0, 0, 0], np.uint8), by_human)
-    found = proposal_of(pose, points + 50, np.array([0.9, 0.9, 0.9, 0.01]))
-    assert found is not None
-    assert found.visibility.tolist() == [2, 0, 2, 0]
-    assert np.array_equal(found.keypoints[2], points[2] + 50)
-    assert np.array_equal(found.by_human, by_human)
+    result = proposal_of(pose, points + 50, np.array([0.9, 0.9, 0.9, 0.01]))
+    assert result is not None
+    assert result.visibility.tolist() == [2, 0, 2, 0]
+    assert np.array_equal(result.keypoints[2], points[2] + 50)
+    assert np.array_equal(result.by_human, by_human)
 
 
 def test_after_a_few_points_are_placed_the_model_proposes_the_rest(shifted: MainWindow, qtbot: QtBot) -> None:
@@ -129,18 +129,18 @@ def test_after_a_few_points_are_placed_the_model_proposes_the_rest(shifted: Main
     session.propose(None)
     session.select()
     shifted.run("tool_place")
-    places = {0: (228, 130), 5: (330, 270), 6: (150, 270)}  # nose and shoulders of the photograph
+    positions = {0: (228, 130), 5: (330, 270), 6: (150, 270)}  # nose and shoulders of the photograph
     for index in range(7):
-        if index in places:
-            place = canvas.to_view(*map(float, places[index])).toPoint()
-            QTest.mouseMove(canvas.viewport(), place)
-            qtbot.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        if index in positions:
+            position = canvas.to_view(*map(float, positions[index])).toPoint()
+            QTest.mouseMove(canvas.viewport(), position)
+            qtbot.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=position)
         elif index in (3, 4):  # the ears are skipped, and so not proposed
             qtbot.keyClick(canvas, Qt.Key.Key_Tab)
         else:
-            place = canvas.to_view(228.0 + (20 if index == 1 else -20), 115.0).toPoint()
-            QTest.mouseMove(canvas.viewport(), place)
-            qtbot.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=place)
+            position = canvas.to_view(228.0 + (20 if index == 1 else -20), 115.0).toPoint()
+            QTest.mouseMove(canvas.viewport(), position)
+            qtbot.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=position)
     qtbot.keyClick(canvas, Qt.Key.Key_Return)
     placed = session.selected[0]
     ghost = proposed(shifted, qtbot)
@@ -149,9 +149,9 @@ def test_after_a_few_points_are_placed_the_model_proposes_the_rest(shifted: Main
     assert ghost.visibility[[3, 4]].tolist() == [0, 0]
     assert np.array_equal(ghost.keypoints[:3], placed.keypoints[:3])
     assert ghost.box is not None
-    there = ghost.keypoints[ghost.visibility > 0]
-    assert (there >= ghost.box[:2]).all()
-    assert (there <= ghost.box[2:]).all()
+    present = ghost.keypoints[ghost.visibility > 0]
+    assert (present >= ghost.box[:2]).all()
+    assert (present <= ghost.box[2:]).all()
     qtbot.keyClick(canvas, Qt.Key.Key_Return)
     assert session.selected[0].same_as(ghost)
 
@@ -175,9 +175,9 @@ def test_one_point_says_nothing_of_the_size_of_a_pose() -> None:
 def test_where_the_model_tells_what_is_visible_the_proposal_does_too() -> None:
     points = np.arange(8.0).reshape(4, 2)
     pose = Instance(1, 1, points, np.array([2, 2, 0, 2], np.uint8), np.array([True, False, False, False]))
-    found = proposal_of(pose, points + 50, np.full(4, 0.9), np.array([0.1, 0.2, 0.3, 0.9]))
-    assert found is not None
-    assert found.visibility.tolist() == [2, 1, 1, 2]
+    result = proposal_of(pose, points + 50, np.full(4, 0.9), np.array([0.1, 0.2, 0.3, 0.9]))
+    assert result is not None
+    assert result.visibility.tolist() == [2, 1, 1, 2]
 
 
 def test_what_lies_where_it_lay_is_no_proposal() -> None:

@@ -34,9 +34,9 @@ def _place(hands: Hands, left: float) -> None:
     assert session.category is not None
     points = template_pose(session.category.schema)
     low, high = points.min(axis=0), points.max(axis=0)
-    places = (points - low) / (high - low) * (60, 180) + (left, 30)
+    positions = (points - low) / (high - low) * (60, 180) + (left, 30)
     hands.window.run("tool_place")
-    for x, y in places:
+    for x, y in positions:
         hands.click(x, y)
 
 

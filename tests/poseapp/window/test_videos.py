@@ -55,10 +55,10 @@ def test_a_video_coded_anew_is_told(window: MainWindow, film: Path, tmp_path: Pa
 def test_another_number_of_frames_is_told(window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot) -> None:
     with ProjectStore.open(film) as store:
         ((media, text),) = fingerprints(store).items()
-        found = Fingerprint.from_text(text)
-        keep_fingerprint(store, media, replace(found, key="0" * 32, frame_count=91).to_text())
-    (told,) = opened(window, film, qtbot)
-    assert "91 frames of 160 x 96, now 90" in told
+        result = Fingerprint.from_text(text)
+        keep_fingerprint(store, media, replace(result, key="0" * 32, frame_count=91).to_text())
+    (messages,) = opened(window, film, qtbot)
+    assert "91 frames of 160 x 96, now 90" in messages
 
 
 def test_another_video_in_its_place_is_told(window: MainWindow, film: Path, tmp_path: Path, qtbot: QtBot) -> None:
@@ -140,13 +140,13 @@ def test_scrubbing_shows_near_frames_without_poses_and_ends_on_the_exact_one(
 
     window.loader.previewed.connect(look)
     frames = window.session.frames
-    for place in (80, 2, 45, 85, 3, 40):
+    for position in (80, 2, 45, 85, 3, 40):
         count = len(near)
-        window.session.go_to(frames[place])
-        qtbot.waitUntil(lambda: len(near) > count or place in shown, timeout=5000)  # noqa: B023
+        window.session.go_to(frames[position])
+        qtbot.waitUntil(lambda: len(near) > count or position in shown, timeout=5000)  # noqa: B023
     window.session.go_to(frames[83])
     qtbot.waitUntil(lambda: shown.get(83) == 83, timeout=5000)
-    assert all(index == number for index, number in shown.items())
+    assert all(index == value for index, value in shown.items())
     assert set(near) <= {0, 48}
     assert window.canvas._host.frame == frames[83]
     assert window.toasts.messages() == []

@@ -311,7 +311,7 @@ class _Scan:
         try:
             stream.start(0)
             while not stream.ended:
-                seen += [number for number, _ in stream.step()]
+                seen += [index for index, _ in stream.step()]
                 if progress is not None and stream.position % _TOLD_EVERY == 0:
                     progress(min(1.0, stream.position / len(self._packets)))
         finally:

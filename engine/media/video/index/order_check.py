@@ -17,7 +17,7 @@ from engine.media.video.rgb import picture_of
 
 # At the start so many frames must come out as the container promises before the rest is believed.
 _TRUSTED_FRAMES = 8
-_JOINT_PACKETS = 48
+_SEAM_PACKETS = 48
 
 
 class Head(NamedTuple):
@@ -84,7 +84,7 @@ def is_so_at(path: Path, index: VideoIndex, positions: Iterable[int]) -> bool:
             group = max(0, int(np.searchsorted(index.keys, position, "left")) - 1)
             stream.start(int(index.keys[group]))
             ranks: list[int] = []
-            while not stream.ended and stream.position < position + _JOINT_PACKETS:
+            while not stream.ended and stream.position < position + _SEAM_PACKETS:
                 ranks += [int(index.rank[packet]) for packet, _ in stream.step()]
             first = index.first_from(group)
             ranks = [rank for rank in ranks if rank >= first]

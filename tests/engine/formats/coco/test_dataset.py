@@ -302,9 +302,9 @@ def test_a_data_set_made_here_reads_back(tmp_path: Path) -> None:
     )
     data.write(tmp_path / "a.json")
     again = CocoDataset.read(tmp_path / "a.json")
-    made = again.annotations[0]
-    assert np.array_equal(np.asarray(made.keypoints).reshape(17, 3), points)
-    assert (made.num_keypoints, made.area, made.score) == (16, 1200, 0.5)
+    created = again.annotations[0]
+    assert np.array_equal(np.asarray(created.keypoints).reshape(17, 3), points)
+    assert (created.num_keypoints, created.area, created.score) == (16, 1200, 0.5)
     assert again.categories[0].skeleton == [tuple(pair) for pair in schema.limb_indices.tolist()]
     assert again.categories[0].schema().names == schema.names
     assert list(json.loads((tmp_path / "a.json").read_text())) == ["images", "annotations", "categories"]

@@ -32,7 +32,7 @@ FILE = """{"info":{"year": 2024},"licenses":[{"id":1}],
   "no record",
   {"id":6,"image_id":9,"category_id":3,"keypoints":[1,2,2]}
 ],
-"categories":[{"id":3,"name":"mouse","keypoints":["nose","tail"],"skeleton":[[1,2]],"colour":"red"}],
+"categories":[{"id":3,"name":"mouse","keypoints":["nose","tail"],"skeleton":[[1,2]],"color":"red"}],
 "end":null}"""
 
 

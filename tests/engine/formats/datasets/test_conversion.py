@@ -27,8 +27,8 @@ def data_sets(draw):
     rng = np.random.default_rng(seed)
     records = []
     for identity in range(draw(st.integers(0, 4))):
-        numbers = np.column_stack([rng.uniform(-20, 700, (count, 2)).round(2), rng.integers(0, 3, count)])
-        flat = numbers.ravel().tolist()
+        values = np.column_stack([rng.uniform(-20, 700, (count, 2)).round(2), rng.integers(0, 3, count)])
+        flat = values.ravel().tolist()
         for position in range(draw(st.integers(0, 3))):
             flat[3 * (position % count)] = draw(EXOTIC)
         record = person(identity + 1, keypoints=flat, image_id=draw(st.integers(1, 2)))

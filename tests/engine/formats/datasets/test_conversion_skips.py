@@ -23,8 +23,8 @@ def convert(source: Path, out: Path, *options: str, status: int = 0) -> CocoData
     return CocoDataset.read(out)
 
 
-def entry(name: str, numbers: list[float] | None = None) -> dict[str, Any]:
-    points = triples(14, v=1) if numbers is None else numbers
+def entry(name: str, values: list[float] | None = None) -> dict[str, Any]:
+    points = triples(14, v=1) if values is None else values
     return {
         "image_id": name,
         "keypoint_annotations": {"human1": points},
@@ -36,11 +36,11 @@ def item(category: int, count: int) -> dict[str, Any]:
     return {"category_id": category, "landmarks": triples(count), "bounding_box": [1, 2, 30, 40]}
 
 
-def check(source: Path, out: Path, capsys: pytest.CaptureFixture[str], kept: int, *words: str) -> None:
+def check(source: Path, out: Path, capsys: pytest.CaptureFixture[str], remaining: int, *words: str) -> None:
     """So many annotations are left, the words are in the list, and --strict fails after writing the same."""
     capsys.readouterr()
-    found = convert(source, out)
-    assert len(found.annotations) == kept
+    result = convert(source, out)
+    assert len(result.annotations) == remaining
     error = capsys.readouterr().err
     assert f"skipped {len(words)} record" in error
     assert all(word in error for word in words)
@@ -85,9 +85,9 @@ def test_a_picture_that_cannot_tell_its_size(
 def test_files_and_items_of_deepfashion2(picture: Picture, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "annos"
     folder.mkdir()
-    for number in range(1, 5):
-        picture(f"image/00000{number}.jpg", 100, 80)
-        (folder / f"00000{number}.json").write_text(json.dumps({"item1": item(7, 10), "item2": item(7, 10)}))
+    for index in range(1, 5):
+        picture(f"image/00000{index}.jpg", 100, 80)
+        (folder / f"00000{index}.json").write_text(json.dumps({"item1": item(7, 10), "item2": item(7, 10)}))
     (folder / "000002.json").write_text("{")
     (folder / "000003.json").write_text(json.dumps({"item1": item(99, 10), "item2": item(7, 10)}))
     out = tmp_path / "o.json"

@@ -53,8 +53,8 @@ def test_any_value_in_an_annotation(tmp_path, kind, changes):
 @given(numbers=st.lists(SCALAR, min_size=3, max_size=51), places=st.lists(st.integers(0, 50), max_size=4), box=VALUE)
 def test_any_number_among_the_keypoints(tmp_path, numbers, places, box):
     flat = triples(17)
-    for place, number in zip(places, numbers):
-        flat[place] = number
+    for position, index in zip(places, numbers):
+        flat[position] = index
     file = tmp_path / "labels.json"
     file.write_text(json.dumps(coco_document([person(keypoints=flat, bbox=box)], COCO_NAMES)))
     attempt(file, "coco", tmp_path / "out.json")
@@ -90,7 +90,7 @@ def test_any_numbers_of_a_person_of_aic(tmp_path, numbers, key):
     person_of = {"human_annotations": [1, 2, 3, 4], "keypoint_annotations": triples(14, 1)}
     person_of[key][: len(numbers)] = numbers[: len(person_of[key])]
     file = tmp_path / "list.json"
-    file.write_text(json.dumps([{"image_id": "a"} | {name: {"human1": found} for name, found in person_of.items()}]))
+    file.write_text(json.dumps([{"image_id": "a"} | {name: {"human1": result} for name, result in person_of.items()}]))
     attempt(file, "aic", tmp_path / "out.json")
 
 

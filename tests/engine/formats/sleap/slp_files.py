@@ -41,15 +41,15 @@ def write_slp(
     name: str = "Skeleton-0",
 ) -> None:
     frame_rows, instance_rows, points, guesses = [], [], [], []
-    for number, (video, index, poses) in enumerate(frames):
+    for value, (video, index, poses) in enumerate(frames):
         first = len(instance_rows)
         for kind, track, parent, score, listed in poses:
             table = guesses if kind else points
             start = len(table)
             table += [(*p[:3], False, *p[3:]) for p in listed]
             identity = len(instance_rows)
-            instance_rows.append((identity, kind, number, 0, track, parent, score, start, len(table)))
-        frame_rows.append((number, video, index, first, len(instance_rows)))
+            instance_rows.append((identity, kind, value, 0, track, parent, score, start, len(table)))
+        frame_rows.append((value, video, index, first, len(instance_rows)))
     links = [
         {"source": 2, "target": 0, "type": BODY},
         {"source": 2, "target": 1, "type": {"py/id": 1}},

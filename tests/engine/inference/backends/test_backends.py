@@ -41,8 +41,8 @@ def test_folding_leaves_the_numbers_and_the_network() -> None:
     fast = folded(network)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fast.modules())
     with torch.inference_mode():
-        wanted, found = network(crops), fast(crops)
-    assert torch.allclose(wanted, found, atol=1e-5 * float(wanted.abs().max()) + 1e-7)
+        expected, result = network(crops), fast(crops)
+    assert torch.allclose(expected, result, atol=1e-5 * float(expected.abs().max()) + 1e-7)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
@@ -63,11 +63,11 @@ def test_a_runner_gives_the_networks_numbers_for_any_batch(name: str, cache: Pat
     crops = calibration_crops(info)
     for count in (1, 5):
         with torch.inference_mode():
-            wanted, found = network(crops[:count]), runner(crops[:count])
-        assert list(found) == list(wanted)
-        for key in wanted:
+            expected, result = network(crops[:count]), runner(crops[:count])
+        assert list(result) == list(expected)
+        for key in expected:
             # Logits of up to about 20, summed in another order.
-            assert float((wanted[key] - found[key]).abs().max()) < 2e-3
+            assert float((expected[key] - result[key]).abs().max()) < 2e-3
 
 
 @pytest.mark.slow
@@ -79,9 +79,9 @@ def test_a_garment_network_keeps_all_its_channels_in_a_runner(cache: Path) -> No
     runner = make_runner("onnxruntime", network, info, cache / "network.onnx")
     crops = torch.randn(1, 3, 256, 192)
     with torch.inference_mode():
-        found = runner(crops)
-        assert isinstance(found, torch.Tensor)
-        assert torch.allclose(found, network(crops), atol=1e-4)
+        result = runner(crops)
+        assert isinstance(result, torch.Tensor)
+        assert torch.allclose(result, network(crops), atol=1e-4)
 
 
 @pytest.mark.slow
@@ -155,8 +155,8 @@ def test_predictions_are_the_same_with_onnxruntime(cache: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     image = np.random.default_rng(0).integers(0, 255, (120, 100, 3), np.uint8)
-    wanted, found = (
+    expected, result = (
         PoseEstimator.load("movenet_lightning", "cpu", backend=name).predict([image], [[[5, 5, 90, 110]]])[0][0]
         for name in ("torch", "onnxruntime")
     )
-    assert np.abs(wanted.keypoints - found.keypoints).max() < 0.01
+    assert np.abs(expected.keypoints - result.keypoints).max() < 0.01

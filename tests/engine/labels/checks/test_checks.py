@@ -44,13 +44,13 @@ def person(frame: int, shift: tuple[float, float] = (100, 100), seed: int = 0, *
 
 
 def labels(instances: list[Instance], frames: int = 40, **options: Any) -> Labels:
-    listed = [Frame(f"{number}.jpg", 0, number, *SIZE) for number in range(frames)]
+    listed = [Frame(f"{index}.jpg", 0, index, *SIZE) for index in range(frames)]
     return Labels(listed, instances, [Category("person", COCO)], **options)
 
 
 def crowd_of(count: int = 40) -> list[Instance]:
     """Good labels: two people in each frame."""
-    return [person(number // 2, (50 + 250 * (number % 2), 100), number) for number in range(count)]
+    return [person(index // 2, (50 + 250 * (index % 2), 100), index) for index in range(count)]
 
 
 def found(instances: list[Instance], **options: Any) -> list[tuple[str, int | None]]:
@@ -145,10 +145,10 @@ def test_a_missing_image_is_found_where_images_are_looked_for() -> None:
 
 def test_people_seen_from_behind_are_not_swapped() -> None:
     instances = [
-        person(number // 2, (50 + 250 * (number % 2), 100), number)
-        if number % 4
-        else swap(*SIDES).replace(frame=number // 2)
-        for number in range(40)
+        person(index // 2, (50 + 250 * (index % 2), 100), index)
+        if index % 4
+        else swap(*SIDES).replace(frame=index // 2)
+        for index in range(40)
     ]
     assert "swapped_sides" not in [check for check, _ in found(instances)]
 
@@ -167,7 +167,7 @@ def test_the_order_of_instances_changes_nothing(at_once: int, monkeypatch: pytes
     instances[10] = put(9, 600, 240)
     instances[30] = person(15, (301, 100), 31)  # its twin is 31
     order = np.random.default_rng(1).permutation(40).tolist()
-    shuffled = [instances[number] for number in order]
+    shuffled = [instances[index] for index in order]
     findings = [(finding.check, finding.frame) for finding in run_checks(labels(shuffled))]
     assert sorted(findings) == sorted((finding.check, finding.frame) for finding in run_checks(labels(instances)))
     assert [frame for _, frame in findings] == [5, 15]

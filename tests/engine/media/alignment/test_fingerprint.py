@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.media.alignment.fingerprint import Fingerprint, Likeness, compare, fingerprint
+from engine.media.alignment.fingerprint import Fingerprint, Similarity, compare, fingerprint
 from engine.media.source import open_media
 from tests.engine.media.video_clips import Clip, make
 
@@ -24,17 +24,17 @@ def mark(path: Path) -> str:
 def test_a_copy_under_another_name_is_the_same(clips, tmp_path: Path) -> None:
     copy = tmp_path / "copy.mp4"
     shutil.copy(clips["bframes.mp4"], copy)
-    assert compare(mark(clips["bframes.mp4"]), mark(copy)) is Likeness.SAME
+    assert compare(mark(clips["bframes.mp4"]), mark(copy)) is Similarity.SAME
 
 
 @pytest.mark.parametrize("other", ["plain.mkv", "hevc.mp4", "stream.ts", "mpeg4.avi"])
 def test_the_same_pictures_coded_anew_are_told(clips, other: str) -> None:
-    assert compare(mark(clips["bframes.mp4"]), mark(clips[other])) is Likeness.REENCODED
+    assert compare(mark(clips["bframes.mp4"]), mark(clips[other])) is Similarity.REENCODED
 
 
 @pytest.mark.parametrize("other", ["cut.mp4", "turned.mp4", "headless.ts", "vfr.mp4"])
 def test_other_pictures_are_told(clips, other: str) -> None:
-    assert compare(mark(clips["bframes.mp4"]), mark(clips[other])) is Likeness.DIFFERENT
+    assert compare(mark(clips["bframes.mp4"]), mark(clips[other])) is Similarity.DIFFERENT
 
 
 @pytest.mark.slow
@@ -60,26 +60,26 @@ def test_a_real_video_coded_smaller_at_half_the_rate_is_told_from_a_later_part_o
         return path
 
     first = mark(write("first.mp4", frames[:120], 30))
-    assert compare(first, mark(write("small.mp4", frames[:120:2], 15, 0.5))) is Likeness.REENCODED
-    assert compare(first, mark(write("later.mp4", frames[120:], 30))) is Likeness.DIFFERENT
+    assert compare(first, mark(write("small.mp4", frames[:120:2], 15, 0.5))) is Similarity.REENCODED
+    assert compare(first, mark(write("later.mp4", frames[120:], 30))) is Similarity.DIFFERENT
 
 
 def test_folders_of_images_have_one_too(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
-    for number in range(5):
-        picture = np.random.default_rng(number).integers(0, 255, (24, 32, 3)).astype(np.uint8)
-        cv2.imwrite(str(one / f"{number}.png"), picture)
+    for index in range(5):
+        picture = np.random.default_rng(index).integers(0, 255, (24, 32, 3)).astype(np.uint8)
+        cv2.imwrite(str(one / f"{index}.png"), picture)
     shutil.copytree(one, two)
-    assert compare(mark(one), mark(two)) is Likeness.SAME
+    assert compare(mark(one), mark(two)) is Similarity.SAME
     (two / "4.png").unlink()
-    assert compare(mark(one), mark(two)) is not Likeness.SAME
+    assert compare(mark(one), mark(two)) is not Similarity.SAME
 
 
 def test_one_frame_has_one(tmp_path: Path) -> None:
     text = mark(make(Clip("one.mp4", "libx264", frames=1), tmp_path))
     assert text.isascii()
-    assert compare(text, text) is Likeness.SAME
+    assert compare(text, text) is Similarity.SAME
 
 
 @pytest.mark.parametrize("text", ["", "media1:a:1:2x3:4:AAAA", "media2:::::", "media1:a:b:2x3:4:é", ":::::"])
@@ -101,23 +101,23 @@ prints = st.builds(
 
 @given(prints, prints)
 def test_any_fingerprint_round_trips_and_compares_the_same_either_way(a: Fingerprint, b: Fingerprint) -> None:
-    assert compare(a.to_text(), a) is Likeness.SAME
+    assert compare(a.to_text(), a) is Similarity.SAME
     assert compare(a, b) is compare(b.to_text(), a.to_text())
 
 
 def test_times_are_compared_not_numbers_of_frames(clips) -> None:
-    found = Fingerprint.from_text(mark(clips["bframes.mp4"]))
-    assert found.frame_count == 150
-    assert found.milliseconds == round(Fraction(149, 30) * 1000)
+    result = Fingerprint.from_text(mark(clips["bframes.mp4"]))
+    assert result.frame_count == 150
+    assert result.milliseconds == round(Fraction(149, 30) * 1000)
 
 
 @pytest.mark.parametrize(
-    ("place", "value"), [(1, "../../elsewhere"), (1, ""), (2, "-1"), (2, "9" * 30), (3, "-4x8"), (4, "-7")]
+    ("position", "value"), [(1, "../../elsewhere"), (1, ""), (2, "-1"), (2, "9" * 30), (3, "-4x8"), (4, "-7")]
 )
-def test_a_text_that_nothing_here_has_written_is_refused(place: int, value: str) -> None:
+def test_a_text_that_nothing_here_has_written_is_refused(position: int, value: str) -> None:
     """The key names a file; numbers become sizes of arrays."""
     parts = Fingerprint("ab12", 10, (64, 48), 400, np.zeros((8, 12, 12), np.uint8)).to_text().split(":")
     assert Fingerprint.from_text(":".join(parts)).key == "ab12"
-    parts[place] = value
+    parts[position] = value
     with pytest.raises(ValueError, match="no fingerprint"):
         Fingerprint.from_text(":".join(parts))

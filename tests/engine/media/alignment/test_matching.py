@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.media.alignment import matching as module
 from engine.media.alignment.fingerprint import Fingerprint, fingerprint, sampled_frames
 from engine.media.alignment.fitting import Line, mutual_frames
-from engine.media.alignment.matching import Alignment, OldVideo, align, grey_picture, map_by_time
+from engine.media.alignment.matching import Alignment, OldVideo, align, gray_picture, map_by_time
 from engine.media.source import open_media
 from engine.media.video.reader import VideoReader
 from tests.engine.media.video_clips import HEIGHT, WIDTH, picture
@@ -46,10 +46,10 @@ def found(old: OldVideo, path: Path) -> Alignment:
             return end.value
 
 
-def wrong(alignment: Alignment, numbers: list[int]) -> list[int]:
+def wrong(alignment: Alignment, values: list[int]) -> list[int]:
     """Old frames that are in the file and not found, or found at another one."""
-    at = {number: place for place, number in reversed(list(enumerate(numbers)))}
-    return [i for i, place in enumerate(alignment.mapping.tolist()) if place != at.get(i, -1)]
+    at = {index: position for position, index in reversed(list(enumerate(values)))}
+    return [i for i, position in enumerate(alignment.mapping.tolist()) if position != at.get(i, -1)]
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +74,21 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_from_the_pictures_of_a_fingerprint_alone(case: str, mark: Fingerprint, tmp_path: Path) -> None:
-    numbers, rate = CASES[case]
-    path = write(tmp_path / "new.mp4", [picture(i) for i in numbers], rate)
+    values, rate = CASES[case]
+    path = write(tmp_path / "new.mp4", [picture(i) for i in values], rate)
     old = OldVideo(TIMES, dict(zip(sampled_frames(TIMES), mark.samples)))
     alignment = found(old, path)
     assert alignment.found
-    assert wrong(alignment, numbers) == []
+    assert wrong(alignment, values) == []
 
 
 def test_pictures_of_frames_find_a_piece_left_out_of_the_middle(mark: Fingerprint, tmp_path: Path) -> None:
-    numbers = [*range(100), *range(103, FRAMES)]
-    path = write(tmp_path / "new.mp4", [picture(i) for i in numbers], 30)
+    values = [*range(100), *range(103, FRAMES)]
+    path = write(tmp_path / "new.mp4", [picture(i) for i in values], 30)
     labelled = [10, 99, 100, 101, 103, 104, 150, 230]
-    pictures = {i: grey_picture(picture(i)) for i in labelled}
+    pictures = {i: gray_picture(picture(i)) for i in labelled}
     alignment = found(OldVideo(TIMES, pictures), path)
-    assert not set(wrong(alignment, numbers)) & set(labelled)
+    assert not set(wrong(alignment, values)) & set(labelled)
 
 
 def test_another_film_is_not_found(mark: Fingerprint, tmp_path: Path) -> None:
@@ -99,16 +99,16 @@ def test_another_film_is_not_found(mark: Fingerprint, tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_video_of_a_frame_or_two(count: int, tmp_path: Path) -> None:
     path = write(tmp_path / "new.mp4", [picture(i) for i in range(count)], 30)
-    for old in (OldVideo(np.zeros(1), {0: grey_picture(picture(0))}), OldVideo(np.zeros(0), {}), OldVideo(TIMES, {})):
+    for old in (OldVideo(np.zeros(1), {0: gray_picture(picture(0))}), OldVideo(np.zeros(0), {}), OldVideo(TIMES, {})):
         alignment = found(old, path)
         assert len(alignment.mapping) == len(old.times)
-    assert found(OldVideo(np.zeros(1), {0: grey_picture(picture(0))}), path).mapping.tolist() == [0]
+    assert found(OldVideo(np.zeros(1), {0: gray_picture(picture(0))}), path).mapping.tolist() == [0]
 
 
 def test_black_pictures_say_nothing_and_harm_nothing(tmp_path: Path) -> None:
     black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     path = write(tmp_path / "new.mp4", [black] * 20, 30)
-    old = OldVideo(TIMES[:20], {i: grey_picture(black) for i in (2, 9, 17)})
+    old = OldVideo(TIMES[:20], {i: gray_picture(black) for i in (2, 9, 17)})
     assert found(old, path).mapping.tolist() == list(range(20))
 
 
@@ -118,16 +118,16 @@ def test_a_real_video_coded_small_cut_and_at_another_rate(
 ) -> None:
     with VideoReader(shared / "data" / "dance-video" / "dance.mp4") as video:
         images = [video.read(i, 320) for i in range(240)]
-        pictures = {i: grey_picture(video.read(i)) for i in range(5, 240, 19)}
+        pictures = {i: gray_picture(video.read(i)) for i in range(5, 240, 19)}
         times = np.array([video.time(i) for i in range(240)])
-    numbers = [i for i in range(48, 216) if i % 6 != 5]
-    path = write(tmp_path / "new.mp4", [images[i] for i in numbers], 25, 9)
+    values = [i for i in range(48, 216) if i % 6 != 5]
+    path = write(tmp_path / "new.mp4", [images[i] for i in values], 25, 9)
     for below, samples in ((4000, 1500), (50, 40)):  # as a short video, and as a long one
         monkeypatch.setattr(module, "_ALL_BELOW", below)
         monkeypatch.setattr(module, "_MOST_SAMPLES", samples)
         alignment = found(OldVideo(times, pictures), path)
-        assert not set(wrong(alignment, numbers)) & set(pictures)
-        assert len(wrong(alignment, numbers)) <= 4
+        assert not set(wrong(alignment, values)) & set(pictures)
+        assert len(wrong(alignment, values)) <= 4
 
 
 ascending = st.lists(st.floats(0, 1e4), max_size=30, unique=True).map(lambda values: np.sort(np.array(values, float)))

@@ -26,13 +26,13 @@ def hurt(path: Path, packet: int) -> Path:
 
 
 def delivered(reader: VideoReader, frames) -> dict[int, np.ndarray]:
-    found = {}
+    results = {}
     for i in frames:
         try:
-            found[i] = reader.read(i)
+            results[i] = reader.read(i)
         except MediaError:
             continue
-    return found
+    return results
 
 
 def test_frames_made_of_a_damaged_one_are_refused_in_whatever_order_they_are_asked_for(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.engine.media.video_clips import Clip, make, picture
 
 
 def brightest(image: np.ndarray, step: int) -> tuple[float, float]:
-    """Centre of the white block that only one of two pictures has."""
+    """Center of the white block that only one of two pictures has."""
     ys, xs = np.nonzero(image[..., step] > 128)
     return float(xs.mean()), float(ys.mean())
 

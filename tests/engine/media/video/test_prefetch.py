@@ -73,7 +73,7 @@ def test_a_file_that_goes_away_while_stepping_back_is_an_error(clips, tmp_path) 
                 read.append((i, number_in(reader.read(i))))
             except MediaError:
                 break
-        assert all(i == number for i, number in read)
+        assert all(i == index for i, index in read)
 
 
 def test_a_mistake_in_the_thread_stops_nobody(clips, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,29 +98,29 @@ def frame(size: int):
     st.lists(st.tuples(st.integers(0, 40), st.integers(1, 60), st.integers(0, 40), st.booleans()), max_size=60),
 )
 def test_what_is_kept_is_bounded_and_what_was_put_last_at_the_focus_stays(limit: int, puts) -> None:
-    kept = Kept(limit)
-    for number, size, focus, backwards in puts:
-        kept.focus, kept.backwards = focus, backwards
+    remaining = Kept(limit)
+    for index, size, focus, backwards in puts:
+        remaining.focus, remaining.backwards = focus, backwards
         here = frame(size)
-        kept.put(number, here)  # type: ignore[arg-type]
-        sizes = {n: f.planes[0].buffer_size for n in range(41) if (f := kept.get(n)) is not None}
-        assert kept.bytes == sum(sizes.values())
-        assert kept.bytes <= limit or len(sizes) == 1
-        assert kept.capacity() >= 1
-        low = kept.lowest_before(number)
-        assert low <= number
-        assert all(n in kept for n in range(low, number))
-        if number == focus and size <= limit and not backwards:
-            assert kept.get(number) is here
-    kept.clear()
-    assert (kept.bytes, kept.get(0)) == (0, None)
+        remaining.put(index, here)  # type: ignore[arg-type]
+        sizes = {n: f.planes[0].buffer_size for n in range(41) if (f := remaining.get(n)) is not None}
+        assert remaining.bytes == sum(sizes.values())
+        assert remaining.bytes <= limit or len(sizes) == 1
+        assert remaining.capacity() >= 1
+        low = remaining.lowest_before(index)
+        assert low <= index
+        assert all(n in remaining for n in range(low, index))
+        if index == focus and size <= limit and not backwards:
+            assert remaining.get(index) is here
+    remaining.clear()
+    assert (remaining.bytes, remaining.get(0)) == (0, None)
 
 
 def test_frames_behind_a_reader_that_steps_back_go_first() -> None:
-    kept = Kept(50)
-    kept.focus, kept.backwards = 10, True
-    for number in (12, 11, 10, 9, 8, 7):
-        kept.put(number, frame(10))  # type: ignore[arg-type]
-    assert [n for n in range(20) if n in kept] == [7, 8, 9, 10, 11]
-    assert kept.lowest_before(10) == 7
-    assert np.isclose(kept.capacity(), 5)
+    remaining = Kept(50)
+    remaining.focus, remaining.backwards = 10, True
+    for index in (12, 11, 10, 9, 8, 7):
+        remaining.put(index, frame(10))  # type: ignore[arg-type]
+    assert [n for n in range(20) if n in remaining] == [7, 8, 9, 10, 11]
+    assert remaining.lowest_before(10) == 7
+    assert np.isclose(remaining.capacity(), 5)

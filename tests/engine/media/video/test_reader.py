@@ -66,7 +66,7 @@ def test_the_number_in_the_picture_is_that_of_the_frame(clips, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("edits", "numbers"),
+    ("edits", "values"),
     [
         ([(60, 10), (45, 90)], [*range(10, 70), *range(90, 135)]),
         ([(30, 30), (30, 30)], None),  # the library shows the second time what it has not shown yet, or nothing
@@ -75,14 +75,14 @@ def test_the_number_in_the_picture_is_that_of_the_frame(clips, name: str) -> Non
     ],
     ids=["two parts", "a part twice", "a pause first", "the later part first"],
 )
-def test_edit_lists_of_several_parts(tmp_path: Path, edits, numbers) -> None:
+def test_edit_lists_of_several_parts(tmp_path: Path, edits, values) -> None:
     path = make(Clip("edited.mp4", "libx264", X264), tmp_path)
     set_edits(path, edits)
     with VideoReader(path) as reader:
         truth, _ = plain(path, reader)
         assert reader.frame_count == len(truth)
-        if numbers is not None:
-            assert [number_in(image) for image in truth] == numbers
+        if values is not None:
+            assert [number_in(image) for image in truth] == values
         for i in [*range(len(truth)), *np.random.default_rng(0).integers(0, len(truth), 40).tolist()]:
             assert np.array_equal(reader.read(i), truth[i])
 
@@ -127,7 +127,7 @@ def test_pixels_that_are_not_square_are_made_so(clips) -> None:
         (6, True, (235, 128, 128), (235, 235, 235)),
     ],
 )
-def test_colours_follow_the_matrix_and_range_of_the_stream(tmp_path: Path, space, full, levels, expected) -> None:
+def test_colors_follow_the_matrix_and_range_of_the_stream(tmp_path: Path, space, full, levels, expected) -> None:
     path = tmp_path / "flat.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"qp": "0", "preset": "ultrafast"})
@@ -167,9 +167,9 @@ def test_stepping_back_decodes_a_group_of_pictures_once(clips, monkeypatch: pyte
 def test_a_quick_picture_is_a_key_frame_or_one_that_is_decoded(clips) -> None:
     with VideoReader(clips["opengop.ts"]) as reader:
         assert reader.key_frames().tolist() == [0, 24, 48, 72, 96, 120, 144]
-        for wanted, shown in ((100, 96), (30, 24), (149, 144), (0, 0)):
-            number, image = reader.read_near(wanted)
-            assert (number, number_in(image)) == (shown, shown)
+        for expected, shown in ((100, 96), (30, 24), (149, 144), (0, 0)):
+            index, image = reader.read_near(expected)
+            assert (index, number_in(image)) == (shown, shown)
         assert number_in(reader.read(101)) == 101
         assert reader.read_near(100)[0] == 100
         assert max(reader.read_near(100, max_side=80)[1].shape[:2]) == 80
@@ -221,9 +221,9 @@ def test_a_cover_picture_and_sound_are_not_the_video(tmp_path: Path) -> None:
         video = container.add_stream("libx264", rate=30)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         quiet = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        for number in range(40):
-            frame = av.VideoFrame.from_ndarray(np.full((HEIGHT, WIDTH, 3), number, np.uint8), format="rgb24")
-            quiet.pts, quiet.sample_rate = number * 1024, 48000
+        for index in range(40):
+            frame = av.VideoFrame.from_ndarray(np.full((HEIGHT, WIDTH, 3), index, np.uint8), format="rgb24")
+            quiet.pts, quiet.sample_rate = index * 1024, 48000
             for packet in [*video.encode(frame), *sound.encode(quiet)]:
                 container.mux(packet)
         for packet in [*video.encode(None), *sound.encode(None)]:
@@ -236,8 +236,8 @@ def test_a_cover_picture_and_sound_are_not_the_video(tmp_path: Path) -> None:
 def test_open_media_reads_videos_folders_and_single_images(clips, tmp_path: Path) -> None:
     import cv2
 
-    for number in (10, 2, 1):
-        cv2.imwrite(str(tmp_path / f"f{number}.png"), np.full((20, 30, 3), number, np.uint8))
+    for index in (10, 2, 1):
+        cv2.imwrite(str(tmp_path / f"f{index}.png"), np.full((20, 30, 3), index, np.uint8))
     with open_media(tmp_path) as source:
         assert isinstance(source, FrameSource)
         assert (source.frame_count, source.size) == (3, (30, 20))

@@ -71,9 +71,9 @@ def _refused(path: Path, *parts: str) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_samples_have_the_sums_of_their_tensors(name: str, shared: Path) -> None:
     folder = shared / "parity" / "checkpoints"
-    found = read_foreign(folder / name)
+    result = read_foreign(folder / name)
     expected = json.loads((folder / "expected_sums.json").read_text())
-    state = {key.replace("keypoint_head.", "head."): tensor for key, tensor in found.state_dict.items()}
+    state = {key.replace("keypoint_head.", "head."): tensor for key, tensor in result.state_dict.items()}
     assert state.keys() == expected.keys()
     for key, (total, shape) in expected.items():
         assert list(state[key].shape) == shape
@@ -85,14 +85,14 @@ def test_samples_tell_their_layout_and_what_they_are(shared: Path) -> None:
     old, published, training = (read_foreign(shared / "parity" / "checkpoints" / name) for name in SAMPLES)
     assert (old.layout, published.layout, training.layout) == ("0.x", "1.x", "1.x")
     assert (old.meta["epoch"], old.meta["mmpose_version"]) == (210, "0.8.0")
-    for found in (published, training):
-        assert found.meta["epoch"] == 1
-        assert "backbone" in found.meta["cfg"]
-        about = found.meta["dataset_meta"]
+    for result in (published, training):
+        assert result.meta["epoch"] == 1
+        assert "backbone" in result.meta["cfg"]
+        about = result.meta["dataset_meta"]
         assert about["keypoint_id2name"][16] == "right_ankle"
         assert about["sigmas"][:2] == pytest.approx([0.026, 0.025])
         assert (len(about["keypoint_colors"]), len(about["keypoint_colors"][0])) == (17, 3)
-        json.dumps(found.meta)  # nothing but plain values
+        json.dumps(result.meta)  # nothing but plain values
 
 
 @BOTH_CONTAINERS
@@ -117,11 +117,11 @@ def test_a_training_file_of_either_numpy_is_read(zipped: bool, tmp_path: Path) -
     other = data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray\x00")
     assert other != data  # the running numpy writes the new name
     for name in ("numpy._core.multiarray", "numpy.core.multiarray"):
-        found = read_foreign(_with_numpy(path, name) if zipped else path)
-        assert {key: tensor.dtype for key, tensor in found.state_dict.items()} == {
+        result = read_foreign(_with_numpy(path, name) if zipped else path)
+        assert {key: tensor.dtype for key, tensor in result.state_dict.items()} == {
             "a": torch.float32, "b": torch.float32, "n": torch.int64,
         }  # fmt: skip
-        assert found.meta == {
+        assert result.meta == {
             "epoch": 3, "best": 0.5, "big_endian": [1, 2], "columns": [[0, 1, 2], [3, 4, 5]], "flags": [True, False],
             "empty": [], "texts": None, "pairs": [(1, 2), (3, 4)],
         }  # fmt: skip
@@ -140,10 +140,10 @@ def _with_numpy(path: Path, module: str) -> Path:
 @BOTH_CONTAINERS
 def test_wrappers_and_the_data_preprocessor_are_taken_off(zipped: bool, tmp_path: Path) -> None:
     state = {"module.data_preprocessor.mean": torch.zeros(3), "module.head.w": torch.ones(2)}
-    found = read_foreign(_save(tmp_path / "w.pth", {"state_dict": state}, zipped))
-    assert list(found.state_dict) == ["head.w"]
-    assert found.meta == {}
-    assert found.layout == "plain"
+    result = read_foreign(_save(tmp_path / "w.pth", {"state_dict": state}, zipped))
+    assert list(result.state_dict) == ["head.w"]
+    assert result.meta == {}
+    assert result.layout == "plain"
 
 
 @BOTH_CONTAINERS
@@ -151,13 +151,13 @@ def test_tensors_are_copies_of_what_they_show(zipped: bool, tmp_path: Path) -> N
     base = torch.arange(12.0).reshape(3, 4)
     state = {"view": base[1:, ::2], "turned": base.T, "none": torch.zeros(0, 5), "parameter": torch.nn.Parameter(base)}
     path = _save(tmp_path / "w.pth", state, zipped)
-    found = read_foreign(path).state_dict
+    result = read_foreign(path).state_dict
     os.truncate(path, 0)  # nothing is left mapped
     for name, tensor in state.items():
-        assert torch.equal(found[name], tensor.detach())
-        assert found[name].is_contiguous()
-        assert not found[name].requires_grad
-    assert len({tensor.data_ptr() for tensor in found.values() if tensor.numel()}) == 3
+        assert torch.equal(result[name], tensor.detach())
+        assert result[name].is_contiguous()
+        assert not result[name].requires_grad
+    assert len({tensor.data_ptr() for tensor in result.values() if tensor.numel()}) == 3
 
 
 NUMBERS = st.recursive(
@@ -178,12 +178,12 @@ def test_what_torch_saves_is_read(
     names: list[str], shape: list[int], meta: dict[str, Any], zipped: bool, tmp_path: Path
 ) -> None:
     # "x." keeps made-up names clear of prefixes that are taken off.
-    state = {f"x.{name}": torch.full(shape, float(number)) for number, name in enumerate(names)}
-    found = read_foreign(_save(tmp_path / "any.pth", {"state_dict": state, "meta": meta}, zipped))
-    assert found.meta == meta
-    assert found.state_dict.keys() == state.keys()
+    state = {f"x.{name}": torch.full(shape, float(index)) for index, name in enumerate(names)}
+    result = read_foreign(_save(tmp_path / "any.pth", {"state_dict": state, "meta": meta}, zipped))
+    assert result.meta == meta
+    assert result.state_dict.keys() == state.keys()
     for name, tensor in state.items():
-        assert torch.equal(found.state_dict[name], tensor)
+        assert torch.equal(result.state_dict[name], tensor)
 
 
 def test_the_allowed_names_are_forgotten_after_the_file(shared: Path, tmp_path: Path) -> None:
@@ -332,11 +332,11 @@ def test_entries_that_overlap_are_refused_unread(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02}.")
         archive.writestr("archive/data/0", bytes(10_000))
-        kept = archive.getinfo("archive/data/0")
-        for number in range(1, 50):
-            twin = zipfile.ZipInfo(f"archive/data/{number}")
+        remaining = archive.getinfo("archive/data/0")
+        for index in range(1, 50):
+            twin = zipfile.ZipInfo(f"archive/data/{index}")
             for name in ("header_offset", "CRC", "file_size", "compress_size"):
-                setattr(twin, name, getattr(kept, name))
+                setattr(twin, name, getattr(remaining, name))
             archive.filelist.append(twin)
             archive.NameToInfo[twin.filename] = twin
     _refused(path, "refused unread")
@@ -424,7 +424,7 @@ def test_values_that_double_at_every_turn_are_refused(tmp_path: Path) -> None:
     # Forty pairs, each of twice the one before: as a description, as a key, and as a name that would be shown.
     twice = _text("a") + b"q\x00" + b"h\x00\x86q\x00" * 40
     tensor = _text("state_dict") + b"}" + _text("t") + _tensor("0", 6, [6], [1]) + b"s"
-    for number, (code, reason) in enumerate(
+    for index, (code, reason) in enumerate(
         [
             (b"}(" + tensor + _text("meta") + b"}" + _text("x") + twice + b"su", "larger than"),
             (b"}(" + twice + b"Nu", "key of type tuple"),
@@ -433,7 +433,7 @@ def test_values_that_double_at_every_turn_are_refused(tmp_path: Path) -> None:
             (twice + b"Q", "persistent tuple"),
         ]
     ):
-        _refused(_zip_with(tmp_path / f"{number}.pth", b"\x80\x02" + code + b".", {"0": bytes(24)}), reason)
+        _refused(_zip_with(tmp_path / f"{index}.pth", b"\x80\x02" + code + b".", {"0": bytes(24)}), reason)
 
 
 # --- files that are damaged or something else ----------------------------------------------------------------------

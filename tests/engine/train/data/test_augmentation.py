@@ -21,7 +21,7 @@ def test_mirror_exchanges_the_first_and_the_last_column() -> None:
     assert (mirror(plain, 10) @ [9, 3, 1]).tolist() == [0, 3]
 
 
-def test_colour_changes_keep_size_and_type_and_depend_on_the_generator_only() -> None:
+def test_color_changes_keep_size_and_type_and_depend_on_the_generator_only() -> None:
     image = np.random.default_rng(1).integers(0, 256, (8, 9, 3), np.uint8)
     config = AugmentConfig()
     first = random_color(image, config, np.random.default_rng(5))
@@ -31,6 +31,6 @@ def test_colour_changes_keep_size_and_type_and_depend_on_the_generator_only() ->
     assert (first != random_color(image, config, np.random.default_rng(6))).any()
 
 
-def test_no_colour_change_leaves_the_picture_alone() -> None:
+def test_no_color_change_leaves_the_picture_alone() -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     assert random_color(image, AugmentConfig(brightness=0, contrast=0, color=0), np.random.default_rng(0)) is image

@@ -12,15 +12,15 @@ NO_COLOR = {"brightness": 0.0, "contrast": 0.0, "color": 0.0}
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_points_stay_on_their_colours_however_a_crop_is_turned(bars: Path, flip: float) -> None:
+def test_points_stay_on_their_colors_however_a_crop_is_turned(bars: Path, flip: float) -> None:
     augment = AugmentConfig(rotation=180, flip=flip, scale=(0.8, 1.2), **NO_COLOR)
     data = PoseDataset(read_training_set(bars), (96, 128), 1.25, augment, ImageCache(1 << 24))
-    # A mirrored bar has its left on the other side: the colours of the two sides change places, their names do not.
-    colours = np.array(COLORS)[[0, 2, 1, 3] if flip else [0, 1, 2, 3]]
+    # A mirrored bar has its left on the other side: the colors of the two sides change places, their names do not.
+    colors = np.array(COLORS)[[0, 2, 1, 3] if flip else [0, 1, 2, 3]]
     for index in range(len(data)):
         sample = data.sample(index, np.random.default_rng(index))
         assert sample.crop.shape == (128, 96, 3)
-        for (x, y), color in zip(np.rint(sample.keypoints).astype(int), colours, strict=True):
+        for (x, y), color in zip(np.rint(sample.keypoints).astype(int), colors, strict=True):
             if 2 <= x < 94 and 2 <= y < 126:
                 assert np.abs(sample.crop[y, x].astype(int) - color).max() < 60
 

@@ -29,9 +29,9 @@ def placed(config: TopDownConfig, labelled: np.ndarray | None = None, seed: int 
 
 
 def test_without_changes_the_crop_is_that_of_prediction() -> None:
-    found = placement_affine(placed(STILL), 640, SIZE)
+    result = placement_affine(placed(STILL), 640, SIZE)
     center, scale = box_to_center_scale(BOX, 1.25, 192 / 256)
-    assert np.allclose(found, crop_affine(center, scale, SIZE))
+    assert np.allclose(result, crop_affine(center, scale, SIZE))
     assert np.allclose(placement_affine(placed(STILL), 640, SIZE, udp=True), udp_affine(center, scale, SIZE))
 
 
@@ -97,10 +97,10 @@ def test_the_other_half_serves_where_one_has_too_few_points() -> None:
 def test_points_without_halves_are_never_cut() -> None:
     assert len(Halves.of(find_schema("deepfashion_upper")).upper) in (0, 6)
     none = Halves(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    found = random_placement(
+    result = random_placement(
         padded_box(BOX, 1.0), POINTS, np.ones(17, bool), none, 640, HALF, np.random.default_rng(0)
     )  # fmt: skip
-    assert found.center == pytest.approx([130, 150])
+    assert result.center == pytest.approx([130, 150])
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-1000, 1000), st.floats(0, 1000), st.integers(1, 4000))
@@ -108,9 +108,9 @@ def test_every_placement_can_be_cut(seed: int, left: float, width: float, image:
     rng = np.random.default_rng(seed)
     start = padded_box([left, 3.0, left + width, 3.0], 1.25)
     same = np.full((17, 2), left)
-    found = random_placement(start, same, np.ones(17, bool), HALVES, image, TopDownConfig(half_body=0.5), rng)
-    affine = placement_affine(found, image, SIZE)
+    result = random_placement(start, same, np.ones(17, bool), HALVES, image, TopDownConfig(half_body=0.5), rng)
+    affine = placement_affine(result, image, SIZE)
     assert np.isfinite(affine).all()
     assert np.linalg.det(affine[:, :2]) != 0
-    assert (np.linalg.det(affine[:, :2]) < 0) == found.flip
+    assert (np.linalg.det(affine[:, :2]) < 0) == result.flip
     assert np.allclose(compose_affine(affine, [[1, 0, 0], [0, 1, 0]]), affine)

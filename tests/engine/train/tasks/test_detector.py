@@ -7,14 +7,14 @@ from engine.train.tasks.detector import best_threshold, true_positives
 
 def test_an_object_is_claimed_by_its_best_detection_only() -> None:
     boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60], [0, 0, 10, 10]], np.float32)
-    found = Detections(boxes, np.array([0.9, 0.8, 0.7, 0.6]), np.array([0, 0, 0, 1]))
+    result = Detections(boxes, np.array([0.9, 0.8, 0.7, 0.6]), np.array([0, 0, 0, 1]))
     truth = np.array([[0, 0, 10, 10]], np.float32)
-    assert [hit for _, hit in true_positives(found, truth, np.array([0]))] == [True, False, False, False]
+    assert [hit for _, hit in true_positives(result, truth, np.array([0]))] == [True, False, False, False]
 
 
 def test_no_object_no_claim() -> None:
-    found = Detections(np.array([[0, 0, 10, 10]], np.float32), np.array([0.9]), np.array([0]))
-    assert true_positives(found, np.zeros((0, 4)), np.zeros(0, int)) == [(0.9, False)]
+    result = Detections(np.array([[0, 0, 10, 10]], np.float32), np.array([0.9]), np.array([0]))
+    assert true_positives(result, np.zeros((0, 4)), np.zeros(0, int)) == [(0.9, False)]
 
 
 @pytest.mark.parametrize(

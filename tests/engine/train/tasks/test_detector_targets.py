@@ -44,9 +44,9 @@ def test_targets_decode_to_the_boxes_they_came_from() -> None:
     boxes = [[30, 40, 110, 100], [200, 150, 230, 300]]
     labels, codes = match(ANCHORS, sample_of(boxes, [0, 1]))
     decoded = decode_boxes(torch.from_numpy(codes), make_anchors(320)).numpy()
-    for number, box in enumerate(boxes):
-        assert (labels == number).any()
-        assert decoded[labels == number] == pytest.approx(np.tile(box, ((labels == number).sum(), 1)), abs=1e-3)
+    for index, box in enumerate(boxes):
+        assert (labels == index).any()
+        assert decoded[labels == index] == pytest.approx(np.tile(box, ((labels == index).sum(), 1)), abs=1e-3)
 
 
 def test_a_box_that_no_anchor_fits_still_gets_its_best() -> None:
@@ -68,8 +68,8 @@ def test_anchors_in_a_crowd_are_left_out_unless_they_hold_an_object() -> None:
 
 
 def test_what_is_mostly_outside_is_no_object() -> None:
-    clipped, kept = clip_to_canvas(np.array([[-90, 0, 10, 10], [-10, 0, 90, 10.0]]), (100, 100))
-    assert kept.tolist() == [False, True]
+    clipped, remaining = clip_to_canvas(np.array([[-90, 0, 10, 10], [-10, 0, 90, 10.0]]), (100, 100))
+    assert remaining.tolist() == [False, True]
     assert clipped[1].tolist() == [0, 0, 90, 10]
 
 

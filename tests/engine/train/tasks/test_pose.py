@@ -24,13 +24,13 @@ def test_the_chosen_figure_decides(bars: Path, tmp_path: Path, select: str, expe
     phase = PoseTask(network, info, TaskConfig(select=select), data, data, ImageCache(1 << 24), tmp_path)
     measured = [0, 2, 5]
     points = np.stack([data.instances[i].keypoints for i in measured]) + np.array([3.0, 0.0])
-    found = phase._measure(points, np.ones((3, 4)), measured, 0.1)
-    assert found.metrics["mean_px"] == pytest.approx(3.0, abs=1e-4)
+    result = phase._measure(points, np.ones((3, 4)), measured, 0.1)
+    assert result.metrics["mean_px"] == pytest.approx(3.0, abs=1e-4)
     if select == "AUC":
         expected = 1 - sum(30 * i / 20 > 3.0 for i in range(20)) / 20
     if select == "AP":
-        expected = 1 - found.metrics["AP"]
+        expected = 1 - result.metrics["AP"]
     if expected is not None:
-        assert found.error == pytest.approx(expected, abs=1e-3)
+        assert result.error == pytest.approx(expected, abs=1e-3)
     else:
-        assert 0 < found.error < 0.2
+        assert 0 < result.error < 0.2

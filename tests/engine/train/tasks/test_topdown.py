@@ -58,7 +58,7 @@ def phase_of(
 ) -> TopDownTask:
     data = read_training_set(labels)
     entry = for_other_points(find_model("coco_res50_256x192"), data.schema)
-    protocol = EvaluationProtocol.of(entry, data, labels.parent, held_out=False, conditions=Conditions())
+    protocol = EvaluationProtocol.of(entry, data, labels.parent, validation_part=False, conditions=Conditions())
     chosen = TaskConfig(topdown=TopDownConfig(enabled=True), **config)
     return TopDownTask(network or TinyPose(), info, chosen, data, protocol, ImageCache(1 << 28), out)
 
@@ -75,15 +75,15 @@ def test_keypoints_stay_on_what_they_mark(bars: Path, udp: bool) -> None:
         sample = crops.sample(seed % len(crops), rng)
         image, _ = crops._cache.get(data.images[crops.data.instances[seed % len(crops)].image].path)
         assert image.shape == (120, 120, 3)
-        for place, (name, (x, y)) in enumerate(zip(SCHEMA.names, sample.keypoints)):
+        for position, (name, (x, y)) in enumerate(zip(SCHEMA.names, sample.keypoints)):
             column, row = round(x), round(y)
             if not (2 <= column < 94 and 2 <= row < 126):
                 continue
             seen = sample.crop[row, column].astype(int)
-            wanted = np.array(COLORS[place])
+            expected = np.array(COLORS[position])
             # In a mirrored crop what was the left side is the right one, and keeps its color.
-            swapped = np.array(COLORS[SCHEMA.flip_indices[place]])
-            near = [np.abs(seen - color).max() < 100 for color in (wanted, swapped)]
+            swapped = np.array(COLORS[SCHEMA.flip_indices[position]])
+            near = [np.abs(seen - color).max() < 100 for color in (expected, swapped)]
             assert any(near), name
             flips += name == "left_side" and not near[0]
     assert flips > 0
@@ -148,14 +148,14 @@ def test_visibility_that_is_not_covered_counts_as_no_error() -> None:
 
 def test_boxes_are_clipped_and_those_left_empty_go(bars: Path, tmp_path: Path) -> None:
     data = CocoDataset.read(bars)
-    for place, box in enumerate(([-50.0, -50.0, 100.0, 300.0], [500.0, 10.0, 20.0, 20.0])):
-        points = np.reshape(data.annotations[place].keypoints or [], (4, 3))
-        data.annotations[place] = make_annotation(place + 1, place + 1, 1, points, box)
+    for position, box in enumerate(([-50.0, -50.0, 100.0, 300.0], [500.0, 10.0, 20.0, 20.0])):
+        points = np.reshape(data.annotations[position].keypoints or [], (4, 3))
+        data.annotations[position] = make_annotation(position + 1, position + 1, 1, points, box)
     file = tmp_path / "labels.json"
     data.write(file)
-    found = as_published(read_training_set(file, bars.parent))
-    assert len(found.instances) == 11
-    assert found.instances[0].box.tolist() == [0, 0, 50, 119]
+    result = as_published(read_training_set(file, bars.parent))
+    assert len(result.instances) == 11
+    assert result.instances[0].box.tolist() == [0, 0, 50, 119]
 
 
 def test_people_of_ai_challenger_join_those_of_coco(shared: Path) -> None:
@@ -191,9 +191,9 @@ def test_validation_says_what_evaluation_says(bars: Path, tmp_path: Path, capsys
     assert (
         main(arguments(bars, out, "--epochs", "45", "--validate-every", "20", "--set", "pose.freeze_norms=true")) == 0
     )
-    found = epochs(out)
-    assert [bool(e["metrics"]) for e in found] == [n in (20, 40, 45) for n in range(1, 46)]
-    assert not any(e["best"] for e in found if not e["metrics"])
+    result = epochs(out)
+    assert [bool(e["metrics"]) for e in result] == [n in (20, 40, 45) for n in range(1, 46)]
+    assert not any(e["best"] for e in result if not e["metrics"])
     file = tmp_path / "figures.json"
     best = out / "best.safetensors"
     options = ["--model", str(best), "--annotations", str(bars), "--out", str(file), "--progress", "none"]
@@ -293,7 +293,7 @@ def test_boxes_that_cannot_be_read_leave_an_earlier_run_alone(bars: Path, tmp_pa
 def test_points_of_ones_own_are_measured_as_the_rows_are(bars: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     main(arguments(bars, out, "--recipe", "deepfashion_upper_res50_256x192", "--set", "pose.flip_test=false"))
-    found = epochs(out)
-    assert {"PCK@0.2", "AUC", "EPE"} <= set(found[-1]["metrics"])
-    assert found[-1]["best"] or found[-2]["best"]
+    result = epochs(out)
+    assert {"PCK@0.2", "AUC", "EPE"} <= set(result[-1]["metrics"])
+    assert result[-1]["best"] or result[-2]["best"]
     assert not read_info(out / "best.safetensors").conventions.get("channels")

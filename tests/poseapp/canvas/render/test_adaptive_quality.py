@@ -58,10 +58,10 @@ def test_after_a_turn_of_the_wheel_the_picture_is_as_if_zoomed_at_once(
     view.set_image(np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8))
     view.show()
     qtbot.waitExposed(view)
-    place = QPointF(150, 100)
+    position = QPointF(150, 100)
     for _ in range(2):
         turn = QWheelEvent(
-            place, place, QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
+            position, position, QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
             Qt.ScrollPhase.NoScrollPhase, False,
         )  # fmt: skip
         QApplication.sendEvent(view.viewport(), turn)

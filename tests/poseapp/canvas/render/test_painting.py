@@ -63,8 +63,8 @@ def bone(desk) -> np.ndarray:  # type: ignore[no-untyped-def]
     """(n, 5, 3) pixels along the bone from left shoulder to left hip, without its ends, and across it."""
     start, end = np.array(desk.of(1, LEFT_SHOULDER)), np.array(desk.of(1, 11))
     screen = desk.pixels()
-    places = [desk.device(*(start + (end - start) * t)) for t in np.linspace(0.2, 0.8, 60)]
-    return np.array([screen[y, x - 2 : x + 3] for x, y in places])
+    positions = [desk.device(*(start + (end - start) * t)) for t in np.linspace(0.2, 0.8, 60)]
+    return np.array([screen[y, x - 2 : x + 3] for x, y in positions])
 
 
 def share_of_blue(pixels: np.ndarray) -> float:
@@ -158,17 +158,17 @@ def test_repainting_is_the_same_every_time(desk, person) -> None:  # type: ignor
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", list(ColorMode))
-def test_every_colour_mode_paints(desk, person, mode: ColorMode) -> None:  # type: ignore[no-untyped-def]
+def test_every_color_mode_paints(desk, person, mode: ColorMode) -> None:  # type: ignore[no-untyped-def]
     desk.show(*crowd(person))
     desk.view.set_style(CanvasStyle(color_mode=mode))
     assert len(np.unique(desk.pixels().reshape(-1, 3), axis=0)) > 20
 
 
-def test_the_colour_of_the_source_tells_which_points_a_person_set(desk, person) -> None:  # type: ignore[no-untyped-def]
-    made = person(1, 200, 60)
+def test_the_color_of_the_source_tells_which_points_a_person_set(desk, person) -> None:  # type: ignore[no-untyped-def]
+    created = person(1, 200, 60)
     human = np.arange(17) == LEFT_WRIST
     desk.view.set_style(CanvasStyle(color_mode=ColorMode.SOURCE))
-    desk.show(replace(made, by_human=human))
+    desk.show(replace(created, by_human=human))
     assert close(desk.color_at(*desk.of(1, LEFT_WRIST)), unpack(DARK.human))
     assert close(desk.color_at(*desk.of(1, LEFT_ELBOW)), unpack(DARK.model))
 
@@ -226,7 +226,7 @@ def test_no_picture_leaves_the_ground(desk) -> None:  # type: ignore[no-untyped-
     assert desk.color_at(200, 150) == unpack(DARK.ground)
 
 
-def test_an_image_of_qt_and_grey_arrays_are_taken_too(desk) -> None:  # type: ignore[no-untyped-def]
+def test_an_image_of_qt_and_gray_arrays_are_taken_too(desk) -> None:  # type: ignore[no-untyped-def]
     image = QImage(401, 300, QImage.Format.Format_ARGB32)
     image.fill(0xFF102030)
     assert rgb_of(image).shape == (300, 401, 3)
@@ -246,7 +246,7 @@ def test_brightness_contrast_and_gamma_change_the_view_only(desk) -> None:  # ty
     assert tone_table(PictureStyle(contrast=2.0))[64] < 64  # type: ignore[index]
 
 
-def test_scores_are_coloured_along_the_ramp() -> None:
+def test_scores_are_colored_along_the_ramp() -> None:
     colors = score_colors(DARK, np.array([0.0, 1.0, np.nan]))
     assert colors.tolist() == [DARK.score_ramp[0], DARK.score_ramp[-1], DARK.certain]
 
@@ -261,11 +261,11 @@ def test_a_whole_body_of_133_points_paints_at_every_zoom(desk) -> None:  # type:
     from poseapp.project.model import Instance
 
     schema = find_schema("coco_wholebody")
-    made = Instance(
+    created = Instance(
         1, 1, template_pose(schema) * 200 + (200, 50), np.full(133, 2, np.uint8), np.ones(133, dtype=np.bool_)
     )
     desk.schemas = {1: schema}
-    desk.show(made)
+    desk.show(created)
     for scale in (0.3, 1.0, 4.0, 30.0):
         desk.view.zoom_at(scale)
         desk.pixels()

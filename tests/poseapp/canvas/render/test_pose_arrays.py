@@ -22,11 +22,11 @@ def test_an_empty_frame_makes_an_empty_batch() -> None:
 def test_points_keep_their_owner_when_schemas_are_mixed(instance, person) -> None:  # type: ignore[no-untyped-def]
     people = [person(1, 50, 10), instance(2, [(i, i) for i in range(21)], category=2), person(3, 200, 10)]
     arrays = build_arrays(people, {1: find_schema("coco"), 2: find_schema("coco_wholebody_hand")})
-    for row, made in enumerate(people):
+    for row, created in enumerate(people):
         points = arrays.points[arrays.owner == row]
-        np.testing.assert_array_equal(points, made.keypoints)
+        np.testing.assert_array_equal(points, created.keypoints)
         np.testing.assert_array_equal(
-            arrays.points[arrays.start[row] : arrays.start[row] + len(points)], made.keypoints
+            arrays.points[arrays.start[row] : arrays.start[row] + len(points)], created.keypoints
         )
         ends = arrays.limbs[arrays.limb_owner == row]
         assert (arrays.owner[ends] == row).all()
@@ -81,8 +81,8 @@ def test_other_parts_can_be_hidden(person) -> None:  # type: ignore[no-untyped-d
     body = template_pose(schema) * 2000
     from poseapp.project.model import Instance
 
-    made = Instance(1, 1, body, np.full(133, 2, np.uint8), np.ones(133, np.bool_))
-    arrays = build_arrays([made], {1: schema})
+    created = Instance(1, 1, body, np.full(133, 2, np.uint8), np.ones(133, np.bool_))
+    arrays = build_arrays([created], {1: schema})
     sizes = arrays.point_sizes(1.0, frozenset({"left_hand"}))
     assert set(np.flatnonzero(sizes)) == set(schema.parts["left_hand"])
     assert SMALL in sizes or FULL in sizes

@@ -43,7 +43,7 @@ def main(source: Path, project: Path) -> None:
         "key": action.shortcut().toString(),
         "status_tip": action.statusTip(),
         "has_icon": not action.icon().isNull(),
-        "in_palette": any(found is action for _, found in window._palette_actions()),
+        "in_palette": any(result is action for _, result in window._palette_actions()),
         "mouse_help": ["Mark points as occluded", "Drag over them"]
         in [list(line) for line in window.keys_sheet._rows("Mouse")],
         "before": canvas.tool,
@@ -58,8 +58,8 @@ def main(source: Path, project: Path) -> None:
 
     QTest.mouseMove(view, at(100, 40))
     QTest.mousePress(view, LEFT, NO_KEYS, at(100, 40))
-    for place in ((100, 60), (125, 75), (150, 90), (170, 100)):
-        QTest.mouseMove(view, at(*place))
+    for position in ((100, 60), (125, 75), (150, 90), (170, 100)):
+        QTest.mouseMove(view, at(*position))
     QTest.mouseRelease(view, LEFT, NO_KEYS, at(170, 100))
     assert store is not None
     assert window.session.frame is not None

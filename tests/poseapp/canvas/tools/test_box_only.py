@@ -27,8 +27,8 @@ def test_a_box_without_points_is_drawn_and_picked(qtbot: QtBot) -> None:
     view.set_instances([edits.make_instance(7, category, box=[40, 30, 120, 100])], {1: category.schema})
     assert not view.style_now.show_boxes
     assert view.grab().toImage() != empty
-    place = view.to_view(40, 60).toPoint()
-    with qtbot.waitSignal(view.selection_requested) as told:
-        QTest.mouseMove(view.viewport(), place)
-        QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
-    assert told.args[0] == frozenset({7})
+    position = view.to_view(40, 60).toPoint()
+    with qtbot.waitSignal(view.selection_requested) as messages:
+        QTest.mouseMove(view.viewport(), position)
+        QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, position)
+    assert messages.args[0] == frozenset({7})

@@ -259,8 +259,8 @@ def test_the_round_handle_turns_the_pose(desk, person) -> None:  # type: ignore[
     reach = 140 - grip[1]
     desk.drag(tuple(grip), (200 + reach, 140), ALT)
     after = desk.instance(1).keypoints
-    centred = before - (200, 140)
-    np.testing.assert_allclose(after, np.array([200, 140]) + centred[:, ::-1] * (-1, 1), atol=1.0)
+    centerd = before - (200, 140)
+    np.testing.assert_allclose(after, np.array([200, 140]) + centerd[:, ::-1] * (-1, 1), atol=1.0)
 
 
 # Visibility, acceptance
@@ -274,9 +274,9 @@ def test_right_click_asks_for_the_next_visibility(two) -> None:  # type: ignore[
 
 
 def test_double_click_accepts(two) -> None:  # type: ignore[no-untyped-def]
-    place = two.at(*two.of(2, LEFT_WRIST))
+    position = two.at(*two.of(2, LEFT_WRIST))
     two.click(two.of(2, LEFT_WRIST))
-    QTest.mouseDClick(two.view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    QTest.mouseDClick(two.view.viewport(), Qt.MouseButton.LeftButton, pos=position)
     two.release(two.of(2, LEFT_WRIST))
     assert two.accepted == [2]
     assert two.edits == []
@@ -344,18 +344,18 @@ def test_there_is_no_other_tool(desk) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_moving_over_a_point_tells_what_is_hovered(two, qtbot) -> None:  # type: ignore[no-untyped-def]
-    found: list[object] = []
-    two.view.hovered.connect(found.append)
+    results: list[object] = []
+    two.view.hovered.connect(results.append)
     two.move(two.of(1, LEFT_WRIST))
     two.move(EMPTY)
-    assert [getattr(target, "index", None) for target in found] == [LEFT_WRIST, None]
+    assert [getattr(target, "index", None) for target in results] == [LEFT_WRIST, None]
 
 
 def test_the_cursor_is_told_in_image_pixels(two) -> None:  # type: ignore[no-untyped-def]
-    found: list[tuple[float, float]] = []
-    two.view.cursor_moved.connect(found.append)
+    results: list[tuple[float, float]] = []
+    two.view.cursor_moved.connect(results.append)
     two.move((100, 70))
-    np.testing.assert_allclose(found[-1], (100, 70), atol=0.51)
+    np.testing.assert_allclose(results[-1], (100, 70), atol=0.51)
 
 
 def test_what_disappears_is_no_longer_hovered(two) -> None:  # type: ignore[no-untyped-def]

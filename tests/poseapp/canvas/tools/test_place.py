@@ -25,11 +25,11 @@ def ghost(desk):  # type: ignore[no-untyped-def]
 
 
 def test_points_are_placed_in_the_order_of_the_schema(placing) -> None:  # type: ignore[no-untyped-def]
-    places = [(100.0, 100.0), (120.0, 90.0), (120.0, 110.0), (180.0, 100.0)]
-    for place in places:
+    positions = [(100.0, 100.0), (120.0, 90.0), (120.0, 110.0), (180.0, 100.0)]
+    for position in positions:
         assert placing.placed == []
-        placing.click(place)
-    np.testing.assert_allclose(placing.placed[0].keypoints, places, atol=0.51)
+        placing.click(position)
+    np.testing.assert_allclose(placing.placed[0].keypoints, positions, atol=0.51)
     assert placing.placed[0].visibility.tolist() == [2, 2, 2, 2]
     assert not placing.view.busy
 

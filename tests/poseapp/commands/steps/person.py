@@ -66,9 +66,9 @@ def make_project(folder: Path) -> Path:
             return edits.make_instance(store.new_ids(1)[0], kind, points, seen, box=box, track=track)  # type: ignore[arg-type]
 
         def guess(score: float, shift: tuple[float, float], seen: object = None) -> Instance:
-            made = pose(shift, seen)
+            created = pose(shift, seen)
             return replace(
-                made, state=State.PREDICTED, source="a_model", score=score, scores=np.full(4, score),
+                created, state=State.PREDICTED, source="a_model", score=score, scores=np.full(4, score),
                 by_human=np.zeros(4, bool),
             )  # fmt: skip
 
@@ -102,20 +102,20 @@ class Person:
         """The verb under test, as a person does it."""
         self.press(self.verb, self.way)
 
-    def press(self, verb: str, way: str | None = None) -> None:
+    def press(self, verb: str, method: str | None = None) -> None:
         keys = BY_ID[verb].keys
-        way = way or (keys[0] if keys else PALETTE)
-        if way == PALETTE:
+        method = method or (keys[0] if keys else PALETTE)
+        if method == PALETTE:
             QTest.keyClick(self.window.canvas, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
             line = self.window.palette_box.line
             QTest.keyClicks(line, BY_ID[verb].name)
             QTest.keyClick(line, Qt.Key.Key_Return)
         else:
-            QTest.keySequence(self.window.canvas, QKeySequence(way))
+            QTest.keySequence(self.window.canvas, QKeySequence(method))
         QApplication.processEvents()
 
-    def go(self, place: int) -> None:
-        self.window.session.go_to(self.window.session.frames[place])
+    def go(self, position: int) -> None:
+        self.window.session.go_to(self.window.session.frames[position])
         key = self.window.session.frame
         self.bot.waitUntil(lambda: self.window.canvas._host.frame == key and self.window.canvas.pixels is not None)
 
@@ -123,16 +123,16 @@ class Person:
         """By its digit; points by clicks with Ctrl."""
         self.press(f"select_{pose + 1}")
         for point in points:
-            view, place = self.window.canvas.viewport(), self.hands.at(*self.pose(pose).keypoints[point])
+            view, position = self.window.canvas.viewport(), self.hands.at(*self.pose(pose).keypoints[point])
             keys = Qt.KeyboardModifier.ControlModifier
-            QTest.mouseClick(view, Qt.MouseButton.LeftButton, keys, place)
-        number = self.pose(pose).id
-        assert self.window.session.selected_points == {(number, point) for point in points}
+            QTest.mouseClick(view, Qt.MouseButton.LeftButton, keys, position)
+        index = self.pose(pose).id
+        assert self.window.session.selected_points == {(index, point) for point in points}
 
     def hover(self, pose: int, point: int) -> None:
-        view, place = self.window.canvas.viewport(), self.hands.at(*self.pose(pose).keypoints[point])
+        view, position = self.window.canvas.viewport(), self.hands.at(*self.pose(pose).keypoints[point])
         QTest.mouseMove(view, self.hands.at(2, 2))
-        QTest.mouseMove(view, place)
+        QTest.mouseMove(view, position)
 
     def idle(self) -> None:
         self.bot.waitUntil(lambda: not self.window.runner.active(), timeout=60000)
@@ -157,11 +157,11 @@ class Person:
     def style(self) -> CanvasStyle:
         return self.window.canvas.style_now
 
-    def pose(self, number: int = 0) -> Instance:
-        return self.window.session.instances[number]
+    def pose(self, index: int = 0) -> Instance:
+        return self.window.session.instances[index]
 
-    def at_frame(self, place: int) -> tuple[Instance, ...]:
-        return self.store.instances(self.window.session.frames[place])
+    def at_frame(self, position: int) -> tuple[Instance, ...]:
+        return self.store.instances(self.window.session.frames[position])
 
     def steps(self) -> int:
         return sum(step.done for step in self.store.history())
@@ -181,11 +181,11 @@ class Person:
         self.window.refresh_actions_now()
         return self.window.actions_by_id[self.verb].isChecked()
 
-    def one_step_back(self, before: Instance, number: int = 0) -> None:
+    def one_step_back(self, before: Instance, index: int = 0) -> None:
         """The verb was one step, and undo gives the pose back."""
         assert self.steps() == self.base + 1
         self.press("undo")
-        assert self.pose(number).same_as(before)
+        assert self.pose(index).same_as(before)
 
     # Afterwards
 

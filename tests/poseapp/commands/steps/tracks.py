@@ -14,7 +14,7 @@ from tests.poseapp.commands.steps.person import FLAGGED, FRAMES, KEYFRAME, LABEL
 from tests.poseapp.conftest import POSE
 
 
-def agree(me: Person, choice: object = None, *, all_of_them: bool = False, number: int | None = None) -> None:
+def agree(me: Person, choice: object = None, *, all_of_them: bool = False, index: int | None = None) -> None:
     """Answer the question that the verb asks."""
     dialog = cast(AskDialog, me.dialog(AskDialog))
     if choice is not None:
@@ -22,16 +22,16 @@ def agree(me: Person, choice: object = None, *, all_of_them: bool = False, numbe
         dialog.choice.setCurrentIndex(dialog.choice.findData(choice))
     if all_of_them and dialog.switch is not None:
         dialog.switch.setChecked(False)
-    if number is not None:
+    if index is not None:
         assert dialog.number is not None
-        dialog.number.setValue(number)
+        dialog.number.setValue(index)
     QTest.mouseClick(dialog.do, Qt.MouseButton.LeftButton)
     me.idle()
     me.back_to_the_window()
 
 
-def tracks(me: Person, place: int) -> list[int | None]:
-    return [pose.track for pose in me.at_frame(place)]
+def tracks(me: Person, position: int) -> list[int | None]:
+    return [pose.track for pose in me.at_frame(position)]
 
 
 @verb("track_poses")
@@ -127,6 +127,6 @@ def _(me: Person) -> None:
 @verb("choose_frames")
 def _(me: Person) -> None:
     me.do()
-    agree(me, "uniform", number=4)
+    agree(me, "uniform", index=4)
     flagged = [n for n in range(FRAMES) if me.store.frame(me.session.frames[n]).state.flagged]
     assert len(set(flagged) - set(FLAGGED)) >= 3

@@ -29,10 +29,10 @@ limbs = [{from = "top", to = "bottom"}]
 
 @pytest.fixture
 def dialog(qtbot: QtBot) -> SchemaChoiceDialog:
-    made = SchemaChoiceDialog([Category(3, "mouse", find_schema("ap10k"))], template_pose)
-    qtbot.addWidget(made)
-    made.show()
-    return made
+    created = SchemaChoiceDialog([Category(3, "mouse", find_schema("ap10k"))], template_pose)
+    qtbot.addWidget(created)
+    created.show()
+    return created
 
 
 def shown(dialog: SchemaChoiceDialog) -> list[str]:
@@ -46,14 +46,14 @@ def test_kinds_of_the_project_come_first_and_every_builtin_is_listed(dialog: Sch
 
 
 def choices(dialog: SchemaChoiceDialog) -> list[KindChoice]:
-    found = []
+    results = []
     for row in range(dialog.list.count()):
         dialog.list.setCurrentRow(row)
         choice = dialog.choice()
         assert choice is not None
         dialog.grab()  # the preview paints every one of them
-        found.append(choice)
-    return found
+        results.append(choice)
+    return results
 
 
 def test_words_narrow_the_list_down(dialog: SchemaChoiceDialog) -> None:

@@ -25,8 +25,8 @@ from poseapp.window.main_window import MainWindow
 @pytest.fixture
 def editor(opened: MainWindow) -> SchemaEditorDialog:
     opened.run("edit_points")
-    (found,) = [d for d in opened.findChildren(SchemaEditorDialog) if d.isVisible()]
-    return found
+    (result,) = [d for d in opened.findChildren(SchemaEditorDialog) if d.isVisible()]
+    return result
 
 
 def _cell(editor: SchemaEditorDialog, row: int, column: int, text: str) -> None:
@@ -42,18 +42,18 @@ def test_the_kind_in_use_is_shown_and_drawn(editor: SchemaEditorDialog, qtbot: Q
     assert _names(editor) == ["head", "left_hand", "right_hand", "foot"]
     assert "4 points, 1 left and right pairs, 3 limbs" in editor.note.text()
     editor.grab()
-    place = editor.preview._places()[3].toPoint()
-    qtbot.mouseClick(editor.preview, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    position = editor.preview._places()[3].toPoint()
+    qtbot.mouseClick(editor.preview, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, position)
     assert editor.points.table.currentRow() == 3
     editor.close()
 
 
-def test_names_and_colours_change_in_place_and_poses_stay(editor: SchemaEditorDialog, opened: MainWindow) -> None:
+def test_names_and_colors_change_in_place_and_poses_stay(editor: SchemaEditorDialog, opened: MainWindow) -> None:
     before = opened.session.instances[0].keypoints.copy()
     name = opened.session.categories()[0].schema.names[0]
     _, steps = opened.session.store.history_length()
     _cell(editor, 0, PointsTable.NAME, "snout")
-    _cell(editor, 0, PointsTable.COLOUR, "#ff0000")
+    _cell(editor, 0, PointsTable.COLOR, "#ff0000")
     _cell(editor, 3, PointsTable.SIGMA, "0,1")
     assert not editor.moves_points
     editor.use_button.click()
@@ -107,9 +107,9 @@ def test_what_is_wrong_is_told_and_cannot_be_used(editor: SchemaEditorDialog) ->
     _cell(editor, 0, PointsTable.SIGMA, "wide")
     assert "sigma" in editor.note.text()
     _cell(editor, 0, PointsTable.SIGMA, "0.05")
-    _cell(editor, 0, PointsTable.COLOUR, "red")
+    _cell(editor, 0, PointsTable.COLOR, "red")
     assert "not #rrggbb" in editor.note.text()
-    _cell(editor, 0, PointsTable.COLOUR, "")
+    _cell(editor, 0, PointsTable.COLOR, "")
     editor.name.clear()
     assert "a name" in editor.note.text()
     editor.close()
@@ -180,14 +180,14 @@ def test_partners_are_chosen_from_a_list(editor: SchemaEditorDialog, qtbot: QtBo
 @pytest.fixture
 def changing(opened: MainWindow) -> ChangePointsDialog:
     opened.run("change_points")
-    (found,) = [d for d in opened.findChildren(ChangePointsDialog) if d.isVisible()]
-    return found
+    (result,) = [d for d in opened.findChildren(ChangePointsDialog) if d.isVisible()]
+    return result
 
 
 def test_poses_change_to_another_schema_with_a_mapping(changing: ChangePointsDialog, opened: MainWindow) -> None:
     assert not changing.change_button.isEnabled()
-    place = changing.target.findText(find_schema("coco").title)
-    changing.target.setCurrentIndex(place)
+    position = changing.target.findText(find_schema("coco").title)
+    changing.target.setCurrentIndex(position)
     assert not changing.change_button.isEnabled()  # nothing has the same name
     rows = {changing.table.item(r, 0).text(): r for r in range(changing.table.rowCount())}
     for new, old in (("nose", "head"), ("left_wrist", "left_hand"), ("right_wrist", "right_hand")):

@@ -28,12 +28,12 @@ from poseapp.window.main_window import MainWindow
 @pytest.fixture(autouse=True)
 def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Nothing is set outside; what a test chooses is forgotten at its end."""
-    for place in data_folders.DATA_FOLDERS:
-        monkeypatch.setenv(place.variable, "x")
-        monkeypatch.delenv(place.variable)
+    for position in data_folders.DATA_FOLDERS:
+        monkeypatch.setenv(position.variable, "x")
+        monkeypatch.delenv(position.variable)
     yield
-    for place in data_folders.DATA_FOLDERS:
-        data_folders.use(place, None)
+    for position in data_folders.DATA_FOLDERS:
+        data_folders.use(position, None)
 
 
 def _fill(folder: Path) -> dict[str, bytes]:
@@ -51,10 +51,10 @@ def _read(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def page(window: MainWindow, qtbot: QtBot) -> DataSettings:
     window.run("settings")
-    (found,) = [d for d in window.findChildren(SettingsDialog) if d.isVisible()]
-    found.tabs.setCurrentWidget(found.data)
+    (result,) = [d for d in window.findChildren(SettingsDialog) if d.isVisible()]
+    result.tabs.setCurrentWidget(result.data)
     qtbot.waitUntil(lambda: not window.runner.active())
-    return found.data
+    return result.data
 
 
 def test_each_place_tells_what_it_takes(window: MainWindow, qtbot: QtBot) -> None:
@@ -99,17 +99,17 @@ def test_a_folder_with_other_things_gets_one_of_its_own(
     assert (tmp_path / "home" / "letter").exists()
 
 
-@pytest.mark.parametrize("way", ["inside", "itself", "file", "readonly"])
+@pytest.mark.parametrize("method", ["inside", "itself", "file", "readonly"])
 def test_a_place_that_cannot_be_used_is_refused_and_nothing_changes(
-    page: DataSettings, window: MainWindow, tmp_path: Path, qtbot: QtBot, way: str
+    page: DataSettings, window: MainWindow, tmp_path: Path, qtbot: QtBot, method: str
 ) -> None:
-    if way == "readonly" and not sys.platform.startswith("linux"):
+    if method == "readonly" and not sys.platform.startswith("linux"):
         pytest.skip("no folder that nobody can write")
     old = user_models_dir()
     data = _fill(old)
     (tmp_path / "file").write_text("x")
     target = {"inside": old / "more", "itself": old, "file": tmp_path / "file" / "x", "readonly": Path("/proc/poseapp")}
-    page.move_to("models", target[way])
+    page.move_to("models", target[method])
     qtbot.waitUntil(lambda: "Not moved." in page.note.text())
     assert user_models_dir() == old
     assert _read(old) == data

@@ -28,17 +28,17 @@ class Files:
         self.begun = threading.Event()
 
     def __call__(self, path: Path) -> Pixels:
-        number = int(path.stem)
+        index = int(path.stem)
         self.begun.set()
         assert self.gate.wait(120)
-        self.read.append(number)
-        if number >= 900:
+        self.read.append(index)
+        if index >= 900:
             raise MediaError("is not an image", where=path)
-        return picture(number)
+        return picture(index)
 
 
-def place(number: int) -> tuple[FrameKey, Path]:
-    return FrameKey(1, number), Path(f"{number}.png")
+def place(index: int) -> tuple[FrameKey, Path]:
+    return FrameKey(1, index), Path(f"{index}.png")
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def files() -> Files:
 
 @pytest.fixture
 def loader(qtbot: QtBot, files: Files) -> Iterator[FrameLoader]:
-    made = FrameLoader(read=files)
-    yield made
+    created = FrameLoader(read=files)
+    yield created
     files.gate.set()
-    made.shutdown()
+    created.shutdown()
 
 
 def collect(loader: FrameLoader) -> list[int]:
@@ -65,8 +65,8 @@ def test_the_newest_request_wins(loader: FrameLoader, files: Files, qtbot: QtBot
     files.gate.clear()
     loader.request(*place(1))
     assert files.begun.wait(120)
-    for number in range(2, 9):
-        loader.request(*place(number))
+    for index in range(2, 9):
+        loader.request(*place(index))
     files.gate.set()
     qtbot.waitUntil(lambda: seen == [8])
     assert files.read == [1, 8]
@@ -90,18 +90,18 @@ def test_neighbours_are_read_ahead_after_the_wanted_frame(loader: FrameLoader, f
 
 
 def test_an_unreadable_frame_is_told(loader: FrameLoader, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(loader.failed) as told:
+    with qtbot.waitSignal(loader.failed) as messages:
         loader.request(*place(900))
-    assert told.args == [FrameKey(1, 900), "900.png: is not an image"]
+    assert messages.args == [FrameKey(1, 900), "900.png: is not an image"]
 
 
 def test_an_unreadable_neighbour_is_not_told(loader: FrameLoader, files: Files, qtbot: QtBot) -> None:
-    told: list[str] = []
-    loader.failed.connect(lambda key, text: told.append(text))
+    messages: list[str] = []
+    loader.failed.connect(lambda key, text: messages.append(text))
     seen = collect(loader)
     loader.request(*place(1), ahead=[place(900), place(2)])
     qtbot.waitUntil(lambda: place(2) in loader.cache)
-    assert (seen, told) == ([1], [])
+    assert (seen, messages) == ([1], [])
 
 
 def test_after_clear_a_frame_being_read_is_not_delivered(loader: FrameLoader, files: Files, qtbot: QtBot) -> None:
@@ -118,12 +118,12 @@ def test_after_clear_a_frame_being_read_is_not_delivered(loader: FrameLoader, fi
 
 def test_thumbnails_are_small_and_kept(loader: FrameLoader, files: Files, qtbot: QtBot) -> None:
     assert loader.request_thumbnail(*place(3)) is None
-    with qtbot.waitSignal(loader.thumbnail_loaded) as told:
+    with qtbot.waitSignal(loader.thumbnail_loaded) as messages:
         pass
-    assert told.args is not None
-    assert told.args[0] == FrameKey(1, 3)
-    kept = loader.request_thumbnail(*place(3))
-    assert kept is not None
+    assert messages.args is not None
+    assert messages.args[0] == FrameKey(1, 3)
+    remaining = loader.request_thumbnail(*place(3))
+    assert remaining is not None
     assert files.read == [3]
 
 
@@ -146,20 +146,20 @@ def test_real_files_are_read(qtbot: QtBot, tmp_path: Path) -> None:
     cv2.imwrite(str(path), np.full((6, 9, 3), (0, 0, 255), dtype=np.uint8))
     loader = FrameLoader()
     try:
-        with qtbot.waitSignal(loader.loaded) as told:
+        with qtbot.waitSignal(loader.loaded) as messages:
             loader.request(FrameKey(1, 0), path)
-        assert told.args is not None
-        assert told.args[1].shape == (6, 9, 3)
-        assert told.args[1][0, 0].tolist() == [255, 0, 0]
-        assert not told.args[1].flags.writeable
+        assert messages.args is not None
+        assert messages.args[1].shape == (6, 9, 3)
+        assert messages.args[1][0, 0].tolist() == [255, 0, 0]
+        assert not messages.args[1].flags.writeable
     finally:
         loader.shutdown()
 
 
 def test_the_cache_stays_within_its_bytes_and_drops_the_longest_unused() -> None:
     cache = FrameCache(max_bytes=4 * 192)
-    for number in range(4):
-        cache.put(number, picture(number))
+    for index in range(4):
+        cache.put(index, picture(index))
     cache.get(0)
     cache.put(4, picture(4))
     assert 0 in cache
@@ -194,9 +194,9 @@ def test_thumbnails_keep_the_shape_of_the_picture(shape: tuple[int, int], expect
 def test_a_broken_file_is_known_as_such_and_not_read_for_every_repaint(
     loader: FrameLoader, files: Files, qtbot: QtBot
 ) -> None:
-    with qtbot.waitSignal(loader.health_changed) as told:
+    with qtbot.waitSignal(loader.health_changed) as messages:
         assert loader.request_thumbnail(*place(900)) is None
-    assert told.args == [FrameKey(1, 900)]
+    assert messages.args == [FrameKey(1, 900)]
     assert "is not an image" in (loader.problem(*place(900)) or "")
     times = files.read.count(900)
     assert loader.request_thumbnail(*place(900)) is None

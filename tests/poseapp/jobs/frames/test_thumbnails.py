@@ -34,15 +34,15 @@ def _some(value: int = 90) -> Pixels:
     return np.full((30, 40, 3), (value, 20, 200), np.uint8)
 
 
-def test_a_thumbnail_comes_back_in_its_colours(store: ThumbnailStore, picture: Path) -> None:
+def test_a_thumbnail_comes_back_in_its_colors(store: ThumbnailStore, picture: Path) -> None:
     key = store.key(picture)
     assert key is not None
     assert store.get(key) is None
     store.put(key, _some())
-    found = store.get(key)
-    assert found is not None
-    assert found.shape == (30, 40, 3)
-    assert np.abs(found.astype(int) - _some()).max() < 12
+    result = store.get(key)
+    assert result is not None
+    assert result.shape == (30, 40, 3)
+    assert np.abs(result.astype(int) - _some()).max() < 12
 
 
 def test_a_changed_picture_has_another_key(store: ThumbnailStore, picture: Path) -> None:
@@ -116,8 +116,8 @@ def test_a_file_that_is_no_thumbnail_is_passed_over(store: ThumbnailStore, pictu
     key = store.key(picture)
     assert key is not None
     store.put(key, _some())
-    (place,) = (path for path in store.folder.rglob("*") if path.is_file())
-    place.write_bytes(content)
+    (position,) = (path for path in store.folder.rglob("*") if path.is_file())
+    position.write_bytes(content)
     assert store.get(key) is None
 
 
@@ -125,8 +125,8 @@ def test_a_picture_larger_than_any_thumbnail_is_not_decoded(store: ThumbnailStor
     key = store.key(picture)
     assert key is not None
     store.put(key, _some())
-    (place,) = (path for path in store.folder.rglob("*") if path.is_file())
+    (position,) = (path for path in store.folder.rglob("*") if path.is_file())
     done, data = cv2.imencode(".webp", np.zeros((5000, 20, 3), np.uint8))
     assert done
-    place.write_bytes(data.tobytes())
+    position.write_bytes(data.tobytes())
     assert store.get(key) is None

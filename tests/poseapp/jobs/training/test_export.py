@@ -49,9 +49,9 @@ def last_result(job: Any) -> Any:
 
 @pytest.fixture
 def files(project: Path) -> Iterator[RunFiles]:
-    made: RunFiles = last_result(PrepareTrainingJob(project, PLAN))
-    yield made
-    shutil.rmtree(made.folder, ignore_errors=True)
+    created: RunFiles = last_result(PrepareTrainingJob(project, PLAN))
+    yield created
+    shutil.rmtree(created.folder, ignore_errors=True)
 
 
 def test_the_survey_counts_labels_and_leaves_predictions_out(project: Path) -> None:

@@ -21,9 +21,9 @@ def test_labelled_frames_of_a_video_are_written_for_the_trainer(project: Path, t
         media = import_video(store, clip)
         category = store.categories()[0]
         for index in (41, 7):
-            (number,) = store.new_ids(1)
+            (value,) = store.new_ids(1)
             key = FrameKey(media.id, index)
-            store.apply(edits.add_instance(key, edits.make_instance(number, category, POSE / 2, box=[20, 20, 90, 90])))
+            store.apply(edits.add_instance(key, edits.make_instance(value, category, POSE / 2, box=[20, 20, 90, 90])))
     plan = TrainingPlan("both", 1, "movenet_lightning", epochs=1, device="cpu")
     files = [step.result for step in PrepareTrainingJob(project, plan).run(Context())][-1]
     try:

@@ -45,16 +45,16 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
 
 @pytest.fixture
 def runner(qtbot: QtBot) -> Iterator[JobRunner]:
-    made = JobRunner()
-    yield made
-    made.shutdown()
+    created = JobRunner()
+    yield created
+    created.shutdown()
 
 
 def end_of(process: TrainingProcess, qtbot: QtBot) -> tuple[bool, str]:
-    with qtbot.waitSignal(process.finished, timeout=20_000) as told:
+    with qtbot.waitSignal(process.finished, timeout=20_000) as messages:
         process.start()
-    assert told.args is not None
-    return told.args[0], told.args[1]
+    assert messages.args is not None
+    return messages.args[0], messages.args[1]
 
 
 def test_progress_lines_arrive_in_order_and_whole(play: Play, qtbot: QtBot, tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_cancel_ends_the_process_and_moves_the_run_to_the_trash(
     folder = runs.restore(run.trashed)
     assert run.files is not None
     assert folder == run.files.folder
-    (found,) = runs.find_runs()
-    assert (found.plan, found.status) == (PLAN, runs.Status.BROKEN)
+    (result,) = runs.find_runs()
+    assert (result.plan, result.status) == (PLAN, runs.Status.BROKEN)
 
 
 def test_cancel_before_the_process_starts_leaves_nothing(

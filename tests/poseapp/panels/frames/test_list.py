@@ -20,8 +20,8 @@ def _names(window: MainWindow) -> list[str]:
 
 def _choose(window: MainWindow, name: str, value: object) -> None:
     combo = window.media.filter.choices.combos[name]
-    place = next(i for i in range(combo.count()) if combo.itemData(i) == value)
-    combo.setCurrentIndex(place)
+    position = next(i for i in range(combo.count()) if combo.itemData(i) == value)
+    combo.setCurrentIndex(position)
 
 
 def test_the_list_is_found_by_name(opened: MainWindow, qtbot: QtBot) -> None:
@@ -98,9 +98,9 @@ def test_the_frame_shown_is_brought_into_sight(opened: MainWindow, qtbot: QtBot)
     assert store is not None
     store.add_frames(1, [(f"more_{n}.png", 320, 240) for n in range(200)])
     opened.session.structure_changed()
-    for place in (150, 3, 202):
-        opened.session.go_to(opened.session.frames[place])
-        shown = panel.view.visualRect(panel.model.index(place))
+    for position in (150, 3, 202):
+        opened.session.go_to(opened.session.frames[position])
+        shown = panel.view.visualRect(panel.model.index(position))
         assert panel.view.viewport().rect().contains(shown)
 
 

@@ -35,14 +35,14 @@ def film(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> MainWindow:
     video = make(Clip("film.mp4", "libx264", {**X264, "g": "12", "preset": "ultrafast"}, frames=FRAMES), tmp_path)
     with open_any(video) as store:
         category = store.add_category("figure", SCHEMA)
-        made = []
+        items = []
         for key in store.frame_keys():
-            for track, there in ((1, key.index < 20 or 30 <= key.index < 40), (2, 10 <= key.index < 50)):
-                if there:
+            for track, present in ((1, key.index < 20 or 30 <= key.index < 40), (2, 10 <= key.index < 50)):
+                if present:
                     pose = edits.make_instance(store.new_ids(1)[0], category, POSE * 0.4 + 5 * track)
                     state = State.LABELLED if track == 1 and key.index < 20 else State.PREDICTED
-                    made.append(edits.add_instance(key, replace(pose, track=track, state=state)))
-        store.apply(edits.combined("Poses", made))
+                    items.append(edits.add_instance(key, replace(pose, track=track, state=state)))
+        store.apply(edits.combined("Poses", items))
         path = store.path
     window.open_paths([path])
     qtbot.waitUntil(lambda: window.session.store is not None and not window.runner.active(), timeout=8000)
@@ -105,9 +105,9 @@ def test_a_drag_on_the_ruler_moves_what_is_in_sight_a_click_goes_there(film: Mai
     drag(line, at(line, start + 10, 10), at(line, start + 14, 10))
     assert line.sight.start == pytest.approx(start - 4, abs=0.2)
     assert film.session.position() == 0
-    place = int(line.sight.start) + 7
-    QTest.mouseClick(line, LEFT_BUTTON, NONE, at(line, place + 0.5, 10))
-    assert film.session.position() == place
+    position = int(line.sight.start) + 7
+    QTest.mouseClick(line, LEFT_BUTTON, NONE, at(line, position + 0.5, 10))
+    assert film.session.position() == position
 
 
 def test_a_step_out_of_sight_brings_the_frame_into_sight(film: MainWindow) -> None:
@@ -131,8 +131,8 @@ def test_frames_are_not_queued_up_while_the_hand_moves(film: MainWindow, qtbot: 
     line, gone = film.timeline, []
     film.session.frame_changed.connect(gone.append)
     QTest.mousePress(line, LEFT_BUTTON, NONE, at(line, 0.5))
-    for place in range(1, 50):
-        QTest.mouseMove(line, at(line, place + 0.5))
+    for position in range(1, 50):
+        QTest.mouseMove(line, at(line, position + 0.5))
     assert len(gone) <= 3
     QTest.mouseRelease(line, LEFT_BUTTON, NONE, at(line, 49.5))
     assert film.session.position() == 49
@@ -174,8 +174,8 @@ def test_lanes_follow_an_edit_and_its_undo(film: MainWindow) -> None:
 def test_a_change_of_many_frames_reads_the_lanes_anew(film: MainWindow, qtbot: QtBot) -> None:
     session, store = film.session, film.session.store
     assert store is not None
-    made = [edits.delete_instances(key, [i for i in store.instances(key) if i.track == 2]) for key in session.frames]
-    session.apply(edits.combined("Delete a track", [e for e in made if e.frames]))
+    items = [edits.delete_instances(key, [i for i in store.instances(key) if i.track == 2]) for key in session.frames]
+    session.apply(edits.combined("Delete a track", [e for e in items if e.frames]))
     qtbot.waitUntil(lambda: film.timeline.data.lanes.tracks == (1,), timeout=5000)
 
 
@@ -204,7 +204,7 @@ def test_the_pointer_shows_a_picture_of_its_frame(film: MainWindow, qtbot: QtBot
     assert "0:00:01.433" in preview._text
     qtbot.waitUntil(lambda: preview.exact, timeout=5000)
     assert pictures[-1] == (43, 43, True)
-    assert all(number % 12 == 0 for _, number, exact in pictures if not exact)
+    assert all(index % 12 == 0 for _, index, exact in pictures if not exact)
     assert preview.geometry().bottom() < line.mapTo(film, QPoint(0, 0)).y()
     QTest.mousePress(line, LEFT_BUTTON, NONE, at(line, 43.5))
     assert not preview.isVisible()
@@ -268,7 +268,7 @@ def test_jumps_go_to_the_next_of_a_kind(film: MainWindow) -> None:
     session = film.session
     run = film.run
     session.go_to(session.frames[25])
-    for verb, place in (
+    for verb, position in (
         ("previous_labelled", 19),
         ("next_predicted", 20),
         ("next_labelled", 20),
@@ -276,7 +276,7 @@ def test_jumps_go_to_the_next_of_a_kind(film: MainWindow) -> None:
         ("previous_keyframe", 18),
     ):
         run(verb)
-        assert session.position() == place, verb
+        assert session.position() == position, verb
     session.apply(
         edits.set_frame_state(session.frames[50], session.store.frame(session.frames[50]).state, flagged=True)
     )

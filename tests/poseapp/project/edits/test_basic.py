@@ -48,13 +48,13 @@ def test_moving_an_absent_point_places_it(frame, category, make) -> None:
 
 def test_arrays_given_are_neither_kept_nor_changed(category, make) -> None:
     points, seen, box = np.zeros((4, 2)), np.ones(4, np.uint8), np.array([5.0, 6.0, 1.0, 2.0])
-    made = edits.make_instance(1, category, points, seen, box=box)
+    created = edits.make_instance(1, category, points, seen, box=box)
     points[0], seen[0], box[0] = 9, 0, 9
-    assert made.keypoints[0].tolist() == [0, 0]
-    assert made.visibility[0] == 1
-    assert made.box.tolist() == [1, 2, 5, 6]
+    assert created.keypoints[0].tolist() == [0, 0]
+    assert created.visibility[0] == 1
+    assert created.box.tolist() == [1, 2, 5, 6]
     with pytest.raises(ValueError, match="read-only"):
-        made.keypoints[0] = 1
+        created.keypoints[0] = 1
     assert edits.make_instance(1, category, box=box).visibility.sum() == 0
 
 
@@ -165,8 +165,8 @@ def test_predictions_take_the_place_of_earlier_ones(frame, category, make) -> No
     points = np.arange(8.0).reshape(4, 2)
     old, seen = make(score=0.2), np.array([2, 2, 1, 2], np.uint8)
     own = replace(make(1), keypoints=points + 200, visibility=seen, box=np.array([200.0, 200, 260, 260]))
-    found = [predict(points, (0, 0, 20, 20)), predict(points + 200, (201, 200, 260, 260))]
-    edit = edits.add_predictions(frame, [old, own], found, category, [50, 51], "net", min_keypoint_score=0.3)
+    results = [predict(points, (0, 0, 20, 20)), predict(points + 200, (201, 200, 260, 260))]
+    edit = edits.add_predictions(frame, [old, own], results, category, [50, 51], "net", min_keypoint_score=0.3)
     (part,) = edit.frames
     assert part.before == (old,)
     (new,) = part.after
@@ -175,9 +175,9 @@ def test_predictions_take_the_place_of_earlier_ones(frame, category, make) -> No
     assert new.visibility.tolist() == [0, 2, 2, 2]
     assert not new.by_human.any()
     assert np.allclose(new.scores, np.linspace(0.1, 0.9, 4))
-    kept = edits.add_predictions(frame, [old, own], found, category, [50, 51], "net", replace_predicted=False)
-    assert kept.frames[0].before == ()
-    assert [i.id for i in kept.frames[0].after] == [50]
+    remaining = edits.add_predictions(frame, [old, own], results, category, [50, 51], "net", replace_predicted=False)
+    assert remaining.frames[0].before == ()
+    assert [i.id for i in remaining.frames[0].after] == [50]
 
 
 def test_what_is_labelled_without_a_box_is_not_predicted_again(frame, category, make) -> None:

@@ -33,14 +33,14 @@ def test_frames_between_keyframes_are_filled_and_predictions_kept(store: Project
     media = add_video(store, 12)
     for n, x in ((2, 20), (6, 40), (10, 10)):
         put(store, FrameKey(media, n), x, 1, labelled=True)
-    kept = put(store, FrameKey(media, 4), 99, 1)
+    remaining = put(store, FrameKey(media, 4), 99, 1)
     store.apply(interpolate_track(track_instances(store, 1, media), store.new_ids))
     assert xs(store, media) == {2: 20, 3: 25, 4: 99, 5: 35, 6: 40, 7: 32.5, 8: 25, 9: 17.5, 10: 10}
-    made = dict(track_instances(store, 1, media))[FrameKey(media, 5)]
-    assert (made.source, made.state, made.by_human.any()) == ("interpolated", State.PREDICTED, False)
-    assert made.box is not None
-    assert made.box.tolist() == [33, 18, 45, 30]
-    assert store.instance(kept.id).same_as(kept)
+    created = dict(track_instances(store, 1, media))[FrameKey(media, 5)]
+    assert (created.source, created.state, created.by_human.any()) == ("interpolated", State.PREDICTED, False)
+    assert created.box is not None
+    assert created.box.tolist() == [33, 18, 45, 30]
+    assert store.instance(remaining.id).same_as(remaining)
     assert (tracks_of(store, media)[0].interpolated, tracks_of(store, media)[0].predicted) == (5, 1)
     store.undo()
     assert xs(store, media) == {2: 20, 4: 99, 6: 40, 10: 10}
@@ -74,9 +74,9 @@ def test_smooth_stays_between_its_keyframes_and_times_count(store: ProjectStore)
     for n, x in ((0, 0), (4, 30), (8, 32)):
         put(store, FrameKey(media, n), x, 1, labelled=True)
     edit = interpolate_track(track_instances(store, 1, media), store.new_ids, smooth=True)
-    found = {f.frame.index: f.after[0].keypoints[0, 0] for f in edit.frames}
-    assert 7.5 < found[1] < 30
-    assert 30 < found[5] < 32
+    results = {f.frame.index: f.after[0].keypoints[0, 0] for f in edit.frames}
+    assert 7.5 < results[1] < 30
+    assert 30 < results[5] < 32
     late = interpolate_track(track_instances(store, 1, media), store.new_ids, time=lambda n: n if n < 4 else n + 4)
     assert {f.frame.index: f.after[0].keypoints[0, 0] for f in late.frames}[1] == pytest.approx(30 / 8)
 
@@ -157,9 +157,9 @@ def test_a_model_looks_where_the_flow_has_carried_the_box(store: ProjectStore) -
         store.apply(edit)
     assert [key.index for key, _ in track_instances(store, 1, media)] == [0, 1, 2, 3]  # then it sees nothing
     assert boxes[0] == pytest.approx([61, 18, 73, 30], abs=0.5)
-    found = dict(track_instances(store, 1, media))[FrameKey(media, 1)]
-    assert found.visibility.tolist() == [2, 2, 0, 0]
-    assert (found.source, found.state, found.score) == ("propagated", State.PREDICTED, 0.8)
+    result = dict(track_instances(store, 1, media))[FrameKey(media, 1)]
+    assert result.visibility.tolist() == [2, 2, 0, 0]
+    assert (result.source, result.state, result.score) == ("propagated", State.PREDICTED, 0.8)
     store.undo()
     assert len(track_instances(store, 1, media)) == 1
 

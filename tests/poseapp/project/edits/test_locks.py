@@ -17,12 +17,12 @@ POINTS = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 locks = st.frozensets(st.tuples(st.integers(1, 3), st.integers(0, 3)))
 
 
-def pose(number: int) -> Instance:
-    return edits.make_instance(number, KIND, POINTS)
+def pose(index: int) -> Instance:
+    return edits.make_instance(index, KIND, POINTS)
 
 
-def moved(number: int, by: float) -> Edit:
-    return edits.transform_pose(KEY, pose(number), [[1, 0, by], [0, 1, 0]])
+def moved(index: int, by: float) -> Edit:
+    return edits.transform_pose(KEY, pose(index), [[1, 0, by], [0, 1, 0]])
 
 
 def test_without_locks_the_edit_is_the_same_one() -> None:
@@ -38,9 +38,9 @@ def test_locked_points_stay_and_the_others_move(
     held = without_locked(edit, poses, points)
     frames = () if held is None else held.frames
     done = {i.id: i for f in frames for i in f.after}
-    for number in (1, 2):
-        after = done.get(number, pose(number))
-        locked = locked_flags(pose(number), points) | (number in poses)
+    for index in (1, 2):
+        after = done.get(index, pose(index))
+        locked = locked_flags(pose(index), points) | (index in poses)
         assert np.array_equal(after.keypoints[locked], POINTS[locked])
         assert np.array_equal(after.keypoints[~locked], POINTS[~locked] + (by, 0))
 
@@ -49,7 +49,7 @@ def test_locked_points_stay_and_the_others_move(
 def test_what_is_locked_is_not_deleted(points: frozenset[tuple[int, int]], poses: frozenset[int]) -> None:
     held = without_locked(edits.delete_instances(KEY, [pose(1), pose(2)]), poses, points)
     gone = set() if held is None else {i.id for f in held.frames for i in f.before}
-    assert gone == {1, 2} - poses - {number for number, _ in points}
+    assert gone == {1, 2} - poses - {index for index, _ in points}
 
 
 def test_a_new_pose_and_a_frame_state_are_no_matter_of_locks() -> None:

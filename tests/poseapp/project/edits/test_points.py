@@ -21,8 +21,8 @@ PLACES = np.array([[1.0, 2.0], [30.0, 4.0], [5.0, 60.0], [7.0, 8.0]])
 
 
 def pose(visibility: list[int], box: list[float] | None = None) -> Instance:
-    made = edits.make_instance(1, Category(1, "mouse", SCHEMA), np.full((4, 2), 5.0), visibility, box=box)
-    return replace(made, state=State.PREDICTED, by_human=np.zeros(4, np.bool_))
+    created = edits.make_instance(1, Category(1, "mouse", SCHEMA), np.full((4, 2), 5.0), visibility, box=box)
+    return replace(created, state=State.PREDICTED, by_human=np.zeros(4, np.bool_))
 
 
 @given(st.lists(st.integers(0, 2), min_size=4, max_size=4), st.lists(st.integers(0, 2), min_size=4, max_size=4))
@@ -45,12 +45,12 @@ def test_the_box_grows_and_one_point_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("places", "seen"),
+    ("positions", "seen"),
     [(PLACES[:3], [1, 1, 1]), (PLACES, [3, 0, 0, 0]), (np.full((4, 2), np.nan), [0, 0, 0, 2])],
 )
-def test_what_is_no_placing_is_refused(places: np.ndarray, seen: list[int]) -> None:
+def test_what_is_no_placing_is_refused(positions: np.ndarray, seen: list[int]) -> None:
     with pytest.raises(ProjectError):
-        points.place_points(FRAME, pose([2, 2, 2, 2]), places, seen, SCHEMA)
+        points.place_points(FRAME, pose([2, 2, 2, 2]), positions, seen, SCHEMA)
 
 
 def test_sides_are_swapped_along_a_track_and_predictions_stay_predictions() -> None:

@@ -30,8 +30,8 @@ def prediction(points: np.ndarray, scores: float | list[float] = 0.9, box: np.nd
     return Prediction(keypoints, box.astype(np.float32), 0.9, 0.9)
 
 
-def stays(existing: Instance, found: Prediction) -> bool:
-    edit = edits.add_predictions(KEY, [existing], [found], CATEGORY, [7], "net", min_keypoint_score=0.15)
+def stays(existing: Instance, result: Prediction) -> bool:
+    edit = edits.add_predictions(KEY, [existing], [result], CATEGORY, [7], "net", min_keypoint_score=0.15)
     return bool(edit.frames[0].after)
 
 

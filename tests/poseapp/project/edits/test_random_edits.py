@@ -158,14 +158,14 @@ class ProjectMachine(RuleBasedStateMachine):
             return
         instances, states = self.past[self.now]
         for frame in FRAMES:
-            found = self.store.instances(frame)
-            wanted = sorted(self._here(frame), key=lambda i: i.id)
-            assert [i.id for i in found] == [i.id for i in wanted]
-            assert all(a.same_as(b) for a, b in zip(found, wanted))
+            result = self.store.instances(frame)
+            expected = sorted(self._here(frame), key=lambda i: i.id)
+            assert [i.id for i in result] == [i.id for i in expected]
+            assert all(a.same_as(b) for a, b in zip(result, expected))
             assert self.store.frame(frame).state == states[frame]
             counts = self.store.counts()[frame]
-            assert counts.labelled == sum(i.state is State.LABELLED for i in wanted)
-            assert counts.predicted == sum(i.state is State.PREDICTED for i in wanted)
+            assert counts.labelled == sum(i.state is State.LABELLED for i in expected)
+            assert counts.predicted == sum(i.state is State.PREDICTED for i in expected)
         steps = self.store.history()
         assert len(steps) == len(self.past) - 1
         assert sum(s.done for s in steps) == self.now

@@ -28,12 +28,12 @@ from tests.poseapp.project.track_project import add_video, put, tracks_at
 @pytest.fixture
 def media(store: ProjectStore) -> int:
     """Tracks 1 (left) and 2 (right) in frames 0..5; 2 is missing in frame 3."""
-    number = add_video(store, 12)
+    index = add_video(store, 12)
     for n in range(6):
-        put(store, FrameKey(number, n), 10 + n, 1, labelled=n == 0)
+        put(store, FrameKey(index, n), 10 + n, 1, labelled=n == 0)
         if n != 3:
-            put(store, FrameKey(number, n), 40 + n, 2)
-    return number
+            put(store, FrameKey(index, n), 40 + n, 2)
+    return index
 
 
 def everything(store: ProjectStore, media: int) -> list[tuple[FrameKey, Instance]]:
@@ -71,13 +71,13 @@ def test_lanes_tell_runs_gaps_and_states(store: ProjectStore, media: int) -> Non
 
 def test_poses_of_a_range_of_a_track(store: ProjectStore, media: int) -> None:
     assert [key.index for key, _ in track_instances(store, 2, media, 2, 4)] == [2, 4]
-    assert [(key.index, len(found)) for key, found in frames_with_instances(store, media, 3, 4)] == [(3, 1), (4, 2)]
+    assert [(key.index, len(result)) for key, result in frames_with_instances(store, media, 3, 4)] == [(3, 1), (4, 2)]
 
 
 def test_numbers_are_never_given_twice(store: ProjectStore, media: int, tmp_path: Path) -> None:
-    (number,) = store.new_track_numbers()
-    assert number == 3
-    put(store, FrameKey(media, 0), 70, number)
+    (index,) = store.new_track_numbers()
+    assert index == 3
+    put(store, FrameKey(media, 0), 70, index)
     store.undo()
     assert store.new_track_numbers(2) == range(4, 6)
     store.close()
@@ -94,8 +94,8 @@ def test_assigning_gives_the_other_the_old_number(store: ProjectStore, media: in
 
 
 def test_swap_from_here_on(store: ProjectStore, media: int, done: Callable) -> None:
-    found = done(swap_tracks(everything(store, media), 1, 2, FrameKey(media, 3)))
-    assert found == {0: [1, 2], 1: [1, 2], 2: [1, 2], 3: [2], 4: [2, 1], 5: [2, 1]}
+    result = done(swap_tracks(everything(store, media), 1, 2, FrameKey(media, 3)))
+    assert result == {0: [1, 2], 1: [1, 2], 2: [1, 2], 3: [2], 4: [2, 1], 5: [2, 1]}
 
 
 def test_split(store: ProjectStore, media: int, done: Callable) -> None:
@@ -121,8 +121,8 @@ def test_join(store: ProjectStore, media: int, done: Callable) -> None:
 
 
 def test_delete_all_or_a_range(store: ProjectStore, media: int, done: Callable) -> None:
-    found = done(delete_track(everything(store, media), 1, FrameKey(media, 2), FrameKey(media, 4)))
-    assert found == {0: [1, 2], 1: [1, 2], 2: [2], 4: [2], 5: [1, 2]}
+    result = done(delete_track(everything(store, media), 1, FrameKey(media, 2), FrameKey(media, 4)))
+    assert result == {0: [1, 2], 1: [1, 2], 2: [2], 4: [2], 5: [1, 2]}
     assert done(delete_track(everything(store, media), 1, only_predicted=True))[0] == [1, 2]
     assert done(delete_track(everything(store, media), 1))[0] == [2]
 
@@ -132,48 +132,48 @@ def test_clear(store: ProjectStore, media: int, done: Callable) -> None:
 
 
 def test_tracking_keeps_what_a_person_has_said(store: ProjectStore, done: Callable, media: int) -> None:
-    number = add_video(store, 10, "other.mp4")
+    index = add_video(store, 10, "other.mp4")
     for n in range(10):
-        put(store, FrameKey(number, n), 10 + n)
-        put(store, FrameKey(number, n), 45 - n, 77 if n == 5 else None, labelled=n == 5)
-    frames = list(frames_with_instances(store, number))
+        put(store, FrameKey(index, n), 10 + n)
+        put(store, FrameKey(index, n), 45 - n, 77 if n == 5 else None, labelled=n == 5)
+    frames = list(frames_with_instances(store, index))
     categories = {c.id: c for c in store.categories()}
     seen: list[tuple[int, int]] = []
     first = store.new_track_numbers(1)[0]
-    numbers = track_frames(frames, categories, first_number=first, progress=lambda *n: seen.append(n))
+    values = track_frames(frames, categories, first_number=first, progress=lambda *n: seen.append(n))
     assert seen[-1] == (9, 10)
-    store.apply(apply_tracks(frames, numbers))
-    assert {tuple(ids) for n, ids in tracks_at(store, number).items()} == {(first, 77)}
+    store.apply(apply_tracks(frames, values))
+    assert {tuple(ids) for n, ids in tracks_at(store, index).items()} == {(first, 77)}
     assert store.instance(frames[5][1][1].id).track == 77
     store.undo()
-    assert set(tracks_at(store, number)[0]) == {None}
-    store.apply(apply_tracks(frames, numbers, keep_labelled=False))
-    assert {tuple(ids) for ids in tracks_at(store, number).values()} == {(first, first + 1)}
+    assert set(tracks_at(store, index)[0]) == {None}
+    store.apply(apply_tracks(frames, values, keep_labelled=False))
+    assert {tuple(ids) for ids in tracks_at(store, index).values()} == {(first, first + 1)}
 
 
 def test_two_tracks_never_meet_in_a_frame_after_tracking(store: ProjectStore) -> None:
-    number = add_video(store, 3, "other.mp4")
+    index = add_video(store, 3, "other.mp4")
     for n in range(3):
         # the person says that the two changed places in frame 1
-        put(store, FrameKey(number, n), 10, 8 if n == 1 else 9, labelled=True)
-        put(store, FrameKey(number, n), 45, 9 if n == 1 else None, labelled=n == 1)
-    frames = list(frames_with_instances(store, number))
-    numbers = track_frames(frames, {c.id: c for c in store.categories()}, first_number=100)
-    store.apply(apply_tracks(frames, numbers))
-    for ids in tracks_at(store, number).values():
+        put(store, FrameKey(index, n), 10, 8 if n == 1 else 9, labelled=True)
+        put(store, FrameKey(index, n), 45, 9 if n == 1 else None, labelled=n == 1)
+    frames = list(frames_with_instances(store, index))
+    values = track_frames(frames, {c.id: c for c in store.categories()}, first_number=100)
+    store.apply(apply_tracks(frames, values))
+    for ids in tracks_at(store, index).values():
         assert len(set(ids)) == len(ids)
-    assert tracks_at(store, number)[1] == [8, 9]
+    assert tracks_at(store, index)[1] == [8, 9]
 
 
 def test_a_prediction_of_what_is_labelled_stays_without_a_track(store: ProjectStore) -> None:
-    number = add_video(store, 4, "other.mp4")
+    index = add_video(store, 4, "other.mp4")
     for n in range(4):
-        put(store, FrameKey(number, n), 10.5)
+        put(store, FrameKey(index, n), 10.5)
         if n < 2:
-            put(store, FrameKey(number, n), 10, labelled=True)
-    frames = list(frames_with_instances(store, number))
+            put(store, FrameKey(index, n), 10, labelled=True)
+    frames = list(frames_with_instances(store, index))
     store.apply(apply_tracks(frames, track_frames(frames, {c.id: c for c in store.categories()}, first_number=5)))
-    assert tracks_at(store, number) == {0: [5, None], 1: [5, None], 2: [5], 3: [5]}
+    assert tracks_at(store, index) == {0: [5, None], 1: [5, None], 2: [5], 3: [5]}
 
 
 def test_an_empty_project_has_no_tracks(store: ProjectStore) -> None:

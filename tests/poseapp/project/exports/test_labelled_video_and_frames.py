@@ -38,11 +38,11 @@ def media(store: ProjectStore, tmp_path: Path) -> int:
     """A video of 8 frames of variable rate, frame n of grey 20 n; poses in some of them."""
     shown = [np.full((96, 128, 3), 20 * n, np.uint8) for n in range(8)]
     list(write_mp4(tmp_path / "my clip.mp4", shown, TIMES, (128, 96), Fraction(1, 24)))
-    number = import_video(store, tmp_path / "my clip.mp4").id
-    put(store, FrameKey(number, 1), 30, 7, labelled=True)
-    put(store, FrameKey(number, 5), 60, 7, labelled=True)
-    put(store, FrameKey(number, 6), 60, 7)
-    return number
+    index = import_video(store, tmp_path / "my clip.mp4").id
+    put(store, FrameKey(index, 1), 30, 7, labelled=True)
+    put(store, FrameKey(index, 5), 60, 7, labelled=True)
+    put(store, FrameKey(index, 6), 60, 7)
+    return index
 
 
 def test_the_video_has_the_same_frames_and_times_with_poses(store: ProjectStore, media: int, tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_the_video_has_the_same_frames_and_times_with_poses(store: ProjectStore,
     report = run_steps(export_labelled_video(store, out, media), lambda *n: seen.append(n))
     assert (report.count, report.problems) == (8, [])
     assert seen == [(n, 8) for n in range(1, 9)]
-    with VideoReader(out) as made:
-        assert [made.exact_time(n) for n in range(made.frame_count)] == TIMES
+    with VideoReader(out) as created:
+        assert [created.exact_time(n) for n in range(created.frame_count)] == TIMES
         for n in range(8):
-            picture = made.read(n).astype(int)
+            picture = created.read(n).astype(int)
             assert abs(picture[90, 120, 0] - 20 * n) <= 3
             drawn = np.abs(picture - 20 * n).max() > 60
             assert drawn == (n in (1, 5, 6))
@@ -65,10 +65,10 @@ def test_a_part_of_it_without_predictions(store: ProjectStore, media: int, tmp_p
         store, tmp_path / "p.mp4", media, DrawOptions(include_predicted=False), first=5, last=6
     )
     assert run_steps(steps).count == 2
-    with VideoReader(tmp_path / "p.mp4") as made:
-        assert [made.exact_time(n) for n in range(made.frame_count)] == [0, Fraction(1, 24)]
-        assert np.ptp(made.read(0).astype(int)) > 60
-        assert np.ptp(made.read(1).astype(int)) < 10
+    with VideoReader(tmp_path / "p.mp4") as created:
+        assert [created.exact_time(n) for n in range(created.frame_count)] == [0, Fraction(1, 24)]
+        assert np.ptp(created.read(0).astype(int)) > 60
+        assert np.ptp(created.read(1).astype(int)) < 10
 
 
 def test_closed_early_no_file_is_left(store: ProjectStore, media: int, tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_labelled_frames_are_exact_and_import_again(store: ProjectStore, media: 
             written = read_image(folder / "images" / "my clip" / f"my clip_{index:06d}.png")
             assert np.array_equal(written, source.read(index))
     with ProjectStore.create(tmp_path / "again.pose") as again:
-        found = import_coco(again, folder / "annotations.json")
-        assert (found.images, found.annotations, found.problems) == (3, 2, [])
+        result = import_coco(again, folder / "annotations.json")
+        assert (result.images, result.annotations, result.problems) == (3, 2, [])
         (pose,) = again.instances(again.frame_keys()[0])
         assert pose.keypoints == pytest.approx(store.instances(FrameKey(media, 1))[0].keypoints)
 
@@ -135,11 +135,11 @@ def test_image_files_are_copied_as_they_are(store: ProjectStore, tmp_path: Path)
     for n in range(2):
         cv2.imwrite(str(tmp_path / "shots" / "a" / f"{n}.jpg"), np.full((20, 30, 3), 90 * n, np.uint8))
     import_folder(store, tmp_path / "shots")
-    number = store.media()[-1].id
+    index = store.media()[-1].id
     for n in range(2):
-        put(store, FrameKey(number, n), 5, labelled=True)
+        put(store, FrameKey(index, n), 5, labelled=True)
     (tmp_path / "shots" / "a" / "1.jpg").unlink()
-    report = run_steps(export_labelled_frames(store, tmp_path / "set", media=[number]))
+    report = run_steps(export_labelled_frames(store, tmp_path / "set", media=[index]))
     assert report.count == 1
     assert len(report.problems) == 1
     origin = tmp_path / "shots" / "a" / "0.jpg"
@@ -167,7 +167,7 @@ def test_nothing_labelled_is_an_error_and_a_lost_video_a_sentence(
     assert "2 labelled frames" in report.problems[0]
 
 
-def test_a_video_has_the_colours_of_the_canvas() -> None:
+def test_a_video_has_the_colors_of_the_canvas() -> None:
     schema = schema_from_names("two", ["left_hand", "right_hand"], [(0, 1)])
     categories = {1: Category(1, "two", schema)}
     poses = [edits.make_instance(n, categories[1], [[20.0, 40.0 * n], [70.0, 40.0 * n]], track=n) for n in (1, 2)]
@@ -180,6 +180,6 @@ def test_a_video_has_the_colours_of_the_canvas() -> None:
         for n, pose in enumerate(poses):
             own = unpack(instance_color(palette, pose.id, pose.track))
             left, right = (unpack(palette.sides[side]) for side in (1, 2))
-            wanted = (own, own) if mode is ColorMode.INSTANCE else (left, right)
+            expected = (own, own) if mode is ColorMode.INSTANCE else (left, right)
             row = 40 * (n + 1)
-            assert (tuple(drawn[row, 20].tolist()), tuple(drawn[row, 70].tolist())) == wanted
+            assert (tuple(drawn[row, 20].tolist()), tuple(drawn[row, 70].tolist())) == expected

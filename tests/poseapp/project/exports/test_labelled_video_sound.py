@@ -26,8 +26,8 @@ def film(path: Path, codec: str | None, frames: int = 90) -> Path:
         video = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "bf": "2", "g": "30"})
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         sound = None if codec is None else container.add_stream(codec, rate=SOUND_RATE, layout="mono")
-        for number in range(frames):
-            shade = 235 if number in FLASHES else 16
+        for index in range(frames):
+            shade = 235 if index in FLASHES else 16
             picture = np.full((48, 64, 3), shade, np.uint8)
             for packet in video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)
@@ -35,8 +35,8 @@ def film(path: Path, codec: str | None, frames: int = 90) -> Path:
             container.mux(packet)
         if sound is not None:
             wave = np.zeros(frames * SOUND_RATE // RATE, np.float32)
-            for number in FLASHES:
-                start = number * SOUND_RATE // RATE
+            for index in FLASHES:
+                start = index * SOUND_RATE // RATE
                 wave[start : start + 2400] = 0.8 * np.sin(np.arange(2400) * 0.2)
             samples = (wave * 32767).astype(np.int16)
             resampler = av.AudioResampler(
@@ -54,16 +54,16 @@ def film(path: Path, codec: str | None, frames: int = 90) -> Path:
 
 def clicks(path: Path) -> list[float]:
     """Seconds at which something begins to be heard."""
-    found: list[float] = []
+    results: list[float] = []
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0):
             wave = frame.to_ndarray().astype(np.float64)
             wave = wave.reshape(-1) / (32768 if np.abs(wave).max() > 2 else 1)
-            for place in np.flatnonzero(np.abs(wave) > 0.2):
-                when = float(frame.pts * frame.time_base) + place / frame.sample_rate
-                if not found or when - found[-1] > 0.5:
-                    found.append(when)
-    return found
+            for position in np.flatnonzero(np.abs(wave) > 0.2):
+                when = float(frame.pts * frame.time_base) + position / frame.sample_rate
+                if not results or when - results[-1] > 0.5:
+                    results.append(when)
+    return results
 
 
 def flashes(path: Path) -> list[float]:

@@ -26,16 +26,16 @@ def media(store: ProjectStore, tmp_path: Path) -> int:
     """A real video of 5 frames at odd times: track 1 in all of them, 2 in two, one pose without a track."""
     times = [Fraction(n, 10) for n in (0, 1, 3, 4, 8)]
     list(write_mp4(tmp_path / "clip.mp4", [np.zeros((48, 64, 3), np.uint8)] * 5, times, (64, 48)))
-    number = import_video(store, tmp_path / "clip.mp4").id
+    index = import_video(store, tmp_path / "clip.mp4").id
     for n in range(5):
-        put(store, FrameKey(number, n), 10.25 + n, 1, labelled=n == 2)
+        put(store, FrameKey(index, n), 10.25 + n, 1, labelled=n == 2)
     for n in (1, 3):
-        put(store, FrameKey(number, n), 40, 2, box=False)
-    pose = put(store, FrameKey(number, 4), 50, labelled=True)
+        put(store, FrameKey(index, n), 40, 2, box=False)
+    pose = put(store, FrameKey(index, 4), 50, labelled=True)
     for point, value in ((1, 1), (2, 0)):
-        key = FrameKey(number, 4)
+        key = FrameKey(index, 4)
         store.apply(set_visibility(key, store.instance(pose.id), [point], value))
-    return number
+    return index
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -87,11 +87,11 @@ def test_parquet_holds_the_same_with_types(store: ProjectStore, media: int, tmp_
     assert export_parquet(store, tmp_path / "t.parquet").count == 8
     export_csv(store, tmp_path / "t.csv")
     table = parquet.read_table(tmp_path / "t.parquet")
-    wanted = read(tmp_path / "t.csv")
-    assert table.column_names == list(wanted[0])
+    expected = read(tmp_path / "t.csv")
+    assert table.column_names == list(expected[0])
     assert str(table.schema.field("track").type) == "int64"
     assert str(table.schema.field("nose.x").type) == "double"
-    for row, text in zip(table.to_pylist(), wanted, strict=True):
+    for row, text in zip(table.to_pylist(), expected, strict=True):
         assert {k: "" if v is None else str(v) for k, v in row.items()} == text
 
 
@@ -119,9 +119,9 @@ def test_dlc_table_of_several(store: ProjectStore, media: int, tmp_path: Path) -
 
 
 def test_dlc_table_of_one_has_no_individuals(store: ProjectStore, tmp_path: Path) -> None:
-    number = add_video(store, 3, "one.mp4")
-    put(store, FrameKey(number, 1), 5)
-    export_dlc(store, tmp_path / "d.csv", number)
+    index = add_video(store, 3, "one.mp4")
+    put(store, FrameKey(index, 1), 5)
+    export_dlc(store, tmp_path / "d.csv", index)
     with (tmp_path / "d.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert [row[0] for row in rows] == ["scorer", "bodyparts", "coords", "0", "1", "2"]
@@ -144,9 +144,9 @@ def dlc_rows(path: Path) -> list[list[str]]:
 
 
 def test_a_first_frame_without_a_pose_stays_a_row_of_the_dlc_table(store: ProjectStore, tmp_path: Path) -> None:
-    number = add_video(store, 3, "one.mp4")
-    put(store, FrameKey(number, 1), 5)
-    export_dlc(store, tmp_path / "d.csv", number)
+    index = add_video(store, 3, "one.mp4")
+    put(store, FrameKey(index, 1), 5)
+    export_dlc(store, tmp_path / "d.csv", index)
     rows = dlc_rows(tmp_path / "d.csv")
     assert [row[0] for row in rows[3:]] == ["0", "1", "2"]
     assert set(rows[3][1:]) == {"NaN"}
@@ -154,11 +154,11 @@ def test_a_first_frame_without_a_pose_stays_a_row_of_the_dlc_table(store: Projec
 
 
 def test_two_animals_without_tracks_are_two_individuals_of_the_dlc_table(store: ProjectStore, tmp_path: Path) -> None:
-    number = add_video(store, 2, "one.mp4")
-    put(store, FrameKey(number, 0), 5)
-    put(store, FrameKey(number, 0), 7)
-    put(store, FrameKey(number, 1), 9)
-    report = export_dlc(store, tmp_path / "d.csv", number)
+    index = add_video(store, 2, "one.mp4")
+    put(store, FrameKey(index, 0), 5)
+    put(store, FrameKey(index, 0), 7)
+    put(store, FrameKey(index, 1), 9)
+    report = export_dlc(store, tmp_path / "d.csv", index)
     assert not any("left out" in text for text in report.problems)
     rows = dlc_rows(tmp_path / "d.csv")
     assert rows[1] == ["individuals"] + ["individual_1"] * 12 + ["individual_2"] * 12
@@ -167,14 +167,14 @@ def test_two_animals_without_tracks_are_two_individuals_of_the_dlc_table(store: 
 
 
 def test_categories_with_other_points_have_dlc_tables_of_their_own(store: ProjectStore, tmp_path: Path) -> None:
-    number = add_video(store, 2, "one.mp4")
-    put(store, FrameKey(number, 0), 5)
-    put(store, FrameKey(number, 1), 6)
+    index = add_video(store, 2, "one.mp4")
+    put(store, FrameKey(index, 0), 5)
+    put(store, FrameKey(index, 1), 6)
     other = store.add_category("a pen", schema_from_names("pen", ["tip", "nose"]))
     pose = make_instance(store.new_ids(1)[0], other, [(1, 2), (3, 4)])
-    store.apply(add_instance(FrameKey(number, 1), pose))
+    store.apply(add_instance(FrameKey(index, 1), pose))
     (tmp_path / "d_a_pen.csv").write_text("mine")
-    report = export_dlc(store, tmp_path / "d.csv", number)
+    report = export_dlc(store, tmp_path / "d.csv", index)
     assert report.problems[-1] == "'a pen' has other points and is in a table of its own: d_a_pen_2.csv"
     assert (tmp_path / "d_a_pen.csv").read_text() == "mine"
     animals, pens = dlc_rows(tmp_path / "d.csv"), dlc_rows(tmp_path / "d_a_pen_2.csv")

@@ -37,40 +37,40 @@ def touch(*paths: Path) -> None:
 )
 def test_an_image_is_found(tmp_path: Path, labels: str, image: str, name: str) -> None:
     touch(tmp_path / labels, tmp_path / image)
-    found = find_images([name], tmp_path / labels)
-    assert found.missing == []
-    assert (found.root / found.names[0]).resolve() == (tmp_path / image).resolve()
+    result = find_images([name], tmp_path / labels)
+    assert result.missing == []
+    assert (result.root / result.names[0]).resolve() == (tmp_path / image).resolve()
 
 
 def test_a_bare_name_that_stands_in_two_folders_is_not_guessed(tmp_path: Path) -> None:
     touch(tmp_path / "one" / "a.png", tmp_path / "two" / "a.png")
-    found = find_images(["a.png", "one/a.png"], tmp_path / "labels.json")
-    assert found.missing == ["a.png"]
-    assert found.names == ["a.png", "one/a.png"]
+    result = find_images(["a.png", "one/a.png"], tmp_path / "labels.json")
+    assert result.missing == ["a.png"]
+    assert result.names == ["a.png", "one/a.png"]
 
 
 def test_the_same_name_in_two_folders_stays_two_images(tmp_path: Path) -> None:
     touch(tmp_path / "images/one/a.png", tmp_path / "images/two/a.png")
-    found = find_images(["one/a.png", "two/a.png"], tmp_path / "labels.json")
-    assert found.root == tmp_path / "images"
-    assert found.names == ["one/a.png", "two/a.png"]
+    result = find_images(["one/a.png", "two/a.png"], tmp_path / "labels.json")
+    assert result.root == tmp_path / "images"
+    assert result.names == ["one/a.png", "two/a.png"]
 
 
 def test_a_given_root_is_the_only_place(tmp_path: Path) -> None:
     touch(tmp_path / "a.png", tmp_path / "there" / "b.png")
-    found = find_images(["a.png", "b.png", "c.png"], tmp_path / "labels.json", tmp_path / "there")
-    assert found.missing == ["a.png", "c.png"]
-    assert found.root == tmp_path / "there"
+    result = find_images(["a.png", "b.png", "c.png"], tmp_path / "labels.json", tmp_path / "there")
+    assert result.missing == ["a.png", "c.png"]
+    assert result.root == tmp_path / "there"
 
 
 def test_absolute_names_of_images_that_exist_are_taken(tmp_path: Path) -> None:
     touch(tmp_path / "far" / "a.png")
     (tmp_path / "near").mkdir()
-    found = find_images([str(tmp_path / "far" / "a.png")], tmp_path / "near" / "labels.json")
-    assert (found.root / found.names[0]).resolve() == tmp_path / "far" / "a.png"
-    assert found.missing == []
+    result = find_images([str(tmp_path / "far" / "a.png")], tmp_path / "near" / "labels.json")
+    assert (result.root / result.names[0]).resolve() == tmp_path / "far" / "a.png"
+    assert result.missing == []
 
 
 def test_nothing_found_keeps_names_and_the_folder_of_the_file(tmp_path: Path) -> None:
-    found = find_images(["x\\a.png"], tmp_path / "labels.json")
-    assert (found.root, found.names, found.missing) == (tmp_path, ["x/a.png"], ["x\\a.png"])
+    result = find_images(["x\\a.png"], tmp_path / "labels.json")
+    assert (result.root, result.names, result.missing) == (tmp_path, ["x/a.png"], ["x\\a.png"])

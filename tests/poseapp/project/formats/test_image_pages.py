@@ -61,8 +61,8 @@ def test_a_folder_that_is_not_searched_to_its_end_says_so(tmp_path: Path, monkey
     assert any("not looked for" in text for text in look_into(tmp_path).unsupported)
     assert not look_into(tmp_path / "a").unsupported
     for folder in (deep, deep.parent):
-        for number in range(3):
-            (folder / f"{number}.png").touch()
+        for index in range(3):
+            (folder / f"{index}.png").touch()
     monkeypatch.setattr(label_files, "_MAX_ENTRIES", 2)
     assert any("not looked for" in text for text in look_into(deep.parent).unsupported)
     assert not look_into(deep).unsupported

@@ -47,11 +47,11 @@ def test_a_table_of_deeplabcut_goes_out_in_stored_pixels_and_comes_back_to_the_s
     path = make(WIDE, tmp_path)
     with ProjectStore.create(tmp_path / "first.pose") as store:
         store.add_category("mouse", schema_from_names("mouse", NAMES))
-        number = import_video(store, path).id
-        put(store, FrameKey(number, 1), 100.5)
-        report = export_dlc(store, tmp_path / "mouseDLC.csv", number)
+        index = import_video(store, path).id
+        put(store, FrameKey(index, 1), 100.5)
+        report = export_dlc(store, tmp_path / "mouseDLC.csv", index)
         assert not report.problems
-        written = store.instances(FrameKey(number, 1))[0]
+        written = store.instances(FrameKey(index, 1))[0]
     row = (tmp_path / "mouseDLC.csv").read_text().splitlines()[4].split(",")
     assert row[:3] == ["1", "50.0", "20.0"]
     with open_any(tmp_path / "mouseDLC.csv") as store:
@@ -63,9 +63,9 @@ def test_a_table_is_written_without_the_video_and_says_what_its_pixels_are(tmp_p
     path = make(WIDE, tmp_path)
     with ProjectStore.create(tmp_path / "first.pose") as store:
         store.add_category("mouse", schema_from_names("mouse", NAMES))
-        number = import_video(store, path).id
-        put(store, FrameKey(number, 1), 100.5)
+        index = import_video(store, path).id
+        put(store, FrameKey(index, 1), 100.5)
         path.unlink()
-        report = export_dlc(store, tmp_path / "mouseDLC.csv", number)
+        report = export_dlc(store, tmp_path / "mouseDLC.csv", index)
     assert len(report.problems) == 1
     assert "does not exist" in report.problems[0]

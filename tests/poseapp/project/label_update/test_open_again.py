@@ -204,12 +204,12 @@ def test_stopping_leaves_the_project_as_it_was(labels: Path) -> None:
 
 
 def dlc_table(folder: Path, rows: str, video: str = "v1", parts: str = "a,b") -> Path:
-    place = folder / "labeled-data" / video
-    place.mkdir(parents=True, exist_ok=True)
+    position = folder / "labeled-data" / video
+    position.mkdir(parents=True, exist_ok=True)
     cells = [part for part in parts.split(",") for _ in "xy"]
     head = f"scorer,{','.join('m' for _ in cells)}\nbodyparts,{','.join(cells)}\n"
     head += f"coords,{','.join('xy'[n % 2] for n in range(len(cells)))}\n"
-    path = place / "CollectedData_m.csv"
+    path = position / "CollectedData_m.csv"
     path.write_text(head + rows)
     return path
 
@@ -257,13 +257,13 @@ def test_a_point_that_is_added_later_joins_the_category(tmp_path: Path) -> None:
             assert points(store) == [[1, 2, 3, 4, 0, 0], [3, 4, 1, 2, 5, 6]]
 
 
-@pytest.mark.parametrize("place", ["labels.json", "annotations/person_keypoints_default.json"])
-def test_a_folder_opens_with_the_labels_that_lie_in_it(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("position", ["labels.json", "annotations/person_keypoints_default.json"])
+def test_a_folder_opens_with_the_labels_that_lie_in_it(tmp_path: Path, position: str) -> None:
     folder = tmp_path / "set"
     for name in ("1.png", "2.png"):
-        picture(folder, f"images/default/{name}" if "/" in place else name)
-    (folder / place).parent.mkdir(exist_ok=True)
-    write(folder / place, DOCUMENT)
+        picture(folder, f"images/default/{name}" if "/" in position else name)
+    (folder / position).parent.mkdir(exist_ok=True)
+    write(folder / position, DOCUMENT)
     with open_any(folder) as store:
         assert (store.frame_count(), store.summary().labelled) == (2, 3)
 

@@ -26,10 +26,10 @@ A, B, C, D, E = (FrameKey(1, n) for n in range(5))
 
 
 def _pose(store: ProjectStore, category: int, seen: list[int], score: float | None = None, track: int | None = None):
-    (number,) = store.new_ids(1)
+    (index,) = store.new_ids(1)
     state = State.LABELLED if score is None else State.PREDICTED
     return Instance(
-        number,
+        index,
         category,
         np.ones((3, 2)),
         np.array(seen, np.uint8),
@@ -60,7 +60,7 @@ def filled(tmp_path: Path) -> Iterator[ProjectStore]:
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "result"),
     [
         (FrameQuery(), [A, B, C, D, E]),
         (FrameQuery(labels=Labels.UNLABELLED), [D]),
@@ -98,8 +98,8 @@ def filled(tmp_path: Path) -> Iterator[ProjectStore]:
         (FrameQuery(sort=Sort.SCORE, descending=True), [E, C, B, A, D]),
     ],
 )
-def test_queries(filled: ProjectStore, query: FrameQuery, found: list[FrameKey]) -> None:
-    assert filled.find_frames(query) == found
+def test_queries(filled: ProjectStore, query: FrameQuery, result: list[FrameKey]) -> None:
+    assert filled.find_frames(query) == result
 
 
 def test_the_frame_that_changed_last_comes_first(filled: ProjectStore) -> None:
@@ -127,11 +127,11 @@ def test_marks_and_tracks(filled: ProjectStore) -> None:
 
 def _recounted(store: ProjectStore) -> list[tuple[object, ...]]:
     """The columns of each frame as they must be, counted from the instances."""
-    found: list[tuple[object, ...]] = []
+    results: list[tuple[object, ...]] = []
     for key in store.frame_keys():
         poses = store.instances(key)
         scores = [p.score for p in poses if p.state is State.PREDICTED and p.score is not None]
-        found.append(
+        results.append(
             (
                 sum(p.state is State.LABELLED for p in poses),
                 sum(p.state is State.PREDICTED for p in poses),
@@ -141,7 +141,7 @@ def _recounted(store: ProjectStore) -> list[tuple[object, ...]]:
                 sum(p.track is not None for p in poses),
             )
         )
-    return found
+    return results
 
 
 def _stored(store: ProjectStore) -> list[tuple[object, ...]]:
@@ -150,9 +150,9 @@ def _stored(store: ProjectStore) -> list[tuple[object, ...]]:
 
 
 def _categories(store: ProjectStore) -> bool:
-    made = store.database.rows("SELECT * FROM frame_category ORDER BY 1, 2, 3")
+    created = store.database.rows("SELECT * FROM frame_category ORDER BY 1, 2, 3")
     sql = "SELECT category, media, idx, count(*) FROM instance GROUP BY category, media, idx ORDER BY 1, 2, 3"
-    return made == store.database.rows(sql)
+    return created == store.database.rows(sql)
 
 
 def test_what_is_counted_stays_right_through_edits_undo_and_redo(filled: ProjectStore) -> None:
@@ -190,8 +190,8 @@ def test_a_file_of_version_1_is_counted_when_it_is_opened(filled: ProjectStore, 
     old = tmp_path / "old.pose"
     connection = sqlite3.connect(old)
     connection.executescript(f"{TABLES} PRAGMA application_id = {0x504F5345}; PRAGMA user_version = 1;")
-    for table, found in rows.items():
-        connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(found[0]))})", found)
+    for table, result in rows.items():
+        connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(result[0]))})", result)
     connection.executemany("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?)", frames)
     connection.commit()
     connection.close()

@@ -32,8 +32,8 @@ def project(path: Path, frames: int, labelled: dict[int, int], flagged: set[int]
     category = store.add_category("mouse", schema_from_names("mouse", ("nose", "tail"), category="mouse"))
     for index, count in labelled.items():
         for n in range(count):
-            (number,) = store.new_ids(1)
-            pose = make_instance(number, category, [[index, n], [3, 4]], box=[0, 0, 9, 9], track=n + 1)
+            (value,) = store.new_ids(1)
+            pose = make_instance(value, category, [[index, n], [3, 4]], box=[0, 0, 9, 9], track=n + 1)
             store.apply(add_instance(keys[index], pose))
     for index in flagged:
         store.apply(set_frame_state(keys[index], FrameState(), flagged=True))
@@ -80,12 +80,12 @@ def test_any_mapping_moves_everything_and_undo_brings_it_back(data: st.DataObjec
                 target = int(plan.mapping[index])
                 if target >= 0:
                     key = FrameKey(media, target)
-                    found = store.instances(key)
-                    assert len(found) == labelled.get(index, 0)
+                    result = store.instances(key)
+                    assert len(result) == labelled.get(index, 0)
                     scale = size[0] / SIZE[0]
-                    assert all(np.isclose(i.keypoints[0, 0], (index + 0.5) * scale - 0.5) for i in found)
+                    assert all(np.isclose(i.keypoints[0, 0], (index + 0.5) * scale - 0.5) for i in result)
                     assert store.frame(key).state.flagged == (index in flagged)
-                    assert store.frame_counts(key).labelled == len(found)
+                    assert store.frame_counts(key).labelled == len(result)
             gone = sum(labelled.get(i, 0) for i in (*plan.lost, *plan.collided))
             assert plan.poses_gone == gone
             assert store.summary().labelled == sum(labelled.values()) - gone

@@ -76,9 +76,9 @@ def test_points_without_names_are_told_by_what_is_labelled(tmp_path: Path) -> No
     ],
 )
 def test_what_describes_no_points_is_refused(tmp_path: Path, content: str, words: str) -> None:
-    with pytest.raises(SchemaError, match=words) as told:
+    with pytest.raises(SchemaError, match=words) as messages:
         read_schemas(_file(tmp_path, content))
-    assert "labels.json" in str(told.value)
+    assert "labels.json" in str(messages.value)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

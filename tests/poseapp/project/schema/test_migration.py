@@ -30,11 +30,11 @@ from poseapp.project.schema.migration import (
 from poseapp.project.store import ProjectStore
 
 
-def _pose(category: Category, number: int = 1) -> Instance:
+def _pose(category: Category, index: int = 1) -> Instance:
     count = category.schema.num_keypoints
     rng = np.random.default_rng(0)
     return Instance(
-        number,
+        index,
         category.id,
         rng.random((count, 2)),
         rng.integers(0, 3, count).astype(np.uint8),
@@ -49,7 +49,7 @@ def _pose(category: Category, number: int = 1) -> Instance:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "kept"),
+    ("old", "new", "remaining"),
     [
         ("coco", "coco_wholebody", 17),
         ("coco_wholebody", "coco", 17),
@@ -61,11 +61,11 @@ def _pose(category: Category, number: int = 1) -> Instance:
         ("crowdpose", "aic", 14),
     ],
 )
-def test_known_schemas_match(old: str, new: str, kept: int) -> None:
+def test_known_schemas_match(old: str, new: str, remaining: int) -> None:
     a, b = find_schema(old), find_schema(new)
     sources = match_points(a, b)
-    assert sum(s is not None for s in sources) == kept
-    assert len(lost_points(a, sources)) == a.num_keypoints - kept
+    assert sum(s is not None for s in sources) == remaining
+    assert len(lost_points(a, sources)) == a.num_keypoints - remaining
     for to, at in enumerate(sources):
         if at is not None:
             assert a.sides[at] == b.sides[to]
@@ -163,8 +163,8 @@ def test_a_draft_keeps_partners_and_limbs_in_step() -> None:
     draft.remove(1)
     assert draft.schema().keypoints[1].swap == ""
     assert [(limb.start, limb.end) for limb in draft.limbs] == [("nose", "right_ear"), ("nose", "tail")]
-    place = draft.add(0)
-    draft.rename(place, "left_ear")
+    position = draft.add(0)
+    draft.rename(position, "left_ear")
     assert draft.propose_swaps() == 1
     assert draft.schema().flip_indices.tolist() == [0, 2, 1, 3]
     assert draft.move(3, -3) == 0

@@ -23,13 +23,13 @@ FRAMES = 700
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ProjectStore]:
-    with ProjectStore.create(tmp_path / "p.pose") as made:
-        media = made.add_media("images", tmp_path)
-        category = made.add_category("person", find_schema("coco"))
-        keys = made.add_frames(media.id, [(f"{n}.png", 64, 48) for n in range(FRAMES)])
-        poses = [edits.make_instance(i, category, np.full((17, 2), float(i % 40))) for i in made.new_ids(FRAMES)]
-        made.apply(edits.combined("all", [edits.add_instance(k, p) for k, p in zip(keys, poses)]))
-        yield made
+    with ProjectStore.create(tmp_path / "p.pose") as created:
+        media = created.add_media("images", tmp_path)
+        category = created.add_category("person", find_schema("coco"))
+        keys = created.add_frames(media.id, [(f"{n}.png", 64, 48) for n in range(FRAMES)])
+        poses = [edits.make_instance(i, category, np.full((17, 2), float(i % 40))) for i in created.new_ids(FRAMES)]
+        created.apply(edits.combined("all", [edits.add_instance(k, p) for k, p in zip(keys, poses)]))
+        yield created
 
 
 def everything(store: ProjectStore) -> list[tuple[FrameKey, int]]:

@@ -48,7 +48,7 @@ def test_every_edit_that_returned_survives_a_kill(store: ProjectStore) -> None:
     store.close()
     root = Path(__file__).resolve().parents[4]
     chance = random.Random(4)
-    told = -1
+    messages = -1
     for _ in range(ROUNDS):
         command = [sys.executable, "-c", WRITER, str(store.path), str(EDITS)]
         with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as writer:
@@ -60,18 +60,18 @@ def test_every_edit_that_returned_survives_a_kill(store: ProjectStore) -> None:
             killer.cancel()
             killer.join()
         # The last line may be cut; a whole line was printed after its call had returned.
-        told = max([told, *(int(line) for line in lines[:-1])])
+        messages = max([messages, *(int(line) for line in lines[:-1])])
         with ProjectStore.open(store.path) as again:
             again.database.check()
             steps = again.history()
-            assert told + 1 <= len(steps) <= told + 2, "one edit may have been on its way"
+            assert messages + 1 <= len(steps) <= messages + 2, "one edit may have been on its way"
             assert [s.text for s in steps] == [f"Edit {n}" for n in range(len(steps))]
             assert all(s.done for s in steps)
-            told = len(steps) - 1
-    assert told > ROUNDS
+            messages = len(steps) - 1
+    assert messages > ROUNDS
     with ProjectStore.open(store.path) as again:
         while again.undo():
             pass
         assert list(again.all_instances()) == []
-        again.jump_to(told + 1)
+        again.jump_to(messages + 1)
         assert again.summary().labelled == 4

@@ -21,11 +21,11 @@ from poseapp.project.tables.media_state import MediaState, decode, encode
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ProjectStore]:
-    with ProjectStore.create(tmp_path / "p.pose") as made:
-        yield made
+    with ProjectStore.create(tmp_path / "p.pose") as created:
+        yield created
 
 
-def test_a_colour_that_is_none_is_left_out(store: ProjectStore) -> None:
+def test_a_color_that_is_none_is_left_out(store: ProjectStore) -> None:
     set_part_color(store, "face", 0x00FF00)
     store.database.run("INSERT INTO meta VALUES ('part_color/hand', 'green'), ('part_color/foot', -1)")
     assert part_colors(store) == (("face", 0x00FF00),)
@@ -35,9 +35,9 @@ def test_a_picture_that_is_none_is_left_out(store: ProjectStore) -> None:
     good = np.arange(16, dtype=np.uint8).reshape(4, 4)
     rows = [zlib.compress(good.tobytes()), 5, b"", b"abc", zlib.compress(b""), zlib.compress(b"12345")]
     store.database.many("INSERT INTO frame_picture VALUES ('k', ?, ?)", enumerate(rows))
-    found = kept_pictures(store, "k")
-    assert list(found) == [0]
-    assert np.array_equal(found[0], good)
+    result = kept_pictures(store, "k")
+    assert list(result) == [0]
+    assert np.array_equal(result[0], good)
 
 
 @pytest.mark.parametrize(

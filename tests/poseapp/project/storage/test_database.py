@@ -206,11 +206,11 @@ def test_a_full_disk_is_told_and_nothing_is_half_done(store: ProjectStore, frame
 
     with pytest.raises(ProjectError, match="disk is full"):
         fill()
-    kept = len(store.instances(frame))
-    assert kept == len(store.history())
+    remaining = len(store.instances(frame))
+    assert remaining == len(store.history())
     store.close()
     with ProjectStore.open(store.path) as again:
-        assert len(again.instances(frame)) == kept
+        assert len(again.instances(frame)) == remaining
 
 
 def test_a_writer_that_fails_to_open_leaves_no_lock(store: ProjectStore) -> None:

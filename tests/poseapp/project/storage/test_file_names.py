@@ -96,8 +96,8 @@ def test_poses_on_such_pictures_go_into_every_table(folder: Path, tmp_path: Path
         report = _finish(steps)
         assert report.count == 2
         assert not report.problems
-    found = json.loads((tmp_path / "frames" / "annotations.json").read_text(encoding="utf-8"))
-    assert all((tmp_path / "frames" / "images" / image["file_name"]).is_file() for image in found["images"])
+    result = json.loads((tmp_path / "frames" / "annotations.json").read_text(encoding="utf-8"))
+    assert all((tmp_path / "frames" / "images" / image["file_name"]).is_file() for image in result["images"])
 
 
 def _has_pyarrow() -> bool:

@@ -129,10 +129,10 @@ def test_edits_after_a_deletion_are_refused_and_all_can_be_saved(
         add(store, frame, make, 1)
     assert store.database.is_gone
     assert len(store.instances(frame)) == 10
-    kept = tmp_path / "kept.pose"
-    save_copy(store.path, kept, store.database.connection)
+    remaining = tmp_path / "kept.pose"
+    save_copy(store.path, remaining, store.database.connection)
     store.close()
-    assert open_elsewhere(kept) == "10"
+    assert open_elsewhere(remaining) == "10"
 
 
 def test_a_log_that_is_deleted_while_the_project_is_open_costs_nothing(

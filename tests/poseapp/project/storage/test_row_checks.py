@@ -130,10 +130,10 @@ def test_a_damaged_step_cannot_be_undone_and_changes_nothing(path: Path, blob: b
     for column in ("before", "after"):
         _run(path, (f"UPDATE step_instance SET {column} = ?", (blob,)))
     with ProjectStore.open(path) as store:
-        kept = store.instances(FrameKey(1, 0))
+        remaining = store.instances(FrameKey(1, 0))
         with pytest.raises(ProjectError):
             store.undo()
-        assert [i.id for i in store.instances(FrameKey(1, 0))] == [i.id for i in kept]
+        assert [i.id for i in store.instances(FrameKey(1, 0))] == [i.id for i in remaining]
 
 
 def test_a_step_that_brings_back_what_is_there_is_refused(path: Path) -> None:
@@ -142,8 +142,8 @@ def test_a_step_that_brings_back_what_is_there_is_refused(path: Path) -> None:
     full = "INSERT INTO instance SELECT 1, 1, 0, 1, 1, NULL, NULL, NULL, 'human', 0, x'', x'', x'', NULL, NULL"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(full)
-        number = connection.execute("SELECT instance FROM step_instance").fetchone()[0]
-        connection.execute("UPDATE instance SET id = ?", (number,))
+        index = connection.execute("SELECT instance FROM step_instance").fetchone()[0]
+        connection.execute("UPDATE instance SET id = ?", (index,))
         count = len(json.loads(connection.execute("SELECT schema FROM category").fetchone()[0])["keypoints"])
         connection.execute(
             "UPDATE instance SET keypoints = zeroblob(?), visibility = zeroblob(?), by_human = zeroblob(?)",
@@ -157,8 +157,8 @@ def test_a_row_read_from_a_large_file_is_checked_by_itself(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         good = connection.execute(instance_rows.SELECT).fetchone()
     assert instance_rows.from_row(good).id == good[0]
-    for place, value in ((10, b"\0" * 15), (10, b"\0" * 16), (10, "x"), (11, 5), (14, b"\0" * 8), (4, 9), (13, b"")):
-        bad = (*good[:place], value, *good[place + 1 :])
+    for position, value in ((10, b"\0" * 15), (10, b"\0" * 16), (10, "x"), (11, 5), (14, b"\0" * 8), (4, 9), (13, b"")):
+        bad = (*good[:position], value, *good[position + 1 :])
         with pytest.raises(ProjectError, match=f"instance {good[0]}"):
             instance_rows.from_row(bad)
 

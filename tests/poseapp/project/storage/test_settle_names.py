@@ -19,18 +19,18 @@ from poseapp.session.session import Session
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ProjectStore]:
     """A cat and a dog that both have other points since."""
-    with ProjectStore.create(tmp_path / "p.pose") as made:
-        media = made.add_media("images", tmp_path)
-        keys = made.add_frames(media.id, [(f"{n}.png", 64, 48) for n in range(2)])
-        cat = made.add_category("cat", schema_from_names("cat", ["a", "b"]))
-        dog = made.add_category("dog", schema_from_names("dog", ["x", "y", "z"]))
+    with ProjectStore.create(tmp_path / "p.pose") as created:
+        media = created.add_media("images", tmp_path)
+        keys = created.add_frames(media.id, [(f"{n}.png", 64, 48) for n in range(2)])
+        cat = created.add_category("cat", schema_from_names("cat", ["a", "b"]))
+        dog = created.add_category("dog", schema_from_names("dog", ["x", "y", "z"]))
         for key, kind in zip(keys, (cat, dog)):
             points = np.ones((kind.schema.num_keypoints, 2))
-            made.apply(edits.add_instance(key, edits.make_instance(made.new_ids(1)[0], kind, points)))
-        take_snapshot(made.path, "before")
-        migrate_category(made, cat, "cat", schema_from_names("cat", ["a", "b", "c"]), (0, 1, None))
-        migrate_category(made, dog, "dog", schema_from_names("dog", ["x", "y"]), (0, 1))
-        yield made
+            created.apply(edits.add_instance(key, edits.make_instance(created.new_ids(1)[0], kind, points)))
+        take_snapshot(created.path, "before")
+        migrate_category(created, cat, "cat", schema_from_names("cat", ["a", "b", "c"]), (0, 1, None))
+        migrate_category(created, dog, "dog", schema_from_names("dog", ["x", "y"]), (0, 1))
+        yield created
 
 
 def used(store: ProjectStore) -> set[str]:

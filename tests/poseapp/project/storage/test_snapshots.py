@@ -58,11 +58,11 @@ def test_restoring_is_one_step_that_can_be_undone(store: ProjectStore, frame: Fr
 
 def test_new_ids_stay_new_after_a_restore(store: ProjectStore, frame: FrameKey, make) -> None:
     snapshot = take_snapshot(store.path, "empty")
-    made = make(1)
-    store.apply(edits.add_instance(frame, made))
+    created = make(1)
+    store.apply(edits.add_instance(frame, created))
     restore_snapshot(store, snapshot)
     assert store.instances(frame) == ()
-    assert store.new_ids(1)[0] > made.id
+    assert store.new_ids(1)[0] > created.id
 
 
 def test_snapshots_are_listed_and_deleted(store: ProjectStore) -> None:
@@ -131,8 +131,8 @@ def test_snapshots_of_one_name_and_second_do_not_replace_each_other(
 ) -> None:
     monkeypatch.setattr(snapshots_module.time, "time", lambda: 1_700_000_000.4)
     states = []
-    for number in range(3):
-        store.apply(edits.add_instance(frame, make(number + 1)))
+    for index in range(3):
+        store.apply(edits.add_instance(frame, make(index + 1)))
         states.append(_all(store))
         take_snapshot(store.path, "round")
     taken = sorted(list_snapshots(store.path), key=lambda snapshot: snapshot.name)

@@ -194,8 +194,8 @@ def test_a_step_that_only_adds_a_category_stays_when_its_poses_go(store: Project
         (frame,) = store.frame_keys()
         first = replace_edit(edits.add_instance(frame, pose(store, CAT)), merge_key="run")
         category, _ = store.apply_with_category(CAT, first)
-        (made,) = [i for i in store.instances(frame) if i.category == category.id]
-        store.apply(replace_edit(edits.delete_instances(frame, [made]), merge_key="run"))
+        (created,) = [i for i in store.instances(frame) if i.category == category.id]
+        store.apply(replace_edit(edits.delete_instances(frame, [created]), merge_key="run"))
         assert store.history_length() == (1, 1)
         store.undo()
         assert [c.name for c in store.categories()] == ["mouse"]

@@ -39,9 +39,9 @@ def test_a_saved_index_comes_back_as_it_was(clips, tmp_path: Path, name: str) ->
     index = build_index(clips[name])
     path = index_path(tmp_path / "new" / "folder", index.key)
     save_index(replace(index, damaged=True, problems=["ends early"]), path)
-    found = load_index(path, index.key)
-    assert found is not None
-    assert same(found, replace(index, damaged=True, problems=["ends early"]))
+    result = load_index(path, index.key)
+    assert result is not None
+    assert same(result, replace(index, damaged=True, problems=["ends early"]))
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
@@ -127,12 +127,12 @@ def test_any_index_round_trips(tmp_path_factory, pts: list[int], data) -> None:
                        np.array(order, np.int32))  # fmt: skip
     path = tmp_path_factory.mktemp("any") / "x.videoindex"
     save_index(index, path)
-    found = load_index(path, "k")
-    assert found is not None
-    assert same(found, index)
-    assert found.size == (5, 9)
-    assert found.start.min() >= 0
-    assert len(found.start) == len(order)
+    result = load_index(path, "k")
+    assert result is not None
+    assert same(result, index)
+    assert result.size == (5, 9)
+    assert result.start.min() >= 0
+    assert len(result.start) == len(order)
 
 
 @given(st.sampled_from([(1, 0, 0, 1), (-1, 0, 0, -1), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, 1, 0),

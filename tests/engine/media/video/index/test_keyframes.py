@@ -60,12 +60,12 @@ def test_films_with_a_palette_are_decoded_from_their_start(tmp_path: Path) -> No
     with av.open(str(path), "w") as container:
         stream = container.add_stream("smc", rate=30, options={"g": "8"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "pal8"
-        for number in range(40):
+        for index in range(40):
             frame = av.VideoFrame(64, 48, "pal8")
-            rows = np.full((48, frame.planes[0].line_size), number, np.uint8)
+            rows = np.full((48, frame.planes[0].line_size), index, np.uint8)
             frame.planes[0].update(rows.tobytes())
-            colours = np.arange(256, dtype=np.uint32) * 0x030201 | 0xFF000000
-            frame.planes[1].update(colours.astype("<u4").tobytes())
+            colors = np.arange(256, dtype=np.uint32) * 0x030201 | 0xFF000000
+            frame.planes[1].update(colors.astype("<u4").tobytes())
             for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode(None):

@@ -37,14 +37,14 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return make(Clip("film.mp4", "libx264", X264, frames=FRAMES), tmp_path_factory.mktemp("clock")).read_bytes()
 
 
-def patched(path: Path, film: bytes, way: tuple[bytes, ...], offset: int, value: int) -> Path:
-    at = box(film, *way) + offset
+def patched(path: Path, film: bytes, method: tuple[bytes, ...], offset: int, value: int) -> Path:
+    at = box(film, *method) + offset
     path.write_bytes(film[:at] + value.to_bytes(4, "big") + film[at + 4 :])
     return path
 
 
 @pytest.mark.parametrize(
-    ("way", "offset", "value"),
+    ("method", "offset", "value"),
     [
         (MDHD, 12, 0), (MDHD, 12, 1), (MDHD, 12, 0xFFFFFFFF), (MVHD, 12, 0x7FFFFFFF),
         (ELST, 8, 0), (ELST, 8, 1), (ELST, 12, 0x7FFFFFFF), (ELST, 12, 0xFFFFFFFF),
@@ -52,9 +52,9 @@ def patched(path: Path, film: bytes, way: tuple[bytes, ...], offset: int, value:
     ],
 )  # fmt: skip
 def test_a_damaged_clock_or_edit_list_hides_no_frames(
-    tmp_path: Path, film: bytes, way: tuple[bytes, ...], offset: int, value: int
+    tmp_path: Path, film: bytes, method: tuple[bytes, ...], offset: int, value: int
 ) -> None:
-    path = patched(tmp_path / "film.mp4", film, way, offset, value)
+    path = patched(tmp_path / "film.mp4", film, method, offset, value)
     with VideoReader(path) as reader:
         assert reader.frame_count == FRAMES
         assert [number_in(reader.read(n)) for n in range(FRAMES)] == list(range(FRAMES))

@@ -27,9 +27,9 @@ def fragments(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return make(clip, tmp_path_factory.mktemp("film")).read_bytes()
 
 
-def announce(data: bytes, kind: bytes, offset: int, number: int) -> bytes:
+def announce(data: bytes, kind: bytes, offset: int, index: int) -> bytes:
     at = data.index(kind) + 4 + offset
-    return data[:at] + number.to_bytes(4, "big") + data[at + 4 :]
+    return data[:at] + index.to_bytes(4, "big") + data[at + 4 :]
 
 
 @pytest.mark.parametrize(("kind", "offset"), [(b"stts", 4), (b"stsc", 4), (b"stco", 4), (b"stss", 4), (b"stsz", 8)])

@@ -160,10 +160,10 @@ def test_headers_without_end_make_no_entry() -> None:
     """Each key needs another megabyte: behind the limit decoding starts at an earlier key."""
     watch = HeaderWatch("mjpeg", None)
     entries = []
-    for number in range(400):
-        table = bytes([number % 256]) + bytes(60_000)
+    for index in range(400):
+        table = bytes([index % 256]) + bytes(60_000)
         data = b"\xff\xd8\xff\xdb" + (len(table) + 2).to_bytes(2, "big") + table + b"\xff\xda\0\2"
-        entries.append(watch.see(number, data, is_key=True))
+        entries.append(watch.see(index, data, is_key=True))
     assert entries[1]
     assert not entries[-1]
     assert sum(map(len, watch.result().blobs)) < 8 << 20
@@ -183,12 +183,12 @@ CODECS = ["h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "libdav1
 @given(st.sampled_from(CODECS), st.binary(max_size=60), st.lists(st.binary(max_size=60), max_size=4))
 def test_any_bytes_are_followed(codec: str, extradata: bytes, packets: list[bytes]) -> None:
     watch = HeaderWatch(codec, extradata)
-    for number, data in enumerate(packets):
-        watch.see(number, data, True, extradata if number == 2 else None)
+    for index, data in enumerate(packets):
+        watch.see(index, data, True, extradata if index == 2 else None)
     headers = watch.result()
     assert headers.are_consistent(len(packets))
-    for number, data in enumerate(packets):
-        before = headers.before(number)
+    for index, data in enumerate(packets):
+        before = headers.before(index)
         assert len(with_headers(codec, before, data)) == len(before) + len(data)
 
 
@@ -229,9 +229,9 @@ def test_pictures_before_a_key_are_right_also_where_the_file_says_wrongly_that_t
 ) -> None:
     """The decoder gives them, made of the key alone, when it starts there."""
 
-    def closed(number: int, data: bytes) -> bytes:
+    def closed(index: int, data: bytes) -> bytes:
         at = data.find(b"\0\0\1\xb8")
-        return data if at < 0 or number == 0 else data[: at + 7] + bytes([data[at + 7] | 0x40]) + data[at + 8 :]
+        return data if at < 0 or index == 0 else data[: at + 7] + bytes([data[at + 7] | 0x40]) + data[at + 8 :]
 
     path = write(tmp_path / "film.mkv", [MPEG2], closed)
     index = build_index(path)
@@ -249,6 +249,6 @@ def test_packets_that_came_after_the_index_was_made_are_not_decoded(tmp_path: Pa
     stream = FrameStream(path, known, 0)
     stream.start(0)
     while not stream.ended:
-        assert all(number < 30 for number, _ in stream.step())
+        assert all(index < 30 for index, _ in stream.step())
     assert stream.position == 30
     stream.close()

@@ -35,8 +35,8 @@ def every_second(index: VideoIndex) -> VideoIndex:
 
 def without_middle(index: VideoIndex) -> VideoIndex:
     p = index.packets
-    kept = np.r_[0:60, 80 : len(p)]
-    packets = Packets(p.pts[kept], p.dts[kept], p.size[kept], p.flags[kept])
+    remaining = np.r_[0:60, 80 : len(p)]
+    packets = Packets(p.pts[remaining], p.dts[remaining], p.size[remaining], p.flags[remaining])
     return replace(index, packets=packets, order=np.argsort(packets.pts, kind="stable").astype(np.int32))
 
 
@@ -91,9 +91,9 @@ def test_a_changed_index_is_made_anew(
         assert reader.index.times.tolist() == index.times.tolist()
         for frame in (0, 1, 70, 149):
             assert number_in(reader.read(frame)) == frame
-    found = load_index(stored, index.key)
-    assert found is not None
-    assert np.array_equal(found.order, index.order)
+    result = load_index(stored, index.key)
+    assert result is not None
+    assert np.array_equal(result.order, index.order)
 
 
 @pytest.mark.parametrize("small_file", [0, 1 << 30])

@@ -88,18 +88,18 @@ def changed(after: dict[str, Any], before: dict[str, Any] = FILE) -> dict[int, d
     assert {k: v for k, v in after.items() if k != "annotations"} == {
         k: v for k, v in before.items() if k != "annotations"
     }
-    found: dict[int, dict[str, Any]] = {}
+    results: dict[int, dict[str, Any]] = {}
     for n, (new, old) in enumerate(zip(after["annotations"], before["annotations"])):
         keys = [key for key in {**old, **new} if new.get(key, "gone") != old.get(key, "gone")]
         if keys:
-            found[n] = {key: new.get(key, "gone") for key in keys}
+            results[n] = {key: new.get(key, "gone") for key in keys}
             assert [k for k in new if k in old] == [k for k in old if k in new]
-    return found
+    return results
 
 
-def annotation(store: ProjectStore, number: int) -> tuple[FrameKey, Instance]:
+def annotation(store: ProjectStore, index: int) -> tuple[FrameKey, Instance]:
     """The instance of the nth annotation that became one."""
-    return list(store.all_instances())[number]
+    return list(store.all_instances())[index]
 
 
 @pytest.mark.slow
@@ -136,9 +136,9 @@ def test_moving_every_pose_of_a_shared_file_changes_only_points_and_boxes(shared
             for key, instance in list(store.all_instances()):
                 store.apply(edits.transform_pose(key, instance, [[1, 0, 0.25], [0, 1, 0]]))
             after = exported(store)
-            found = changed(after, given)
-            assert len(found) == len(given["annotations"])
-            assert set().union(*found.values()) <= points, file
+            result = changed(after, given)
+            assert len(result) == len(given["annotations"])
+            assert set().union(*result.values()) <= points, file
             old, new = given["annotations"][0]["keypoints"], after["annotations"][0]["keypoints"]
             assert len(old) == len(new)
             for x, y in zip(zip(*[iter(old)] * 3), zip(*[iter(new)] * 3)):
@@ -255,8 +255,8 @@ def test_new_instances_get_ids_behind_the_largest(labels: Path, tmp_path: Path) 
         bare = edits.make_instance(store.new_ids(1)[0], category, [[1, 2], [3, 5], [0, 0]], [2, 1, 0])
         store.apply(edits.add_instance(key, new, bare))
         store.apply(edits.delete_instances(key, [gone]))
-        made = exported(store)["annotations"][-2:]
-        assert made[0] == {
+        created = exported(store)["annotations"][-2:]
+        assert created[0] == {
             "id": 446,
             "image_id": 10,
             "category_id": 3,
@@ -266,16 +266,16 @@ def test_new_instances_get_ids_behind_the_largest(labels: Path, tmp_path: Path) 
             "area": 20,
             "iscrowd": 0,
         }
-        assert made[1]["id"] == 447
-        assert made[1]["bbox"] == [1, 2, 2, 3]
+        assert created[1]["id"] == 447
+        assert created[1]["bbox"] == [1, 2, 2, 3]
 
 
 def test_predictions_are_written_on_request(labels: Path, tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         import_coco(store, labels)
         (category,) = store.categories()
-        made = edits.make_instance(store.new_ids(1)[0], category, np.ones((3, 2)))
-        predicted = replace(made, state=State.PREDICTED, score=0.5, scores=np.array([0.1, 0.2, 0.3]), source="net")
+        created = edits.make_instance(store.new_ids(1)[0], category, np.ones((3, 2)))
+        predicted = replace(created, state=State.PREDICTED, score=0.5, scores=np.array([0.1, 0.2, 0.3]), source="net")
         store.apply(edits.add_instance(FrameKey(1, 0), predicted))
         assert exported(store) == FILE
         record = exported(store, include_predicted=True)["annotations"][-1]
@@ -332,16 +332,21 @@ def test_wholebody_parts_are_joined_and_split_again(shared: Path, tmp_path: Path
         assert np.array_equal(instance.keypoints, flat[:, :2])
         assert np.array_equal(instance.visibility > 0, flat[:, 2] > 0)
         store.apply(edits.move_keypoints(key, instance, {20: (1.5, 2.5), 95: (3, 4)}, visibility=2))
-        found = changed(exported(store), given)[0]
-        assert found["foot_kpts"][9:12] == [1.5, 2.5, 2]
-        assert found["lefthand_kpts"][12:14] == [3, 4]
-        assert set(found) <= {"foot_kpts", "lefthand_kpts", "foot_valid", "lefthand_valid"}
+        result = changed(exported(store), given)[0]
+        assert result["foot_kpts"][9:12] == [1.5, 2.5, 2]
+        assert result["lefthand_kpts"][12:14] == [3, 4]
+        assert set(result) <= {"foot_kpts", "lefthand_kpts", "foot_valid", "lefthand_valid"}
         new = edits.make_instance(store.new_ids(1)[0], store.categories()[0], np.ones((133, 2)))
         store.apply(edits.add_instance(key, new))
-        made = exported(store)["annotations"][-1]
-        assert [len(made[k]) // 3 for k in ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts")] == [17, 6, 68, 21]
-        assert made["num_keypoints"] == 17
-        assert made["face_valid"] is True
+        created = exported(store)["annotations"][-1]
+        assert [len(created[k]) // 3 for k in ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts")] == [
+            17,
+            6,
+            68,
+            21,
+        ]
+        assert created["num_keypoints"] == 17
+        assert created["face_valid"] is True
 
 
 def test_a_file_of_boxes_gets_poses_and_names_for_them(tmp_path: Path) -> None:
@@ -477,8 +482,8 @@ def test_odd_records_are_shown_and_come_back(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         report = import_coco(store, tmp_path / "a.json")
         assert report.annotations == 3
-        found = [i.visibility.tolist() for _, i in store.all_instances()]
-        assert found == [[2, 2, 0], [1, 0, 2], [2, 2, 2]]
+        results = [i.visibility.tolist() for _, i in store.all_instances()]
+        assert results == [[2, 2, 0], [1, 0, 2], [2, 2, 2]]
         assert annotation(store, 0)[1].box.tolist() == [1, 2, 4, 6]
         out = store.path.with_suffix(".out.json")
         export_coco(store, out)

@@ -29,9 +29,9 @@ def exported(tmp_path: Path) -> Path:
     with open_any(video) as store:
         category = store.add_category("figure", SCHEMA)
         keys = list(store.frame_keys())
-        for number in (3, 7):
-            pose = edits.make_instance(store.new_ids(1)[0], category, POSE * 0.3 + number)
-            store.apply(edits.add_instance(keys[number], pose))
+        for index in (3, 7):
+            pose = edits.make_instance(store.new_ids(1)[0], category, POSE * 0.3 + index)
+            store.apply(edits.add_instance(keys[index], pose))
         export_coco(store, tmp_path / "labels.json", only_labelled_frames=True)
     (tmp_path / "film.pose").unlink()
     return tmp_path / "labels.json"
@@ -42,10 +42,10 @@ def test_labels_come_back_on_their_frames(exported: Path) -> None:
         (media,) = store.media()
         assert (media.kind, Path(media.path).name) == ("video", "film.mp4")
         assert store.frame_count() == FRAMES
-        there = {key.index: pose.keypoints for key, pose in store.all_instances()}
-        assert set(there) == {3, 7}
-        for number, points in there.items():
-            assert np.allclose(points, POSE * 0.3 + number, atol=0.01)
+        present = {key.index: pose.keypoints for key, pose in store.all_instances()}
+        assert set(present) == {3, 7}
+        for index, points in present.items():
+            assert np.allclose(points, POSE * 0.3 + index, atol=0.01)
         again = exported.with_name("again.json")
         export_coco(store, again, only_labelled_frames=True)
     before, after = (json.loads(path.read_bytes()) for path in (exported, again))

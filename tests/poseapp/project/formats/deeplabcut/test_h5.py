@@ -69,12 +69,12 @@ def appendable(path: Path, columns: list[tuple[str, ...]], rows: list[Any], valu
     with h5py.File(path, "w") as file:
         group = file.create_group("df_with_missing")
         group.attrs["pandas_type"] = np.bytes_(b"frame_table")
-        for (name, _, _), places in zip(blocks, (first, second)):
-            table[name] = whole[:, places]
+        for (name, _, _), positions in zip(blocks, (first, second)):
+            table[name] = whole[:, positions]
         group.attrs["non_index_axes"] = np.bytes_(pickle.dumps([(1, columns)], 0))
         stored = group.create_dataset("table", data=table)
-        for (name, _, _), places in zip(blocks, (first, second)):
-            stored.attrs[f"{name}_kind"] = np.bytes_(pickle.dumps([columns[p] for p in places], 0))
+        for (name, _, _), positions in zip(blocks, (first, second)):
+            stored.attrs[f"{name}_kind"] = np.bytes_(pickle.dumps([columns[p] for p in positions], 0))
     return path
 
 

@@ -153,8 +153,8 @@ def test_a_row_that_cannot_be_used_is_listed_and_the_others_come_in(
     text = "\n".join([*SINGLE.splitlines()[:4], row, *SINGLE.splitlines()[4:5], ""])
     report = import_dlc(empty, table(project, text))
     assert report.annotations == 2
-    places = sorted(instance.keypoints.tolist() for _, instance in empty.all_instances())
-    assert places == [[[1.5, 2.5], [3, 4]], [[5, 6], [0, 0]]]
+    positions = sorted(instance.keypoints.tolist() for _, instance in empty.all_instances())
+    assert positions == [[[1.5, 2.5], [3, 4]], [[5, 6], [0, 0]]]
     (problem,) = report.problems
     assert words in problem
     assert "alone" in words or "CollectedData_me.csv line 5" in problem

@@ -85,11 +85,11 @@ def test_points_states_and_sources(project: ProjectStore, tmp_path: Path, pictur
 def test_old_files_count_from_the_corner_of_the_pixel(
     project: ProjectStore, tmp_path: Path, pictures: dict[str, Any]
 ) -> None:
-    for number, (version, wanted) in enumerate(((1.0, [9.5, 19.5]), (1.1, [10, 20]))):
-        write_slp(tmp_path / "a.slp", [(0, number, [(0, -1, -1, 0, SEEN)])], [pictures], format_id=version)
+    for index, (version, expected) in enumerate(((1.0, [9.5, 19.5]), (1.1, [10, 20]))):
+        write_slp(tmp_path / "a.slp", [(0, index, [(0, -1, -1, 0, SEEN)])], [pictures], format_id=version)
         import_sleap(project, tmp_path / "a.slp")
-        (pose,) = project.instances(FrameKey(1, number))
-        assert pose.keypoints[0].tolist() == wanted
+        (pose,) = project.instances(FrameKey(1, index))
+        assert pose.keypoints[0].tolist() == expected
     assert [c.name for c in project.categories()] == ["animal"]
 
 

@@ -107,10 +107,10 @@ def test_negative_frames_suggestions_and_names_of_tracks_are_kept(tmp_path: Path
         assert [state.flagged for state in states] == [False, False, True, False]
         assert list(track_names(store.database).values()) == ["mouse"]
         assert store.tracks() == list(track_names(store.database))
-    told = "\n".join(report.problems)
-    assert "Negative frame has labels" in told
-    assert "Negative frame not found" in told
-    assert "Frames suggested for labelling are flagged: 1" in told
+    messages = "\n".join(report.problems)
+    assert "Negative frame has labels" in messages
+    assert "Negative frame not found" in messages
+    assert "Frames suggested for labelling are flagged: 1" in messages
 
 
 def test_two_videos_of_one_base_name_are_not_taken_for_one(tmp_path: Path) -> None:
@@ -118,16 +118,16 @@ def test_two_videos_of_one_base_name_are_not_taken_for_one(tmp_path: Path) -> No
     home.mkdir()
     (home / "cam.mp4").write_bytes(b"x")
     names = ["C:\\data\\s1\\cam.mp4", "C:\\data\\s2\\cam.mp4"]
-    found, ambiguous = find_videos(names, home / "a.slp")
-    assert (found, ambiguous) == ({names[0]: home / "cam.mp4"}, [names[1]])
+    result, ambiguous = find_videos(names, home / "a.slp")
+    assert (result, ambiguous) == ({names[0]: home / "cam.mp4"}, [names[1]])
     other = tmp_path / "elsewhere"
     other.mkdir()
     (other / "cam.mp4").write_bytes(b"x")
-    found, ambiguous = find_videos(names, other / "a.slp")
-    assert (found, ambiguous) == ({names[0]: home / "cam.mp4"}, [names[1]])
+    result, ambiguous = find_videos(names, other / "a.slp")
+    assert (result, ambiguous) == ({names[0]: home / "cam.mp4"}, [names[1]])
     (home / "cam.mp4").unlink()
-    found, ambiguous = find_videos(names, other / "a.slp")
-    assert (found, sorted(ambiguous)) == ({}, names)
+    result, ambiguous = find_videos(names, other / "a.slp")
+    assert (result, sorted(ambiguous)) == ({}, names)
     assert find_videos(names[:1], other / "a.slp") == ({names[0]: other / "cam.mp4"}, [])
 
 

@@ -169,7 +169,7 @@ def layers_of(clock: Clock) -> None:
     for owner, name, label in (
         (image_pyramid.Picture, "paint", "picture, scaled"),
         (image_pyramid.Picture, "__init__", "picture, taken over"),
-        (painter, "_bones", "lines of bones"),
+        (painter, "_paint_limbs", "lines of bones"),
         (painter, "_points", "points"),
         (painter, "_draw_list_of", "sizes, dashes, colours"),
         (overlay_painter.OverlayPainter, "paint", "marks and names"),

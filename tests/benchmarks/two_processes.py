@@ -228,7 +228,7 @@ class Story:
         self._next += len(values)
         self._tried.update(values)
         dialogs = [n for n in values if self._random.random() < 0.2]
-        side.tell(do="edit", numbers=values, dialogs=dialogs)
+        side.tell(do="edit", values=values, dialogs=dialogs)
         return values
 
     def _edit(self, side: Side) -> None:

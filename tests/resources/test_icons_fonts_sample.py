@@ -14,7 +14,7 @@ ICONS = sorted(path for path in resource_path("icons").glob("*.svg") if path.ste
 SVG = "{http://www.w3.org/2000/svg}"
 USED_BY_THE_WINDOW = """
 open-folder open-image open-video open-project save export import undo redo select box place delete zoom-in zoom-out fit
-actual-size zoom-instance hide-others labels bones boxes run run-all stop accept accept-all reject occluded absent
+actual-size zoom-instance hide-others labels limbs boxes run run-all stop accept accept-all reject occluded absent
 visible swap mirror copy paste duplicate next previous play pause train model evaluate settings theme-dark theme-light
 palette history flag filter search person skeleton warning error info check close chevron-down chevron-right
 """

@@ -52,7 +52,7 @@ def _hevc(picture: np.ndarray, tries: int = 8) -> tuple[bytes, bytes]:
     """
     try:
         return _coded(picture)
-    except av.error.PatchWelcomeError:
+    except av.error.FFmpegError:
         if tries == 1:
             raise
         return _hevc(picture, tries - 1)

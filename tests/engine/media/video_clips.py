@@ -76,7 +76,7 @@ def make(clip: Clip, folder: Path) -> Path:
     for left in range(TRIES - 1, -1, -1):
         try:
             return _write(clip, folder / clip.name)
-        except av.error.PatchWelcomeError:
+        except av.error.FFmpegError:
             if not left:
                 raise
     raise AssertionError

@@ -83,7 +83,8 @@ def training_window(project: Path, trainers: None) -> Iterator[subprocess.Popen[
     root = Path(__file__).resolve().parents[3]
     with subprocess.Popen(command, env=env, cwd=root, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_until(lambda: bool(list(runs_folder().glob("*/tees/best.safetensors"))))
+            # The state to resume from is written after the best checkpoint.
+            wait_until(lambda: bool(list(runs_folder().glob("*/tees/pose.state.pt"))))
             yield process
         finally:
             process.kill()

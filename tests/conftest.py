@@ -58,6 +58,15 @@ def _free_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the files listed in slow_files.txt are slow, as those marked so."""
+    lines = (ROOT / "tests" / "slow_files.txt").read_text(encoding="utf-8").splitlines()
+    slow_files = {ROOT / line for line in lines if line and not line.startswith("#")}
+    for item in items:
+        if item.path in slow_files:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real data and reference numbers; tests that need it are skipped where it is absent."""

@@ -1,5 +1,6 @@
 """What labels are, for every format, the project and training."""
 
+from engine.labels.builder import LabelsBuilder
 from engine.labels.features import Feature
 from engine.labels.model import (
     ABSENT,
@@ -28,5 +29,6 @@ __all__ = [
     "Instance",
     "LabelReader",
     "Labels",
+    "LabelsBuilder",
     "Media",
 ]

@@ -1,0 +1,127 @@
+"""Reading the JSON, YAML and XML of label files: sizes are bounded, and whatever is wrong is a :class:`LabelError`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+import msgspec
+
+from engine.errors import CocoError, LabelError, PoseError
+from engine.formats.coco.document import read_json_bytes
+from engine.utils.files import MAX_TEXT_BYTES, open_regular, read_text
+
+HEAD_BYTES = 64 << 10
+
+_MAX_YAML_DEPTH = 100
+_TOO_DEEP = "is nested too deeply to be read"
+
+
+def head_of(path: Path, size: int = HEAD_BYTES) -> bytes:
+    """The first bytes of a regular file, for :meth:`LabelFormat.sniff`; b"" if it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            return file.read(size)
+    except (OSError, PoseError):
+        return b""
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; byte order marks, UTF-16, NaN and Infinity are accepted.
+
+    Raises:
+        LabelError: it cannot be read, is too large or too deep, or is not JSON.
+    """
+    try:
+        return parse_json(read_json_bytes(path), path)
+    except CocoError as error:
+        raise LabelError(error.message, where=error.where) from None
+
+
+def parse_json(data: bytes, where: Path | str) -> Any:
+    """The content of JSON text, NaN and Infinity accepted.
+
+    Raises:
+        LabelError: it is not JSON, or is too deep.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except RecursionError:
+        raise LabelError(_TOO_DEEP, where=where) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):  # NaN, control characters, lone surrogates
+        try:
+            return json.loads(data, strict=False)
+        except RecursionError:
+            raise LabelError(_TOO_DEEP, where=where) from None
+        except UnicodeDecodeError:
+            raise LabelError("is not UTF-8 text; save it as UTF-8", where=where) from None
+        except ValueError as error:
+            raise LabelError(f"is not valid JSON: {str(error)[:200]}", where=where) from None
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file of at most 16 MB, as plain data.
+
+    Raises:
+        LabelError: it cannot be read, or is not YAML of plain values.
+    """
+    import yaml
+
+    try:
+        text = read_text(path, MAX_TEXT_BYTES)
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_YAML_DEPTH:
+                raise LabelError(_TOO_DEEP, where=path)
+        return yaml.load(text, Loader=yaml.CSafeLoader)
+    except UnicodeDecodeError:
+        raise LabelError("is not UTF-8 text; save it as UTF-8", where=path) from None
+    except OSError as error:
+        raise LabelError(f"cannot be read ({error.strerror or error})", where=path) from None
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise LabelError(f"is not valid YAML: {error.problem or 'cannot be parsed'}{line}", where=path) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise LabelError(f"is not valid YAML: {str(error)[:200]}", where=path) from None
+
+
+def iterate_xml(path: Path, tags: frozenset[str], *, limit: int) -> Iterator[Element]:
+    """The elements of an XML file with one of these tags, each when it is complete; each is cleared afterwards, so
+    that a file of any number of them fits. Document type definitions and entities are refused.
+
+    Args:
+        limit: bytes that the file may have.
+
+    Raises:
+        LabelError: it cannot be read, or is not XML.
+    """
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import iterparse
+
+    try:
+        with open_regular(path, limit) as file:
+            root: Element | None = None
+            depth = 0
+            for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+                if event == "start":
+                    root = element if root is None else root
+                    depth += 1
+                    if depth > _MAX_YAML_DEPTH:
+                        raise LabelError(_TOO_DEEP, where=path)
+                    continue
+                depth -= 1
+                if element.tag in tags:
+                    yield element
+                    element.clear()
+                    if depth == 1 and root is not None:
+                        root.remove(element)
+    except OSError as error:
+        raise LabelError(f"cannot be read ({error.strerror or error})", where=path) from None
+    except (ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+        if isinstance(error, DefusedXmlException):
+            raise LabelError("has a document type definition or entities, which are not read", where=path) from None
+        raise LabelError(f"is not valid XML: {str(error)[:200]}", where=path) from None

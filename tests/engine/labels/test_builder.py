@@ -1,0 +1,23 @@
+"""What is named twice is the same frame, category or track."""
+
+from engine.labels import VIDEO, Instance, LabelsBuilder
+
+
+def test_frames_categories_and_tracks_are_known_by_what_identifies_them() -> None:
+    builder = LabelsBuilder()
+    video = builder.media(VIDEO, "a.mp4")
+    assert builder.frame("", video, 7) == builder.frame("", video, 7) != builder.frame("", video, 8)
+    assert builder.frame("a.png") == builder.frame("a.png") != builder.frame("b.png")
+    assert builder.category("mouse", id=1) == builder.category("mouse", id=1) != builder.category("mouse", id=2)
+    assert builder.track("ann", "ann") == builder.track("ann", "ann") != builder.track(("a.mp4", 1))
+    builder.add(Instance(0, 0))
+    labels = builder.build("x")
+    assert [(frame.media, frame.index, frame.name) for frame in labels.frames()] == [
+        (0, 7, ""),
+        (0, 8, ""),
+        (1, 0, "a.png"),
+        (1, 1, "b.png"),
+    ]
+    assert labels.tracks == {0: "ann"}
+    assert [category.id for category in labels.categories] == [1, 2]
+    assert labels.num_instances() == 1

@@ -19,6 +19,7 @@ _EMPTY_MPEG4 = 20
 _START = b"\0\0\1"
 # Shorter packets are not judged.
 _LEAST_PACKET = 8
+_RECOVERY_POINT = 6  # payload type of a SEI message (H.264, D.1.8)
 
 
 @dataclass(frozen=True)
@@ -179,22 +180,8 @@ def _h264(data: bytes, length: int) -> Entry | None:
 
 def _recovery_point(unit: bytes) -> int | None:
     """How many reference pictures it takes until all is right, of a SEI unit that tells so."""
-    data = unescaped(unit[1:])
-    at = 0
-    while at + 2 < len(data):
-        header = []
-        for _ in range(2):
-            payload_type = 0
-            while at < len(data) and data[at] == 255:
-                payload_type, at = payload_type + 255, at + 1
-            if at >= len(data):
-                return None
-            payload_type, at = payload_type + data[at], at + 1
-            header.append(payload_type)
-        if header[0] == 6:
-            return Bits(data[at : at + header[1]]).golomb()
-        at += header[1]
-    return None
+    payload = next((payload for kind, payload in sei_payloads(unit) if kind == _RECOVERY_POINT), None)
+    return None if payload is None else Bits(payload).golomb()
 
 
 def _hevc(data: bytes, length: int) -> Entry | None:
@@ -231,6 +218,25 @@ def _vp9(data: bytes) -> Entry | None:
 def h264_units(data: bytes, extradata: bytes) -> Iterator[bytes]:
     """NAL units of an H.264 packet."""
     return nal_units(data, _h264_length(extradata))
+
+
+def sei_payloads(unit: bytes) -> Iterator[tuple[int, bytes]]:
+    """Types and contents of the messages of a SEI unit of H.264 (ITU-T H.264, 7.3.2.3.1); ends where one is cut off."""
+    data = unescaped(unit[1:])
+    at = 0
+    while at + 2 < len(data):
+        type_and_size = []
+        for _ in range(2):
+            value = 0
+            while at < len(data) and data[at] == 255:
+                value, at = value + 255, at + 1
+            if at >= len(data):
+                return
+            type_and_size.append(value + data[at])
+            at += 1
+        kind, size = type_and_size
+        yield kind, data[at : at + size]
+        at += size
 
 
 def unescaped(data: bytes) -> bytes:

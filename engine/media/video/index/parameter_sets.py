@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from engine.media.video.index.keyframes import Bits, nal_length, nal_units, unescaped
+from engine.media.video.index.keyframes import Bits, nal_length, nal_units, sei_payloads, unescaped
 
 # A stream with more headers than this is not entered behind them.
 MOST_BYTES = 1 << 22
@@ -279,24 +279,10 @@ def _encoder_name(unit: bytes) -> bytes | None:
     """A SEI unit of H.264 that says no more than another one does of x264 (7.3.2.3.1, D.1.6); None without x264."""
     if _X264 not in unit:
         return None
-    data = unescaped(unit[1:])
-    at = 0
-    while at + 2 < len(data):
-        header = []
-        for _ in range(2):
-            payload_type = 0
-            while at < len(data) and data[at] == 255:
-                payload_type, at = payload_type + 255, at + 1
-            if at >= len(data):
-                return None
-            payload_type, at = payload_type + data[at], at + 1
-            header.append(payload_type)
-        kind, size = header
-        body = data[at : at + size]
-        if kind == _USER_DATA and body[_UUID_BYTES:].startswith(_X264):
-            written = bytes([6, _USER_DATA]) + b"\xff" * (len(body) // 255) + bytes([len(body) % 255]) + body + b"\x80"
-            return _escaped(written)
-        at += size
+    for kind, payload in sei_payloads(unit):
+        if kind == _USER_DATA and payload[_UUID_BYTES:].startswith(_X264):
+            size = b"\xff" * (len(payload) // 255) + bytes([len(payload) % 255])
+            return _escaped(bytes([6, _USER_DATA]) + size + payload + b"\x80")
     return None
 
 

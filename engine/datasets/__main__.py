@@ -86,16 +86,16 @@ def _files(path: Path) -> Iterator[Path]:
 
 def _of_categories(data: KeypointDataset, names: Sequence[str]) -> KeypointDataset:
     known = {category.name for category in data.categories}
-    expected = [name if name in known else name.replace("-", "_") for name in names]
-    for name in expected:
+    requested = [name if name in known else name.replace("-", "_") for name in names]
+    for name in requested:
         if name not in known:
             raise CocoError(f"has no category {name!r}; it has {', '.join(sorted(known))}", where=data.file)
-    return data.of_categories(expected).with_instances()
+    return data.of_categories(requested).with_instances()
 
 
 def _tell(data: KeypointDataset, as_json: bool, skipped: Skipped) -> None:
     faults = Counter(fault for sample in data.samples if (fault := sample.fault))
-    results = {
+    summary = {
         "kind": data.kind,
         "schema": data.schema.name,
         "points": data.schema.num_keypoints,
@@ -106,11 +106,11 @@ def _tell(data: KeypointDataset, as_json: bool, skipped: Skipped) -> None:
         "categories": dict(Counter(sample.category for sample in data.samples)),
     }
     if as_json:
-        write_event(results | ({KEY: skipped.records()} if skipped else {}))
+        write_event(summary | ({KEY: skipped.records()} if skipped else {}))
         return
     lines = [
-        f"{data.kind}: {results['points']} points, {results['images']} images, {results['instances']} instances, "
-        f"{results['usable']} of them fit for top-down training and evaluation"
+        f"{data.kind}: {summary['points']} points, {summary['images']} images, {summary['instances']} instances, "
+        f"{summary['usable']} of them fit for top-down training and evaluation"
     ]
     lines += [f"  left out: {count} with {why}" for why, count in (data.dropped + faults).most_common()]
     lines += [f"  {name}: {count}" for name, count in Counter(s.category for s in data.samples).most_common()]

@@ -224,8 +224,8 @@ def _tiff(file: BinaryIO, start: bytes) -> ImageHeader:
 def _first_bits(file: BinaryIO, order: str, count: bytes, entries: bytes) -> int:
     """BitsPerSample where it is a list: its first."""
     for at in range(0, 12 * min(struct.unpack(order + "H", count)[0], len(entries) // 12), 12):
-        tag, kind, index = struct.unpack(order + "HHI", entries[at : at + 8])
-        if (tag, kind) == (258, 3) and index > 2:
+        tag, kind, values_count = struct.unpack(order + "HHI", entries[at : at + 8])
+        if (tag, kind) == (258, 3) and values_count > 2:
             file.seek(struct.unpack(order + "I", entries[at + 8 : at + 12])[0])
             return int(struct.unpack(order + "H", _take(file, 2))[0])
         if (tag, kind) == (258, 3):
@@ -237,8 +237,8 @@ def _tags(order: str, count: bytes, entries: bytes) -> dict[int, int]:
     """The tags of one TIFF directory that hold a single short or long."""
     values = {}
     for at in range(0, 12 * min(struct.unpack(order + "H", count)[0], len(entries) // 12), 12):
-        tag, kind, index = struct.unpack(order + "HHI", entries[at : at + 8])
-        if index == 1 and kind in (3, 4):
+        tag, kind, values_count = struct.unpack(order + "HHI", entries[at : at + 8])
+        if values_count == 1 and kind in (3, 4):
             values[tag] = struct.unpack(order + "HI"[kind - 3], entries[at + 8 : at + (10 if kind == 3 else 12)])[0]
     return values
 

@@ -84,11 +84,11 @@ def big_tiff_tags(file: BinaryIO, order: str) -> dict[int, int]:
     tags: dict[int, int] = {}
     for _ in range(min(count, 4096)):
         entry = file.read(20)
-        tag, kind, index = struct.unpack(order + "HHQ", entry[:12])
-        if kind not in _TIFF_SIZES or not index:
+        tag, kind, values_count = struct.unpack(order + "HHQ", entry[:12])
+        if kind not in _TIFF_SIZES or not values_count:
             continue
         length, value = _TIFF_SIZES[kind], entry[12:20]
-        if length * index > 8:
+        if length * values_count > 8:
             here = file.tell()
             file.seek(struct.unpack(order + "Q", value)[0])
             value = file.read(length)

@@ -114,8 +114,8 @@ def match(images: Sequence[tuple[Truth, Found]], sigmas: Array) -> Matches:
         hit, ignore, count = _match_chunk([pairs[i] for i in chosen], [tables[i] for i in chosen])
         positives += count
         for row, i in enumerate(chosen):
-            index = len(pairs[i][1].scores)
-            hits[i], ignored[i] = hit[row, ..., :index], ignore[row, ..., :index]
+            detections = len(pairs[i][1].scores)
+            hits[i], ignored[i] = hit[row, ..., :detections], ignore[row, ..., :detections]
     if not pairs:
         return Matches()
     return Matches(

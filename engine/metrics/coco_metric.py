@@ -113,7 +113,7 @@ def _content(result: PoseResult) -> tuple[Any, ...]:
     values = (result.box_score, result.score, result.nms_area)
     arrays = (result.keypoints, () if result.box is None else result.box)
     return (
-        *(_comparable(index) for index in values),
+        *(_comparable(value) for value in values),
         _rank(result.category_id),
         *(np.asarray(array, np.float64).tobytes() for array in arrays),
     )

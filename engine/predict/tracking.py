@@ -112,6 +112,6 @@ def find_tracks(
             first_number=first_number,
         )
         tracks.update(zip(indices, frame_tracks, strict=True))
-        used: Any = (value for frame in frame_tracks for value in frame if value is not None)
+        used: Any = (track for frame in frame_tracks for track in frame if track is not None)
         first_number = 1 + max(used, default=first_number - 1)
     return tracks

@@ -295,7 +295,7 @@ def track_sequence(
     frames = (
         (index, index / DEFAULT_RATE if times is None else times[index], p) for index, p in enumerate(predictions)
     )
-    return [values for _, _, values in track_frames(frames, Tracker(schema, options, first_number=first_number))]
+    return [tracks for _, _, tracks in track_frames(frames, Tracker(schema, options, first_number=first_number))]
 
 
 def _pose(index: int, prediction: Prediction, point_score: float) -> _Pose | None:

@@ -106,11 +106,13 @@ def _finger(name: str, phalanx: int) -> tuple[float, float]:
 
 def _face(schema: Schema) -> dict[int, tuple[float, float]]:
     """Places of a face's 68 numbered points, where the schema has them; numbers of other faces mean other places."""
-    values = {i: int(match[1]) for i, name in enumerate(schema.names) if (match := _FACE_POINT.fullmatch(name.lower()))}
-    if sorted(values.values()) != list(range(len(_FACE))):
+    point_numbers = {
+        i: int(match[1]) for i, name in enumerate(schema.names) if (match := _FACE_POINT.fullmatch(name.lower()))
+    }
+    if sorted(point_numbers.values()) != list(range(len(_FACE))):
         return {}
     (x, y), (width, height) = _FACE_PLACE, _FACE_SIZE
-    return {i: (x + width * _FACE[n][0], y + height * _FACE[n][1]) for i, n in values.items()}
+    return {i: (x + width * _FACE[n][0], y + height * _FACE[n][1]) for i, n in point_numbers.items()}
 
 
 def _circle(schema: Schema) -> Floats:

@@ -125,8 +125,8 @@ def write_coco(context: Context, wish: ExportWish) -> int:
             images = f"{result.images:,} {'image' if result.images == 1 else 'images'}"
             poses = result.annotations - result.kept
             all_of_it = f"{images} with {poses:,} {'pose' if poses == 1 else 'poses'}"
-            remaining = f" (and {result.kept:,} records without points, as they came)" if result.kept else ""
-            summary = f"Exported {all_of_it} to {result.path}{remaining}"
+            untouched = f" (and {result.kept:,} records without points, as they came)" if result.kept else ""
+            summary = f"Exported {all_of_it} to {result.path}{untouched}"
             if result.left_out:
                 summary += f"; {result.left_out:,} images without labels were left out"
             if result.problems:

@@ -201,13 +201,13 @@ def run_on(
             if adding and category.id != UNSAVED:
                 context.memory.choose(store.path, category, choice.model)
 
-    match = RunResults(write)
+    results_writer = RunResults(write)
 
     def end(outcome: Outcome) -> None:
-        match.flush()
+        results_writer.flush()
         _told(context, outcome, tally, Report(f"Run of {entry.title}", "", tuple(problems)))
 
-    return context.runner.submit(job, on_results=match.take, on_finished=end)
+    return context.runner.submit(job, on_results=results_writer.take, on_finished=end)
 
 
 def _told(context: Context, outcome: Outcome, tally: dict[str, int], skipped: Report) -> None:
@@ -247,11 +247,11 @@ def fill_box(context: Context, box: tuple[float, float, float, float]) -> None:
     if session.store is None or session.frame is None:
         return
     target = _target(context, context.choice, quiet=True)
-    expected = session.category
-    if expected is None and target is None:
+    current_category = session.category
+    if current_category is None and target is None:
         choose_kind(context, then=lambda context: template_in_box(context, box))
         return
-    if target is None or (expected is not None and expected.id != target[1].id):
+    if target is None or (current_category is not None and current_category.id != target[1].id):
         template_in_box(context, box)
         context.window.tell(
             "No model predicts this skeleton yet, so a template was placed in the box. Drag its keypoints; "
@@ -332,13 +332,13 @@ def apply_with_category(session: Session, category: Category, edit: Edit) -> Cat
 def within_picture(result: FrameResult) -> list[Prediction]:
     """The predictions, points outside the picture with score 0: there is nothing to be seen there."""
     width, height = result.size
-    remaining: list[Prediction] = []
+    clipped: list[Prediction] = []
     for prediction in result.predictions:
         points = prediction.keypoints.copy()
         inside = ((points[:, :2] >= -0.5) & (points[:, :2] <= (width - 0.5, height - 0.5))).all(axis=1)
         points[~inside, 2] = 0.0
-        remaining.append(replace(prediction, keypoints=points))
-    return remaining
+        clipped.append(replace(prediction, keypoints=points))
+    return clipped
 
 
 def cancel_jobs(context: Context) -> None:

@@ -69,11 +69,11 @@ def _to_mark(context: Context, mark: Mark, back: bool) -> None:
     session = context.session
     if session.store is None or session.frame is None:
         return
-    present = neighbors.next_marked(session.store, session.frame, mark, back)
-    if present is None:
+    target = neighbors.next_marked(session.store, session.frame, mark, back)
+    if target is None:
         context.window.tell(f"No {mark} frame {'before' if back else 'after'} this one")
     else:
-        session.go_to(present)
+        session.go_to(target)
 
 
 def next_keyframe(context: Context) -> None:
@@ -89,11 +89,11 @@ def _to_keyframe(context: Context, back: bool) -> None:
     if session.store is None or session.frame is None:
         return
     track = _track(context)
-    present = neighbors.next_keyframe(session.store, session.frame, track, back)
-    if present is None:
+    target = neighbors.next_keyframe(session.store, session.frame, track, back)
+    if target is None:
         context.window.tell("No keyframe before this one" if back else "No keyframe after this one")
     else:
-        _go_with(context, present, track)
+        _go_with(context, target, track)
 
 
 def between_keyframes(context: Context) -> None:
@@ -101,11 +101,11 @@ def between_keyframes(context: Context) -> None:
     if session.store is None or session.frame is None:
         return
     track = _track(context)
-    present = neighbors.between_keyframes(session.store, session.frame, track)
-    if present is None:
+    target = neighbors.between_keyframes(session.store, session.frame, track)
+    if target is None:
         context.window.tell("There is no keyframe on both sides of this frame")
     else:
-        _go_with(context, present, track)
+        _go_with(context, target, track)
 
 
 def track_start(context: Context) -> None:
@@ -132,9 +132,9 @@ def _track(context: Context) -> int | None:
     return next((i.track for i in context.session.selected if i.track is not None), None)
 
 
-def _go_with(context: Context, present: FrameKey, track: int | None) -> None:
+def _go_with(context: Context, target: FrameKey, track: int | None) -> None:
     """Go to a frame and have the same track selected there."""
     session = context.session
-    session.go_to(present)
+    session.go_to(target)
     if track is not None:
         session.select(instances=[i.id for i in session.instances if i.track == track])

@@ -92,10 +92,10 @@ def offer(context: Context, check: VideoCheck) -> RelinkDialog | None:
     dialog = RelinkDialog(
         old, new, check.text, lambda mapping: plan_remap(store, check.media, mapping), context.window.widget()
     )
-    index = _compare(context, store, check, dialog)
-    dialog.left.connect(lambda: context.runner.cancel(index))
+    job_id = _compare(context, store, check, dialog)
+    dialog.left.connect(lambda: context.runner.cancel(job_id))
     dialog.other_requested.connect(lambda: ask_for_video(context, check.media))
-    dialog.use_requested.connect(lambda: context.runner.cancel(index))
+    dialog.use_requested.connect(lambda: context.runner.cancel(job_id))
     dialog.use_requested.connect(lambda: _use(context, store, check))
     dialog.remap_requested.connect(lambda proposal, mapping: _remap(context, store, proposal, mapping))
     dialog.open()
@@ -113,16 +113,16 @@ def _compare(context: Context, store: ProjectStore, check: VideoCheck, dialog: R
                 dialog.show_proposal(proposal)
 
     def ended(outcome: Outcome) -> None:
-        context.runner.progress.disconnect(messages)
+        context.runner.progress.disconnect(connection)
         if outcome.error is not None and open_now:
             dialog.show_failure(str(outcome.error))
 
     job = AlignJob(store.path, check.media, check.path, check.fingerprint, (index_home(), index_folder()))
-    index = context.runner.submit(job, on_results=found, on_finished=ended)
-    messages = context.runner.progress.connect(
-        lambda id, step: dialog.show_progress(step.done, step.total) if open_now and id == index else None
+    job_id = context.runner.submit(job, on_results=found, on_finished=ended)
+    connection = context.runner.progress.connect(
+        lambda id, step: dialog.show_progress(step.done, step.total) if open_now and id == job_id else None
     )
-    return index
+    return job_id
 
 
 def _use(context: Context, store: ProjectStore, check: VideoCheck) -> None:
@@ -148,10 +148,10 @@ def _done(context: Context, store: ProjectStore, text: str, change: Any) -> bool
     if context.session.store is not store:
         return False
     try:
-        created = change()
+        change_made = change()
     except PoseError as error:
         context.window.tell(str(error), "error")
         return False
-    context.session.announce(created)
+    context.session.announce(change_made)
     context.window.tell(text, "good")
     return True

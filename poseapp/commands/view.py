@@ -216,7 +216,7 @@ def place_missing(context: Context) -> None:
 
 def settings(context: Context) -> None:
     """Keys, look and data; every change holds at once."""
-    remaining = context.settings
+    settings = context.settings
     page = DataSettings(
         lambda: data_places(context),
         context.runner,
@@ -232,14 +232,14 @@ def settings(context: Context) -> None:
         "model": theirs.model,
     }
     dialog = SettingsDialog(
-        with_changes(remaining.key_changes(), default_keys(context.window.action_table)),
+        with_changes(settings.key_changes(), default_keys(context.window.action_table)),
         context.window.action_table,
-        remaining.theme,
+        settings.theme,
         look,
         colors,
         page,
         context.window.widget(),
-        remaining.language,
+        settings.language,
     )
     dialog.keymap_changed.connect(context.window.set_keys)
     dialog.theme_changed.connect(context.window.set_theme)
@@ -250,15 +250,15 @@ def settings(context: Context) -> None:
 
 def data_places(context: Context) -> list[DataPlace]:
     """Where things lie: of this project, and of the program."""
-    results = [DataPlace("settings", "Settings", context.settings.file, "Shortcuts, appearance and recent projects")]
+    folders = [DataPlace("settings", "Settings", context.settings.file, "Shortcuts, appearance and recent projects")]
     if context.session.path is not None:
-        results.insert(0, DataPlace("project", "This project", context.session.path, "Labels, history and tracks"))
-    for position in data_folders.DATA_FOLDERS:
-        fixed = data_folders.is_set_outside(position)
-        why = f"{position.variable} of the system's environment says where" if fixed else ""
-        cleared = data_folders.cache_parts() if position.cache else ()
-        results.append(DataPlace(position.id, position.name, position.find(), position.hint, cleared, not fixed, why))
-    return results
+        folders.insert(0, DataPlace("project", "This project", context.session.path, "Labels, history and tracks"))
+    for folder in data_folders.DATA_FOLDERS:
+        fixed = data_folders.is_set_outside(folder)
+        why = f"{folder.variable} of the system's environment says where" if fixed else ""
+        cleared = data_folders.cache_parts() if folder.cache else ()
+        folders.append(DataPlace(folder.id, folder.name, folder.find(), folder.hint, cleared, not fixed, why))
+    return folders
 
 
 def _what_runs(context: Context) -> str:

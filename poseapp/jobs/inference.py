@@ -267,8 +267,8 @@ class PredictJob:
     ) -> FrameResult:
         if item.key in problems:
             return FrameResult(item.key, problem=problems.pop(item.key))
-        remaining = tuple(p for p in poses if item.boxes is not None or p.score >= self._threshold)
-        return FrameResult(item.key, remaining, (image.shape[1], image.shape[0]))
+        confident = tuple(p for p in poses if item.boxes is not None or p.score >= self._threshold)
+        return FrameResult(item.key, confident, (image.shape[1], image.shape[0]))
 
     def _stream_items(
         self, reader: FrameReader, problems: dict[FrameKey, str], left: threading.Event

@@ -48,7 +48,7 @@ class AssistJob:
         model = self._host.get(self._choice)
         pose = self._after
         present = pose.visibility > 0
-        result = refine_pose(
+        refined = refine_pose(
             model.estimator,
             self._pixels(),
             pose.keypoints,
@@ -58,7 +58,7 @@ class AssistJob:
             box=pose.box,
             scores=pose.scores,
         )
-        yield Progress(1, 1, self.title, result)
+        yield Progress(1, 1, self.title, refined)
 
     def _pixels(self) -> Pixels:
         if not isinstance(self._image, Path):

@@ -47,8 +47,8 @@ class TrackJob:
             categories = {category.id: category for category in store.categories()}
             times = frame_times(store, self._media, [key.index for key, _ in frames])
         yield Progress(0, len(frames), self.title)
-        values = track_frames(frames, categories, times, first_number=self._first)
-        yield Progress(len(frames), len(frames), self.title, Tracked(frames, values))
+        tracks = track_frames(frames, categories, times, first_number=self._first)
+        yield Progress(len(frames), len(frames), self.title, Tracked(frames, tracks))
 
 
 class PropagateJob:

@@ -88,10 +88,10 @@ class Proposal:
 def facts_of(text: str, name: str) -> FileFacts | None:
     """What a fingerprint tells of its file; None for a text that is none."""
     try:
-        result = Fingerprint.from_text(text)
+        fingerprint = Fingerprint.from_text(text)
     except ValueError:
         return None
-    return FileFacts(name, result.frame_count, result.milliseconds / 1000, result.size)
+    return FileFacts(name, fingerprint.frame_count, fingerprint.milliseconds / 1000, fingerprint.size)
 
 
 class AlignJob:

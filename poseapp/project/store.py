@@ -338,9 +338,9 @@ class ProjectStore:
     def _applied(self, edit: Edit, categories: Sequence[CategoryDelta] = ()) -> Pieces[Change]:
         touched: list[InstanceDelta] = []
         for block in blocks(edit.frames):
-            result = compare_instances(self._db, self._frames, self._categories.all(), block)
-            write_instances(self._db, result)
-            touched += result
+            block_delta = compare_instances(self._db, self._frames, self._categories.all(), block)
+            write_instances(self._db, block_delta)
+            touched += block_delta
             yield len(touched)
         check_once(t.instance for t in touched)
         states = compare_states(self._frames, edit.frames)
@@ -421,8 +421,8 @@ class ProjectStore:
                 grow(self._db, m.media, m.after)
             with counted_once(self._db, [m.media for m in media]):
                 write_instances(self._db, touched)
-            remaining = self._kept(text, "", touched, states, media, categories)
-            change = run_through(remaining) if touched or states or media or categories else Change()
+            step = self._kept(text, "", touched, states, media, categories)
+            change = run_through(step) if touched or states or media or categories else Change()
             for m in media:
                 settle(self._db, m.media, m.after)
         if media:

@@ -99,10 +99,10 @@ class ReviewQueue(QObject):
 
     def select_findings(self, key: FrameKey) -> bool:
         """Select the instances of the frame on show in which the check found something; False if there are none."""
-        results = [finding.instance for finding in self.findings_in(key) if finding.instance is not None]
-        if results:
-            self._session.select(instances=results)
-        return bool(results)
+        instances = [finding.instance for finding in self.findings_in(key) if finding.instance is not None]
+        if instances:
+            self._session.select(instances=instances)
+        return bool(instances)
 
     def sort_again(self) -> None:
         """The least certain first, also for a person who is in the middle of it; a check is repeated."""

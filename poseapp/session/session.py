@@ -309,8 +309,8 @@ class Session(QObject):
 
     def _read_instances(self) -> None:
         before, known = self._instances, self.store is not None and self._frame is not None
-        result = self._try(lambda: self.store.instances(self._frame)) if known else ()  # type: ignore[union-attr,arg-type]
-        self._instances = result or ()
+        instances = self._try(lambda: self.store.instances(self._frame)) if known else ()  # type: ignore[union-attr,arg-type]
+        self._instances = instances or ()
         if any(instance.category not in self._schemas for instance in self._instances):
             self._read_categories()  # a long redo has added some, and goes on
         self.correcting = under_correction(self.correcting, before, self._instances)

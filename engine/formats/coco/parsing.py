@@ -261,8 +261,8 @@ def categories_in_pairs(records: Iterable[msgspec.Raw | bytes], categories: Sequ
     return frozenset(i for i in counts if votes[i][0] > votes[i][1])
 
 
-def _could_be_thirds(values: Iterable[Number]) -> bool:
-    return all(0 <= n <= 1 or n == 2 for n in values)
+def _could_be_thirds(numbers: Iterable[Number]) -> bool:
+    return all(0 <= n <= 1 or n == 2 for n in numbers)
 
 
 def _slow_annotation(
@@ -341,8 +341,8 @@ def _triple(row: list[Any], where: object) -> tuple[Number, Number, Number]:
     if len(row) not in (2, 3):
         raise CocoError(f"a point of 'keypoints' has {len(row)} numbers, expected 3", where=where)
     values = [_number(item) for item in row]
-    for item, index in zip(row, values):
-        if index is None and isinstance(item, str | dict) and str(item).strip().lower() not in ("", "nan", "none"):
+    for item, value in zip(row, values):
+        if value is None and isinstance(item, str | dict) and str(item).strip().lower() not in ("", "nan", "none"):
             raise CocoError(f"'keypoints' contains {quoted(item)}, which is not a number", where=where)
     x, y = values[0], values[1]
     if x is None or y is None:

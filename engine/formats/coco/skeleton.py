@@ -57,17 +57,19 @@ def skeleton_note(record: bytes, count: int) -> str:
     return "Skeleton with numbers that are not its points: no limbs are shown, export writes it as it came"
 
 
-def _are_ids(values: Collection[int], count: int) -> bool:
-    above = sum(n > count for n in values)
-    return bool(count and above and min(values) > 0) and (len(values) == count or above * 2 > len(values))
+def _are_ids(keypoint_ids: Collection[int], count: int) -> bool:
+    above = sum(n > count for n in keypoint_ids)
+    return bool(count and above and min(keypoint_ids) > 0) and (
+        len(keypoint_ids) == count or above * 2 > len(keypoint_ids)
+    )
 
 
-def _places_of_ids(values: Collection[int], count: int) -> dict[int, int]:
+def _places_of_ids(keypoint_ids: Collection[int], count: int) -> dict[int, int]:
     """The position of the point for each id; empty where nobody can tell."""
-    if len(values) == count:
-        return {index: position for position, index in enumerate(sorted(values))}
-    if len(values) > 1 and max(values) - min(values) + 1 == count:
-        return {index: index - min(values) for index in values}
+    if len(keypoint_ids) == count:
+        return {keypoint_id: position for position, keypoint_id in enumerate(sorted(keypoint_ids))}
+    if len(keypoint_ids) > 1 and max(keypoint_ids) - min(keypoint_ids) + 1 == count:
+        return {keypoint_id: keypoint_id - min(keypoint_ids) for keypoint_id in keypoint_ids}
     return {}
 
 

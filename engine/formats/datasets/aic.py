@@ -47,7 +47,7 @@ class AicList:
             raise CocoError(f"is a list of AI Challenger, not {kind.name}", where=self._file)
         parsed = (self._parsed(position, raw, skipped) for position, raw in enumerate(self._entries))
         entries = [entry for entry in parsed if entry is not None]
-        images = [CocoImage(index, f"{entry.image_id}.jpg") for index, entry in enumerate(entries, 1)]
+        images = [CocoImage(image_id, f"{entry.image_id}.jpg") for image_id, entry in enumerate(entries, 1)]
         category = CocoCategory(1, kind.load_schema().category)
         return assemble(
             kind, self._file, folder, images, self._annotations(entries, skipped), [category], skipped=skipped

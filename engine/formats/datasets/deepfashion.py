@@ -62,8 +62,8 @@ class LandmarkLists:
             for row in self._rows(skipped)
             if _KINDS[row.clothes] == kind.name and (chosen is None or chosen.get(row.image) == self._split)
         ]
-        ids = {image: index for index, image in enumerate(dict.fromkeys(row.image for row in rows), 1)}
-        images = [CocoImage(index, image) for image, index in ids.items()]
+        ids = {image: image_id for image_id, image in enumerate(dict.fromkeys(row.image for row in rows), 1)}
+        images = [CocoImage(image_id, image) for image, image_id in ids.items()]
         category = CocoCategory(1, kind.load_schema().category)
         annotations = self._annotations(kind, rows, ids, boxes, skipped)
         return assemble(kind, self._file, folder, images, annotations, [category], skipped=skipped)

@@ -51,7 +51,7 @@ class AnnotationFolder:
         files = sorted(self._folder.glob("*.json"))
         images = [CocoImage(_number(file, n), f"{file.stem}.jpg") for n, file in enumerate(files, 1)]
         schema = kind.load_schema()
-        categories = [CocoCategory(index, subset.name) for index, subset in enumerate(schema.subsets, 1)]
+        categories = [CocoCategory(category_id, subset.name) for category_id, subset in enumerate(schema.subsets, 1)]
         annotations = list(_annotations(list(zip(images, files)), schema.subsets, schema.num_keypoints, skipped))
         if skipped is not None:
             images = [image for image, file in zip(images, files) if str(file) not in skipped]

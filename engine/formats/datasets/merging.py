@@ -114,13 +114,13 @@ def combine(parts: Sequence[KeypointDataset]) -> KeypointDataset:
     )
 
 
-def _moved(image: ImageRecord, index: int, root: Path) -> ImageRecord:
+def _moved(image: ImageRecord, image_id: int, root: Path) -> ImageRecord:
     path = os.path.abspath(image.path)
     try:
         name = Path(os.path.relpath(path, root)).as_posix()
     except ValueError:  # on another drive
         name = path
-    return ImageRecord(index, name, root, image.width, image.height)
+    return ImageRecord(image_id, name, root, image.width, image.height)
 
 
 def _common_folder(folders: Sequence[Path]) -> Path:

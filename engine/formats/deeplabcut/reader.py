@@ -73,7 +73,7 @@ class DlcReader(LabelReader):
             is_tracked = len(table.points) > 1 if table.of_video else self._configs[table.file].identity
             (tracked if is_tracked else untracked).extend(name for name in table.points if name)
         self.tracks = dict(enumerate(dict.fromkeys(tracked)))
-        self._numbers = {name: index for index, name in self.tracks.items()}
+        self._numbers = {name: track for track, name in self.tracks.items()}
         unnamed = [name for name in dict.fromkeys(untracked) if name not in self._numbers and name != "single"]
         if unnamed:
             self._context.report(
@@ -117,8 +117,8 @@ class DlcReader(LabelReader):
         context = Context() if self._has_reported else self._context
         self._has_reported = True
         for table, media in zip(self._tables, self._media):
-            for index, row in enumerate(table.rows):
-                if index % _STEP == 0:
+            for row_index, row in enumerate(table.rows):
+                if row_index % _STEP == 0:
                     self._context.check_cancelled()
                 frame = self._frames[media, row.name]
                 for individual in table.points:

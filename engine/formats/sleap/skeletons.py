@@ -43,7 +43,7 @@ class _Reader:
         self._names = names
         self._objects: list[str | int] = []
 
-    def read(self, entry: Mapping[str, Any], count: int) -> Skeleton:
+    def read(self, entry: Mapping[str, Any], skeleton_number: int) -> Skeleton:
         graph = entry.get("nx_graph", entry)
         links: list[tuple[Any, Any, Any]] = []
         nodes: list[str | int] = []
@@ -61,7 +61,7 @@ class _Reader:
             (symmetries if link_type == SYMMETRY else edges).append((position[source], position[target]))
         for source, target in graph.get("edges", ()) if "links" not in graph else ():
             edges.append((position[self._node(source)], position[self._node(target)]))
-        name = (graph.get("graph") or {}).get("name") or entry.get("name") or f"Skeleton-{count}"
+        name = (graph.get("graph") or {}).get("name") or entry.get("name") or f"Skeleton-{skeleton_number}"
         return Skeleton(str(name), unique_names([self._name(node) for node in nodes]), edges, symmetries)
 
     def _link(self, link: Mapping[str, Any]) -> tuple[str | int, str | int, int]:

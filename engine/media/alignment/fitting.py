@@ -73,14 +73,14 @@ def best_lines(
     scores += (_CUT - _SAME_SPEED) * (plain & np.isclose(offsets, new_length - length))
     scores += (_AS_IT_WAS - _SAME_SPEED) * (plain & np.isclose(offsets, 0.0))
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    results: list[Line] = []
+    distinct: list[Line] = []
     for n in np.argsort(-scores, kind="stable").tolist():
         line = Line(float(speeds[n]), float(offsets[n]))
-        if all(np.abs(line.at(at) - other.at(at)).max() > step for other in results):
-            results.append(line)
-        if len(results) == count:
+        if all(np.abs(line.at(at) - other.at(at)).max() > step for other in distinct):
+            distinct.append(line)
+        if len(distinct) == count:
             break
-    return results
+    return distinct
 
 
 def fit_line(

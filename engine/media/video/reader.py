@@ -301,8 +301,8 @@ class VideoReader:
         self._start(group)
         while not self._stream.ended and self._latest < last_needed:
             self._check_stop(index)
-            for value, frame in self._stream.step():
-                rank = int(self.index.rank[value])
+            for packet_index, frame in self._stream.step():
+                rank = int(self.index.rank[packet_index])
                 self._latest = max(self._latest, rank)
                 if self.index.start[rank] == own_group:
                     came[rank] = frame

@@ -160,17 +160,17 @@ def _check_zip(file: IO[bytes], size: int) -> Machine:
 
 
 def _checked_entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    result = archive.infolist()
-    entries = {entry.filename: entry for entry in result}
-    if len(result) > MAX_ENTRIES or len(entries) != len(result) or archive.comment:
+    infos = archive.infolist()
+    entries = {entry.filename: entry for entry in infos}
+    if len(infos) > MAX_ENTRIES or len(entries) != len(infos) or archive.comment:
         raise Damaged("is a zip archive that PyTorch did not write")
-    packed = next((e for e in result if e.compress_type != zipfile.ZIP_STORED or e.file_size != e.compress_size), None)
+    packed = next((e for e in infos if e.compress_type != zipfile.ZIP_STORED or e.file_size != e.compress_size), None)
     if packed is not None:
         raise Damaged(
             f"its entry {packed.filename[:60]!r} is compressed ({packed.compress_size:,} bytes to "
             f"{packed.file_size:,}), which PyTorch never does; refused unread"
         )
-    total = sum(entry.file_size for entry in result)
+    total = sum(entry.file_size for entry in infos)
     if total > size:
         raise Damaged(f"declares {total:,} bytes of content in a file of {size:,} bytes; refused unread")
     return entries

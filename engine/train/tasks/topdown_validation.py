@@ -138,7 +138,7 @@ class EvaluationProtocol:
         value = metrics.get(name, math.nan)
         error = value if name in LOWER_IS_BETTER else 1 - value
         if not self.validation_part:
-            metrics = {f"train_{key}": index for key, index in metrics.items()}
+            metrics = {f"train_{key}": figure for key, figure in metrics.items()}
         return Validation(
             loss=math.nan, error=error if math.isfinite(error) else math.inf, slack=0.0, metrics=metrics
         )  # fmt: skip

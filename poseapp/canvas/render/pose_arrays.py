@@ -120,13 +120,13 @@ class PoseArrays:
         lost[self.owner[sizes > HIDDEN]] = False
         if not lost.any():
             return sizes
-        expected = self.shown if parts is None else self.shown & self.parts_in(parts)[self.part]
+        visible_part = self.shown if parts is None else self.shown & self.parts_in(parts)[self.part]
         if with_limbs:
             lined = np.zeros(len(self), dtype=np.bool_)
             drawn = self.limb_shown if parts is None else self.limb_shown & self.parts_in(parts)[self.limb_part]
             lined[self.limb_owner[drawn]] = True
             lost &= self.specks(scale) | ~lined
-        return np.where(expected & lost[self.owner], np.maximum(sizes, TINY), sizes)
+        return np.where(visible_part & lost[self.owner], np.maximum(sizes, TINY), sizes)
 
     def part_sizes(self, scale: float, parts: frozenset[str] | None = None) -> Ints:
         """(Q,) HIDDEN..FULL, before absent points are taken out."""
@@ -236,7 +236,7 @@ def _flatten(
         "limb_part": (first_part + each * parts + layout.limb_part).ravel(),
         "limb_shown": limb_shown.ravel(),
         "spacing": spacing.ravel(),
-        "lineless": np.tile([len(result) == 0 for result in layout.lines_of_part], n),
+        "lineless": np.tile([len(part_lines) == 0 for part_lines in layout.lines_of_part], n),
     }
 
 

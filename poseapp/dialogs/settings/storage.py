@@ -111,8 +111,8 @@ class DataSettings(QWidget):
         if reason or self._job is not None:
             self._tell(reason or "Wait until the current move has ended.", "warning")
             return
-        position = self._place(name)
-        target = folder / f"poseapp-{name}" if _has_things(folder) and folder != position.path else folder
+        source = self._place(name)
+        target = folder / f"poseapp-{name}" if _has_things(folder) and folder != source.path else folder
         copies: list[Copied] = []
 
         def end(outcome: Outcome) -> None:
@@ -126,8 +126,8 @@ class DataSettings(QWidget):
                 self._tell(text, "hint" if cancelled else "error")
 
         self._lock(True)
-        self._tell(f"Moving {position.name}", "hint")
-        job = CopyFolderJob(position.path, target, position.name)
+        self._tell(f"Moving {source.name}", "hint")
+        job = CopyFolderJob(source.path, target, source.name)
         self._job = self._runner.submit(job, on_results=copies.extend, on_finished=end)
 
     def _settle(self, name: str, copied: Copied) -> None:

@@ -50,12 +50,12 @@ def training_command() -> tuple[str, list[str]]:
 
 
 def _environment() -> dict[str, str]:
-    results = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     if not getattr(sys, "frozen", False):  # also when the program runs from a folder that is not installed
         home = str(Path(engine.__file__).resolve().parent.parent)
-        before = results.get("PYTHONPATH")
-        results["PYTHONPATH"] = f"{home}{os.pathsep}{before}" if before else home
-    return results
+        before = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{home}{os.pathsep}{before}" if before else home
+    return environment
 
 
 class TrainingProcess(QObject):
@@ -172,7 +172,7 @@ class TrainingProcess(QObject):
                 time.sleep(0.02)
         self._poll()
 
-    def _signal(self, index: int) -> None:
+    def _signal(self, signal_number: int) -> None:
         """To the trainer and all that it has started; never to another process that has its number by now."""
         record = training_process(self._folder)
         pid = self._child.pid if self._child is not None and self._child.poll() is None else record and record.pid
@@ -180,11 +180,11 @@ class TrainingProcess(QObject):
             return
         try:
             if sys.platform == "win32":  # pragma: no cover
-                os.kill(pid, index)
+                os.kill(pid, signal_number)
             elif os.getpgid(pid) == pid:
-                os.killpg(pid, index)
+                os.killpg(pid, signal_number)
             else:  # a person has resumed the run in a script: the group is not the trainer's own
-                os.kill(pid, index)
+                os.kill(pid, signal_number)
         except (ProcessLookupError, PermissionError):
             pass
 

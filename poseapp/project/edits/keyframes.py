@@ -107,8 +107,10 @@ def predictions_between(items: Iterable[Item]) -> tuple[int, int]:
     keys = [key for key, _ in _keyframes(listed)]
     if len(keys) < 2:
         return len(keys), 0
-    results = {key for key, i in listed if keys[0] < key < keys[-1] and not is_keyframe(i) and not is_interpolated(i)}
-    return len(keys), len(results - set(keys))
+    contradicted = {
+        key for key, i in listed if keys[0] < key < keys[-1] and not is_keyframe(i) and not is_interpolated(i)
+    }
+    return len(keys), len(contradicted - set(keys))
 
 
 def clear_interpolated(items: Iterable[Item]) -> Edit:

@@ -69,15 +69,15 @@ def swap_sides_along(
         only_predicted: poses that a person has labelled stay.
         locked: (instance id, point) that stay, and their partners with them.
     """
-    expected = None if points is None else list(points)
+    chosen_points = None if points is None else list(points)
     held = {index for index, _ in locked}
     frames = []
     for key, pose in items:
-        chosen = expected
+        chosen = chosen_points
         if pose.id in held:
             flags = locked_flags(pose, locked)
             free = ~(flags | flags[schema.flip_indices]) & (schema.flip_indices != np.arange(len(flags)))
-            chosen = [k for k in (range(schema.num_keypoints) if expected is None else expected) if free[k]]
+            chosen = [k for k in (range(schema.num_keypoints) if chosen_points is None else chosen_points) if free[k]]
             if not chosen:
                 continue
         if pose.state is State.PREDICTED:

@@ -160,13 +160,13 @@ def _accepted(instance: Instance, min_keypoint_score: float) -> Instance:
 def _predicted(
     prediction: Prediction, new_id: int, category: Category, source: str, min_keypoint_score: float
 ) -> Instance:
-    result = np.array(prediction.keypoints, dtype=np.float64)
+    predicted = np.array(prediction.keypoints, dtype=np.float64)
     count = category.schema.num_keypoints
-    if result.shape != (count, 3):
-        raise ProjectError(f"the model gives {len(result)} points, {category.name!r} has {count}")
-    good: Flags = np.asarray(np.isfinite(result).all(axis=1))
-    points = np.where(good[:, None], result[:, :2], 0.0)
-    scores = np.where(good, result[:, 2], 0.0)
+    if predicted.shape != (count, 3):
+        raise ProjectError(f"the model gives {len(predicted)} points, {category.name!r} has {count}")
+    good: Flags = np.asarray(np.isfinite(predicted).all(axis=1))
+    points = np.where(good[:, None], predicted[:, :2], 0.0)
+    scores = np.where(good, predicted[:, 2], 0.0)
     seen = np.where(good & (scores >= min_keypoint_score), VISIBLE, ABSENT).astype(np.uint8)
     if prediction.visibility is not None:
         seen[(seen > 0) & (np.asarray(prediction.visibility) < 0.5)] = OCCLUDED

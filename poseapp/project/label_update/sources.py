@@ -84,10 +84,10 @@ class SourceTable:
         for i, path, kind, digest, size, mtime, complete, declined, tracks, archive in self._db.rows(
             f"SELECT {columns} FROM source ORDER BY id"
         ):
-            position = Path(os.path.normpath(home / from_stored(path)))
+            stored_path = Path(os.path.normpath(home / from_stored(path)))
             names = _decoded_tracks(tracks, self._db.path)
             results.append(
-                LabelSource(position, kind, digest, size, mtime, bool(complete), declined, names, archive, i)
+                LabelSource(stored_path, kind, digest, size, mtime, bool(complete), declined, names, archive, i)
             )
         return results
 
@@ -96,8 +96,8 @@ class SourceTable:
         listed = self.all()
         if not listed:
             return None
-        position = Path(os.path.abspath(path))
-        same_place = next((source for source in listed if source.path == position), None)
+        absolute = Path(os.path.abspath(path))
+        same_place = next((source for source in listed if source.path == absolute), None)
         if same_place is not None or not path.exists():
             return same_place
         digest = digest_of(path)
@@ -118,9 +118,9 @@ class SourceTable:
                     (*values, source.id),
                 )
                 self._db.run("DELETE FROM source_block WHERE source = ?", (source.id,))
-                index = source.id
+                source_id = source.id
             else:
-                index = self._db.run(
+                source_id = self._db.run(
                     "INSERT INTO source (path, kind, digest, size, mtime, time, complete, declined, tracks, archive) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     values,
@@ -129,14 +129,14 @@ class SourceTable:
                 self._db.run(
                     "INSERT INTO source_block (source, instances, tracks, digests, keys) VALUES (?, ?, ?, ?, ?)",
                     (
-                        index,
+                        source_id,
                         np.array([r.instance for r in block], "<i8").tobytes(),
                         np.array([r.track for r in block], "<i8").tobytes(),
                         np.array([r.digest for r in block], "<u8").tobytes(),
                         zlib.compress(msgspec.json.encode([r.key for r in block]), 1),
                     ),
                 )
-        return index
+        return source_id
 
     def records(self, source: int) -> Iterator[SourceRecord]:
         """What was imported from a file.
@@ -167,7 +167,7 @@ class SourceTable:
 
 def track_names(database: Database) -> dict[int, str]:
     """Names of tracks by number, as label files gave them."""
-    return {int(index): str(name) for index, name in database.rows("SELECT number, name FROM track_name")}
+    return {int(track): str(name) for track, name in database.rows("SELECT number, name FROM track_name")}
 
 
 def pose_digest(row: instance_rows.Row) -> int:
@@ -198,13 +198,13 @@ def digest_of(path: Path) -> bytes:
                 folders.sort()
                 for name in sorted(files):
                     if name.lower().endswith((".json", ".txt", ".csv")):
-                        position = Path(folder, name)
-                        stat = position.stat()
-                        line = f"{position.relative_to(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0"
+                        file = Path(folder, name)
+                        stat = file.stat()
+                        line = f"{file.relative_to(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0"
                         code.update(line.encode(errors="surrogateescape"))
         else:
-            with path.open("rb") as file:
-                while piece := file.read(_PIECE):
+            with path.open("rb") as stream:
+                while piece := stream.read(_PIECE):
                     code.update(piece)
     except OSError as error:
         raise ProjectError(f"cannot be read ({error.strerror or error})", where=path) from None

@@ -125,9 +125,9 @@ class LabelUpdate:
 
     def _map_frames(self) -> None:
         """Find the frames of the draft in the project: by file, or by the image id of the COCO file before."""
-        positions = {position: key for key, position in _frames_with_places(self._store)}
+        key_at = {location: key for key, location in _frames_with_places(self._store)}
         self._frames = {
-            key: positions[position] for key, position in _frames_with_places(self._draft) if position in positions
+            key: key_at[location] for key, location in _frames_with_places(self._draft) if location in key_at
         }
         self._moved: dict[FrameKey, Path] = {}
         for source in self._sources:
@@ -364,8 +364,8 @@ class LabelUpdate:
             frames = [f for f in self._draft.frames(media.id) if f.key not in self._frames]
             if not frames:
                 continue
-            position = (media.kind, os.path.abspath(media.path))
-            index = own.get(position)
+            kind_and_path = (media.kind, os.path.abspath(media.path))
+            index = own.get(kind_and_path)
             media_of[media.id] = self._store.add_media(media.kind, media.path).id if index is None else index
             sizes = [(f.name, f.width, f.height) for f in frames]
             self._frames.update(zip((f.key for f in frames), self._store.add_frames(media_of[media.id], sizes)))
@@ -417,10 +417,10 @@ class LabelUpdate:
     def _remember(self, instances: dict[int, int], categories: dict[int, Category]) -> None:
         table = SourceTable(self._store)
         frames = dict(self._frames)
-        values = {index: category.id for index, category in categories.items()}
+        category_ids = {index: category.id for index, category in categories.items()}
         digests: dict[int, tuple[int, int]] = {}
         for pose in self._poses:
-            old = pose.instance.category if pose.digest is not None else values[pose.instance.category]
+            old = pose.instance.category if pose.digest is not None else category_ids[pose.instance.category]
             row = instance_rows.to_row(replace(pose.instance, category=old), pose.frame)
             digests[pose.instance.id] = pose_digest(row), self._track(pose.draft_track) or NO_TRACK
         for source in self._sources:
@@ -428,7 +428,14 @@ class LabelUpdate:
             archive = None if before is None else before.archive
             if source.archive is not None:
                 archive = copy_archive(
-                    self._store, self._draft, source, archive, frames, instances, values, lambda n: self._track(n) or n
+                    self._store,
+                    self._draft,
+                    source,
+                    archive,
+                    frames,
+                    instances,
+                    category_ids,
+                    lambda n: self._track(n) or n,
                 )
             records = [
                 SourceRecord(record.key, instances[record.instance], *digests[record.instance])
@@ -436,16 +443,16 @@ class LabelUpdate:
                 if record.instance in instances
             ]
             listed = {record.instance for record in records}
-            remaining = [r for r in table.records(before.id) if r.instance not in listed] if before is not None else []
+            previous = [r for r in table.records(before.id) if r.instance not in listed] if before is not None else []
             tracks = {name: self._track(index) or index for name, index in source.tracks.items()}
             table.put(
                 replace(source, id=0 if before is None else before.id, archive=archive, tracks=tracks),
-                [*records, *self._still_missing(source, remaining)],
+                [*records, *self._still_missing(source, previous)],
             )
 
-    def _still_missing(self, source: LabelSource, remaining: list[SourceRecord]) -> list[SourceRecord]:
+    def _still_missing(self, source: LabelSource, previous: list[SourceRecord]) -> list[SourceRecord]:
         """Records of poses that this reading of the file left out because their pictures are missing now."""
-        return [] if source.complete else remaining
+        return [] if source.complete else previous
 
 
 def _frames_with_places(store: ProjectStore) -> Iterator[tuple[FrameKey, tuple[str, str | int]]]:
@@ -476,5 +483,5 @@ def point_order(draft: Schema, own: Schema, by_names: bool, by_record: bool) -> 
     return None
 
 
-def _count(index: int, noun: str) -> str:
-    return "" if not index else f"{index:,} {noun}" + ("" if index == 1 else "s")
+def _count(number: int, noun: str) -> str:
+    return "" if not number else f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -20,8 +20,8 @@ def pack_key(key: FrameKey) -> int:
     return key[0] << _SHIFT | key[1]
 
 
-def unpack_key(index: int) -> FrameKey:
-    return FrameKey(index >> _SHIFT, index & _LOW)
+def unpack_key(packed: int) -> FrameKey:
+    return FrameKey(packed >> _SHIFT, packed & _LOW)
 
 
 class FrameKeys(Sequence[FrameKey]):

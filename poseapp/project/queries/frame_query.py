@@ -109,8 +109,8 @@ def find_frames(database: Database, query: FrameQuery) -> FrameKeys:
     held = _by_category(database, query)
     others = replace(query, category=None, sort=Sort.NUMBER, descending=False)
     if query.sort is Sort.NAME:
-        method = "DESC" if query.descending else "ASC"
-        packed = database.numbers(f"SELECT {_KEY} FROM frame ORDER BY name COLLATE NOCASE {method}, media, idx")
+        direction = "DESC" if query.descending else "ASC"
+        packed = database.numbers(f"SELECT {_KEY} FROM frame ORDER BY name COLLATE NOCASE {direction}, media, idx")
         if others.filters:
             packed = packed[np.isin(packed, _plain(database, others), assume_unique=True)]
         return FrameKeys(packed if held is None else packed[np.isin(packed, held, assume_unique=True)])

@@ -24,9 +24,9 @@ def labelled_frames(store: ProjectStore, media: int) -> set[int]:
 
 def queue_frames(frames: Iterable[Frame]) -> Edit:
     """Put frames into the labelling queue, as one step."""
-    expected = [frame for frame in frames if not frame.state.flagged]
-    text = "Queue 1 frame for labelling" if len(expected) == 1 else f"Queue {len(expected)} frames for labelling"
-    return combined(text, [set_frame_state(frame.key, frame.state, flagged=True) for frame in expected])
+    unflagged = [frame for frame in frames if not frame.state.flagged]
+    text = "Queue 1 frame for labelling" if len(unflagged) == 1 else f"Queue {len(unflagged)} frames for labelling"
+    return combined(text, [set_frame_state(frame.key, frame.state, flagged=True) for frame in unflagged])
 
 
 def frames_of(store: ProjectStore, media: int, indices: Iterable[int]) -> list[Frame]:

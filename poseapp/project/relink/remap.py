@@ -76,22 +76,22 @@ def plan_remap(store: ProjectStore, media: int, mapping: npt.ArrayLike) -> Remap
         ProjectError: no such media, or the mapping is of another length than its frames.
     """
     count = read_state(store.database, media).frame_count
-    expected = np.array(mapping, np.int64)
-    if expected.shape != (count,):
-        raise ProjectError(f"the mapping is of {expected.size} frames, the project has {count}", where=store.path)
+    new_indices = np.array(mapping, np.int64)
+    if new_indices.shape != (count,):
+        raise ProjectError(f"the mapping is of {new_indices.size} frames, the project has {count}", where=store.path)
     indices, poses = used_frames(store, media)
     taken: set[int] = set()
     groups: dict[str, list[int]] = {"kept": [], "moved": [], "lost": [], "collided": []}
     gone = 0
     for index, held in zip(indices.tolist(), poses.tolist()):
-        target = int(expected[index])
+        target = int(new_indices[index])
         kind = "lost" if target < 0 else "collided" if target in taken else "kept" if target == index else "moved"
         groups[kind].append(index)
         taken.add(target)
         if kind in ("lost", "collided"):
             gone += held
-            expected[index] = -1
-    return RemapPlan(expected, **{kind: tuple(result) for kind, result in groups.items()}, poses_gone=gone)
+            new_indices[index] = -1
+    return RemapPlan(new_indices, **{kind: tuple(result) for kind, result in groups.items()}, poses_gone=gone)
 
 
 def remap_video(
@@ -134,8 +134,8 @@ def relink_video(store: ProjectStore, media: int, new: NewFile) -> Change:
 
 def _video(store: ProjectStore, media: int) -> MediaState:
     store.database.finish_chunks()
-    match = next((m for m in store.media() if m.id == media), None)
-    if match is None or match.kind != "video":
+    media_row = next((m for m in store.media() if m.id == media), None)
+    if media_row is None or media_row.kind != "video":
         raise ProjectError(f"media {media} is not a video", where=store.path)
     return read_state(store.database, media)
 

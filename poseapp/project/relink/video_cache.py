@@ -35,8 +35,8 @@ def project_cache(project: Path) -> Path:
     folder = cache_folder(project)
     with contextlib.suppress(OSError):
         if folder.is_dir() or not folder.exists():
-            position = folder if folder.is_dir() else project.parent
-            if os.access(position, os.W_OK | os.X_OK):
+            parent = folder if folder.is_dir() else project.parent
+            if os.access(parent, os.W_OK | os.X_OK):
                 return folder
     return index_folder()
 

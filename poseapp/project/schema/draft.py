@@ -78,11 +78,11 @@ class SchemaDraft:
     def set_swap(self, position: int, partner: str) -> None:
         """Make two points left and right of each other ("" for none); those they belonged to before are set free."""
         name = self.points[position].point.name
-        expected = partner if partner in self.names() and partner != name else ""
-        self._each(lambda p: replace_point(p, swap="") if p.swap in {name, expected} - {""} else p)
-        self.change(position, swap=expected)
-        if expected:
-            self.change(self.names().index(expected), swap=name)
+        valid_partner = partner if partner in self.names() and partner != name else ""
+        self._each(lambda p: replace_point(p, swap="") if p.swap in {name, valid_partner} - {""} else p)
+        self.change(position, swap=valid_partner)
+        if valid_partner:
+            self.change(self.names().index(valid_partner), swap=name)
 
     def propose_swaps(self) -> int:
         """Pair points that have no partner by their names; returns how many pairs were made."""
@@ -138,8 +138,8 @@ def schema_toml(schema: Schema) -> str:
         if rows:
             lines += ["", f"{name} = ["]
             for row in rows:
-                remaining = {key: value for key, value in row.items() if value != defaults.get(key, "")}
-                lines.append(f"  {{{', '.join(f'{key} = {_toml(value)}' for key, value in remaining.items())}}},")
+                changed = {key: value for key, value in row.items() if value != defaults.get(key, "")}
+                lines.append(f"  {{{', '.join(f'{key} = {_toml(value)}' for key, value in changed.items())}}},")
             lines.append("]")
     return "\n".join(lines) + "\n"
 

@@ -453,14 +453,14 @@ def _on_read_only_disk(path: Path) -> bool:
 
 def _stamp(path: Path) -> Stamp:
     """Size and time of change of a project and its log: another one means another content."""
-    results: list[int] = []
+    stamp: list[int] = []
     for name in (path, side_files.wal_of(path)):
         try:
             state = os.stat(name)
-            results += [state.st_ino, state.st_size, state.st_mtime_ns]
+            stamp += [state.st_ino, state.st_size, state.st_mtime_ns]
         except OSError:
-            results.append(0)
-    return tuple(results)
+            stamp.append(0)
+    return tuple(stamp)
 
 
 def _take_copy(path: Path, wal: Path) -> _Copy:

@@ -134,14 +134,14 @@ def check_rows(path: Path, connection: sqlite3.Connection, *, whole: bool = True
         ProjectError: naming the first rows that this program cannot have written.
         sqlite3.DatabaseError: the file is damaged.
     """
-    results: list[str] = []
+    problems: list[str] = []
     for problem in _problems(connection, whole):
-        results.append(problem)
-        if len(results) == _SHOWN:
+        problems.append(problem)
+        if len(problems) == _SHOWN:
             break
-    if results:
+    if problems:
         raise ProjectError(
-            f"is damaged, or was changed by another program: {'; '.join(results)}. Restore it from a backup or a "
+            f"is damaged, or was changed by another program: {'; '.join(problems)}. Restore it from a backup or a "
             "snapshot, or import its last COCO export into a new project",
             where=path,
         )
@@ -149,7 +149,7 @@ def check_rows(path: Path, connection: sqlite3.Connection, *, whole: bool = True
 
 def _problems(connection: sqlite3.Connection, whole: bool) -> Iterator[str]:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    result = False
+    has_problem = False
     for table, (key, rules) in _RULES.items():
         if table not in tables or (table in _LARGE and not whole):
             continue
@@ -157,17 +157,17 @@ def _problems(connection: sqlite3.Connection, whole: bool) -> Iterator[str]:
         # A rule that is NULL is not met either.
         sql = f"SELECT CAST({key} AS BLOB) FROM {table} WHERE coalesce({good}, 0) = 0 LIMIT {_SHOWN}"
         for (name,) in connection.execute(sql):
-            result = True
+            has_problem = True
             shown = repr(bytes(name or b"")[:60].decode("utf-8", "replace"))
             yield f"{table.replace('_', ' ')} {shown} has a value that cannot be right"
     for table, column in _TEXTS:
-        if table in tables and not result and (whole or table not in _LARGE):
+        if table in tables and not has_problem and (whole or table not in _LARGE):
             for (value,) in connection.execute(f"SELECT DISTINCT CAST({column} AS BLOB) FROM {table}"):
                 if not _is_utf8(value):
-                    result = True
+                    has_problem = True
                     yield f"{table.replace('_', ' ')}: {column} {bytes(value[:40])!a} is not UTF-8 text"
                     break
-    if not result:  # else the rest would say the same in other words
+    if not has_problem:  # else the rest would say the same in other words
         yield from _history_problems(connection)
         yield from _instance_problems(connection, whole)
 

@@ -113,10 +113,10 @@ def _durations(file: BinaryIO, box: Box) -> tuple[int, int, int]:
     count = min(_numbers(file, box, 4, 1)[0], _MOST_ENTRIES)
     data = _bytes(file, box, 8, 8 * count)
     pictures = total = longest = 0
-    for index, step in struct.iter_unpack(">Ii", data[: len(data) // 8 * 8]):
-        pictures += index
-        total += index * max(0, step)
-        longest = max(longest, step if index > 1 else 0)
+    for samples, step in struct.iter_unpack(">Ii", data[: len(data) // 8 * 8]):
+        pictures += samples
+        total += samples * max(0, step)
+        longest = max(longest, step if samples > 1 else 0)
     return pictures, total, longest
 
 

@@ -74,8 +74,8 @@ class CategoryEdits:
 
 def _imported_earlier(category: CocoCategory) -> Schema | None:
     """The schema that a category had at import, of a project made before this was kept; None where nobody can tell."""
-    values = {n for pair in category.skeleton for n in pair}
-    if not category.keypoints or max(values, default=0) >= len(category.keypoints):
+    keypoint_numbers = {n for pair in category.skeleton for n in pair}
+    if not category.keypoints or max(keypoint_numbers, default=0) >= len(category.keypoints):
         return None
     return schema_of_names(category.keypoints, category.name, category.skeleton)
 

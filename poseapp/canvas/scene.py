@@ -221,10 +221,6 @@ class CanvasScene:
         nearest = int(np.argmin(distances))
         return (owner.id, nearest) if distances[nearest] <= _HANDLE_REACH else None
 
-    def with_style(self, **changes: object) -> CanvasStyle:
-        """The current style with some fields replaced."""
-        return replace(self.style, **changes)  # type: ignore[arg-type]
-
     def _still_there(self, target: HitTarget) -> bool:
         return target.instance_id in self._rows
 

@@ -143,12 +143,6 @@ class LatestRequestWorker(QObject, Generic[Resource]):
             for name in [name for name in self._pending if name not in but]:
                 self._cancel(name)
 
-    def forget_waiting(self) -> None:
-        """Forget the requests that have not begun."""
-        with self._wake:
-            for name in list(self._waiting):
-                self._cancel(name)
-
     def release(self) -> None:
         """Forget every request and close the resource, in the thread and soon; the next request opens it anew."""
         with self._wake:

@@ -169,10 +169,6 @@ class ProjectStore:
     def set_frame_size(self, key: FrameKey, width: int, height: int) -> None:
         self._frames.set_sizes([(key, width, height)])
 
-    def set_frame_sizes(self, sizes: Iterable[tuple[FrameKey, int, int]]) -> None:
-        """Set many sizes (key, width, height) at once."""
-        self._frames.set_sizes(sizes)
-
     def categories(self) -> list[Category]:
         self._refresh()
         return list(self._categories.all().values())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poseapp.dialogs.figures import TRAIN, card_words, rank
+from poseapp.dialogs.figures import card_words, rank
 from poseapp.jobs.base import say_duration, say_rate
 
 PHASES = {"pose": "Training keypoints", "detector": "Training the detector"}
@@ -76,11 +76,6 @@ class Phase:
         """Name of the figure that is drawn: the typical error where it is known."""
         known = {name for row in self.metrics for name in row}
         return min(known, key=rank) if known else None
-
-    @property
-    def measured_on_training(self) -> bool:
-        """True when nothing is set aside, so that the figures are of the training images themselves."""
-        return any(name.startswith(TRAIN) for row in self.metrics for name in row)
 
     def figure_curve(self, name: str) -> tuple[Floats, Floats]:
         """Epoch numbers and one figure, where it was measured."""

@@ -148,10 +148,6 @@ class FrameLoader(QObject):
         """Why a frame could not be read when that was last tried."""
         return self._problems.get((key, Path(path)))
 
-    def forget_thumbnail_requests(self) -> None:
-        """Drop thumbnails that were asked for and not begun: the list has been scrolled away."""
-        self._thumbnail_worker.forget_waiting()
-
     def clear(self) -> None:
         """Forget everything: another project is shown. What is being read is not delivered any more."""
         self._requested = None

@@ -113,11 +113,6 @@ def predictions_between(items: Iterable[Item]) -> tuple[int, int]:
     return len(keys), len(contradicted - set(keys))
 
 
-def clear_interpolated(items: Iterable[Item]) -> Edit:
-    """Delete what was interpolated and nobody has touched since."""
-    return Edit("Delete interpolated poses", tuple(FrameEdit(k, (i,)) for k, i in items if is_interpolated(i)))
-
-
 def propagate_pose(
     image_a: Image, image_b: Image, instance: Instance, new_id: int, track: int | None = None
 ) -> Instance | None:

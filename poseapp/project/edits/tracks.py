@@ -115,12 +115,6 @@ def delete_track(
     return Edit(f"Delete track {track}" if whole else f"Delete part of track {track}", _grouped(gone))
 
 
-def clear_tracks(items: Iterable[Item]) -> Edit:
-    """Take the identity of poses away; the poses stay."""
-    changed = [(key, i, replace(i, track=None)) for key, i in items if i.track is not None]
-    return Edit("Clear tracks", _grouped(changed))
-
-
 def as_prediction(instance: Instance, category: str) -> Prediction:
     """A pose of the project as the tracker wants it; what a person has labelled is sure."""
     labelled = instance.state is State.LABELLED

@@ -202,8 +202,6 @@ class Verbs:
         if one.track is None:
             return None
         items = track_instances(self.store, one.track, frame.media)
-        if self.chance.random() < 0.3:
-            return keyframes.clear_interpolated(items)
         return keyframes.interpolate_track(items, self.store.new_ids, smooth=self.chance.random() < 0.5)
 
     def _predict(self, frame: FrameKey, _: object, one: Instance) -> Edit:

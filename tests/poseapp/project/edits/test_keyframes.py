@@ -12,7 +12,6 @@ from engine.errors import ProjectError
 from engine.pose import Prediction
 from poseapp.project.edits.basic import delete_instances, move_keypoints
 from poseapp.project.edits.keyframes import (
-    clear_interpolated,
     interpolate_track,
     is_interpolated,
     is_keyframe,
@@ -64,8 +63,6 @@ def test_again_after_an_edit_it_follows_and_keeps_ids(store: ProjectStore) -> No
     store.apply(interpolate_track(items, store.new_ids))
     assert xs(store, media) == {0: 0, 1: 16.5, 2: 33, 3: 36.5, 4: 40}
     assert {key: i.id for key, i in track_instances(store, 1, media)}.items() <= ids.items()
-    store.apply(clear_interpolated(track_instances(store, 1, media)))
-    assert xs(store, media) == {0: 0, 2: 33, 4: 40}
     assert not is_interpolated(first)
 
 

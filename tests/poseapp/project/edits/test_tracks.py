@@ -12,7 +12,6 @@ from engine.errors import ProjectError
 from poseapp.project.edits.tracks import (
     apply_tracks,
     assign_track,
-    clear_tracks,
     delete_track,
     join_tracks,
     split_track,
@@ -125,10 +124,6 @@ def test_delete_all_or_a_range(store: ProjectStore, media: int, done: Callable) 
     assert result == {0: [1, 2], 1: [1, 2], 2: [2], 4: [2], 5: [1, 2]}
     assert done(delete_track(everything(store, media), 1, only_predicted=True))[0] == [1, 2]
     assert done(delete_track(everything(store, media), 1))[0] == [2]
-
-
-def test_clear(store: ProjectStore, media: int, done: Callable) -> None:
-    assert done(clear_tracks(track_instances(store, 2, media)))[4] == [1, None]
 
 
 def test_tracking_keeps_what_a_person_has_said(store: ProjectStore, done: Callable, media: int) -> None:

@@ -51,9 +51,11 @@ class WriteOptions:
 
     Attributes:
         include_predictions: also instances that nobody has accepted.
+        images: for data sets in a folder: "none", "copy" or "link" the images into it.
     """
 
     include_predictions: bool = True
+    images: str = "none"
 
 
 @runtime_checkable

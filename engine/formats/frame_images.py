@@ -1,0 +1,236 @@
+"""The image files of labels, for formats that need their sizes or that write data sets with images."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from engine.errors import LabelError, PoseError
+from engine.formats.registry import WriteOptions
+from engine.labels.model import IMAGES, Frame
+from engine.labels.reader import LabelReader
+from engine.media.image_finder import find_images, likely_folders, plain_name
+from engine.media.image_headers import read_header_of
+from engine.media.video_finder import find_videos
+from engine.utils.files import new_file_mode
+
+_MAX_STEM = 180
+
+
+class FrameImages:
+    """Where the images of labels are, their sizes, and copies of them.
+
+    Args:
+        labels: their images are looked for around the label file, in its ``image_folder``, and in the folders of media.
+    """
+
+    def __init__(self, labels: LabelReader) -> None:
+        self._labels = labels
+        self._frames = list(labels.frames())
+        self._paths: list[Path | None] = [None] * len(self._frames)
+        for position, media in enumerate(labels.media):
+            if media.type == IMAGES:
+                self._find(position, Path(media.path) if media.path else None)
+        videos = [media.path for media in labels.media if media.type != IMAGES]
+        self._videos = find_videos(videos, labels.path)[0] if videos else {}
+
+    def _find(self, media: int, folder: Path | None) -> None:
+        positions = [position for position, frame in enumerate(self._frames) if frame.media == media]
+        frames = [self._frames[position] for position in positions]
+        around = likely_folders(self._labels.path, self._labels.image_folder)
+        if self._labels.image_folder is not None and not self._labels.path.is_dir():
+            around += likely_folders(self._labels.path)
+        if folder is not None:
+            around = [folder if folder.is_absolute() else self._labels.path.absolute().parent / folder, *around]
+        sizes = [(frame.width, frame.height) for frame in frames]
+        matches = find_images([frame.name for frame in frames], around, sizes)
+        for position, path in zip(positions, matches.paths, strict=True):
+            self._paths[position] = path
+
+    @property
+    def frames(self) -> Sequence[Frame]:
+        return self._frames
+
+    def path(self, frame: int) -> Path | None:
+        """The image file of a frame; None if it is missing, and for frames of videos."""
+        return self._paths[frame]
+
+    def size(self, frame: int) -> tuple[int, int] | None:
+        """Width and height of a frame in pixels as it is shown: as the labels say, else as the file says."""
+        record = self._frames[frame]
+        if record.width > 0 and record.height > 0:
+            return record.width, record.height
+        path = self._paths[frame]
+        if path is not None:
+            header = read_header_of(path)
+            return None if header is None else header.size
+        video = self._videos.get(self._labels.media[record.media].path)
+        return None if video is None else _video_size(video)
+
+    def has_image(self, frame: int) -> bool:
+        """Whether :meth:`place` can make the image of a frame."""
+        return self._paths[frame] is not None or self._video_of(frame) is not None
+
+    def is_video(self, frame: int) -> bool:
+        return self._labels.media[self._frames[frame].media].type != IMAGES
+
+    def video(self, media: int) -> Path | None:
+        """The file of a video by the position of its media; None if it is missing."""
+        return self._videos.get(self._labels.media[media].path)
+
+    def _video_of(self, frame: int) -> Path | None:
+        return self.video(self._frames[frame].media) if self.is_video(frame) else None
+
+    def place(self, frame: int, target: Path, how: str) -> bool:
+        """Copy or link the image of a frame to a new file; a frame of a video is written as an image.
+
+        Args:
+            how: "copy", or "link": a hard link, else a symbolic one, else a copy.
+
+        Returns:
+            whether there is an image.
+
+        Raises:
+            LabelError: it cannot be read or written.
+        """
+        source = self._paths[frame]
+        video = self._video_of(frame)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source is not None:
+                _copy(source, target, how)
+                return True
+            if video is None:
+                return False
+            self._write_video_frame(video, self._frames[frame].index, target)
+        except OSError as error:
+            raise LabelError(f"cannot be written ({error.strerror or error})", where=target) from None
+        except PoseError as error:
+            raise LabelError(f"no image can be made of it: {error}", where=self._frames[frame].name or video) from None
+        return True
+
+    def _write_video_frame(self, video: Path, index: int, target: Path) -> None:
+        import cv2
+
+        from engine.media.reader import FrameReader
+
+        if not hasattr(self, "_reader"):
+            self._reader = FrameReader()
+        image = self._reader.read(video, index)
+        encoded, data = cv2.imencode(target.suffix, image[..., ::-1])
+        if not encoded:
+            raise LabelError("cannot be encoded", where=target)
+        target.write_bytes(data.tobytes())
+
+    def close(self) -> None:
+        """Close the videos."""
+        if hasattr(self, "_reader"):
+            self._reader.close()
+
+
+def _video_size(path: Path) -> tuple[int, int] | None:
+    from engine.media.video.reader import VideoReader
+
+    try:
+        with VideoReader(path) as video:
+            return video.index.size
+    except PoseError:
+        return None
+
+
+def _copy(source: Path, target: Path, how: str) -> None:
+    if how == "link":
+        source = source.resolve()
+        for link in (os.link, os.symlink):
+            try:
+                link(source, target)
+            except (OSError, NotImplementedError):
+                continue
+            return
+    shutil.copy2(source, target)
+
+
+class ImageNames:
+    """Names of the images in a written data set: safe on every system, each stem once, whatever the labels call them.
+
+    Args:
+        unique_stems: files of one folder that differ in their extension only get other names, as formats need that keep
+            the labels of ``a.jpg`` in ``a.txt``.
+    """
+
+    def __init__(self, *, unique_stems: bool = True) -> None:
+        self._taken: set[str] = set()
+        self._unique_stems = unique_stems
+
+    def name(self, folder: str, name: str) -> str:
+        """A free path below ``folder`` ("images/train") like this name; with forward slashes."""
+        parts = [safe_part(part) for part in PurePosixPath(plain_name(name)).parts if part not in ("/", "..", ".")]
+        parts = [part for part in parts if not part.endswith(":")] or ["image"]
+        path = PurePosixPath(folder, *parts)
+        stem, attempt = path.stem[:_MAX_STEM], 1
+        while (key := self._key(path)) in self._taken:
+            attempt += 1
+            path = path.with_name(f"{stem}_{attempt}{path.suffix}")
+        self._taken.add(key)
+        return path.as_posix()
+
+    def _key(self, path: PurePosixPath) -> str:
+        return (path.with_suffix("") if self._unique_stems else path).as_posix().casefold()
+
+
+def safe_part(text: str) -> str:
+    """A part of a path that every system takes."""
+    return "".join("_" if c in '<>:"|?*\\/\0' or ord(c) < 32 else c for c in text)[:_MAX_STEM].strip() or "_"
+
+
+def name_of_frame(labels: LabelReader, frame: Frame, suffix: str = ".png") -> str:
+    """The file name for a frame: of an image its own, of a frame of a video that of the video with its frame."""
+    media = labels.media[frame.media]
+    if media.type == IMAGES:
+        return frame.name or f"image_{frame.index:06d}{suffix}"
+    return f"{PurePosixPath(plain_name(media.path)).stem or 'video'}_{frame.index:06d}{suffix}"
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes ``path`` when the block ends well; else nothing is left of it.
+
+    Raises:
+        LabelError: ``path`` is a file, a folder that is not empty, or cannot be made.
+    """
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise LabelError("exists and is not an empty folder; name a new folder", where=path)
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.absolute().parent))
+    except OSError as error:
+        raise LabelError(f"cannot be made ({error.strerror or error})", where=path) from None
+    try:
+        yield temporary
+        temporary.chmod(new_file_mode() | 0o111)
+        if path.exists():
+            path.rmdir()
+        temporary.rename(path)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, PoseError):
+            raise
+        raise LabelError(f"cannot be written ({error.strerror or error})", where=path) from None
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of a new folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
+
+
+def places_images(options: WriteOptions) -> bool:
+    """Whether images are to be put into a data set that is written."""
+    return options.images in ("copy", "link")

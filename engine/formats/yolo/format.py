@@ -1,0 +1,64 @@
+"""YOLO-pose data sets, as a label format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, register_format
+from engine.formats.text_files import head_of
+from engine.labels.features import Feature
+from engine.labels.reader import LabelReader
+from engine.utils.context import Context
+
+SUFFIXES = (".yaml", ".yml")
+_SHAPE = re.compile(rb"^[\"']?kpt_shape[\"']?\s*:", re.MULTILINE)
+_MAX_FILES = 1000
+
+
+class YoloFormat:
+    """A folder with ``data.yaml`` and a text file an image, which has a row an object: class, box, keypoints; all in
+    parts of the image size (https://docs.ultralytics.com/datasets/pose/)."""
+
+    name = "yolo"
+    title = "YOLO-pose data set"
+    suffixes: tuple[str, ...] = SUFFIXES
+    can_read = can_write = True
+    keeps: Collection[Feature] = frozenset(
+        {Feature.OCCLUSION, Feature.BOXES, Feature.SEVERAL_CATEGORIES, Feature.EMPTY_FRAMES}
+    )
+
+    def sniff(self, path: Path) -> float:
+        return NO if configuration_of(path) is None else CERTAIN
+
+    def read(self, path: Path, context: Context | None = None, options: ReadOptions | None = None) -> LabelReader:
+        from engine.formats.yolo.reader import read_yolo
+
+        return read_yolo(configuration_of(path) or path, context or Context(), options or ReadOptions())
+
+    def write(
+        self,
+        labels: LabelReader,
+        path: Path,
+        options: WriteOptions | None = None,
+        context: Context | None = None,
+    ) -> None:
+        from engine.formats.yolo.writer import write_yolo
+
+        write_yolo(labels, path, options or WriteOptions(), context or Context())
+
+
+def configuration_of(path: Path) -> Path | None:
+    """The YAML file that describes a pose data set: the path itself, or a file in this folder; None without one."""
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return path if _SHAPE.search(head_of(path)) else None
+    try:
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)[:_MAX_FILES]
+    except OSError:
+        return None
+    files.sort(key=lambda file: file.stem.lower() not in ("data", "dataset"))
+    return next((file for file in files if _SHAPE.search(head_of(file))), None)
+
+
+register_format(YoloFormat())

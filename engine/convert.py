@@ -101,7 +101,7 @@ def what_is_lost(labels: LabelReader, target: LabelFormat, context: Context | No
 
 def main(argv: Sequence[str]) -> int:
     parser = _parser()
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     if options.list:
         if options.markdown:
             sys.stdout.write(markdown_table())

@@ -90,8 +90,8 @@ def read_yaml(path: Path) -> Any:
 
 
 def iterate_xml(path: Path, tags: frozenset[str], *, limit: int) -> Iterator[Element]:
-    """The elements of an XML file with one of these tags, each when it is complete; each is cleared afterwards, so
-    that a file of any number of them fits. Document type definitions and entities are refused.
+    """The children of the root of an XML file with one of these tags, each when it is complete; each is cleared
+    afterwards, so that a file of any number of them fits. Document type definitions and entities are refused.
 
     Args:
         limit: bytes that the file may have.
@@ -114,11 +114,10 @@ def iterate_xml(path: Path, tags: frozenset[str], *, limit: int) -> Iterator[Ele
                         raise LabelError(_TOO_DEEP, where=path)
                     continue
                 depth -= 1
-                if element.tag in tags:
-                    yield element
-                    element.clear()
-                    if depth == 1 and root is not None:
-                        root.remove(element)
+                if depth == 1 and root is not None:
+                    if element.tag in tags:
+                        yield element
+                    root.remove(element)
     except OSError as error:
         raise LabelError(f"cannot be read ({error.strerror or error})", where=path) from None
     except (ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding

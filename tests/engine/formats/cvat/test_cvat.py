@@ -1,0 +1,261 @@
+"""CVAT's XML for images and video: skeletons, groups, tracks and what lies between keyframes, and round trips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.errors import LabelError
+from engine.formats import find_format, format_named
+from engine.formats.registry import NO, WriteOptions
+from engine.labels import (
+    ABSENT,
+    IMAGES,
+    OCCLUDED,
+    VIDEO,
+    VISIBLE,
+    Category,
+    Frame,
+    Instance,
+    LabelReader,
+    Labels,
+    Media,
+)
+from engine.schema.schema import schema_from_names
+from engine.utils.context import Context
+
+SVG = (
+    '&lt;line x1="1" data-type="edge" data-node-from="2" data-node-to="1"&gt;&lt;/line&gt;'
+    '&lt;circle data-element-id="11" data-node-id="1" data-label-name="nose"&gt;&lt;/circle&gt;'
+    '&lt;circle data-element-id="12" data-node-id="2" data-label-name="tail"&gt;&lt;/circle&gt;'
+)
+LABELS = (
+    f"<labels><label><name>mouse</name><type>skeleton</type><svg>{SVG}</svg></label>"
+    "<label><name>nose</name><type>points</type><parent>mouse</parent></label>"
+    "<label><name>tail</name><type>points</type><parent>mouse</parent></label>"
+    "<label><name>cage</name><type>rectangle</type></label></labels>"
+)
+
+
+def write(folder: Path, body: str, meta: str = "", labels: str = LABELS) -> Path:
+    path = folder / "annotations.xml"
+    path.write_text(
+        f"<?xml version='1.0' encoding='utf-8'?>\n<annotations><version>1.1</version>"
+        f"<meta><task><id>1</id>{meta}{labels}</task></meta>{body}</annotations>"
+    )
+    return path
+
+
+def read(path: Path) -> tuple[LabelReader, list[str]]:
+    context = Context()
+    labels = format_named("cvat").read(path, context)
+    return labels, context.findings.sentences()
+
+
+def point(label: str, x: float, y: float, extra: str = "") -> str:
+    return f'<points label="{label}" points="{x},{y}" {extra}/>'
+
+
+def test_skeletons_of_images(tmp_path: Path) -> None:
+    body = (
+        '<image id="0" name="a/b.png" width="8" height="6"><skeleton label="mouse">'
+        + point("tail", 3, 4, 'outside="0" occluded="1"')
+        + point("nose", 1, 2, 'outside="1"')
+        + '</skeleton><box label="cage" xtl="1" ytl="2" xbr="3" ybr="4"/></image><image id="1" name="c.png"/>'
+    )
+    path = write(tmp_path, body)
+    assert find_format(path).name == find_format(tmp_path).name == "cvat"
+    labels, remarks = read(path)
+    assert remarks == []
+    assert [(f.name, f.width, f.height) for f in labels.frames()] == [("a/b.png", 8, 6), ("c.png", 0, 0)]
+    pose, box = labels.instances()
+    assert [c.name for c in labels.categories] == ["mouse", "cage"]
+    schema = labels.categories[0].schema
+    assert schema is not None
+    assert schema.names == ("nose", "tail")
+    assert [(limb.start, limb.end) for limb in schema.limbs] == [("tail", "nose")]
+    assert pose.keypoints is not None
+    assert pose.keypoints.tolist() == [[1, 2], [3, 4]]
+    assert pose.visibility is not None
+    assert pose.visibility.tolist() == [ABSENT, OCCLUDED]
+    assert box.box is not None
+    assert box.box.tolist() == [1, 2, 3, 4]
+    assert labels.categories[box.category].schema is None
+
+
+def test_points_of_one_group_are_a_pose_with_the_box_of_the_group(tmp_path: Path) -> None:
+    body = (
+        '<image id="0" name="a.png">'
+        + point("nose", 1, 2, 'group_id="3"')
+        + point("tail", 3, 4, 'group_id="3"')
+        + '<box label="rat" group_id="3" xtl="0" ytl="0" xbr="9" ybr="9"/></image>'
+    )
+    labels, _ = read(write(tmp_path, body, labels=""))
+    (pose,) = labels.instances()
+    assert labels.categories[pose.category].name == "rat"
+    assert pose.box is not None
+    assert pose.box.tolist() == [0, 0, 9, 9]
+    assert pose.keypoints is not None
+    assert pose.keypoints.tolist() == [[1, 2], [3, 4]]
+
+
+def test_shapes_of_several_points_are_numbered_and_odd_ones_told(tmp_path: Path) -> None:
+    body = "".join(
+        f'<image id="{n}" name="{n}.png"><points label="sign" points="{points}"/></image>'
+        for n, points in enumerate(("1,2;3,4", "5,6;7,8", "1,1;2,2;3,3", "1;2", "a,b"))
+    )
+    labels, remarks = read(write(tmp_path, body, labels=""))
+    assert labels.num_instances() == 2
+    schema = labels.categories[0].schema
+    assert schema is not None
+    assert schema.names == ("point_1", "point_2")
+    assert len(list(labels.frames())) == 5
+    assert sorted(remark.split(":")[0] for remark in remarks) == [
+        "Points that are not pairs of numbers, left out",
+        "Shape of 'sign' with another number of points than most, 2, left out",
+    ]
+
+
+def video_body(dense: bool) -> str:
+    extra = point("nose", 4, 0, 'frame="14" keyframe="0"') if dense else ""
+    return (
+        '<track id="7" label="mouse" source="manual"><track id="0" label="nose">'
+        + point("nose", 0, 0, 'frame="10" keyframe="1" occluded="1"')
+        + extra
+        + point("nose", 8, 0, 'frame="16" keyframe="1"')
+        + '</track><track id="1" label="tail">'
+        + point("tail", 1, 1, 'frame="10" keyframe="1"')
+        + point("tail", 1, 1, 'frame="16" keyframe="1" outside="1"')
+        + "</track></track>"
+    )
+
+
+META = (
+    "<start_frame>10</start_frame><stop_frame>18</stop_frame><frame_filter>step=2</frame_filter><source>v.mp4</source>"
+)
+
+
+def test_frames_between_keyframes_are_predictions_on_the_line_between(tmp_path: Path) -> None:
+    labels, remarks = read(write(tmp_path, video_body(dense=False), META))
+    assert remarks == []
+    assert labels.media[0].type == VIDEO
+    assert labels.media[0].path == "v.mp4"
+    frames = list(labels.frames())
+    rows = {frames[i.frame].index: i for i in labels.instances()}
+    assert list(rows) == [10, 12, 14, 16, 18]
+    assert [i.is_prediction for i in rows.values()] == [False, True, True, False, True]
+    assert {i.source for i in rows.values() if i.is_prediction} == {"interpolated"}
+    assert len({i.track for i in rows.values()}) == 1
+    twelve = rows[12]
+    assert twelve.keypoints is not None
+    np.testing.assert_allclose(twelve.keypoints, [[8 / 3, 0], [1, 1]])
+    assert twelve.visibility is not None
+    assert twelve.visibility.tolist() == [OCCLUDED, VISIBLE]
+    assert rows[18].visibility is not None
+    assert rows[18].visibility.tolist() == [VISIBLE, ABSENT]
+
+
+def test_a_file_that_lists_frames_between_keyframes_is_taken_as_it_is(tmp_path: Path) -> None:
+    labels, _ = read(write(tmp_path, video_body(dense=True), META))
+    frames = list(labels.frames())
+    assert [(frames[i.frame].index, i.is_prediction) for i in labels.instances()] == [
+        (10, False),
+        (14, True),
+        (16, False),
+    ]
+
+
+def test_skeleton_elements_in_a_track(tmp_path: Path) -> None:
+    body = (
+        '<track id="1" label="mouse"><skeleton frame="0" keyframe="1">'
+        + point("nose", 1, 1)
+        + point("tail", 2, 2)
+        + '</skeleton><skeleton frame="1" keyframe="1">'
+        + point("nose", 1, 1, 'outside="1"')
+        + point("tail", 2, 2, 'outside="1"')
+        + "</skeleton></track>"
+    )
+    labels, _ = read(write(tmp_path, body, "<source>v.mp4</source>"))
+    (pose,) = labels.instances()
+    assert not pose.is_prediction
+
+
+def test_saved_frames_beside_the_file_stand_for_a_video_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images/frame_000010.png"), np.zeros((4, 4, 3), np.uint8))
+    labels, _ = read(write(tmp_path, video_body(dense=True), META))
+    names = [(frame.name, labels.media[frame.media].type) for frame in labels.frames()]
+    assert names[0] == ("images/frame_000010.png", IMAGES)
+
+
+@pytest.mark.parametrize("content", ["<annotations/>", "<annotation><folder/></annotation>", "", "{}"])
+def test_other_xml_is_not_taken(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text(content)
+    assert format_named("cvat").sniff(path) == NO
+    with pytest.raises(LabelError, match=r"a\.xml"):
+        format_named("cvat").read(path)
+
+
+def labels_of(path: Path, media: Media) -> Labels:
+    schema = schema_from_names("mouse", ["nose", "left <ear>", 'tail "x"'], [(0, 1), (1, 2)])
+    rng = np.random.default_rng(0)
+    frames = [Frame(f"f{n}.png" if media.type == IMAGES else "", 0, n * 2 % 5, 64, 48) for n in range(5)]
+    instances = [
+        Instance(
+            n % 5,
+            n % 2,
+            rng.integers(0, 4000, (3, 2)) / 100,
+            np.array([VISIBLE, n % 3, OCCLUDED], np.uint8),
+            track=n % 2 if media.type == VIDEO else None,
+        )
+        for n in range(10)
+    ]
+    categories = [Category("mouse & rat", schema), Category("b", schema)]
+    return Labels(frames, instances, categories, [media], path=path)
+
+
+@pytest.mark.parametrize(("name", "media"), [("cvat", Media()), ("cvat_video", Media(VIDEO, "v.mp4"))])
+def test_what_is_written_is_read_back(tmp_path: Path, name: str, media: Media) -> None:
+    labels = labels_of(tmp_path / "in.json", media)
+    format_named(name).write(labels, tmp_path / "out.xml")
+    again, remarks = read(tmp_path / "out.xml")
+    assert remarks == []
+    assert [c.name for c in again.categories] == ["mouse & rat", "b"]
+    for one, other in zip(labels.categories, again.categories, strict=True):
+        assert one.schema is not None
+        assert other.schema is not None
+        assert one.schema.names == other.schema.names
+        assert [(a.start, a.end) for a in one.schema.limbs] == [(a.start, a.end) for a in other.schema.limbs]
+
+    def rows(reader: LabelReader) -> list[tuple[object, ...]]:
+        frames = list(reader.frames())
+        return sorted(
+            (
+                frames[i.frame].index,
+                i.category,
+                i.visibility.tolist(),
+                np.round(i.keypoints, 2).tolist(),
+                i.track,
+                i.is_prediction,
+            )
+            for i in reader.instances()
+            if i.keypoints is not None and i.visibility is not None
+        )
+
+    assert rows(again) == rows(labels)
+    if media.type == VIDEO:
+        assert again.media[0].path == "v.mp4"
+
+
+def test_predictions_are_left_out_when_asked(tmp_path: Path) -> None:
+    labels = labels_of(tmp_path / "in.json", Media())
+    changed = [i.replace(is_prediction=n > 0) for n, i in enumerate(labels.instances())]
+    predicted = Labels(labels.frames(), changed, labels.categories, labels.media, path=labels.path)
+    format_named("cvat").write(predicted, tmp_path / "out.xml", WriteOptions(include_predictions=False))
+    assert read(tmp_path / "out.xml")[0].num_instances() == 1
+    format_named("cvat").write(predicted, tmp_path / "all.xml")
+    assert sum(i.is_prediction for i in read(tmp_path / "all.xml")[0].instances()) == 9

@@ -2,12 +2,13 @@
 
     python -m engine.convert labels.slp labels.json
     python -m engine.convert labels.json poses.csv --to csv
+    python -m engine.convert labels.slp dataset --to yolo --copy-images
     python -m engine.convert --list
 
-IN is a file or folder of any format that can be read; its content says which, or --from. The suffix of OUT says in
-which format to write, or --to. What the target cannot keep is listed on standard error before anything is written; with
---strict nothing is written then, and the exit status is 2. Labels of any number fit: records are read and written one
-after the other.
+IN is a file, folder or zip archive of any format that can be read; its content says which, or --from. The suffix of OUT
+says in which format to write, or --to; a name that ends in .zip gets an archive. What the target cannot keep is listed
+on standard error before anything is written; with --strict nothing is written then, and the exit status is 2. Labels of
+any number fit: records are read and written one after the other.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def main(argv: Sequence[str]) -> int:
         return OK
     if options.input is None or options.output is None:
         parser.error("give IN and OUT, or --list")
-    check_outputs({"OUT": options.output}, [("IN", options.input)], overwrite=options.overwrite)
+    if not is_empty_folder(options.output):
+        check_outputs({"OUT": options.output}, [("IN", options.input)], overwrite=options.overwrite)
     with Progress(options.progress, "converting", unit="record") as progress:
         done = convert(
             options.input,
@@ -118,7 +120,11 @@ def main(argv: Sequence[str]) -> int:
             from_format=options.from_format,
             to_format=options.to_format,
             read_options=ReadOptions(None if options.images is None else Path(options.images), options.split),
-            write_options=WriteOptions(include_predictions=not options.no_predictions),
+            write_options=WriteOptions(
+                include_predictions=not options.no_predictions,
+                images="copy" if options.copy_images else "link" if options.link_images else "none",
+                absolute_paths=options.absolute_paths,
+            ),
             on_loss=_warn,
             strict=options.strict,
             context=Context(lambda done, total, _text: progress.move_to(done, total)),
@@ -166,15 +172,27 @@ def markdown_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def is_empty_folder(path: Path) -> bool:
+    """Whether a path is a folder without anything in it, which formats of folders may write into."""
+    try:
+        return path.is_dir() and not any(path.iterdir())
+    except OSError:
+        return False
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python -m engine.convert", description="Convert labels from one format to another.")
-    parser.add_argument("input", metavar="IN", nargs="?", type=Path, help="label file or folder")
-    parser.add_argument("output", metavar="OUT", nargs="?", type=Path, help="file to write")
+    parser.add_argument("input", metavar="IN", nargs="?", type=Path, help="label file, folder or zip archive")
+    parser.add_argument("output", metavar="OUT", nargs="?", type=Path, help="file or new folder to write")
     parser.add_argument("--from", dest="from_format", default="", help="format of IN (default: as its content says)")
     parser.add_argument("--to", dest="to_format", default="", help="format of OUT (default: as its suffix says)")
     parser.add_argument("--images", help="folder of the images (default: looked for around IN)")
     parser.add_argument("--split", default="", help="train, val or test of a list that holds all (DeepFashion)")
     parser.add_argument("--no-predictions", action="store_true", help="leave out what nobody has accepted")
+    images = parser.add_mutually_exclusive_group()
+    images.add_argument("--copy-images", action="store_true", help="copy the images into a data set in a folder")
+    images.add_argument("--link-images", action="store_true", help="link the images into it, or copy them if need be")
+    parser.add_argument("--absolute-paths", action="store_true", help="name images and videos by absolute paths")
     parser.add_argument("--strict", action="store_true", help="write nothing if OUT cannot keep everything; status 2")
     parser.add_argument("--list", action="store_true", help="list the formats")
     parser.add_argument("--markdown", action="store_true", help="with --list: as a table in Markdown")

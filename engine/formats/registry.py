@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from engine.errors import LabelError
 from engine.labels.features import Feature
@@ -28,6 +28,9 @@ ENTRY_POINTS = "poseapp.label_formats"
 
 CERTAIN, LIKELY, POSSIBLE, NO = 1.0, 0.8, 0.4, 0.0
 """How sure :meth:`LabelFormat.sniff` is: nothing else looks so; other readers could take it too; not excluded; no."""
+
+USUAL_FORMATS = {".json": "coco"}
+"""The format that is written for a suffix which several formats have, and nobody says which."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -52,10 +55,12 @@ class WriteOptions:
     Attributes:
         include_predictions: also instances that nobody has accepted.
         images: for data sets in a folder: "none", "copy" or "link" the images into it.
+        absolute_paths: name images and videos by their absolute paths, in formats that name them by paths.
     """
 
     include_predictions: bool = True
-    images: str = "none"
+    images: Literal["none", "copy", "link"] = "none"
+    absolute_paths: bool = False
 
 
 @runtime_checkable
@@ -101,6 +106,14 @@ class LabelFormat(Protocol):
         """
 
 
+@runtime_checkable
+class ContainerFormat(LabelFormat, Protocol):
+    """A format of files that hold labels of another format, such as archives."""
+
+    def of(self, inner: LabelFormat) -> LabelFormat:
+        """The same for one format: it reads and writes files that hold this format."""
+
+
 F = TypeVar("F", bound=LabelFormat)
 _formats: dict[str, LabelFormat] = {}
 
@@ -130,21 +143,26 @@ def find_format(path: Path | str, name: str = "") -> LabelFormat:
     Raises:
         LabelError: no format has this name, or none or several know the content.
     """
-    if name:
-        return format_named(name)
     path = Path(path)
+    if name:
+        format = format_named(name)
+        container = next((c for c in _containers() if c is not format and c.sniff(path) > NO), None)
+        return format if container is None else container.of(format)
     if not path.exists():
         raise LabelError("does not exist", where=path)
     sureness = {format.name: format.sniff(path) for format in formats() if format.can_read}
     best = max(sureness.values(), default=NO)
     names = [name for name, sure in sureness.items() if sure == best]
     if best == NO:
-        raise LabelError(
-            f"is of no known label format; say which with --from (known are {', '.join(names)})", where=path
-        )
+        what = "is a folder without a known label format" if path.is_dir() else "is of no known label format"
+        raise LabelError(f"{what}; say which with --from (known are {', '.join(names)})", where=path)
     if len(names) > 1:
         raise LabelError(f"may be of several formats; say which with --from: {' or '.join(names)}", where=path)
     return _formats[names[0]]
+
+
+def _containers() -> list[ContainerFormat]:
+    return [format for format in formats() if isinstance(format, ContainerFormat)]
 
 
 def format_named(name: str) -> LabelFormat:
@@ -162,17 +180,24 @@ def format_for_writing(path: Path | str, name: str = "") -> LabelFormat:
     Raises:
         LabelError: no format fits, several do, or the one named cannot be written.
     """
+    suffix = Path(path).suffix.lower()
     if name:
         format = format_named(name)
         if not format.can_write:
             raise LabelError(f"{format.title} can be read, but not written")
-        return format
-    suffix = Path(path).suffix.lower()
-    fitting = [format for format in formats() if format.can_write and suffix in format.suffixes]
-    if len(fitting) == 1:
-        return fitting[0]
-    names = ", ".join(format.name for format in fitting or formats() if format.can_write)
-    raise LabelError(f"say in which format to write, with --to: {names}", where=path)
+        container = next((c for c in _containers() if suffix in c.suffixes and suffix not in format.suffixes), None)
+        return format if container is None else container.of(format)
+    writable = [format for format in formats() if format.can_write]
+    fitting = [format for format in writable if suffix in format.suffixes]
+    usual = [format for format in fitting if format.name == USUAL_FORMATS.get(suffix)]
+    if len(usual or fitting) == 1:
+        return (usual or fitting)[0]
+    if fitting:
+        names = ", ".join(format.name for format in fitting)
+        raise LabelError(f"several formats have the suffix {suffix}; say which with --to: {names}", where=path)
+    names = ", ".join(format.name for format in writable)
+    what = f"no format has the suffix {suffix}" if suffix else "a name without a suffix does not tell the format"
+    raise LabelError(f"{what}; say in which format to write, with --to: {names}", where=path)
 
 
 def read_labels(
@@ -191,7 +216,14 @@ def read_labels(
     return find_format(path, format).read(Path(path), context, options)
 
 
-def write_labels(labels: LabelReader, path: Path | str, *, format: str = "", context: Context | None = None) -> None:
+def write_labels(
+    labels: LabelReader,
+    path: Path | str,
+    *,
+    format: str = "",
+    options: WriteOptions | None = None,
+    context: Context | None = None,
+) -> None:
     """Write labels in any format that can be written.
 
     Args:
@@ -200,7 +232,7 @@ def write_labels(labels: LabelReader, path: Path | str, *, format: str = "", con
     Raises:
         LabelError: it cannot be written, or the suffix does not say in which format.
     """
-    format_for_writing(path, format).write(labels, Path(path), None, context)
+    format_for_writing(path, format).write(labels, Path(path), options, context)
 
 
 @cache

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from engine.errors import LabelError, PoseError
 from engine.formats.registry import WriteOptions
@@ -17,6 +18,9 @@ from engine.media.image_finder import find_images, likely_folders, plain_name
 from engine.media.image_headers import read_header_of
 from engine.media.video_finder import find_videos
 from engine.utils.files import new_file_mode
+
+if TYPE_CHECKING:
+    from engine.media.video.index.index import VideoIndex
 
 _MAX_STEM = 180
 
@@ -69,7 +73,8 @@ class FrameImages:
             header = read_header_of(path)
             return None if header is None else header.size
         video = self._videos.get(self._labels.media[record.media].path)
-        return None if video is None else _video_size(video)
+        index = None if video is None else _video_index(video)
+        return None if index is None else index.size
 
     def has_image(self, frame: int) -> bool:
         """Whether :meth:`place` can make the image of a frame."""
@@ -81,6 +86,12 @@ class FrameImages:
     def video(self, media: int) -> Path | None:
         """The file of a video by the position of its media; None if it is missing."""
         return self._videos.get(self._labels.media[media].path)
+
+    def num_frames(self, media: int) -> int | None:
+        """How many frames a video has, by the position of its media; None if it is missing or cannot be read."""
+        video = self.video(media)
+        index = None if video is None else _video_index(video)
+        return None if index is None else index.frame_count
 
     def _video_of(self, frame: int) -> Path | None:
         return self.video(self._frames[frame].media) if self.is_video(frame) else None
@@ -132,12 +143,12 @@ class FrameImages:
             self._reader.close()
 
 
-def _video_size(path: Path) -> tuple[int, int] | None:
+def _video_index(path: Path) -> VideoIndex | None:
     from engine.media.video.reader import VideoReader
 
     try:
         with VideoReader(path) as video:
-            return video.index.size
+            return video.index
     except PoseError:
         return None
 

@@ -9,23 +9,27 @@ its keyframes. Poses at keyframes are labels, those between are predictions of t
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
+import msgspec
 import numpy as np
 
 from engine.errors import LabelError
 from engine.formats.category_schema import schema_of_names
 from engine.formats.cvat.skeletons import CvatLabel, read_labels_of
-from engine.formats.text_files import iterate_xml
+from engine.formats.text_files import iterate_nested_xml
 from engine.labels.builder import LabelsBuilder
 from engine.labels.model import ABSENT, IMAGES, OCCLUDED, VIDEO, VISIBLE, Bytes, Floats, Instance
 from engine.labels.reader import Labels
 from engine.media.image_finder import plain_name
+from engine.media.images import is_image
 from engine.utils.context import ERROR, INFO, Context
 from engine.utils.files import MAX_LABEL_BYTES
 from engine.utils.limits import MAX_KEYPOINTS, MAX_NAME
@@ -38,6 +42,7 @@ _OTHER_SHAPES = ("polygon", "polyline", "mask", "cuboid", "ellipse", "tag")
 _MAX_FRAME = 100_000_000
 _MAX_FILLED = 2_000_000
 _STEP = 200
+_SAVED_FRAME = re.compile(r"frame_(\d{6,8})(?:\.(?:png|jpe?g))?", re.IGNORECASE)
 _TRUE = frozenset({"1", "true", "True"})
 
 
@@ -48,10 +53,13 @@ def read_cvat(path: Path, context: Context) -> Labels:
         LabelError: it cannot be read, or is no file of CVAT.
     """
     reader = _Reader(path, context)
-    for count, element in enumerate(iterate_xml(path, _TAGS, limit=MAX_LABEL_BYTES)):
+    elements = iterate_nested_xml(path, _TAGS, {"track": frozenset({"skeleton"})}, limit=MAX_LABEL_BYTES)
+    for count, (element, track) in enumerate(elements):
         if count % _STEP == 0:
             context.progress(count)
-        if element.tag == "meta":
+        if track is not None:
+            reader.read_track_skeleton(element, track)
+        elif element.tag == "meta":
             reader.read_meta(element)
         elif element.tag == "image":
             reader.read_image(element)
@@ -86,13 +94,16 @@ class _Task:
     step: int = 1
     width: int = 0
     height: int = 0
+    is_video: bool = True
 
 
-@dataclass
-class _Shape:
+_Points = tuple[tuple[float, float], ...]
+
+
+class _Shape(msgspec.Struct, gc=False):  # millions of them
     """Points of a track in one frame."""
 
-    points: Floats
+    points: _Points
     outside: bool
     occluded: bool
     keyframe: bool
@@ -122,7 +133,11 @@ class _Element:
         if other.outside or len(other.points) != len(shape.points):
             return shape
         share = (frame - start) / (stop - start)
-        return _Shape(shape.points + (other.points - shape.points) * share, False, shape.occluded, False)
+        points = tuple(
+            (x + (next_x - x) * share, y + (next_y - y) * share)
+            for (x, y), (next_x, next_y) in zip(shape.points, other.points, strict=True)
+        )
+        return _Shape(points, False, shape.occluded, False)
 
 
 class _Reader:
@@ -135,6 +150,12 @@ class _Reader:
         self._boxes: list[tuple[int, str, Floats, int | None, str]] = []
         self._filled = 0
         self._frame_files: dict[int, str] | None = None
+        self._saved_names: set[str] | None = None
+        self._has_reported_source = False
+        self._elements_of_track: dict[str, _Element] = {}
+        self._owners: dict[str, tuple[str, str]] = {}
+        self._single_points: dict[int, list[tuple[str, Element]]] = {}
+        self._point_labels: set[str] = set()
         self._is_cvat = False
 
     def read_meta(self, meta: Element) -> None:
@@ -150,25 +171,45 @@ class _Reader:
         if not name:
             self._context.report(f"image {element.get('id')}", "Image without a name", "left out", severity=ERROR)
             return
-        width, height = _whole(element.get("width")) or 0, _whole(element.get("height")) or 0
-        media = self._builder.media(IMAGES)
-        frame = self._builder.frame(name, media, width=max(0, width), height=max(0, height))
+        frame, name = self._image_frame(element, name)
         groups: dict[str, list[Element]] = {}
         for index, shape in enumerate(element):
-            key = f"{name}:{index}"
-            group = shape.get("group_id") or ""
-            if shape.tag in ("box", "points") and group not in ("", "0") and _count(shape) == 1:
+            group = shape.get("group_id") or "0"
+            is_simple = shape.tag in ("box", "skeleton") or (shape.tag == "points" and _count(shape) == 1)
+            if is_simple and group != "0":
                 groups.setdefault(group, []).append(shape)
+            elif is_simple and shape.tag == "points" and not self._has_skeleton(_label(shape)):
+                self._single_points.setdefault(frame, []).append((f"{name}:{index}", shape))
             else:
-                self._read_shape(shape, frame, key)
+                self._read_shape(shape, frame, f"{name}:{index}")
         for group, shapes in groups.items():
-            points = [shape for shape in shapes if shape.tag == "points"]
-            boxes = [shape for shape in shapes if shape.tag == "box"]
-            if points and len({shape.get("label") for shape in points}) == len(points) and len(boxes) <= 1:
-                self._read_group(points, boxes, frame, f"{name}:group {group}")
-            else:
-                for index, shape in enumerate(shapes):
-                    self._read_shape(shape, frame, f"{name}:group {group}:{index}")
+            self._read_group(shapes, frame, f"{name}:group {group}")
+
+    def _image_frame(self, element: Element, name: str) -> tuple[int, str]:
+        """The frame of an image element, and the name that its shapes go by."""
+        width, height = max(0, _whole(element.get("width")) or 0), max(0, _whole(element.get("height")) or 0)
+        task_id = (element.get("task_id") or "").strip()
+        task = self._tasks.get(task_id) or next(iter(self._tasks.values()), _Task())
+        saved = _SAVED_FRAME.fullmatch(name)
+        if task.source and task.is_video and saved is not None and not self._has_image(name):
+            media = self._builder.media(VIDEO, task.source)
+            return self._builder.frame("", media, int(saved[1]), width=width, height=height), name
+        owner = (task_id, (element.get("subset") or "").strip())
+        if self._owners.setdefault(name, owner) != owner:  # tasks of one project may have images of the same name
+            name = f"{owner[1] or 'task'}_{owner[0]}/{name}" if owner[0] else f"{owner[1]}/{name}"
+        return self._builder.frame(name, self._builder.media(IMAGES), width=width, height=height), name
+
+    def _has_image(self, name: str) -> bool:
+        """Whether an image that CVAT saved of a video is beside the file."""
+        if self._saved_names is None:
+            folder = self._path.absolute().parent
+            files = [*folder.glob("frame_*.*"), *folder.glob("images/frame_*.*"), *folder.glob("images/*/frame_*.*")]
+            self._saved_names = {file.stem for file in files if is_image(file.name)}
+        return PurePosixPath(name).stem in self._saved_names
+
+    def _has_skeleton(self, label: str) -> bool:
+        known = self._labels.get(label)
+        return known is not None and known.is_skeleton
 
     def _read_shape(self, shape: Element, frame: int, key: str) -> None:
         label = _label(shape)
@@ -192,12 +233,50 @@ class _Reader:
         if shape.find("attribute") is not None:
             self._context.report(key, "Attributes of a shape", "not taken over", severity=INFO)
 
-    def _read_group(self, points: Sequence[Element], boxes: Sequence[Element], frame: int, key: str) -> None:
-        box = self._box(boxes[0], key) if boxes else None
-        label = _label(boxes[0]) if boxes else "object"
-        known = self._labels.setdefault(label, CvatLabel(label))
-        known.is_skeleton = True
+    def _read_group(self, shapes: Sequence[Element], frame: int, key: str) -> None:
+        """Shapes of one group: single points are keypoints of one pose; a box belongs to the only pose."""
+        boxes = [shape for shape in shapes if shape.tag == "box"]
+        points = [shape for shape in shapes if shape.tag == "points"]
+        skeletons = [shape for shape in shapes if shape.tag == "skeleton"]
+        if len(boxes) <= 1 and len(skeletons) == 1 and not points:
+            box = self._box(boxes[0], key) if boxes else None
+            elements = [child for child in skeletons[0] if child.tag == "points"]
+            self._add(frame, _label(skeletons[0]), elements, key, skeletons[0], box)
+        elif len(boxes) <= 1 and points and not skeletons and len({_label(shape) for shape in points}) == len(points):
+            box = self._box(boxes[0], key) if boxes else None
+            self._add_points(points, _label(boxes[0]) if boxes else "object", frame, key, box)
+        else:
+            for index, shape in enumerate(shapes):
+                self._read_shape(shape, frame, f"{key}:{index}")
+
+    def _add_points(
+        self, points: Sequence[Element], label: str, frame: int, key: str, box: Floats | None = None
+    ) -> None:
+        """Add a pose of single points that are named by their labels."""
+        self._labels.setdefault(label, CvatLabel(label)).is_skeleton = True
+        self._point_labels.update(map(_label, points))
         self._add(frame, label, points, key, points[0], box)
+
+    def _read_single_points(self) -> None:
+        """Points without a group: one pose an image where no image has two of a label, else each is a pose."""
+        labels = [[_label(shape) for _, shape in items] for items in self._single_points.values()]
+        names = {name for image in labels for name in image}
+        are_parts = len(names) > 1 and all(len(set(image)) == len(image) for image in labels)
+        if are_parts:
+            self._context.report(
+                ", ".join(sorted(names)[:5]),
+                "Points without a group",
+                "taken as the keypoints of one pose in each image",
+                severity=INFO,
+            )
+        for frame, items in self._single_points.items():
+            if are_parts:
+                self._add_points(
+                    [shape for _, shape in items], "object", frame, f"{items[0][0].rpartition(':')[0]}:points"
+                )
+            else:
+                for key, shape in items:
+                    self._read_shape(shape, frame, key)
 
     def _add(
         self, frame: int, label: str, elements: Sequence[Element], key: str, shape: Element, box: Floats | None = None
@@ -205,16 +284,15 @@ class _Reader:
         """Add a pose whose keypoints are elements with a label each."""
         names, points, states = [], [], []
         for element in elements:
-            coordinates = self._points(element, key)
+            point = self._point(element, key)
             name = _label(element)
-            if coordinates is None:
+            if point is None:
                 continue
-            if len(coordinates) != 1 or name in names:
+            if name in names:
                 self._context.report(key, "Keypoint given twice", "taken once")
-                if name in names:
-                    continue
+                continue
             names.append(name)
-            points.append(coordinates[0])
+            points.append(point)
             states.append(_state(element.get("outside") in _TRUE, element.get("occluded") in _TRUE))
         if not names:
             self._context.report(key, "Skeleton without points", "left out", severity=ERROR)
@@ -239,51 +317,66 @@ class _Reader:
         label, track_id = _label(element), element.get("id") or ""
         where = f"track {track_id}"
         task = self._tasks.get((element.get("task_id") or "").strip()) or next(iter(self._tasks.values()), _Task())
-        elements = self._elements(element, where)
         boxes = [shape for shape in element if shape.tag == "box"]
         other = [shape.tag for shape in element if shape.tag in _OTHER_SHAPES]
         if other:
             self._context.report(
                 where, f"Shape of the type {other[0]}, which is no keypoint and no box", "left out", count=len(other)
             )
-        track = self._builder.track((task.source, track_id, label)) if elements or boxes else None
+        identity, is_auto = (task.source, track_id, label), _is_auto(element)
         for shape in boxes:
             frame_index = self._frame_index(shape, where)
             box = self._box(shape, where)
             if frame_index is not None and box is not None and shape.get("outside") not in _TRUE:
                 frame = self._video_frame(task, frame_index)
-                self._boxes.append((frame, label, box, track, f"{where}:{frame_index}"))
+                self._boxes.append((frame, label, box, self._builder.track(identity), f"{where}:{frame_index}"))
+        elements = self._elements(element, where)
         if not elements:
             return
+        track = self._builder.track(identity)
         names = None if set(elements) == {""} else tuple(elements)
         for frame_index in self._frames_of(elements.values(), task, where):
-            self._add_track_pose(elements, names, frame_index, task, label, track, where, _is_auto(element))
+            self._add_track_pose(elements, names, frame_index, task, label, track, where, is_auto)
 
-    def _elements(self, track: Element, where: str) -> dict[str, _Element]:
-        """The keypoints of a track by name; one without a name for shapes of several unnamed points."""
-        elements: dict[str, _Element] = {}
+    def read_track_skeleton(self, skeleton: Element, track: Element) -> None:
+        """Read the points of one frame of a track."""
+        where = f"track {track.get('id') or ''}"
+        frame_index, keyframe = self._frame_index(skeleton, where), skeleton.get("keyframe")
+        for shape in skeleton.iter("points"):
+            self._add_shape(_label(shape), shape, frame_index, shape.get("keyframe") or keyframe, where)
 
-        def add(name: str, shape: Element, frame_index: int | None) -> None:
-            points = self._points(shape, where)
-            if points is None or frame_index is None:
-                return
-            elements.setdefault(name, _Element()).shapes[frame_index] = _Shape(
+    def _add_shape(self, name: str, shape: Element, frame_index: int | None, keyframe: str | None, where: str) -> None:
+        """Add points of the track that is being read; ``name`` "" for several unnamed points."""
+        if frame_index is None:
+            return
+        points: _Points
+        if name:
+            point = self._point(shape, where)
+            points = () if point is None else (point,)
+        else:
+            rows = self._points(shape, where)
+            points = () if rows is None else tuple((x, y) for x, y in rows.tolist())
+        if points:
+            element = self._elements_of_track.get(name)
+            if element is None:
+                element = self._elements_of_track[name] = _Element()
+            element.shapes[frame_index] = _Shape(
                 points,
                 shape.get("outside") in _TRUE,
                 shape.get("occluded") in _TRUE,
-                shape.get("keyframe") in _TRUE or shape.get("keyframe") is None,
+                keyframe is None or keyframe in _TRUE,
             )
 
+    def _elements(self, track: Element, where: str) -> dict[str, _Element]:
+        """The keypoints of a track by name; one without a name for shapes of several unnamed points."""
         for child in track:
             if child.tag == "track":
                 for shape in child.iter("points"):
-                    add(_label(child), shape, self._frame_index(shape, where))
-            elif child.tag == "skeleton":
-                for shape in child.iter("points"):
-                    shape.attrib.setdefault("keyframe", child.get("keyframe") or "1")
-                    add(_label(shape), shape, self._frame_index(child, where))
+                    frame_index = self._frame_index(shape, where)
+                    self._add_shape(_label(child), shape, frame_index, shape.get("keyframe"), where)
             elif child.tag == "points":
-                add("", child, self._frame_index(child, where))
+                self._add_shape("", child, self._frame_index(child, where), child.get("keyframe"), where)
+        elements, self._elements_of_track = self._elements_of_track, {}
         if "" in elements and len(elements) > 1:
             self._context.report(where, "Points without a name in a track with named ones", "left out", severity=ERROR)
             del elements[""]
@@ -295,15 +388,20 @@ class _Reader:
         """The frames in which a track is shown."""
         elements = list(elements)
         listed = sorted({frame for element in elements for frame in element.shapes})
-        if len(listed) < 1 or any(not shape.keyframe for element in elements for shape in element.shapes.values()):
+        if not listed or any(not shape.keyframe for element in elements for shape in element.shapes.values()):
             return listed
-        last = max(listed[-1], task.stop) if task.stop >= 0 else listed[-1]
-        frames = sorted({*listed, *range(listed[0], min(last, listed[0] + _MAX_FILLED) + 1, task.step)})
-        self._filled += len(frames) - len(listed)
-        if self._filled > _MAX_FILLED:
-            self._filled -= len(frames) - len(listed)
-            self._context.report(where, "Track with too many frames between its keyframes", "only keyframes are read")
-            return listed
+        frames = []
+        for start, stop in pairwise([*listed, max(listed[-1], task.stop) + 1]):
+            frames.append(start)
+            if all((shape := element.at(start)) is None or shape.outside for element in elements):
+                continue  # nothing is shown before the next keyframe
+            between = range(start + task.step, stop, task.step)
+            self._filled += len(between)
+            if self._filled > _MAX_FILLED:
+                self._filled -= len(between)
+                self._context.report(where, "Too many frames between keyframes", "only keyframes are read")
+                continue
+            frames += between
         return frames
 
     def _add_track_pose(
@@ -326,7 +424,7 @@ class _Reader:
         if names is None:
             (shape,) = shapes
             assert shape is not None
-            points = shape.points
+            points = np.array(shape.points)
             visibility = np.full(len(points), OCCLUDED if shape.occluded else VISIBLE, np.uint8)
         else:
             points = np.array([(0.0, 0.0) if shape is None else shape.points[0] for shape in shapes])
@@ -345,6 +443,11 @@ class _Reader:
         name = self._saved_frames().get(frame_index)
         if name is not None:
             return self._builder.frame(name, self._builder.media(IMAGES), width=task.width, height=task.height)
+        if not task.source and not self._has_reported_source:
+            self._has_reported_source = True
+            self._context.report(
+                self._path.name, "No video is named; its frames are known by their numbers only", severity=ERROR
+            )
         media = self._builder.media(VIDEO, task.source)
         return self._builder.frame("", media, frame_index, width=task.width, height=task.height)
 
@@ -381,6 +484,22 @@ class _Reader:
             return None
         return points
 
+    def _point(self, shape: Element, key: str) -> tuple[float, float] | None:
+        """x and y of a keypoint, the first of several; None if it cannot be used, which is reported."""
+        x, _, y = (shape.get("points") or "").partition(",")
+        try:
+            point = float(x), float(y)
+            if math.isfinite(point[0]) and math.isfinite(point[1]):
+                return point
+        except ValueError:
+            pass
+        points = self._points(shape, key)
+        if points is None:
+            return None
+        if len(points) > 1:
+            self._context.report(key, "Keypoint of several points", "the first is taken")
+        return float(points[0, 0]), float(points[0, 1])
+
     def _box(self, shape: Element, key: str) -> Floats | None:
         try:
             values = [float(shape.get(name) or "") for name in ("xtl", "ytl", "xbr", "ybr")]
@@ -394,6 +513,7 @@ class _Reader:
     def build(self) -> Labels:
         if not self._is_cvat:
             raise LabelError("is not an XML file of CVAT", where=self._path)
+        self._read_single_points()
         names = self._keypoint_names()
         categories = {label: self._category(label, points) for label, points in names.items()}
         for pose in self._poses:
@@ -432,7 +552,7 @@ class _Reader:
                 categories[label] = self._builder.category(label)
             self._builder.add(Instance(frame, categories[label], box=box, track=track, key=key))
         for label in self._labels:
-            if label not in categories:
+            if label not in categories and label not in self._point_labels:
                 self._builder.category(label)
         return self._builder.build(self._path)
 
@@ -476,6 +596,7 @@ def _task_of(element: Element, meta: Element) -> _Task:
         max(1, _whole(filters.get("step")) or 1),
         max(0, _whole(None if size is None else size.findtext("width")) or 0),
         max(0, _whole(None if size is None else size.findtext("height")) or 0),
+        (element.findtext("mode") or "").strip() != "annotation",
     )
 
 

@@ -89,6 +89,7 @@ def write_videos(labels: LabelReader, path: Path, options: WriteOptions, context
             for media, target in zip(videos, targets, strict=True):
                 temporary = stack.enter_context(replacing(target, mode=kept_mode(target)))
                 indices = [frame.index for frame in frames if frame.media == media]
+                num_frames = images.num_frames(media) or max(indices, default=-1) + 1
                 size = next((images.size(n) for n, frame in enumerate(frames) if frame.media == media), None)
                 with temporary.open("w", encoding="utf-8") as file:
                     _write_head(
@@ -96,13 +97,13 @@ def write_videos(labels: LabelReader, path: Path, options: WriteOptions, context
                         labels.categories,
                         "interpolation",
                         target.stem,
-                        max(indices, default=-1) + 1,
+                        num_frames,
                         source=PurePosixPath(plain_name(labels.media[media].path)).name,
                         size=size,
                     )
                     for track_id, items in enumerate(tracks[media].values()):
                         context.check_cancelled()
-                        _write_track(file, track_id, labels.categories[items[0][1].category], items)
+                        _write_track(file, track_id, labels.categories[items[0][1].category], items, num_frames)
                     file.write("</annotations>\n")
                 if target != path:
                     context.report(target.name, "Another video has a file of its own")
@@ -207,28 +208,33 @@ def _points(category: Category, instance: Instance) -> Iterable[tuple[str, str]]
         )
 
 
-def _write_track(file: TextIO, track_id: int, category: Category, items: Sequence[tuple[int, Instance]]) -> None:
+def _write_track(
+    file: TextIO, track_id: int, category: Category, items: Sequence[tuple[int, Instance]], num_frames: int
+) -> None:
+    """A track as CVAT writes and imports it: a skeleton for each frame, whose points say whether they are keyframes."""
     items = sorted(items, key=lambda item: item[0])
     assert category.schema is not None
     is_auto = all(instance.is_prediction and instance.source != INTERPOLATED for _, instance in items)
     source = "auto" if is_auto else "manual"
     file.write(f'  <track id="{track_id}" label={_quoted(category.name)} source="{source}">\n')
-    lines: dict[str, list[str]] = {name: [] for name in map(_quoted, category.schema.names)}
     following = [after for _, (after, _) in pairwise(items)] + [-1]
     for (frame_index, instance), next_index in zip(items, following, strict=True):
-        key = int(not (instance.is_prediction and instance.source == INTERPOLATED))
-        for name, attributes in _points(category, instance):
-            lines[name].append(f'frame="{frame_index}" keyframe="{key}" {attributes}')
-        if next_index != frame_index + 1:
-            for name, attributes in _points(category, instance):
-                position = attributes.rpartition(" ")[2]
-                lines[name].append(f'frame="{frame_index + 1}" keyframe="1" outside="1" occluded="0" {position}')
-    for element_id, (name, shapes) in enumerate(lines.items()):
-        file.write(f'    <track id="{element_id}" label={name} source="{source}">\n')
-        for shape in shapes:
-            file.write(f'      <points {shape} z_order="0">\n      </points>\n')
-        file.write("    </track>\n")
+        is_key = not (instance.is_prediction and instance.source == INTERPOLATED)
+        points = list(_points(category, instance))
+        _write_track_skeleton(file, frame_index, is_key, points)
+        if next_index != frame_index + 1 and frame_index + 1 < num_frames:  # CVAT refuses frames after the last
+            positions = [(name, attributes.rpartition(" ")[2]) for name, attributes in points]
+            hidden = [(name, f'outside="1" occluded="0" {position}') for name, position in positions]
+            _write_track_skeleton(file, frame_index + 1, True, hidden)
     file.write("  </track>\n")
+
+
+def _write_track_skeleton(file: TextIO, frame_index: int, is_key: bool, points: Iterable[tuple[str, str]]) -> None:
+    keyframe = f'keyframe="{int(is_key)}"'
+    file.write(f'    <skeleton frame="{frame_index}" {keyframe} z_order="0">\n')
+    for name, attributes in points:
+        file.write(f"      <points label={name} {keyframe} {attributes}>\n      </points>\n")
+    file.write("    </skeleton>\n")
 
 
 def _escaped(text: str) -> str:

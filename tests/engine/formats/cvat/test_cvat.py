@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -235,7 +236,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str, media: Media) -
         frames = list(reader.frames())
         return sorted(
             (
-                frames[i.frame].index,
+                frames[i.frame].name or frames[i.frame].index,
                 i.category,
                 i.visibility.tolist(),
                 np.round(i.keypoints, 2).tolist(),
@@ -249,6 +250,104 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str, media: Media) -
     assert rows(again) == rows(labels)
     if media.type == VIDEO:
         assert again.media[0].path == "v.mp4"
+
+
+def video_labels(frame_indices: list[int], *, tracked: bool = True) -> Labels:
+    schema = schema_from_names("mouse", ["nose", "tail"])
+    frames = [Frame("", 0, index, 64, 48) for index in frame_indices]
+    instances = [
+        Instance(
+            n, 0, np.array([[n, 1.0], [n, 2.0]]), np.array([VISIBLE, OCCLUDED], np.uint8), track=0 if tracked else None
+        )
+        for n in range(len(frames))
+    ]
+    return Labels(frames, instances, [Category("mouse", schema)], [Media(VIDEO, "v.mp4")])
+
+
+def test_tracks_are_skeletons_with_keyframes_which_cvat_imports(tmp_path: Path) -> None:
+    format_named("cvat_video").write(video_labels([3, 4, 9]), tmp_path / "out.xml")
+    (track,) = ElementTree.parse(tmp_path / "out.xml").getroot().findall("track")
+    skeletons = list(track)
+    assert {child.tag for child in skeletons} == {"skeleton"}
+    assert [(s.get("frame"), s[0].get("outside")) for s in skeletons] == [
+        ("3", "0"),
+        ("4", "0"),
+        ("5", "1"),
+        ("9", "0"),  # the last frame that is known: CVAT refuses points in one behind it
+    ]
+    assert all(p.get("keyframe") == s.get("keyframe") == "1" for s in skeletons for p in s)
+    again, remarks = read(tmp_path / "out.xml")
+    assert remarks == []
+    frames = list(again.frames())
+    assert [(frames[i.frame].index, i.is_prediction) for i in again.instances()] == [(3, False), (4, False), (9, False)]
+
+
+def test_poses_without_a_track_stay_in_their_frame(tmp_path: Path) -> None:
+    format_named("cvat_video").write(video_labels([0, 5, 500], tracked=False), tmp_path / "out.xml")
+    again, _ = read(tmp_path / "out.xml")
+    frames = list(again.frames())
+    assert [frames[i.frame].index for i in again.instances()] == [0, 5, 500]
+
+
+def test_a_track_that_ends_is_not_shown_until_the_end_of_the_video(tmp_path: Path) -> None:
+    points = point("nose", 0, 0, 'keyframe="1"')
+    gone = point("nose", 0, 0, 'keyframe="1" outside="1"')
+    tracks = "".join(
+        f'<track id="{n}" label="mouse"><skeleton frame="{n}" keyframe="1">{points}</skeleton>'
+        f'<skeleton frame="{n + 2}" keyframe="1">{gone}</skeleton></track>'
+        for n in range(5)
+    )
+    meta = "<stop_frame>90000000</stop_frame><source>v.mp4</source>"
+    labels, remarks = read(write(tmp_path, tracks, meta))
+    assert remarks == []
+    assert labels.num_instances() == 10
+
+
+def test_images_of_a_video_are_its_frames(tmp_path: Path) -> None:
+    pose = f'<skeleton label="mouse">{point("nose", 1, 2)}</skeleton>'
+    body = f'<image id="12" name="frame_000012" width="8" height="6">{pose}</image>'
+    meta = "<mode>interpolation</mode><source>v.mp4</source>"
+    labels, _ = read(write(tmp_path, body, meta))
+    assert labels.media == [Media(VIDEO, "v.mp4")]
+    assert [(f.index, f.width) for f in labels.frames()] == [(12, 8)]
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images/frame_000012.png"), np.zeros((6, 8, 3), np.uint8))
+    labels, _ = read(tmp_path / "annotations.xml")
+    assert labels.media == [Media()]
+    assert [f.name for f in labels.frames()] == ["frame_000012"]
+
+
+def test_images_of_one_name_in_two_tasks_of_a_project_stay_apart(tmp_path: Path) -> None:
+    pose = f'<skeleton label="mouse">{point("nose", 1, 2)}</skeleton>'
+    body = "".join(f'<image id="{n}" name="a.png" task_id="{n}" subset="Train">{pose}</image>' for n in (4, 5))
+    labels, _ = read(write(tmp_path, body))
+    assert [f.name for f in labels.frames()] == ["a.png", "Train_5/a.png"]
+    assert [i.frame for i in labels.instances()] == [0, 1]
+    assert len({i.key for i in labels.instances()}) == 2
+
+
+def test_a_box_in_the_group_of_a_skeleton_is_its_box(tmp_path: Path) -> None:
+    body = (
+        f'<image id="0" name="a.png"><skeleton label="mouse" group_id="1">{point("nose", 1, 2)}</skeleton>'
+        '<box label="cage" group_id="1" xtl="0" ytl="0" xbr="9" ybr="9"/></image>'
+    )
+    (pose,) = read(write(tmp_path, body))[0].instances()
+    assert pose.box is not None
+    assert pose.box.tolist() == [0, 0, 9, 9]
+
+
+def test_points_without_a_group_are_one_pose_where_no_label_is_there_twice(tmp_path: Path) -> None:
+    image = '<image id="0" name="{}">{}</image>'
+    points = point("nose", 1, 2) + point("tail", 3, 4)
+    meta = "<labels><label><name>nose</name></label><label><name>tail</name></label></labels>"
+    body = image.format("a.png", points) + image.format("b.png", point("tail", 5, 6))
+    labels, remarks = read(write(tmp_path, body, labels=meta))
+    assert remarks == ["Points without a group, taken as the keypoints of one pose in each image: nose, tail"]
+    assert [c.name for c in labels.categories] == ["object"]
+    assert [i.visibility.tolist() for i in labels.instances() if i.visibility is not None] == [[2, 2], [0, 2]]
+    twice = image.format("a.png", points + point("nose", 7, 8))
+    labels, _ = read(write(tmp_path, twice, labels=meta))
+    assert sorted(labels.categories[i.category].name for i in labels.instances()) == ["nose", "nose", "tail"]
 
 
 def test_predictions_are_left_out_when_asked(tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from engine.utils.context import Context
 
 
 class DlcFormat:
-    """``CollectedData_*.csv`` or ``.h5``, the table of an analysed video, or the folder of a project."""
+    """``CollectedData_*.csv`` or ``.h5``, the table of an analysed video, or the folder of a project.
+
+    Written are tables for paths that end in ".csv" or ".h5", else a project folder.
+    """
 
     name = "deeplabcut"
     title = "DeepLabCut labels"
@@ -55,9 +58,11 @@ class DlcFormat:
         options: WriteOptions | None = None,
         context: Context | None = None,
     ) -> None:
-        from engine.formats.deeplabcut.writer import write_dlc
+        from engine.formats.deeplabcut.project import write_project
+        from engine.formats.deeplabcut.writer import is_table_path, write_tables
 
-        write_dlc(labels, path, options or WriteOptions(), context or Context())
+        write = write_tables if is_table_path(path) else write_project
+        write(labels, path, options or WriteOptions(), context or Context())
 
 
 register_format(DlcFormat())

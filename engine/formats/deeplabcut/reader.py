@@ -2,7 +2,8 @@
 
 Coordinates are taken as they are: DeepLabCut counts pixels as this program does, in the stored pixels of a video. A
 missing coordinate is an absent point. Keypoints are known by their names: tables with the keypoints in another order,
-or with some more, are one category with all of them. The points of an analysed video are predictions.
+or with some more, are one category with all of them. Points with a likelihood (of an analysed video, or of images that
+a network has seen) are predictions.
 
 Format: https://deeplabcut.github.io/DeepLabCut/docs/standardDeepLabCut_UserGuide.html
 """
@@ -24,7 +25,7 @@ from engine.formats.deeplabcut.folder import files_of_other_scorers, label_files
 from engine.formats.deeplabcut.table import DlcTable, TableRow, read_table
 from engine.labels.model import ABSENT, IMAGES, VIDEO, VISIBLE, Floats, Frame, Instance, Media
 from engine.labels.reader import LabelReader
-from engine.utils.context import Context
+from engine.utils.context import INFO, Context
 
 MIN_LIKELIHOOD = 0.1
 """Points below it are absent: a guess somewhere in the picture is not a label."""
@@ -58,7 +59,7 @@ class DlcReader(LabelReader):
         findings = self._context.findings
         self._tables = [read_table(f, findings, lambda _done, _total: self._context.progress(0)) for f in self.files]
         self.video_files = [table.file for table in self._tables if table.of_video]
-        self._configs = {table.file: read_config(root_of(table.file) / "config.yaml") for table in self._tables}
+        self._configs = {t.file: read_config(root_of(t.file) / "config.yaml", self._context) for t in self._tables}
         self._categories = categories_of(self._tables, self._configs)
         self.categories = self._categories.categories
         self._name_tracks()
@@ -66,20 +67,23 @@ class DlcReader(LabelReader):
         self._has_reported = False
 
     def _name_tracks(self) -> None:
-        """Individuals are tracks in a video, and where the project says that they are the same in every image."""
-        tracked: list[str] = []
-        untracked: list[str] = []
+        """Named individuals are tracks; unique body parts ("single") are none, unless the project has identities."""
+        names: dict[str, None] = {}
+        unsure: dict[str, None] = {}
         for table in self._tables:
-            is_tracked = len(table.points) > 1 if table.of_video else self._configs[table.file].identity
-            (tracked if is_tracked else untracked).extend(name for name in table.points if name)
-        self.tracks = dict(enumerate(dict.fromkeys(tracked)))
+            has_identity = self._configs[table.file].identity
+            named = [name for name in table.points if name and (has_identity or name != "single")]
+            names.update(dict.fromkeys(named))
+            if not table.of_video and not has_identity:
+                unsure.update(dict.fromkeys(named))
+        self.tracks = dict(enumerate(names))
         self._numbers = {name: track for track, name in self.tracks.items()}
-        unnamed = [name for name in dict.fromkeys(untracked) if name not in self._numbers and name != "single"]
-        if unnamed:
+        if unsure:
             self._context.report(
-                ", ".join(unnamed[:_MAX_LISTED_NAMES]),
+                ", ".join(list(unsure)[:_MAX_LISTED_NAMES]),
                 "Individuals may be another animal in each image (identity in config.yaml)",
-                "their names are left out",
+                "their names are kept as tracks",
+                severity=INFO,
             )
 
     def _index_frames(self) -> None:
@@ -143,9 +147,8 @@ class DlcReader(LabelReader):
         present = _in_order(present, order) > 0
         keypoints = np.where(present[:, None], keypoints, 0.0)
         key = f"{row.name}|{individual}"
-        if not table.of_video:
-            identity = self._configs[table.file].identity
-            track = self._numbers.get(individual) if individual and identity else None
+        track = self._numbers.get(individual)
+        if not (table.of_video or table.likelihood):
             visibility = np.where(present, VISIBLE, ABSENT).astype(np.uint8)
             if not present.any():
                 return None
@@ -164,7 +167,7 @@ class DlcReader(LabelReader):
             np.where(seen, VISIBLE, ABSENT).astype(np.uint8),
             scores=scores,
             score=float(scores[seen].mean()),
-            track=self._numbers.get(individual) if len(table.points) > 1 else None,
+            track=track,
             is_prediction=True,
             source=table.scorer or "DeepLabCut",
             key=key,

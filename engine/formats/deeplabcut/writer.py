@@ -1,8 +1,9 @@
-"""DeepLabCut's csv tables, from any labels.
+"""DeepLabCut's tables and projects, from any labels.
 
 Images become a label table (``CollectedData``: a row per image, x and y of every keypoint), a video becomes the table
 that DeepLabCut writes for an analysed video (a row per frame; x, y, likelihood). Points of a video are written in its
-stored pixels, which DeepLabCut shows.
+stored pixels, which DeepLabCut shows. Predictions on images, too, have a likelihood; beside labels of the same images
+they are a table of their own.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -19,12 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import LabelError, PoseError
+from engine.formats.deeplabcut.h5_writer import write_h5
+from engine.formats.deeplabcut.individuals import Individuals, PoseGroups, TableKey, largest_first
 from engine.formats.registry import WriteOptions
 from engine.labels.image_size import GridTransform
 from engine.labels.model import UNKNOWN, VIDEO, Frame, Instance, Media
 from engine.labels.reader import LabelReader
 from engine.media.video.frame_size import opencv_grid
-from engine.utils.context import Context
+from engine.utils.context import INFO, Context
 from engine.utils.files import kept_mode, replacing
 
 SCORER = "poseapp"
@@ -35,17 +37,31 @@ Cell = str | int | float
 Pose = tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8], npt.NDArray[np.float64] | None]
 """Coordinates (K, 2), visibility (K,), likelihood (K,) or None."""
 
-_STEP = 1000
+_HDF5_SUFFIXES = (".h5", ".hdf5")
+_MAX_ROWS = 20_000_000
 
 
 def header(individuals: Sequence[str], keypoints: Sequence[str], coords: Sequence[str] = LIKELIHOOD) -> list[list[str]]:
     """The header lines of a table; a single individual has no line of its own."""
     columns = [(name, point, coord) for name in individuals for point in keypoints for coord in coords]
-    lines = [["scorer", *([SCORER] * len(columns))]]
-    if len(individuals) > 1:
-        lines.append(["individuals", *(name for name, _, _ in columns)])
-    lines.append(["bodyparts", *(point for _, point, _ in columns)])
-    lines.append(["coords", *(coord for _, _, coord in columns)])
+    return header_of_columns(columns, has_individuals=len(individuals) > 1)
+
+
+def header_of_columns(
+    columns: Sequence[tuple[str, str, str]], *, has_individuals: bool, row_levels: int = 1
+) -> list[list[str]]:
+    """The header lines of a table.
+
+    Args:
+        columns: individual, keypoint and coordinate of each.
+        row_levels: number of cells in which rows have their names.
+    """
+    space = [""] * (row_levels - 1)
+    lines = [["scorer", *space, *([SCORER] * len(columns))]]
+    if has_individuals:
+        lines.append(["individuals", *space, *(name for name, _, _ in columns)])
+    lines.append(["bodyparts", *space, *(point for _, point, _ in columns)])
+    lines.append(["coords", *space, *(coord for _, _, coord in columns)])
     return lines
 
 
@@ -64,40 +80,56 @@ def pose_cells(pose: Pose | None, count: int, coords: int, grid: GridTransform |
 
 def write_rows(path: Path, lines: Iterable[Sequence[str]], rows: Iterable[tuple[str | int, list[Cell]]]) -> None:
     """Write a table of header lines and rows of a name and cells."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    write_named_rows(path, lines, (((name,), cells) for name, cells in rows))
+
+
+def write_named_rows(
+    path: Path, lines: Iterable[Sequence[str]], rows: Iterable[tuple[Sequence[str | int], list[Cell]]]
+) -> None:
+    """Write a table of header lines, and of rows of a name in one or several cells and the other cells."""
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(lines)
         for index, (name, cells) in enumerate(rows):
             if index == 0 and not any(cell != "" for cell in cells):
                 # pandas takes an empty first row below several header lines for index names, and drops it.
                 cells = [MISSING] * len(cells)
-            writer.writerow([name, *cells])
+            writer.writerow([*name, *cells])
 
 
-def write_dlc(labels: LabelReader, path: Path, options: WriteOptions, context: Context) -> None:
-    """Write a table for each media and category: the largest to ``path``, the others beside it.
+def is_table_path(path: Path) -> bool:
+    """Whether labels written to a path become tables, by its suffix, and not a project folder."""
+    return path.suffix.lower() in (".csv", ".txt", ".tsv", *_HDF5_SUFFIXES)
+
+
+def write_tables(labels: LabelReader, path: Path, options: WriteOptions, context: Context) -> None:
+    """Write one table for each media and category, as csv or HDF5 as the suffix says: the largest to ``path``, the
+    others beside it.
 
     Raises:
         LabelError: there are no poses, or a file cannot be written.
         Cancelled: the context was cancelled; no file is left behind.
     """
-    tables = _collect(labels, options, context)
+    frames = list(labels.frames())
+    images = {position for position, media in enumerate(labels.media) if media.type != VIDEO}
+    tables = PoseGroups(labels, options, context, by_media=True, is_apart=images).tables(frames)
     if not tables:
         raise LabelError("there are no poses to write into such a table", where=path)
-    order = sorted(tables, key=lambda key: -sum(len(rows) for rows in tables[key].values()))
+    order = largest_first(tables)
     names = [_beside_name(labels, key, order) for key in order]
-    frames: defaultdict[int, list[tuple[int, Frame]]] = defaultdict(list)
-    for position, frame in enumerate(labels.frames()):
-        frames[frame.media].append((position, frame))
+    frames_of: dict[int, list[tuple[int, Frame]]] = {key[0]: [] for key in order}
+    for position, frame in enumerate(frames):
+        if frame.media in frames_of:
+            frames_of[frame.media].append((position, frame))
     targets = free_names(path, names)
     try:
         with contextlib.ExitStack() as stack:  # all of the tables or none
             for index, (key, target) in enumerate(zip(order, targets)):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 temporary = stack.enter_context(replacing(target, mode=kept_mode(target), suffix=target.suffix))
-                _write(temporary, labels, key, tables[key], frames[key[0]], context)
+                _Table(labels, key, tables[key], frames_of[key[0]], context).write(temporary)
                 if index:
-                    context.report(target.name, f"{names[index]!r} is in a table of its own")
+                    context.report(target.name, f"{names[index]!r} is in a table of its own", severity=INFO)
     except OSError as error:
         raise LabelError(f"cannot be written ({error.strerror or error})", where=path) from None
 
@@ -113,83 +145,94 @@ def free_names(path: Path, names: Sequence[str]) -> list[Path]:
     return targets
 
 
-_Key = tuple[int, int]
-"""Positions of media and category."""
-
-
-def _collect(
-    labels: LabelReader, options: WriteOptions, context: Context
-) -> dict[_Key, dict[str, dict[int, Instance]]]:
-    """The poses by media and category, individual, and frame position."""
-    media = [frame.media for frame in labels.frames()]
-    tables: dict[_Key, dict[str, dict[int, Instance]]] = {}
-    untracked: Counter[tuple[int, int]] = Counter()
-    total = labels.num_instances()
-    for index, instance in enumerate(labels.instances()):
-        if index % _STEP == 0:
-            context.progress(index, total)
-        if not instance.is_pose or (instance.is_prediction and not options.include_predictions):
-            continue
-        if instance.track is None:
-            untracked[instance.frame, instance.category] += 1
-            individual = f"individual_{untracked[instance.frame, instance.category]}"
-        else:
-            individual = labels.tracks.get(instance.track) or f"track_{instance.track}"
-        poses = tables.setdefault((media[instance.frame], instance.category), {}).setdefault(individual, {})
-        if instance.frame in poses:
-            context.report(
-                f"{individual}, frame {instance.frame}", "Second pose of an individual in a frame", "left out"
-            )
-        else:
-            poses[instance.frame] = instance
-    return tables
-
-
-def _beside_name(labels: LabelReader, key: _Key, keys: Sequence[_Key]) -> str:
-    """What tells a table from the others: its category, its media, or both."""
-    media, category = key
+def _beside_name(labels: LabelReader, key: TableKey, keys: Sequence[TableKey]) -> str:
+    """What tells a table from the others: its category, its media, whether it holds predictions."""
+    media, category, is_predicted = key
     parts = []
-    if len({other for other, _ in keys}) > 1:
+    if len({other for other, _, _ in keys}) > 1:
         parts.append(Path(labels.media[media].path).stem or f"media{media + 1}")
-    if len({other for _, other in keys}) > 1 or not parts:
+    if len({other for _, other, _ in keys}) > 1:
         parts.append(labels.categories[category].name)
-    return "_".join(parts)
+    if is_predicted and len({other for _, _, other in keys}) > 1:
+        parts.append("predictions")
+    return "_".join(parts) or labels.categories[category].name
 
 
-def _write(
-    path: Path,
-    labels: LabelReader,
-    key: _Key,
-    individuals: Mapping[str, Mapping[int, Instance]],
-    frames: Sequence[tuple[int, Frame]],
-    context: Context,
-) -> None:
-    media, schema = labels.media[key[0]], labels.categories[key[1]].schema
-    assert schema is not None
-    is_video = media.type == VIDEO
-    coords = LIKELIHOOD if is_video else LIKELIHOOD[:2]
-    grid = _grid_of(media, labels, context) if is_video else None
+class _Table:
+    """One table: the individuals of one media and category."""
 
-    def rows() -> Iterator[tuple[str | int, list[Cell]]]:
-        for name, position in _rows_of(frames, is_video):
-            context.check_cancelled()
-            poses = (poses.get(position) for poses in individuals.values())
-            cells = (pose_cells(_pose(pose), schema.num_keypoints, len(coords), grid) for pose in poses)
+    def __init__(
+        self,
+        labels: LabelReader,
+        key: TableKey,
+        individuals: Individuals,
+        frames: Sequence[tuple[int, Frame]],
+        context: Context,
+    ) -> None:
+        media, schema = labels.media[key[0]], labels.categories[key[1]].schema
+        assert schema is not None
+        self._poses, self._frames, self._context = individuals.poses, frames, context
+        self._is_video = media.type == VIDEO
+        self._coords = LIKELIHOOD if self._is_video or key[2] else LIKELIHOOD[:2]
+        self._names = schema.names
+        self._grid = _grid_of(media, labels, context) if self._is_video else None
+
+    def write(self, path: Path) -> None:
+        if path.suffix.lower() not in _HDF5_SUFFIXES:
+            write_rows(path, header(list(self._poses), self._names, self._coords), self._rows())
+            return
+        has_individuals = len(self._poses) > 1
+        columns = [
+            (SCORER, name, point, coord) if has_individuals else (SCORER, point, coord)
+            for name in self._poses for point in self._names for coord in self._coords
+        ]  # fmt: skip
+        levels = max((len(_levels(frame.name)) for _, frame in self._frames), default=1)
+        rows = (
+            (name if isinstance(name, int) else padded_levels(name, levels), as_numbers(cells))
+            for name, cells in self._rows()
+        )
+        write_h5(path, columns, rows, self._count())
+
+    def _count(self) -> int:
+        if not self._is_video:
+            return len(self._frames)
+        count = max((frame.index for _, frame in self._frames), default=-1) + 1
+        if count > _MAX_ROWS:
+            raise LabelError(f"a table of {count:,} frames is too long", where=self._frames[0][1].name or None)
+        return count
+
+    def _rows(self) -> Iterator[tuple[str | int, list[Cell]]]:
+        """Every image, or every frame of a video up to the last one known."""
+        names: Iterable[tuple[str | int, int]]
+        if self._is_video:
+            by_index = {frame.index: position for position, frame in self._frames}
+            names = ((index, by_index.get(index, UNKNOWN)) for index in range(self._count()))
+        else:
+            names = ((frame.name, position) for position, frame in self._frames)
+        for name, position in names:
+            self._context.check_cancelled()
+            poses = (by_frame.get(position) for by_frame in self._poses.values())
+            cells = (pose_cells(pose_of(pose), len(self._names), len(self._coords), self._grid) for pose in poses)
             yield name, list(chain.from_iterable(cells))
 
-    write_rows(path, header(list(individuals), schema.names, coords), rows())
+
+def as_numbers(cells: Sequence[Cell]) -> npt.NDArray[np.float64]:
+    """The cells of a row as numbers, NaN for empty ones."""
+    return np.array([np.nan if cell == "" else float(cell) for cell in cells], np.float64)
 
 
-def _rows_of(frames: Sequence[tuple[int, Frame]], is_video: bool) -> Iterator[tuple[str | int, int]]:
-    """Name and frame position of each row: every image, or every frame of a video up to the last one known."""
-    if not is_video:
-        yield from ((frame.name, position) for position, frame in frames)
-        return
-    by_index = {frame.index: position for position, frame in frames}
-    yield from ((index, by_index.get(index, UNKNOWN)) for index in range(max(by_index, default=-1) + 1))
+def padded_levels(name: str, count: int) -> tuple[str, ...]:
+    """The folders and the file of an image name, with empty folders in front where it has fewer."""
+    levels = _levels(name)
+    return (*[""] * (count - len(levels)), *levels)
 
 
-def _pose(instance: Instance | None) -> Pose | None:
+def _levels(name: str) -> list[str]:
+    return name.replace("\\", "/").split("/")
+
+
+def pose_of(instance: Instance | None) -> Pose | None:
+    """The values of an instance in a table; the keypoints of a label have likelihood 1."""
     if instance is None or instance.keypoints is None or instance.visibility is None:
         return None
     return instance.keypoints, instance.visibility, instance.scores if instance.is_prediction else None

@@ -57,7 +57,7 @@ def read_configuration(path: Path) -> Configuration:
     count, num_values = shape
     if not 0 < count <= MAX_KEYPOINTS or num_values not in (2, 3):
         raise LabelError(f"says kpt_shape {shape}: needed are at least one keypoint and 2 or 3 values each", where=path)
-    names = _names(data.get("names"), path)
+    names = _names(data.get("names"), data.get("nc"), path)
     result = Configuration(path, _root(path, data.get("path")), _splits(data), names, count, num_values)
     flip = data.get("flip_idx")
     order = list(flip) if _is_list_of(flip, int) else None
@@ -89,7 +89,9 @@ def _splits(data: Mapping[Any, Any]) -> dict[str, list[str]]:
     return splits
 
 
-def _names(names: Any, path: Path) -> dict[int, str]:
+def _names(names: Any, count: Any, path: Path) -> dict[int, str]:
+    if names is None and isinstance(count, int) and 0 < count <= _MAX_CLASSES:
+        names = [f"class_{n}" for n in range(count)]
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names or len(names) > _MAX_CLASSES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,33 +17,38 @@ import numpy as np
 from engine.errors import LabelError, PoseError
 from engine.formats.registry import ReadOptions
 from engine.formats.yolo.config import Configuration, read_configuration
+from engine.formats.yolo.layout import names_split
 from engine.labels.builder import LabelsBuilder
 from engine.labels.model import ABSENT, IMAGES, VISIBLE, Instance
 from engine.labels.reader import Labels
 from engine.media.image_headers import read_header_of
 from engine.media.images import is_image
-from engine.utils.context import ERROR, Context
+from engine.utils.context import ERROR, INFO, Context
 from engine.utils.files import MAX_TEXT_BYTES, read_text
 
 _STEP = 200
 _MAX_CLASS = 1_000_000
 
 
-def read_yolo(path: Path, context: Context, options: ReadOptions) -> Labels:
+def read_yolo(path: Path, context: Context, options: ReadOptions, folder: Path | None = None) -> Labels:
     """Read a data set.
 
     Args:
         path: its ``data.yaml``.
+        folder: read the label files in this folder only; None = all.
 
     Raises:
         LabelError: the description cannot be used, or there is not one image or label.
     """
-    return _Reader(read_configuration(path), context, options).read()
+    return _Reader(read_configuration(path), context, options, folder).read()
 
 
 class _Reader:
-    def __init__(self, configuration: Configuration, context: Context, options: ReadOptions) -> None:
+    def __init__(
+        self, configuration: Configuration, context: Context, options: ReadOptions, folder: Path | None
+    ) -> None:
         self._configuration, self._context, self._options = configuration, context, options
+        self._folder = "" if folder is None else os.path.normpath(folder.absolute()) + os.sep
         self._builder = LabelsBuilder()
         self._builder.media(IMAGES)
         self._categories = {
@@ -58,6 +63,8 @@ class _Reader:
             if self._options.split and split not in ("", self._options.split):
                 continue
             for file in self._images_of(split):
+                if not self._label_file(file).startswith(self._folder):
+                    continue
                 if file in images:
                     self._context.report(
                         self._name(file),
@@ -66,7 +73,15 @@ class _Reader:
                     )
                 else:
                     images[file] = split
-        labels = {self._label_file(file): file for file in images}
+        self._report_splits(images)
+        labels: dict[str, str] = {}
+        for file in images:
+            other = labels.setdefault(self._label_file(file), file)
+            if other != file:
+                self._context.report(
+                    self._name(file), f"Image that has the same labels as {self._name(other)}", "left out",
+                    severity=ERROR,
+                )  # fmt: skip
         missing = [file for file in self._label_files(list(images)) if file not in labels]
         if not images and not missing:
             raise LabelError("no images and labels were found in its folders", where=configuration.path)
@@ -99,6 +114,17 @@ class _Reader:
                 self._context.report(", ".join(entries), f"Images of the split {split} not found", "left out")
             elif not split:
                 yield from _image_files(self._configuration.root)
+
+    def _report_splits(self, images: Mapping[str, str]) -> None:
+        """Tell of images whose split is said by a list only: names keep it, lists do not come along."""
+        for split in dict.fromkeys(images.values()):
+            files = [self._name(file) for file, other in images.items() if other == split]
+            lost = [name for name in files if not names_split(name)]
+            if lost and split not in ("", "train"):
+                self._context.report(
+                    lost[0], f"Images of the split {split} in a folder that does not say so",
+                    "read; a data set that is written of them has them in train", count=len(lost), severity=INFO,
+                )  # fmt: skip
 
     def _resolve(self, entry: str) -> Path | None:
         """The folder or list of an entry. Some programs write ``../train/images`` for ``train/images``."""
@@ -162,6 +188,8 @@ class _Reader:
                 elif "labels" in Path(parent).relative_to(root).parts:
                     folders.add(parent)
         for folder in sorted(folders):
+            if not f"{folder}{os.sep}".startswith(self._folder):
+                continue
             if not os.path.isdir(folder) or "labels" not in Path(folder).parts:
                 continue
             for name in sorted(os.listdir(folder)):

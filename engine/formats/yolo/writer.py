@@ -6,10 +6,9 @@ training. Categories whose keypoints differ cannot share a data set: each group 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-
-import numpy as np
 
 from engine.errors import LabelError
 from engine.formats.frame_images import (
@@ -22,14 +21,16 @@ from engine.formats.frame_images import (
     write_text,
 )
 from engine.formats.registry import WriteOptions
+from engine.formats.yolo.layout import split_of
 from engine.labels.model import ABSENT, Category, Instance
 from engine.labels.reader import LabelReader
 from engine.schema.schema import Schema
 from engine.utils.context import ERROR, INFO, Context
 
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _DIGITS = 8
 _STEP = 500
+_ABSENT = ["0", "0", "0"]
+_TOLERANCE = 0.01  # pixels
 _OUTSIDE = 1.0  # pixels that a point may lie outside the image to be moved to its edge
 
 
@@ -143,48 +144,57 @@ class _DataSet:
             self._context.report(record, "Pose with another number of keypoints than its category", "left out",
                                  severity=ERROR)  # fmt: skip
             return None
-        points, visibility = self._inside(instance.keypoints, instance.visibility.copy(), size, record)
-        box = self._box(instance, points, visibility, size, record)
+        width, height = size
+        points = self._points(instance, size, record)
+        box = self._box(instance, [point for point in points if point[2] != ABSENT], size, record)
         if box is None:
             return None
         x1, y1, x2, y2 = box
-        width, height = size
         values = [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height]
-        cells = [str(self._classes[instance.category]), *(_number(value) for value in values)]
-        for (x, y), state in zip((points / size).tolist(), visibility.tolist(), strict=True):
-            cells += [_number(x), _number(y), str(state)] if state != ABSENT else ["0", "0", "0"]
+        cells = [str(self._classes[instance.category]), *map(_number, values)]
+        for x, y, state in points:
+            cells += [_number(x / width), _number(y / height), str(state)] if state != ABSENT else _ABSENT
         return " ".join(cells)
 
-    def _inside(
-        self, keypoints: np.ndarray, visibility: np.ndarray, size: tuple[int, int], record: str
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Points that are on the image; a data set with others is refused by the programs that train on it."""
-        present = visibility != ABSENT
-        low, high = np.zeros(2), np.array(size, np.float64)
-        with np.errstate(invalid="ignore"):
-            far = present & ~((keypoints >= low - _OUTSIDE) & (keypoints <= high + _OUTSIDE)).all(axis=1)
-        if far.any():
-            visibility[far] = ABSENT
+    def _points(self, instance: Instance, size: tuple[int, int], record: str) -> list[tuple[float, float, int]]:
+        """x, y, visibility of the keypoints; those outside the image are absent, as the programs that train on a data
+        set refuse it otherwise."""
+        assert instance.keypoints is not None
+        assert instance.visibility is not None
+        width, height = size
+        points, outside = [], 0
+        for (x, y), state in zip(instance.keypoints.tolist(), instance.visibility.tolist(), strict=True):
+            if state == ABSENT:
+                points.append((0.0, 0.0, ABSENT))
+            elif -_OUTSIDE <= x <= width + _OUTSIDE and -_OUTSIDE <= y <= height + _OUTSIDE:
+                points.append((min(max(x, 0.0), width), min(max(y, 0.0), height), state))
+            else:  # NaN too
+                outside += 1
+                points.append((0.0, 0.0, ABSENT))
+        if outside:
             self._context.report(
                 record, "Keypoints outside the image, which this format does not have", "written as absent",
-                count=int(far.sum()), severity=ERROR,
+                count=outside, severity=ERROR,
             )  # fmt: skip
-        return np.clip(np.nan_to_num(keypoints), low, high), visibility
+        return points
 
     def _box(
-        self, instance: Instance, points: np.ndarray, visibility: np.ndarray, size: tuple[int, int], record: str
-    ) -> np.ndarray | None:
+        self, instance: Instance, points: Sequence[tuple[float, float, int]], size: tuple[int, int], record: str
+    ) -> tuple[float, float, float, float] | None:
         """The box of the instance, or that around its keypoints, on the image; None if there is nothing of it."""
-        box = instance.box
-        if box is None:
-            labelled = points[visibility != ABSENT]
-            if len(labelled):
-                box = np.concatenate([labelled.min(axis=0), labelled.max(axis=0)])
-                box += (-0.5, -0.5, 0.5, 0.5)  # keypoints in a line have a box too
-        if box is not None and np.isfinite(box).all():
-            clipped = np.clip(box, 0, np.tile(np.array(size, np.float64), 2))
-            if (clipped[2:] > clipped[:2]).all():
-                if instance.box is not None and not np.allclose(clipped, box, atol=0.01):
+        box = None
+        if instance.box is not None:
+            x1, y1, x2, y2 = instance.box.tolist()
+            box = (x1, y1, x2, y2)
+        elif points:
+            xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
+            # half a pixel more: keypoints in a line have a box too
+            box = (min(xs) - 0.5, min(ys) - 0.5, max(xs) + 0.5, max(ys) + 0.5)
+        if box is not None and all(map(math.isfinite, box)):
+            (x1, y1, x2, y2), (width, height) = box, size
+            clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
+            if clipped[2] > clipped[0] and clipped[3] > clipped[1]:
+                if instance.box is not None and any(abs(a - b) > _TOLERANCE for a, b in zip(clipped, box, strict=True)):
                     self._context.report(record, "Box that reaches beyond the image", "clipped to it")
                 return clipped
         self._context.report(record, "Pose without a box and keypoints on the image", "left out", severity=ERROR)
@@ -204,20 +214,6 @@ class _DataSet:
             "kpt_names": {n: list(self._schema.names) for n in range(len(names))},
         }
         return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100))
-
-
-def split_of(name: str) -> tuple[str, str]:
-    """The split that the folders of an image name say, "train" without one, and the name below it."""
-    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
-    for index, part in enumerate(parts[:-1]):
-        split = _SPLITS.get(part.lower())
-        neighbours = {index - 1, index + 1} & set(range(len(parts) - 1))
-        if split is not None and (index == 0 or any(parts[n].lower() in ("images", "labels") for n in neighbours)):
-            rest = [p for n, p in enumerate(parts) if n != index and not (n in neighbours and p.lower() == "images")]
-            return split, "/".join(rest)
-    if len(parts) > 1 and parts[0].lower() == "images":
-        parts = parts[1:]
-    return "train", "/".join(parts) or name
 
 
 def _number(value: float) -> str:

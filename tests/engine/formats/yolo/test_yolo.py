@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.errors import LabelError
 from engine.formats import find_format, format_named, read_labels
 from engine.formats.registry import NO, ReadOptions, WriteOptions
+from engine.formats.yolo.layout import names_split, split_of
 from engine.labels import ABSENT, OCCLUDED, VISIBLE, Category, Frame, Instance, LabelReader, Labels
 from engine.schema.schema import schema_from_names
 from engine.utils.context import Context
@@ -88,6 +89,57 @@ def test_lists_of_images_are_read_and_missing_images_told(tmp_path: Path) -> Non
     assert labels.num_instances() == 1
     assert any("gone.png" in remark for remark in remarks)
     assert any("rows: 1" in remark and "gone.txt" in remark for remark in remarks)
+
+
+def test_one_folder_of_labels_is_read_with_the_description_above(tmp_path: Path) -> None:
+    roboflow(tmp_path)
+    assert find_format(tmp_path / "valid/labels").name == "yolo"
+    assert format_named("yolo").sniff(tmp_path / "valid/images") == NO
+    labels, _ = read(tmp_path / "valid/labels")
+    assert [frame.name for frame in labels.frames()] == ["valid/images/valid0.jpg"]
+
+
+def test_two_images_of_one_label_file_are_told(tmp_path: Path) -> None:
+    roboflow(tmp_path)
+    image(tmp_path / "train/images/train0.png")
+    labels, remarks = read(tmp_path)
+    assert len(list(labels.frames())) == 3
+    assert "Image that has the same labels as train/images/train0.jpg, left out: train/images/train0.png" in remarks
+
+
+def test_a_split_that_only_a_list_says_is_told(tmp_path: Path) -> None:
+    text(tmp_path / "data.yaml", f"train: train.txt\nval: val.txt\n{YAML}")
+    for split in ("train", "val"):
+        image(tmp_path / f"images/{split}0.jpg")
+        text(tmp_path / f"{split}.txt", f"./images/{split}0.jpg\n")
+    labels, remarks = read(tmp_path)
+    assert [frame.name for frame in labels.frames()] == ["images/train0.jpg", "images/val0.jpg"]
+    assert remarks == [
+        "Images of the split val in a folder that does not say so, read; a data set that is written of them has them "
+        "in train: images/val0.jpg"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train/images/a.jpg", ("train", "a.jpg")),
+        ("images/val2017/a.jpg", ("val", "a.jpg")),
+        ("valid/images/day/a.jpg", ("val", "day/a.jpg")),
+        ("test/a.jpg", ("test", "a.jpg")),
+        ("images/a.jpg", ("train", "a.jpg")),
+        ("mouse/test/a.jpg", ("train", "mouse/test/a.jpg")),
+        ("test01/a.jpg", ("train", "test01/a.jpg")),
+    ],
+)
+def test_the_split_of_an_image_is_said_by_its_folders(name: str, split: tuple[str, str]) -> None:
+    assert split_of(name) == split
+    assert names_split(name) == (name not in ("images/a.jpg", "mouse/test/a.jpg", "test01/a.jpg"))
+
+
+def test_classes_without_names_are_numbered(tmp_path: Path) -> None:
+    text(roboflow(tmp_path) / "data.yaml", "train: train/images\nkpt_shape: [3, 3]\nnc: 2\n")
+    assert [c.name for c in read(tmp_path)[0].categories] == ["class_0", "class_1"]
 
 
 def test_two_values_a_point_mean_visible_unless_at_zero(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from engine.schema.matching import schema_with_names
 from engine.schema.schema import Keypoint, Limb, Schema, Subset, UpstreamFlip, schema_from_names, unique_names
 
 _PREFERRED = ("coco", "halpe26", "coco_wholebody", "halpe", "aic", "coco_wholebody_hand", "300w")
+_FACES_BY_COUNT = {19: "aflw", 29: "cofw", 68: "300w", 98: "wflw"}
 _BY_COUNT = {17: "coco", 26: "halpe26", 133: "coco_wholebody", 136: "halpe", 294: "deepfashion2"}
 
 
@@ -63,6 +64,8 @@ def schema_of_names(names: Sequence[str], category: str, limbs: Sequence[tuple[i
 
 
 def _schema_of_count(count: int, category: str) -> Schema:
+    if category.strip().lower() == "face" and count in _FACES_BY_COUNT:
+        return find_schema(_FACES_BY_COUNT[count])
     if count in _BY_COUNT:
         return _with_category(find_schema(_BY_COUNT[count]), category)
     return schema_from_names(category, [f"point_{n}" for n in range(1, count + 1)], category=category)

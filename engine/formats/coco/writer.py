@@ -7,7 +7,7 @@ New records get ids above all others. A frame of a video gets the name of an ima
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from engine.formats.coco.parsing import parse_annotations
 from engine.formats.coco.reader import RAW_FORMAT, SECTION_PLACEHOLDER
 from engine.formats.coco.records import CocoAnnotation, Id, Number, make_annotation, make_category, make_image
 from engine.formats.registry import WriteOptions
-from engine.labels.model import UNKNOWN, VIDEO, Category, Floats, Frame, Instance
+from engine.labels.model import ABSENT, UNKNOWN, VIDEO, Category, Floats, Frame, Instance
 from engine.labels.reader import LabelReader
 from engine.media.source import frame_file_name
 from engine.utils.context import Context
@@ -154,7 +154,7 @@ class _Writer:
             changes["category_id"] = self._category_ids[instance.category]
         if edited & {"keypoints", "visibility"} and instance.keypoints is not None:
             table = _table(instance)
-            changes["keypoints"] = [value for x, y, v in table.tolist() for value in (x, y, int(v))]
+            changes["keypoints"] = _with_numbers_of(annotation.keypoints, table)
             changes["num_keypoints"] = int(np.count_nonzero(table[:, 2]))
         if "is_crowd" in edited:
             changes["iscrowd"] = int(instance.is_crowd)
@@ -203,6 +203,18 @@ def _table(instance: Instance) -> Floats:
     assert instance.visibility is not None
     seen = instance.visibility > 0
     return np.column_stack([np.where(seen[:, None], instance.keypoints, 0.0), instance.visibility])
+
+
+def _with_numbers_of(given: Sequence[Number] | None, table: Floats) -> list[Number]:
+    """Flat keypoints; those that are as in the record keep its numbers, also the coordinates of absent points."""
+    flat: list[Number] = [value for x, y, v in table.tolist() for value in (x, y, int(v))]
+    if given is None or len(given) != len(flat):
+        return flat
+    for start in range(0, len(flat), 3):
+        x, y, v = given[start : start + 3]
+        if v == flat[start + 2] and (v == ABSENT or [x, y] == flat[start : start + 2]):
+            flat[start : start + 3] = x, y, v
+    return flat
 
 
 def _extent(instance: Instance) -> Floats | None:

@@ -153,7 +153,7 @@ class _Reader:
         self._saved_names: set[str] | None = None
         self._has_reported_source = False
         self._elements_of_track: dict[str, _Element] = {}
-        self._owners: dict[str, tuple[str, str]] = {}
+        self._owners: dict[str, tuple[str, str, str]] = {}
         self._single_points: dict[int, list[tuple[str, Element]]] = {}
         self._point_labels: set[str] = set()
         self._is_cvat = False
@@ -194,9 +194,10 @@ class _Reader:
         if task.source and task.is_video and saved is not None and not self._has_image(name):
             media = self._builder.media(VIDEO, task.source)
             return self._builder.frame("", media, int(saved[1]), width=width, height=height), name
-        owner = (task_id, (element.get("subset") or "").strip())
+        owner = (task_id, (element.get("subset") or "").strip(), element.get("id") or "")
         if self._owners.setdefault(name, owner) != owner:  # tasks of one project may have images of the same name
-            name = f"{owner[1] or 'task'}_{owner[0]}/{name}" if owner[0] else f"{owner[1]}/{name}"
+            original, name = name, "/".join([owner[1] or "images", "_".join(filter(None, (task_id, owner[2]))), name])
+            self._context.report(original, "Image of the same name as another", f"called {name}")
         return self._builder.frame(name, self._builder.media(IMAGES), width=width, height=height), name
 
     def _has_image(self, name: str) -> bool:

@@ -14,15 +14,18 @@ from pathlib import Path, PurePosixPath
 from typing import TextIO
 from xml.sax.saxutils import escape, quoteattr
 
+import msgspec
+
 from engine.errors import LabelError
 from engine.formats.cvat.reader import INTERPOLATED
 from engine.formats.cvat.skeletons import drawing_of
 from engine.formats.deeplabcut.writer import free_names
 from engine.formats.frame_images import FrameImages, name_of_frame
 from engine.formats.registry import WriteOptions
-from engine.labels.model import ABSENT, IMAGES, OCCLUDED, Category, Instance
+from engine.labels.model import ABSENT, IMAGES, OCCLUDED, UNKNOWN, Category, Instance
 from engine.labels.reader import LabelReader
 from engine.media.image_finder import plain_name
+from engine.schema.schema import unique_names
 from engine.utils.context import ERROR, Context
 from engine.utils.files import kept_mode, replacing
 
@@ -39,22 +42,26 @@ def write_images(labels: LabelReader, path: Path, options: WriteOptions, context
         LabelError: it cannot be written. Cancelled: the context was cancelled; nothing is left behind.
     """
     by_frame = _poses_by_frame(labels, options, context)
+    categories = _renamed(labels.categories, context)
     images = FrameImages(labels)
+    taken: set[str] = set()
     try:
         with replacing(path, mode=kept_mode(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
             count = len(images.frames)
-            _write_head(file, labels.categories, "annotation", path.stem, count)
+            _write_head(file, categories, "annotation", path.stem, count)
             for position, frame in enumerate(images.frames):
                 if position % _STEP == 0:
                     context.progress(position, count)
+                if frame.media == UNKNOWN:  # a record that could not be read, of which the reader has told
+                    continue
                 size = images.size(position)
-                name = name_of_frame(labels, frame)
+                name = _free_name(name_of_frame(labels, frame), taken, context)
                 if size is None and by_frame.get(position):
                     context.report(name, "Size of the image is unknown", "written as 0, which CVAT may refuse")
                 width, height = size or (0, 0)
                 file.write(f'  <image id="{position}" name={_quoted(name)} width="{width}" height="{height}">\n')
                 for instance in by_frame.get(position, ()):
-                    _write_skeleton(file, labels.categories[instance.category], instance)
+                    _write_skeleton(file, categories[instance.category], instance)
                 file.write("  </image>\n")
             file.write("</annotations>\n")
     except OSError as error:
@@ -73,6 +80,7 @@ def write_videos(labels: LabelReader, path: Path, options: WriteOptions, context
     videos = [position for position, media in enumerate(labels.media) if media.type != IMAGES]
     if not videos:
         raise LabelError("there are no videos; write images as the format cvat", where=path)
+    categories = _renamed(labels.categories, context)
     frames = list(labels.frames())
     tracks: dict[int, dict[object, list[tuple[int, Instance]]]] = {media: {} for media in videos}
     for position, instance in enumerate(_poses(labels, options, context)):
@@ -94,7 +102,7 @@ def write_videos(labels: LabelReader, path: Path, options: WriteOptions, context
                 with temporary.open("w", encoding="utf-8") as file:
                     _write_head(
                         file,
-                        labels.categories,
+                        categories,
                         "interpolation",
                         target.stem,
                         num_frames,
@@ -103,7 +111,7 @@ def write_videos(labels: LabelReader, path: Path, options: WriteOptions, context
                     )
                     for track_id, items in enumerate(tracks[media].values()):
                         context.check_cancelled()
-                        _write_track(file, track_id, labels.categories[items[0][1].category], items, num_frames)
+                        _write_track(file, track_id, categories[items[0][1].category], items, num_frames)
                     file.write("</annotations>\n")
                 if target != path:
                     context.report(target.name, "Another video has a file of its own")
@@ -111,6 +119,27 @@ def write_videos(labels: LabelReader, path: Path, options: WriteOptions, context
         raise LabelError(f"cannot be written ({error.strerror or error})", where=path) from None
     finally:
         images.close()
+
+
+def _renamed(categories: Sequence[Category], context: Context) -> list[Category]:
+    """Categories with a name each, as labels in CVAT need."""
+    names = unique_names([category.name for category in categories])
+    for category, name in zip(categories, names, strict=True):
+        if name != category.name:
+            context.report(category.name, "Category without a name of its own", f"written as {name}")
+    return [msgspec.structs.replace(c, name=name) for c, name in zip(categories, names, strict=True)]
+
+
+def _free_name(name: str, taken: set[str], context: Context) -> str:
+    """The name of an image, with a number if another image has it."""
+    path, number, free = PurePosixPath(plain_name(name)), 1, name
+    while free in taken:
+        number += 1
+        free = path.with_name(f"{path.stem}_{number}{path.suffix}").as_posix()
+    if free != name:
+        context.report(name, "Image of the same name as another", f"written as {free}")
+    taken.add(free)
+    return free
 
 
 def _poses(labels: LabelReader, options: WriteOptions, context: Context) -> Iterator[Instance]:

@@ -22,7 +22,7 @@ from engine.formats.frame_images import (
 )
 from engine.formats.registry import WriteOptions
 from engine.formats.yolo.layout import split_of
-from engine.labels.model import ABSENT, Category, Instance
+from engine.labels.model import ABSENT, UNKNOWN, Category, Instance
 from engine.labels.reader import LabelReader
 from engine.schema.schema import Schema
 from engine.utils.context import ERROR, INFO, Context
@@ -120,6 +120,8 @@ class _DataSet:
         for position, frame in enumerate(self._images.frames):
             if position % _STEP == 0:
                 self._context.progress(position, len(self._images.frames))
+            if frame.media == UNKNOWN:  # a record that could not be read, of which the reader has told
+                continue
             split, name = split_of(name_of_frame(self._labels, frame))
             splits[split] = None
             image = names.name(f"images/{split}", name)

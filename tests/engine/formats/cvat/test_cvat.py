@@ -252,6 +252,28 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str, media: Media) -
         assert again.media[0].path == "v.mp4"
 
 
+def test_categories_and_images_of_one_name_stay_apart(tmp_path: Path) -> None:
+    schema = schema_from_names("mouse", ["nose", "tail"])
+    points, visibility = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([VISIBLE, VISIBLE], np.uint8)
+    labels = Labels(
+        [Frame("a.png", index=0, width=8, height=6), Frame("a.png", index=1, width=8, height=6), Frame("", -1)],
+        [Instance(n, n, points + n, visibility) for n in range(2)],
+        [Category("mouse", schema, 1), Category("mouse", schema, 2)],
+    )
+    context = Context()
+    format_named("cvat").write(labels, tmp_path / "out.xml", context=context)
+    assert context.findings.sentences() == [
+        "Category without a name of its own, written as mouse_2: mouse",
+        "Image of the same name as another, written as a_2.png: a.png",
+    ]
+    again, remarks = read(tmp_path / "out.xml")
+    assert remarks == []
+    assert [(i.frame, i.category, i.keypoints.tolist()) for i in again.instances() if i.keypoints is not None] == [
+        (0, 0, [[1, 2], [3, 4]]),
+        (1, 1, [[2, 3], [4, 5]]),
+    ]
+
+
 def video_labels(frame_indices: list[int], *, tracked: bool = True) -> Labels:
     schema = schema_from_names("mouse", ["nose", "tail"])
     frames = [Frame("", 0, index, 64, 48) for index in frame_indices]
@@ -321,7 +343,7 @@ def test_images_of_one_name_in_two_tasks_of_a_project_stay_apart(tmp_path: Path)
     pose = f'<skeleton label="mouse">{point("nose", 1, 2)}</skeleton>'
     body = "".join(f'<image id="{n}" name="a.png" task_id="{n}" subset="Train">{pose}</image>' for n in (4, 5))
     labels, _ = read(write(tmp_path, body))
-    assert [f.name for f in labels.frames()] == ["a.png", "Train_5/a.png"]
+    assert [f.name for f in labels.frames()] == ["a.png", "Train/5_5/a.png"]
     assert [i.frame for i in labels.instances()] == [0, 1]
     assert len({i.key for i in labels.instances()}) == 2
 

@@ -12,7 +12,7 @@ LABEL_FOLDER = "labeled-data"
 
 
 def label_files(folder: Path) -> list[Path]:
-    """The label tables of a DeepLabCut project, or of the folder of one of its videos.
+    """The label tables of a DeepLabCut or Lightning Pose project, or of the folder of one of its videos.
 
     One per video: that of the project's scorer if there are several.
     """
@@ -45,27 +45,49 @@ def root_of(file: Path) -> Path:
 
 
 def video_beside(file: Path) -> Path:
-    """The video of a table of an analysed video: the name of the table begins with that of the video.
+    """The video of a table of an analysed video: the name of the table begins with that of the video. It lies beside
+    the table, or, as Lightning Pose has it, in the folder above or in a folder "videos" of either.
 
     Raises:
         ProjectError: there is none.
     """
-    videos = [
-        path for path in file.absolute().parent.iterdir()
-        if path.suffix.lower() in VIDEO_SUFFIXES and file.name.startswith(path.stem) and path.is_file()
-    ]  # fmt: skip
-    if not videos:
-        raise ProjectError("holds frames of a video, but no video of its name lies beside it", where=file)
-    # Of two with the same stem take one by name; a labelled copy made by DeepLabCut has a longer stem than the video.
-    return max(videos, key=lambda path: (len(path.stem), path.name))
+    own = file.absolute().parent
+    for folder in (own, own / "videos", own.parent, own.parent / "videos"):
+        videos = [path for path in _videos_in(folder) if _is_named_after(file, path, anywhere=folder == own)]
+        if videos:
+            # Of two with the same stem take one by name; a labelled copy made by DeepLabCut has a longer stem.
+            return max(videos, key=lambda path: (len(path.stem), path.name))
+    raise ProjectError("holds frames of a video, but no video of its name lies beside it", where=file)
+
+
+def _videos_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+    except OSError:
+        return []
+
+
+def _is_named_after(file: Path, video: Path, *, anywhere: bool) -> bool:
+    """Whether a table is named after a video; in another folder the rest of its name must be DeepLabCut's."""
+    if not file.name.startswith(video.stem):
+        return False
+    return anywhere or file.stem == video.stem or file.stem[len(video.stem) :].startswith("DLC")
 
 
 def _tables_by_video(folder: Path) -> list[list[Path]]:
-    """Tables of each video; an h5 with a csv of the same name beside it is not listed."""
-    groups: list[list[Path]] = []
-    for video_folder in sorted(p for p in (folder / LABEL_FOLDER).glob("*/") if p.is_dir()) or [folder]:
-        tables = sorted(p for p in video_folder.glob("CollectedData_*.csv") if p.is_file())
-        stems = {table.stem for table in tables}
-        more = (table for table in sorted(video_folder.glob("CollectedData_*.h5")) if table.stem not in stems)
-        groups.append(tables + [table for table in more if table.is_file()])
-    return groups
+    """Tables of each video; an h5 with a csv of the same name beside it is not listed.
+
+    Lightning Pose keeps one table for all videos, or one for each camera, in the folder above ``labeled-data``.
+    """
+    folders = sorted(path for path in (folder / LABEL_FOLDER).glob("*/") if path.is_dir())
+    groups = [tables for tables in map(_tables_in, folders or [folder]) if tables]
+    if groups or not (folder / LABEL_FOLDER).is_dir():
+        return groups
+    return [[table] for table in _tables_in(folder, "CollectedData*")]
+
+
+def _tables_in(folder: Path, pattern: str = "CollectedData_*") -> list[Path]:
+    tables = sorted(path for path in folder.glob(f"{pattern}.csv") if path.is_file())
+    stems = {table.stem for table in tables}
+    more = (table for table in sorted(folder.glob(f"{pattern}.h5")) if table.stem not in stems)
+    return tables + [table for table in more if table.is_file()]

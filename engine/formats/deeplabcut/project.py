@@ -84,7 +84,7 @@ def write_project(labels: LabelReader, path: Path, options: WriteOptions, contex
                     context.report(name, f"Category with other keypoints is a project of its own in {subfolder}",
                                    severity=INFO)  # fmt: skip
                 individuals = [(tables[key], labels.categories[key[1]].schema) for key in group]
-                _Project(labels, images, individuals, name, temporary / subfolder, path.absolute() / subfolder).write(
+                Project(labels, images, individuals, name, temporary / subfolder, path.absolute() / subfolder).write(
                     options, context
                 )
     finally:
@@ -112,7 +112,7 @@ def _groups(labels: LabelReader, tables: dict[TableKey, Individuals]) -> list[li
     return groups or [[key] for key in order]
 
 
-class _Project:
+class Project:
     """One project.
 
     Args:
@@ -144,22 +144,44 @@ class _Project:
         self._grids: dict[int, GridTransform | None] = {}
 
     def write(self, options: WriteOptions, context: Context) -> None:
+        """Write everything."""
         self._folder.mkdir(parents=True, exist_ok=True)
         folders = self._video_folders()
         videos: dict[str, dict[str, str]] = {}
         for folder in folders:
             self._write_tables(folder, context)
             videos[self._video_of(folder, options, context)] = self._crop_of(folder)
-            if not places_images(options):
-                continue
+        self._write_config(videos)
+        self._place_images(folders, options, context)
+
+    def write_one_table(self, options: WriteOptions, context: Context) -> None:
+        """Write Lightning Pose's layout: one table for all videos in the folder, names of images in one cell."""
+        (self._folder / LABEL_FOLDER).mkdir(parents=True, exist_ok=True)
+        folders = self._video_folders()
+        for folder in folders:
+            if self._labels.media[folder.media].type == VIDEO:
+                self._video_of(folder, options, context)
+        lines = header_of_columns(self._columns(), has_individuals=False)
+        rows = ((("/".join(name),), cells) for folder in folders for name, cells in self._rows(folder, context))
+        write_named_rows(self._folder / "CollectedData.csv", lines, rows)
+        self._place_images(folders, options, context)
+
+    def _place_images(self, folders: Iterable[_VideoFolder], options: WriteOptions, context: Context) -> None:
+        if not places_images(options):
+            context.report("", "Images are not in the project; copy them to train on it", severity=INFO)
+            return
+        for folder in folders:
             for position, image in folder.frames:
                 context.check_cancelled()
                 target = self._folder / LABEL_FOLDER / folder.name / image
                 if not self._images.place(position, target, options.images):
                     context.report(f"{folder.name}/{image}", "Image not found", "only its labels are written")
-        self._write_config(videos)
-        if not places_images(options):
-            context.report("", "Images are not in the project; copy them to train on it", severity=INFO)
+
+    def _columns(self) -> list[tuple[str, str, str]]:
+        return [
+            (name, point, coord)
+            for name, _, schema in self._individuals for point in schema.names for coord in _COORDS
+        ]  # fmt: skip
 
     def _video_folders(self) -> list[_VideoFolder]:
         """Videos with their labelled frames, and folders of images."""
@@ -188,10 +210,7 @@ class _Project:
     def _write_tables(self, folder: _VideoFolder, context: Context) -> None:
         target = self._folder / LABEL_FOLDER / folder.name
         target.mkdir(parents=True, exist_ok=True)
-        columns = [
-            (name, point, coord)
-            for name, _, schema in self._individuals for point in schema.names for coord in _COORDS
-        ]  # fmt: skip
+        columns = self._columns()
         lines = header_of_columns(columns, has_individuals=self._is_multi, row_levels=3)
         write_named_rows(target / f"CollectedData_{SCORER}.csv", lines, self._rows(folder, context))
         names = [(SCORER, *column) if self._is_multi else (SCORER, *column[1:]) for column in columns]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from engine.errors import PoseError, ProjectError
 from engine.formats.deeplabcut.categories import Order, categories_of
 from engine.formats.deeplabcut.config import read_config
+from engine.formats.deeplabcut.crop import crop_origin
 from engine.formats.deeplabcut.folder import files_of_other_scorers, label_files, root_of, video_beside
 from engine.formats.deeplabcut.table import DlcTable, TableRow, read_table
 from engine.labels.model import ABSENT, IMAGES, VIDEO, VISIBLE, Floats, Frame, Instance, Media
@@ -60,6 +61,10 @@ class DlcReader(LabelReader):
         self._tables = [read_table(f, findings, lambda _done, _total: self._context.progress(0)) for f in self.files]
         self.video_files = [table.file for table in self._tables if table.of_video]
         self._configs = {t.file: read_config(root_of(t.file) / "config.yaml", self._context) for t in self._tables}
+        self._origins = {
+            table.file: crop_origin(table.file, self._configs[table.file], self._context)
+            for table in self._tables if table.of_video
+        }  # fmt: skip
         self._categories = categories_of(self._tables, self._configs)
         self.categories = self._categories.categories
         self._name_tracks()
@@ -120,6 +125,7 @@ class DlcReader(LabelReader):
     def instances(self) -> Iterator[Instance]:
         context = Context() if self._has_reported else self._context
         self._has_reported = True
+        seen: set[tuple[int, int, str]] = set()
         for table, media in zip(self._tables, self._media):
             for row_index, row in enumerate(table.rows):
                 if row_index % _STEP == 0:
@@ -127,8 +133,15 @@ class DlcReader(LabelReader):
                 frame = self._frames[media, row.name]
                 for individual in table.points:
                     instance = self._instance(table, row, individual, frame, context)
-                    if instance is not None:
-                        yield instance
+                    if instance is None:
+                        continue
+                    pose = (frame, instance.category, individual)
+                    if len(self._tables) > 1 and pose in seen:
+                        where = f"{table.file.name}: {row.name}"
+                        context.report(where, "Image that is labelled in another table too", "left out", listed=True)
+                        continue
+                    seen.add(pose)
+                    yield instance
 
     def _instance(
         self, table: DlcTable, row: TableRow, individual: str, frame: int, context: Context
@@ -137,6 +150,8 @@ class DlcReader(LabelReader):
         category, order = self._categories.of[table.file, individual]
         points = table.points[individual]
         xy = np.array([[row.values[x], row.values[y]] for x, y in points.values()], np.float64)
+        if table.file in self._origins:
+            xy += self._origins[table.file]
         is_finite = np.isfinite(xy)
         present: npt.NDArray[np.bool_] = np.asarray(is_finite.all(axis=1))
         partly = is_finite.any(axis=1) & ~present

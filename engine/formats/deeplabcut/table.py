@@ -19,7 +19,7 @@ from engine.errors import PoseError, ProjectError
 from engine.formats.deeplabcut.h5 import read_h5
 from engine.formats.hdf5 import try_in_a_process
 from engine.media.image_finder import plain_name
-from engine.utils.context import Findings, ProgressCallback
+from engine.utils.context import INFO, Findings, ProgressCallback
 from engine.utils.files import open_regular, read_bytes
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
@@ -27,6 +27,7 @@ LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 _MAX_BYTES = 1 << 30
 _SNIFFED_BYTES = 1 << 20
 _COORDS = ("x", "y", "likelihood")
+_STATISTIC = re.compile(r"[xy]_(?:ens_median|ens_var|posterior_var|var|std|zscore)|zscore")  # ensembles of networks
 Column = tuple[str, str, str]
 """Individual ("" if there is only one animal), keypoint, coordinate."""
 
@@ -94,7 +95,7 @@ def read_table(file: Path, findings: Findings, progress: ProgressCallback | None
 def _read_h5(file: Path, findings: Findings) -> DlcTable:
     table = read_h5(file)
     columns = [(names[1] if len(names) == 4 else "", names[-2], names[-1]) for names in table.columns]
-    points, likelihood = _points(columns, [names[0] for names in table.columns], file)
+    points, likelihood = _points(columns, [names[0] for names in table.columns], file, findings)
     names = table.rows if table.of_video else [plain_name(name) for name in table.rows]
     values = table.values.tolist()
     rows = [TableRow(n, name, [v if math.isfinite(v) else math.nan for v in row])
@@ -105,13 +106,14 @@ def _read_h5(file: Path, findings: Findings) -> DlcTable:
 
 def _read_csv(file: Path, findings: Findings) -> DlcTable:
     lines, decimal_comma = _lines(file)
+    lines = _without_sets(lines)
     header = _header(lines, file)
     width = 1 + next(n for n, cell in enumerate(header["coords"][1:]) if cell)
     count = len(header["coords"])
     individuals = header.get("individuals", [""] * count)
     columns = list(zip(individuals, header["bodyparts"], header["coords"]))[width:]
     scorers = header.get("scorer", [""] * count)[width:]
-    points, likelihood = _points(columns, scorers, file)
+    points, likelihood = _points(columns, scorers, file, findings)
     body = lines[len(header) :]
     names = ["/".join(cell.strip() for cell in cells[:width] if cell.strip()) for _, cells in body]
     are_numbers = [_is_number(name) for name in names]
@@ -174,8 +176,16 @@ def _unique_rows(rows: Sequence[TableRow], file: Path, findings: Findings, unit:
     return list(unique.values())
 
 
+def _without_sets(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Lines without the last column of Lightning Pose's predictions, which says the set ("train") of each image."""
+    width = max((len(cells) for _, cells in lines[: len(LEVELS)]), default=0)
+    if not any(len(cells) == width and cells[-1].strip() == "set" for _, cells in lines[: len(LEVELS)]):
+        return lines
+    return [(line, cells[:-1] if len(cells) == width else cells) for line, cells in lines]
+
+
 def _points(
-    columns: Sequence[Column], scorers: Sequence[str], file: Path
+    columns: Sequence[Column], scorers: Sequence[str], file: Path, findings: Findings
 ) -> tuple[dict[str, dict[str, tuple[int, int]]], dict[tuple[str, str], int]]:
     """Columns of x and y by individual and keypoint, and those of likelihood."""
     if len(set(scorers)) > 1:
@@ -188,6 +198,9 @@ def _points(
         position[column] = index
     points: dict[str, dict[str, tuple[int, int]]] = {}
     for individual, point, coordinate in position:
+        if _STATISTIC.fullmatch(coordinate):
+            findings.add("Column of statistics, not read", f"{file.name}: {_short(coordinate)}", severity=INFO)
+            continue
         if coordinate not in _COORDS:
             raise ProjectError(f"has a column {_short(coordinate)!r} that is not x, y or likelihood", where=file)
         pair = (position.get((individual, point, "x")), position.get((individual, point, "y")))

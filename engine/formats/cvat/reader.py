@@ -8,22 +8,30 @@ its keyframes. Poses at keyframes are labels, those between are predictions of t
 
 from __future__ import annotations
 
-import math
 import re
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
-import msgspec
 import numpy as np
 
 from engine.errors import LabelError
 from engine.formats.category_schema import schema_of_names
+from engine.formats.cvat.shapes import (
+    MAX_FRAME,
+    TRUE,
+    ShapeReader,
+    count_points,
+    is_auto,
+    label_of,
+    source_of,
+    state_of,
+    whole_number,
+)
 from engine.formats.cvat.skeletons import CvatLabel, read_labels_of
+from engine.formats.cvat.tracks import TrackElement, TrackReader
 from engine.formats.text_files import iterate_nested_xml
 from engine.labels.builder import LabelsBuilder
 from engine.labels.model import ABSENT, IMAGES, OCCLUDED, VIDEO, VISIBLE, Bytes, Floats, Instance
@@ -32,18 +40,15 @@ from engine.media.image_finder import plain_name
 from engine.media.images import is_image
 from engine.utils.context import ERROR, INFO, Context
 from engine.utils.files import MAX_LABEL_BYTES
-from engine.utils.limits import MAX_KEYPOINTS, MAX_NAME
+from engine.utils.limits import MAX_KEYPOINTS
 
 INTERPOLATED = "interpolated"
 """``Instance.source`` of poses between keyframes, as in projects."""
 
 _TAGS = frozenset({"meta", "image", "track"})
 _OTHER_SHAPES = ("polygon", "polyline", "mask", "cuboid", "ellipse", "tag")
-_MAX_FRAME = 100_000_000
-_MAX_FILLED = 2_000_000
 _STEP = 200
 _SAVED_FRAME = re.compile(r"frame_(\d{6,8})(?:\.(?:png|jpe?g))?", re.IGNORECASE)
-_TRUE = frozenset({"1", "true", "True"})
 
 
 def read_cvat(path: Path, context: Context) -> Labels:
@@ -58,7 +63,7 @@ def read_cvat(path: Path, context: Context) -> Labels:
         if count % _STEP == 0:
             context.progress(count)
         if track is not None:
-            reader.read_track_skeleton(element, track)
+            reader.tracks.add_skeleton(element, track)
         elif element.tag == "meta":
             reader.read_meta(element)
         elif element.tag == "image":
@@ -97,49 +102,6 @@ class _Task:
     is_video: bool = True
 
 
-_Points = tuple[tuple[float, float], ...]
-
-
-class _Shape(msgspec.Struct, gc=False):  # millions of them
-    """Points of a track in one frame."""
-
-    points: _Points
-    outside: bool
-    occluded: bool
-    keyframe: bool
-
-
-@dataclass
-class _Element:
-    """One keypoint of a track (or all of them, unnamed) in the frames that the file lists, ascending."""
-
-    shapes: dict[int, _Shape] = field(default_factory=dict)
-
-    def sort(self) -> None:
-        self.shapes = dict(sorted(self.shapes.items()))
-        self._frames = list(self.shapes)
-
-    def at(self, frame: int) -> _Shape | None:
-        """What is shown in a frame: as listed, else on the line between its neighbours; None before the first."""
-        index = bisect_right(self._frames, frame) - 1
-        if index < 0:
-            return None
-        start = self._frames[index]
-        shape = self.shapes[start]
-        if start == frame or shape.outside or index + 1 == len(self._frames):
-            return shape
-        stop = self._frames[index + 1]
-        other = self.shapes[stop]
-        if other.outside or len(other.points) != len(shape.points):
-            return shape
-        share = (frame - start) / (stop - start)
-        points = tuple(
-            (x + (next_x - x) * share, y + (next_y - y) * share)
-            for (x, y), (next_x, next_y) in zip(shape.points, other.points, strict=True)
-        )
-        return _Shape(points, False, shape.occluded, False)
-
-
 class _Reader:
     def __init__(self, path: Path, context: Context) -> None:
         self._path, self._context = path, context
@@ -148,11 +110,11 @@ class _Reader:
         self._tasks: dict[str, _Task] = {}
         self._poses: list[_Pose] = []
         self._boxes: list[tuple[int, str, Floats, int | None, str]] = []
-        self._filled = 0
         self._frame_files: dict[int, str] | None = None
         self._saved_names: set[str] | None = None
         self._has_reported_source = False
-        self._elements_of_track: dict[str, _Element] = {}
+        self.tracks = TrackReader(context)
+        self._shapes = ShapeReader(context)
         self._owners: dict[str, tuple[str, str, str]] = {}
         self._single_points: dict[int, list[tuple[str, Element]]] = {}
         self._point_labels: set[str] = set()
@@ -175,10 +137,10 @@ class _Reader:
         groups: dict[str, list[Element]] = {}
         for index, shape in enumerate(element):
             group = shape.get("group_id") or "0"
-            is_simple = shape.tag in ("box", "skeleton") or (shape.tag == "points" and _count(shape) == 1)
+            is_simple = shape.tag in ("box", "skeleton") or (shape.tag == "points" and count_points(shape) == 1)
             if is_simple and group != "0":
                 groups.setdefault(group, []).append(shape)
-            elif is_simple and shape.tag == "points" and not self._has_skeleton(_label(shape)):
+            elif is_simple and shape.tag == "points" and not self._has_skeleton(label_of(shape)):
                 self._single_points.setdefault(frame, []).append((f"{name}:{index}", shape))
             else:
                 self._read_shape(shape, frame, f"{name}:{index}")
@@ -187,7 +149,10 @@ class _Reader:
 
     def _image_frame(self, element: Element, name: str) -> tuple[int, str]:
         """The frame of an image element, and the name that its shapes go by."""
-        width, height = max(0, _whole(element.get("width")) or 0), max(0, _whole(element.get("height")) or 0)
+        width, height = (
+            max(0, whole_number(element.get("width")) or 0),
+            max(0, whole_number(element.get("height")) or 0),
+        )
         task_id = (element.get("task_id") or "").strip()
         task = self._tasks.get(task_id) or next(iter(self._tasks.values()), _Task())
         saved = _SAVED_FRAME.fullmatch(name)
@@ -213,20 +178,20 @@ class _Reader:
         return known is not None and known.is_skeleton
 
     def _read_shape(self, shape: Element, frame: int, key: str) -> None:
-        label = _label(shape)
+        label = label_of(shape)
         if shape.tag == "skeleton":
             elements = [child for child in shape if child.tag == "points"]
             self._add(frame, label, elements, key, shape)
         elif shape.tag == "points":
-            points = self._points(shape, key)
+            points = self._shapes.points(shape, key)
             if points is not None:
-                state = OCCLUDED if shape.get("occluded") in _TRUE else VISIBLE
+                state = OCCLUDED if shape.get("occluded") in TRUE else VISIBLE
                 visibility = np.full(len(points), state, np.uint8)
                 self._poses.append(
-                    _Pose(frame, label, points, visibility, None, None, None, _is_auto(shape), _source(shape), key)
+                    _Pose(frame, label, points, visibility, None, None, None, is_auto(shape), source_of(shape), key)
                 )
         elif shape.tag == "box":
-            box = self._box(shape, key)
+            box = self._shapes.box(shape, key)
             if box is not None:
                 self._boxes.append((frame, label, box, None, key))
         elif shape.tag in _OTHER_SHAPES:
@@ -240,12 +205,12 @@ class _Reader:
         points = [shape for shape in shapes if shape.tag == "points"]
         skeletons = [shape for shape in shapes if shape.tag == "skeleton"]
         if len(boxes) <= 1 and len(skeletons) == 1 and not points:
-            box = self._box(boxes[0], key) if boxes else None
+            box = self._shapes.box(boxes[0], key) if boxes else None
             elements = [child for child in skeletons[0] if child.tag == "points"]
-            self._add(frame, _label(skeletons[0]), elements, key, skeletons[0], box)
-        elif len(boxes) <= 1 and points and not skeletons and len({_label(shape) for shape in points}) == len(points):
-            box = self._box(boxes[0], key) if boxes else None
-            self._add_points(points, _label(boxes[0]) if boxes else "object", frame, key, box)
+            self._add(frame, label_of(skeletons[0]), elements, key, skeletons[0], box)
+        elif len(boxes) <= 1 and points and not skeletons and len({label_of(shape) for shape in points}) == len(points):
+            box = self._shapes.box(boxes[0], key) if boxes else None
+            self._add_points(points, label_of(boxes[0]) if boxes else "object", frame, key, box)
         else:
             for index, shape in enumerate(shapes):
                 self._read_shape(shape, frame, f"{key}:{index}")
@@ -255,12 +220,12 @@ class _Reader:
     ) -> None:
         """Add a pose of single points that are named by their labels."""
         self._labels.setdefault(label, CvatLabel(label)).is_skeleton = True
-        self._point_labels.update(map(_label, points))
+        self._point_labels.update(map(label_of, points))
         self._add(frame, label, points, key, points[0], box)
 
     def _read_single_points(self) -> None:
         """Points without a group: one pose an image where no image has two of a label, else each is a pose."""
-        labels = [[_label(shape) for _, shape in items] for items in self._single_points.values()]
+        labels = [[label_of(shape) for _, shape in items] for items in self._single_points.values()]
         names = {name for image in labels for name in image}
         are_parts = len(names) > 1 and all(len(set(image)) == len(image) for image in labels)
         if are_parts:
@@ -285,8 +250,8 @@ class _Reader:
         """Add a pose whose keypoints are elements with a label each."""
         names, points, states = [], [], []
         for element in elements:
-            point = self._point(element, key)
-            name = _label(element)
+            point = self._shapes.point(element, key)
+            name = label_of(element)
             if point is None:
                 continue
             if name in names:
@@ -294,7 +259,7 @@ class _Reader:
                 continue
             names.append(name)
             points.append(point)
-            states.append(_state(element.get("outside") in _TRUE, element.get("occluded") in _TRUE))
+            states.append(state_of(element.get("outside") in TRUE, element.get("occluded") in TRUE))
         if not names:
             self._context.report(key, "Skeleton without points", "left out", severity=ERROR)
             return
@@ -307,15 +272,15 @@ class _Reader:
                 tuple(names),
                 box,
                 None,
-                _is_auto(shape),
-                _source(shape),
+                is_auto(shape),
+                source_of(shape),
                 key,
             )
         )
 
     def read_track(self, element: Element) -> None:
         self._is_cvat = True
-        label, track_id = _label(element), element.get("id") or ""
+        label, track_id = label_of(element), element.get("id") or ""
         where = f"track {track_id}"
         task = self._tasks.get((element.get("task_id") or "").strip()) or next(iter(self._tasks.values()), _Task())
         boxes = [shape for shape in element if shape.tag == "box"]
@@ -324,97 +289,31 @@ class _Reader:
             self._context.report(
                 where, f"Shape of the type {other[0]}, which is no keypoint and no box", "left out", count=len(other)
             )
-        identity, is_auto = (task.source, track_id, label), _is_auto(element)
+        identity, made_by_model = (task.source, track_id, label), is_auto(element)
         for shape in boxes:
-            frame_index = self._frame_index(shape, where)
-            box = self._box(shape, where)
-            if frame_index is not None and box is not None and shape.get("outside") not in _TRUE:
+            frame_index = self._shapes.frame_index(shape, where)
+            box = self._shapes.box(shape, where)
+            if frame_index is not None and box is not None and shape.get("outside") not in TRUE:
                 frame = self._video_frame(task, frame_index)
                 self._boxes.append((frame, label, box, self._builder.track(identity), f"{where}:{frame_index}"))
-        elements = self._elements(element, where)
+        elements = self.tracks.elements_of(element, where)
         if not elements:
             return
         track = self._builder.track(identity)
         names = None if set(elements) == {""} else tuple(elements)
-        for frame_index in self._frames_of(elements.values(), task, where):
-            self._add_track_pose(elements, names, frame_index, task, label, track, where, is_auto)
-
-    def read_track_skeleton(self, skeleton: Element, track: Element) -> None:
-        """Read the points of one frame of a track."""
-        where = f"track {track.get('id') or ''}"
-        frame_index, keyframe = self._frame_index(skeleton, where), skeleton.get("keyframe")
-        for shape in skeleton.iter("points"):
-            self._add_shape(_label(shape), shape, frame_index, shape.get("keyframe") or keyframe, where)
-
-    def _add_shape(self, name: str, shape: Element, frame_index: int | None, keyframe: str | None, where: str) -> None:
-        """Add points of the track that is being read; ``name`` "" for several unnamed points."""
-        if frame_index is None:
-            return
-        points: _Points
-        if name:
-            point = self._point(shape, where)
-            points = () if point is None else (point,)
-        else:
-            rows = self._points(shape, where)
-            points = () if rows is None else tuple((x, y) for x, y in rows.tolist())
-        if points:
-            element = self._elements_of_track.get(name)
-            if element is None:
-                element = self._elements_of_track[name] = _Element()
-            element.shapes[frame_index] = _Shape(
-                points,
-                shape.get("outside") in _TRUE,
-                shape.get("occluded") in _TRUE,
-                keyframe is None or keyframe in _TRUE,
-            )
-
-    def _elements(self, track: Element, where: str) -> dict[str, _Element]:
-        """The keypoints of a track by name; one without a name for shapes of several unnamed points."""
-        for child in track:
-            if child.tag == "track":
-                for shape in child.iter("points"):
-                    frame_index = self._frame_index(shape, where)
-                    self._add_shape(_label(child), shape, frame_index, shape.get("keyframe"), where)
-            elif child.tag == "points":
-                self._add_shape("", child, self._frame_index(child, where), child.get("keyframe"), where)
-        elements, self._elements_of_track = self._elements_of_track, {}
-        if "" in elements and len(elements) > 1:
-            self._context.report(where, "Points without a name in a track with named ones", "left out", severity=ERROR)
-            del elements[""]
-        for element in elements.values():
-            element.sort()
-        return elements
-
-    def _frames_of(self, elements: Iterable[_Element], task: _Task, where: str) -> list[int]:
-        """The frames in which a track is shown."""
-        elements = list(elements)
-        listed = sorted({frame for element in elements for frame in element.shapes})
-        if not listed or any(not shape.keyframe for element in elements for shape in element.shapes.values()):
-            return listed
-        frames = []
-        for start, stop in pairwise([*listed, max(listed[-1], task.stop) + 1]):
-            frames.append(start)
-            if all((shape := element.at(start)) is None or shape.outside for element in elements):
-                continue  # nothing is shown before the next keyframe
-            between = range(start + task.step, stop, task.step)
-            self._filled += len(between)
-            if self._filled > _MAX_FILLED:
-                self._filled -= len(between)
-                self._context.report(where, "Too many frames between keyframes", "only keyframes are read")
-                continue
-            frames += between
-        return frames
+        for frame_index in self.tracks.frames_of(elements.values(), task.stop, task.step, where):
+            self._add_track_pose(elements, names, frame_index, task, label, track, where, made_by_model)
 
     def _add_track_pose(
         self,
-        elements: dict[str, _Element],
+        elements: dict[str, TrackElement],
         names: tuple[str, ...] | None,
         frame_index: int,
         task: _Task,
         label: str,
         track: int | None,
         where: str,
-        is_auto: bool,
+        made_by_model: bool,
     ) -> None:
         shapes = [element.at(frame_index) for element in elements.values()]
         if all(shape is None or shape.outside for shape in shapes):
@@ -430,13 +329,13 @@ class _Reader:
         else:
             points = np.array([(0.0, 0.0) if shape is None else shape.points[0] for shape in shapes])
             visibility = np.array(
-                [ABSENT if shape is None else _state(shape.outside, shape.occluded) for shape in shapes], np.uint8
+                [ABSENT if shape is None else state_of(shape.outside, shape.occluded) for shape in shapes], np.uint8
             )
         frame = self._video_frame(task, frame_index)
         source = "" if is_key else INTERPOLATED
         key = f"{where}:{frame_index}"
         self._poses.append(
-            _Pose(frame, label, points, visibility, names, None, track, not is_key or is_auto, source, key)
+            _Pose(frame, label, points, visibility, names, None, track, not is_key or made_by_model, source, key)
         )
 
     def _video_frame(self, task: _Task, frame_index: int) -> int:
@@ -460,56 +359,10 @@ class _Reader:
             folder = self._path.absolute().parent
             if not any((folder / PurePosixPath(plain_name(source)).name).is_file() for source in sources):
                 for file in sorted((folder / "images").glob("frame_*.*")):
-                    index = _whole(file.stem.removeprefix("frame_"))
+                    index = whole_number(file.stem.removeprefix("frame_"))
                     if index is not None and file.suffix.lower() in (".png", ".jpg", ".jpeg"):
                         self._frame_files.setdefault(index, f"images/{file.name}")
         return self._frame_files
-
-    def _frame_index(self, shape: Element, where: str) -> int | None:
-        index = _whole(shape.get("frame"))
-        if index is None or not 0 <= index <= _MAX_FRAME:
-            self._context.report(where, "Shape whose frame is not a number", "left out", severity=ERROR)
-            return None
-        return index
-
-    def _points(self, shape: Element, key: str) -> Floats | None:
-        """(n, 2) coordinates of a shape; None if they cannot be used, which is reported."""
-        text = shape.get("points") or ""
-        pairs = text.split(";", MAX_KEYPOINTS + 1)
-        try:
-            points = np.array([[float(cell) for cell in pair.split(",")] for pair in pairs], np.float64)
-        except ValueError:
-            points = np.zeros((0, 0))
-        if points.ndim != 2 or points.shape[1:] != (2,) or len(points) > MAX_KEYPOINTS or not np.isfinite(points).all():
-            self._context.report(key, "Points that are not pairs of numbers", "left out", severity=ERROR)
-            return None
-        return points
-
-    def _point(self, shape: Element, key: str) -> tuple[float, float] | None:
-        """x and y of a keypoint, the first of several; None if it cannot be used, which is reported."""
-        x, _, y = (shape.get("points") or "").partition(",")
-        try:
-            point = float(x), float(y)
-            if math.isfinite(point[0]) and math.isfinite(point[1]):
-                return point
-        except ValueError:
-            pass
-        points = self._points(shape, key)
-        if points is None:
-            return None
-        if len(points) > 1:
-            self._context.report(key, "Keypoint of several points", "the first is taken")
-        return float(points[0, 0]), float(points[0, 1])
-
-    def _box(self, shape: Element, key: str) -> Floats | None:
-        try:
-            values = [float(shape.get(name) or "") for name in ("xtl", "ytl", "xbr", "ybr")]
-        except ValueError:
-            values = [math.nan]
-        if not all(map(math.isfinite, values)):
-            self._context.report(key, "Box whose corners are not numbers", "left out", severity=ERROR)
-            return None
-        return np.array(values)
 
     def build(self) -> Labels:
         if not self._is_cvat:
@@ -589,41 +442,13 @@ def _task_of(element: Element, meta: Element) -> _Task:
     size = element.find("original_size")
     filters = dict(part.partition("=")[::2] for part in (element.findtext("frame_filter") or "").split(","))
     source = (element.findtext("source") or meta.findtext("source") or "").strip()
-    start, stop = _whole(element.findtext("start_frame")), _whole(element.findtext("stop_frame"))
+    start, stop = whole_number(element.findtext("start_frame")), whole_number(element.findtext("stop_frame"))
     return _Task(
         source,
         start or 0,
-        -1 if stop is None or stop > _MAX_FRAME else stop,
-        max(1, _whole(filters.get("step")) or 1),
-        max(0, _whole(None if size is None else size.findtext("width")) or 0),
-        max(0, _whole(None if size is None else size.findtext("height")) or 0),
+        -1 if stop is None or stop > MAX_FRAME else stop,
+        max(1, whole_number(filters.get("step")) or 1),
+        max(0, whole_number(None if size is None else size.findtext("width")) or 0),
+        max(0, whole_number(None if size is None else size.findtext("height")) or 0),
         (element.findtext("mode") or "").strip() != "annotation",
     )
-
-
-def _state(outside: bool, occluded: bool) -> int:
-    return ABSENT if outside else OCCLUDED if occluded else VISIBLE
-
-
-def _label(element: Element) -> str:
-    return (element.get("label") or "").strip()[:MAX_NAME] or "object"
-
-
-def _is_auto(element: Element) -> bool:
-    """Whether a model made the shape and nobody has changed it."""
-    return element.get("source") == "auto"
-
-
-def _source(element: Element) -> str:
-    source = element.get("source") or ""
-    return "" if source == "manual" else source
-
-
-def _count(shape: Element) -> int:
-    return 1 if shape.tag == "box" else (shape.get("points") or "").count(";") + 1
-
-
-def _whole(text: str | None) -> int | None:
-    """A whole number of at most nine digits; None for anything else."""
-    text = (text or "").strip()
-    return int(text) if text.isdecimal() and text.isascii() and len(text) <= 9 else None

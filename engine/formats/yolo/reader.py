@@ -7,7 +7,6 @@ and may end with the confidence of the box; they are read as predictions.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from engine.utils.files import MAX_TEXT_BYTES, read_text
 
 _STEP = 200
 _MAX_CLASS = 1_000_000
+_LARGEST = 1e6  # times the size of the image
 
 
 def read_yolo(path: Path, context: Context, options: ReadOptions, folder: Path | None = None) -> Labels:
@@ -243,8 +243,8 @@ class _Reader:
         except ValueError:
             self._context.report(record, "Row with text in place of a number", "left out", severity=ERROR)
             return None
-        if not all(map(math.isfinite, values)):
-            self._context.report(record, "Row with numbers that are not finite", "left out", severity=ERROR)
+        if not all(-_LARGEST < value < _LARGEST for value in values):  # NaN too
+            self._context.report(record, "Row with numbers that are no parts of an image", "left out", severity=ERROR)
             return None
         category = self._category(values[0], record)
         if category is None:
@@ -288,7 +288,7 @@ class _Reader:
         )
 
     def _category(self, value: float, record: str) -> int | None:
-        if value != int(value) or not 0 <= value <= _MAX_CLASS:
+        if not 0 <= value <= _MAX_CLASS or value != int(value):
             self._context.report(record, "Class that is not a whole number", "left out", severity=ERROR)
             return None
         category = self._categories.get(int(value))

@@ -372,6 +372,44 @@ def test_points_without_a_group_are_one_pose_where_no_label_is_there_twice(tmp_p
     assert sorted(labels.categories[i.category].name for i in labels.instances()) == ["nose", "nose", "tail"]
 
 
+def test_numbers_that_are_no_pixels_are_told(tmp_path: Path) -> None:
+    body = (
+        '<image id="0" name="a.png"><box label="cage" xtl="-1e308" ytl="2" xbr="1e308" ybr="4"/>'
+        f'<skeleton label="mouse">{point("nose", 1e308, 2)}{point("tail", 1, 2)}</skeleton></image>'
+    )
+    labels, remarks = read(write(tmp_path, body))
+    (pose,) = labels.instances()
+    assert pose.visibility is not None
+    assert pose.visibility.tolist() == [ABSENT, VISIBLE]
+    assert sorted(remark.split(",")[0] for remark in remarks) == [
+        "Box whose corners are not numbers",
+        "Points that are not pairs of numbers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "poses", "boxes", "tracks"),
+    [("for_images/train.xml", 3, 1, 0), ("for_video/annotations.xml", 4, 1, 3)],
+)
+def test_real_files(shared: Path, name: str, poses: int, boxes: int, tracks: int) -> None:
+    labels, _ = read(shared / "data/formats/cvat-xml-datumaro" / name)
+    instances = list(labels.instances())
+    assert sum(i.is_pose for i in instances) == poses
+    assert sum(i.box is not None for i in instances) == boxes
+    assert len({i.track for i in instances} - {None}) == tracks
+    schema = labels.categories[0].schema
+    assert schema is not None
+    assert schema.names == ("1", "2", "3", "4")
+    assert [(limb.start, limb.end) for limb in schema.limbs] == [("3", "2"), ("1", "4")]
+
+
+def test_real_points_without_a_skeleton(shared: Path) -> None:
+    path = shared / "data/formats/cvat-xml-estop/annotations.xml"
+    labels, remarks = read(path)
+    assert remarks == []
+    assert labels.num_instances() == path.read_text().count("<points ") == 19
+
+
 def test_predictions_are_left_out_when_asked(tmp_path: Path) -> None:
     labels = labels_of(tmp_path / "in.json", Media())
     changed = [i.replace(is_prediction=n > 0) for n, i in enumerate(labels.instances())]

@@ -172,6 +172,7 @@ def test_rows_of_a_model_are_predictions_with_scores(tmp_path: Path) -> None:
         "x .5 .5 .5 .5",
         "7 .5 .5 .5 .5",
         "0 nan .5 .5 .5",
+        "0 1e308 .5 .5 .5",
         "-1 .5 .5 .5 .5",
         "0.5 .5 .5 .5 .5",
         "1e400 1 1 1 1",
@@ -326,3 +327,20 @@ def test_coco_to_yolo_and_back_keeps_the_numbers(tmp_path: Path) -> None:
     assert instance.keypoints is not None
     np.testing.assert_allclose(instance.keypoints, [[100.25, 50.5], [200, 60], [0, 0]], atol=1e-4)
     np.testing.assert_allclose(instance.box, [90, 40, 240, 100], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "states"), [("yolov8_pose", [2, 2, 2]), ("yolov8_pose_two_values_per_point", [2] * 3)]
+)
+def test_real_data_sets(shared: Path, name: str, states: list[int]) -> None:
+    folder = shared / "data/formats/yolo-datumaro" / name
+    labels, remarks = read(folder)
+    assert remarks == []
+    (instance,) = labels.instances()
+    row = [float(cell) for cell in (folder / "labels/train/1.txt").read_text().split()]
+    (frame,) = labels.frames()
+    assert frame.name == "images/train/1.jpg"
+    assert instance.keypoints is not None
+    assert instance.visibility is not None
+    assert instance.visibility.tolist() == states
+    np.testing.assert_allclose(instance.keypoints[0], [row[5] * frame.width, row[6] * frame.height])

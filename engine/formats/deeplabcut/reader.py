@@ -12,19 +12,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import PoseError, ProjectError
-from engine.formats.deeplabcut.categories import Order, categories_of
+from engine.formats.deeplabcut.categories import categories_of
 from engine.formats.deeplabcut.config import read_config
 from engine.formats.deeplabcut.crop import crop_origin
 from engine.formats.deeplabcut.folder import files_of_other_scorers, label_files, root_of, video_beside
 from engine.formats.deeplabcut.table import DlcTable, TableRow, read_table
-from engine.labels.model import ABSENT, IMAGES, VIDEO, VISIBLE, Floats, Frame, Instance, Media
+from engine.labels.model import ABSENT, IMAGES, VIDEO, VISIBLE, Frame, Instance, Media
 from engine.labels.reader import LabelReader
 from engine.utils.context import INFO, Context
 
@@ -33,6 +33,22 @@ MIN_LIKELIHOOD = 0.1
 
 _STEP = 200
 _MAX_LISTED_NAMES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Where the keypoints of an individual's category stand in a table.
+
+    Attributes:
+        names: of the keypoints; "" for those that the individual lacks. has: whether it has them.
+        xy: (K, 2) columns of x and y. likelihood: (K,) columns, -1 without one.
+    """
+
+    category: int
+    names: list[str]
+    has: npt.NDArray[np.bool_]
+    xy: npt.NDArray[np.intp]
+    likelihood: npt.NDArray[np.intp]
 
 
 class DlcReader(LabelReader):
@@ -70,6 +86,7 @@ class DlcReader(LabelReader):
         self._name_tracks()
         self._index_frames()
         self._has_reported = False
+        self._columns: dict[tuple[Path, str], _Columns] = {}
 
     def _name_tracks(self) -> None:
         """Named individuals are tracks; unique body parts ("single") are none, unless the project has identities."""
@@ -143,41 +160,56 @@ class DlcReader(LabelReader):
                     seen.add(pose)
                     yield instance
 
+    def _columns_of(self, table: DlcTable, individual: str) -> _Columns:
+        columns = self._columns.get((table.file, individual))
+        if columns is None:
+            category, order = self._categories.of[table.file, individual]
+            points = list(table.points[individual].items())
+            named = [None if position is None else points[position] for position in order]
+            likelihood = [None if p is None else table.likelihood.get((individual, p[0])) for p in named]
+            columns = self._columns[table.file, individual] = _Columns(
+                category,
+                names=["" if p is None else p[0] for p in named],
+                has=np.array([p is not None for p in named], np.bool_),
+                xy=np.array([(0, 0) if p is None else p[1] for p in named], np.intp),
+                likelihood=np.array([-1 if column is None else column for column in likelihood], np.intp),
+            )
+        return columns
+
     def _instance(
         self, table: DlcTable, row: TableRow, individual: str, frame: int, context: Context
     ) -> Instance | None:
         """None if no point of the individual is labelled."""
-        category, order = self._categories.of[table.file, individual]
-        points = table.points[individual]
-        xy = np.array([[row.values[x], row.values[y]] for x, y in points.values()], np.float64)
+        columns = self._columns_of(table, individual)
+        xy = row.values[columns.xy]
         if table.file in self._origins:
-            xy += self._origins[table.file]
+            xy = xy + self._origins[table.file]
         is_finite = np.isfinite(xy)
-        present: npt.NDArray[np.bool_] = np.asarray(is_finite.all(axis=1))
-        partly = is_finite.any(axis=1) & ~present
+        both: npt.NDArray[np.bool_] = is_finite[:, 0] & is_finite[:, 1]
+        present = both & columns.has
+        partly = (is_finite[:, 0] ^ is_finite[:, 1]) & columns.has
         if partly.any():
-            where = f"{table.file.name}: {row.name} {list(points)[int(np.flatnonzero(partly)[0])]}"
+            where = f"{table.file.name}: {row.name} {columns.names[int(np.flatnonzero(partly)[0])]}"
             context.report(where, "Point with x or y alone, left out", count=int(partly.sum()), listed=True)
-        keypoints = _in_order(xy, order)
-        present = _in_order(present, order) > 0
-        keypoints = np.where(present[:, None], keypoints, 0.0)
+        if not present.any():
+            return None
+        keypoints = np.where(present[:, None], xy, 0.0)
         key = f"{row.name}|{individual}"
         track = self._numbers.get(individual)
         if not (table.of_video or table.likelihood):
             visibility = np.where(present, VISIBLE, ABSENT).astype(np.uint8)
-            if not present.any():
-                return None
-            return Instance(frame, category, keypoints, visibility, track=track, key=key)
-        columns = [table.likelihood.get((individual, point)) for point in points]
-        likelihood = np.array([1.0 if column is None else row.values[column] for column in columns])
-        scores = _in_order(likelihood, order)
-        scores = np.where(present & np.isfinite(scores), scores, 0.0).clip(0, 1)
+            return Instance(frame, columns.category, keypoints, visibility, track=track, key=key)
+        likelihood = np.where(columns.likelihood < 0, 1.0, row.values[columns.likelihood])
+        scores = np.where(present & np.isfinite(likelihood), likelihood, 0.0).clip(0, 1)
         seen = present & (scores >= MIN_LIKELIHOOD)
         if not seen.any():
+            where = f"{table.file.name}: {row.name} {individual}".rstrip()
+            context.report(where, f"Individual without a likelihood of {MIN_LIKELIHOOD:g} or more", "left out",
+                           severity=INFO)  # fmt: skip
             return None
         return Instance(
             frame,
-            category,
+            columns.category,
             keypoints,
             np.where(seen, VISIBLE, ABSENT).astype(np.uint8),
             scores=scores,
@@ -187,13 +219,6 @@ class DlcReader(LabelReader):
             source=table.scorer or "DeepLabCut",
             key=key,
         )
-
-
-def _in_order(values: npt.NDArray[Any], order: Order) -> Floats:
-    """Values of the keypoints of a category, 0 for those that the individual lacks."""
-    index = np.array([-1 if position is None else position for position in order])
-    shape = (-1,) + (1,) * (values.ndim - 1)
-    return np.where((index >= 0).reshape(shape), values[index], 0).astype(np.float64)
 
 
 def _images_of(table: DlcTable) -> Media:

@@ -11,9 +11,12 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from engine.errors import PoseError, ProjectError
 from engine.formats.deeplabcut.h5 import read_h5
@@ -28,11 +31,13 @@ _MAX_BYTES = 1 << 30
 _SNIFFED_BYTES = 1 << 20
 _COORDS = ("x", "y", "likelihood")
 _STATISTIC = re.compile(r"[xy]_(?:ens_median|ens_var|posterior_var|var|std|zscore)|zscore")  # ensembles of networks
+Line = tuple[int, list[str]]
+"""Number and cells of a line of text."""
 Column = tuple[str, str, str]
 """Individual ("" if there is only one animal), keypoint, coordinate."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class TableRow:
     """One row.
 
@@ -44,7 +49,7 @@ class TableRow:
 
     line: int
     name: str
-    values: list[float]
+    values: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -97,48 +102,56 @@ def _read_h5(file: Path, findings: Findings) -> DlcTable:
     columns = [(names[1] if len(names) == 4 else "", names[-2], names[-1]) for names in table.columns]
     points, likelihood = _points(columns, [names[0] for names in table.columns], file, findings)
     names = table.rows if table.of_video else [plain_name(name) for name in table.rows]
-    values = table.values.tolist()
-    rows = [TableRow(n, name, [v if math.isfinite(v) else math.nan for v in row])
-            for n, (name, row) in enumerate(zip(names, values), 1)]  # fmt: skip
+    values = np.where(np.isfinite(table.values), table.values, np.nan)
+    rows = [TableRow(n, name, row) for n, (name, row) in enumerate(zip(names, values), 1)]
     scorer = table.columns[0][0] if table.columns else ""
     return DlcTable(file, points, _unique_rows(rows, file, findings, "row"), table.of_video, likelihood, scorer)
 
 
 def _read_csv(file: Path, findings: Findings) -> DlcTable:
     lines, decimal_comma = _lines(file)
-    lines = _without_sets(lines)
-    header = _header(lines, file)
+    first = list(itertools.islice(lines, len(LEVELS)))
+    set_width = _width_with_set(first)
+    first = [_without_set(line, set_width) for line in first]
+    header = _header(first, file)
     width = 1 + next(n for n, cell in enumerate(header["coords"][1:]) if cell)
     count = len(header["coords"])
     individuals = header.get("individuals", [""] * count)
     columns = list(zip(individuals, header["bodyparts"], header["coords"]))[width:]
     scorers = header.get("scorer", [""] * count)[width:]
     points, likelihood = _points(columns, scorers, file, findings)
-    body = lines[len(header) :]
-    names = ["/".join(cell.strip() for cell in cells[:width] if cell.strip()) for _, cells in body]
-    are_numbers = [_is_number(name) for name in names]
-    of_video = width == 1 and any(are_numbers) and sum(are_numbers) * 2 > len(are_numbers)
     rows: list[TableRow] = []
-    unread: list[str] = []
-    for (line, cells), name, is_number in zip(body, names, are_numbers):
-        where = f"{file.name} line {line}" + (f" ({_short(name)})" if name else "")
+    faults: list[tuple[int, str, str]] = []
+    numbered = total = 0
+    for line, cells in itertools.chain(first[len(header) :], (_without_set(line, set_width) for line in lines)):
+        name = "/".join(cell.strip() for cell in cells[:width] if cell.strip())
         row = _row(line, name, cells, width, count, decimal_comma)
+        numbered += _is_number(name)
+        total += 1
         if isinstance(row, str):
-            findings.add(row, where, listed=True)
-            unread += [plain_name(name)] if name and not is_number else []
-        elif not name:
-            findings.add("Row without a name of an image, left out", where, listed=True)
-        elif is_number != of_video:
-            what = "a name and no number of a frame" if of_video else "a number and no name of an image"
-            findings.add(f"Row with {what}, left out", where, listed=True)
+            faults.append((line, name, row))
         else:
             rows.append(row)
-    if body and not rows and all(are_numbers):
+    of_video = width == 1 and numbered * 2 > total
+    usable: list[TableRow] = []
+    for row in rows:
+        if not row.name:
+            faults.append((row.line, "", "Row without a name of an image, left out"))
+        elif _is_number(row.name) != of_video:
+            what = "a name and no number of a frame" if of_video else "a number and no name of an image"
+            faults.append((row.line, row.name, f"Row with {what}, left out"))
+        else:
+            usable.append(row)
+    unread: list[str] = []
+    for line, name, fault in sorted(faults):
+        findings.add(fault, f"{file.name} line {line}" + (f" ({_short(name)})" if name else ""), listed=True)
+        unread += [plain_name(name)] if name and not _is_number(name) else []
+    if total and not usable and numbered == total:
         raise ProjectError("contains video frames, not image labels", where=file)
-    rows = _unique_rows(rows, file, findings, "line")
-    read = {row.name for row in rows}
+    usable = _unique_rows(usable, file, findings, "line")
+    read = {row.name for row in usable}
     lost = () if of_video else tuple(name for name in dict.fromkeys(unread) if name not in read)
-    return DlcTable(file, points, rows, of_video, likelihood, next(iter(scorers), ""), lost)
+    return DlcTable(file, points, usable, of_video, likelihood, next(iter(scorers), ""), lost)
 
 
 def _row(line: int, name: str, cells: list[str], width: int, count: int, decimal_comma: bool) -> TableRow | str:
@@ -157,7 +170,7 @@ def _row(line: int, name: str, cells: list[str], width: int, count: int, decimal
         except ValueError:
             return "Row with a cell that is not a number, left out"
         values.append(value if math.isfinite(value) else math.nan)
-    return TableRow(line, name if _is_number(name) else plain_name(name), values)
+    return TableRow(line, name if _is_number(name) else plain_name(name), np.array(values, np.float64))
 
 
 def _unique_rows(rows: Sequence[TableRow], file: Path, findings: Findings, unit: str) -> list[TableRow]:
@@ -168,7 +181,7 @@ def _unique_rows(rows: Sequence[TableRow], file: Path, findings: Findings, unit:
         if first is row:
             continue
         where = f"{file.name} {unit} {row.line} ({_short(row.name)})"
-        if all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(first.values, row.values)):
+        if np.array_equal(first.values, row.values, equal_nan=True):
             findings.add("Repeated row, read once", where, listed=True)
         else:
             where += f", the one of {unit} {first.line} is taken"
@@ -176,12 +189,15 @@ def _unique_rows(rows: Sequence[TableRow], file: Path, findings: Findings, unit:
     return list(unique.values())
 
 
-def _without_sets(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """Lines without the last column of Lightning Pose's predictions, which says the set ("train") of each image."""
-    width = max((len(cells) for _, cells in lines[: len(LEVELS)]), default=0)
-    if not any(len(cells) == width and cells[-1].strip() == "set" for _, cells in lines[: len(LEVELS)]):
-        return lines
-    return [(line, cells[:-1] if len(cells) == width else cells) for line, cells in lines]
+def _width_with_set(lines: Sequence[Line]) -> int:
+    """Number of cells of a table whose last column says the set ("train") of each image, as Lightning Pose's
+    predictions do; 0 if there is no such column."""
+    width = max((len(cells) for _, cells in lines), default=0)
+    return width if any(len(cells) == width and cells[-1].strip() == "set" for _, cells in lines) else 0
+
+
+def _without_set(line: Line, width: int) -> Line:
+    return (line[0], line[1][:-1]) if len(line[1]) == width else line
 
 
 def _points(
@@ -210,31 +226,44 @@ def _points(
     return points, {(who, point): n for (who, point, coord), n in position.items() if coord == "likelihood"}
 
 
-def _lines(file: Path) -> tuple[list[tuple[int, list[str]]], bool]:
-    """Line number and cells of each line that is not empty, and whether numbers use a decimal comma."""
+def _lines(file: Path) -> tuple[Iterator[Line], bool]:
+    """The lines that are not empty, and whether numbers use a decimal comma."""
     try:
         data = read_bytes(file, _MAX_BYTES)
     except PoseError as error:
         raise ProjectError(error.message, where=file) from None
     except OSError as error:
         raise ProjectError(f"cannot be read ({error.strerror or error})", where=file) from None
-    text = _decoded(data)
-    delimiter = next((c for c in text[: len("individuals") + 3] if c in ",;\t"), ",")
+    encoding = _encoding_of(data)
+    text = io.TextIOWrapper(io.BytesIO(data), encoding, errors="replace", newline="")
+    first = text.read(len("individuals") + 3)
+    text.seek(0)
+    delimiter = next((c for c in first if c in ",;\t"), ",")
+    return _split(text, delimiter, file), delimiter != ","
+
+
+def _split(text: io.TextIOWrapper, delimiter: str, file: Path) -> Iterator[Line]:
+    reader = csv.reader(text, delimiter=delimiter)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, cells
     except csv.Error as error:
         raise ProjectError(f"is not a table of text ({error})", where=file) from None
-    return lines, delimiter != ","
 
 
 def _decoded(data: bytes) -> str:
+    return data.decode(_encoding_of(data), "replace")
+
+
+def _encoding_of(data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
+        return "utf-16"
     try:
-        return data.decode("utf-8-sig")
+        data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return "latin-1"
+    return "utf-8-sig"
 
 
 def _header(lines: Sequence[tuple[int, list[str]]], file: Path) -> dict[str, list[str]]:

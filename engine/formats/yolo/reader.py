@@ -8,7 +8,7 @@ and may end with the confidence of the box; they are read as predictions.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from engine.formats.yolo.layout import names_split
 from engine.labels.builder import LabelsBuilder
 from engine.labels.model import ABSENT, IMAGES, VISIBLE, Instance
 from engine.labels.reader import Labels
+from engine.media.image_finder import find_images, likely_folders
 from engine.media.image_headers import read_header_of
 from engine.media.images import is_image
 from engine.utils.context import ERROR, INFO, Context
@@ -49,6 +50,7 @@ class _Reader:
     ) -> None:
         self._configuration, self._context, self._options = configuration, context, options
         self._folder = "" if folder is None else os.path.normpath(folder.absolute()) + os.sep
+        self._missing_images: list[str] = []
         self._builder = LabelsBuilder()
         self._builder.media(IMAGES)
         self._categories = {
@@ -85,7 +87,10 @@ class _Reader:
         missing = [file for file in self._label_files(list(images)) if file not in labels]
         if not images and not missing:
             raise LabelError("no images and labels were found in its folders", where=configuration.path)
+        names = self._find_images(missing, labels)
         for file in missing:
+            if file in labels:
+                continue
             count = sum(1 for line in self._lines(Path(file)) if line.strip())
             self._context.report(
                 self._name(file), "Labels without an image, whose size they need", f"left out (rows: {count})",
@@ -94,8 +99,42 @@ class _Reader:
         for done, (label_file, image) in enumerate(labels.items()):
             if done % _STEP == 0:
                 self._context.progress(done, len(labels))
-            self._read_image(Path(image), Path(label_file))
-        return self._builder.build(configuration.path, image_folder=configuration.root)
+            self._read_image(Path(image), Path(label_file), names.get(image) or self._name(image))
+        return self._builder.build(configuration.path, image_folder=self._options.images or configuration.root)
+
+    def _find_images(self, label_files: Sequence[str], labels: dict[str, str]) -> dict[str, str]:
+        """Find images that are where nothing lists them, such as in a folder that a person named.
+
+        Args:
+            label_files: without an image. labels: image by label file; gets those that are found.
+
+        Returns:
+            their names by image: where they would be in the data set.
+        """
+        if not label_files and not self._missing_images:
+            return {}
+        root = self._configuration.root
+        folders = likely_folders(self._configuration.path, self._options.images)
+        if self._options.images is None:
+            folders = [root, root / "images", *folders]
+        expected = [self._name(self._image_stem(file)) for file in label_files]
+        taken = {os.path.normpath(image) for image in labels.values()}
+        names = {}
+        for file, name, image in zip(label_files, expected, find_images(expected, folders).paths, strict=True):
+            if image is None or os.path.normpath(image) in taken:
+                continue
+            labels[file] = os.path.normpath(image)
+            names[labels[file]] = f"{name}{image.suffix}"
+        if names:
+            self._context.report(
+                next(iter(names.values())), "Labels whose images data.yaml does not list", "read",
+                count=len(names), severity=INFO,
+            )  # fmt: skip
+        stems = {Path(name).stem for name in names.values()}
+        for entry in self._missing_images:
+            if Path(entry).stem not in stems:
+                self._context.report(entry, "Image not found", "left out with its labels", severity=ERROR)
+        return names
 
     def _images_of(self, split: str) -> Iterator[str]:
         entries = self._configuration.splits.get(split, [])
@@ -156,7 +195,7 @@ class _Reader:
             if image is None:
                 image = self._other_place(entry)
             if image is None:
-                self._context.report(entry, "Image not found", "left out with its labels", severity=ERROR)
+                self._missing_images.append(entry)
             else:
                 yield image
 
@@ -175,6 +214,11 @@ class _Reader:
         if separator:
             return os.path.splitext(f"{head}{os.sep}labels{os.sep}{tail}")[0] + ".txt"
         return os.path.splitext(image)[0] + ".txt"
+
+    def _image_stem(self, label_file: str) -> str:
+        """The path of the image of a label file, without its ending."""
+        head, separator, tail = label_file.rpartition(f"{os.sep}labels{os.sep}")
+        return os.path.splitext(f"{head}{os.sep}images{os.sep}{tail}" if separator else label_file)[0]
 
     def _label_files(self, images: list[str]) -> Iterator[str]:
         """Label files in the folders of the labels of these images, and in all folders ``labels`` of the root."""
@@ -209,9 +253,8 @@ class _Reader:
         root = str(self._configuration.root) + os.sep
         return path.removeprefix(root).replace(os.sep, "/")
 
-    def _read_image(self, image: Path, label_file: Path) -> None:
+    def _read_image(self, image: Path, label_file: Path, name: str) -> None:
         header = read_header_of(image)
-        name = self._name(str(image))
         lines = self._lines(label_file) if label_file.exists() else []
         if header is None:
             rows = sum(1 for line in lines if line.strip())

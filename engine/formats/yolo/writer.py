@@ -206,7 +206,7 @@ class _DataSet:
         import yaml
 
         names = [self._labels.categories[position].name for position in self._classes]
-        data: dict[str, object] = {"path": "."}
+        data: dict[str, object] = {}  # without a path, which some programs take from the folder they run in
         data.update((split, f"images/{split}") for split in ("train", "val", "test") if split in splits)
         data.setdefault("val", "images/train")  # a trainer refuses a data set without one
         data |= {

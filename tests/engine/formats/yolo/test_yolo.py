@@ -8,11 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import LabelError
 from engine.formats import find_format, format_named, read_labels
+from engine.formats.frame_images import FrameImages
 from engine.formats.registry import NO, ReadOptions, WriteOptions
 from engine.formats.yolo.layout import names_split, split_of
 from engine.labels import ABSENT, OCCLUDED, VISIBLE, Category, Frame, Instance, LabelReader, Labels
@@ -105,6 +107,32 @@ def test_two_images_of_one_label_file_are_told(tmp_path: Path) -> None:
     labels, remarks = read(tmp_path)
     assert len(list(labels.frames())) == 3
     assert "Image that has the same labels as train/images/train0.jpg, left out: train/images/train0.png" in remarks
+
+
+def test_images_of_labels_alone_are_taken_from_a_named_folder(tmp_path: Path) -> None:
+    """CVAT exports data sets without their images."""
+    text(tmp_path / "set/data.yaml", f"train: train.txt\n{YAML}")
+    text(tmp_path / "set/train.txt", "data/images/train/a.jpg\ndata/images/train/b.jpg\n")
+    text(tmp_path / "set/labels/train/a.txt", "0 0.5 0.5 0.5 0.5 0.25 0.5 2 0.5 0.25 1 0 0 0\n")
+    image(tmp_path / "pictures/a.jpg")
+    labels, remarks = read(tmp_path / "set", images=tmp_path / "pictures")
+    assert [(frame.name, frame.width) for frame in labels.frames()] == [("images/train/a.jpg", 40)]
+    assert labels.num_instances() == 1
+    assert labels.image_folder == tmp_path / "pictures"
+    assert FrameImages(labels).path(0) == tmp_path / "pictures/a.jpg"
+    assert remarks == [
+        "Labels whose images data.yaml does not list, read: images/train/a.jpg",
+        "Image not found, left out with its labels: data/images/train/b.jpg",
+    ]
+
+
+def test_labels_that_no_split_lists_are_read(tmp_path: Path) -> None:
+    roboflow(tmp_path)
+    image(tmp_path / "more/images/x.jpg")
+    text(tmp_path / "more/labels/x.txt", "0 0.5 0.5 0.5 0.5 0.25 0.5 2 0.5 0.25 1 0 0 0\n")
+    labels, remarks = read(tmp_path)
+    assert "more/images/x.jpg" in [frame.name for frame in labels.frames()]
+    assert "Labels whose images data.yaml does not list, read: more/images/x.jpg" in remarks
 
 
 def test_a_split_that_only_a_list_says_is_told(tmp_path: Path) -> None:
@@ -273,6 +301,10 @@ def test_writing_again_gives_the_same_files(tmp_path: Path) -> None:
     assert files[0] == files[1]
     assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files[0])
     assert (tmp_path / "a/images/val/valid0.jpg").exists()
+    description = yaml.safe_load((tmp_path / "a/data.yaml").read_text())
+    assert "path" not in description  # Ultralytics takes a relative one from the folder that it runs in
+    assert (description["train"], description["val"]) == ("images/train", "images/val")
+    assert (description["kpt_shape"], description["flip_idx"]) == ([3, 3], [0, 2, 1])
 
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:

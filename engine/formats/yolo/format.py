@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
-from itertools import islice
 from pathlib import Path
 
 from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, register_format
-from engine.formats.text_files import head_of
+from engine.formats.yolo.layout import SUFFIXES, configuration_of, is_labels_folder
 from engine.labels.features import Feature
 from engine.labels.reader import LabelReader
 from engine.utils.context import Context
-
-SUFFIXES = (".yaml", ".yml")
-_SHAPE = re.compile(rb"^[\"']?kpt_shape[\"']?\s*:", re.MULTILINE)
-_MAX_FILES = 1000
-_MAX_ENTRIES = 100_000
-_MAX_ABOVE = 3
 
 
 class YoloFormat:
@@ -38,7 +30,7 @@ class YoloFormat:
     def read(self, path: Path, context: Context | None = None, options: ReadOptions | None = None) -> LabelReader:
         from engine.formats.yolo.reader import read_yolo
 
-        folder = path if _is_labels_folder(path) else None
+        folder = path if is_labels_folder(path) else None
         return read_yolo(configuration_of(path) or path, context or Context(), options or ReadOptions(), folder)
 
     def write(
@@ -51,35 +43,6 @@ class YoloFormat:
         from engine.formats.yolo.writer import write_yolo
 
         write_yolo(labels, path, options or WriteOptions(), context or Context())
-
-
-def configuration_of(path: Path) -> Path | None:
-    """The YAML file that describes a pose data set: the path itself, a file in this folder, or one in the folders above
-    a folder ``labels``; None without one."""
-    if path.suffix.lower() in SUFFIXES and not path.is_dir():
-        return path if _SHAPE.search(head_of(path)) else None
-    if _is_labels_folder(path):
-        return next((file for folder in path.absolute().parents[:_MAX_ABOVE] if (file := _file_in(folder))), None)
-    return _file_in(path)
-
-
-def _is_labels_folder(path: Path) -> bool:
-    """Whether it is a folder ``labels``, or a split of one, with label files in it."""
-    if "labels" not in path.absolute().parts[-2:]:
-        return False
-    try:
-        return any(file.suffix.lower() == ".txt" for file in islice(path.iterdir(), _MAX_FILES))
-    except OSError:
-        return False
-
-
-def _file_in(folder: Path) -> Path | None:
-    try:
-        files = sorted(file for file in islice(folder.iterdir(), _MAX_ENTRIES) if file.suffix.lower() in SUFFIXES)
-    except OSError:
-        return None
-    files = sorted(files[:_MAX_FILES], key=lambda file: file.stem.lower() not in ("data", "dataset"))
-    return next((file for file in files if _SHAPE.search(head_of(file))), None)
 
 
 register_format(YoloFormat())

@@ -1,11 +1,19 @@
-"""Which split of a data set an image belongs to, as its folders say."""
+"""Folders of a data set: where its description is, and which split an image belongs to."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from itertools import islice
+from pathlib import Path, PurePosixPath
 
+from engine.formats.text_files import head_of
+
+SUFFIXES = (".yaml", ".yml")
+_SHAPE = re.compile(rb"^[\"']?kpt_shape[\"']?\s*:", re.MULTILINE)
+_MAX_FILES = 1000
+_MAX_ENTRIES = 100_000
+_MAX_ABOVE = 3
 _SPLIT = re.compile(r"(train|val|test)(?:id|idation|ing)?(?:[-_]?20\d{2})?", re.IGNORECASE)  # valid, train2017
 
 
@@ -36,3 +44,33 @@ def _split_folder(parts: Sequence[str]) -> int | None:
         if _SPLIT.fullmatch(part) and (index == 0 or any(parts[n].lower() in ("images", "labels") for n in beside)):
             return index
     return None
+
+
+def configuration_of(path: Path) -> Path | None:
+    """The YAML file that describes a pose data set: the path itself, a file in this folder, or one in the folders above
+    a folder ``labels``; None without one."""
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return path if _SHAPE.search(head_of(path)) else None
+    if is_labels_folder(path):
+        return next((file for folder in path.absolute().parents[:_MAX_ABOVE] if (file := description_in(folder))), None)
+    return description_in(path)
+
+
+def is_labels_folder(path: Path) -> bool:
+    """Whether it is a folder ``labels``, or a split of one, with label files in it."""
+    if "labels" not in path.absolute().parts[-2:]:
+        return False
+    try:
+        return any(file.suffix.lower() == ".txt" for file in islice(path.iterdir(), _MAX_FILES))
+    except OSError:
+        return False
+
+
+def description_in(folder: Path) -> Path | None:
+    """The YAML file in this folder that describes a pose data set; None without one."""
+    try:
+        files = sorted(file for file in islice(folder.iterdir(), _MAX_ENTRIES) if file.suffix.lower() in SUFFIXES)
+    except OSError:
+        return None
+    files = sorted(files[:_MAX_FILES], key=lambda file: file.stem.lower() not in ("data", "dataset"))
+    return next((file for file in files if _SHAPE.search(head_of(file))), None)

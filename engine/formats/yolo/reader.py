@@ -16,7 +16,7 @@ import numpy as np
 from engine.errors import LabelError, PoseError
 from engine.formats.registry import ReadOptions
 from engine.formats.yolo.config import Configuration, read_configuration
-from engine.formats.yolo.layout import names_split
+from engine.formats.yolo.layout import description_in, names_split
 from engine.labels.builder import LabelsBuilder
 from engine.labels.model import ABSENT, IMAGES, VISIBLE, Instance
 from engine.labels.reader import Labels
@@ -63,6 +63,10 @@ class _Reader:
         images: dict[str, str] = {}  # image files with their split
         for split in configuration.splits or {"": []}:
             if self._options.split and split not in ("", self._options.split):
+                continue
+            same = self._split_with_entries_of(split)
+            if same and not self._options.split:
+                self._context.report(f"{same}, {split}", "Splits of the same images", "read once", severity=INFO)
                 continue
             for file in self._images_of(split):
                 if not self._label_file(file).startswith(self._folder):
@@ -154,6 +158,12 @@ class _Reader:
             elif not split:
                 yield from _image_files(self._configuration.root)
 
+    def _split_with_entries_of(self, split: str) -> str:
+        """An earlier split with the same folders and lists; "" without one."""
+        splits = self._configuration.splits
+        earlier = list(splits)[: list(splits).index(split)] if split in splits else []
+        return next((other for other in earlier if splits[other] and splits[other] == splits[split]), "")
+
     def _report_splits(self, images: Mapping[str, str]) -> None:
         """Tell of images whose split is said by a list only: names keep it, lists do not come along."""
         for split in dict.fromkeys(images.values()):
@@ -226,7 +236,7 @@ class _Reader:
         root = self._configuration.root
         if not self._options.split:
             for parent, subfolders, _ in os.walk(root):
-                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+                subfolders[:] = _own_folders(parent, subfolders)
                 if len(Path(parent).relative_to(root).parts) > 4:
                     subfolders.clear()
                 elif "labels" in Path(parent).relative_to(root).parts:
@@ -342,7 +352,13 @@ class _Reader:
 
 def _image_files(folder: Path) -> Iterator[str]:
     for parent, subfolders, files in os.walk(folder):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        subfolders[:] = _own_folders(parent, subfolders)
         for name in sorted(files):
             if is_image(name) and not name.startswith("."):
                 yield os.path.join(parent, name)
+
+
+def _own_folders(parent: str, names: Sequence[str]) -> list[str]:
+    """Folders of a data set, without hidden ones and without those that are data sets of their own."""
+    visible = sorted(name for name in names if not name.startswith("."))
+    return [name for name in visible if description_in(Path(parent, name)) is None]

@@ -335,7 +335,8 @@ def test_categories_with_other_keypoints_get_a_folder_of_their_own(tmp_path: Pat
     context = Context()
     labels = Labels([Frame("a.png")], instances, categories, path=tmp_path / "x.json")
     format_named("yolo").write(labels, tmp_path / "out", WriteOptions(images="copy"), context)
-    main, hands = read(tmp_path / "out")[0], read(tmp_path / "out/hand")[0]
+    (main, remarks), (hands, _) = read(tmp_path / "out"), read(tmp_path / "out/hand")
+    assert remarks == ["Splits of the same images, read once: train, val"]
     assert [c.name for c in main.categories] == ["mouse", "rat"]
     assert [i.category for i in main.instances()] == [0, 1]
     assert [c.name for c in hands.categories] == ["hand"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,7 +23,8 @@ from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, regi
 from engine.labels.features import Feature
 from engine.labels.model import ABSENT, IMAGES, VIDEO, VISIBLE, Category, Floats, Frame, Instance, Media
 from engine.labels.reader import LabelReader
-from engine.utils.context import Context
+from engine.media.source import VIDEO_SUFFIXES
+from engine.utils.context import ERROR, Context
 from engine.utils.files import check_regular, kept_mode, open_regular, replacing
 
 HEAD = ("video", "frame_index", "frame", "time", "track", "category", "state", "source", "score")
@@ -35,6 +37,9 @@ Cell = str | int | float | None
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _TEXT_COLUMNS = frozenset({"video", "frame", "category", "state", "source"})
 _INTEGER_COLUMNS = frozenset({"frame_index", "track"})
+_TEXT_POSITIONS = frozenset(n for n, name in enumerate(HEAD) if name in _TEXT_COLUMNS)
+_MAX_INTEGER = 1 << 53
+_HEAD_CHARACTERS = 100
 _STEP = 1000
 _BLOCK = 20_000
 
@@ -51,6 +56,24 @@ def as_text(cell: Cell) -> Cell:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
+def unique_names(names: Iterable[str], paths: Iterable[str] = ()) -> list[str]:
+    """A different name for each: of those that are given twice the path, else a number is added."""
+    given = list(names)
+    longer = [*paths] or given
+    counts = Counter(given)
+    taken: set[str] = set()
+    unique: list[str] = []
+    for name, path in zip(given, longer, strict=True):
+        base = name if counts[name] == 1 else path or name
+        candidate, attempt = base, 1
+        while candidate in taken:
+            attempt += 1
+            candidate = f"{base} ({attempt})"
+        taken.add(candidate)
+        unique.append(candidate)
+    return unique
+
+
 class _Rows:
     """The rows of labels."""
 
@@ -61,6 +84,9 @@ class _Rows:
         self._column = {name: n * len(PARTS) for n, name in enumerate(names)}
         self.columns = columns_of(names)
         self._times: dict[int, Floats] = {}
+        paths = [media.path for media in labels.media]
+        self._media_names = unique_names([Path(path).name for path in paths], paths)
+        self._category_names = unique_names(category.name for category in labels.categories)
 
     def __iter__(self) -> Iterator[list[Cell]]:
         labels = self._labels
@@ -69,15 +95,21 @@ class _Rows:
         for index, instance in enumerate(labels.instances()):
             if index % _STEP == 0:
                 self._context.progress(index, total)
-            if instance.is_pose and (self._options.include_predictions or not instance.is_prediction):
+            if instance.is_prediction and not self._options.include_predictions:
+                continue
+            if instance.is_pose:
                 yield self._row(frames[instance.frame], instance)
+            else:
+                what = "Crowd, or record without keypoints, which this format does not have"
+                self._context.report(instance.key or f"record {index + 1}", what, "left out", severity=ERROR)
 
     def _row(self, frame: Frame, instance: Instance) -> list[Cell]:
         category = self._labels.categories[instance.category]
         media = self._labels.media[frame.media]
         state = PREDICTED if instance.is_prediction else LABELLED
-        row: list[Cell] = [Path(media.path).name, frame.index, frame.name, self._time(frame, media), instance.track]
-        row += [category.name, state, instance.source, instance.score]
+        row: list[Cell] = [self._media_names[frame.media], frame.index, frame.name]
+        row += [self._time(frame, media), instance.track]
+        row += [self._category_names[instance.category], state, instance.source, instance.score]
         row += [None] * 4 if instance.box is None else instance.box.tolist()
         cells: list[Cell] = [None] * (len(PARTS) * len(self._column))
         if category.schema is not None and instance.keypoints is not None and instance.visibility is not None:
@@ -118,6 +150,7 @@ class _TableReader(LabelReader):
         self._context = context
         self._frames: dict[tuple[str, int], Frame] = {}
         self._count = 0
+        self._bad_lines: set[int] = set()
         media: dict[str, int] = {}
         self.media: list[Media] = []
         keypoints: dict[str, dict[str, None]] = {}
@@ -128,7 +161,8 @@ class _TableReader(LabelReader):
             video, index = _name(row[0]), _integer(row[1])
             if video not in media:
                 media[video] = len(self.media)
-                self.media.append(Media(VIDEO if row[3] else IMAGES, video))
+                is_video = bool(row[3]) or Path(video).suffix.lower() in VIDEO_SUFFIXES
+                self.media.append(Media(VIDEO if is_video else IMAGES, video))
             self._frames.setdefault((video, index), Frame(_name(row[2]), media[video], index))
             own = keypoints.setdefault(_name(row[5]), {})
             for name in self._names:
@@ -140,22 +174,37 @@ class _TableReader(LabelReader):
         ]
         self._category = {category.name: n for n, category in enumerate(self.categories)}
         self._position = {key: n for n, key in enumerate(self._frames)}
+        number = {name: n for n, name in enumerate(self._names)}
+        self._positions = [
+            np.array([number[name] for name in category.schema.names], np.intp)
+            for category in self.categories if category.schema is not None
+        ]  # fmt: skip
 
     def _rows(self, *, first: bool = False) -> Iterator[list[str]]:
         """The rows with as many cells as the header; others are reported, and left out."""
         file = _open_text(self.path)
         with file:
-            reader = csv.reader(file)
             try:
+                head = file.read(_HEAD_CHARACTERS)
+                delimiter = next((c for c in head if c in ",;\t"), ",")
+                file.seek(0)
+                reader = csv.reader(file, delimiter=delimiter)
                 header = next(reader, [])
                 self._check_header(header)
                 for index, row in enumerate(reader):
                     if index % _STEP == 0:
                         self._context.check_cancelled()
+                    if delimiter != ",":  # from a spreadsheet of a country with decimal commas
+                        row = [c if n in _TEXT_POSITIONS else c.replace(",", ".") for n, c in enumerate(row)]
+                    if not first:
+                        if reader.line_num not in self._bad_lines and len(row) == len(header):
+                            yield row
+                        continue
                     fault = _fault(row, len(header))
                     if not fault:
                         yield row
-                    elif first:
+                    else:
+                        self._bad_lines.add(reader.line_num)
                         where = f"{self.path.name} line {reader.line_num}"
                         self._context.report(where, fault, "left out", listed=True)
             except (csv.Error, UnicodeDecodeError) as error:
@@ -180,8 +229,9 @@ class _TableReader(LabelReader):
             category = self._category[_name(row[5])]
             schema = self.categories[category].schema
             assert schema is not None
-            cells = [row[self._columns[name] : self._columns[name] + len(PARTS)] for name in schema.names]
-            values = np.array([[_float(cell) for cell in point] for point in cells]).reshape(-1, len(PARTS))
+            start = len(HEAD) + len(BOX)
+            numbers = np.array([float(cell) if cell else math.nan for cell in row[start:]]).reshape(-1, len(PARTS))
+            values = numbers[self._positions[category]]
             visibility = np.nan_to_num(values[:, 2]).clip(ABSENT, VISIBLE).astype(np.uint8)
             visibility[~np.isfinite(values[:, :2]).all(axis=1)] = ABSENT
             has_scores = bool(np.isfinite(values[:, 3]).any())
@@ -222,7 +272,8 @@ class CsvTableFormat:
     def sniff(self, path: Path) -> float:
         try:
             with open_regular(path) as file:
-                return CERTAIN if file.read(4096).lstrip(b"\xef\xbb\xbf").startswith(",".join(HEAD).encode()) else NO
+                head = file.read(4096).removeprefix(b"\xef\xbb\xbf")
+                return CERTAIN if any(head.startswith(d.join(HEAD).encode()) for d in ",;\t") else NO
         except (OSError, PoseError):
             return NO
 
@@ -348,8 +399,12 @@ def _fault(row: Sequence[str], count: int) -> str:
     """Why a row cannot be used; "" if it can."""
     if len(row) != count:
         return f"Row with {'more' if len(row) > count else 'fewer'} cells than the {count} of the header"
-    values = [row[1], row[4], row[8], *row[len(HEAD) :]]
-    if not row[1] or any(math.isinf(_float(cell)) for cell in values if cell):
+    try:
+        if any(map(math.isinf, map(float, filter(None, [row[8], *row[len(HEAD) :]])))):
+            raise ValueError
+    except ValueError:
+        return "Row with a cell that is not a number"
+    if not 0 <= _float(row[1]) < _MAX_INTEGER or (row[4] and not abs(_float(row[4])) < _MAX_INTEGER):
         return "Row with a cell that is not a number"
     return "" if row[5] else "Row without a category"
 

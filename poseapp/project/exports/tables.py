@@ -21,7 +21,7 @@ import numpy.typing as npt
 from engine.errors import PoseError, ProjectError
 from engine.formats.deeplabcut.writer import Cell as DlcCell
 from engine.formats.deeplabcut.writer import Pose, free_names, header, pose_cells, write_rows
-from engine.formats.pose_table import PARTS, Cell, as_text, columns_of, load_pyarrow, write_parquet
+from engine.formats.pose_table import PARTS, Cell, as_text, columns_of, load_pyarrow, unique_names, write_parquet
 from engine.labels.image_size import GridTransform
 from engine.media.source import open_media
 from engine.media.video.frame_size import opencv_grid
@@ -196,6 +196,10 @@ class _Table:
     def __init__(self, store: ProjectStore, options: TableOptions, cache: Path | None) -> None:
         self._store, self._options, self._cache = store, options, cache
         self._categories = {c.id: c for c in store.categories()}
+        media = store.media()
+        paths = [readable(m.path) for m in media]
+        names = unique_names([Path(path).name for path in paths], paths)
+        self._media_names = {m.id: name for m, name in zip(media, names, strict=True)}
         used = {category_id for (category_id,) in store.database.rows("SELECT DISTINCT category FROM instance")}
         self._used = [c for category_id, c in self._categories.items() if category_id in used] or list(
             self._categories.values()
@@ -222,8 +226,15 @@ class _Table:
 
     def _row(self, media: Media, key: FrameKey, name: str, time: float | None, instance: Instance) -> list[Cell]:
         category = self._categories[instance.category]
-        video = readable(Path(media.path).name)
-        head: list[Cell] = [video, key.index, readable(name), time, instance.track, category.name, instance.state.value]
+        head: list[Cell] = [
+            self._media_names[media.id],
+            key.index,
+            readable(name),
+            time,
+            instance.track,
+            category.name,
+            instance.state.value,
+        ]
         head += [instance.source, instance.score]
         head += [None] * 4 if instance.box is None else instance.box.tolist()
         cells: list[Cell] = [None] * (len(PARTS) * len(self._place))

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import LabelError
 from engine.formats.registry import find_format, read_labels, write_labels
-from engine.labels import ABSENT, IMAGES, OCCLUDED, VISIBLE, Category, Frame, Instance, Labels, Media
+from engine.labels import ABSENT, IMAGES, OCCLUDED, VIDEO, VISIBLE, Category, Frame, Instance, Labels, Media
 from engine.schema.schema import schema_from_names
 from engine.utils.context import Context
 
@@ -89,3 +89,53 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     path.write_text("video,frame_index,frame,time,track,category,state,source,score,other\n")
     with pytest.raises(LabelError, match="not a table of poses"):
         read_labels(path)
+
+
+def test_videos_and_categories_of_one_name_stay_apart(tmp_path: Path) -> None:
+    schemas = [schema_from_names("m", [name], category="m") for name in ("a", "b")]
+    pose = np.array([[1.0, 2.0]]), np.array([VISIBLE], np.uint8)
+    labels = Labels(
+        [Frame("", 0, 3), Frame("", 1, 3)],
+        [Instance(0, 0, *pose), Instance(1, 1, *pose)],
+        [Category("m", schemas[0]), Category("m", schemas[1])],
+        [Media(VIDEO, "day1/clip.mp4"), Media(VIDEO, "day2/clip.mp4")],
+    )
+    write_labels(labels, tmp_path / "out.csv", format="csv")
+    with read_labels(tmp_path / "out.csv") as again:
+        assert [(m.type, m.path) for m in again.media] == [(VIDEO, "day1/clip.mp4"), (VIDEO, "day2/clip.mp4")]
+        assert [(i.frame, i.category) for i in again.instances()] == [(0, 0), (1, 1)]
+        assert [c.schema.names for c in again.categories if c.schema] == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_table_that_a_spreadsheet_saved_with_decimal_commas(tmp_path: Path, delimiter: str) -> None:
+    schema = schema_from_names("m", ["a"], category="m")
+    instance = Instance(0, 0, np.array([[1.5, 2.25]]), np.array([VISIBLE], np.uint8), score=0.5, is_prediction=True)
+    path = tmp_path / "out.csv"
+    write_labels(Labels([Frame("a.png")], [instance], [Category("m", schema)]), path, format="csv")
+    lines = [line.replace(",", delimiter) for line in path.read_text().splitlines()]
+    path.write_bytes(
+        b"\xef\xbb\xbf" + "\r\n".join([lines[0], lines[1].replace(".", ",").replace("a,png", "a.png")]).encode()
+    )
+    assert find_format(path).name == "csv"
+    with read_labels(path) as again:
+        (read,) = again.instances()
+        assert [frame.name for frame in again.frames()] == ["a.png"]
+    assert read.keypoints is not None
+    assert (read.keypoints.tolist(), read.score) == ([[1.5, 2.25]], 0.5)
+
+
+@pytest.mark.parametrize(("column", "text"), [(1, "nan"), (1, "-1"), (1, "1e300"), (4, "nan"), (4, "inf"), (4, "x")])
+def test_a_frame_or_track_that_is_no_number_is_reported(tmp_path: Path, column: int, text: str) -> None:
+    schema = schema_from_names("m", ["a"], category="m")
+    instance = Instance(0, 0, np.array([[1.5, 2.25]]), np.array([VISIBLE], np.uint8), track=1)
+    path = tmp_path / "out.csv"
+    write_labels(Labels([Frame("a.png")], [instance], [Category("m", schema)]), path, format="csv")
+    header, row = path.read_text().splitlines()
+    cells = row.split(",")
+    cells[column] = text
+    path.write_text("\n".join([header, row, ",".join(cells)]))
+    context = Context()
+    with read_labels(path, context=context) as again:
+        assert again.num_instances() == 1
+    assert "not a number" in str(context.findings.sentences())

@@ -125,8 +125,8 @@ def _numbers(value: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64] | No
     if len(shape) == 2:
         if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == shape[1] for row in value):
             return None
-        flat = [number for row in value for number in row]
-    if not isinstance(flat, list) or not all(type(number) in (int, float, bool) for number in flat):
+        flat = [cell for row in value for cell in row]
+    if not isinstance(flat, list) or not all(type(cell) in (int, float, bool) for cell in flat):
         return None
     try:
         numbers = np.array(flat, np.float64)

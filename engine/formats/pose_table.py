@@ -174,9 +174,9 @@ class _TableReader(LabelReader):
         ]
         self._category = {category.name: n for n, category in enumerate(self.categories)}
         self._position = {key: n for n, key in enumerate(self._frames)}
-        number = {name: n for n, name in enumerate(self._names)}
+        positions = {name: n for n, name in enumerate(self._names)}
         self._positions = [
-            np.array([number[name] for name in category.schema.names], np.intp)
+            np.array([positions[name] for name in category.schema.names], np.intp)
             for category in self.categories if category.schema is not None
         ]  # fmt: skip
 

@@ -71,22 +71,21 @@ def write_images(labels: LabelReader, path: Path, options: WriteOptions, context
 
 
 def write_videos(labels: LabelReader, path: Path, options: WriteOptions, context: Context) -> None:
-    """Write "CVAT for video 1.1": the first video to ``path``, each other one beside it.
+    """Write "CVAT for video 1.1": the first video to ``path``, each other one beside it. Images are numbered in their
+    order, as in a task of images in CVAT.
 
     Raises:
-        LabelError: there are no videos, or a file cannot be written.
+        LabelError: a file cannot be written.
         Cancelled: the context was cancelled; nothing is left behind.
     """
-    videos = [position for position, media in enumerate(labels.media) if media.type != IMAGES]
-    if not videos:
-        raise LabelError("there are no videos; write images as the format cvat", where=path)
+    videos = range(len(labels.media))
     categories = _renamed(labels.categories, context)
     frames = list(labels.frames())
     tracks: dict[int, dict[object, list[tuple[int, Instance]]]] = {media: {} for media in videos}
     for position, instance in enumerate(_poses(labels, options, context)):
         frame = frames[instance.frame]
-        if frame.media not in tracks:
-            context.report(frame.name, "Image beside the videos", "left out", severity=ERROR)
+        if frame.media == UNKNOWN:
+            context.report(instance.key, "Pose in a record that could not be read", "left out", severity=ERROR)
             continue
         key: object = (instance.track, instance.category) if instance.track is not None else f"single {position}"
         tracks[frame.media].setdefault(key, []).append((frame.index, instance))
@@ -98,21 +97,27 @@ def write_videos(labels: LabelReader, path: Path, options: WriteOptions, context
                 temporary = stack.enter_context(replacing(target, mode=kept_mode(target)))
                 indices = [frame.index for frame in frames if frame.media == media]
                 num_frames = images.num_frames(media) or max(indices, default=-1) + 1
+                is_video = labels.media[media].type != IMAGES
+                name = PurePosixPath(plain_name(labels.media[media].path)).name if is_video else ""
                 size = next((images.size(n) for n, frame in enumerate(frames) if frame.media == media), None)
                 with temporary.open("w", encoding="utf-8") as file:
                     _write_head(
                         file,
                         categories,
-                        "interpolation",
+                        "interpolation" if is_video else "annotation",
                         target.stem,
                         num_frames,
-                        source=PurePosixPath(plain_name(labels.media[media].path)).name,
+                        source=name,
                         size=size,
                     )
                     for track_id, items in enumerate(tracks[media].values()):
                         context.check_cancelled()
                         _write_track(file, track_id, categories[items[0][1].category], items, num_frames)
                     file.write("</annotations>\n")
+                if not is_video:
+                    context.report(
+                        target.name, "Images are written as frames in their order", "names of images are not kept"
+                    )
                 if target != path:
                     context.report(target.name, "Another video has a file of its own")
     except OSError as error:

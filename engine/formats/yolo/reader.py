@@ -52,7 +52,8 @@ class _Reader:
         self._folder = "" if folder is None else os.path.normpath(folder.absolute()) + os.sep
         self._missing_images: list[str] = []
         self._builder = LabelsBuilder()
-        self._builder.media(IMAGES)
+        # so that a project has the images by their names in the data set, which say the split
+        self._media = self._builder.media(IMAGES, "" if options.images else str(configuration.root))
         self._categories = {
             class_id: self._builder.category(name, configuration.schemas[class_id], id=class_id)
             for class_id, name in configuration.names.items()
@@ -272,7 +273,7 @@ class _Reader:
                                  severity=ERROR)  # fmt: skip
             return
         width, height = header.size
-        frame = self._builder.frame(name, width=width, height=height)
+        frame = self._builder.frame(name, self._media, width=width, height=height)
         for line_number, line in enumerate(lines, 1):
             cells = line.split()
             if cells:

@@ -29,7 +29,8 @@ class LabelFormatExport:
         lost = lost_features(count_features(labels, context), self._format.keeps)
         self._format.write(labels, target, WriteOptions(include_predictions=options.include_predicted), context)
         problems = [f"{self.title} cannot keep {phrase}" for phrase in lost]
-        return FilesReport(target, labels.num_instances(), [*problems, *context.findings.sentences()])
+        written = target if target.exists() else target.with_suffix("")  # a data set in a folder of that name
+        return FilesReport(written, labels.num_instances(), [*problems, *context.findings.sentences()])
 
 
 def label_exports() -> list[Export]:

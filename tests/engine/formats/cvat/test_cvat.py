@@ -304,6 +304,18 @@ def test_tracks_are_skeletons_with_keyframes_which_cvat_imports(tmp_path: Path) 
     assert [(frames[i.frame].index, i.is_prediction) for i in again.instances()] == [(3, False), (4, False), (9, False)]
 
 
+def test_images_are_frames_by_their_order_in_a_file_for_video(tmp_path: Path) -> None:
+    labels, context = labels_of(tmp_path / "in.json", Media(IMAGES, "pictures")), Context()
+    format_named("cvat_video").write(labels, tmp_path / "out.xml", context=context)
+    assert context.findings.sentences() == [
+        "Images are written as frames in their order, names of images are not kept: out.xml"
+    ]
+    again, remarks = read(tmp_path / "out.xml")
+    assert remarks == ["No video is named; its frames are known by their numbers only: out.xml"]
+    assert sorted({frame.index for frame in again.frames()}) == [0, 1, 2, 3, 4]
+    assert again.num_instances() == 10
+
+
 def test_poses_without_a_track_stay_in_their_frame(tmp_path: Path) -> None:
     format_named("cvat_video").write(video_labels([0, 5, 500], tracked=False), tmp_path / "out.xml")
     again, _ = read(tmp_path / "out.xml")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -229,9 +229,21 @@ class _Import:
         files = self._embedded_files(media, frames) or self._image_files(media, [frame.name for _, frame in frames])
         if not files:
             return [None] * len(frames)
-        root = Path(media.path) if media.path else Path(os.path.abspath(next(iter(files.values())).parent))
+        root = Path(media.path) if media.path else self._root_of(files.values())
         frame_of = frames_of_images(self._store, root, files.values(), self._context.findings)
         return [frame_of.get(files[frame.name]) if frame.name in files else None for _, frame in frames]
+
+    def _root_of(self, files: Iterable[Path]) -> Path:
+        """The folder that names of images begin at: the one that holds them all, if it is near the label file, so that
+        their names say the folders that they are in; else that of the first."""
+        parents = list(dict.fromkeys(os.path.abspath(file.parent) for file in files))
+        near = [self._labels.path.absolute().parent.parent, *filter(None, [self._labels.image_folder])]
+        try:
+            shared = Path(os.path.commonpath(parents))
+        except ValueError:  # several drives
+            return Path(parents[0])
+        is_near = any(shared.is_relative_to(folder.absolute()) for folder in near if len(folder.absolute().parts) > 1)
+        return shared if is_near else Path(parents[0])
 
     def _image_files(self, media: Media, names: Sequence[str]) -> dict[str, Path]:
         """The files of images; those that are missing are reported."""

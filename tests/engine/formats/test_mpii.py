@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.errors import LabelError
-from engine.formats.registry import find_format, read_labels
+from engine.formats.registry import NO, find_format, format_named, read_labels
 from engine.labels import ABSENT, VISIBLE
 from engine.utils.context import Context
 
@@ -74,11 +74,11 @@ def test_without_a_size_there_is_no_box(tmp_path: Path, changes: dict[str, Any])
 
 
 def test_other_json_is_no_mpii(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "results.json", [{"image_id": 1, "keypoints": [1, 2, 3], "center": [1, 2], "scale": [1, 1]}]
-    )
-    with pytest.raises(LabelError, match="results"):
-        read_labels(path)
+    records = [{"image_id": 1, "keypoints": [1, 2, 3], "center": [1, 2], "scale": [1, 1]}]
+    path = write(tmp_path / "results.json", records)
+    assert format_named("mpii").sniff(path) == NO
+    with pytest.raises(LabelError, match="not a list of MPII"):
+        read_labels(write(tmp_path / "object.json", {"image": "a.jpg"}), format="mpii")
 
 
 def test_the_list_of_mmpose(shared: Path) -> None:

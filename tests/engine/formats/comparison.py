@@ -1,0 +1,345 @@
+"""What differs between labels and the same labels after they were written and read: in terms of label features."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from engine.errors import LabelError
+from engine.formats.registry import find_format
+from engine.labels import ABSENT, IMAGES, VIDEO, Feature, Frame, Instance, LabelReader
+from engine.media.image_finder import plain_name
+from engine.utils.context import Context
+
+DEFAULT_PRECISION = 0.01
+"""Pixels that a coordinate may move by; a format may state another one as its attribute ``precision``."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Attributes:
+    feature: what a format must not promise to keep if it has this difference; None: no format may have it.
+    """
+
+    feature: Feature | None
+    where: str
+    what: str
+
+
+@dataclass
+class Record:
+    """An instance with what it refers to."""
+
+    instance: Instance
+    category: str
+    names: tuple[str, ...]
+    track: object
+
+
+@dataclass
+class Side:
+    """Labels, read once.
+
+    Attributes:
+        frames: in the order of the labels.
+        keys: identity of each frame: video and index, or name of the image.
+        records: by position of the frame.
+    """
+
+    frames: list[Frame] = field(default_factory=list)
+    media: list[tuple[str, str]] = field(default_factory=list)
+    keys: list[tuple[str, str, int]] = field(default_factory=list)
+    records: dict[int, list[Record]] = field(default_factory=lambda: defaultdict(list))
+    tracks: dict[object, str] = field(default_factory=dict)
+    categories: list[str] = field(default_factory=list)
+    strays: int = 0
+
+    def add(self, labels: LabelReader, part: int = 0) -> None:
+        """Add a file; a written export may have several."""
+        start = len(self.frames)
+        for frame in labels.frames():
+            media = labels.media[frame.media] if frame.media >= 0 else None
+            type, path = (media.type, plain_name(media.path)) if media is not None else (IMAGES, "")
+            name = plain_name(frame.name)
+            self.frames.append(frame)
+            self.media.append((type, path))
+            self.keys.append((VIDEO, PurePosixPath(path).name, frame.index) if type == VIDEO else (IMAGES, name, 0))
+        self.categories += [category.name for category in labels.categories if category.name not in self.categories]
+        for instance in labels.instances():
+            if instance.frame < 0:
+                self.strays += 1
+                continue
+            category = labels.categories[instance.category] if instance.category >= 0 else None
+            schema = None if category is None else category.schema
+            track = None if instance.track is None else (part, instance.track)
+            self.records[start + instance.frame].append(
+                Record(instance, "" if category is None else category.name, () if schema is None else schema.names, track)
+            )
+        self.tracks.update({(part, track): name for track, name in labels.tracks.items()})
+
+
+def side_of(labels: LabelReader) -> Side:
+    side = Side()
+    side.add(labels)
+    return side
+
+
+def read_back(folder: Path, context: Context) -> Side | None:
+    """All labels that were written into a folder; None if no format can read them."""
+    side = Side()
+    part = 0
+    for path in _label_paths(folder):
+        try:
+            format = find_format(path)
+        except LabelError:
+            continue
+        with format.read(path, context) as labels:
+            side.add(labels, part)
+        part += 1
+    return side if part else None
+
+
+def _label_paths(folder: Path) -> Iterator[Path]:
+    """Folders that are label files as a whole, and files outside of them."""
+    stack = [folder]
+    while stack:
+        current = stack.pop()
+        try:
+            find_format(current)
+        except LabelError:
+            yield from sorted(path for path in current.iterdir() if path.is_file() and not path.name.startswith("."))
+        else:
+            yield current
+            stack += sorted(child for child in current.iterdir() if child.is_dir() and _is_whole(child))
+            continue
+        stack += sorted(path for path in current.iterdir() if path.is_dir())
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        find_format(folder)
+    except LabelError:
+        return False
+    return True
+
+
+def differences(before: Side, after: Side, precision: float = DEFAULT_PRECISION) -> list[Difference]:
+    """All differences, one for each record and feature."""
+    result: list[Difference] = []
+    tracks = _TrackMatch()
+    frames = _match_frames(before, after)
+    for position, frame in enumerate(before.frames):
+        where = before.keys[position][1] + (f"#{frame.index}" if before.media[position][0] == VIDEO else "")
+        other = frames[position]
+        records = before.records.get(position, [])
+        if other is None:
+            if not records:
+                result.append(Difference(Feature.EMPTY_FRAMES, where, "frame is missing"))
+            result += [_missing(record, where, before) for record in records]
+            continue
+        result += _frame_differences(frame, after.frames[other], before.media[position], after.media[other], where)
+        result += _record_differences(records, after.records.get(other, []), where, precision, tracks, before)
+    taken = {other for other in frames if other is not None}
+    for position, key in enumerate(after.keys):
+        if position not in taken:
+            count = len(after.records.get(position, []))
+            result.append(Difference(None, str(key), f"frame that was not there, with {count} instances"))
+    result += tracks.differences(before, after)
+    for name in before.categories:
+        if name and name not in after.categories:
+            result.append(Difference(Feature.SEVERAL_CATEGORIES, name, "category is missing"))
+    return result
+
+
+def _match_frames(before: Side, after: Side) -> list[int | None]:
+    by_key: dict[tuple[str, str, int], list[int]] = defaultdict(list)
+    for position, key in enumerate(after.keys):
+        by_key[key].append(position)
+    images: dict[str, list[int]] = defaultdict(list)  # by the last part of the name
+    for position, (type, name, _) in enumerate(after.keys):
+        if type == IMAGES:
+            images[PurePosixPath(name).name].append(position)
+    taken: set[int] = set()
+
+    def take(candidates: Sequence[int]) -> int | None:
+        free = [position for position in candidates if position not in taken]
+        if free:
+            taken.add(free[0])
+            return free[0]
+        return None
+
+    matches = [take(by_key.get(key, [])) for key in before.keys]
+    for position, (type, name, index) in enumerate(before.keys):
+        if matches[position] is not None:
+            continue
+        if type == VIDEO:  # written as an image, whose name ends in the number of the frame
+            stem = PurePosixPath(name).stem
+            candidates = [p for n, ps in images.items() if _is_frame_name(n, stem, index) for p in ps]
+        else:
+            last = PurePosixPath(name).name
+            candidates = sorted(
+                images.get(last, []), key=lambda p: -len(_common_tail(after.keys[p][1], name))
+            ) or [p for n, ps in images.items() if PurePosixPath(n).stem == PurePosixPath(last).stem for p in ps]
+        matches[position] = take(candidates)
+    # names that had to be changed because two were equal: by order
+    for position, (type, name, _) in enumerate(before.keys):
+        if matches[position] is None and type == IMAGES:
+            stem = PurePosixPath(name).stem
+            matches[position] = take([p for n, ps in images.items() if n.startswith(f"{stem}_") for p in ps])
+    return matches
+
+
+def _is_frame_name(name: str, stem: str, index: int) -> bool:
+    own = PurePosixPath(name).stem
+    digits = own[len(own.rstrip("0123456789")) :]
+    return bool(digits) and int(digits) == index and (own.startswith(stem) or own.startswith("img"))
+
+
+def _common_tail(one: str, other: str) -> list[str]:
+    tail = []
+    for a, b in zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False):
+        if a != b:
+            break
+        tail.append(a)
+    return tail
+
+
+def _missing(record: Record, where: str, side: Side) -> Difference:
+    feature: Feature | None = None
+    if not record.instance.is_pose:
+        feature = Feature.CROWDS
+    elif side.categories and record.category != side.categories[0]:
+        feature = Feature.SEVERAL_CATEGORIES
+    return Difference(feature, f"{where}: {record.instance.key}", "instance is missing")
+
+
+def _frame_differences(
+    one: Frame, other: Frame, media: tuple[str, str], other_media: tuple[str, str], where: str
+) -> Iterator[Difference]:
+    if media[0] == VIDEO and other_media[0] != VIDEO:
+        yield Difference(Feature.VIDEO_FRAMES, where, "frame of a video became an image")
+    if (one.is_negative, one.is_flagged) != (other.is_negative, other.is_flagged):
+        yield Difference(Feature.FRAME_MARKS, where, "marks of the frame changed")
+    if one.width and other.width and (one.width, one.height) != (other.width, other.height):
+        yield Difference(None, where, f"size {one.width} x {one.height} became {other.width} x {other.height}")
+
+
+def _record_differences(
+    before: list[Record], after: list[Record], where: str, precision: float, tracks: _TrackMatch, side: Side
+) -> Iterator[Difference]:
+    free = list(after)
+    # poses first, so that no pose is taken for a record without keypoints
+    for record in sorted(before, key=lambda record: not record.instance.is_pose):
+        best = min(free, key=lambda other: _distance(record, other), default=None)
+        if best is None or _distance(record, best) > max(3 * precision, 1.0):
+            yield _missing(record, where, side)
+            continue
+        free = [other for other in free if other is not best]
+        place = f"{where}: {record.instance.key}"
+        for feature, what in _instance_differences(record, best, precision):
+            yield Difference(feature, place, what)
+        tracks.add(record.track, best.track, place)
+    for other in free:
+        yield Difference(None, where, f"instance {other.instance.key} that was not there")
+
+
+def _distance(one: Record, other: Record) -> float:
+    """How far two records are from being the same; 0 = may be the same."""
+    a, b = one.instance, other.instance
+    if (a.keypoints is None) != (b.keypoints is None):
+        return 1e6
+    extra = 0.0 if one.category == other.category else 0.4
+    if a.box is not None and b.box is not None:
+        extra += min(0.4, float(np.abs(a.box - b.box).max()) * 1e-3)
+    if a.keypoints is None or b.keypoints is None or a.visibility is None or b.visibility is None:
+        if a.box is None or b.box is None:
+            return extra
+        return extra + float(np.abs(a.box - b.box).max())
+    order = _order(one.names, other.names)
+    if order is None:
+        return 1e6
+    both = (a.visibility != ABSENT) & (b.visibility[order] != ABSENT)
+    one_only = int(((a.visibility != ABSENT) != (b.visibility[order] != ABSENT)).sum())
+    apart = float(np.abs(a.keypoints - b.keypoints[order])[both].max()) if both.any() else 0.0
+    return apart + min(0.4, one_only * 0.01) + extra
+
+
+def _order(names: tuple[str, ...], others: tuple[str, ...]) -> list[int] | None:
+    """Where each keypoint is in the other record."""
+    if names == others:
+        return list(range(len(names)))
+    if set(names) <= set(others):
+        return [others.index(name) for name in names]
+    return list(range(len(names))) if len(names) == len(others) else None
+
+
+def _instance_differences(one: Record, other: Record, precision: float) -> Iterator[tuple[Feature | None, str]]:
+    a, b = one.instance, other.instance
+    if one.category != other.category:
+        yield Feature.SEVERAL_CATEGORIES, f"category {one.category!r} became {other.category!r}"
+    if a.is_pose != b.is_pose:
+        yield Feature.CROWDS, "is no crowd any more" if a.is_crowd else "is a pose or not"
+    if a.keypoints is not None and a.visibility is not None and b.keypoints is not None and b.visibility is not None:
+        if one.names != other.names and set(one.names) - set(other.names):
+            yield None, f"keypoints {one.names[:3]} became {other.names[:3]}"
+        order = _order(one.names, other.names)
+        assert order is not None
+        visibility, points = b.visibility[order], b.keypoints[order]
+        if not np.array_equal(a.visibility != ABSENT, visibility != ABSENT):
+            yield None, f"other keypoints are there: {a.visibility} became {visibility}"
+        elif not np.array_equal(a.visibility, visibility):
+            yield Feature.OCCLUSION, "occlusion changed"
+        both = (a.visibility != ABSENT) & (visibility != ABSENT)
+        apart = np.abs(a.keypoints - points)[both]
+        scale = np.maximum(1.0, np.abs(a.keypoints)[both] * 1e-4)
+        if (apart > precision * scale).any():
+            yield None, f"keypoints moved by {apart.max():g} pixels"
+    if a.box is not None and (b.box is None or (np.abs(a.box - b.box) > precision * 2).any()):
+        yield Feature.BOXES, f"box {a.box} became {b.box}"
+    if a.score is not None and (b.score is None or abs(a.score - b.score) > 1e-4):
+        yield Feature.SCORES, f"score {a.score} became {b.score}"
+    if a.is_prediction != b.is_prediction:
+        yield Feature.SCORES, f"prediction {a.is_prediction} became {b.is_prediction}"
+    if a.scores is not None and a.visibility is not None:
+        present = a.visibility != ABSENT
+        order = _order(one.names, other.names)
+        if b.scores is None:
+            if present.any() and not np.isnan(a.scores[present]).all():
+                yield Feature.SCORES, "scores of keypoints are missing"
+        elif not np.allclose(a.scores[present], b.scores[order][present], atol=1e-4, equal_nan=True):
+            yield Feature.SCORES, "scores of keypoints changed"
+
+
+class _TrackMatch:
+    """Whether tracks are the same, whatever their numbers."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[object, dict[object, str]] = defaultdict(dict)
+        self._lost: list[str] = []
+
+    def add(self, one: object, other: object, where: str) -> None:
+        if one is None:
+            return
+        if other is None:
+            self._lost.append(where)
+        else:
+            self._pairs[one].setdefault(other, where)
+
+    def differences(self, before: Side, after: Side) -> Iterator[Difference]:
+        for where in self._lost:
+            yield Difference(Feature.TRACKS, where, "track is missing")
+        back: dict[object, object] = {}
+        for one, others in self._pairs.items():
+            if len(others) > 1:
+                yield Difference(Feature.TRACKS, next(iter(others.values())), f"track {one} became {len(others)} tracks")
+            for other, where in others.items():
+                if back.setdefault(other, one) != one:
+                    yield Difference(Feature.TRACKS, where, f"tracks {one} and {back[other]} became one")
+                elif before.tracks.get(one, "") and before.tracks[one] != after.tracks.get(other):
+                    yield Difference(
+                        Feature.TRACK_NAMES, where, f"track {before.tracks[one]!r} became {after.tracks.get(other)!r}"
+                    )

@@ -1,0 +1,132 @@
+"""Every label format against every other: what a format says it keeps comes back, and what it does not is told.
+
+Labels are read, written in each writable format, and read back. A difference is right only if it is of a feature that
+the format does not keep, which ``what_is_lost`` told before, or if the writer or reader reported the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.convert import what_is_lost
+from engine.errors import LabelError
+from engine.formats.registry import LabelFormat, find_format, formats
+from engine.labels import Feature, LabelReader
+from engine.labels.features import count_features
+from engine.utils.context import Context
+from tests.engine.formats.comparison import DEFAULT_PRECISION, Difference, Side, differences, read_back, side_of
+from tests.engine.formats.made_labels import plain_images, rich_images, videos
+
+WRITABLE = [format.name for format in formats() if format.can_write]
+MAKERS: dict[str, Callable[[Path], LabelReader]] = {
+    "plain_images": plain_images, "rich_images": rich_images, "videos": videos,
+}  # fmt: skip
+_MAX_INSTANCES = 3000  # of a real file that is written in every format; larger ones are compared in COCO only
+
+
+def check(labels: LabelReader, format: LabelFormat, folder: Path) -> list[str]:
+    """Write labels, read them back, and list what differs although it should not."""
+    before = side_of(labels)
+    told = what_is_lost(labels, format)
+    counts = count_features(labels)
+    context = Context()
+    suffix = format.suffixes[0] if format.suffixes else ""
+    try:
+        format.write(labels, folder / f"out{suffix}", None, context)
+    except LabelError as error:
+        return [] if _is_refusal(labels, format) else [f"cannot be written: {error}"]
+    after = read_back(folder, context)
+    if after is None:
+        return [] if format.name in WRITE_ONLY else ["is not recognized by any format"]
+    precision = getattr(format, "precision", DEFAULT_PRECISION)
+    wrong: list[Difference] = []
+    for difference in differences(before, after, precision):
+        feature = difference.feature
+        if feature is not None and feature not in format.keeps and counts[feature]:
+            assert any(phrase.startswith(feature.value) for phrase in told), f"{feature} is lost, and nobody says so"
+        elif feature is None and _is_explained(difference, format, counts):
+            continue
+        else:
+            wrong.append(difference)
+    reported = sum(remark.occurrences for remark in context.findings.sentences() if remark.severity != "info")  # type: ignore[attr-defined]
+    if len(wrong) <= reported:
+        return []
+    lines = [f"{d.feature.name if d.feature else 'any'}: {d.where}: {d.what}" for d in wrong]
+    return [*lines[:8], f"{len(lines)} in all", *map(str, context.findings.sentences())]
+
+
+WRITE_ONLY = {format.name for format in formats() if format.can_write and not format.can_read}
+
+
+def _is_refusal(labels: LabelReader, format: LabelFormat) -> bool:
+    """Whether a format may refuse labels as a whole: there is no pose, or not one frame of the kind it is made for."""
+    has_pose = any(instance.is_pose for instance in labels.instances())
+    needs_video = Feature.VIDEO_FRAMES in format.keeps and not any(m.type == "video" for m in labels.media)
+    return not has_pose or needs_video
+
+
+def _is_explained(difference: Difference, format: LabelFormat, counts: object) -> bool:
+    """An image that stands for a frame of a video, in a format without videos, has a name of its own."""
+    return False
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+@pytest.mark.parametrize("maker", MAKERS)
+def test_made_labels_come_back(tmp_path: Path, name: str, maker: str) -> None:
+    format = next(format for format in formats() if format.name == name)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    assert check(MAKERS[maker](tmp_path / "in"), format, tmp_path / "out") == []
+
+
+def _real_files() -> list[Path]:
+    shared = Path(__file__).resolve().parents[4] / "shared" / "data" / "formats"
+    return sorted(path for path in shared.rglob("*") if path.is_file() and path.suffix in _SUFFIXES)
+
+
+_SUFFIXES = {suffix for format in formats() if format.can_read for suffix in format.suffixes} - {".txt", ".zip"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", _real_files(), ids=lambda path: "/".join(path.parts[-3:]))
+def test_real_files_come_back_from_every_format(path: Path, tmp_path: Path) -> None:
+    try:
+        with find_format(path).read(path) as labels:
+            count = sum(1 for _ in labels.instances())
+    except LabelError as error:
+        pytest.skip(str(error)[:200])
+    wrong: dict[str, list[str]] = {}
+    for format in formats():
+        if not format.can_write or (count > _MAX_INSTANCES and format.name != "coco"):
+            continue
+        folder = tmp_path / format.name
+        folder.mkdir()
+        with find_format(path).read(path) as labels:
+            lines = check(labels, format, folder)
+        if lines:
+            wrong[format.name] = lines
+    assert wrong == {}
+
+
+def test_the_comparison_sees_what_is_changed(tmp_path: Path) -> None:
+    labels = rich_images(tmp_path)
+    before = side_of(labels)
+    assert differences(before, side_of(rich_images(tmp_path))) == []
+    assert before.categories == ["mouse", "bird"]
+    instances = list(labels.instances())
+    assert instances[0].keypoints is not None
+    moved = instances[0].replace(keypoints=instances[0].keypoints + 0.5)
+    changes = [
+        (moved, {None}),
+        (instances[0].replace(track=None), {Feature.TRACKS}),
+        (instances[0].replace(box=None), {Feature.BOXES}),
+        (instances[0].replace(visibility=instances[1].visibility.clip(0, 1)), {Feature.OCCLUSION}),  # type: ignore[union-attr]
+        (instances[0].replace(category=1, keypoints=None), {None}),
+    ]
+    for changed, features in changes:
+        after = Side()
+        after.add(type(labels)(labels.frames(), [changed, *instances[1:]], labels.categories, path="x", tracks=labels.tracks))
+        assert {difference.feature for difference in differences(before, after)} >= features

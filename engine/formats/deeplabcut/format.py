@@ -22,6 +22,7 @@ class DlcFormat:
     title = "DeepLabCut labels"
     suffixes: tuple[str, ...] = (".csv", ".h5")
     can_read = can_write = True
+    names_categories = False  # its tables have one kind of animal, without a name
     keeps: Collection[Feature] = frozenset(
         {
             Feature.SCORES,

@@ -28,7 +28,8 @@ class LightningPoseFormat:
     title = "Lightning Pose data set"
     suffixes: tuple[str, ...] = ()
     can_read = can_write = True
-    keeps: Collection[Feature] = frozenset({Feature.EMPTY_FRAMES})
+    names_categories = False  # its tables have one kind of animal, without a name
+    keeps: Collection[Feature] = frozenset()
 
     def sniff(self, path: Path) -> float:
         return NO

@@ -176,6 +176,11 @@ class _Table:
         self._coords = LIKELIHOOD if self._is_video or key[2] else LIKELIHOOD[:2]
         self._names = schema.names
         self._grid = _grid_of(media, labels, context) if self._is_video else None
+        by_hand = sum(not pose.is_prediction for poses in individuals.poses.values() for pose in poses.values())
+        if self._is_video and by_hand:
+            context.report(
+                media.path, "Labels in a table of a video, which programs read as results of a model", count=by_hand
+            )
 
     def write(self, path: Path) -> None:
         if path.suffix.lower() not in _HDF5_SUFFIXES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -58,16 +58,20 @@ class Side:
     categories: list[str] = field(default_factory=list)
     strays: int = 0
 
-    def add(self, labels: LabelReader, part: int = 0) -> None:
+    def add(self, labels: LabelReader) -> None:
         """Add a file; a written export may have several."""
-        start = len(self.frames)
+        known = {key: position for position, key in reversed(list(enumerate(self.keys)))}  # of earlier files
+        positions: list[int] = []
         for frame in labels.frames():
             media = labels.media[frame.media] if frame.media >= 0 else None
             type, path = (media.type, plain_name(media.path)) if media is not None else (IMAGES, "")
             name = plain_name(frame.name)
-            self.frames.append(frame)
-            self.media.append((type, path))
-            self.keys.append((VIDEO, PurePosixPath(path).name, frame.index) if type == VIDEO else (IMAGES, name, 0))
+            key = (VIDEO, PurePosixPath(path).name, frame.index) if type == VIDEO else (IMAGES, name, 0)
+            positions.append(known.get(key, len(self.frames)))
+            if key not in known:
+                self.frames.append(frame)
+                self.media.append((type, path))
+                self.keys.append(key)
         self.categories += [category.name for category in labels.categories if category.name not in self.categories]
         for instance in labels.instances():
             if instance.frame < 0:
@@ -75,11 +79,12 @@ class Side:
                 continue
             category = labels.categories[instance.category] if instance.category >= 0 else None
             schema = None if category is None else category.schema
-            track = None if instance.track is None else (part, instance.track)
-            self.records[start + instance.frame].append(
-                Record(instance, "" if category is None else category.name, () if schema is None else schema.names, track)
-            )
-        self.tracks.update({(part, track): name for track, name in labels.tracks.items()})
+            position = positions[instance.frame]
+            track = None if instance.track is None else (*self.media[position], instance.track)
+            names = () if schema is None else schema.names
+            self.records[position].append(Record(instance, "" if category is None else category.name, names, track))
+            if track is not None and instance.track in labels.tracks:
+                self.tracks[track] = labels.tracks[instance.track]
 
 
 def side_of(labels: LabelReader) -> Side:
@@ -91,16 +96,16 @@ def side_of(labels: LabelReader) -> Side:
 def read_back(folder: Path, context: Context) -> Side | None:
     """All labels that were written into a folder; None if no format can read them."""
     side = Side()
-    part = 0
+    has_read = False
     for path in _label_paths(folder):
         try:
             format = find_format(path)
         except LabelError:
             continue
         with format.read(path, context) as labels:
-            side.add(labels, part)
-        part += 1
-    return side if part else None
+            side.add(labels)
+        has_read = True
+    return side if has_read else None
 
 
 def _label_paths(folder: Path) -> Iterator[Path]:
@@ -127,8 +132,16 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def differences(before: Side, after: Side, precision: float = DEFAULT_PRECISION) -> list[Difference]:
-    """All differences, one for each record and feature."""
+def differences(
+    before: Side, after: Side, precision: float = DEFAULT_PRECISION, *, names_categories: bool = True
+) -> list[Difference]:
+    """All differences, one for each record and feature.
+
+    Args:
+        names_categories: False for formats that know no names of categories; only that they stay apart is compared.
+    """
+    if not names_categories:
+        after = _with_names_of(before, after)
     result: list[Difference] = []
     tracks = _TrackMatch()
     frames = _match_frames(before, after)
@@ -145,14 +158,30 @@ def differences(before: Side, after: Side, precision: float = DEFAULT_PRECISION)
         result += _record_differences(records, after.records.get(other, []), where, precision, tracks, before)
     taken = {other for other in frames if other is not None}
     for position, key in enumerate(after.keys):
-        if position not in taken:
-            count = len(after.records.get(position, []))
+        count = len(after.records.get(position, []))
+        if position not in taken and (count or key[0] != VIDEO):  # tables of videos have a row for every frame
             result.append(Difference(None, str(key), f"frame that was not there, with {count} instances"))
     result += tracks.differences(before, after)
     for name in before.categories:
         if name and name not in after.categories:
             result.append(Difference(Feature.SEVERAL_CATEGORIES, name, "category is missing"))
     return result
+
+
+def _with_names_of(before: Side, after: Side) -> Side:
+    """Records with the names that their categories have in the other labels: the first one with these keypoints."""
+    by_names: dict[tuple[str, ...], str] = {}
+    for records in before.records.values():
+        for record in records:
+            by_names.setdefault(tuple(sorted(record.names)), record.category)
+    renamed = {
+        position: [
+            replace(record, category=by_names.get(tuple(sorted(record.names)), record.category)) for record in records
+        ]
+        for position, records in after.records.items()
+    }
+    records_of: dict[int, list[Record]] = defaultdict(list, renamed)
+    return replace(after, records=records_of, categories=before.categories)
 
 
 def _match_frames(before: Side, after: Side) -> list[int | None]:
@@ -172,7 +201,11 @@ def _match_frames(before: Side, after: Side) -> list[int | None]:
             return free[0]
         return None
 
-    matches = [take(by_key.get(key, [])) for key in before.keys]
+    videos = _video_names(before, after)
+    matches = [
+        take(by_key.get((type, videos.get(name, name) if type == VIDEO else name, index), []))
+        for type, name, index in before.keys
+    ]
     for position, (type, name, index) in enumerate(before.keys):
         if matches[position] is not None:
             continue
@@ -191,6 +224,16 @@ def _match_frames(before: Side, after: Side) -> list[int | None]:
             stem = PurePosixPath(name).stem
             matches[position] = take([p for n, ps in images.items() if n.startswith(f"{stem}_") for p in ps])
     return matches
+
+
+def _video_names(before: Side, after: Side) -> dict[str, str]:
+    """Names of the videos in labels of a format that names a video by its own file only: in the order of both."""
+    names, others = (
+        list(dict.fromkeys(name for type, name, _ in side.keys if type == VIDEO)) for side in (before, after)
+    )
+    if set(names) & set(others) or len(names) != len(others):
+        return {}
+    return dict(zip(names, others, strict=True))
 
 
 def _is_frame_name(name: str, stem: str, index: int) -> bool:
@@ -250,22 +293,28 @@ def _record_differences(
 def _distance(one: Record, other: Record) -> float:
     """How far two records are from being the same; 0 = may be the same."""
     a, b = one.instance, other.instance
-    if (a.keypoints is None) != (b.keypoints is None):
+    if _has_points(a) != _has_points(b):
         return 1e6
     extra = 0.0 if one.category == other.category else 0.4
     if a.box is not None and b.box is not None:
         extra += min(0.4, float(np.abs(a.box - b.box).max()) * 1e-3)
-    if a.keypoints is None or b.keypoints is None or a.visibility is None or b.visibility is None:
+    if a.keypoints is None or b.keypoints is None or not _has_points(a) or not _has_points(b):
         if a.box is None or b.box is None:
             return extra
         return extra + float(np.abs(a.box - b.box).max())
     order = _order(one.names, other.names)
     if order is None:
         return 1e6
+    assert a.visibility is not None
+    assert b.visibility is not None
     both = (a.visibility != ABSENT) & (b.visibility[order] != ABSENT)
     one_only = int(((a.visibility != ABSENT) != (b.visibility[order] != ABSENT)).sum())
     apart = float(np.abs(a.keypoints - b.keypoints[order])[both].max()) if both.any() else 0.0
     return apart + min(0.4, one_only * 0.01) + extra
+
+
+def _has_points(instance: Instance) -> bool:
+    return instance.visibility is not None and bool((instance.visibility != ABSENT).any())
 
 
 def _order(names: tuple[str, ...], others: tuple[str, ...]) -> list[int] | None:
@@ -300,7 +349,8 @@ def _instance_differences(one: Record, other: Record, precision: float) -> Itera
             yield None, f"keypoints moved by {apart.max():g} pixels"
     if a.box is not None and (b.box is None or (np.abs(a.box - b.box) > precision * 2).any()):
         yield Feature.BOXES, f"box {a.box} became {b.box}"
-    if a.score is not None and (b.score is None or abs(a.score - b.score) > 1e-4):
+    of_points = a.scores is not None and b.scores is not None and b.score is not None  # then it is their mean
+    if a.score is not None and not of_points and (b.score is None or abs(a.score - b.score) > 1e-4):
         yield Feature.SCORES, f"score {a.score} became {b.score}"
     if a.is_prediction != b.is_prediction:
         yield Feature.SCORES, f"prediction {a.is_prediction} became {b.is_prediction}"

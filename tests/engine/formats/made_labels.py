@@ -63,9 +63,15 @@ def rich_images(folder: Path) -> Labels:
 
 
 def videos(folder: Path) -> Labels:
-    """Two videos that are not there, with tracks, occluded points, an empty frame and predictions."""
+    """Two videos with tracks, occluded points, an empty frame and predictions."""
     rng = np.random.default_rng(3)
-    media = [Media(VIDEO, "cage/first.mp4"), Media(VIDEO, "cage/second.mp4")]
+    (folder / "cage").mkdir()
+    for n, name in enumerate(("first.avi", "second.avi")):
+        writer = cv2.VideoWriter(str(folder / "cage" / name), cv2.VideoWriter.fourcc(*"MJPG"), 25, (WIDTH, HEIGHT))
+        for index in range(32):
+            writer.write(np.full((HEIGHT, WIDTH, 3), 100 * n + index, np.uint8))
+        writer.release()
+    media = [Media(VIDEO, "cage/first.avi"), Media(VIDEO, "cage/second.avi")]
     frames = [Frame("", m, index, WIDTH, HEIGHT) for m in range(2) for index in (0, 3, 4, 20)]
     frames.append(Frame("", 0, 30, WIDTH, HEIGHT, is_negative=True))
     instances = []

@@ -103,7 +103,10 @@ def test_a_video_is_written_as_the_table_of_an_analysed_one(tmp_path: Path) -> N
     video = Media(VIDEO, "clip.mp4", stored_pixels=True)
     context = Context()
     write_labels(_labels(video, 3, instances, {0: "anna"}), path, format="deeplabcut", context=context)
-    assert context.findings.sentences() == ["Second pose of an individual in a frame, left out: track_4, frame 2"]
+    assert context.findings.sentences() == [
+        "Second pose of an individual in a frame, left out: track_4, frame 2",
+        "Labels in a table of a video, which programs read as results of a model: clip.mp4",
+    ]
     with read_labels(path) as labels:
         assert list(labels.tracks.values()) == ["anna", "track_4"]
         assert [(i.frame, i.track, i.score) for i in labels.instances()] == [(0, 0, 0.9), (2, 0, 1.0), (2, 1, 0.5)]

@@ -87,6 +87,7 @@ class _Rows:
         paths = [media.path for media in labels.media]
         self._media_names = unique_names([Path(path).name for path in paths], paths)
         self._category_names = unique_names(category.name for category in labels.categories)
+        self._used: set[int] = set()
 
     def __iter__(self) -> Iterator[list[Cell]]:
         labels = self._labels
@@ -98,6 +99,7 @@ class _Rows:
             if instance.is_prediction and not self._options.include_predictions:
                 continue
             if instance.is_pose:
+                self._used.add(instance.category)
                 yield self._row(frames[instance.frame], instance)
             else:
                 what = "Crowd, or record without keypoints, which this format does not have"
@@ -120,6 +122,12 @@ class _Rows:
                 at = self._column[name]
                 cells[at : at + 4] = [x, y, visibility, score] if visibility else [None, None, ABSENT, score]
         return row + cells
+
+    def report_unused_categories(self) -> None:
+        """To be called after all rows were written."""
+        for position, name in enumerate(self._category_names):
+            if position not in self._used:
+                self._context.report(name, "Category without poses, which a table of poses does not have", "left out")
 
     def _time(self, frame: Frame, media: Media) -> float | None:
         """Seconds; None for images, and for a video that cannot be opened."""
@@ -300,6 +308,7 @@ class CsvTableFormat:
                 writer.writerow(rows.columns)
                 for row in rows:
                     writer.writerow([as_text(cell) for cell in row])
+            rows.report_unused_categories()
         except OSError as error:
             raise LabelError(f"cannot be written ({error.strerror or error})", where=path) from None
 

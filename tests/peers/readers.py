@@ -1,6 +1,6 @@
 """Reads the files of run.py with the readers that this environment has. Needs nothing of poseapp.
 
-    python readers.py FOLDER RESULTS.json
+python readers.py FOLDER RESULTS.json
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def movement(path: str, source: str) -> Callable[[Path], list[Pose]]:
             data = load_poses.from_dlc_file(folder / path)
         else:
             data = load_poses.from_sleap_file(folder / path)
-        position = data.position.transpose("time", "individuals" if "individuals" in data.dims else "individual",
-                                           "keypoints" if "keypoints" in data.dims else "keypoint", "space")  # fmt: skip
+        individual = "individuals" if "individuals" in data.dims else "individual"
+        keypoint = "keypoints" if "keypoints" in data.dims else "keypoint"
+        position = data.position.transpose("time", individual, keypoint, "space")
         poses = [rows(points) for frame in position.values for points in frame]
         return [pose for pose in poses if any(pose)]
 
@@ -195,8 +196,7 @@ def compare(poses: list[Pose], expected: list[Pose]) -> str:
 
 def _is_equal(one: Pose, other: Pose) -> bool:
     return len(one) == len(other) and all(
-        (a is None) == (b is None)
-        and (a is None or b is None or max(abs(a[0] - b[0]), abs(a[1] - b[1])) <= PRECISION)
+        (a is None) == (b is None) and (a is None or b is None or max(abs(a[0] - b[0]), abs(a[1] - b[1])) <= PRECISION)
         for a, b in zip(one, other)
     )
 
@@ -204,7 +204,9 @@ def _is_equal(one: Pose, other: Pose) -> bool:
 def main(folder: Path, output: Path) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     document = json.loads((folder / "labels.json").read_text())
-    expected["boxes"] = {"poses": [[[x, y], [x + w, y + h]] for x, y, w, h in (a["bbox"] for a in document["annotations"])]}
+    expected["boxes"] = {
+        "poses": [[[x, y], [x + w, y + h]] for x, y, w, h in (a["bbox"] for a in document["annotations"])]
+    }
     coco = folder / "datumaro_coco" / "annotations"
     coco.mkdir(parents=True, exist_ok=True)
     (coco / "person_keypoints_default.json").write_text(json.dumps(document))
@@ -213,7 +215,7 @@ def main(folder: Path, output: Path) -> None:
         try:
             version = importlib.metadata.version(reader)
         except importlib.metadata.PackageNotFoundError:
-            print("not in this environment:", reader)
+            sys.stdout.write(f"not in this environment: {reader}\n")
             continue
         cells = results[f"{reader} {version}"] = {}
         for name, (path, source, read) in files.items():

@@ -1,6 +1,6 @@
 """Lets the readers of other programs read what our writers write; see README.md beside this file.
 
-    python tests/peers/run.py PYTHON [PYTHON ...]     interpreters of the environments of the readers
+python tests/peers/run.py PYTHON [PYTHON ...]     interpreters of the environments of the readers
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main(pythons: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for line in write_files(folder):
-            print("not written:", line)
+            sys.stdout.write(f"not written: {line}\n")
         for python in pythons:
             output = folder / "results.json"
             output.unlink(missing_ok=True)
@@ -91,7 +91,7 @@ def main(pythons: list[str]) -> int:
                     results.setdefault(reader, {}).update(cells)
     for reader, cells in results.items():
         for file, cell in cells.items():
-            print(f"{reader:28} {file:18} {cell}")
+            sys.stdout.write(f"{reader:28} {file:18} {cell}\n")
     text = json.dumps(results, indent=1, sort_keys=True, ensure_ascii=False)
     (HERE / "results.json").write_text(text + "\n", encoding="utf-8")
     return 0 if all(cell.startswith("equal") for cells in results.values() for cell in cells.values()) else 1

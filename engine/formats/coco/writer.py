@@ -23,7 +23,7 @@ from engine.formats.registry import WriteOptions
 from engine.labels.model import ABSENT, UNKNOWN, VIDEO, Category, Floats, Frame, Instance
 from engine.labels.reader import LabelReader
 from engine.media.source import frame_file_name
-from engine.utils.context import Context
+from engine.utils.context import INFO, Context
 
 _STEP = 4096
 _LARGEST_ID = 1 << 53  # larger ones are no whole numbers to every reader of JSON
@@ -119,6 +119,8 @@ class _Writer:
         if UNKNOWN in (instance.frame, instance.category):
             self._context.report(instance.key, "Record of an unknown frame or category", "left out")
             return None
+        if instance.is_prediction and instance.score is None and instance.scores is None:
+            self._context.report(instance.key, "Prediction without a score, which is read as a label", severity=INFO)
         box = _extent(instance)
         return make_annotation(
             self._new_id(),

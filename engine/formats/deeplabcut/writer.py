@@ -176,6 +176,10 @@ class _Table:
         self._coords = LIKELIHOOD if self._is_video or key[2] else LIKELIHOOD[:2]
         self._names = schema.names
         self._grid = _grid_of(media, labels, context) if self._is_video else None
+        tracked = [pose for poses in individuals.poses.values() for pose in poses.values() if pose.track is not None]
+        if tracked and len(individuals.poses) == 1:
+            what = "Track of the only animal of a table, which names no animals then"
+            context.report(next(iter(individuals.poses)), what, count=len(tracked), severity=INFO)
         by_hand = sum(not pose.is_prediction for poses in individuals.poses.values() for pose in poses.values())
         if self._is_video and by_hand:
             context.report(

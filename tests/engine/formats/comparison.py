@@ -19,6 +19,10 @@ DEFAULT_PRECISION = 0.01
 """Pixels that a coordinate may move by; a format may state another one as its attribute ``precision``."""
 
 
+_SCALED = 40.0
+"""Pixels, for points of videos whose pixels are not square that became images."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """Attributes:
@@ -52,6 +56,7 @@ class Side:
 
     frames: list[Frame] = field(default_factory=list)
     media: list[tuple[str, str]] = field(default_factory=list)
+    stored: list[bool] = field(default_factory=list)
     keys: list[tuple[str, str, int]] = field(default_factory=list)
     records: dict[int, list[Record]] = field(default_factory=lambda: defaultdict(list))
     tracks: dict[object, str] = field(default_factory=dict)
@@ -71,6 +76,7 @@ class Side:
             if key not in known:
                 self.frames.append(frame)
                 self.media.append((type, path))
+                self.stored.append(media is not None and media.stored_pixels)
                 self.keys.append(key)
         self.categories += [category.name for category in labels.categories if category.name not in self.categories]
         for instance in labels.instances():
@@ -155,7 +161,9 @@ def differences(
             result += [_missing(record, where, before) for record in records]
             continue
         result += _frame_differences(frame, after.frames[other], before.media[position], after.media[other], where)
-        result += _record_differences(records, after.records.get(other, []), where, precision, tracks, before)
+        is_scaled = before.stored[position] and after.media[other][0] != VIDEO  # to the pixels of the image
+        allowed = _SCALED if is_scaled else precision
+        result += _record_differences(records, after.records.get(other, []), where, allowed, tracks, before)
     taken = {other for other in frames if other is not None}
     for position, key in enumerate(after.keys):
         count = len(after.records.get(position, []))
@@ -214,9 +222,9 @@ def _match_frames(before: Side, after: Side) -> list[int | None]:
             candidates = [p for n, ps in images.items() if _is_frame_name(n, stem, index) for p in ps]
         else:
             last = PurePosixPath(name).name
-            candidates = sorted(
-                images.get(last, []), key=lambda p: -len(_common_tail(after.keys[p][1], name))
-            ) or [p for n, ps in images.items() if PurePosixPath(n).stem == PurePosixPath(last).stem for p in ps]
+            candidates = sorted(images.get(last, []), key=lambda p: -len(_common_tail(after.keys[p][1], name))) or [
+                p for n, ps in images.items() if PurePosixPath(n).stem == PurePosixPath(last).stem for p in ps
+            ]
         matches[position] = take(candidates)
     # names that had to be changed because two were equal: by order
     for position, (type, name, _) in enumerate(before.keys):
@@ -239,7 +247,7 @@ def _video_names(before: Side, after: Side) -> dict[str, str]:
 def _is_frame_name(name: str, stem: str, index: int) -> bool:
     own = PurePosixPath(name).stem
     digits = own[len(own.rstrip("0123456789")) :]
-    return bool(digits) and int(digits) == index and (own.startswith(stem) or own.startswith("img"))
+    return bool(digits) and int(digits) == index and own.startswith((stem, "img"))
 
 
 def _common_tail(one: str, other: str) -> list[str]:
@@ -385,7 +393,9 @@ class _TrackMatch:
         back: dict[object, object] = {}
         for one, others in self._pairs.items():
             if len(others) > 1:
-                yield Difference(Feature.TRACKS, next(iter(others.values())), f"track {one} became {len(others)} tracks")
+                yield Difference(
+                    Feature.TRACKS, next(iter(others.values())), f"track {one} became {len(others)} tracks"
+                )
             for other, where in others.items():
                 if back.setdefault(other, one) != one:
                     yield Difference(Feature.TRACKS, where, f"tracks {one} and {back[other]} became one")

@@ -32,7 +32,11 @@ def plain_images(folder: Path) -> Labels:
     rng = np.random.default_rng(1)
     frames = _images(folder, ["a.png", "b.png", "c.png"])
     return Labels(
-        frames, [pose(n, 0, rng) for n in range(3)], [Category("mouse", MOUSE)], path=folder / "labels", image_folder=folder
+        frames,
+        [pose(n, 0, rng) for n in range(3)],
+        [Category("mouse", MOUSE)],
+        path=folder / "labels",
+        image_folder=folder,
     )
 
 
@@ -81,7 +85,9 @@ def videos(folder: Path) -> Labels:
             visibility = np.array([VISIBLE, VISIBLE, ABSENT, OCCLUDED if n % 2 else VISIBLE], np.uint8)
             instances.append(instance.replace(visibility=visibility))
     for n in (0, 5):
-        instances.append(pose(n, 0, rng, scores=np.array([0.5, 0.25, 1.0, 0.75]), score=0.875, is_prediction=True, track=2))
+        instances.append(
+            pose(n, 0, rng, scores=np.array([0.5, 0.25, 1.0, 0.75]), score=0.875, is_prediction=True, track=2)
+        )
     return Labels(
         frames,
         instances,

@@ -6,7 +6,6 @@ the format does not keep, which ``what_is_lost`` told before, or if the writer o
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from engine.convert import what_is_lost
 from engine.errors import LabelError
-from engine.formats.registry import LabelFormat, WriteOptions, find_format, formats
+from engine.formats.registry import LabelFormat, WriteOptions, formats
 from engine.labels import VIDEO, Feature, LabelReader
 from engine.labels.features import count_features
 from engine.utils.context import Context, Remark
@@ -26,7 +25,6 @@ WRITABLE = [format.name for format in formats() if format.can_write]
 MAKERS: dict[str, Callable[[Path], LabelReader]] = {
     "plain_images": plain_images, "rich_images": rich_images, "videos": videos,
 }  # fmt: skip
-_MAX_INSTANCES = 1000  # of a real file that is written in every format; larger ones are compared in COCO only
 
 
 def check(labels: LabelReader, format: LabelFormat, folder: Path, *, video_images: bool = True) -> list[str]:
@@ -47,9 +45,7 @@ def check(labels: LabelReader, format: LabelFormat, folder: Path, *, video_image
         return [] if format.name in WRITE_ONLY else ["is not recognized by any format"]
     precision = getattr(format, "precision", DEFAULT_PRECISION)
     wrong: list[Difference] = []
-    for difference in differences(
-        before, after, precision, names_categories=getattr(format, "names_categories", True)
-    ):
+    for difference in differences(before, after, precision, names_categories=getattr(format, "names_categories", True)):
         feature = difference.feature
         if feature is not None and feature not in format.keeps and counts[feature]:
             assert any(phrase.startswith(feature.value) for phrase in told), f"{feature} is lost, and nobody says so"
@@ -88,35 +84,6 @@ def test_made_labels_come_back(tmp_path: Path, name: str, maker: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def _real_files() -> list[Path]:
-    shared = Path(os.environ.get("POSEAPP_TEST_DATA", Path(__file__).resolve().parents[4] / "shared"))
-    return sorted(path for path in (shared / "data" / "formats").rglob("*") if path.is_file() and path.suffix in _SUFFIXES)
-
-
-_SUFFIXES = {suffix for format in formats() if format.can_read for suffix in format.suffixes} - {".txt", ".zip"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", _real_files(), ids=lambda path: "/".join(path.parts[-3:]))
-def test_real_files_come_back_from_every_format(path: Path, tmp_path: Path) -> None:
-    try:
-        with find_format(path).read(path) as labels:
-            count = sum(1 for _ in labels.instances())
-    except LabelError as error:
-        pytest.skip(str(error)[:200])
-    wrong: dict[str, list[str]] = {}
-    for format in formats():
-        if not format.can_write or (count > _MAX_INSTANCES and format.name != "coco"):
-            continue
-        folder = tmp_path / format.name
-        folder.mkdir()
-        with find_format(path).read(path) as labels:
-            lines = check(labels, format, folder, video_images=False)
-        if lines:
-            wrong[format.name] = lines
-    assert not wrong, "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)
-
-
 def test_the_comparison_sees_what_is_changed(tmp_path: Path) -> None:
     labels = rich_images(tmp_path)
     before = side_of(labels)
@@ -134,5 +101,7 @@ def test_the_comparison_sees_what_is_changed(tmp_path: Path) -> None:
     ]
     for changed, features in changes:
         after = Side()
-        after.add(type(labels)(labels.frames(), [changed, *instances[1:]], labels.categories, path="x", tracks=labels.tracks))
+        after.add(
+            type(labels)(labels.frames(), [changed, *instances[1:]], labels.categories, path="x", tracks=labels.tracks)
+        )
         assert {difference.feature for difference in differences(before, after)} >= features

@@ -64,6 +64,7 @@ def _count_of(remark: Remark) -> int:
     return remark.occurrences * (1 + int(rows[1]) if rows else 1)
 
 
+_OF_VIDEOS = {"cvat_video"}
 WRITE_ONLY = {format.name for format in formats() if format.can_write and not format.can_read}
 
 
@@ -77,6 +78,8 @@ def _is_refusal(labels: LabelReader, format: LabelFormat) -> bool:
 @pytest.mark.parametrize("name", WRITABLE)
 @pytest.mark.parametrize("maker", MAKERS)
 def test_made_labels_come_back(tmp_path: Path, name: str, maker: str) -> None:
+    if name in _OF_VIDEOS and maker != "videos":
+        pytest.skip("images are numbered frames in this format, and their names are not kept; its writer says so")
     format = next(format for format in formats() if format.name == name)
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()

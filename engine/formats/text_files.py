@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, ParseError
 import msgspec
 
 from engine.errors import CocoError, LabelError, PoseError
-from engine.formats.coco.document import read_json_bytes
+from engine.formats.coco.document import may_hold_lone_surrogates, read_json_bytes
 from engine.utils.files import MAX_TEXT_BYTES, open_regular, read_text
 
 HEAD_BYTES = 64 << 10
@@ -53,13 +53,25 @@ def parse_json(data: bytes, where: Path | str) -> Any:
         raise LabelError(_TOO_DEEP, where=where) from None
     except (msgspec.DecodeError, UnicodeDecodeError):  # NaN, control characters, lone surrogates
         try:
-            return json.loads(data, strict=False)
+            content = json.loads(data, strict=False)
+            return _without_surrogates(content) if may_hold_lone_surrogates(data) else content
         except RecursionError:
             raise LabelError(_TOO_DEEP, where=where) from None
         except UnicodeDecodeError:
             raise LabelError("is not UTF-8 text; save it as UTF-8", where=where) from None
         except ValueError as error:
             raise LabelError(f"is not valid JSON: {str(error)[:200]}", where=where) from None
+
+
+def _without_surrogates(value: Any) -> Any:
+    """The same with question marks for halves of surrogate pairs, which no file name and no text file can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_without_surrogates(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(entry) for key, entry in value.items()}
+    return value
 
 
 def read_yaml(path: Path) -> Any:
@@ -86,7 +98,8 @@ def read_yaml(path: Path) -> Any:
         line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
         raise LabelError(f"is not valid YAML: {error.problem or 'cannot be parsed'}{line}", where=path) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise LabelError(f"is not valid YAML: {str(error)[:200]}", where=path) from None
+        reason = " ".join(str(error)[:200].split())
+        raise LabelError(f"is not valid YAML: {reason}", where=path) from None
 
 
 def iterate_xml(path: Path, tags: frozenset[str], *, limit: int) -> Iterator[Element]:

@@ -22,6 +22,7 @@ from engine.utils.temporary_files import own_temporary_name, sweep_once
 
 # Larger files of a kind are a mistake or a trap.
 MAX_IMAGE_BYTES = 2 << 30  # 100 megapixels of 16-bit RGBA without compression are 0.8 GB
+_GROWN_BYTES = 1 << 20
 MAX_LABEL_BYTES = 2 << 30  # the largest public COCO files have about 1 GB
 MAX_TEXT_BYTES = 16 << 20  # settings, schemas, key maps
 
@@ -79,7 +80,10 @@ def read_bytes(path: Path | str, limit: int) -> bytes:
         MemoryError: there is no room for it.
     """
     with open_regular(path, limit) as file:
-        data = file.read(limit + 1)
+        # Not read(limit + 1): that reserves the limit, gigabytes, for a file of any size.
+        data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
+        while len(data) <= limit and (more := file.read(min(_GROWN_BYTES, limit + 1 - len(data)))):
+            data += more
     _check_size(len(data), limit, path)
     return data
 

@@ -53,7 +53,7 @@ class AlphaTrackerFormat(BaseFormat):
             name = image.get("filename") if isinstance(image, dict) else None
             listed = image.get("annotations") if isinstance(image, dict) else None
             if not isinstance(name, str) or not name or not isinstance(listed, list):
-                builder.left_out(f"number {position}", "Image without a name and a list of annotations")
+                builder.left_out(f"number {position}", "Image without a name and a list of annotations", listed)
                 continue
             frame = builder.labels.frame(name)
             objects += _objects(frame, name, listed, builder)

@@ -82,6 +82,7 @@ class _Reader:
         self._names: dict[Id, str] = {}
         self._points: dict[Id, tuple[list[str], list[tuple[int, int]]]] = {}
         self._category_ids = IdMatcher(())
+        self._boxes: list[tuple[int, str, Id, Floats | None, float | None, str]] = []
 
     def read(self, raws: Iterable[bytes]) -> LabelReader:
         records = list(self._records(list(raws)))
@@ -99,6 +100,9 @@ class _Reader:
                 self._builder.left_out(where, "Result of an image that the COCO file does not list")
                 continue
             self._add(frame, record, where)
+        for frame, name, category_id, box, score, where in self._boxes:
+            category = self._builder.box_category(name, category_id)
+            self._builder.add(frame, category, None, where, box=box, score=score)
         return self._builder.labels.build(self._path)
 
     def _records(self, raws: list[bytes]) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -135,11 +139,11 @@ class _Reader:
                 self._context.report(where, str(error), "its box is taken")
             points = None
         self._builder.check_values(record, where, box="bbox", score="score")
+        if points is None:  # added after the poses, which say which keypoints the category has
+            self._boxes.append((frame, name, category_id, box, score, where))
+            return
         names, limbs = self._points.get(self._category_ids.match(category_id), ([], []))
-        if points is None:
-            category = self._builder.labels.category(name, id=category_id)
-        else:
-            category = self._builder.category(name, points.count, names, limbs, category_id)
+        category = self._builder.category(name, points.count, names, limbs, category_id)
         track = identity_of(record.get("track_id"))
         track_number = (
             None if track is None else self._builder.labels.track(track, track if isinstance(track, str) else "")

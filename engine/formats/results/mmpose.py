@@ -139,7 +139,7 @@ class _Reader:
             where = f"{file.name}: frame {done}" if index is None else f"{file.name}: frame {index}"
             listed = entry.get("instances") if isinstance(entry, dict) else None
             if index is None or not isinstance(listed, list):
-                self._builder.left_out(where, "Frame without a frame_id and a list of instances")
+                self._builder.left_out(where, "Frame without a frame_id and a list of instances", listed)
                 continue
             if image is not None and len(content) == 1:
                 frame = labels.frame(image)

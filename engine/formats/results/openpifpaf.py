@@ -122,7 +122,8 @@ class _Reader:
             return None
         index = index_of(record.get("frame")) if isinstance(record, dict) else None
         if index is None or not isinstance(record.get("predictions"), list):
-            self._builder.left_out(where, "Line without a frame and a list of predictions")
+            listed = record.get("predictions") if isinstance(record, dict) else None
+            self._builder.left_out(where, "Line without a frame and a list of predictions", listed)
             return None
         return where, index, record["predictions"]
 

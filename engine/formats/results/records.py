@@ -138,9 +138,10 @@ class ResultsBuilder:
         self._is_prediction = is_prediction
         self._schemas: dict[tuple[str, int, tuple[str, ...]], Schema | None] = {}
 
-    def left_out(self, where: str, what: str) -> None:
-        """Report a record that is not in the result."""
-        self.context.report(where, what, "left out", severity=ERROR)
+    def left_out(self, where: str, what: str, records: Any = None) -> None:
+        """Report a record that is not in the result, or a list of records."""
+        count = max(1, len(records)) if isinstance(records, list) else 1
+        self.context.report(where, what, "left out", count=count, severity=ERROR)
 
     def category(
         self,
@@ -165,6 +166,11 @@ class ResultsBuilder:
         first = next(other for other in self._schemas if other[0] == name)
         title = name if key == first else f"{name} ({count} keypoints)"
         return self.labels.category(title, self._schemas[key], id=id)
+
+    def box_category(self, name: str, id: int | str | None = None) -> int:
+        """The category of boxes without keypoints: that of the poses with this name, which must be added first."""
+        key = next((other for other in self._schemas if other[0] == name), None)
+        return self.labels.category(name, None if key is None else self._schemas[key], id=id)
 
     def add(
         self,

@@ -33,7 +33,7 @@ from engine.labels.model import (
 )
 from engine.labels.reader import LabelReader
 from engine.media.video_finder import find_videos
-from engine.utils.context import Context
+from engine.utils.context import ERROR, Context
 
 SOURCE = "sleap"
 """``source`` of predictions: the file does not name the model."""
@@ -149,10 +149,16 @@ class SleapReader(LabelReader):
         """Frames with an instance that a person made."""
         frames, instances = self._file.frames, self._file.instances
         by_user = np.concatenate([[0], np.cumsum(instances["instance_type"] == USER)])
-        starts = frames["instance_id_start"].astype(np.int64)
-        ends = np.maximum(frames["instance_id_end"].astype(np.int64), starts)
+        starts, ends = self._ranges()
         rows = np.flatnonzero(by_user[ends] > by_user[starts])
         return {(int(frames["video"][row]), int(frames["frame_idx"][row])) for row in rows}
+
+    def _ranges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """First and last + 1 instance of each row of frames, within the table of instances."""
+        frames, count = self._file.frames, len(self._file.instances)
+        starts = np.clip(frames["instance_id_start"].astype(np.int64), 0, count)
+        ends = np.clip(frames["instance_id_end"].astype(np.int64), 0, count)
+        return starts, np.maximum(ends, starts)
 
     def num_instances(self) -> int:
         return len(self._file.instances)
@@ -161,8 +167,14 @@ class SleapReader(LabelReader):
         file, frames = self._file, self._file.frames
         seen: Counter[FrameIndex] = Counter()
         context = Context() if self._has_reported else self._context
-        counts = frames["instance_id_end"].astype(np.int64) - frames["instance_id_start"].astype(np.int64)
-        for row in np.flatnonzero(counts > 0).tolist():
+        starts, ends = self._ranges()
+        outside = (starts != frames["instance_id_start"].astype(np.int64)) | (
+            ends < frames["instance_id_end"].astype(np.int64)
+        )
+        for row in np.flatnonzero(outside).tolist():
+            where = f"{self.path.name}: frame {int(frames['frame_idx'][row])} of video {int(frames['video'][row])}"
+            context.report(where, "Frame with labels that the file does not hold", "they are left out", severity=ERROR)
+        for row in np.flatnonzero(ends > starts).tolist():
             if row % _STEP == 0:
                 self._context.check_cancelled()
             frame = int(frames["video"][row]), int(frames["frame_idx"][row])
@@ -171,8 +183,7 @@ class SleapReader(LabelReader):
                 where = f"{self.path.name}: frame {frame[1]} of video {frame[0]}"
                 context.report(where, "Frame not found", "its labels are left out")
                 continue
-            start, end = int(frames["instance_id_start"][row]), int(frames["instance_id_end"][row])
-            for record in file.instances[start:end]:
+            for record in file.instances[int(starts[row]) : int(ends[row])]:
                 instance = self._instance(record, position, f"{frame[0]}|{frame[1]}|{seen[frame]}", context)
                 if instance is not None:
                     seen[frame] += 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import LabelError
-from engine.formats.text_files import head_of, iterate_xml, read_json, read_yaml
+from engine.formats.text_files import head_of, iterate_xml, parse_json, read_json, read_yaml
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -16,7 +16,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 def test_json_with_a_byte_order_mark_and_nan_is_read(tmp_path: Path) -> None:
     data = read_json(write(tmp_path, "a.json", b'\xef\xbb\xbf{"x": [NaN, 1, "\\ud800"]}'))
-    assert data["x"][1:] == [1, "\ud800"]
+    assert data["x"][1:] == [1, "?"]
     assert data["x"][0] != data["x"][0]
 
 
@@ -71,3 +71,7 @@ def test_damaged_or_unsafe_xml_is_an_error_that_names_the_file(tmp_path: Path, c
 def test_the_head_of_what_cannot_be_read_is_empty(tmp_path: Path) -> None:
     assert head_of(tmp_path) == head_of(tmp_path / "missing") == b""
     assert head_of(write(tmp_path, "a", "abc"), 2) == b"ab"
+
+
+def test_halves_of_surrogate_pairs_become_question_marks() -> None:
+    assert parse_json(rb'{"a": ["\ud83d", NaN, "\ud83d\ude00"]}', "x")["a"][0] == "?"

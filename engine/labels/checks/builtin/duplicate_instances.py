@@ -38,12 +38,14 @@ def _similarity(a: CheckedInstance, b: CheckedInstance) -> float:
     both = a.is_labelled & b.is_labelled
     if 2 * both.sum() < max(a.is_labelled.sum(), b.is_labelled.sum()) or a.schema is None:
         return 0.0
-    distances = ((a.points[both] - b.points[both]) ** 2).sum(axis=1)
+    with np.errstate(over="ignore"):  # damaged files hold coordinates of 1e308
+        distances = ((a.points[both] - b.points[both]) ** 2).sum(axis=1)
     if not distances.any():
         return 1.0
     area = (_area(a) + _area(b)) / 2
     variances = (2 * np.asarray(a.schema.sigmas, np.float64)[both]) ** 2
-    return float(np.exp(-distances / (2 * max(area, 1.0) * variances)).mean())
+    with np.errstate(invalid="ignore"):
+        return float(np.nan_to_num(np.exp(-distances / (2 * max(area, 1.0) * variances))).mean())
 
 
 def _area(instance: CheckedInstance) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,7 @@ Pose = list[Any]
 """K points: [x, y], or None for an absent one."""
 
 PRECISION = 0.02
+NAMES = ("nose", "left_ear", "right_ear", "tail")
 
 
 def rows(array: Any) -> Pose:
@@ -43,7 +45,12 @@ def sleap_io(path: str, kind: str = "file") -> Callable[[Path], list[Pose]]:
         labels = getattr(sio, f"load_{kind}")(str(folder / path))
         if isinstance(labels, dict):
             labels = next(iter(labels.values()))
-        return [rows(instance.numpy()) for frame in labels for instance in frame.instances]
+        poses = []
+        for frame in labels:
+            for instance in frame.instances:
+                points = dict(zip(instance.skeleton.node_names, rows(instance.numpy()), strict=True))
+                poses.append([points.get(name) for name in NAMES])
+        return poses
 
     return read
 
@@ -116,8 +123,7 @@ def labelme(folder: Path) -> list[Pose]:
         for shape in LabelFile(str(path)).shapes:
             if shape["shape_type"] == "point":
                 poses.setdefault((path.name, shape["group_id"]), {})[shape["label"]] = list(shape["points"][0])
-    names = ["nose", "left_ear", "right_ear", "tail"]
-    return [[pose.get(name) for name in names] for pose in poses.values()]
+    return [[pose.get(name) for name in NAMES] for pose in poses.values()]
 
 
 def napari_deeplabcut(folder: Path) -> list[Pose]:
@@ -130,7 +136,7 @@ def napari_deeplabcut(folder: Path) -> list[Pose]:
     for (frame, y, x), who, name in zip(points, properties["id"], properties["label"]):
         if np.isfinite([x, y]).all():
             poses.setdefault((int(frame), who), {})[name] = [float(x), float(y)]
-    return [[pose.get(name) for name in ("nose", "left_ear", "right_ear", "tail")] for pose in poses.values()]
+    return [[pose.get(name) for name in NAMES] for pose in poses.values()]
 
 
 def pandas_hdf(folder: Path) -> list[Pose]:
@@ -154,14 +160,16 @@ READERS: dict[str, dict[str, tuple[str, str, Callable[[Path], list[Pose]]]]] = {
     "pycocotools": {"coco": ("labels.json", "images", pycocotools)},
     "sleap-io": {
         "coco": ("labels.json", "images", sleap_io("labels.json", "coco")),
-        "deeplabcut_csv": ("CollectedData_poseapp.csv", "images", sleap_io("CollectedData_poseapp.csv", "dlc")),
-        "deeplabcut_video": ("clip.h5", "video", sleap_io("clip.h5", "dlc")),
+        "deeplabcut_csv": (
+            "images/CollectedData_poseapp.csv",
+            "images",
+            sleap_io("images/CollectedData_poseapp.csv", "dlc"),
+        ),
         "sleap": ("labels.slp", "images", sleap_io("labels.slp")),
         "sleap_video": ("clip.slp", "video", sleap_io("clip.slp")),
         "sleap_analysis": ("clip.analysis.h5", "video", sleap_io("clip.analysis.h5", "analysis_h5")),
         "nwb": ("clip.nwb", "video", sleap_io("clip.nwb", "nwb")),
         "label_studio": ("label_studio.json", "images", sleap_io("label_studio.json", "labelstudio")),
-        "yolo": ("yolo", "images", sleap_io("yolo", "ultralytics")),
     },
     "movement": {
         "deeplabcut_video": ("clip.h5", "video", movement("clip.h5", "DeepLabCut")),
@@ -171,13 +179,12 @@ READERS: dict[str, dict[str, tuple[str, str, Callable[[Path], list[Pose]]]]] = {
     "supervision": {"coco": ("labels.json", "boxes", supervision_coco)},
     "datumaro": {
         "coco": ("labels.json", "images", datumaro("datumaro_coco", "coco_person_keypoints")),
-        "cvat": ("cvat/annotations.xml", "images", datumaro("cvat", "cvat")),
-        "yolo": ("yolo", "images", datumaro("yolo", "yolov8_pose")),
+        "cvat": ("annotations.xml", "images", datumaro("annotations.xml", "cvat")),
     },
     "ultralytics": {"yolo": ("yolo", "images", ultralytics)},
     "labelme": {"labelme": ("labelme", "images", labelme)},
     "napari-deeplabcut": {"deeplabcut": ("CollectedData_poseapp.h5", "images", napari_deeplabcut)},
-    "pandas": {"deeplabcut": ("CollectedData_poseapp.h5", "images", pandas_hdf)},
+    "tables": {"deeplabcut": ("CollectedData_poseapp.h5", "images", pandas_hdf)},
 }
 
 
@@ -209,6 +216,7 @@ def main(folder: Path, output: Path) -> None:
     }
     coco = folder / "datumaro_coco" / "annotations"
     coco.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(folder / "images", coco.parent / "images" / "default", dirs_exist_ok=True)
     (coco / "person_keypoints_default.json").write_text(json.dumps(document))
     results: dict[str, dict[str, str]] = {}
     for reader, files in READERS.items():

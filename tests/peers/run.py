@@ -6,21 +6,24 @@ python tests/peers/run.py PYTHON [PYTHON ...]     interpreters of the environmen
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import msgspec
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 
 FILES = {
     "coco": ("labels.json", "images", "coco"),
-    "cvat": ("cvat/annotations.xml", "images", "cvat"),
+    "cvat": ("annotations.xml", "images", "cvat"),
     "yolo": ("yolo", "images", "yolo"),
     "labelme": ("labelme", "images", "labelme"),
     "deeplabcut": ("CollectedData_poseapp.h5", "images", "deeplabcut"),
-    "deeplabcut_csv": ("CollectedData_poseapp.csv", "images", "deeplabcut"),
+    "deeplabcut_csv": ("images/CollectedData_poseapp.csv", "images", "deeplabcut"),
     "deeplabcut_video": ("clip.h5", "video", "deeplabcut"),
     "sleap": ("labels.slp", "images", "sleap"),
     "sleap_video": ("clip.slp", "video", "sleap"),
@@ -42,6 +45,11 @@ def write_files(folder: Path) -> list[str]:
         """Labels of people of one category and media, which every format has."""
         frames = [frame for frame in labels.frames() if frame.media == media]
         positions = {n: frames.index(frame) for n, frame in enumerate(labels.frames()) if frame.media == media}
+        for n, frame in enumerate(frames):  # some readers find no images in folders of folders
+            name = frame.name.replace("/", "_")
+            if name != frame.name:
+                shutil.copy(labels.path.parent / frame.name, labels.path.parent / name)
+                frames[n] = msgspec.structs.replace(frame, name=name)
         instances = [
             Instance(positions[i.frame], 0, i.keypoints, i.visibility, box=i.box, track=i.track)
             for i in labels.instances()
@@ -68,7 +76,7 @@ def write_files(folder: Path) -> list[str]:
     missing = []
     for name, (path, source, format) in FILES.items():
         try:
-            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
             writer = format_named(format)
             writer.write(sources[source], folder / path, WriteOptions(images="copy"))
         except LabelError as error:

@@ -122,7 +122,8 @@ class ImageSequence:
 
 def frame_file_name(video: str, index: int, suffix: str = ".png") -> str:
     """Name of the image file that holds a frame of a video: folder/film.mp4, 12 -> folder/film/film_000012.png."""
-    stem = PurePosixPath(video).with_suffix("")
+    path = PurePosixPath(video)
+    stem = path.with_suffix("") if path.name else path / "video"  # a damaged file may name it "" or "."
     return f"{stem}/{stem.name}_{index:06d}{suffix}"
 
 

@@ -70,16 +70,16 @@ def points_of(table: Floats, scores: Floats | None = None) -> Points:
     """
     keypoints = table[:, :2].copy()
     thirds = scores if table.shape[1] == 2 else table[:, 2]
-    usable = (np.isfinite(keypoints) & (np.abs(keypoints) < _LARGEST)).all(axis=1)
-    absent = ~usable | ((keypoints == 0).all(axis=1) & (True if thirds is None else ~(np.nan_to_num(thirds) > 0)))
+    usable = (np.abs(keypoints) < _LARGEST).all(axis=1)  # False for NaN and infinity too
+    absent = ~usable | ((keypoints == 0).all(axis=1) & (True if thirds is None else ~(thirds > 0)))
     keypoints[absent] = 0
     visibility = np.where(absent, ABSENT, VISIBLE).astype(np.uint8)
     if thirds is None:
         return Points(keypoints, visibility, None, int((~usable).sum()))
-    if np.isin(thirds, (0, 1, 2)).all() and (thirds == 2).any():
+    if (thirds == 2).any() and ((thirds == 0) | (thirds == 1) | (thirds == 2)).all():
         marks = np.where(absent, ABSENT, thirds).astype(np.uint8)
         return Points(keypoints, marks, None, int((~usable).sum()))
-    usable_scores = np.where(absent | ~np.isfinite(thirds), 0.0, np.clip(np.nan_to_num(thirds), -_LARGEST, _LARGEST))
+    usable_scores = np.where(absent | ~(np.abs(thirds) < _LARGEST), 0.0, thirds)
     return Points(keypoints, visibility, usable_scores, int((~usable).sum()))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import MediaError
-from engine.media.source import ImageSequence, open_media
+from engine.media.source import ImageSequence, frame_file_name, open_media
 
 
 def write(path: Path, level: int, size: tuple[int, int] = (30, 20)) -> None:
@@ -66,3 +66,8 @@ def test_an_image_that_goes_away_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "2.png").unlink()
     with pytest.raises(MediaError):
         source.read(1)
+
+
+@pytest.mark.parametrize(("video", "name"), [("a/b.mp4", "a/b/b_000003.png"), ("", "video/video_000003.png")])
+def test_frames_of_a_video_are_named_after_it_also_if_it_has_no_name(video: str, name: str) -> None:
+    assert frame_file_name(video, 3) == name

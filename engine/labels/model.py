@@ -59,6 +59,7 @@ class Frame(msgspec.Struct, frozen=True):
         is_negative: a person has said that there is nothing to label.
         is_flagged: suggested for labelling.
         raw: the record as the file writes it, b"" without one; see :attr:`LabelReader.raw_format`.
+        edited: names of the attributes that were changed since the record was read, see :meth:`replace`.
     """
 
     name: str
@@ -69,6 +70,11 @@ class Frame(msgspec.Struct, frozen=True):
     is_negative: bool = False
     is_flagged: bool = False
     raw: bytes = b""
+    edited: frozenset[str] = frozenset()
+
+    def replace(self, **changes: Any) -> Frame:
+        """This frame with some attributes changed. Writers of its own format change just these in the record."""
+        return msgspec.structs.replace(self, **changes, edited=self.edited | changes.keys())
 
 
 class Category(msgspec.Struct, frozen=True):
@@ -77,13 +83,18 @@ class Category(msgspec.Struct, frozen=True):
     Attributes:
         schema: its keypoints; None if its instances are boxes and regions only.
         id: as the file writes it; None if it does not.
-        raw: as in :class:`Frame`.
+        raw, edited: as in :class:`Frame`.
     """
 
     name: str
     schema: Schema | None = None
     id: int | str | None = None
     raw: bytes = b""
+    edited: frozenset[str] = frozenset()
+
+    def replace(self, **changes: Any) -> Category:
+        """This category with some attributes changed. Writers of its own format change just these in the record."""
+        return msgspec.structs.replace(self, **changes, edited=self.edited | changes.keys())
 
 
 class Instance(msgspec.Struct, frozen=True, eq=False):

@@ -11,6 +11,7 @@ action)`` for each record it could not take as it is. Another thread may call ``
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import TypeAlias
@@ -24,6 +25,10 @@ ProgressCallback: TypeAlias = Callable[[int, int], None]
 """Called with units done and units in all (0 = unknown). Whatever it raises stops the work."""
 
 _MAX_LISTED_RECORDS = 500
+_MAX_EXAMPLES = 20
+_MAX_WORDS = 8
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_WORD = re.compile(r"[a-z]+")
 
 
 class Remark(str):
@@ -34,22 +39,42 @@ class Remark(str):
         where: the first record it happened to, or all that were to be listed; "" if it concerns the whole.
         occurrences: number of records it happened to.
         severity: INFO, WARNING or ERROR.
+        action: what was done about it, the end of ``kind``; "" if that does not say.
+        records: the first records it happened to.
     """
 
     kind: str
     where: str
     occurrences: int
     severity: str
+    action: str
+    records: tuple[str, ...]
 
-    def __new__(cls, kind: str, where: str = "", count: int = 1, severity: str = WARNING) -> Remark:
+    def __new__(
+        cls,
+        kind: str,
+        where: str = "",
+        count: int = 1,
+        severity: str = WARNING,
+        action: str = "",
+        records: tuple[str, ...] = (),
+    ) -> Remark:
         kind, where = shortened(kind), shortened(where)  # a damaged file may hold megabytes in a name
         more = f" and {count - 1} more" if count > 1 else ""
         remark = super().__new__(cls, f"{kind}: {where}{more}" if where else kind)
         remark.kind, remark.where, remark.occurrences, remark.severity = kind, where, count, severity
+        remark.action, remark.records = action, records
         return remark
 
-    def __getnewargs__(self) -> tuple[str, str, int, str]:  # type: ignore[override]
-        return self.kind, self.where, self.occurrences, self.severity
+    def __getnewargs__(self) -> tuple[str, str, int, str, str, tuple[str, ...]]:  # type: ignore[override]
+        return self.kind, self.where, self.occurrences, self.severity, self.action, self.records
+
+    @property
+    def id(self) -> str:
+        """What happened as an identifier for scripts: "Image not found, left out" is ``image_not_found``."""
+        what = self.kind.removesuffix(f", {self.action}") if self.action else self.kind
+        words = _WORD.findall(_QUOTED.sub(" ", what.split(":")[0]).lower())
+        return "_".join(words[:_MAX_WORDS]) or "remark"
 
 
 class Findings:
@@ -59,8 +84,19 @@ class Findings:
         self._counts: dict[str, int] = {}
         self._records: dict[str, list[str]] = {}
         self._severities: dict[str, str] = {}
+        self._actions: dict[str, str] = {}
+        self._examples: dict[str, list[str]] = {}
 
-    def add(self, kind: str, where: str = "", count: int = 1, *, severity: str = WARNING, listed: bool = False) -> None:
+    def add(
+        self,
+        kind: str,
+        where: str = "",
+        count: int = 1,
+        *,
+        severity: str = WARNING,
+        listed: bool = False,
+        action: str = "",
+    ) -> None:
         """Add a finding.
 
         Args:
@@ -68,20 +104,36 @@ class Findings:
             where: the record.
             count: number of records, where several are added at once.
             listed: name every record in the remark, not only the first.
+            action: what was done about it, the end of ``kind``.
         """
         self._counts[kind] = self._counts.get(kind, 0) + count
         records = self._records.setdefault(kind, [])
         if not records or (listed and len(records) < _MAX_LISTED_RECORDS):
             records.append(where)
+        examples = self._examples.setdefault(kind, [])
+        if where and len(examples) < _MAX_EXAMPLES:
+            examples.append(shortened(where))
         self._severities.setdefault(kind, severity)
+        self._actions.setdefault(kind, action)
 
     def __len__(self) -> int:
         return len(self._counts)
 
     def sentences(self) -> list[str]:
         """One :class:`Remark` for each kind, in the order in which the kinds were first met."""
+        return list(self.remarks())
+
+    def remarks(self) -> list[Remark]:
+        """As :meth:`sentences`."""
         return [
-            Remark(kind, "; ".join(records), self._counts[kind] - len(records) + 1, self._severities[kind])
+            Remark(
+                kind,
+                "; ".join(records),
+                self._counts[kind] - len(records) + 1,
+                self._severities[kind],
+                self._actions[kind],
+                tuple(self._examples[kind]),
+            )
             for kind, records in self._records.items()
         ]
 
@@ -148,4 +200,5 @@ class Context:
             action: what was done ("left out"); "" = it was taken as it is.
             count, severity, listed: see :meth:`Findings.add`.
         """
-        self.findings.add(f"{what}, {action}" if action else what, record, count, severity=severity, listed=listed)
+        kind = f"{what}, {action}" if action else what
+        self.findings.add(kind, record, count, severity=severity, listed=listed, action=action)

@@ -34,10 +34,14 @@ def test_findings_are_listed_by_check(labels: Path, capsys: pytest.CaptureFixtur
     status, out, err = check(capsys, labels)
     assert (status, err) == (1, "")
     assert out.splitlines() == [
-        "Keypoint outside the image (warning, outside_image): 1",
-        "  photo.jpg, annotation 1: right_ankle lies outside the image (512 x 600 pixels)",
         "Missing image (error, missing_image): 1",
         "  portrait.jpg: the image file was not found",
+        "Keypoint outside the image (warning, outside_image): 1",
+        "  photo.jpg, annotation 1: right_ankle lies outside the image (512 x 600 pixels)",
+        "  --fix OUT: Mark as absent (1)",
+        "Wrong number of keypoints (warning, num_keypoints): 1",
+        "  photo.jpg, annotation 1: num_keypoints is 9, and 10 are labelled",
+        "  --fix OUT: Count them again (1)",
     ]
 
 
@@ -48,7 +52,7 @@ def test_findings_as_json(labels: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert finding["message"].startswith("right_ankle lies outside")
     assert finding | {"message": ""} == {
         "check": "outside_image", "severity": "warning", "message": "", "where": "photo.jpg, annotation 1", "frame": 0,
-        "instance": 0, "keypoints": [16],
+        "instance": 0, "keypoints": [16], "fix": "Mark as absent",
     }  # fmt: skip
     assert check(capsys, labels, "--json", "--only", "empty_box") == (0, "[]\n", "")
 
@@ -74,9 +78,12 @@ def test_long_lists_are_cut_unless_all_is_asked_for(tmp_path: Path, capsys: pyte
     (tmp_path / "labels.json").write_text(json.dumps(data))
     _, out, _ = check(capsys, tmp_path / "labels.json", "--only", "empty_box")
     assert out.splitlines()[0] == "Box without an area (warning, empty_box): 30"
-    assert out.splitlines()[-1] == "  and 10 more (--all lists them)"
+    assert out.splitlines()[-2:] == [
+        "  and 10 more (--all lists them)",
+        "  --fix OUT: Take the box of the keypoints (30)",
+    ]
     _, out, _ = check(capsys, tmp_path / "labels.json", "--only", "empty_box", "--all")
-    assert len(out.splitlines()) == 31
+    assert len(out.splitlines()) == 32
 
 
 @pytest.mark.parametrize(
@@ -130,3 +137,55 @@ def test_a_check_defined_in_one_place_runs_in_the_command(
     assert out.splitlines() == ["Portrait (info, portrait): 1", "  portrait.jpg: is a portrait with 1 instance"]
     assert status == 0  # nothing but hints
     assert "portrait (info): Portrait. Portraits need a consent form." in check(capsys, "--list")[1]
+
+
+def test_the_list_as_json_holds_what_the_reader_met_too(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = coco_labels()
+    data["annotations"].append({"id": 99})
+    labels.write_text(json.dumps(data))
+    status, out, err = check(capsys, labels, "--format", "json")
+    assert (status, err) == (1, "")
+    findings = {finding["id"]: finding for finding in json.loads(out)["findings"]}
+    assert findings["unreadable_annotation"]["action"].startswith("kept aside")
+    assert not findings["unreadable_annotation"]["is_check"]
+    outside = findings["outside_image"]
+    assert (outside["count"], outside["fix"], outside["fixable"]) == (1, "Mark as absent", 1)
+    assert outside["records"] == ["photo.jpg, annotation 1: right_ankle lies outside the image (512 x 600 pixels)"]
+
+
+def test_fixed_labels_are_written_to_another_file(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = labels.read_bytes()
+    status, out, _ = check(capsys, labels, "--fix", tmp_path / "fixed.json")
+    assert status == 1
+    assert out.splitlines()[-1] == f"2 fixed: {tmp_path / 'fixed.json'}"
+    assert labels.read_bytes() == before
+    status, out, _ = check(capsys, tmp_path / "fixed.json")
+    assert out.splitlines() == [
+        "Missing image (error, missing_image): 1",
+        "  portrait.jpg: the image file was not found",
+    ]
+
+
+def test_only_the_named_fixes_are_made(labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check(capsys, labels, "--fix", tmp_path / "fixed.json", "--only", "num_keypoints")
+    first = json.loads((tmp_path / "fixed.json").read_text())["annotations"][0]
+    original = json.loads(labels.read_text())["annotations"][0]
+    assert first == original | {"num_keypoints": 10}
+
+
+def test_fixed_labels_can_be_of_another_format(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = check(capsys, labels, "--fix", tmp_path / "fixed.csv", "--to", "csv")
+    assert (tmp_path / "fixed.csv").is_file()
+    assert f"fixed: {tmp_path / 'fixed.csv'}" in out
+
+
+def test_labels_are_never_fixed_in_place(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = labels.read_bytes()
+    status, _, err = check(capsys, labels, "--fix", labels, "--overwrite")
+    assert status == 2
+    assert err.count("\n") == 1
+    assert labels.read_bytes() == before

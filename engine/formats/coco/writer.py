@@ -26,6 +26,8 @@ from engine.media.source import frame_file_name
 from engine.utils.context import INFO, Context
 
 _STEP = 4096
+_IMAGE_KEYS = {"width": "width", "height": "height", "name": "file_name"}
+"""Attributes of a frame, and the keys of its record."""
 _LARGEST_ID = 1 << 53  # larger ones are no whole numbers to every reader of JSON
 
 
@@ -74,12 +76,18 @@ class _Writer:
         for position, frame in enumerate(self._labels.frames()):
             if position % _STEP == 0:
                 self._context.check_cancelled()
-            yield frame.raw if self._has_raw and frame.raw else self._image(frame, self._frame_ids[position])
+            if not (self._has_raw and frame.raw):
+                yield self._image(frame, self._frame_ids[position])
+            elif frame.edited:
+                edited = {key: getattr(frame, name) for name, key in _IMAGE_KEYS.items() if name in frame.edited}
+                yield patch_record(frame.raw, edited)
+            else:
+                yield frame.raw
 
     def categories(self) -> Iterator[bytes]:
         for position, category in enumerate(self._labels.categories):
             if self._has_raw and category.raw:
-                yield category.raw
+                yield category.raw if not category.edited else _edited_category(category)
             elif category.id is None or not self._has_raw:  # else only the annotations of the file name it
                 yield self._category(category, self._category_ids[position])
 
@@ -173,6 +181,15 @@ class _Writer:
             elif name in edited:
                 changes[key] = value
         return annotation.patched(removed, **changes).raw
+
+
+def _edited_category(category: Category) -> bytes:
+    """The record of a category with what was edited."""
+    changes: dict[str, Any] = {"name": category.name} if "name" in category.edited else {}
+    if "schema" in category.edited and category.schema is not None:
+        limbs = category.schema.limb_indices
+        changes |= {"keypoints": list(category.schema.names), "skeleton": [[int(a) + 1, int(b) + 1] for a, b in limbs]}
+    return patch_record(category.raw, changes)
 
 
 def _completed(given: list[Id | None]) -> list[Id]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.labels.model import ABSENT, UNKNOWN, Category, Floats, Frame, Instance
+from engine.labels.reader import LabelReader
 from engine.schema.schema import Schema
 from engine.utils.context import WARNING
 
@@ -32,6 +32,7 @@ class Finding:
         frame: position of the frame in ``labels.frames()``; UNKNOWN if the labels do not list it.
         instance: position of the instance in ``labels.instances()``; None if the whole frame is concerned.
         keypoints: positions of the keypoints that are concerned.
+        fix: what :meth:`Check.fix` would do about it ("Mark as absent"); "" if a person has to look.
     """
 
     check: str
@@ -41,6 +42,7 @@ class Finding:
     frame: int
     instance: int | None = None
     keypoints: tuple[int, ...] = ()
+    fix: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +108,17 @@ class CheckedFrame:
         instances: in the order of the labels.
         find_image: gives the image file, None if it is missing; the attribute itself is None where nobody knows where
             images are, and for frames of videos.
+        is_video: it is a frame of a video.
+        is_project: the labels are those of a project, which keeps the coordinates of absent keypoints for undo, and not
+            the records of a file.
     """
 
     position: int
     frame: Frame
     instances: Sequence[CheckedInstance] = ()
     find_image: Callable[[], Path | None] | None = field(default=None, repr=False)
+    is_video: bool = False
+    is_project: bool = False
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -124,17 +131,20 @@ class CheckedFrame:
         return self.position != UNKNOWN
 
 
-class Check(ABC):
+class Check:
     """A check of labels. A subclass sets the attributes and writes :meth:`check_frame`; see docs/extending/check.md.
 
     One object checks one set of labels, so it may keep what it learns.
 
     Attributes:
-        id: for ``--only``: lower-case letters, digits, "_".
+        id: for ``--only``: lower-case letters, digits, "_". Scripts and projects keep it, so it never changes.
         title: what is wrong, for people: "Keypoint outside the image".
         help: one or two sentences: why it matters and what to do about it.
         severity: of its findings.
         needs_images: whether it looks at image files; it is left out where nobody knows where they are.
+        at_import: whether it runs on everything that is imported: a mistake of the file, not of one label.
+        fix_title: what :meth:`fix` does, for a button: "Mark as absent"; "" for a check without a fix.
+        fix_order: fixes of lower numbers come first; those that move labels to another size come last.
     """
 
     id: ClassVar[str]
@@ -142,14 +152,45 @@ class Check(ABC):
     help: ClassVar[str]
     severity: ClassVar[str] = WARNING
     needs_images: ClassVar[bool] = False
+    at_import: ClassVar[bool] = False
+    fix_title: ClassVar[str] = ""
+    fix_order: ClassVar[int] = 0
 
-    def learn(self, frame: CheckedFrame) -> None:  # noqa: B027 (most checks need nothing)
-        """Called for every frame before the first call of :meth:`check_frame`: for what is usual in these labels.
+    def learn(self, frame: CheckedFrame) -> None:
+        """Called for every frame with instances before anything is checked: for what is usual in these labels.
         Instances of one frame may come in several calls."""
 
-    @abstractmethod
+    def check_labels(self, labels: LabelReader) -> Iterator[Finding]:
+        """What is wrong with the labels as a whole (their categories, their videos); called once, after learning."""
+        return iter(())
+
     def check_frame(self, frame: CheckedFrame) -> Iterator[Finding]:
         """What is wrong in a frame."""
+        return iter(())
+
+    def fix(self, frame: CheckedFrame, instance: CheckedInstance) -> Instance | None:
+        """The instance without the mistake; None to remove it.
+
+        Called after the check, for instances with a finding that has a :attr:`Finding.fix`, and for all instances of a
+        frame with such a finding. ``frame.instances`` is empty then.
+        """
+        return instance.label
+
+    def fix_frame(self, frame: CheckedFrame) -> Frame:
+        """The record of a frame without the mistake; for frames with a finding that has a fix."""
+        return frame.frame
+
+    def merged_frame(self, position: int) -> int | None:
+        """The position of the frame that takes the instances of this one, which is then left out; None to keep it."""
+        return None
+
+    def fix_category(self, position: int, category: Category) -> Category:
+        """A category without the mistake."""
+        return category
+
+    def moved_media(self) -> frozenset[int]:
+        """Positions of the videos whose labels :meth:`fix` moves from the stored to the shown pixels."""
+        return frozenset()
 
     def finding(
         self,
@@ -157,8 +198,14 @@ class Check(ABC):
         message: str,
         instance: CheckedInstance | None = None,
         keypoints: Iterable[int] = (),
+        *,
+        fixable: bool = True,
     ) -> Finding:
-        """A finding of this check."""
+        """A finding of this check.
+
+        Args:
+            fixable: whether :meth:`fix` can do something about it, if the check has a fix at all.
+        """
         where = frame.frame.name or (f"frame {frame.frame.index}" if frame.is_listed else "")
         if instance is not None:
             where = f"{where}, {instance.record}" if where else instance.record
@@ -170,4 +217,9 @@ class Check(ABC):
             frame.position,
             None if instance is None else instance.position,
             tuple(int(keypoint) for keypoint in keypoints),
+            self.fix_title if fixable else "",
         )
+
+    def finding_of_labels(self, message: str, where: str, *, fixable: bool = True) -> Finding:
+        """A finding about the labels as a whole, or about a category or a video."""
+        return Finding(self.id, self.severity, message, where, UNKNOWN, fix=self.fix_title if fixable else "")

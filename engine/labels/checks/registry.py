@@ -58,7 +58,7 @@ def find_check(id: str) -> type[Check]:
 @cache
 def _import_all() -> None:
     package = importlib.import_module("engine.labels.checks.builtin")
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         importlib.import_module(module.name)
     for entry in entry_points(group=ENTRY_POINTS):
         entry.load()

@@ -48,13 +48,32 @@ def run_checks(
     Raises:
         Cancelled: the context was cancelled.
     """
+    classes = checks() if chosen is None else chosen
+    yield from run_instances(labels, [check() for check in classes], image_of=image_of, context=context)
+
+
+def run_instances(
+    labels: LabelReader,
+    running: Iterable[Check],
+    *,
+    image_of: ImageOfFrame | None = None,
+    is_project: bool = False,
+    context: Context | None = None,
+) -> Iterator[Finding]:
+    """As :func:`run_checks`, with checks that know the labels afterwards: their fixes can be used.
+
+    Args:
+        is_project: see :attr:`CheckedFrame.is_project`.
+    """
     context = context or Context()
-    classes = list(checks() if chosen is None else chosen)
-    running = [check() for check in classes if image_of is not None or not check.needs_images]
+    running = [check for check in running if image_of is not None or not check.needs_images]
     if not running:
         return
     frames = list(labels.frames())
-    counts, is_grouped = _learn(labels, frames, running, context)
+    make = partial(checked_frame, labels, frames, image_of=image_of, is_project=is_project)
+    counts, is_grouped = _learn(labels, make, len(frames), running, context)
+    for check in running:
+        yield from check.check_labels(labels)
     total = int(counts.sum())
     blocks = [(UNKNOWN, len(frames))] if is_grouped else _blocks(counts)
     done = 0
@@ -63,18 +82,22 @@ def run_checks(
         for position, instances in _with_empty_frames(groups, start, stop):
             done += len(instances)
             context.progress(total + done, 2 * total)
-            frame = _checked_frame(labels, frames, position, instances, image_of)
+            frame = make(position, instances)
             for check in running:
                 yield from check.check_frame(frame)
 
 
 def _learn(
-    labels: LabelReader, frames: Sequence[Frame], running: Sequence[Check], context: Context
+    labels: LabelReader,
+    make: Callable[[int, Sequence[tuple[int, Instance]]], CheckedFrame],
+    num_frames: int,
+    running: Sequence[Check],
+    context: Context,
 ) -> tuple[np.ndarray, bool]:
     """Let checks learn; returns the number of instances of each frame (of unlisted frames first), and whether the
     instances of each frame stand together in ascending order of frames."""
     learning = [check for check in running if type(check).learn is not Check.learn]
-    counts = np.zeros(len(frames) + 1, np.int64)
+    counts = np.zeros(num_frames + 1, np.int64)
     is_grouped, previous, done = True, UNKNOWN, 0
     total = labels.num_instances()
     for position, instances in _grouped(labels):
@@ -85,7 +108,7 @@ def _learn(
         if before // _STEP != done // _STEP:
             context.progress(done, 2 * total)
         if learning:
-            frame = _checked_frame(labels, frames, position, instances, None)
+            frame = make(position, instances)
             for check in learning:
                 check.learn(frame)
     return counts, is_grouped
@@ -131,21 +154,24 @@ def _with_empty_frames(
         yield empty, []
 
 
-def _checked_frame(
+def checked_frame(
     labels: LabelReader,
     frames: Sequence[Frame],
     position: int,
     instances: Sequence[tuple[int, Instance]],
-    image_of: ImageOfFrame | None,
+    *,
+    image_of: ImageOfFrame | None = None,
+    is_project: bool = False,
 ) -> CheckedFrame:
+    """A frame as checks see it, with some of its instances and their positions."""
     categories = labels.categories
     checked = [
         CheckedInstance(index, label, categories[label.category] if label.category >= 0 else None)
         for index, label in instances
     ]
     if position < 0:
-        return CheckedFrame(UNKNOWN, _NOWHERE, checked)
+        return CheckedFrame(UNKNOWN, _NOWHERE, checked, is_project=is_project)
     frame = frames[position]
     is_image = not labels.media or labels.media[frame.media].type == IMAGES
     find = None if image_of is None or not is_image else partial(image_of, position, frame)
-    return CheckedFrame(position, frame, checked, find)
+    return CheckedFrame(position, frame, checked, find, is_video=not is_image, is_project=is_project)

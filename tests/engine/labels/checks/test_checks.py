@@ -217,7 +217,7 @@ def test_a_check_is_one_class(toy_check: type[Check]) -> None:
 def test_an_unknown_check_gets_a_suggestion() -> None:
     with pytest.raises(LabelError, match="did you mean 'swapped_sides'"):
         find_check("swaped_side")
-    with pytest.raises(LabelError, match="there are box_without_keypoints, "):
+    with pytest.raises(LabelError, match="there are absent_with_coordinates, "):
         find_check("xyz")
     with pytest.raises(LabelError, match="lower-case letters"):
         register_check(type("Odd", (Check,), {"id": "Odd one"}))

@@ -12,10 +12,8 @@ from engine.labels.checks.registry import register_check
 class KeypointsOutsideBox(Check):
     id = "keypoints_outside_box"
     title = "Box holds none of its keypoints"
-    help = (
-        "Box and keypoints belong to different objects, or the box was written as x1, y1, x2, y2 where x, y, width, "
-        "height were expected. The network would look for the pose in the wrong place."
-    )
+    help = "Box and keypoints belong to different objects. The network would look for the pose in the wrong place."
+    at_import = True
 
     def check_frame(self, frame: CheckedFrame) -> Iterator[Finding]:
         for instance in frame.instances:

@@ -11,6 +11,8 @@ from engine.labels.checks.registry import register_check
 
 SAME_OBJECT = 0.9
 """Object keypoint similarity; two people, however close, stay far below."""
+EQUAL = 0.5
+"""Pixels: numbers that differ by less were rounded, not labelled twice."""
 
 
 @register_check
@@ -19,17 +21,49 @@ class DuplicateInstances(Check):
     title = "Duplicate instance"
     help = (
         "Two instances of one category have nearly the same keypoints (object keypoint similarity above "
-        f"{SAME_OBJECT}). Delete one: duplicates count twice in training and as false positives in evaluation."
+        f"{SAME_OBJECT}), or the same box and no keypoints. Delete one: duplicates count twice in training and as "
+        "false positives in evaluation. Those with equal numbers can be removed together."
     )
+    at_import = True
+    fix_title = "Remove the copies"
+    fix_order = -1
 
     def check_frame(self, frame: CheckedFrame) -> Iterator[Finding]:
         posed = [instance for instance in frame.instances if instance.schema is not None and instance.is_labelled.any()]
         for position, instance in enumerate(posed):
             for other in posed[:position]:
-                if other.label.category == instance.label.category and _similarity(instance, other) > SAME_OBJECT:
-                    message = f"repeats {other.record}"
-                    yield self.finding(frame, message, instance)
+                if other.label.category != instance.label.category:
+                    continue
+                similarity = _similarity(instance, other)
+                if similarity > SAME_OBJECT:
+                    yield self.finding(frame, f"repeats {other.record}", instance, fixable=_is_copy(instance, other))
                     break
+        yield from self._check_boxes(frame)
+
+    def _check_boxes(self, frame: CheckedFrame) -> Iterator[Finding]:
+        """Boxes without keypoints."""
+        first_with: dict[tuple[int, bytes], CheckedInstance] = {}
+        for instance in frame.instances:
+            box = instance.label.box
+            if box is None or instance.label.is_crowd or instance.is_labelled.any() or not np.isfinite(box).all():
+                continue
+            other = first_with.setdefault((instance.label.category, box.tobytes()), instance)
+            if other is not instance:
+                yield self.finding(frame, f"has the box of {other.record}, and no keypoints", instance)
+
+    def fix(self, frame: CheckedFrame, instance: CheckedInstance) -> None:
+        return None
+
+
+def _is_copy(a: CheckedInstance, b: CheckedInstance) -> bool:
+    """Whether two instances have the same keypoints, visibility and track."""
+    if a.label.track != b.label.track or (a.is_labelled != b.is_labelled).any():
+        return False
+    if a.label.visibility is None or b.label.visibility is None:
+        return False
+    if (a.label.visibility != b.label.visibility).any():
+        return False
+    return not (np.abs(a.points - b.points)[a.is_labelled] >= EQUAL).any()
 
 
 def _similarity(a: CheckedInstance, b: CheckedInstance) -> float:

@@ -15,6 +15,7 @@ class UnlistedImage(Check):
     title = "Instance of an unknown image"
     help = "The file does not list the image that the instance belongs to, so that nothing can use it."
     severity = ERROR
+    at_import = True
 
     def check_frame(self, frame: CheckedFrame) -> Iterator[Finding]:
         if not frame.is_listed:

@@ -76,7 +76,11 @@ def supervision_coco(folder: Path) -> list[Pose]:
     import supervision
 
     data = supervision.DetectionDataset.from_coco(str(folder / "images"), str(folder / "labels.json"))
-    return [[[float(x1), float(y1)], [float(x2), float(y2)]] for _, _, found in data for x1, y1, x2, y2 in found.xyxy]
+    return [
+        [[float(x1), float(y1)], [float(x2), float(y2)]]
+        for _, _, detections in data
+        for x1, y1, x2, y2 in detections.xyxy
+    ]
 
 
 def datumaro(path: str, format: str) -> Callable[[Path], list[Pose]]:

@@ -290,10 +290,10 @@ def _record_differences(
             yield _missing(record, where, side)
             continue
         free = [other for other in free if other is not best]
-        place = f"{where}: {record.instance.key}"
+        record_name = f"{where}: {record.instance.key}"
         for feature, what in _instance_differences(record, best, precision):
-            yield Difference(feature, place, what)
-        tracks.add(record.track, best.track, place)
+            yield Difference(feature, record_name, what)
+        tracks.add(record.track, best.track, record_name)
     for other in free:
         yield Difference(None, where, f"instance {other.instance.key} that was not there")
 

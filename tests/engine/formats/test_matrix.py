@@ -30,7 +30,7 @@ MAKERS: dict[str, Callable[[Path], LabelReader]] = {
 def check(labels: LabelReader, format: LabelFormat, folder: Path, *, video_images: bool = True) -> list[str]:
     """Write labels, read them back, and list what differs although it should not."""
     before = side_of(labels)
-    told = what_is_lost(labels, format)
+    announced = what_is_lost(labels, format)
     counts = count_features(labels)
     context = Context()
     suffix = format.suffixes[0] if format.suffixes else ""
@@ -48,7 +48,9 @@ def check(labels: LabelReader, format: LabelFormat, folder: Path, *, video_image
     for difference in differences(before, after, precision, names_categories=getattr(format, "names_categories", True)):
         feature = difference.feature
         if feature is not None and feature not in format.keeps and counts[feature]:
-            assert any(phrase.startswith(feature.value) for phrase in told), f"{feature} is lost, and nobody says so"
+            assert any(phrase.startswith(feature.value) for phrase in announced), (
+                f"{feature} is lost, and nobody says so"
+            )
         else:
             wrong.append(difference)
     reported = sum(map(_count_of, context.findings.sentences()))

@@ -117,7 +117,7 @@ def check_labels(
     Example:
         >>> import engine
         >>> [finding.message for finding in engine.check_labels("labels.json")]
-        ['right_ankle lies outside the image (512 x 600 pixels)']
+        ['right_ankle lies outside the image (512 x 600 pixels)', 'num_keypoints is 9, and 10 are labelled']
     """
     folder = None if images is None else os.fspath(images)
     ids = [only] if isinstance(only, str) else list(only)

@@ -18,10 +18,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.labels.checks import checks
 from poseapp.app.fault_guard import guarded
 from poseapp.app.i18n import tr
-from poseapp.project.checks import ALL_CHECKS
+from poseapp.project.checks import ALL_CHECKS, project_checks
 from poseapp.project.model import FrameKey
 from poseapp.project.queries.frame_keys import NO_FRAMES, FrameKeys
 from poseapp.session.review_queue import PREDICTIONS
@@ -134,7 +133,7 @@ class ReviewPanel(QWidget):
         self.source.addItem(tr("Predictions"), PREDICTIONS)
         self.source.insertSeparator(1)
         self.source.addItem(tr("All checks"), ALL_CHECKS)
-        for check in checks():
+        for check in project_checks():
             self.source.addItem(tr(check.title), check.id)
             self.source.setItemData(self.source.count() - 1, tr(check.help), Qt.ItemDataRole.ToolTipRole)
         self.hint = QLabel()

@@ -7,7 +7,7 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -219,13 +219,27 @@ class ProjectStore:
         Raises:
             ProjectError: as :meth:`update_category`.
         """
+        return self.edit_categories({category_id: (name, schema)})
+
+    def edit_categories(self, changes: Mapping[int, tuple[str | None, Schema | None]], text: str = "") -> Change:
+        """As :meth:`edit_category`, of several categories as one step.
+
+        Args:
+            changes: new name and schema by category; None = as before.
+            text: of the step; "" = made of the name of the last category.
+
+        Raises:
+            ProjectError: as :meth:`update_category`; nothing was changed.
+        """
         self._db.finish_chunks()
-        touched, new = self._categories.compare(category_id, name, schema)
-        if not touched.after:
+        compared = [self._categories.compare(number, *change) for number, change in changes.items()]
+        touched = [delta for delta, _ in compared if delta.after]
+        if not touched:
             return Change()
         with self._db.write():
-            write_categories(self._db, [touched])
-            for _ in self._history.record(f"Edit skeleton {new.name}", "", (), (), categories=[touched]):
+            write_categories(self._db, touched)
+            text = text or f"Edit skeleton {compared[-1][1].name}"
+            for _ in self._history.record(text, "", (), (), categories=touched):
                 pass  # a step without instances is written in one piece
         self._categories.forget()
         return Change(structure=True)

@@ -150,7 +150,8 @@ class ReviewQueue(QObject):
         self._begun = True
         self.findings = {}
         for finding in findings:
-            self.findings.setdefault(finding.frame, []).append(finding)
+            if finding.frame is not None:  # else it is about a category; the report of checks shows it
+                self.findings.setdefault(finding.frame, []).append(finding)
         self._order = self.keys = FrameKeys.of(self.findings)
         self._place = self._order.position(self._session.frame)
         self.is_sorted = True

@@ -109,8 +109,6 @@ class CheckedFrame:
         find_image: gives the image file, None if it is missing; the attribute itself is None where nobody knows where
             images are, and for frames of videos.
         is_video: it is a frame of a video.
-        is_project: the labels are those of a project, which keeps the coordinates of absent keypoints for undo, and not
-            the records of a file.
     """
 
     position: int
@@ -118,7 +116,6 @@ class CheckedFrame:
     instances: Sequence[CheckedInstance] = ()
     find_image: Callable[[], Path | None] | None = field(default=None, repr=False)
     is_video: bool = False
-    is_project: bool = False
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -143,6 +140,7 @@ class Check:
         severity: of its findings.
         needs_images: whether it looks at image files; it is left out where nobody knows where they are.
         at_import: whether it runs on everything that is imported: a mistake of the file, not of one label.
+        of_files: whether it looks at what only files have (records, sizes); projects are not checked for it.
         fix_title: what :meth:`fix` does, for a button: "Mark as absent"; "" for a check without a fix.
         fix_order: fixes of lower numbers come first; those that move labels to another size come last.
     """
@@ -153,6 +151,7 @@ class Check:
     severity: ClassVar[str] = WARNING
     needs_images: ClassVar[bool] = False
     at_import: ClassVar[bool] = False
+    of_files: ClassVar[bool] = False
     fix_title: ClassVar[str] = ""
     fix_order: ClassVar[int] = 0
 

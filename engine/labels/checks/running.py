@@ -57,20 +57,15 @@ def run_instances(
     running: Iterable[Check],
     *,
     image_of: ImageOfFrame | None = None,
-    is_project: bool = False,
     context: Context | None = None,
 ) -> Iterator[Finding]:
-    """As :func:`run_checks`, with checks that know the labels afterwards: their fixes can be used.
-
-    Args:
-        is_project: see :attr:`CheckedFrame.is_project`.
-    """
+    """As :func:`run_checks`, with checks that know the labels afterwards: their fixes can be used."""
     context = context or Context()
     running = [check for check in running if image_of is not None or not check.needs_images]
     if not running:
         return
     frames = list(labels.frames())
-    make = partial(checked_frame, labels, frames, image_of=image_of, is_project=is_project)
+    make = partial(checked_frame, labels, frames, image_of=image_of)
     counts, is_grouped = _learn(labels, make, len(frames), running, context)
     for check in running:
         yield from check.check_labels(labels)
@@ -161,7 +156,6 @@ def checked_frame(
     instances: Sequence[tuple[int, Instance]],
     *,
     image_of: ImageOfFrame | None = None,
-    is_project: bool = False,
 ) -> CheckedFrame:
     """A frame as checks see it, with some of its instances and their positions."""
     categories = labels.categories
@@ -170,8 +164,8 @@ def checked_frame(
         for index, label in instances
     ]
     if position < 0:
-        return CheckedFrame(UNKNOWN, _NOWHERE, checked, is_project=is_project)
+        return CheckedFrame(UNKNOWN, _NOWHERE, checked)
     frame = frames[position]
     is_image = not labels.media or labels.media[frame.media].type == IMAGES
     find = None if image_of is None or not is_image else partial(image_of, position, frame)
-    return CheckedFrame(position, frame, checked, find, is_video=not is_image, is_project=is_project)
+    return CheckedFrame(position, frame, checked, find, is_video=not is_image)

@@ -87,9 +87,9 @@ def test_one_occluded_or_visible_keypoint_is_enough_to_trust_the_file() -> None:
     assert "all_occluded" not in ids(labels(instances))
     instances = changed(crowd_of(), visibility=visibility(0))
     instances[7] = instances[7].replace(visibility=np.array([1] + [0] * 16, np.uint8))
-    found = ids(labels(instances))
-    assert "all_absent" not in found
-    assert "absent_with_coordinates" in found
+    result = ids(labels(instances))
+    assert "all_absent" not in result
+    assert "absent_with_coordinates" in result
 
 
 def test_predictions_do_not_make_a_file_trustworthy_and_are_not_changed() -> None:

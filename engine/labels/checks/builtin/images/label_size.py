@@ -23,6 +23,7 @@ class LabelSizeDiffers(Check):
         "and the program that wrote the labels did not. Turned and scaled they lie on the image as it is shown."
     )
     needs_images = True
+    of_files = True
     fix_title = "Turn and scale the labels"
     fix_order = 10  # the other fixes work in the pixels of the labels
 

@@ -21,11 +21,12 @@ class NoImageSize(Check):
     )
     severity = INFO
     needs_images = True
+    of_files = True
     fix_title = "Take the size of the image"
     fix_order = -3
 
     def check_frame(self, frame: CheckedFrame) -> Iterator[Finding]:
-        if not frame.is_project and frame.find_image is not None and frame.size is None:
+        if frame.find_image is not None and frame.size is None:
             yield self.finding(frame, "width or height is not known", fixable=_header(frame) is not None)
 
     def fix_frame(self, frame: CheckedFrame) -> Frame:

@@ -22,6 +22,7 @@ class VideoPixels(Check):
         "stored pixels (OpenCV shows these). An import into a project moves them; other programs see them in the wrong "
         "place."
     )
+    of_files = True
     fix_title = "Move the labels to the shown pixels"
     fix_order = 10
 

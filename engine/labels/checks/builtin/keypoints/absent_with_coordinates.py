@@ -21,10 +21,9 @@ class AbsentWithCoordinates(Check):
         "were meant as labels, their visibility is wrong."
     )
     severity = INFO
+    of_files = True  # a project keeps them, so that marking a point as absent can be taken back
 
     def check_frame(self, frame: CheckedFrame) -> Iterator[Finding]:
-        if frame.is_project:  # which keeps them, so that marking a point as absent can be taken back
-            return
         for instance in frame.instances:
             points, visibility = instance.label.keypoints, instance.label.visibility
             if points is None or visibility is None:

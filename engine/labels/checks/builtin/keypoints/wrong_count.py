@@ -23,6 +23,7 @@ class WrongCount(Check):
         "num_keypoints is not the number of keypoints with a visibility above 0. COCO's evaluation leaves out objects "
         "with 0, whatever their keypoints are."
     )
+    of_files = True
     fix_title = "Count them again"
 
     def check_frame(self, frame: CheckedFrame) -> Iterator[Finding]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from poseapp.project.formats.report import WARNING, Remark
 
@@ -21,6 +23,7 @@ class Report:
         remarks: every remark, in the order they were met.
         kind: of the message that announces it: "info", "good", "warning" or "error".
         time: when it ended.
+        project: that it is about, if it is about the labels of one.
     """
 
     title: str
@@ -28,11 +31,15 @@ class Report:
     remarks: tuple[str, ...]
     kind: str = "warning"
     time: datetime = field(default_factory=datetime.now)
+    project: Path | None = None
 
     def text(self) -> str:
-        """Everything as plain text, a line a remark."""
+        """Everything as plain text, a line a remark; below it the records that are known, if there are several."""
         lines = [f"{self.title}, {self.time:%Y-%m-%d %H:%M}", self.summary, ""]
-        return "\n".join([*lines, *self.remarks, ""])
+        for remark in self.remarks:
+            lines.append(remark)
+            lines += [f"    {record}" for record in records_of(remark) if len(records_of(remark)) > 1]
+        return "\n".join([*lines, ""])
 
     def headline(self) -> str:
         """The message in the corner of the window: one remark is told whole, of more their number."""
@@ -46,6 +53,11 @@ class Report:
 def as_remark(text: str) -> Remark:
     """A remark with its parts; a plain sentence is a warning about one record."""
     return text if isinstance(text, Remark) else Remark(text, severity=WARNING)
+
+
+def records_of(text: str) -> Sequence[str]:
+    """The records of a remark that are known, each with what was found there."""
+    return text.records if isinstance(text, Remark) else ()
 
 
 class Reports:

@@ -166,6 +166,11 @@ def _mark_frame(context: Context, what: str) -> None:
 # --- all frames
 
 
+def check_labels(context: Context) -> None:
+    """What checks find in the labels of the project, as a list with the fixes that there are."""
+    context.window.check_labels()
+
+
 def delete_below(context: Context) -> None:
     """Predictions of the project that score less than a number."""
     session = context.session

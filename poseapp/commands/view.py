@@ -300,6 +300,10 @@ def report(context: Context) -> None:
     context.window.show_report()
 
 
+def import_report(context: Context) -> None:
+    context.window.show_import_reports()
+
+
 def about(context: Context) -> None:
     from poseapp import __version__
 

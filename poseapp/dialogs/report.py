@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QComboBox,
@@ -14,6 +15,8 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QHeaderView,
+    QListWidget,
+    QListWidgetItem,
     QPlainTextEdit,
     QTableView,
     QVBoxLayout,
@@ -23,9 +26,10 @@ from PySide6.QtWidgets import (
 from engine.utils.files import replacing
 from poseapp.app.fault_guard import guarded
 from poseapp.app.i18n import tr
-from poseapp.app.reports import Report, as_remark
+from poseapp.app.reports import Report, as_remark, records_of
 from poseapp.dialogs.common import button, label, set_role, sign_icon
 from poseapp.project.formats.report import Remark
+from poseapp.project.import_reports import ProblemRemark
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -75,14 +79,29 @@ class RemarksModel(QAbstractTableModel):
 
 
 class ReportDialog(QDialog):
-    """Shows the stored reports, the newest first. Non-modal.
+    """Shows reports, the newest first, with the records of each remark and the fixes that there are. Non-modal.
 
     Args:
         reports: at least one, the newest first.
+        can_fix: whether the fixes of a report can be done: its project is open for writing.
+
+    Signals:
+        fix_requested(str): the fix of the check with this id is to be done.
+        finding_chosen(ProjectFinding): a record is to be shown.
     """
 
-    def __init__(self, reports: Sequence[Report], parent: QWidget | None = None) -> None:
+    fix_requested = Signal(str)
+    finding_chosen = Signal(object)
+
+    def __init__(
+        self,
+        reports: Sequence[Report],
+        parent: QWidget | None = None,
+        *,
+        can_fix: Callable[[Report], bool] = lambda _report: False,
+    ) -> None:
         super().__init__(parent)
+        self._can_fix = can_fix
         self.setObjectName("reportDialog")
         self.setWindowTitle(tr("Report"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -91,7 +110,8 @@ class ReportDialog(QDialog):
         self.which = QComboBox()
         self.which.setAccessibleName(tr("Report"))
         for report in self._reports:
-            self.which.addItem(f"{tr(report.title)}  ({report.time:%H:%M})")
+            when = f"{report.time:%H:%M}" if report.time.date() == date.today() else f"{report.time:%Y-%m-%d %H:%M}"
+            self.which.addItem(f"{tr(report.title)}  ({when})")
         self.which.setVisible(len(self._reports) > 1)
         self.summary = label("", wrap=True)
         self.model = RemarksModel(self)
@@ -111,7 +131,12 @@ class ReportDialog(QDialog):
         self.details = QPlainTextEdit()
         self.details.setReadOnly(True)
         self.details.setAccessibleName(tr("The whole remark"))
-        self.details.setFixedHeight(96)
+        self.details.setFixedHeight(84)
+        self.records = QListWidget()
+        self.records.setAccessibleName(tr("Records"))
+        self.records.setUniformItemSizes(True)
+        self.records.setToolTip(tr("Double-click a record to see it"))
+        self.fix_button = button("", tip="Changes all poses that this concerns, as one step that can be undone")
         self.copy_button = button("Copy all", tip="All remarks; Ctrl+C copies the selected ones")
         self.save_button = button("Save...", tip="All remarks as a text file")
         self.said = label("", "hint")
@@ -124,6 +149,8 @@ class ReportDialog(QDialog):
         self.copy_button.clicked.connect(self.copy)
         self.save_button.clicked.connect(self._ask_where)
         self.which.currentIndexChanged.connect(self._show)
+        self.fix_button.clicked.connect(self._fix)
+        self.records.itemActivated.connect(self._choose)
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_details())
         self._show(0)
 
@@ -137,6 +164,8 @@ class ReportDialog(QDialog):
         column.addWidget(self.summary)
         column.addWidget(self.table, 1)
         column.addWidget(self.details)
+        column.addWidget(self.records, 1)
+        column.addWidget(self.fix_button, 0, Qt.AlignmentFlag.AlignLeft)
         bottom = QHBoxLayout()
         bottom.setSpacing(8)
         bottom.addWidget(self.copy_button)
@@ -169,7 +198,36 @@ class ReportDialog(QDialog):
         return sorted(index.row() for index in self.table.selectionModel().selectedRows())
 
     def _show_details(self) -> None:
-        self.details.setPlainText("\n".join(tr(self.report.remarks[row]) for row in self.chosen()))
+        chosen = [self.report.remarks[row] for row in self.chosen()]
+        self.details.setPlainText("\n".join(_details(remark) for remark in chosen))
+        self._show_records(chosen[0] if len(chosen) == 1 else None)
+
+    def _show_records(self, remark: str | None) -> None:
+        """The records of one remark, and the button of its fix."""
+        self.records.clear()
+        findings = remark.findings if isinstance(remark, ProblemRemark) else ()
+        for finding in findings:
+            item = QListWidgetItem(_one_line(f"{finding.where}: {tr(finding.message)}"))
+            item.setData(Qt.ItemDataRole.UserRole, finding)
+            self.records.addItem(item)
+        if not findings and remark is not None and len(records_of(remark)) > 1:
+            self.records.addItems([_one_line(record) for record in records_of(remark)])
+        self.records.setVisible(self.records.count() > 0)
+        problem = remark.problem if isinstance(remark, ProblemRemark) else None
+        can_fix = problem is not None and bool(problem.fix) and self._can_fix(self.report)
+        self.fix_button.setVisible(can_fix)
+        if problem is not None:
+            self.fix_button.setText(f"{tr(problem.fix)} ({problem.fixable:,})")
+
+    def _fix(self) -> None:
+        chosen = [self.report.remarks[row] for row in self.chosen()]
+        if len(chosen) == 1 and isinstance(chosen[0], ProblemRemark) and self._can_fix(self.report):
+            self.fix_requested.emit(chosen[0].problem.id)
+
+    def _choose(self, item: QListWidgetItem) -> None:
+        finding = item.data(Qt.ItemDataRole.UserRole)
+        if finding is not None:
+            self.finding_chosen.emit(finding)
 
     def copy(self) -> None:
         """Copy the whole report to the clipboard."""
@@ -199,6 +257,13 @@ class ReportDialog(QDialog):
     def _say(self, text: str, role: str = "hint") -> None:
         self.said.setText(tr(text))
         set_role(self.said, role)
+
+
+def _details(remark: str) -> str:
+    """A remark in full; of what a check found, why it matters and what to do about it."""
+    if isinstance(remark, ProblemRemark):
+        return f"{tr(remark.kind)}\n{tr(remark.problem.help)}"
+    return tr(remark)
 
 
 def _one_line(text: str) -> str:

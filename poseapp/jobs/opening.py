@@ -24,6 +24,8 @@ class Opened:
         source: name of what was imported.
         notes: what is good to know (labels that are unchanged), as sentences.
         offers: label files of which a person must say whether they are taken in.
+        report: id of the report of the import in the project; 0 if nothing was imported.
+        poses: how many came in.
     """
 
     path: Path
@@ -31,6 +33,8 @@ class Opened:
     source: str = ""
     notes: tuple[str, ...] = field(default=())
     offers: tuple[LabelOffer, ...] = field(default=())
+    report: int = 0
+    poses: int = 0
 
 
 class OpenJob:
@@ -100,7 +104,15 @@ class OpenJob:
             self._paths, context=context, take_changes=self._take_changes, label_size=self._label_size
         )
         with store:
-            return Opened(store.path, tuple(report.problems), self._name, tuple(report.notes), tuple(report.offers))
+            return Opened(
+                store.path,
+                tuple(report.problems),
+                self._name,
+                tuple(report.notes),
+                tuple(report.offers),
+                report.stored,
+                report.annotations,
+            )
 
 
 def _has_stale_labels(project: Path) -> bool:

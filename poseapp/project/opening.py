@@ -25,6 +25,7 @@ from poseapp.project.formats.label_import import LabelImport, stale_sources
 from poseapp.project.formats.label_sizes import LabelSize
 from poseapp.project.formats.report import ImportReport, LabelOffer
 from poseapp.project.formats.videos import find_video, import_video
+from poseapp.project.import_reports import ImportReports
 from poseapp.project.label_update.sources import SourceTable
 from poseapp.project.relink.video_cache import project_cache
 from poseapp.project.storage.database import SUFFIX as SUFFIX
@@ -83,6 +84,7 @@ def open_with_report(
         run = _Opening(store, context, take_changes, label_size)
         with store.database.write():  # all of it or nothing, also when it is cancelled
             report = run.everything([path for path in listed if path not in projects])
+            _keep(store, report, next((path for path in listed if path not in projects), home))
         report.problems[:0] = store.database.remarks
         if is_new and not store.frame_count() and not SourceTable(store).all():
             raise ProjectError(run.nothing_found(), where=listed[0])
@@ -92,6 +94,15 @@ def open_with_report(
             _remove(home)
         raise
     return store, report
+
+
+def _keep(store: ProjectStore, report: ImportReport, source: Path) -> None:
+    """Keep what an import had to remark in the project."""
+    if report.problems or report.annotations:
+        poses = f"{report.annotations:,} {'pose' if report.annotations == 1 else 'poses'}"
+        images = f"{report.images:,} {'image' if report.images == 1 else 'images'}"
+        summary = f"{poses} and {images} came in."
+        report.stored = ImportReports(store).add(f"Import of {source.name}", summary, report.problems)
 
 
 def project_path(paths: Sequence[Path]) -> Path:

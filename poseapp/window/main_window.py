@@ -62,6 +62,7 @@ from poseapp.widgets.shortcuts_sheet import KeysSheet
 from poseapp.widgets.toast import ToastAction, Toasts
 from poseapp.window.actions import ACTIONS, BY_ID, DEFAULT_KEYS, Action
 from poseapp.window.canvas_controller import CanvasController
+from poseapp.window.label_checker import LabelChecker
 from poseapp.window.menus import WindowActions
 from poseapp.window.project_opener import ProjectOpener
 from poseapp.window.project_watcher import ProjectWatcher
@@ -104,6 +105,7 @@ class MainWindow(QMainWindow):
         self.monitors: list[QWidget] = []
         self.run_keeper = RunKeeper(self.runner, self)
         self.reports = Reports()
+        self.checker = LabelChecker(self.session, self.runner, self)
         self.window_actions = WindowActions(self, self.colors, self.run, self._is_on)
         self.window_actions.fill_menus(self)
         self._refresh = QTimer(self)
@@ -171,11 +173,13 @@ class MainWindow(QMainWindow):
         session.frame_changed.connect(lambda _key: self.refresh_actions())
         session.changed.connect(self._on_change)
         session.selection_changed.connect(self.refresh_actions)
-        for source in (session.message, self.opener.told):
+        for source in (session.message, self.opener.told, self.checker.told):
             source.connect(self.tell)
         self.controller.picture_problem.connect(self.notice.tell)
         self.notice.retry_requested.connect(lambda: self.controller.show_frame(session.frame))
         self.opener.reported.connect(self.report)
+        self.opener.imported.connect(self.checker.check_import)
+        self.checker.reported.connect(self.report)
         self.opener.offered.connect(self._ask_about_labels)
         self.opener.size_asked.connect(self._ask_about_sizes)
         self.project_watcher.renamed.connect(self._on_renamed)
@@ -313,12 +317,18 @@ class MainWindow(QMainWindow):
 
     def show_report(self) -> None:
         """Show the newest report; earlier ones can be chosen there."""
-        from poseapp.dialogs.report import ReportDialog
-
         if self.reports.all:
-            ReportDialog(self.reports.all, self).show()
+            self.checker.show_reports(self.reports.all)
         else:
             self.tell("No import, export or run has made a remark since the window was opened.")
+
+    def show_import_reports(self) -> None:
+        """Show what the imports of this project had to remark."""
+        self.checker.show_import_reports()
+
+    def check_labels(self) -> None:
+        """Run all checks over the labels of the project, and show what they find."""
+        self.checker.check_all()
 
     def show_palette(self) -> None:
         self.palette_box.open()

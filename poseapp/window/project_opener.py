@@ -35,12 +35,14 @@ class ProjectOpener(QObject):
         size_asked(LabelSizesDiffer, callable): labels were made on pictures of another size; the callable takes the
             answer, a LabelSize.
         offered(tuple of LabelOffer): label files of which a person must say whether they are taken in.
+        imported(int, str): labels came in; the number of the report in the project, and its title.
         checked(VideoCheck): a video of the project that has just been opened was compared with what was labelled.
         replacing(): another project is about to be shown; pictures of the one before can be forgotten.
     """
 
     told = Signal(str, str)
     reported = Signal(object)
+    imported = Signal(int, str)
     offered = Signal(object)
     size_asked = Signal(object, object)
     checked = Signal(object)
@@ -148,9 +150,12 @@ class ProjectOpener(QObject):
             if store.database.remarks:
                 remarks = tuple(store.database.remarks)
                 self.reported.emit(Report(f"Opening {opened.path.name}", f"{opened.path.stem} is open.", remarks))
+        title = f"Import of {opened.source or opened.path.name}"
         if opened.problems:
-            name = opened.source or opened.path.name
-            self.reported.emit(Report(f"Import of {name}", f"{opened.path.stem} is open.", opened.problems))
+            report = Report(title, f"{opened.path.stem} is open.", opened.problems, project=opened.path)
+            self.reported.emit(report)
+        if opened.report and opened.poses:
+            self.imported.emit(opened.report, title)
         for note in opened.notes:
             self.told.emit(note, "info")
         if opened.offers and not self._session.read_only:

@@ -12,6 +12,7 @@ from poseapp.app.canvas_style import ColorMode
 from poseapp.app.reports import Report
 from poseapp.dialogs.prompt import AskDialog
 from poseapp.dialogs.report import ReportDialog
+from poseapp.project.import_reports import ImportReports
 from tests.poseapp.commands.steps.person import (
     CROWD,
     FLAGGED,
@@ -341,6 +342,25 @@ def _(me: Person) -> None:
 def _(me: Person) -> None:
     me.do()
     assert "poseapp" in me.window.toasts.messages()[-1]
+
+
+@verb("check_labels")
+def _(me: Person) -> None:
+    me.do()
+    me.idle()
+    dialog = cast(ReportDialog, me.dialog(ReportDialog))
+    assert dialog.report.title == "Check of verbs"
+    assert "Keypoint outside the image" in [remark.kind for remark in dialog.model.remarks]
+
+
+@verb("import_report")
+def _(me: Person) -> None:
+    store = me.window.session.store
+    assert store is not None
+    ImportReports(store).add("Import of labels.json", "labels is open.", ["one is left out"])
+    me.do()
+    dialog = cast(ReportDialog, me.dialog(ReportDialog))
+    assert dialog.report.remarks == ("one is left out",)
 
 
 @verb("report")

@@ -67,7 +67,7 @@ class RemarksModel(QAbstractTableModel):
             return None
         remark, column = self.remarks[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
-            return (_one_line(tr(remark.kind)), f"{remark.occurrences:,}", _one_line(remark.where))[column]
+            return (_one_line(tr(remark.kind)), f"{remark.occurrences:,}", _one_line(_first_record(remark)))[column]
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
             return sign_icon({"info": "ok"}.get(remark.severity, remark.severity), self._palette)
         if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole) and column == 0:
@@ -105,7 +105,7 @@ class ReportDialog(QDialog):
         self.setObjectName("reportDialog")
         self.setWindowTitle(tr("Report"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(860, 520)
+        self.resize(860, 640)
         self._reports = list(reports)
         self.which = QComboBox()
         self.which.setAccessibleName(tr("Report"))
@@ -207,7 +207,7 @@ class ReportDialog(QDialog):
         self.records.clear()
         findings = remark.findings if isinstance(remark, ProblemRemark) else ()
         for finding in findings:
-            item = QListWidgetItem(_one_line(f"{finding.where}: {tr(finding.message)}"))
+            item = QListWidgetItem(_one_line(f"{tr(finding.where)}: {tr(finding.message)}"))
             item.setData(Qt.ItemDataRole.UserRole, finding)
             self.records.addItem(item)
         if not findings and remark is not None and len(records_of(remark)) > 1:
@@ -264,6 +264,12 @@ def _details(remark: str) -> str:
     if isinstance(remark, ProblemRemark):
         return f"{tr(remark.kind)}\n{tr(remark.problem.help)}"
     return tr(remark)
+
+
+def _first_record(remark: Remark) -> str:
+    if isinstance(remark, ProblemRemark) and remark.findings:
+        return f"{tr(remark.findings[0].where)}: {tr(remark.findings[0].message)}"
+    return remark.where
 
 
 def _one_line(text: str) -> str:

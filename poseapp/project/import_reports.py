@@ -1,7 +1,7 @@
 """What imports had to remark, kept in the project: readable also after it was opened again.
 
 Each report is one row of the table ``coco_block``, which holds what comes with imports, under a section of its own and
-the number of no file, so that earlier versions of the program open the project and leave the row alone.
+the report_id of no file, so that earlier versions of the program open the project and leave the row alone.
 """
 
 from __future__ import annotations
@@ -109,18 +109,18 @@ class ImportReports:
         """The newest first; one that is damaged is left out."""
         sql = "SELECT id, records FROM coco_block WHERE file = ? AND section = ? ORDER BY id DESC"
         reports = []
-        for number, data in self._db.rows(sql, (NO_FILE, SECTION)):
+        for report_id, data in self._db.rows(sql, (NO_FILE, SECTION)):
             stored = _unpacked(data)
             if stored is not None:
                 remarks = (*map(_remark, stored.remarks), *map(_problem_remark, stored.problems))
-                reports.append(ImportReport(int(number), stored.title, stored.summary, stored.time, remarks))
+                reports.append(ImportReport(int(report_id), stored.title, stored.summary, stored.time, remarks))
         return reports
 
     def add(self, title: str, summary: str, remarks: Iterable[str]) -> int:
         """Keep a report; the oldest goes where there are too many. Returns its id."""
         stored = _Stored(title, summary, time.time(), [_stored_remark(remark) for remark in remarks])
         with self._db.write():
-            number = self._db.run(
+            report_id = self._db.run(
                 "INSERT INTO coco_block (file, section, owners, records) VALUES (?, ?, ?, ?)",
                 (NO_FILE, SECTION, b"", _packed(stored)),
             )
@@ -129,12 +129,12 @@ class ImportReports:
                 "(SELECT id FROM coco_block WHERE file = ? AND section = ? ORDER BY id DESC LIMIT ?)",
                 (NO_FILE, SECTION, NO_FILE, SECTION, KEPT),
             )
-        return number
+        return report_id
 
-    def set_problems(self, number: int, report: CheckReport) -> None:
+    def set_problems(self, report_id: int, report: CheckReport) -> None:
         """Add what the checks found after an import to its report."""
         sql = "SELECT records FROM coco_block WHERE id = ? AND file = ? AND section = ?"
-        row = self._db.row(sql, (number, NO_FILE, SECTION))
+        row = self._db.row(sql, (report_id, NO_FILE, SECTION))
         stored = None if row is None else _unpacked(row[0])
         if stored is None:
             return
@@ -143,7 +143,7 @@ class ImportReports:
             for problem in report.problems
         ]
         with self._db.write():
-            self._db.run("UPDATE coco_block SET records = ? WHERE id = ?", (_packed(stored), number))
+            self._db.run("UPDATE coco_block SET records = ? WHERE id = ?", (_packed(stored), report_id))
 
 
 def problem_remarks(report: CheckReport) -> list[ProblemRemark]:

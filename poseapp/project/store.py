@@ -232,7 +232,7 @@ class ProjectStore:
             ProjectError: as :meth:`update_category`; nothing was changed.
         """
         self._db.finish_chunks()
-        compared = [self._categories.compare(number, *change) for number, change in changes.items()]
+        compared = [self._categories.compare(category_id, *change) for category_id, change in changes.items()]
         touched = [delta for delta, _ in compared if delta.after]
         if not touched:
             return Change()

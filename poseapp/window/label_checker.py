@@ -26,7 +26,7 @@ from poseapp.project.checks import (
     report_on_project,
 )
 from poseapp.project.edits.locks import without_locked
-from poseapp.project.import_reports import ImportReports, problem_remarks
+from poseapp.project.import_reports import ImportReport, ImportReports, problem_remarks
 from poseapp.project.model import Change
 from poseapp.session.background_queries import Queries
 from poseapp.session.session import Session
@@ -53,18 +53,18 @@ class LabelChecker(QObject):
         self._queries.failed.connect(self._on_failed)
         session.closing.connect(self._stop)
 
-    def check_import(self, number: int, title: str) -> None:
+    def check_import(self, report_id: int, title: str) -> None:
         """Check the labels that an import brought in.
 
         Args:
-            number: of its report in the project. title: of the report.
+            report_id: of its report in the project. title: of the report.
         """
         store = self._session.store
         if store is None:
             return
         self._queries.use(store, len(self._session.frames))
         self._queries.ask(
-            "import", partial(report_on_project, chosen=import_checks()), partial(self._take_import, number, title),
+            "import", partial(report_on_project, chosen=import_checks()), partial(self._take_import, report_id, title),
             once=True,
         )  # fmt: skip
 
@@ -96,16 +96,14 @@ class LabelChecker(QObject):
         if store is None:
             return
         try:
-            kept = ImportReports(store).all()
+            stored = ImportReports(store).all()
         except PoseError as error:
             self.told.emit(str(error), "error")
             return
-        if not kept:
+        if not stored:
             self.told.emit("Nothing was imported into this project", "info")
             return
-        self._show([
-            Report(r.title, r.summary, r.remarks, time=datetime.fromtimestamp(r.time), project=store.path) for r in kept
-        ])  # fmt: skip
+        self._show([_as_report(report, store.path) for report in stored])
 
     def show_reports(self, reports: Sequence[Report]) -> None:
         """Show reports, the newest first."""
@@ -126,7 +124,7 @@ class LabelChecker(QObject):
         if store is None:
             return
         if fix.schemas:
-            changes = {number: (None, schema) for number, schema in fix.schemas.items()}
+            changes = {category_id: (None, schema) for category_id, schema in fix.schemas.items()}
             try:
                 change = store.edit_categories(changes, fix.edit.text)
             except PoseError as error:
@@ -162,14 +160,14 @@ class LabelChecker(QObject):
             points = [(finding.instance, keypoint) for keypoint in finding.keypoints]
             session.select(instances=[finding.instance], points=points)
 
-    def _take_import(self, number: int, title: str, report: CheckReport) -> None:
+    def _take_import(self, report_id: int, title: str, report: CheckReport) -> None:
         store = self._session.store
         self._rest()
         if store is None or not report.problems:
             return
         if not self._session.read_only:
             try:
-                ImportReports(store).set_problems(number, report)
+                ImportReports(store).set_problems(report_id, report)
             except PoseError as error:  # the report is shown, if not kept
                 self.told.emit(str(error), "warning")
         remarks = tuple(problem_remarks(report))
@@ -207,6 +205,11 @@ class LabelChecker(QObject):
 
     def _stop(self) -> None:
         self._queries.use(None)
+
+
+def _as_report(stored: ImportReport, project: Path) -> Report:
+    time = datetime.fromtimestamp(stored.time)
+    return Report(stored.title, stored.summary, stored.remarks, time=time, project=project)
 
 
 def _found(problems: Sequence[Problem]) -> str:

@@ -76,7 +76,9 @@ def test_numbered_keypoints_get_names_in_one_step(tmp_path: Path) -> None:
         assert [finding.frame for finding in report.findings["names_by_position"]] == [None, None]
         fix = fix_project(store, "names_by_position")
         assert fix.count == 2
-        store.edit_categories({number: (None, schema) for number, schema in fix.schemas.items()}, fix.edit.text)
+        store.edit_categories(
+            {category_id: (None, schema) for category_id, schema in fix.schemas.items()}, fix.edit.text
+        )
         assert [category.schema.names for category in store.categories()] == [mpii.names] * 2
         assert [category.name for category in store.categories()] == ["person", "human"]
         assert store.undo_text() == "Take the names of the known skeleton"

@@ -23,10 +23,10 @@ def test_every_remark_of_an_import_is_kept(tmp_path: Path) -> None:
     with store:
         assert report.stored
     with ProjectStore.open(tmp_path / "labels.pose") as store:
-        (kept,) = ImportReports(store).all()
-        assert kept.title == "Import of labels.json"
-        assert kept.summary == "1 pose and 2 images came in."
-        assert [str(remark) for remark in kept.remarks] == [str(problem) for problem in report.problems]
+        (stored,) = ImportReports(store).all()
+        assert stored.title == "Import of labels.json"
+        assert stored.summary == "1 pose and 2 images came in."
+        assert [str(remark) for remark in stored.remarks] == [str(problem) for problem in report.problems]
 
 
 def test_parts_of_remarks_and_findings_of_checks_come_back(project: Path) -> None:
@@ -38,8 +38,8 @@ def test_parts_of_remarks_and_findings_of_checks_come_back(project: Path) -> Non
         reports = ImportReports(store)
         reports.set_problems(reports.add("Import of a", "3 came.", [remark, "a name \udce9"]), checked)
     with ProjectStore.open(project, read_only=True) as store:
-        (kept,) = ImportReports(store).all()
-    first, second, problem = kept.remarks
+        (stored,) = ImportReports(store).all()
+    first, second, problem = stored.remarks
     assert (first.kind, first.where, first.occurrences, first.severity, first.action, first.records) == (
         remark.kind, remark.where, 7, ERROR, "left out", remark.records,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
@@ -54,7 +54,9 @@ def open_and_check(window: MainWindow, path: Path, qtbot: QtBot) -> None:
 
 
 def choose(dialog: ReportDialog, kind: str) -> None:
-    dialog.table.selectRow([remark.kind for remark in dialog.model.remarks].index(kind))
+    row = [remark.kind for remark in dialog.model.remarks].index(kind)
+    flags = QItemSelectionModel.SelectionFlag  # not selectRow, which heeds the keys that an earlier test left pressed
+    dialog.table.selectionModel().select(dialog.model.index(row, 0), flags.ClearAndSelect | flags.Rows)
 
 
 @pytest.fixture

@@ -39,9 +39,9 @@ from engine.labels.checks import (
 from engine.labels.features import Feature, count_features, lost_features
 from engine.labels.model import IMAGES
 from engine.labels.reader import LabelReader
-from engine.media.image_finder import find_images, likely_folders
+from engine.media.image_finder import LOST, Kind, find_images, likely_folders
 from engine.utils.command_line import OK, Parser, Progress, add_progress_option, run
-from engine.utils.context import INFO, Context
+from engine.utils.context import INFO, WARNING, Context
 from engine.utils.outputs import add_overwrite_option, check_outputs
 from engine.utils.plain_text import one_line
 
@@ -68,12 +68,17 @@ def find_problems(
         Cancelled: the context was cancelled.
     """
     chosen: list[type[Check]] = [find_check(id) for id in only] or checks()
-    image_of = images_of(labels, images) if any(check.needs_images for check in chosen) else None
+    image_of = images_of(labels, images, context) if any(check.needs_images for check in chosen) else None
     return run_checks(labels, chosen, image_of=image_of, context=context)
 
 
-def images_of(labels: LabelReader, folder: Path | str | None = None) -> ImageOfFrame | None:
+def images_of(
+    labels: LabelReader, folder: Path | str | None = None, context: Context | None = None
+) -> ImageOfFrame | None:
     """Where the images of labels are; None if no folder was named and not one image is there.
+
+    Args:
+        context: is told of images that were found in another way than by their path, and why others were not taken.
 
     Raises:
         MediaError: ``folder`` is not a folder.
@@ -93,6 +98,9 @@ def images_of(labels: LabelReader, folder: Path | str | None = None) -> ImageOfF
     paths = {position: path for (position, _), path in zip(frames, search.paths, strict=True)}
     if folder is None and not any(paths.values()):
         return None
+    for finding in search.findings:
+        if context is not None and finding.kind is not Kind.MISSING:
+            context.report(finding.case, finding.kind.value, severity=WARNING if finding.kind in LOST else INFO)
     return lambda position, frame: paths.get(position)
 
 
@@ -158,7 +166,7 @@ def _problems(labels: LabelReader, options: argparse.Namespace, context: Context
     with _progress(labels, options) as stepping:
         for finding in find_problems(labels, options.images, options.only, stepping):
             summary.add(finding)
-    return summary.problems(context.findings.remarks())
+        return summary.problems([*context.findings.remarks(), *stepping.findings.remarks()])
 
 
 @contextmanager

@@ -3,12 +3,15 @@
 An image is looked for in this order, and all names are tried on one step before any is tried on the next:
 
 1. the path as written, below each of the folders given (backslashes and URL schemes are understood);
-2. the same path with other letter case, Unicode form (NFC, NFD) or percent escapes;
+2. the same path with other letter case, Unicode form (NFC, NFD) or percent escapes (also escaped twice);
 3. the same path with another image extension, or with the extension that the name lacks;
 4. the last folders of the path and the file name, anywhere below the folders, where exactly one file ends like that;
-5. the file name alone, where exactly one file and exactly one name of the labels has it.
+5. the file name alone, where exactly one file and exactly one name of the labels has it;
+6. the file name without what an upload added to it, in the labels or on the disk: Label Studio puts eight digits in
+   front (``1f2e3d4c-photo.jpg``), Roboflow a hash behind (``photo_jpg.rf.HASH.jpg``). Again only where exactly one file
+   and one name of the labels are left.
 
-A file is never taken for two different names. Whatever is not found, or found on steps 3 to 5, is a :class:`Finding`.
+A file is never taken for two different names. Whatever is not found, or found on steps 3 to 6, is a :class:`Finding`.
 """
 
 from __future__ import annotations
@@ -33,6 +36,12 @@ _TAIL = 4
 _SCHEME = re.compile(r"(https?|file|s3|gs)://", re.IGNORECASE)
 _COUNTER = re.compile(r"[a-z]{0,8}[-_ ]?\d{1,8}", re.IGNORECASE)
 _ASPECT_TOLERANCE = 0.02
+_MOST_ESCAPES = 3
+_LOCAL_FILE = re.compile(r"(?:^|/)data/local-files/?\?(?:[^#]*&)?d=([^&#]+)")
+"""How Label Studio names a file of its local storage; the path is escaped."""
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
+_EXPORTED = re.compile(r"(.+?)(?:[_-](jpe?g|png|bmp|webp|tiff?|gif))?\.rf\.[0-9a-z]{16,64}")
+_NO_WORD = re.compile(r"[\W_]+")
 _SUFFIXES = sorted(IMAGE_SUFFIXES)
 
 
@@ -45,6 +54,7 @@ class Kind(Enum):
     UNSEARCHED = "Image not found: the folder holds too many files to search"
     OTHER_EXTENSION = "Image found with another file extension"
     OTHER_FOLDER = "Image found in another folder"
+    UPLOADED = "Image found by the name that it had before it was uploaded"
 
 
 LOST = frozenset({Kind.MISSING, Kind.AMBIGUOUS, Kind.CLAIMED, Kind.UNSEARCHED})
@@ -141,6 +151,9 @@ def likely_folders(label_file: Path | str, image_root: Path | str | None = None)
 
 def plain_name(name: str) -> str:
     """A file name with forward slashes, without a URL scheme in front."""
+    local = _LOCAL_FILE.search(name)
+    if local is not None:
+        return unquote(local[1])
     scheme = _SCHEME.match(name)
     if scheme is not None:
         rest = unquote(name[scheme.end() :])
@@ -166,6 +179,7 @@ class _Index:
 
     by_tail: dict[str, list[str]] = field(default_factory=dict)
     by_stem: dict[str, list[str]] = field(default_factory=dict)
+    by_origin: dict[str, list[str]] = field(default_factory=dict)
     is_complete: bool = True
 
     def add(self, path: str) -> None:
@@ -174,6 +188,7 @@ class _Index:
             tail = "/".join(parts[-length:])
             self.by_tail.setdefault(tail, []).append(path)
             self.by_stem.setdefault(_stem(tail), []).append(path)
+        self.by_origin.setdefault(_origin(parts[-1])[0], []).append(path)
 
 
 class _Search:
@@ -299,6 +314,9 @@ class _Search:
         for length in range(_TAIL, 0, -1):
             tails = Counter(tail for name in every if (tail := _tail(name, length)))
             left = self._step(left, partial(self._last_parts, index, length, tails, sizes))
+        if left:
+            origins = Counter(_origin(_tail(name, 1))[0] for name in every)
+            left = self._step(left, partial(self._before_upload, index, origins, sizes))
 
     def _last_parts(
         self, index: _Index, length: int, tails: Counter[str], sizes: dict[str, tuple[int, int]], name: str
@@ -318,6 +336,21 @@ class _Search:
             return _Offer(files, "", Kind.AMBIGUOUS)
         is_moved = _is_absolute(name) or length == len(_parts(name))  # nothing of a relative path was disregarded
         return _Offer(files, self._folder_of(files[0]), None if is_moved and note is Kind.OTHER_FOLDER else note)
+
+    def _before_upload(
+        self, index: _Index, origins: Counter[str], sizes: dict[str, tuple[int, int]], name: str
+    ) -> _Offer:
+        """Match file names without what an upload added to them, in the labels or on the disk."""
+        origin, is_changed = _origin(_tail(name, 1))
+        files = index.by_origin.get(origin, []) if origin else []
+        if not is_changed:
+            files = [file for file in files if _origin(_key(os.path.basename(file)))[1]]
+        files = [file for file in files if self._may_be(name, file, sizes[name])]
+        if not files:
+            return _NOTHING
+        if origins[origin] > 1:
+            return _Offer(files, "", Kind.AMBIGUOUS)
+        return _Offer(files, self._folder_of(files[0]), Kind.UPLOADED)
 
     def _may_be(self, name: str, file: str, size: tuple[int, int]) -> bool:
         """Whether a file may be the image of which it has the name only: it is not a numbered frame of another
@@ -411,8 +444,14 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _spellings(name: str) -> tuple[str, ...]:
-    """A name as written, and with its percent escapes resolved."""
-    return (name, unquote(name)) if "%" in name else (name,)
+    """A name as written, and with its percent escapes resolved, as often as there are any."""
+    spellings = [name]
+    while "%" in spellings[-1] and len(spellings) <= _MOST_ESCAPES:
+        plain = unquote(spellings[-1])
+        if plain == spellings[-1]:
+            break
+        spellings.append(plain)
+    return tuple(spellings)
 
 
 def _plain(name: str) -> str:
@@ -433,8 +472,20 @@ def _stem(name: str) -> str:
     return os.path.splitext(name)[0] if is_image(name) else name
 
 
+def _origin(base: str) -> tuple[str, bool]:
+    """The file name (as :func:`_key` gives it) before an upload, without its extension and with one sign for all
+    between its words, which uploads replace too; and whether an upload has changed it."""
+    stem = _stem(base)
+    exported = _EXPORTED.fullmatch(stem)
+    origin = stem if exported is None else exported[1]
+    uploaded = _UPLOADED.match(origin)
+    origin = origin if uploaded is None else origin[uploaded.end() :]
+    return _NO_WORD.sub("_", origin).strip("_"), exported is not None or uploaded is not None
+
+
 def _parts(name: str) -> list[str]:
-    return [part for part in _key(unquote(name)).split("/") if part not in ("", ".", "..") and not part.endswith(":")]
+    plain = _key(_spellings(name)[-1])
+    return [part for part in plain.split("/") if part not in ("", ".", "..") and not part.endswith(":")]
 
 
 def _tail(name: str, length: int) -> str:

@@ -226,7 +226,7 @@ class _Import:
         return [FrameKey(video.id, frame.index) if 0 <= frame.index < count else None for frame in frames]
 
     def _image_keys(self, media: Media, frames: Sequence[tuple[int, Frame]]) -> list[FrameKey | None]:
-        files = self._embedded_files(media, frames) or self._image_files(media, [frame.name for _, frame in frames])
+        files = self._embedded_files(media, frames) or self._image_files(media, [frame for _, frame in frames])
         if not files:
             return [None] * len(frames)
         root = Path(media.path) if media.path else self._root_of(files.values())
@@ -245,25 +245,23 @@ class _Import:
         is_near = any(shared.is_relative_to(folder.absolute()) for folder in near if len(folder.absolute().parts) > 1)
         return shared if is_near else Path(parents[0])
 
-    def _image_files(self, media: Media, names: Sequence[str]) -> dict[str, Path]:
+    def _image_files(self, media: Media, frames: Sequence[Frame]) -> dict[str, Path]:
         """The files of images; those that are missing are reported."""
-        files: dict[str, Path] = {}
         label_file, folder = self._labels.path, self._labels.image_folder
-        if media.path:
-            folders = [Path(media.path), label_file.absolute().parent]
-        else:
-            folders = likely_folders(label_file, folder)
-            files, ambiguous = find_videos(names, label_file, self._given_videos)
-            for name in ambiguous:
-                self._context.report(name, "Images of the same name, none is taken for another")
-            names = [name for name in names if name not in files and name not in ambiguous]
-        result = find_images(names, folders)
+        names = [frame.name for frame in frames]
+        files = {name: Path(self._given_videos[name]) for name in names if name in self._given_videos}
+        near = [Path(media.path), label_file.absolute().parent] if media.path else likely_folders(label_file, folder)
+        unplaced = [frame for frame in frames if frame.name not in files]
+        sizes = [(frame.width, frame.height) for frame in unplaced]
+        result = find_images([frame.name for frame in unplaced], near, sizes)
+        taken = set(files.values())
+        files.update(
+            (frame.name, path) for frame, path in zip(unplaced, result.paths) if path is not None and path not in taken
+        )
         for finding in result.findings:
             is_lost = finding.kind in LOST and media.path
             text = "Image not found, its labels are left out" if is_lost else finding.kind.value
             self._context.report(finding.case, text)
-        taken = set(files.values())
-        files.update((n, path) for n, path in zip(names, result.paths) if path is not None and path not in taken)
         return files
 
     def _embedded_files(self, media: Media, frames: Sequence[tuple[int, Frame]]) -> dict[str, Path]:

@@ -189,3 +189,10 @@ def test_labels_are_never_fixed_in_place(labels: Path, capsys: pytest.CaptureFix
     assert status == 2
     assert err.count("\n") == 1
     assert labels.read_bytes() == before
+
+
+def test_images_that_were_found_by_another_name_are_told(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (labels.parent / "photo.jpg").rename(labels.parent / "0123abcd-photo.jpg")
+    _, out, _ = check(capsys, labels)
+    assert "Image found by the name that it had before it was uploaded (info, " in out
+    assert f"photo.jpg is {labels.parent / '0123abcd-photo.jpg'}" in out

@@ -156,3 +156,53 @@ def test_a_folder_with_too_many_files_to_search_is_told(tmp_path: Path, monkeypa
     monkeypatch.setattr("engine.media.image_finder.SEARCH_LIMIT", 1)
     result = search(tmp_path, "one.png")
     assert (result.paths, [finding.kind for finding in result.findings]) == ([None], [Kind.UNSEARCHED])
+
+
+def test_an_escape_that_was_escaped_again_is_resolved(tmp_path: Path) -> None:
+    touch(tmp_path / "a b.png")
+    result = find_images(["a%2520b.png"], [tmp_path])
+    assert result.paths == [tmp_path / "a b.png"]
+    assert result.findings == []
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("photo.png", "1f2e3d4c-photo.png"),
+        ("1f2e3d4c-photo.png", "photo.png"),
+        ("my photo.png", "/data/upload/3/1f2e3d4c-my_photo.png"),
+        ("photo.png", "https://studio.example/data/upload/3/1f2e3d4c-photo.png"),
+        ("my photo.v2.png", "my-photo-v2_jpg.rf.0123456789abcdef0123456789abcdef.jpg"),
+        ("train/images/photo_jpg.rf.0123456789abcdef0123456789abcdef.png", "photo.jpg"),
+        ("photo_png.rf.aB3dE6gH9jK2mN5p.png", "1f2e3d4c-photo.png"),
+    ],
+)
+def test_a_name_that_an_upload_changed_is_found_and_told(tmp_path: Path, image: str, name: str) -> None:
+    touch(tmp_path / image)
+    result = find_images([name], [tmp_path])
+    assert result.paths == [tmp_path / image]
+    assert [finding.kind for finding in result.findings] == [Kind.UPLOADED]
+
+
+def test_several_exports_of_one_image_are_not_guessed_between(tmp_path: Path) -> None:
+    for n in range(2):
+        touch(tmp_path / f"photo_jpg.rf.{n}123456789abcdef0123456789abcdef.png")
+    result = find_images(["photo.jpg"], [tmp_path])
+    assert result.paths == [None]
+    assert [finding.kind for finding in result.findings] == [Kind.AMBIGUOUS]
+    touch(tmp_path / "one" / "photo.png")
+    names = [f"{n}f2e3d4c-photo.png" for n in range(2)]
+    assert find_images(names, [tmp_path / "one"]).paths == [None, None]
+
+
+def test_an_upload_is_no_excuse_to_take_the_image_of_another_name(tmp_path: Path) -> None:
+    touch(tmp_path / "photo.png")
+    result = find_images(["1f2e3d4c-photo.png", "photo.png"], [tmp_path])
+    assert result.paths == [None, tmp_path / "photo.png"]
+
+
+def test_a_local_file_of_label_studio_is_found(tmp_path: Path) -> None:
+    touch(tmp_path / "set one/photo.png")
+    result = find_images(["/data/local-files/?d=set%20one/photo.png"], [tmp_path])
+    assert result.paths == [tmp_path / "set one" / "photo.png"]
+    assert result.findings == []

@@ -25,8 +25,8 @@ from poseapp.project.tables.sources import frames_of_model
 
 WRITES = {
     "add_category", "add_category_step", "add_frames", "add_media", "apply", "apply_in_chunks", "apply_with_category",
-    "close", "create", "edit_category", "imported", "jump_in_chunks", "jump_to", "keep_new_numbers", "move_media",
-    "open", "record", "redo", "set_frame_size", "stop_merging", "undo", "update_category",
+    "close", "create", "edit_categories", "edit_category", "imported", "jump_in_chunks", "jump_to", "keep_new_numbers",
+    "move_media", "open", "record", "redo", "set_frame_size", "stop_merging", "undo", "update_category",
 }  # fmt: skip
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "category": (1,), "find_frames": (FrameQuery(text="1"),), "frame": (FrameKey(1, 0),),

@@ -20,7 +20,7 @@ from engine.media.video_finder import find_videos
 from engine.utils.files import new_file_mode
 
 if TYPE_CHECKING:
-    from engine.media.video.index.index import VideoIndex
+    pass
 
 _MAX_STEM = 180
 
@@ -73,8 +73,8 @@ class FrameImages:
             header = read_header_of(path)
             return None if header is None else header.size
         video = self._videos.get(self._labels.media[record.media].path)
-        index = None if video is None else _video_index(video)
-        return None if index is None else index.size
+        facts = None if video is None else _facts_of(video)
+        return None if facts is None else facts[1]
 
     def has_image(self, frame: int) -> bool:
         """Whether :meth:`place` can make the image of a frame."""
@@ -90,8 +90,8 @@ class FrameImages:
     def num_frames(self, media: int) -> int | None:
         """How many frames a video has, by the position of its media; None if it is missing or cannot be read."""
         video = self.video(media)
-        index = None if video is None else _video_index(video)
-        return None if index is None else index.frame_count
+        facts = None if video is None else _facts_of(video)
+        return None if facts is None else facts[0]
 
     def _video_of(self, frame: int) -> Path | None:
         return self.video(self._frames[frame].media) if self.is_video(frame) else None
@@ -128,7 +128,9 @@ class FrameImages:
         import cv2
 
         from engine.media.reader import FrameReader
+        from engine.media.source import use_as_frames
 
+        use_as_frames(video)
         if not hasattr(self, "_reader"):
             self._reader = FrameReader()
         image = self._reader.read(video, index)
@@ -143,12 +145,13 @@ class FrameImages:
             self._reader.close()
 
 
-def _video_index(path: Path) -> VideoIndex | None:
-    from engine.media.video.reader import VideoReader
+def _facts_of(path: Path) -> tuple[int, tuple[int, int]] | None:
+    """Number and size of the frames of a video; None if it cannot be read."""
+    from engine.media.source import open_video
 
     try:
-        with VideoReader(path) as video:
-            return video.index
+        with open_video(path) as video:
+            return video.frame_count, video.size
     except PoseError:
         return None
 

@@ -22,21 +22,36 @@ _COLOR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _DEEP = cv2.IMREAD_COLOR_BGR | cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
 
 
-def decode_rgb(data: bytes) -> Image | None:
+def decode_rgb(data: bytes | memoryview, least_bits: int = 8) -> Image | None:
     """RGB uint8 (H, W, 3) of a picture that OpenCV reads; None for others.
+
+    Args:
+        least_bits: bits that are in use at least, as other pictures of the same file tell.
 
     Raises:
         cv2.error: OpenCV fails.
     """
     buffer = np.frombuffer(data, np.uint8)
-    if _may_be_deep(data):
+    if _may_be_deep(bytes(data[:32])):
         deep: npt.NDArray[Any] | None = cv2.imdecode(buffer, _DEEP)
         if deep is not None and deep.dtype == np.uint16:
-            depth = used_bits(deep)
+            depth = max(used_bits(deep), least_bits)
             if depth < 16:
                 return np.ascontiguousarray((deep >> (depth - 8)).astype(np.uint8)[..., ::-1])
     image = cv2.imdecode(buffer, _COLOR)
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def bits_in_use(data: bytes | memoryview) -> int:
+    """How many bits a sample of a picture has, if it is one with 16 bits; else 8.
+
+    Raises:
+        cv2.error: OpenCV fails.
+    """
+    if not _may_be_deep(bytes(data[:32])):
+        return 8
+    deep: npt.NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), _DEEP)
+    return used_bits(deep) if deep is not None and deep.dtype == np.uint16 else 8
 
 
 def used_bits(image: npt.NDArray[np.uint16]) -> int:

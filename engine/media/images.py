@@ -74,11 +74,11 @@ def decode_image(data: bytes, *, where: object = None) -> Image:
     kind = kind_of(data[:_BRANDS])
     if header is None and kind == "avif":  # a picture that is cut: its size is not read, but is announced
         header_of_size = ImageHeader("avif", *largest_size(data))
-        _check_size(header_of_size, where)
+        check_header(header_of_size, where)
     elif header is None and kind != "heic":  # that decoder checks sizes itself
         raise MediaError(_why_undecodable(data, header), where=where)
     if header is not None:
-        _check_size(header, where)
+        check_header(header, where)
         if header.format == "png" and not png_is_intact(data):
             raise MediaError(_why_undecodable(data, header), where=where)
     if kind == "heic":
@@ -94,7 +94,7 @@ def decode_image(data: bytes, *, where: object = None) -> Image:
         raise MediaError(_why_undecodable(data, header), where=where)
     # libtiff turns the picture upright itself; turning it again would undo that.
     orientation = 1 if header is None or header.format == "tiff" else header.orientation
-    return np.ascontiguousarray(_upright(image, orientation))
+    return np.ascontiguousarray(upright(image, orientation))
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
@@ -110,7 +110,7 @@ def image_size(path: Path | str) -> tuple[int, int]:
     except OSError as error:
         raise MediaError(_reason(error, path), where=path) from None
     if header is not None:
-        _check_size(header, path)
+        check_header(header, path)
         return header.size
     height, width = read_image(path).shape[:2]
     return width, height
@@ -181,7 +181,7 @@ def _piece(piece: str) -> str:
     return f"\x00{chr(len(digits))}{digits}"
 
 
-def _upright(image: Image, orientation: int) -> Image:
+def upright(image: Image, orientation: int) -> Image:
     """Apply EXIF orientation 1..8: what row 0 and column 0 of the stored picture are in the upright one."""
     if orientation >= 5:
         image = image.transpose(1, 0, 2)
@@ -204,7 +204,7 @@ def _decode_heic(data: bytes, where: object) -> Image:
     try:
         heif_file = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
         width, height = heif_file.size
-        _check_size(ImageHeader("heic", width, height), where)
+        check_header(ImageHeader("heic", width, height), where)
         rows = np.frombuffer(heif_file.data, np.uint8).reshape(height, heif_file.stride)
     except (OSError, ValueError, EOFError, SyntaxError, RuntimeError):
         raise MediaError("is a damaged HEIC image (cut short?); copy or export it again", where=where) from None
@@ -225,7 +225,12 @@ def _heic_library() -> Any:
     return None
 
 
-def _check_size(header: ImageHeader, where: object) -> None:
+def check_header(header: ImageHeader, where: object) -> None:
+    """Refuse pictures that take too much memory.
+
+    Raises:
+        MediaError: it has too many pixels.
+    """
     if header.width * header.height > MAX_PIXELS:
         raise MediaError(
             f"is too large: {header.width} x {header.height} pixels, at most {MAX_PIXELS >> 20} million are read",

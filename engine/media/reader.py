@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from engine.errors import MediaError
 from engine.media.images import read_image
-from engine.media.source import is_video
+from engine.media.source import is_video, open_video
 
 if TYPE_CHECKING:  # at run time only for a video: images need no video library
+    from engine.media.pages.reader import PagesReader
     from engine.media.video.reader import VideoReader
 
 Image = npt.NDArray[np.uint8]
@@ -43,7 +44,7 @@ class FrameReader:
     ) -> None:
         self._read_image, self._keep, self._ahead = read, max(1, keep), ahead
         self._bytes = cache_bytes // self._keep
-        self._videos: OrderedDict[Path, VideoReader] = OrderedDict()
+        self._videos: OrderedDict[Path, VideoReader | PagesReader] = OrderedDict()
 
     def read(
         self, path: Path, index: int = 0, max_side: int | None = None, stop: Callable[[], bool] | None = None
@@ -103,13 +104,12 @@ class FrameReader:
     ) -> None:
         self.close()
 
-    def _video(self, path: Path) -> VideoReader:
+    def _video(self, path: Path) -> VideoReader | PagesReader:
         video = self._videos.get(path)
         if video is None:
             from engine.media.video.index.folder import index_home
-            from engine.media.video.reader import VideoReader
 
-            video = VideoReader(path, cache=index_home(), cache_bytes=self._bytes, ahead=self._ahead)
+            video = open_video(path, cache=index_home(), cache_bytes=self._bytes, ahead=self._ahead)
             self._videos[path] = video
             if len(self._videos) > self._keep:
                 self._videos.popitem(last=False)[1].close()

@@ -28,8 +28,8 @@ from engine.media import image_finder
 from engine.media.image_finder import Kind
 from engine.media.images import is_image, list_images
 from engine.media.label_images import label_transforms
-from engine.media.pages import remark
-from engine.media.source import frame_file_name, is_video, open_media
+from engine.media.pages import has_pages
+from engine.media.source import frame_file_name, is_video, open_media, use_as_frames
 from engine.media.video.index.index import index_folder
 from engine.schema.schema import Schema
 from engine.utils.skipped import Skipped
@@ -85,7 +85,7 @@ def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
 
     Args:
         skipped: gets inputs that are missing, are neither image nor video, or cannot be opened; empty and unreadable
-            folders; and the further pages of a file.
+            folders.
 
     Raises:
         MediaError: nothing is left.
@@ -112,13 +112,14 @@ def find_images(inputs: Sequence[str | Path], skipped: Skipped) -> list[Source]:
     names = [path.as_posix() if root is None else path.relative_to(root).as_posix() for path in files]
     sources: list[Source] = []
     for name, path in zip(names, files, strict=True):
+        if has_pages(path):
+            use_as_frames(path)
         if is_video(path):
             try:
                 sources += _frames(path, name, len(sources) + 1, skipped)
             except MediaError as error:
                 skipped.add_error(error)
         else:
-            note_pages(path, skipped)
             sources.append(Source(CocoImage(len(sources) + 1, name), path))
     check_something_is_left(len(sources), skipped)
     return sources
@@ -143,13 +144,6 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield parent, names
-
-
-def note_pages(path: Path, skipped: Skipped) -> None:
-    """Report the pages of a TIFF and the frames of an animation that are not read."""
-    sentence = remark(path)
-    if sentence is not None:
-        skipped.add(path, sentence)
 
 
 def check_something_is_left(count: int, skipped: Skipped) -> None:

@@ -71,15 +71,14 @@ class CheckVideosJob:
 
 def check_video(media: int, path: Path, stored: str, context: Context | None = None) -> VideoCheck:
     """Compare one file with the fingerprint that was kept; "" = none was, then any video fits."""
-    from engine.media.source import is_video, open_media
-    from engine.media.video.index.indexer import read_index
+    from engine.media.source import is_video, open_media, prepare_index
 
     try:
         before = Fingerprint.from_text(stored) if stored else None
         if before is not None and content_key(path) == before.key:
             return VideoCheck(media, path, True, fingerprint=stored, kept=stored)
         if context is not None and is_video(path):  # the index of a long one takes time, and is kept
-            read_index(path, index_home(), lambda share: context.progress(round(_SHARES * share), _SHARES))
+            prepare_index(path, index_home(), lambda share: context.progress(round(_SHARES * share), _SHARES))
         with open_media(path, cache=index_home()) as source:
             now = fingerprint(source)
     except Cancelled:

@@ -174,8 +174,11 @@ class FramePicturesJob:
 
     def run(self, context: Context) -> Iterator[Progress]:
         from engine.media.alignment.matching import gray_picture
+        from engine.media.pages import READ_AS_PAGES
         from engine.media.video.reader import VideoReader
 
+        if self._path.suffix.lower() in READ_AS_PAGES:
+            return  # pages are known by the content of their file
         end = time.monotonic() + _SECONDS_AT_ONCE
         with VideoReader(self._path, cache=self._cache) as video:
             if video.index.key != self._key:

@@ -13,8 +13,7 @@ from platformdirs import user_data_dir
 from engine.errors import PoseError, ProjectError
 from engine.formats.registry import formats
 from engine.media.images import is_image
-from engine.media.source import is_video, open_media
-from engine.media.video.index.indexer import read_index
+from engine.media.source import has_frames, open_media, prepare_index
 from engine.utils.context import Context
 from engine.utils.file_names import side_name
 from poseapp.project.formats.coco.archive import CocoArchive
@@ -114,7 +113,8 @@ def project_path(paths: Sequence[Path]) -> Path:
     # A results list belongs to the COCO file that is opened with it.
     first = Path(os.path.abspath(next((p for p in paths if len(paths) > 1 and not is_results_file(p)), paths[0])))
     folder = first if first.is_dir() else first.parent
-    stem = first.stem if first.is_file() and not is_image(first) else folder.name or "project"
+    is_own = first.is_file() and (not is_image(first) or has_frames(first))
+    stem = first.stem if is_own else folder.name or "project"
     room = project_name_room(folder)
     if room >= _SHORTEST_ROOM_BYTES:
         home = folder / side_name(stem, SUFFIX, room)
@@ -135,7 +135,7 @@ class _Opening:
 
     def everything(self, paths: Sequence[Path]) -> ImportReport:
         """Import each path; without any, look whether the label files of the project have something new."""
-        images = [path for path in paths if path.is_file() and is_image(path)]
+        images = [path for path in paths if path.is_file() and is_image(path) and not has_frames(path)]
         if images:
             self._report.join(import_images(self._store, images))
         results = [path for path in paths if path not in images and kind_of(path) == RESULTS]
@@ -160,7 +160,7 @@ class _Opening:
             self._labels(path, kind, asked_for=path.is_file() or kind == DATASET)
         elif path.is_dir():
             self._folder(path)
-        elif is_video(path):
+        elif has_frames(path):
             self._video(path)
         else:
             raise ProjectError(
@@ -218,7 +218,7 @@ class _Opening:
         self._context.progress(0, 0, f"Reading {path.name}")
         if find_video(self._store, path) is None:
             cache = project_cache(self._store.path)
-            read_index(path, cache, lambda share: self._progress(round(1000 * share), 1000))
+            prepare_index(path, cache, lambda share: self._progress(round(1000 * share), 1000))
             with open_media(path, cache=cache) as video:
                 self._report.images += video.frame_count
                 self._report.problems += [f"{path.name} {problem}" for problem in video.problems]

@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from engine.errors import PoseError
-from engine.media.source import is_video
+from engine.media.source import has_frames
 from poseapp.app.reports import Report
 from poseapp.app.settings import Settings
 from poseapp.jobs.base import Outcome
@@ -71,7 +71,7 @@ class ProjectOpener(QObject):
         if len(requested) == 1 and _is_same(requested[0], current):
             return
         is_open = current is not None and current in (*requested, project_path(requested))
-        if current is not None and is_open and not (len(requested) == 1 and is_video(requested[0])):
+        if current is not None and is_open and not (len(requested) == 1 and has_frames(requested[0])):
             self._take_in(current, requested)
             return
         self._start(requested, current)

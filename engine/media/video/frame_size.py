@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.labels.image_size import GridTransform
+from engine.media.pages import READ_AS_PAGES
 from engine.media.video.index.index import Picture
 from engine.media.video.index.indexer import read_index
 
@@ -24,6 +25,8 @@ def opencv_grid(path: Path | str, cache: Path | None = None) -> GridTransform | 
     Raises:
         MediaError: missing, no video, or nothing in it can be decoded.
     """
+    if Path(path).suffix.lower() in READ_AS_PAGES:
+        return None  # pages have square pixels, and OpenCV turns them as they are shown
     return transform_of_picture(read_index(path, cache).picture)
 
 

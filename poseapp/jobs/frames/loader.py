@@ -16,7 +16,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from engine.errors import PoseError
-from engine.media.images import is_image, read_image
+from engine.media.images import read_image
 from engine.media.reader import FrameReader
 from engine.media.source import is_video
 from poseapp.jobs.base import as_pose_error
@@ -204,7 +204,7 @@ class FrameLoader(QObject):
         key, path = frame
         stored_key = None
         if self._store is not None:
-            stored_key = self._store.key(path, None if is_image(path) else key.index, THUMBNAIL_SIDE)
+            stored_key = self._store.key(path, key.index if is_video(path) else None, THUMBNAIL_SIDE)
             stored = None if stored_key is None else self._store.get(stored_key)
             if stored is not None:
                 return stored

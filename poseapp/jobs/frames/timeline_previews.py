@@ -100,8 +100,8 @@ def frame_times(video: Path) -> npt.NDArray[np.float64]:
     Raises:
         MediaError: the video cannot be read.
     """
+    from engine.media.source import frame_times as times_of
     from engine.media.video.index.folder import index_home
-    from engine.media.video.index.indexer import read_index
 
-    times = np.asarray(read_index(video, index_home()).times, dtype=np.float64)
+    times = times_of(video, index_home())
     return np.maximum.accumulate(times - times[0]) if len(times) else times

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ProjectError
+from engine.media.source import use_as_frames
 from poseapp.project.model import Counts, Frame, FrameCounts, FrameKey, FrameState, Media, Summary
 from poseapp.project.queries.frame_keys import NO_FRAMES, FrameKeys, Packed
 from poseapp.project.storage.database import Database, Row
@@ -156,7 +157,12 @@ class FrameTable:
     def path(self, key: FrameKey) -> Path:
         """The image file of a frame, or the video that it is in."""
         media = self._known(key.media)
-        return Path(media.path) if media.kind == "video" else Path(media.path) / self.get(key).name
+        if media.kind == "video":
+            use_as_frames(media.path)
+            return Path(media.path)
+        path = Path(media.path) / self.get(key).name
+        use_as_frames(path, yes=False)
+        return path
 
     def set_sizes(self, sizes: Iterable[tuple[FrameKey, int, int]]) -> None:
         with self._db.write():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.media.pages import count_pages, page_count, remark
+from engine.media.pages import count_pages, has_pages, page_count
 
 
 def pictures(count: int) -> list[Image.Image]:
@@ -27,15 +27,11 @@ def save(path: Path, count: int, **options: object) -> Path:
 def test_pages_and_frames_are_counted(tmp_path: Path, suffix: str, count: int) -> None:
     path = save(tmp_path / f"stack{suffix}", count)
     assert page_count(path) == count
-    assert (remark(path) is None) == (count == 1)
+    assert has_pages(path) == (count > 1)
 
 
 def test_large_tiff_files_and_their_pages_are_counted(tmp_path: Path) -> None:
     assert page_count(save(tmp_path / "big.tif", 3, big_tiff=True)) == 3
-
-
-def test_the_remark_says_how_many_pictures_there_are(tmp_path: Path) -> None:
-    assert remark(save(tmp_path / "stack.tif", 3)) == "holds 3 pictures; only the first is read"
 
 
 def test_what_is_no_image_or_is_not_there_counts_as_one(tmp_path: Path) -> None:

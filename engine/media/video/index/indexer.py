@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import MediaError
+from engine.media.pages import READ_AS_PAGES
 from engine.media.video.decoder import FAULTS, FrameStream, choose_stream, open_container
 from engine.media.video.index.frame_order import (
     HEAD_PACKETS,
@@ -71,6 +72,8 @@ def read_index(path: Path | str, cache: Path | None = None, progress: Progress |
         MediaError: missing, no video, or nothing in it can be decoded.
     """
     path = Path(path)
+    if path.suffix.lower() in READ_AS_PAGES:
+        raise MediaError("is an image file, not a video", where=path)
     key = content_key(path)
     if cache is not None:
         stored = index_path(cache, key)

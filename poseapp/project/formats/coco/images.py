@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from engine.errors import quoted
+from engine.errors import MediaError, quoted
 from engine.formats.coco.dataset import Id
 from engine.formats.coco.parsing import parse_images
 from engine.labels.image_size import Grid, GridTransform
+from engine.media.pages import CHECKED_IN_FOLDERS, has_pages
 from poseapp.project.formats.coco.archive import NOBODY, SECTION_GRIDS, CocoArchive
 from poseapp.project.formats.coco.faults import Faulty, in_place
 from poseapp.project.formats.coco.videos import frames_of_videos, grids_of_videos
 from poseapp.project.formats.image_files import find_images, likely_folders
-from poseapp.project.formats.images import note_pages
+from poseapp.project.formats.images import add_pages
 from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer, check_sizes
 from poseapp.project.formats.report import Problems
 from poseapp.project.model import FrameKey
@@ -56,7 +57,6 @@ def add_images(
     result = find_images((images[n].file_name for n in stills), path, root, record_sizes)
     for finding in result.findings:
         problems.add(finding.kind.value, finding.case)
-    note_pages((path for path in result.paths if path is not None), problems)
     check = check_sizes(result.paths, record_sizes)
     if check.grids and label_size is LabelSize.ASK:
         raise LabelSizesDiffer(len(check.grids), check.example, path)
@@ -65,6 +65,7 @@ def add_images(
     names = dict(zip(stills, result.names))
     known = _known_frames(store)
     root_name = str(result.root)
+    of_videos |= _first_pages(store, dict(zip(stills, result.paths)), problems)
     keys = [
         of_videos[n] if n in of_videos else known.pop(_joined(root_name, names[n]), None) for n in range(len(images))
     ]
@@ -109,6 +110,26 @@ def _report_sizes(counts: Counter[Grid], first: dict[Grid, str], label_size: Lab
     if counts[Grid.CONTRADICTORY]:
         sentence = "The size in the labels contradicts the picture; labels were left as they are"
         problems.add(sentence, first[Grid.CONTRADICTORY], counts[Grid.CONTRADICTORY])
+
+
+def _first_pages(store: ProjectStore, paths: Mapping[int, Path | None], problems: Problems) -> dict[int, FrameKey]:
+    """The first frames of the files that hold several pictures, by the position of the image; a file that the project
+    has as an image already stays one."""
+    candidates = {
+        n: path for n, path in paths.items() if path is not None and path.suffix.lower() in CHECKED_IN_FOLDERS
+    }
+    if not candidates:
+        return {}
+    known = _known_frames(store)
+    frames: dict[int, FrameKey] = {}
+    for position, path in candidates.items():
+        if os.path.normpath(path) in known or not has_pages(path):
+            continue
+        try:
+            frames[position] = add_pages(store, path)
+        except MediaError as error:
+            problems.add("File of several pictures cannot be read", str(error))
+    return frames
 
 
 def _known_frames(store: ProjectStore) -> dict[str, FrameKey]:

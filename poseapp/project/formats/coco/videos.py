@@ -9,7 +9,7 @@ from engine.errors import PoseError
 from engine.formats.coco.dataset import CocoImage
 from engine.formats.coco.reader import video_frame_of
 from engine.labels.image_size import GridTransform
-from engine.media.source import is_video
+from engine.media.source import has_frames
 from engine.media.video.frame_size import opencv_grid
 from poseapp.project.formats.image_files import plain_name
 from poseapp.project.formats.report import Problems
@@ -97,7 +97,7 @@ def _open(
     """Number of the media and of its frames; None where the video is missing or cannot be read."""
     plain = plain_name(name)
     candidates = [folder / part for folder in folders for part in dict.fromkeys((plain, plain.rpartition("/")[2]))]
-    path = next((candidate for candidate in candidates if is_video(candidate) and candidate.is_file()), None)
+    path = next((candidate for candidate in candidates if candidate.is_file() and has_frames(candidate)), None)
     if path is None:
         problems.add("Video not found, its frames are listed as images that are missing", name)
         return None

@@ -55,9 +55,9 @@ def tiff(pages: list[tuple[int, int, bytes]], *, order: str = "<", big: bool = F
     body = bytearray(head + struct.pack(order + offset, 0))
     link = len(head)
     for width, height, samples in pages:
-        place = len(body)
+        position = len(body)
         body += samples
-        tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, place), (277, 1), (278, height),
+        tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, position), (277, 1), (278, height),
                 (279, len(samples))]  # fmt: skip
         body[link : link + struct.calcsize(offset)] = struct.pack(order + offset, len(body))
         body += struct.pack(order + number, len(tags))
@@ -182,8 +182,8 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, name: str) -> None:
 
 def test_a_page_that_is_damaged_does_not_harm_the_others(tmp_path: Path) -> None:
     data = bytearray(tiff([(4, 4, b"\x05" * 16)] * 3))
-    place = data.rindex(struct.pack("<HHII", 273, 4, 1, 0)[:8])
-    data[place + 8 : place + 12] = struct.pack("<I", 1 << 30)
+    position = data.rindex(struct.pack("<HHII", 273, 4, 1, 0)[:8])
+    data[position + 8 : position + 12] = struct.pack("<I", 1 << 30)
     (tmp_path / "a.tif").write_bytes(data)
     with open_video(tmp_path / "a.tif") as source:
         assert (source.read(1) == 5).all()
@@ -211,8 +211,8 @@ def test_changed_bytes_raise_nothing_but_media_errors(
             tiff([(6, 4, bytes(range(24)))] * 4) if suffix == ".tif" else write(path, pictures(3)).read_bytes()
         )
     data = bytearray(path.read_bytes())
-    for place, value in changes:
-        data[place % len(data)] = value
+    for position, value in changes:
+        data[position % len(data)] = value
     changed = tmp_path / f"changed{suffix}"
     changed.write_bytes(data)
     try:

@@ -22,7 +22,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache
@@ -45,6 +45,7 @@ Files = dict[str, bytes]
 MEMORY = 3 << 29
 """Bytes that a mutant may take, 1.5 GB."""
 
+HDF5 = (".slp", ".h5")
 _SIZE = (100, 80)
 _CHUNK = 25
 _NUM_IMAGES = 3
@@ -58,14 +59,12 @@ class Kind:
         format: its name in the registry. make: a good file or folder; images come beside it.
         path: what is read, relative to the folder ("" = the folder itself).
         count: the records of the mutant, counted without the reader; None where nothing can be said.
-        binary: damage bytes only.
     """
 
     format: str
     make: Callable[[], Files]
     path: str
     count: Callable[[Path], int | None] = lambda _: None
-    binary: bool = False
 
 
 @dataclass
@@ -219,10 +218,10 @@ KINDS: dict[str, Kind] = {
     "cvat": Kind("cvat", written("cvat", "a.xml"), "a.xml"),
     "cvat_video": Kind("cvat", written("cvat_video", "a.xml"), "a.xml"),
     "deeplabcut_csv": Kind("deeplabcut", written("deeplabcut", "CollectedData_me.csv"), "CollectedData_me.csv"),
-    "deeplabcut_h5": Kind("deeplabcut", written("deeplabcut", "a.h5"), "a.h5", binary=True),
+    "deeplabcut_h5": Kind("deeplabcut", written("deeplabcut", "a.h5"), "a.h5"),
     "lightning_pose": Kind("lightning_pose", written("lightning_pose", "set"), "set"),
-    "sleap": Kind("sleap", _slp, "a.slp", binary=True),
-    "zip": Kind("zip", written("coco", "a.json"), "a.zip", binary=True),
+    "sleap": Kind("sleap", _slp, "a.slp"),
+    "zip": Kind("zip", written("coco", "a.json"), "a.zip"),
     "coco_results": Kind(
         "coco_results",
         _json("a.json", [{"image_id": n % 3, "category_id": 1, "keypoints": _FLAT, "score": 0.5, "bbox": [1, 2, 3, 4]}
@@ -358,7 +357,7 @@ def mutate_hdf5(data: bytes, rng: random.Random) -> bytes:
                         for _ in range(3 if raw else 0):
                             raw[rng.randrange(len(raw))] = rng.randrange(256)
                         file[name] = np.frombuffer(bytes(raw), table.dtype).reshape(table.shape) if raw else table
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError):
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError):
             return data
         return path.read_bytes()
 
@@ -366,19 +365,23 @@ def mutate_hdf5(data: bytes, rng: random.Random) -> bytes:
 def mutants_of(name: str, seed: int, index: int) -> Files:
     """The files of one mutant; the same numbers give the same files."""
     rng = random.Random(f"{name} {seed} {index}")
-    kind, files = KINDS[name], dict(_good(name))
+    files = dict(_good(name))
     text = [file for file in files if not file.endswith(".png")]
-    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+    steps = rng.choice((1, 1, 1, 2, 4))
+    num_changed = rng.randrange(steps + 1) if any(file.endswith(HDF5) for file in text) else 0
+    for step in range(steps):
         target = rng.choice(text)
-        files[target] = _damaged(files[target], kind, target, rng)
+        if target.endswith(HDF5):  # bytes last: the library that edits the file does not survive damage
+            mutate = mutate_hdf5 if step < num_changed else rng.choice(ANY_FILE[:2])
+            files[target] = mutate(files[target], rng)
+        else:
+            files[target] = _damaged(files[target], target, rng)
     if name == "zip":
         return {"a.zip": _zipped(files, rng)}
     return files
 
 
-def _damaged(data: bytes, kind: Kind, target: str, rng: random.Random) -> bytes:
-    if kind.binary and target.endswith((".slp", ".h5")):
-        return rng.choice((mutate_hdf5, mutate_hdf5, *ANY_FILE[:2]))(data, rng)
+def _damaged(data: bytes, target: str, rng: random.Random) -> bytes:
     if target.endswith(".json") and rng.random() < 0.75:
         return mutate_json(data, rng)
     return rng.choice((mutate_token, mutate_token, mutate_token, mutate_lines, *ANY_FILE))(data, rng)
@@ -526,31 +529,48 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (in_use + MEMORY, in_use + MEMORY))
 
 
+def _try_chunks(
+    chunks: list[tuple[str, list[int]]], seed: int, keep: Path | None, workers: int, total: dict[str, Outcome]
+) -> list[bool]:
+    """Try chunks in one pool; which of them came back. When a process ends, the chunks that are left do not."""
+    done = []
+    with ProcessPoolExecutor(workers, initializer=_limit_memory) as pool:
+        jobs: list[Future[Outcome] | None] = []
+        for name, ids in chunks:
+            try:
+                jobs.append(pool.submit(run_chunk, name, seed, ids, keep))
+            except BrokenProcessPool:
+                jobs.append(None)
+        for (name, _), job in zip(chunks, jobs, strict=True):
+            try:
+                if job is None:
+                    raise BrokenProcessPool
+                outcome = job.result()
+            except BrokenProcessPool:
+                done.append(False)
+                continue
+            done.append(True)
+            total[name].counts += outcome.counts
+            total[name].broken += outcome.broken
+            total[name].failures += outcome.failures
+            total[name].slowest = max(total[name].slowest, outcome.slowest)
+    return done
+
+
 def run(names: list[str], count: int, seed: int, keep: Path | None = None, workers: int = 2) -> dict[str, Outcome]:
     """Try ``count`` mutants of these kinds in all, in processes with limited memory."""
     total = {name: Outcome() for name in names}
     each = -(-count // len(names))
     chunks = [(name, list(range(n, min(n + _CHUNK, each)))) for name in names for n in range(0, each, _CHUNK)]
-    while chunks:
-        with ProcessPoolExecutor(workers, initializer=_limit_memory) as pool:
-            jobs = [(name, ids, pool.submit(run_chunk, name, seed, ids, keep)) for name, ids in chunks]
-            chunks = []
-            for name, ids, job in jobs:
-                try:
-                    outcome = job.result()
-                except BrokenProcessPool:  # tried again one by one; a mutant that ends its process alone is at fault
-                    if len(ids) > 1:
-                        chunks += [(name, [index]) for index in ids]
-                    elif sum(1 for _, others, _ in jobs if len(others) == 1) > 1:
-                        chunks.append((name, ids))
-                    else:
-                        total[name].broken["crash"] += 1
-                        total[name].failures.append(f"{name} {seed} {ids[0]}: the process ended")
-                    continue
-                total[name].counts += outcome.counts
-                total[name].broken += outcome.broken
-                total[name].failures += outcome.failures
-                total[name].slowest = max(total[name].slowest, outcome.slowest)
+    done = _try_chunks(chunks, seed, keep, workers, total)
+    left = [chunk for chunk, is_done in zip(chunks, done, strict=True) if not is_done]
+    done = [all(_try_chunks([chunk], seed, keep, 1, total)) for chunk in left]
+    # One by one: a mutant that ends a process in which it is alone is at fault.
+    for name, ids in [chunk for chunk, is_done in zip(left, done, strict=True) if not is_done]:
+        for index in ids:
+            if not all(_try_chunks([(name, [index])], seed, keep, 1, total)):
+                total[name].broken["crash"] += 1
+                total[name].failures.append(f"{name} {seed} {index}: crash: the process ended")
     return total
 
 

@@ -77,8 +77,8 @@ def image_names(path: Path, images: Path | None, names: Sequence[str]) -> list[s
     """The names of the image files, relative to the folder they were found in; None for those without a file."""
     matches = find_images(names, likely_folders(path, images))
     return [
-        None if found is None else f"{name.rpartition('/')[0]}/{found.name}".lstrip("/")
-        for name, found in zip(names, matches.paths, strict=True)
+        None if file is None else f"{name.rpartition('/')[0]}/{file.name}".lstrip("/")
+        for name, file in zip(names, matches.paths, strict=True)
     ]
 
 

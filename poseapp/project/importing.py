@@ -30,6 +30,7 @@ from engine.media.video.frame_size import opencv_grid
 from engine.media.video_finder import find_videos
 from engine.utils.context import INFO, Context
 from poseapp.project.formats.images import frames_of_images
+from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer, check_sizes, report_sizes
 from poseapp.project.formats.report import ImportReport
 from poseapp.project.formats.videos import import_video
 from poseapp.project.label_update.sources import SourceTable, unique_keys
@@ -58,6 +59,7 @@ def import_labels(
     cache: Path | None = None,
     home: Path | None = None,
     context: Context | None = None,
+    label_size: LabelSize = LabelSize.KEEP,
 ) -> ImportReport:
     """Add labels, their images and videos to a project; all of it or nothing.
 
@@ -67,15 +69,17 @@ def import_labels(
         cache: folder where indices of videos are kept.
         home: folder for images that the label file itself holds; None = that of the project.
         context: progress, cancellation and findings.
+        label_size: what is done with labels that were made on images of another size or orientation.
 
     Raises:
         PoseError: the labels cannot be read, or the project cannot be written.
+        LabelSizesDiffer: with ``LabelSize.ASK``; nothing was added.
     """
     context = context or Context()
     folder = store.path.absolute().parent if home is None else home
     try:
         with store.database.write():
-            report = _Import(store, labels, source, videos or {}, cache, folder, context).run()
+            report = _Import(store, labels, source, videos or {}, cache, folder, context, label_size).run()
     finally:
         store.imported()
     return report
@@ -101,12 +105,14 @@ class _Import:
         cache: Path | None,
         home: Path,
         context: Context,
+        label_size: LabelSize,
     ) -> None:
-        self._store, self._labels, self._context = store, labels, context
+        self._store, self._labels, self._context, self._label_size = store, labels, context, label_size
         self._source, self._cache, self._home = source, cache, home
         self._report = ImportReport()
         self._given_videos = videos
         self._grids: dict[int, GridTransform | None] = {}  # by media of the labels
+        self._image_grids: dict[int, GridTransform] = {}  # by position of the frame
         self._targets: dict[int, _Target] = {}  # by category of the labels
         self._existing = store.categories()
 
@@ -131,7 +137,8 @@ class _Import:
                 lost.add(record.frame)
                 self._leave_out(frames[record.frame], has_media)
                 continue
-            instance = self._instance(record, self._grids.get(media), tracks)
+            grid = self._image_grids.get(record.frame) or self._grids.get(media)
+            instance = self._instance(record, grid, tracks)
             block.append(instance_rows.to_row(instance, key))
             if len(block) == _BLOCK:
                 self._insert(block)
@@ -229,9 +236,25 @@ class _Import:
         files = self._embedded_files(media, frames) or self._image_files(media, [frame for _, frame in frames])
         if not files:
             return [None] * len(frames)
+        self._compare_sizes(frames, files)
         root = Path(media.path) if media.path else self._root_of(files.values())
         frame_of = frames_of_images(self._store, root, files.values(), self._context.findings)
         return [frame_of.get(files[frame.name]) if frame.name in files else None for _, frame in frames]
+
+    def _compare_sizes(self, frames: Sequence[tuple[int, Frame]], files: Mapping[str, Path]) -> None:
+        """Find labels that were made on images of another size or orientation.
+
+        Raises:
+            LabelSizesDiffer: a person is to say what is done with them.
+        """
+        paths = [files.get(frame.name) for _, frame in frames]
+        check = check_sizes(paths, [(frame.width, frame.height) for _, frame in frames])
+        if check.grids and self._label_size is LabelSize.ASK:
+            raise LabelSizesDiffer(len(check.grids), check.example, self._labels.path)
+        report_sizes(check, self._label_size, self._context.findings)
+        if self._label_size is LabelSize.FIT:
+            self._image_grids |= {frames[n][0]: grid for n, grid in check.grids.items()}
+            self._report.fitted += len(check.grids)
 
     def _root_of(self, files: Iterable[Path]) -> Path:
         """The folder that names of images begin at: the one that holds them all, if it is near the label file, so that

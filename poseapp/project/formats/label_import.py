@@ -41,6 +41,9 @@ from poseapp.project.relink.video_cache import project_cache
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
 
+_FITTED = "fitted/"
+"""Numbers of a project under this and the id of a label file: images whose labels were turned or scaled."""
+
 
 class UnreadableLabels(Exception):
     """A label file cannot be read; ``reason`` says why."""
@@ -158,6 +161,8 @@ class LabelImport:
         """How the labels of a file were taken when it came in."""
         archive = CocoArchive(self.store.database)
         archive_ids = [source.archive for source in known if source.archive is not None]
+        if any(self.store.database.meta(f"{_FITTED}{source.id}") for source in known):
+            return LabelSize.FIT
         fitted = any(True for archive_id in archive_ids for _ in archive.records(archive_id, SECTION_GRIDS))
         return LabelSize.FIT if fitted else LabelSize.KEEP
 
@@ -231,7 +236,7 @@ def _read(
         DLC: lambda: import_dlc(store, path, cache=cache, progress=progress),
     }
     stamps = {file: (digest_of(file), *size_and_time(file)) for file in files}
-    report = readers[kind]() if kind in readers else _read_with_format(store, project, path, kind, progress)
+    report = readers[kind]() if kind in readers else _read_with_format(store, project, path, kind, progress, label_size)
     poses: dict[int, tuple[int, int]] = {}
     for block in store.database.stream(f"{instance_rows.SELECT} WHERE id >= ?", (first,)):
         poses.update((int(row[0]), (pose_digest(row), track_of_row(row))) for row in block)
@@ -249,18 +254,29 @@ def _read(
             Path(os.path.abspath(file_path)), kind, digest, size, mtime, not report.left_out, None, tracks, archive
         )
         records = report.records.get(file_path, ())
-        table.put(source, (SourceRecord(key, index, *poses[index]) for key, index in records if index in poses))
+        source_id = table.put(
+            source, (SourceRecord(key, index, *poses[index]) for key, index in records if index in poses)
+        )
+        if report.fitted:
+            store.database.set_meta(f"{_FITTED}{source_id}", report.fitted)
     return report
 
 
 def _read_with_format(
-    store: ProjectStore, project: ProjectStore, path: Path, format_name: str, progress: ProgressCallback | None
+    store: ProjectStore,
+    project: ProjectStore,
+    path: Path,
+    format_name: str,
+    progress: ProgressCallback | None,
+    label_size: LabelSize,
 ) -> ImportReport:
     """Import a file of any other registered format."""
     context = Context.from_callback(progress)
     cache, home = project_cache(project.path), project.path.absolute().parent
     with format_named(format_name).read(path, context) as labels:
-        return import_labels(store, labels, source=format_name, cache=cache, home=home, context=context)
+        return import_labels(
+            store, labels, source=format_name, cache=cache, home=home, context=context, label_size=label_size
+        )
 
 
 def _differs(source: LabelSource, known: Sequence[LabelSource]) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.errors import PoseError
 from engine.labels.image_size import Grid, GridTransform, Size, classify, is_unsettled, transform_of
 from engine.media.image_headers import ImageHeader, read_header_of
+from engine.utils.context import Findings
 
 _SAMPLE = 20_000  # images whose headers are read in any case; of more, some are looked at first
 
@@ -71,6 +72,22 @@ def check_sizes(paths: Sequence[Path | None], records: Sequence[Size]) -> SizeCh
     if step > 1 and set(check.counts) - {Grid.SAME, Grid.UNKNOWN}:
         check = _check(paths, records, range(len(paths)))
     return check
+
+
+def report_sizes(check: SizeCheck, label_size: LabelSize, problems: Findings) -> None:
+    """Say how many labels were made on images of another size, and what was done with them."""
+    words = {
+        Grid.TURNED: "Labels made on the picture before it is turned upright",
+        Grid.SCALED: "Labels made on a picture of another size",
+        Grid.TURNED_SCALED: "Labels made on a picture of another size, before it is turned upright",
+    }
+    done = "they were fitted to it" if label_size is LabelSize.FIT else "they were left as they are"
+    for grid, sentence in words.items():
+        if check.counts[grid]:
+            problems.add(f"{sentence}; {done}", check.first[grid], check.counts[grid])
+    if check.counts[Grid.CONTRADICTORY]:
+        sentence = "The size in the labels contradicts the picture; labels were left as they are"
+        problems.add(sentence, check.first[Grid.CONTRADICTORY], check.counts[Grid.CONTRADICTORY])
 
 
 def _check(paths: Sequence[Path | None], records: Sequence[Size], indices: range) -> SizeCheck:

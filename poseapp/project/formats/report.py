@@ -39,6 +39,7 @@ class ImportReport:
         records: key of the record in the file, and instance, of each pose; by label file.
         tracks: number of each track, by its name in the file.
         offers: label files of which a person must say whether they are taken in.
+        fitted: images whose labels were turned or scaled.
         stored: id of the report in the project (:mod:`poseapp.project.import_reports`); 0 for none.
     """
 
@@ -50,6 +51,7 @@ class ImportReport:
     records: dict[Path, list[tuple[str, int]]] = field(default_factory=dict)
     tracks: dict[str, int] = field(default_factory=dict)
     offers: list[LabelOffer] = field(default_factory=list)
+    fitted: int = 0
     stored: int = 0
 
     def join(self, other: ImportReport) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +13,14 @@ import numpy as np
 from engine.errors import MediaError, quoted
 from engine.formats.coco.dataset import Id
 from engine.formats.coco.parsing import parse_images
-from engine.labels.image_size import Grid, GridTransform
+from engine.labels.image_size import GridTransform
 from engine.media.pages import CHECKED_IN_FOLDERS, has_pages
 from poseapp.project.formats.coco.archive import NOBODY, SECTION_GRIDS, CocoArchive
 from poseapp.project.formats.coco.faults import Faulty, in_place
 from poseapp.project.formats.coco.videos import frames_of_videos, grids_of_videos
 from poseapp.project.formats.image_files import find_images, likely_folders
 from poseapp.project.formats.images import add_pages
-from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer, check_sizes
+from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer, check_sizes, report_sizes
 from poseapp.project.formats.report import Problems
 from poseapp.project.model import FrameKey
 from poseapp.project.store import ProjectStore
@@ -60,7 +59,7 @@ def add_images(
     check = check_sizes(result.paths, record_sizes)
     if check.grids and label_size is LabelSize.ASK:
         raise LabelSizesDiffer(len(check.grids), check.example, path)
-    _report_sizes(check.counts, check.first, label_size, problems)
+    report_sizes(check, label_size, problems)
     shown = {stills[n]: size for n, size in check.shown.items()}
     names = dict(zip(stills, result.names))
     known = _known_frames(store)
@@ -94,22 +93,6 @@ def add_images(
         owners = np.array(list(grids), dtype=np.int64).reshape(-1, 2)
         archive.add_block(file, SECTION_GRIDS, owners, [msgspec.json.encode(grid) for grid in grids.values()])
     return Frames(settled, by_id, grids)
-
-
-def _report_sizes(counts: Counter[Grid], first: dict[Grid, str], label_size: LabelSize, problems: Problems) -> None:
-    fitted = label_size is LabelSize.FIT
-    words = {
-        Grid.TURNED: "Labels made on the picture before it is turned upright",
-        Grid.SCALED: "Labels made on a picture of another size",
-        Grid.TURNED_SCALED: "Labels made on a picture of another size, before it is turned upright",
-    }
-    for grid, sentence in words.items():
-        if counts[grid]:
-            done = "they were fitted to it" if fitted else "they were left as they are"
-            problems.add(f"{sentence}; {done}", first[grid], counts[grid])
-    if counts[Grid.CONTRADICTORY]:
-        sentence = "The size in the labels contradicts the picture; labels were left as they are"
-        problems.add(sentence, first[Grid.CONTRADICTORY], counts[Grid.CONTRADICTORY])
 
 
 def _first_pages(store: ProjectStore, paths: Mapping[int, Path | None], problems: Problems) -> dict[int, FrameKey]:

@@ -133,7 +133,7 @@ class ImageLookup:
 
 
 def likely_folders(label_file: Path | str, image_root: Path | str | None = None) -> list[Path]:
-    """Folders in which the image names of a label file may begin.
+    """Folders in which the image names of a label file, or of a folder of label files, may begin.
 
     Args:
         image_root: folder that a person named; then only that one and ``images`` in it.
@@ -141,7 +141,7 @@ def likely_folders(label_file: Path | str, image_root: Path | str | None = None)
     if image_root is not None and str(image_root):
         return [Path(image_root), Path(image_root) / "images"]
     label_file = Path(label_file)
-    here = label_file.absolute().parent
+    here = label_file.absolute() if label_file.is_dir() else label_file.absolute().parent
     folders = [here, here / "images", here.parent / "images", here.parent]
     # person_keypoints_val2017.json -> val2017; person_keypoints_default.json -> images/default as CVAT writes it
     for split in dict.fromkeys((label_file.stem.split("_")[-1], label_file.stem)):

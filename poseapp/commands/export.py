@@ -72,7 +72,7 @@ def _export_file(context: Context, exports: Sequence[Export], title: str, ending
     export = by_filter.get(chosen_filter, exports[0])
     target = Path(chosen)
     suffix = target.suffix.lower()
-    typed = next((other for other in exports if other.suffix == suffix), None)
+    typed = next((other for other in exports if suffix and other.suffix == suffix), None)
     if suffix != export.suffix and typed is not None and suffix != suggested.suffix:
         export = typed
     elif suffix != export.suffix:

@@ -126,6 +126,7 @@ class LabelImport:
             if not self.take_changes and known and changed and self._is_declined(known, changed):
                 return ImportReport()
             update.apply()
+            self._remember_fitted(draft)
         text = _summary(path, update, known, changed)
         return ImportReport(
             images=counts.images + counts.video_frames,
@@ -156,6 +157,16 @@ class LabelImport:
     def _is_declined(self, known: Sequence[LabelSource], changed: Sequence[LabelSource]) -> bool:
         """Whether a person has said no to just this content, and does not ask for it now."""
         return not self.asked_for and {source.digest for source in changed} <= {source.declined for source in known}
+
+    def _remember_fitted(self, draft: ProjectStore) -> None:
+        """Take over from a draft which of its label files were fitted to the images."""
+        table = SourceTable(self.store)
+        for source in SourceTable(draft).all():
+            fitted = draft.database.meta(f"{_FITTED}{source.id}")
+            own = table.find(source.path) if fitted else None
+            if own is not None:
+                with self.store.database.write():
+                    self.store.database.set_meta(f"{_FITTED}{own.id}", fitted)
 
     def _earlier_size(self, known: Sequence[LabelSource]) -> LabelSize:
         """How the labels of a file were taken when it came in."""

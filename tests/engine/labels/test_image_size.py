@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.labels.image_size import Grid, GridTransform, classify, is_unsettled, transform_of
-from engine.media.images import _upright
+from engine.media.images import upright
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_upside_down_and_square_pictures_are_unsettled() -> None:
 def test_a_turned_point_lies_on_the_pixel_that_the_decoder_puts_there(orientation: int) -> None:
     stored = np.zeros((5, 7, 3), np.uint8)
     stored[1, 4] = 255
-    row, column = np.argwhere(_upright(stored, orientation)[..., 0])[0]
-    height, width = _upright(stored, orientation).shape[:2]
+    row, column = np.argwhere(upright(stored, orientation)[..., 0])[0]
+    height, width = upright(stored, orientation).shape[:2]
     moved = GridTransform((7, 5), (width, height), orientation)
     assert moved.points([4, 1]).tolist() == [column, row]
     assert moved.boxes([4, 1, 5, 2]).tolist() == [column, row, column + 1, row + 1]

@@ -206,3 +206,14 @@ def test_a_local_file_of_label_studio_is_found(tmp_path: Path) -> None:
     result = find_images(["/data/local-files/?d=set%20one/photo.png"], [tmp_path])
     assert result.paths == [tmp_path / "set one" / "photo.png"]
     assert result.findings == []
+
+
+def test_images_beside_a_folder_of_labels_are_not_searched_for_in_its_neighbours(tmp_path: Path) -> None:
+    labels = tmp_path / "results"
+    labels.mkdir()
+    for name in ("neighbour/a.png", "b.png", "results/c.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    matches = find_images(["a.png", "b.png", "c.png"], likely_folders(labels))
+    assert [None if path is None else path.name for path in matches.paths] == [None, "b.png", "c.png"]

@@ -6,7 +6,6 @@ the project, else beside the list.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ import numpy as np
 from engine.errors import CocoError, quoted
 from engine.formats.coco.category_match import IdMatcher
 from engine.formats.coco.dataset import CocoResult, Id
-from engine.formats.coco.dialects import is_result
 from engine.formats.coco.document import read_document, read_json_bytes, split_list
 from engine.formats.coco.parsing import parse_categories, parse_images, parse_results
+from engine.formats.registry import NO, format_named
 from engine.labels.image_size import GridTransform
 from poseapp.project.formats.coco.archive import NOBODY, SECTION_GRIDS, CocoArchive
 from poseapp.project.formats.report import ImportReport, Problems
@@ -28,28 +27,13 @@ from poseapp.project.model import ABSENT, VISIBLE, Category, Edit, FrameEdit, Fr
 from poseapp.project.store import ProjectStore
 
 RESULTS = "results"
-_HEAD = 1 << 16
 _MOST_CANDIDATES = 50
 _LARGEST_CANDIDATE = 1 << 29  # bytes
 
 
 def is_results_file(path: Path) -> bool:
-    """Whether a JSON file is a results list; only its beginning is read. Never raises."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD).lstrip(b"\xef\xbb\xbf \t\r\n")
-    except OSError:
-        return False
-    if head[:1] != b"[":
-        return False
-    rest = head[1:].decode("utf-8", "replace").lstrip()
-    if rest[:1] != "{":
-        return False
-    try:
-        _, end = json.JSONDecoder(strict=False).raw_decode(rest)
-    except (ValueError, RecursionError):  # a first line that is longer than what was read
-        return '"image_id"' in rest and ('"category_id"' in rest or '"keypoints"' in rest)
-    return is_result(rest[:end].encode())
+    """Whether a JSON file is a list of COCO results; only its beginning is read. Never raises."""
+    return path.is_file() and format_named("coco_results").sniff(path) > NO
 
 
 def import_results(store: ProjectStore, path: Path | str) -> ImportReport:

@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import LabelError, PoseError
-from engine.formats.archives.contents import LabelsInFolder, labels_in
+from engine.formats.archives.contents import labels_in
 from engine.formats.archives.extraction import extract, file_names, is_archive
+from engine.formats.archives.folder import read_label_files
 from engine.formats.base import BaseFormat
 from engine.formats.registry import CERTAIN, NO, LabelFormat, ReadOptions, WriteOptions, formats, register_format
 from engine.labels.features import Feature
@@ -23,7 +24,6 @@ from engine.utils.temporary_files import own_temporary_name, remove_old_copies
 
 SUFFIX = ".zip"
 TEMPORARY_NAME = "poseapp-copy"  # such folders of killed processes are removed later
-_LISTED = 6
 
 
 class ZipFormat(BaseFormat):
@@ -60,8 +60,12 @@ class ZipFormat(BaseFormat):
         folder = Path(tempfile.mkdtemp(prefix=own_temporary_name(TEMPORARY_NAME)))
         try:
             extract(path, folder, context)
-            labels = self._labels(path, folder, options)
-            return _ArchiveReader(labels.format.read(labels.path, context, options), folder)
+            inner = self._inner
+            matches = labels_in(folder, lambda format: inner is None or format.name == inner.name)
+            if not matches:
+                what = "no labels of a known format" if inner is None else f"no labels of the format {inner.name}"
+                raise LabelError(f"holds {what}", where=path)
+            return _ArchiveReader(read_label_files(matches, folder, context, options), folder)
         except PoseError as error:
             shutil.rmtree(folder, ignore_errors=True)
             if error.where is not None and error.where.startswith(str(folder)):
@@ -70,22 +74,6 @@ class ZipFormat(BaseFormat):
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-
-    def _labels(self, path: Path, folder: Path, options: ReadOptions) -> LabelsInFolder:
-        inner = self._inner
-        matches = labels_in(folder, lambda format: inner is None or format.name == inner.name)
-        if options.split and len(matches) > 1:
-            matches = [match for match in matches if options.split in match.path.stem.lower()] or matches
-        if not matches:
-            what = "no labels of a known format" if inner is None else f"no labels of the format {inner.name}"
-            raise LabelError(f"holds {what}", where=path)
-        if len(matches) > 1:
-            names = [match.path.relative_to(folder).as_posix() for match in matches]
-            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            raise LabelError(
-                f"holds several label files: {', '.join(names[:_LISTED])}{more}; unpack it and name one", where=path
-            )
-        return matches[0]
 
     def save(self, labels: LabelReader, path: Path, options: WriteOptions, context: Context) -> None:
         if self._inner is None:

@@ -11,6 +11,7 @@ from engine.formats.text_files import head_of
 
 SUFFIXES = (".yaml", ".yml")
 _SHAPE = re.compile(rb"^[\"']?kpt_shape[\"']?\s*:", re.MULTILINE)
+_CLASSES = re.compile(rb"^[\"']?(?:names|nc)[\"']?\s*:", re.MULTILINE)
 _MAX_FILES = 1000
 _MAX_ENTRIES = 100_000
 _MAX_ABOVE = 3
@@ -50,7 +51,7 @@ def configuration_of(path: Path) -> Path | None:
     """The YAML file that describes a pose data set: the path itself, a file in this folder, or one in the folders above
     a folder ``labels``; None without one."""
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
-        return path if _SHAPE.search(head_of(path)) else None
+        return path if _is_configuration(path) else None
     if is_labels_folder(path):
         return next((file for folder in path.absolute().parents[:_MAX_ABOVE] if (file := description_in(folder))), None)
     return description_in(path)
@@ -73,4 +74,10 @@ def description_in(folder: Path) -> Path | None:
     except OSError:
         return None
     files = sorted(files[:_MAX_FILES], key=lambda file: file.stem.lower() not in ("data", "dataset"))
-    return next((file for file in files if _SHAPE.search(head_of(file))), None)
+    return next((file for file in files if _is_configuration(file)), None)
+
+
+def _is_configuration(path: Path) -> bool:
+    """Whether a YAML file has the keys of a pose data set."""
+    head = head_of(path)
+    return _SHAPE.search(head) is not None and _CLASSES.search(head) is not None

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.formats.archives.folder import NAME as FOLDER
 from engine.formats.datasets.kinds import KINDS
 from engine.formats.deeplabcut.folder import is_dlc_folder
 from engine.formats.registry import NO, formats
@@ -76,7 +77,7 @@ def kind_of(path: Path) -> str:
 
 def _kind_by_content(path: Path, by_suffix: str) -> str:
     """The kind that the registry of label formats recognizes; "" for none."""
-    readable = ((format.sniff(path), format.name) for format in formats() if format.can_read)
+    readable = ((format.sniff(path), format.name) for format in formats() if format.can_read and format.name != FOLDER)
     certainty, name = max(readable, default=(NO, ""))
     if certainty <= NO or (by_suffix == COCO and name in KINDS):  # COCO-style data sets keep their records, as COCO
         return ""

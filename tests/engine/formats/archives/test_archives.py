@@ -66,8 +66,8 @@ def test_a_named_format_is_looked_for_inside(tmp_path: Path) -> None:
 
 
 def test_several_label_files_are_named_and_none_is_chosen(tmp_path: Path, temporary: Path) -> None:
-    files = {f"annotations/person_keypoints_{split}.json": DOCUMENT for split in ("train", "val")}
-    with pytest.raises(LabelError, match=r"several label files: annotations/person_keypoints_train.json, .*_val.json"):
+    files = {f"annotations/labels_{name}.json": DOCUMENT for name in ("old", "val")}
+    with pytest.raises(LabelError, match=r"several label files, name one: annotations/labels_old.json, .*_val.json"):
         read_labels(archive_of(tmp_path / "a.zip", files))
     assert not any(temporary.iterdir())
 

@@ -11,6 +11,9 @@ from engine.formats.registry import LIKELY, NO, LabelFormat, formats
 from engine.media.images import is_image
 from engine.media.source import is_video
 
+FOLDER = "folder"
+"""Name of the format of a folder that no other format knows as a whole; it is what is looked into here."""
+
 _MAX_DEPTH = 3
 _MAX_SNIFFED = 2000
 """Files of one folder that are looked into; a folder with more of them that are no images is no folder of labels."""
@@ -37,7 +40,7 @@ def labels_in(folder: Path, accepts: Callable[[LabelFormat], bool] = lambda form
     Args:
         accepts: which formats to look for.
     """
-    readers = [format for format in formats() if format.can_read and accepts(format)]
+    readers = [format for format in formats() if format.can_read and format.name != FOLDER and accepts(format)]
     level = [folder]
     for _ in range(_MAX_DEPTH + 1):
         matches = [match for parent in level for match in _of_folder(parent, readers)]

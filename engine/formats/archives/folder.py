@@ -8,15 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from engine.errors import LabelError
-from engine.formats.archives.contents import LabelsInFolder, labels_in
+from engine.formats.archives.contents import FOLDER, LabelsInFolder, labels_in
 from engine.formats.archives.joined import JoinedLabels
 from engine.formats.base import BaseFormat
 from engine.formats.registry import NO, POSSIBLE, ReadOptions, register_format
 from engine.labels.features import Feature
 from engine.labels.reader import LabelReader
 from engine.utils.context import Context
-
-NAME = "folder"
 
 _SPLIT = re.compile(r"(?:^|[_\-.])(train|val|valid|validation|test|minival|trainval)(?:\d{0,4})?(?=$|[_\-.])", re.I)
 _SPLIT_FOLDERS = frozenset({"train", "val", "valid", "validation", "test"})
@@ -26,20 +24,16 @@ _LISTED = 6
 class FolderFormat(BaseFormat):
     """A folder that no format knows as a whole: COCO files in ``annotations``, one file in ``train`` and ``valid``."""
 
-    name = NAME
+    name = FOLDER
     title = "Folder with label files"
     can_read, can_write = True, False
     keeps: Collection[Feature] = frozenset(Feature)
 
     def sniff(self, path: Path) -> float:
-        return POSSIBLE if path.is_dir() and _labels_of(path) else NO
+        return POSSIBLE if path.is_dir() and labels_in(path) else NO
 
     def load(self, path: Path, context: Context, options: ReadOptions) -> LabelReader:
-        return read_label_files(_labels_of(path), path, context, options)
-
-
-def _labels_of(folder: Path) -> list[LabelsInFolder]:
-    return labels_in(folder, lambda format: format.name != NAME)
+        return read_label_files(labels_in(path), path, context, options)
 
 
 def read_label_files(

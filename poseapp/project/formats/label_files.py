@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.formats.archives.folder import NAME as FOLDER
+from engine.formats.archives.contents import FOLDER
 from engine.formats.datasets.kinds import KINDS
 from engine.formats.deeplabcut.folder import is_dlc_folder
 from engine.formats.registry import NO, formats

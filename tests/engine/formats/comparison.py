@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from engine.errors import LabelError
+from engine.formats.archives.contents import FOLDER
 from engine.formats.registry import find_format
 from engine.labels import ABSENT, IMAGES, VIDEO, Feature, Frame, Instance, LabelReader
 from engine.media.image_finder import plain_name
@@ -119,23 +120,19 @@ def _label_paths(folder: Path) -> Iterator[Path]:
     stack = [folder]
     while stack:
         current = stack.pop()
-        try:
-            find_format(current)
-        except LabelError:
-            yield from sorted(path for path in current.iterdir() if path.is_file() and not path.name.startswith("."))
-        else:
+        if _is_whole(current):
             yield current
             stack += sorted(child for child in current.iterdir() if child.is_dir() and _is_whole(child))
             continue
+        yield from sorted(path for path in current.iterdir() if path.is_file() and not path.name.startswith("."))
         stack += sorted(path for path in current.iterdir() if path.is_dir())
 
 
 def _is_whole(folder: Path) -> bool:
     try:
-        find_format(folder)
+        return find_format(folder).name != FOLDER
     except LabelError:
         return False
-    return True
 
 
 def differences(

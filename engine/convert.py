@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import LabelError
@@ -30,6 +30,7 @@ from engine.formats.registry import (
 )
 from engine.labels.features import Feature, count_features, lost_features
 from engine.labels.reader import LabelReader
+from engine.labels.splitting import SPLITS, FramesSubset, SplitBy, assign_splits, labelled_frames, parse_fractions
 from engine.utils.command_line import OK, Parser, Progress, add_progress_option, run, write_event
 from engine.utils.context import Context
 from engine.utils.outputs import add_overwrite_option, check_outputs
@@ -64,11 +65,18 @@ def convert(
     write_options: WriteOptions | None = None,
     on_loss: Callable[[str], object] | None = None,
     strict: bool = False,
+    labelled_only: bool = False,
+    splits: Mapping[str, float] | None = None,
+    split_by: SplitBy = "frame",
+    seed: int = 0,
     context: Context | None = None,
 ) -> Conversion:
     """Convert a label file.
 
     Args:
+        labelled_only: leave out frames that nobody has labelled.
+        splits: fractions of the frames by name; a data set that has no splits of its own becomes a file for each,
+            ``out_train.json``. ``split_by``, ``seed``: see :func:`engine.labels.splitting.assign_splits`.
         from_format, to_format: names of formats; "" = as the content, and the suffix, say.
         on_loss: called before anything is written with each thing that the target cannot keep, as a sentence.
         strict: write nothing if the target cannot keep everything.
@@ -79,15 +87,45 @@ def convert(
     """
     context = context or Context()
     target, source = format_for_writing(out, to_format), find_format(path, from_format)
+    write_options = write_options or WriteOptions()
     with source.read(Path(path), context, read_options) as labels:
+        if labelled_only:
+            include = write_options.include_predictions
+            labels = FramesSubset(labels, labelled_frames(labels, include_predictions=include, context=context))
         lost = what_is_lost(labels, target, context)
         for phrase in lost:
             if on_loss is not None:
                 on_loss(f"{target.title} cannot keep {phrase}")
         if lost and strict:
             raise LabelError("nothing was written, for the format cannot keep everything", where=out)
-        target.write(labels, Path(out), write_options, context)
+        if splits is None:
+            target.write(labels, Path(out), write_options, context)
+        else:
+            _write_splits(
+                labels, target, Path(out), write_options, assign_splits(labels, splits, split_by, seed), context
+            )
     return Conversion(source, target, lost, context.findings.sentences())
+
+
+def _write_splits(
+    labels: LabelReader,
+    target: LabelFormat,
+    out: Path,
+    options: WriteOptions,
+    split_of_frames: Sequence[str],
+    context: Context,
+) -> None:
+    if getattr(target, "writes_splits", False):
+        target.write(labels, out, replace(options, splits=split_of_frames), context)
+        return
+    for split in dict.fromkeys(sorted(split_of_frames, key=SPLITS.index)):
+        frames = [position for position, name in enumerate(split_of_frames) if name == split]
+        target.write(FramesSubset(labels, frames), split_path(out, split), options, context)
+
+
+def split_path(out: Path, split: str) -> Path:
+    """The file of one split: ``labels.json`` becomes ``labels_train.json``."""
+    return out.with_name(f"{out.stem}_{split}{out.suffix}")
 
 
 def what_is_lost(labels: LabelReader, target: LabelFormat, context: Context | None = None) -> list[str]:
@@ -111,8 +149,10 @@ def main(argv: Sequence[str]) -> int:
         return OK
     if options.input is None or options.output is None:
         parser.error("give IN and OUT, or --list")
+    splits = None if options.splits is None else parse_fractions(options.splits)
     if not is_empty_folder(options.output):
-        check_outputs({"OUT": options.output}, [("IN", options.input)], overwrite=options.overwrite)
+        outputs = {"OUT": options.output} | {f"OUT of {s}": split_path(options.output, s) for s in splits or ()}
+        check_outputs(outputs, [("IN", options.input)], overwrite=options.overwrite)
     with Progress(options.progress, "converting", unit="record") as progress:
         done = convert(
             options.input,
@@ -127,6 +167,10 @@ def main(argv: Sequence[str]) -> int:
             ),
             on_loss=_warn,
             strict=options.strict,
+            labelled_only=options.labelled_only,
+            splits=splits,
+            split_by=options.split_by,
+            seed=options.seed,
             context=Context(lambda done, total, _text: progress.move_to(done, total)),
         )
     if options.json:
@@ -188,6 +232,15 @@ def _parser() -> Parser:
     parser.add_argument("--to", dest="to_format", default="", help="format of OUT (default: as its suffix says)")
     parser.add_argument("--images", help="folder of the images (default: looked for around IN)")
     parser.add_argument("--split", default="", help="train, val or test of a list that holds all (DeepFashion)")
+    parser.add_argument("--splits", metavar="80/10/10", help="divide the frames: shares of train, val and test")
+    parser.add_argument(
+        "--split-by",
+        choices=("frame", "video", "track"),
+        default="frame",
+        help="what stays in one split (default: frame)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the division into splits")
+    parser.add_argument("--labelled-only", action="store_true", help="leave out frames without labels")
     parser.add_argument("--no-predictions", action="store_true", help="leave out what nobody has accepted")
     images = parser.add_mutually_exclusive_group()
     images.add_argument("--copy-images", action="store_true", help="copy the images into a data set in a folder")

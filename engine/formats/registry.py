@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -56,11 +56,14 @@ class WriteOptions:
         include_predictions: also instances that nobody has accepted.
         images: for data sets in a folder: "none", "copy" or "link" the images into it.
         absolute_paths: name images and videos by their absolute paths, in formats that name them by paths.
+        splits: "train", "val" or "test" for each frame, for data sets that hold their splits themselves
+            (``writes_splits``); None = as the names of the images say.
     """
 
     include_predictions: bool = True
     images: Literal["none", "copy", "link"] = "none"
     absolute_paths: bool = False
+    splits: Sequence[str] | None = None
 
 
 @runtime_checkable

@@ -139,3 +139,26 @@ def test_python_gets_the_loss_and_the_findings(labels: Path, tmp_path: Path) -> 
     assert done.findings == ["Unreadable image, kept aside: it has no id: number 3"]
     with pytest.raises(LabelError, match="nothing was written"):
         convert(labels, tmp_path / "poses.csv", to_format="csv", strict=True)
+
+
+def test_labels_are_divided_into_splits(tmp_path: Path) -> None:
+    count = 10
+    document = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 8, "height": 8} for n in range(count + 2)],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": 1, "keypoints": [n % 8, 1, 2], "bbox": [0, 0, 4, 4]}
+            for n in range(count)
+        ],
+        "categories": [{"id": 1, "name": "mouse", "keypoints": ["nose"], "skeleton": []}],
+    }
+    source = tmp_path / "labels.json"
+    source.write_text(json.dumps(document))
+    options = ["--splits", "80/20", "--labelled-only"]
+    assert main([str(source), str(tmp_path / "out.json"), *options]) == 0
+    parts = [json.loads((tmp_path / f"out_{split}.json").read_text()) for split in ("train", "val")]
+    assert [len(part["images"]) for part in parts] == [8, 2]
+    assert sorted(a["id"] for part in parts for a in part["annotations"]) == list(range(count))
+    assert main([str(source), str(tmp_path / "yolo"), "--to", "yolo", *options]) == 0
+    names = [{path.stem for path in (tmp_path / f"yolo/labels/{split}").iterdir()} for split in ("train", "val")]
+    assert [len(part) for part in names] == [8, 2]
+    assert names[1] == {image["file_name"].removesuffix(".png") for image in parts[1]["images"]}

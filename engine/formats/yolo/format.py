@@ -20,6 +20,7 @@ class YoloFormat:
     title = "YOLO-pose data set"
     suffixes: tuple[str, ...] = SUFFIXES
     can_read = can_write = True
+    writes_splits = True
     keeps: Collection[Feature] = frozenset(
         {Feature.OCCLUSION, Feature.BOXES, Feature.SEVERAL_CATEGORIES, Feature.EMPTY_FRAMES}
     )

@@ -123,6 +123,8 @@ class _DataSet:
             if frame.media == UNKNOWN:  # a record that could not be read, of which the reader has told
                 continue
             split, name = split_of(name_of_frame(self._labels, frame))
+            if self._options.splits is not None:
+                split = self._options.splits[position]
             splits[split] = None
             image = names.name(f"images/{split}", name)
             label = PurePosixPath("labels", *PurePosixPath(image).parts[1:]).with_suffix(".txt")

@@ -98,8 +98,6 @@ def import_coco(
             store.database.set_meta("next_instance", importer.next_id)
     finally:
         store.imported()
-    if importer.seen_visibilities == {1}:
-        problems.add("All points are marked occluded (v = 1)", "the file may mean visible")
     if reading.scores:
         problems.add("Scores in place of visibilities: each point with a score is visible", ", ".join(reading.scores))
     if reading.pairs:
@@ -136,7 +134,6 @@ class _Annotations:
         self._seen_categories: set[Id] = set()
         self.next_id = store.new_ids(0).start
         self.shown = 0
-        self.seen_visibilities: set[int] = set()
 
     def add(self, annotations: Sequence[CocoAnnotation | None], records: Sequence[msgspec.Raw]) -> None:
         """Take a block; None stands for a record that cannot be understood."""
@@ -202,7 +199,6 @@ class _Annotations:
         annotations = [annotation for _, _, annotation in lot]
         arrays = self._reading.arrays(annotations, count, [self._grids.get(key) for _, key, _ in lot])
         visibility = arrays.visibility
-        self.seen_visibilities |= set(np.unique(visibility[visibility > 0]).tolist())
         visible_counts = np.count_nonzero(visibility, axis=1).tolist()
         place_bytes, seen_bytes, box_bytes = arrays.points.tobytes(), visibility.tobytes(), arrays.boxes.tobytes()
         size = 16 * count

@@ -122,6 +122,8 @@ def _label_paths(folder: Path) -> Iterator[Path]:
         current = stack.pop()
         if _is_whole(current):
             yield current
+            if getattr(find_format(current), "reads_subfolders", False):
+                continue
             stack += sorted(child for child in current.iterdir() if child.is_dir() and _is_whole(child))
             continue
         yield from sorted(path for path in current.iterdir() if path.is_file() and not path.name.startswith("."))

@@ -245,4 +245,4 @@ def test_reading_and_writing_can_be_cancelled(make: Callable[[str], Path], tmp_p
 
 def test_json_that_is_no_coco_file_says_what_it_is(make: Callable[[str], Path]) -> None:
     with pytest.raises(CocoError, match="labelme"):
-        read_labels(make('{"shapes":[],"imagePath":"a.png"}'))
+        read_labels(make('{"shapes":[],"imagePath":"a.png"}'), format="coco")

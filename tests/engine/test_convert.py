@@ -92,7 +92,7 @@ def test_every_format_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["labels.json", "out.unknown"], "with --to"),
         (["labels.json", "out.json", "--from", "nonsense"], "no label format is called 'nonsense'"),
         (["labels.json", "labels.json"], "is one of the inputs"),
-        (["labels.json", "out.slp", "--to", "sleap"], "can be read, but not written"),
+        (["labels.json", "out.slp", "--to", "alphapose"], "can be read, but not written"),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_to_do(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from engine.errors import LabelError, PoseError
+from engine.errors import PoseError
 from engine.formats.registry import CERTAIN, LIKELY, NO, ReadOptions, WriteOptions, register_format
 from engine.labels.features import Feature
 from engine.labels.reader import LabelReader
@@ -22,7 +22,7 @@ class SleapFormat:
     name = "sleap"
     title = "SLEAP labels"
     suffixes: tuple[str, ...] = (".slp",)
-    can_read, can_write = True, False
+    can_read = can_write = True
     keeps: Collection[Feature] = frozenset(
         {
             Feature.OCCLUSION,
@@ -64,7 +64,9 @@ class SleapFormat:
         options: WriteOptions | None = None,
         context: Context | None = None,
     ) -> None:
-        raise LabelError(f"{self.title} can be read, but not written", where=path)
+        from engine.formats.sleap.writer import write_sleap
+
+        write_sleap(labels, path, options or WriteOptions(), context or Context())
 
 
 register_format(SleapFormat())

@@ -223,7 +223,9 @@ class SleapReader(LabelReader):
             return None
         scores: Floats | None = None
         if not by_user:
-            scores = np.nan_to_num(points["score"][start:end].astype(np.float64), posinf=0.0, neginf=0.0)[order]
+            written = points["score"][start:end].astype(np.float64)[order]
+            if not np.isnan(written).all():
+                scores = np.nan_to_num(written, posinf=0.0, neginf=0.0)
         return Instance(
             frame,
             self._categories[skeleton],

@@ -245,7 +245,7 @@ def box_around(points: Sequence[tuple[float, float]]) -> Box | None:
 
 def coordinate(value: object) -> float | None:
     """A finite number of a size that pixels may have, also one written as text; else None."""
-    if type(value) is float and abs(value) <= _LARGEST:
+    if type(value) is float and -_LARGEST <= value <= _LARGEST:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -258,6 +258,8 @@ def coordinate(value: object) -> float | None:
 
 def pixels(value: object) -> int:
     """A width or height; 0 for what is none."""
+    if type(value) is int and 0 < value <= _LARGEST:
+        return value
     length = coordinate(value)
     return 0 if length is None or length < 1 else int(length)
 
@@ -265,7 +267,7 @@ def pixels(value: object) -> int:
 def text_of(value: object) -> str:
     """A name: text, or a number as text; "" for everything else."""
     if isinstance(value, str):
-        return value.replace("\0", "").strip()
+        return (value.replace("\0", "") if "\0" in value else value).strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18 else ""
 
 

@@ -34,7 +34,7 @@ _LABEL_FOLDERS = ("", "annotations", "annotation", "labels", *sorted(_SPLIT_FOLD
 # Label files that cannot be read: what identifies them, and what they are called.
 _UNSUPPORTED = {
     ".xml": ((b"<annotations", "CVAT"), (b"<annotation", "Pascal VOC")),
-    ".json": ((b'"_via_', "VIA"), (b'"completed_by"', "Label Studio")),
+    ".json": ((b'"_via_', "VIA"),),
 }
 
 

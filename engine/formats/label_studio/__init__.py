@@ -1,0 +1,5 @@
+"""Label Studio's JSON of tasks, and its labeling configuration."""
+
+from engine.formats.label_studio.format import LabelStudioFormat
+
+__all__ = ["LabelStudioFormat"]

@@ -10,12 +10,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from engine.errors import PoseError, ProjectError
 from engine.utils.files import check_regular
@@ -39,6 +41,7 @@ _START_SECONDS = 60
 _BUSY_FACTOR = 6  # wall time over processor time, on a busy machine
 _MAX_MEMORY = 12 << 30
 _POLL_SECONDS = 0.05
+_MAX_TEXTS = 100_000
 
 
 def open_hdf5(path: Path, description: str) -> tuple[ModuleType, Any]:
@@ -88,11 +91,53 @@ def check_table(dataset: Any, name: str, path: Path, *, read_by_row: bool = Fals
         raise ProjectError(f"{name} claims a size that cannot be real", where=path)
 
 
-def try_in_a_process(path: Path, format_name: str, progress: ProgressCallback | None = None) -> None:
+def read_arrays(path: Path, description: str, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Data sets of numbers and texts, read whole; those that do not exist are left out.
+
+    Args:
+        description: what the file should be, for messages. names: HDF5 paths ("poseest/points").
+
+    Raises:
+        ProjectError: the file is not HDF5, or one of them is damaged, of an absurd size or stored elsewhere.
+    """
+    h5py, file = open_hdf5(path, description)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    try:
+        with file:
+            for name in names:
+                if any(not isinstance(link, h5py.HardLink) for link in _links(file, name)):
+                    raise ProjectError(f"{name} is a link to elsewhere, which is not followed", where=path)
+                dataset = file.get(name)
+                if isinstance(dataset, h5py.Dataset):
+                    check_table(dataset, name, path)
+                    if dataset.dtype.kind not in "iufbSO" or (dataset.dtype.hasobject and dataset.size > _MAX_TEXTS):
+                        raise ProjectError(f"{name} holds neither numbers nor texts", where=path)
+                    arrays[name] = np.asarray(dataset[()])
+    except PoseError:
+        raise
+    except HDF5_ERRORS as error:
+        raise ProjectError(f"is damaged ({type(error).__name__}: {str(error)[:200]})", where=path) from None
+    return arrays
+
+
+def _links(file: Any, name: str) -> Iterator[Any]:
+    """The links on the way to an object that exist."""
+    partial_path = ""
+    for part in name.split("/"):
+        partial_path = f"{partial_path}/{part}"
+        link = file.get(partial_path, getlink=True)
+        if link is None:
+            return
+        yield link
+
+
+def try_in_a_process(
+    path: Path, format_name: str, progress: ProgressCallback | None = None, names: Sequence[str] = ()
+) -> None:
     """Let a child process read a file to its end first. Returns if this process can read it, or refuse it, in time.
 
     Args:
-        format_name: "sleap" or "dlc".
+        format_name: "sleap", "dlc", or "arrays" for the data sets of these names.
         progress: called again and again with (0, 0); whatever it raises ends the child process and is passed on.
 
     Raises:
@@ -102,7 +147,7 @@ def try_in_a_process(path: Path, format_name: str, progress: ProgressCallback | 
         size = path.stat().st_size
         seconds = round(_BASE_SECONDS + size / _BYTES_PER_SECOND)
         process = subprocess.Popen(
-            [*_command(), format_name, str(path), str(seconds), str(_MAX_MEMORY)],
+            [*_command(), format_name, str(path), str(seconds), str(_MAX_MEMORY), *names],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment(),
         )  # fmt: skip
     except OSError:

@@ -1,4 +1,4 @@
-"""``FORMAT PATH SECONDS BYTES``: read an HDF5 file to its end, silently; the child process of :mod:`.hdf5`.
+"""``FORMAT PATH SECONDS BYTES [NAME...]``: read an HDF5 file to its end, silently; the child process of :mod:`.hdf5`.
 
 Status 0: the file can be read, or is refused with an error that the parent will find itself.
 Status 3: it takes too much memory.
@@ -18,11 +18,14 @@ def main(argv: Sequence[str]) -> int:
     """Read the file under the limits; returns the exit status."""
     format_name, path, seconds, memory = argv[0], Path(argv[1]), int(argv[2]), int(argv[3])
     from engine.formats.deeplabcut.h5 import read_h5
+    from engine.formats.hdf5 import read_arrays
     from engine.formats.sleap.file import SleapFile
 
     _set_limits(seconds, memory)
     try:
-        if format_name == "dlc":
+        if format_name == "arrays":
+            read_arrays(path, "file", argv[4:])
+        elif format_name == "dlc":
             read_h5(path)
         else:
             with SleapFile(path) as file:

@@ -29,7 +29,7 @@ ENTRY_POINTS = "poseapp.label_formats"
 CERTAIN, LIKELY, POSSIBLE, NO = 1.0, 0.8, 0.4, 0.0
 """How sure :meth:`LabelFormat.sniff` is: nothing else looks so; other readers could take it too; not excluded; no."""
 
-USUAL_FORMATS = {".json": "coco"}
+USUAL_FORMATS = {".json": "coco", ".h5": "deeplabcut"}
 """The format that is written for a suffix which several formats have, and nobody says which."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -17,15 +17,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import LabelError, PoseError
+from engine.errors import LabelError
 from engine.formats.frame_images import FrameImages
 from engine.formats.registry import WriteOptions
 from engine.formats.sleap.file import PREDICTED, USER
+from engine.formats.sleap.pixels import StoredPixels
 from engine.formats.sleap.skeletons import EDGE, SYMMETRY
-from engine.labels.image_size import GridTransform
 from engine.labels.model import ABSENT, IMAGES, VISIBLE, Category, Instance
 from engine.labels.reader import LabelReader
-from engine.media.video.frame_size import opencv_grid
 from engine.schema.schema import Schema
 from engine.utils.context import ERROR, Context
 from engine.utils.files import kept_mode, replacing
@@ -91,7 +90,7 @@ class _Tables:
     ) -> None:
         self._labels, self._skeletons, self._options, self._context = labels, skeletons, options, context
         self._all_frames = list(labels.frames())
-        self._grids: dict[int, GridTransform | None] = {}
+        self._pixels = StoredPixels(labels, context)
         self.tracks: dict[int, int] = {}
         self.frames: Records = np.zeros(0, _FRAMES)
         self.instances: Records = np.zeros(0, _INSTANCES)
@@ -161,8 +160,7 @@ class _Tables:
     def _points_of(self, instance: Instance, media: int, type_: int) -> Records:
         assert instance.keypoints is not None
         assert instance.visibility is not None
-        grid = self._grid_of(media)
-        keypoints = instance.keypoints if grid is None else grid.points_back(instance.keypoints)
+        keypoints = self._pixels.of(instance.keypoints, media)
         present = (instance.visibility != ABSENT) & np.isfinite(keypoints).all(axis=1)
         rows = np.zeros(len(keypoints), _PREDICTED_POINTS if type_ == PREDICTED else _POINTS)
         rows["x"] = np.where(present, keypoints[:, 0], np.nan)
@@ -172,21 +170,6 @@ class _Tables:
         if type_ == PREDICTED:
             rows["score"] = np.nan if instance.scores is None else instance.scores
         return rows
-
-    def _grid_of(self, position: int) -> GridTransform | None:
-        """What brings points into the stored pixels of a video; None if they are in these."""
-        if position not in self._grids:
-            media = self._labels.media[position]
-            self._grids[position] = None
-            if media.type != IMAGES and not media.stored_pixels:
-                path = Path(media.path)
-                try:
-                    folder = self._labels.path.absolute().parent
-                    self._grids[position] = opencv_grid(path if path.is_absolute() else folder / path)
-                except PoseError as error:
-                    what = "Points are pixels as shown here, right for SLEAP if pixels are square"
-                    self._context.report(str(error), what)
-        return self._grids[position]
 
     def negative_frames(self) -> Records:
         """Frames that a person has marked as empty."""

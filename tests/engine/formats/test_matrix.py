@@ -66,7 +66,7 @@ def _count_of(remark: Remark) -> int:
     return remark.occurrences * (1 + int(rows[1]) if rows else 1)
 
 
-_OF_VIDEOS = {"cvat_video"}
+_OF_VIDEOS = {"cvat_video", "sleap_analysis"}
 WRITE_ONLY = {format.name for format in formats() if format.can_write and not format.can_read}
 
 

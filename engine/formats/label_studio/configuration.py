@@ -134,8 +134,8 @@ def configuration_text(categories: Sequence[Category]) -> str:
         head = f'  <KeyPointLabels name="{control_of(index)}" toName="image" category={_quoted(category.name)}'
         lines.append(f'{head} skeleton="{skeleton}">')
         lines += [
-            f'    <Label value={_quoted(name)} model_index="{number}"/>'
-            for number, name in enumerate(category.schema.names)
+            f'    <Label value={_quoted(name)} model_index="{rank}"/>'
+            for rank, name in enumerate(category.schema.names)
         ]
         lines.append("  </KeyPointLabels>")
     lines += [

@@ -11,7 +11,9 @@ from pathlib import Path
 from platformdirs import user_data_dir
 
 from engine.errors import PoseError, ProjectError
+from engine.formats.archives.extraction import file_names, is_archive, unpack
 from engine.formats.registry import formats
+from engine.formats.yolo.layout import configuration_of
 from engine.media.images import is_image
 from engine.media.source import has_frames, open_media, prepare_index
 from engine.utils.context import Context
@@ -32,6 +34,8 @@ from poseapp.project.storage.database import project_name_room
 from poseapp.project.store import ProjectStore
 
 _MOST_FAULTS = 1000
+_MOST_FOLDERS = 100
+YOLO = "yolo"
 _SHORTEST_ROOM_BYTES = 40  # for the name of a project; in folders with a longer path none is made
 
 
@@ -155,7 +159,11 @@ class _Opening:
         return "; ".join(["holds no images, videos or labels that can be opened", *self._report.problems])
 
     def _one(self, path: Path) -> None:
+        if is_archive(path):
+            path = self._unpacked(path)
         kind = kind_of(path)
+        if kind == YOLO and path.is_file() and configuration_of(path.absolute().parent) == path.absolute():
+            path = path.absolute().parent  # a change of any of its label files is noticed
         if kind:
             self._labels(path, kind, asked_for=path.is_file() or kind == DATASET)
         elif path.is_dir():
@@ -167,6 +175,22 @@ class _Opening:
                 f"cannot be opened: give images, a folder, a video, a .pose project, or labels: {_known_formats()}",
                 where=path,
             )
+
+    def _unpacked(self, path: Path) -> Path:
+        """The folder with the content of an archive, beside it; it is unpacked only once."""
+        names = [name for name in file_names(path) if _stays_below(name)]
+        for attempt in range(1, _MOST_FOLDERS):
+            folder = path.absolute().with_name(path.stem if attempt == 1 else f"{path.stem} {attempt}")
+            if not os.path.lexists(folder):
+                context = Context(lambda done, total, _text: self._progress(done, total))
+                unpack(path, folder, context)
+                self._report.problems += context.findings.sentences()
+                self._report.notes.append(f"{path.name} was unpacked into the folder {folder.name}")
+            elif not names or not all((folder / name).exists() for name in names):
+                continue  # somebody else's folder
+            content = list(folder.iterdir())
+            return content[0] if len(content) == 1 and content[0].is_dir() else folder
+        raise ProjectError("there are too many folders with its name to unpack it", where=path)
 
     def _results(self, path: Path) -> None:
         """Predictions for the images of a COCO file: one of the project, else one beside the list."""
@@ -226,6 +250,11 @@ class _Opening:
 
     def _progress(self, done: int, total: int) -> None:
         self._context.progress(done, total)
+
+
+def _stays_below(name: str) -> bool:
+    """Whether the name of a file in an archive lies in the folder that it is unpacked into; others are left out."""
+    return not name.startswith("/") and ":" not in name and ".." not in name.split("/")
 
 
 def _known_formats() -> str:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.formats.archives.contents import FOLDER
+from engine.formats.archives.contents import FOLDER, LabelsInFolder, labels_in
 from engine.formats.datasets.kinds import KINDS
 from engine.formats.deeplabcut.folder import is_dlc_folder
 from engine.formats.registry import NO, formats
@@ -22,6 +22,8 @@ COCO, DATASET, SLEAP, DLC = "coco", "dataset", "sleap", "dlc"
 
 _KINDS_OF_FORMATS = {"coco": COCO, "sleap": SLEAP, "deeplabcut": DLC}
 
+_COCO_RESULTS, _ZIP = "coco_results", "zip"
+
 _MAX_ENTRIES = 200_000
 _MAX_DEPTH = 6
 _MAX_SEARCHED_BYTES = 1 << 30
@@ -33,7 +35,7 @@ _SPLIT_FOLDERS = frozenset({"train", "val", "valid", "validation", "test"})
 _LABEL_FOLDERS = ("", "annotations", "annotation", "labels", *sorted(_SPLIT_FOLDERS))
 # Label files that cannot be read: what identifies them, and what they are called.
 _UNSUPPORTED = {
-    ".xml": ((b"<annotations", "CVAT"), (b"<annotation", "Pascal VOC")),
+    ".xml": ((b"<annotation>", "Pascal VOC"),),
     ".json": ((b'"_via_', "VIA"),),
 }
 
@@ -108,14 +110,22 @@ def look_into(folder: Path) -> FolderContents:
             if kind is not None:
                 unsupported.setdefault(kind, []).append(path)
     contents.labels += [LabelSet(COCO, tuple(paths)) for paths in groups.values()]
-    settings = (p for p in sorted(folder.glob("*.y*ml")) if _holds(p, b"names:") or _holds(p, b"kpt_shape:"))
+    listed = {path for labels in contents.labels for path in labels.paths}
+    others = (match for match in labels_in(folder) if _is_of_other_format(match) and match.path not in listed)
+    contents.labels += [LabelSet(match.format.name, (match.path,)) for match in others]
+    settings = (p for p in sorted(folder.glob("*.y*ml")) if _holds(p, b"names:") and not _holds(p, b"kpt_shape:"))
     yolo = next((p for p in settings if _has_texts(folder)), None)
     if yolo is not None:
-        unsupported["YOLO"] = [yolo]
+        unsupported["YOLO without keypoints"] = [yolo]
     for kind, paths in unsupported.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         contents.unsupported.append(f"Label files of {kind} are not read yet: {paths[0].name}{more}")
     return contents
+
+
+def _is_of_other_format(match: LabelsInFolder) -> bool:
+    """Whether labels are of a format that is not looked for here by name; archives are opened where somebody asks."""
+    return match.format.name not in (*_KINDS_OF_FORMATS, *KINDS, _COCO_RESULTS, _ZIP)
 
 
 def _videos(folder: Path) -> tuple[list[Path], bool]:

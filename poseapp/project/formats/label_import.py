@@ -209,13 +209,18 @@ class LabelImport:
 
 def stale_sources(store: ProjectStore) -> list[LabelSource]:
     """Label files that may have something new for a project: by size and time, or because something was missing."""
-    stale: list[LabelSource] = []
-    for source in SourceTable(store).all():
-        if source.path.exists() and (
-            not source.complete or (source.path.is_file() and size_and_time(source.path) != (source.size, source.mtime))
-        ):
-            stale.append(source)
-    return stale
+    return [source for source in SourceTable(store).all() if source.path.exists() and _may_have_news(source)]
+
+
+def _may_have_news(source: LabelSource) -> bool:
+    if not source.complete:
+        return True
+    if source.path.is_file():
+        return size_and_time(source.path) != (source.size, source.mtime)
+    try:
+        return digest_of(source.path) != source.digest  # of a folder that is sizes and times of its label files
+    except PoseError:
+        return False
 
 
 def decline(store: ProjectStore, offer: LabelOffer) -> None:

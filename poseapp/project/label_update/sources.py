@@ -26,6 +26,7 @@ from poseapp.project.tables import instance_rows
 NO_TRACK = -1
 
 _BLOCK = 4096
+_LABEL_SUFFIXES = (".json", ".jsonl", ".txt", ".csv", ".xml", ".yaml", ".yml", ".h5")
 _PIECE = 1 << 20
 # Not part of what a file says of a pose: where it is, its track (numbered by the project), what follows from the rest.
 _NOT_COMPARED = ("id", "media", "idx", "min_score", "track", "num_visible")
@@ -197,7 +198,7 @@ def digest_of(path: Path) -> bytes:
             for folder, folders, files in os.walk(path):
                 folders.sort()
                 for name in sorted(files):
-                    if name.lower().endswith((".json", ".txt", ".csv")):
+                    if name.lower().endswith(_LABEL_SUFFIXES):
                         file = Path(folder, name)
                         stat = file.stat()
                         line = f"{file.relative_to(path)}\0{stat.st_size}\0{stat.st_mtime_ns}\0"

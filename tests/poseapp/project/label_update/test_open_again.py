@@ -288,11 +288,11 @@ def test_splits_are_one_set_and_other_files_are_a_choice(tmp_path: Path) -> None
 def test_label_files_of_other_programs_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     picture(folder, "1.png")
-    (folder / "job.xml").write_text("<annotations></annotations>")
+    (folder / "job.xml").write_text("<annotation><object/></annotation>")
     store, report = open_with_report(folder)
     with store:
         assert store.frame_count() == 1
-    assert any("CVAT are not read yet: job.xml" in text for text in report.problems)
+    assert any("Pascal VOC are not read yet: job.xml" in text for text in report.problems)
 
 
 def test_predictions_of_a_file_are_predictions_after_an_update(labels: Path) -> None:

@@ -42,7 +42,11 @@ class FileLabels(Labels):
         return self._files[frame] if 0 <= frame < len(self._files) else self.path
 
     def embedded_image(self, frame: int) -> bytes | None:
-        return None if self._image_in is None else self._image_in(self.source_file(frame))
+        """The image that the label file holds; None where the image file itself lies by its name."""
+        if self._image_in is None or not 0 <= frame < len(self._files):
+            return None
+        folder = self.path if self.path.is_dir() else self.path.parent
+        return None if os.path.isfile(folder / self._frames[frame].name) else self._image_in(self._files[frame])
 
 
 def json_files(folder: Path) -> list[Path]:

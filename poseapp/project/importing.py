@@ -233,7 +233,10 @@ class _Import:
         return [FrameKey(video.id, frame.index) if 0 <= frame.index < count else None for frame in frames]
 
     def _image_keys(self, media: Media, frames: Sequence[tuple[int, Frame]]) -> list[FrameKey | None]:
-        files = self._embedded_files(media, frames) or self._image_files(media, [frame for _, frame in frames])
+        files = self._embedded_files(media, frames)
+        others = [frame for _, frame in frames if frame.name not in files]
+        if others:
+            files |= self._image_files(media, others)
         if not files:
             return [None] * len(frames)
         self._compare_sizes(frames, files)

@@ -43,6 +43,7 @@ AROUND_POINTS = "around_keypoints"
 _STEP = 100
 _OCCLUDED = frozenset({"occluded", "difficult", "hidden", "invisible", "not visible", "not_visible", "occlusion"})
 _BOXES = frozenset({"rectangle"})
+_IMAGES = (b"\x89PNG", b"\xff\xd8")
 
 
 def read_labelme(path: Path, context: Context) -> FileLabels:
@@ -186,7 +187,7 @@ def _state(shape: Mapping[str, Any], flags: Mapping[str, Any]) -> int:
 
 
 def image_in(file: Path) -> bytes | None:
-    """The encoded image that a label file holds; None if it holds none that can be decoded."""
+    """The PNG or JPEG image that a label file holds; None if it holds none."""
     try:
         data = as_dict(read_json(file)).get("imageData")
     except LabelError:
@@ -194,6 +195,7 @@ def image_in(file: Path) -> bytes | None:
     if not isinstance(data, str) or not data or len(data) > MAX_IMAGE_BYTES:
         return None
     try:
-        return base64.b64decode(data.partition(",")[2] if data.startswith("data:") else data) or None
+        image = base64.b64decode(data.partition(",")[2] if data.startswith("data:") else data)
     except (binascii.Error, ValueError):
         return None
+    return image if image.startswith(_IMAGES) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import zipfile
 from pathlib import Path
@@ -19,6 +20,21 @@ CVAT = (
 YAML = "train: images/train\nkpt_shape: [2, 3]\nnames: [mouse]\n"
 ROW = "0 0.5 0.5 0.5 0.5 0.25 0.5 2 0.5 0.25 1\n"
 ALPHAPOSE = [{"image_id": "a.png", "category_id": 1, "keypoints": [1.0, 2.0, 0.9] * 17, "score": 2.5}]
+
+SHAPES = [{"label": "nose", "points": [[2, 3]], "shape_type": "point", "group_id": 1}]
+LABELME = {"version": "5", "flags": {}, "shapes": SHAPES, "imagePath": "a.png", "imageHeight": 8, "imageWidth": 8}
+POINT = {"x": 25, "y": 25, "keypointlabels": ["nose"]}
+REGION = {"id": "r", "type": "keypointlabels", "value": POINT, "original_width": 8, "original_height": 8}
+TASK = {"id": 1, "data": {"image": "/data/upload/1/1a2b3c4d-a.png"}, "annotations": [{"result": [REGION]}]}
+SLOT = {"slot_name": "0", "type": "image", "width": 8, "height": 8}
+NODES = {"nodes": [{"name": "nose", "x": 1, "y": 2}]}
+DARWIN = {
+    "version": "2.0",
+    "item": {"name": "a.png", "path": "/", "slots": [SLOT]},
+    "annotations": [{"id": "1", "name": "mouse", "skeleton": NODES}],
+}
+META = {"classes": [{"title": "mouse", "shape": "graph", "geometry_config": {"nodes": {"n": {"label": "nose"}}}}]}
+GRAPH = {"classTitle": "mouse", "geometryType": "graph", "nodes": {"n": {"loc": [1, 2]}}}
 
 
 def fill(folder: Path, files: dict[str, str | None]) -> Path:
@@ -50,6 +66,18 @@ YOLO: dict[str, str | None] = {"data.yaml": YAML, "images/train/a.png": None, "l
         ({"job.xml": CVAT, "a.png": None}, (1, 0)),
         ({"annotations/job.xml": CVAT, "images/a.png": None}, (1, 0)),
         ({"alphapose-results.json": json.dumps(ALPHAPOSE), "a.png": None}, (0, 1)),
+        ({"a.json": json.dumps(LABELME), "a.png": None}, (1, 0)),
+        ({"train/a.json": json.dumps(LABELME), "train/a.png": None}, (1, 0)),
+        ({"tasks.json": json.dumps([TASK]), "a.png": None}, (1, 0)),
+        ({"annotations/a.json": json.dumps(DARWIN), "images/a.png": None}, (1, 0)),
+        (
+            {
+                "meta.json": json.dumps(META),
+                "ds/ann/a.png.json": json.dumps({"size": {"width": 8, "height": 8}, "objects": [GRAPH]}),
+                "ds/img/a.png": None,
+            },
+            (1, 0),
+        ),
     ],
 )
 def test_a_folder_opens_with_its_labels(tmp_path: Path, files: dict[str, str | None], states: tuple[int, int]) -> None:
@@ -58,6 +86,16 @@ def test_a_folder_opens_with_its_labels(tmp_path: Path, files: dict[str, str | N
         assert (summary.labelled, summary.predicted) == states
         assert store.frame_count() == 1
         assert all(store.frame_path(frame.key).is_file() for frame in store.frames())
+
+
+def test_images_inside_label_files_are_taken_where_there_are_no_others(tmp_path: Path) -> None:
+    encoded = base64.b64encode(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()).decode()
+    inside = {**LABELME, "imagePath": "inside.png", "imageData": encoded}
+    beside = {**LABELME, "imagePath": "beside.png", "imageData": None}
+    files = {"inside.json": json.dumps(inside), "beside.json": json.dumps(beside), "beside.png": None}
+    with open_any(fill(tmp_path / "set", files)) as store:
+        assert store.summary().labelled == store.frame_count() == 2
+        assert sorted(store.frame_path(frame.key).name for frame in store.frames()) == ["beside.png", "inside.png"]
 
 
 def test_several_label_files_are_offered_and_none_is_taken(tmp_path: Path) -> None:

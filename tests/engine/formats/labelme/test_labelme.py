@@ -175,7 +175,9 @@ def test_an_image_inside_the_label_file_can_be_taken_out(tmp_path: Path) -> None
     save(tmp_path / "b.json", [], imageData="%%%")
     labels, _ = read(tmp_path)
     assert labels.embedded_image(0) == encoded
-    assert not labels.embedded_image(1)
+    assert labels.embedded_image(1) is None
+    (tmp_path / "a.png").write_bytes(encoded)
+    assert labels.embedded_image(0) is None
     assert labels.source_file(1) == tmp_path / "b.json"
 
 

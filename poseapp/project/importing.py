@@ -236,7 +236,7 @@ class _Import:
         files = self._embedded_files(media, frames)
         others = [frame for _, frame in frames if frame.name not in files]
         if others:
-            files |= self._image_files(media, others)
+            files |= self._image_files(media, others, reports_missing=not files)
         if not files:
             return [None] * len(frames)
         self._compare_sizes(frames, files)
@@ -271,8 +271,9 @@ class _Import:
         is_near = any(shared.is_relative_to(folder.absolute()) for folder in near if len(folder.absolute().parts) > 1)
         return shared if is_near else Path(parents[0])
 
-    def _image_files(self, media: Media, frames: Sequence[Frame]) -> dict[str, Path]:
-        """The files of images; those that are missing are reported."""
+    def _image_files(self, media: Media, frames: Sequence[Frame], *, reports_missing: bool = True) -> dict[str, Path]:
+        """The files of images; those that are missing are reported. Where some images are inside the label file, only
+        the labels of the others are reported as lost, by whoever adds them."""
         label_file, folder = self._labels.path, self._labels.image_folder
         names = [frame.name for frame in frames]
         files = {name: Path(self._given_videos[name]) for name in names if name in self._given_videos}
@@ -285,6 +286,8 @@ class _Import:
             (frame.name, path) for frame, path in zip(unplaced, result.paths) if path is not None and path not in taken
         )
         for finding in result.findings:
+            if finding.kind in LOST and not reports_missing:
+                continue
             is_lost = finding.kind in LOST and media.path
             text = "Image not found, its labels are left out" if is_lost else finding.kind.value
             self._context.report(finding.case, text)

@@ -192,6 +192,39 @@ def count_boxes(path: Path) -> int | None:
     )
 
 
+def _entries(path: Path, key: str) -> Iterator[dict[str, Any]]:
+    """Records of a list in each JSON file of a folder."""
+    for file in path.rglob("*.json"):
+        content = _content(file)
+        entries = content.get(key) if isinstance(content, dict) else None
+        yield from (entry for entry in entries if isinstance(entry, dict)) if isinstance(entries, list) else ()
+
+
+def count_rectangles(path: Path) -> int | None:
+    return sum(entry.get("shape_type") == "rectangle" for entry in _entries(path, "shapes"))
+
+
+def count_skeletons(path: Path) -> int | None:
+    return sum("skeleton" in entry for entry in _entries(path, "annotations"))
+
+
+def count_objects(path: Path) -> int | None:
+    return sum(1 for _ in _entries(path, "objects"))
+
+
+def count_regions(path: Path) -> int | None:
+    """Boxes of the first annotation of each task."""
+    content = _content(path)
+    total = 0
+    for task in content if isinstance(content, list) else ():
+        annotations = task.get("annotations") if isinstance(task, dict) else None
+        first = annotations[0] if isinstance(annotations, list) and annotations else None
+        result = first.get("result") if isinstance(first, dict) else None
+        for region in result if isinstance(result, list) else ():
+            total += isinstance(region, dict) and region.get("type") == "rectanglelabels"
+    return total
+
+
 def count_frames(path: Path) -> int | None:
     content = _content(path)
     frames = content.get("instance_info") if isinstance(content, dict) else None
@@ -221,6 +254,10 @@ KINDS: dict[str, Kind] = {
     "deeplabcut_h5": Kind("deeplabcut", written("deeplabcut", "a.h5"), "a.h5"),
     "lightning_pose": Kind("lightning_pose", written("lightning_pose", "set"), "set"),
     "sleap": Kind("sleap", _slp, "a.slp"),
+    "labelme": Kind("labelme", written("labelme", "set"), "set", count_rectangles),
+    "label_studio": Kind("label_studio", written("label_studio", "a.json"), "a.json", count_regions),
+    "darwin": Kind("darwin", written("darwin", "set"), "set", count_skeletons),
+    "supervisely": Kind("supervisely", written("supervisely", "set"), "set", count_objects),
     "zip": Kind("zip", written("coco", "a.json"), "a.zip"),
     "coco_results": Kind(
         "coco_results",

@@ -86,7 +86,8 @@ class _Reader:
         record = as_dict(content)
         where = file.relative_to(self._path).as_posix() if self._path.is_dir() else file.name
         item, image = as_dict(record.get("item")), as_dict(record.get("image"))
-        if not (item or image) or not isinstance(record.get("annotations"), list):
+        is_known = bool(item or image) or text_of(record.get("version")).startswith("2")
+        if not is_known or not isinstance(record.get("annotations"), list):
             raise LabelError("is no file of V7 Darwin 2.0 or 1.0", where=file)
         slots = [as_dict(slot) for slot in as_list(item.get("slots"))]
         slot = slots[0] if slots else image

@@ -108,7 +108,8 @@ class _Reader:
         where = f"task {text_of(record.get('id')) or index}"
         name = _image_of(as_dict(record.get("data")))
         if not name:
-            self._context.report(where, "Task without an image", "left out", severity=ERROR)
+            count = sum(_num_regions(record.get(key)) for key in ("annotations", "predictions"))
+            self._context.report(where, "Task without an image", "left out", count=max(1, count), severity=ERROR)
             return
         annotations = [
             as_dict(a) for a in as_list(record.get("annotations") or record.get("completions"))
@@ -220,6 +221,10 @@ class _Reader:
             header = None if path is None else read_header_of(path)
             self._sizes[name] = None if header is None else header.size
         return self._sizes[name]
+
+
+def _num_regions(annotations: Any) -> int:
+    return sum(len(as_list(as_dict(annotation).get("result"))) for annotation in as_list(annotations))
 
 
 def _image_of(data: Mapping[str, Any]) -> str:

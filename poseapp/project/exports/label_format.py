@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from engine.formats.registry import LabelFormat, WriteOptions, formats
 from engine.labels.features import count_features, lost_features
@@ -27,7 +28,10 @@ class LabelFormatExport:
         yield 0, 0
         labels = ProjectLabels(store)
         lost = lost_features(count_features(labels, context), self._format.keeps)
-        self._format.write(labels, target, WriteOptions(include_predictions=options.include_predicted), context)
+        # A data set for training that has splits is of no use without its images.
+        images: Literal["none", "copy"] = "copy" if getattr(self._format, "writes_splits", False) else "none"
+        write_options = WriteOptions(include_predictions=options.include_predicted, images=images)
+        self._format.write(labels, target, write_options, context)
         problems = [f"{self.title} cannot keep {phrase}" for phrase in lost]
         written = target if target.exists() else target.with_suffix("")  # a data set in a folder of that name
         return FilesReport(written, labels.num_instances(), [*problems, *context.findings.sentences()])

@@ -101,26 +101,39 @@ def convert(
         if splits is None:
             target.write(labels, Path(out), write_options, context)
         else:
-            _write_splits(
+            write_splits(
                 labels, target, Path(out), write_options, assign_splits(labels, splits, split_by, seed), context
             )
     return Conversion(source, target, lost, context.findings.sentences())
 
 
-def _write_splits(
+def write_splits(
     labels: LabelReader,
     target: LabelFormat,
     out: Path,
     options: WriteOptions,
     split_of_frames: Sequence[str],
     context: Context,
-) -> None:
+) -> Path:
+    """Write labels in splits: as one data set where the format has splits, else a file for each.
+
+    Args:
+        split_of_frames: see :func:`engine.labels.splitting.assign_splits`.
+
+    Returns:
+        what was written; the first file of several.
+
+    Raises:
+        LabelError, Cancelled: as :meth:`LabelFormat.write`.
+    """
     if getattr(target, "writes_splits", False):
         target.write(labels, out, replace(options, splits=split_of_frames), context)
-        return
-    for split in dict.fromkeys(sorted(split_of_frames, key=SPLITS.index)):
+        return out if out.exists() else out.with_suffix("")
+    splits = list(dict.fromkeys(sorted(split_of_frames, key=SPLITS.index)))
+    for split in splits:
         frames = [position for position, name in enumerate(split_of_frames) if name == split]
         target.write(FramesSubset(labels, frames), split_path(out, split), options, context)
+    return split_path(out, splits[0]) if splits else out
 
 
 def split_path(out: Path, split: str) -> Path:

@@ -92,6 +92,25 @@ class Settings:
         known[name] = {**chosen, category: model}
         self._store.setValue("models", json.dumps(dict(list(known.items())[-MOST_PROJECTS:])))
 
+    def export_choices_of(self, project: Path) -> dict[str, Any]:
+        """What was chosen at the last export of labels of a project; {} for none."""
+        choices = self._exports().get(str(project.absolute()), {})
+        return choices if isinstance(choices, dict) else {}
+
+    def keep_export_choices_of(self, project: Path, choices: Mapping[str, Any]) -> None:
+        """Remember them; of very many projects the oldest are forgotten."""
+        known = self._exports()
+        known.pop(str(project.absolute()), None)
+        known[str(project.absolute())] = dict(choices)
+        self._store.setValue("exports", json.dumps(dict(list(known.items())[-MOST_PROJECTS:])))
+
+    def _exports(self) -> dict[str, Any]:
+        try:
+            data = json.loads(str(self._store.value("exports", "{}")))
+        except (ValueError, RecursionError):
+            return {}
+        return data if isinstance(data, dict) else {}
+
     def last_frame_of(self, project: Path) -> tuple[int, int] | None:
         """Media id and index of the frame at which a project was left."""
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,40 @@ if TYPE_CHECKING:
 
 
 def export_labels(context: Context) -> None:
-    """Ask where and in which label format, then write all labels."""
-    from poseapp.project.exports.label_format import label_exports  # with all formats: not needed to show the window
+    """Ask where, in which format and how, then write the labels."""
+    session = context.session
+    store, path = session.store, session.path
+    if store is None or path is None:
+        return
+    from poseapp.dialogs.export_labels import ExportLabelsDialog, LabelExport
+    from poseapp.project.exports.label_format import features_of, label_exports  # with all formats
 
-    if context.session.path is not None:
-        _export_file(context, label_exports(), "Export labels", "labels")
+    exports = label_exports()
+    dialog = ExportLabelsDialog(
+        exports,
+        store.summary(),
+        path.with_name(f"{path.stem}-labels"),
+        context.settings.export_choices_of(path),
+        context.window.widget(),
+    )
+
+    def start(chosen: LabelExport) -> None:
+        context.settings.keep_export_choices_of(path, chosen.choices())
+        export = next(export for export in exports if export.name == chosen.format)
+        options = replace(
+            _options(context),
+            include_predicted=chosen.include_predicted,
+            labelled_only=chosen.labelled_only,
+            images=chosen.images,
+            splits=chosen.splits,
+            split_by=chosen.split_by,
+        )
+        start_export(context, export_job(path, chosen.target, export, options), export.unit)
+
+    dialog.accepted_export.connect(start)
+    dialog.queries.use(store, len(session.frames))
+    dialog.queries.ask("features", features_of, dialog.show_features, once=True)
+    dialog.open()
 
 
 def export_tracks(context: Context) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
+from engine.convert import write_splits
+from engine.formats.registry import WriteOptions, format_named, read_labels
+from engine.labels.splitting import assign_splits, parse_fractions
 from engine.utils.context import Context
 from poseapp.project.exports.files import FilesReport, Steps
 from poseapp.project.exports.registry import ExportOptions, register_export
@@ -20,8 +24,17 @@ class CocoExport:
         from poseapp.project.formats.coco.exporter import export_coco
 
         yield 0, 0
-        report = export_coco(store, target, include_predicted=options.include_predicted, context=context)
-        return FilesReport(target, report.annotations, list(report.problems))
+        choices = {"include_predicted": options.include_predicted, "only_labelled_frames": options.labelled_only}
+        if not options.splits:
+            report = export_coco(store, target, **choices, context=context)
+            return FilesReport(target, report.annotations, list(report.problems))
+        with tempfile.TemporaryDirectory(prefix="poseapp-export-") as folder:
+            whole = Path(folder, target.name)
+            report = export_coco(store, whole, **choices, context=context)
+            with read_labels(whole, format=self.name) as labels:  # records stay as they came
+                splits = assign_splits(labels, parse_fractions(options.splits), options.split_by)
+                written = write_splits(labels, format_named(self.name), target, WriteOptions(), splits, context)
+        return FilesReport(written, report.annotations, list(report.problems))
 
 
 register_export(CocoExport())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Literal
 
+from engine.convert import write_splits
 from engine.formats.registry import LabelFormat, WriteOptions, formats
-from engine.labels.features import count_features, lost_features
+from engine.labels.features import Feature, count_features, lost_features
+from engine.labels.reader import LabelReader
+from engine.labels.splitting import FramesSubset, assign_splits, labelled_frames, parse_fractions
 from engine.utils.context import Context
 from poseapp.project.exporting import ProjectLabels
 from poseapp.project.exports.files import FilesReport, Steps
@@ -26,15 +29,27 @@ class LabelFormatExport:
 
     def write(self, store: ProjectStore, target: Path, options: ExportOptions, context: Context) -> Steps[FilesReport]:
         yield 0, 0
-        labels = ProjectLabels(store)
-        lost = lost_features(count_features(labels, context), self._format.keeps)
-        # A data set for training that has splits is of no use without its images.
-        images: Literal["none", "copy"] = "copy" if getattr(self._format, "writes_splits", False) else "none"
-        write_options = WriteOptions(include_predictions=options.include_predicted, images=images)
-        self._format.write(labels, target, write_options, context)
+        everything = ProjectLabels(store)
+        labels: LabelReader = everything
+        if options.labelled_only:
+            frames = labelled_frames(everything, include_predictions=options.include_predicted, context=context)
+            labels = FramesSubset(everything, frames)
+        lost = lost_features(count_features(labels, context), {*self._format.keeps, Feature.UNKNOWN_KEYS})
+        how = WriteOptions(include_predictions=options.include_predicted, images=options.images)
+        if options.splits:
+            splits = assign_splits(labels, parse_fractions(options.splits), options.split_by)
+            written = write_splits(labels, self._format, target, how, splits, context)
+        else:
+            self._format.write(labels, target, how, context)
+            written = target if target.exists() else target.with_suffix("")  # a data set in a folder of that name
+        count = sum(i.is_pose and (options.include_predicted or not i.is_prediction) for i in labels.instances())
         problems = [f"{self.title} cannot keep {phrase}" for phrase in lost]
-        written = target if target.exists() else target.with_suffix("")  # a data set in a folder of that name
-        return FilesReport(written, labels.num_instances(), [*problems, *context.findings.sentences()])
+        return FilesReport(written, count, [*problems, *context.findings.sentences()])
+
+
+def features_of(store: ProjectStore) -> Counter[Feature]:
+    """How much of each feature a project holds."""
+    return count_features(ProjectLabels(store))
 
 
 def label_exports() -> list[Export]:

@@ -13,8 +13,9 @@ import pkgutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
+from engine.labels.splitting import SplitBy
 from engine.utils.context import Context
 from poseapp.project.exports.files import FilesReport, Steps
 from poseapp.project.store import ProjectStore
@@ -33,6 +34,9 @@ class ExportOptions:
         frames: first and last frame index of it, both included; None = all.
         colors: of the poses, as they are on the canvas; None = those of the schema.
         cache: folder where indices of videos are kept.
+        labelled_only: leave out frames without labels.
+        images: for data sets in a folder: "none", "copy" or "link".
+        splits: shares of train, val and test ("80/10/10"); "" = no splits. split_by: what stays together.
     """
 
     include_predicted: bool = True
@@ -40,6 +44,10 @@ class ExportOptions:
     frames: tuple[int, int] | None = None
     colors: PoseColors | None = None
     cache: Path | None = None
+    labelled_only: bool = False
+    images: Literal["none", "copy", "link"] = "none"
+    splits: str = ""
+    split_by: SplitBy = "frame"
 
 
 class Export(Protocol):

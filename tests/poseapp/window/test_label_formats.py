@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
@@ -16,6 +17,7 @@ from engine.convert import convert
 from engine.formats.registry import register_format, unregister_format
 from poseapp.__main__ import main
 from poseapp.app.label_formats import known_formats, open_filter
+from poseapp.dialogs.export_labels import ExportLabelsDialog
 from poseapp.window.main_window import MainWindow
 from tests.engine.formats.test_registry import ToyFormat
 from tests.poseapp.window.test_project_opener import drop
@@ -70,22 +72,18 @@ def test_it_can_be_dropped_and_opening_it_again_adds_nothing(window: MainWindow,
     assert noses(window) == [[3.5, 4], [5, 6]]
 
 
-def test_it_is_exported(window: MainWindow, toy_file: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_exported(window: MainWindow, toy_file: Path, qtbot: QtBot) -> None:
     window.open_paths([toy_file])
     wait_for_labels(window, qtbot)
-    asked: list[str] = []
-
-    def choose(*arguments: str) -> tuple[str, str]:
-        asked.append(arguments[-1])
-        return str(toy_file.with_name("out")), "Toy noses (*.toy)"
-
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
     window.run("export_labels")
+    dialog = window.findChild(ExportLabelsDialog)
+    assert dialog is not None
+    dialog.format.setCurrentIndex(dialog.format.findData("toy"))
+    dialog.path.setText(str(toy_file.with_name("out")))
+    qtbot.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)
     out = toy_file.with_name("out.toy")
-    qtbot.waitUntil(out.exists, timeout=10_000)
     qtbot.waitUntil(lambda: any("2 poses written to out.toy" in t for t in window.toasts.messages()), timeout=10_000)
     assert out.read_text() == "TOY\na.png,3.5,4.0\nb.png,5.0,6.0\n"
-    assert "COCO keypoints (*.json)" in asked[0].split(";;")
 
 
 def test_it_converts(toy_file: Path) -> None:

@@ -33,7 +33,8 @@ from poseapp.project.exports.registry import Export
 from poseapp.project.model import Summary
 from poseapp.session.background_queries import Queries
 
-IMAGES = (("none", "Leave them where they are"), ("copy", "Copy them into the folder"), ("link", "Link to them"))
+IMAGES = (("copy", "Copy them into the folder"), ("link", "Link to them"), ("none", "Leave them where they are"))
+"""For data sets in a folder; other formats leave images where they are."""
 SPLIT_BY = (("frame", "by image"), ("video", "by video or folder"), ("track", "by track"))
 
 
@@ -51,7 +52,7 @@ class LabelExport:
     target: Path
     labelled_only: bool = True
     include_predicted: bool = False
-    images: Literal["none", "copy", "link"] = "none"
+    images: Literal["none", "copy", "link"] = "copy"
     splits: str = ""
     split_by: SplitBy = "frame"
 

@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from engine.formats.registry import format_named, read_labels
+from engine.formats.registry import read_labels
 from poseapp.app.application import make_application
+from poseapp.dialogs.export_labels import ExportLabelsDialog
 from poseapp.project.opening import open_any, open_with_report
 from poseapp.window.main_window import MainWindow
 from tests.journeys.test_label_and_export import drag
@@ -47,8 +49,23 @@ def opened(qtbot: QtBot) -> Iterator[Callable[[Path], MainWindow]]:
     window.deleteLater()
 
 
+def export(window: MainWindow, qtbot: QtBot, name: str, target: Path) -> None:
+    """Export the labels in a format with the dialog."""
+    window.run("export_labels")
+    dialog = window.findChild(ExportLabelsDialog)
+    assert dialog is not None
+    dialog.format.setFocus()
+    qtbot.keyClick(dialog.format, Qt.Key.Key_Home)
+    while dialog.format.currentData() != name:
+        assert dialog.format.currentIndex() < dialog.format.count() - 1
+        qtbot.keyClick(dialog.format, Qt.Key.Key_Down)
+    dialog.path.selectAll()
+    qtbot.keyClicks(dialog.path, str(target))
+    qtbot.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)
+
+
 def test_a_yolo_folder_is_corrected_and_exported_as_yolo_again(
-    tmp_path: Path, opened: Callable[[Path], MainWindow], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, opened: Callable[[Path], MainWindow], qtbot: QtBot
 ) -> None:
     folder = tmp_path / "mice"
     for split in ("train/images", "train/labels"):
@@ -64,11 +81,7 @@ def test_a_yolo_folder_is_corrected_and_exported_as_yolo_again(
     assert np.abs(np.array(moved) - [[100, 140], [240, 60]]).max() < 1
 
     target = tmp_path / "out"
-    title = format_named("yolo").title
-    monkeypatch.setattr(
-        QFileDialog, "getSaveFileName", lambda *a: (str(target), next(f for f in a[-1].split(";;") if title in f))
-    )
-    window.run("export_labels")
+    export(window, qtbot, "yolo", target)
     qtbot.waitUntil(lambda: bool(list(tmp_path.glob("out*"))) and not window.runner.active(), timeout=10_000)
     with read_labels(next(tmp_path.glob("out*"))) as labels:
         (instance,) = labels.instances()
@@ -76,6 +89,52 @@ def test_a_yolo_folder_is_corrected_and_exported_as_yolo_again(
         assert instance.visibility.tolist() == [2, 1]
         assert [category.name for category in labels.categories] == ["mouse"]
     assert (folder / "train/labels/a_jpg.rf.1.txt").read_text() == ROW  # the folder itself is only read
+
+
+def write_video(path: Path, frames: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for n in range(frames):
+            picture = np.full((HEIGHT, WIDTH, 3), 20 * n, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def track(number: int, x: float) -> str:
+    """A track of two keypoints with keyframes 0 and 4; it moves by 8 pixels to the right."""
+    frames = "".join(
+        f'<skeleton frame="{n}" keyframe="1"><points label="nose" points="{x + 2 * n},50"/>'
+        f'<points label="tail" points="{x + 2 * n},90" occluded="1"/></skeleton>'
+        for n in (0, 4)
+    )
+    return f'<track id="{number}" label="mouse">{frames}</track>'
+
+
+def test_tracks_of_a_cvat_video_are_corrected_and_exported_for_deeplabcut(
+    tmp_path: Path, opened: Callable[[Path], MainWindow], qtbot: QtBot
+) -> None:
+    write_video(tmp_path / "v.mp4", 6)
+    meta = "<meta><task><stop_frame>4</stop_frame><source>v.mp4</source></task></meta>"
+    path = tmp_path / "annotations.xml"
+    path.write_text(f"<annotations><version>1.1</version>{meta}{track(0, 60)}{track(1, 200)}</annotations>")
+    window = opened(path)
+    store = window.session.store
+    assert store is not None
+    assert (store.summary().labelled, store.summary().predicted) == (4, 6)
+    assert sorted(i.track is not None for i in window.session.instances) == [True, True]
+
+    drag(window, (60, 50), (80, 70))
+    export(window, qtbot, "deeplabcut", tmp_path / "out.csv")
+    qtbot.waitUntil(lambda: (tmp_path / "out.csv").exists() and not window.runner.active(), timeout=10_000)
+    with read_labels(tmp_path / "out.csv") as labels:
+        frames = [frame.index for frame in labels.frames()]
+        noses = sorted(
+            (frames[i.frame], *np.round(i.keypoints[0]).tolist()) for i in labels.instances() if i.keypoints is not None
+        )
+        assert len(labels.tracks) == 2
+    # Frames between the keyframes are predictions, which an export leaves out unless it is asked for them.
+    assert noses == [(0, 80, 70), (0, 200, 50), (4, 68, 50), (4, 208, 50)]
 
 
 def test_predictions_of_another_program_join_a_labelled_project(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from engine.labels.features import Feature
@@ -27,7 +26,6 @@ def dialog(qtbot: QtBot, tmp_path: Path) -> ExportLabelsDialog:
 def make(qtbot: QtBot, folder: Path, chosen: dict[str, object]) -> ExportLabelsDialog:
     dialog = ExportLabelsDialog(label_exports(), SUMMARY, folder / "mice-labels", chosen)
     qtbot.addWidget(dialog)
-    dialog.show()
     return dialog
 
 
@@ -87,9 +85,9 @@ def test_choices_come_back(dialog: ExportLabelsDialog, qtbot: QtBot, tmp_path: P
     dialog.splits.setText("70/30")
     dialog.split_by.setCurrentIndex(2)
     with qtbot.waitSignal(dialog.accepted_export) as signal:
-        qtbot.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)
+        dialog.export_button.click()
     (export,) = signal.args
-    assert export == LabelExport("yolo", tmp_path / "mice-labels.yaml", False, True, "copy", "70/30", "track")
+    assert export == LabelExport("yolo", tmp_path / "mice-labels.yaml", False, True, "link", "70/30", "track")
     again = make(qtbot, tmp_path, export.choices())
     assert again.chosen() == export
 
@@ -97,4 +95,4 @@ def test_choices_come_back(dialog: ExportLabelsDialog, qtbot: QtBot, tmp_path: P
 def test_choices_of_another_version_are_as_at_first(qtbot: QtBot, tmp_path: Path) -> None:
     odd: dict[str, object] = {"format": "gone", "images": 3, "splits": [1], "labelled_only": "x", "split_by": None}
     chosen = make(qtbot, tmp_path, odd).chosen()
-    assert (chosen.images, chosen.splits, chosen.split_by, chosen.include_predicted) == ("none", "", "frame", False)
+    assert (chosen.images, chosen.splits, chosen.split_by, chosen.include_predicted) == ("copy", "", "frame", False)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from engine.media.source import open_media
 from poseapp.dialogs.export_coco import ExportCocoDialog
+from poseapp.dialogs.export_labels import ExportLabelsDialog
 from poseapp.dialogs.snapshots import SnapshotsDialog
 from poseapp.project.store import ProjectStore
 from tests.engine.media.video_clips import X264, Clip, make
@@ -154,8 +155,11 @@ def _(me: Person) -> None:
 @verb("export_labels")
 def _(me: Person) -> None:
     target = aside(me, "out", ()) / "labels.csv"
-    answer("getSaveFileName", (str(target), "DeepLabCut labels (*.csv)"))
     me.do()
+    dialog = cast(ExportLabelsDialog, me.dialog(ExportLabelsDialog))
+    dialog.format.setCurrentIndex(dialog.format.findData("deeplabcut"))
+    dialog.path.setText(str(target))
+    QTest.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)
     me.bot.waitUntil(lambda: target.exists(), timeout=8000)
     me.idle()
     assert target.read_text("utf-8").startswith("scorer,")

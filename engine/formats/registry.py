@@ -76,6 +76,9 @@ class LabelFormat(Protocol):
         suffixes: of its files, lower case, with the dot; () for folders.
         can_read, can_write: which of :meth:`read` and :meth:`write` work.
         keeps: what survives in its files.
+
+    A format may also have ``writes_splits`` and ``writes_images``, both True: it writes
+    :attr:`WriteOptions.splits`, and puts images where :attr:`WriteOptions.images` says so.
     """
 
     name: str

@@ -89,6 +89,7 @@ class ExportLabelsDialog(QDialog):
         self.setMinimumWidth(560)
         self._exports = {export.name: export for export in exports}
         self._keeps = {format.name: format.keeps for format in formats()}
+        self._with_images = {format.name for format in formats() if getattr(format, "writes_images", False)}
         self._features: Counter[Feature] | None = None
         self.queries = Queries(self)
         self.format = QComboBox()
@@ -217,6 +218,7 @@ class ExportLabelsDialog(QDialog):
 
     def _check(self) -> None:
         keeps = self._keeps.get(self._current().name)
+        self.images.setEnabled(self._current().name in self._with_images)
         if self._features is None:
             self.losses.setText("")
         elif keeps is not None:

@@ -22,6 +22,7 @@ class DarwinFormat(BaseFormat):
     title = "V7 Darwin"
     suffixes: tuple[str, ...] = ()
     reads_subfolders = True
+    writes_images = True
     keeps: Collection[Feature] = frozenset(
         {
             Feature.OCCLUSION,

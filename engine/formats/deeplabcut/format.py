@@ -23,6 +23,7 @@ class DlcFormat:
     suffixes: tuple[str, ...] = (".csv", ".h5")
     can_read = can_write = True
     names_categories = False  # its tables have one kind of animal, without a name
+    writes_images = True
     keeps: Collection[Feature] = frozenset(
         {
             Feature.SCORES,

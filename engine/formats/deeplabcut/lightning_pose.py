@@ -29,6 +29,7 @@ class LightningPoseFormat:
     suffixes: tuple[str, ...] = ()
     can_read = can_write = True
     names_categories = False  # its tables have one kind of animal, without a name
+    writes_images = True
     keeps: Collection[Feature] = frozenset()
 
     def sniff(self, path: Path) -> float:

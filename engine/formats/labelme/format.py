@@ -27,6 +27,7 @@ class LabelmeFormat(BaseFormat):
     title = "labelme and X-AnyLabeling"
     suffixes: tuple[str, ...] = ()
     reads_subfolders = True
+    writes_images = True
     keeps: Collection[Feature] = frozenset(
         {Feature.OCCLUSION, Feature.BOXES, Feature.SEVERAL_CATEGORIES, Feature.EMPTY_FRAMES}
     )

@@ -24,6 +24,7 @@ class SuperviselyFormat(BaseFormat):
     title = "Supervisely project"
     suffixes: tuple[str, ...] = ()
     reads_subfolders = True
+    writes_images = True
     keeps: Collection[Feature] = frozenset({Feature.OCCLUSION, Feature.SEVERAL_CATEGORIES, Feature.EMPTY_FRAMES})
 
     def sniff(self, path: Path) -> float:

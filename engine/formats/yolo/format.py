@@ -21,6 +21,7 @@ class YoloFormat:
     suffixes: tuple[str, ...] = SUFFIXES
     can_read = can_write = True
     writes_splits = True
+    writes_images = True
     keeps: Collection[Feature] = frozenset(
         {Feature.OCCLUSION, Feature.BOXES, Feature.SEVERAL_CATEGORIES, Feature.EMPTY_FRAMES}
     )

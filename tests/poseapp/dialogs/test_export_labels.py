@@ -49,6 +49,12 @@ def test_what_a_format_cannot_keep_is_said_with_counts(dialog: ExportLabelsDialo
     assert "instances with a track (1,200)" in dialog.losses.text()
 
 
+def test_images_are_asked_about_where_a_format_can_take_them_along(dialog: ExportLabelsDialog) -> None:
+    for name, takes in (("coco", False), ("yolo", True), ("labelme", True), ("csv", False)):
+        choose(dialog, name)
+        assert dialog.images.isEnabled() is takes
+
+
 def test_what_cannot_be_written_is_refused(dialog: ExportLabelsDialog, tmp_path: Path) -> None:
     choose(dialog, "coco")
     assert dialog.export_button.isEnabled()

@@ -60,6 +60,18 @@ def open_labels(context: Context) -> None:
     _open_one(context, "Open labels", open_filter())
 
 
+def import_labels(context: Context) -> None:
+    """Ask for a label file, and show what importing it into the open project would do."""
+    from poseapp.app.label_formats import open_filter  # with all formats: not needed to show the window
+
+    chosen, _ = QFileDialog.getOpenFileName(
+        context.window.widget(), tr("Import labels"), str(context.settings.last_folder), tr(open_filter())
+    )
+    if chosen:
+        context.settings.last_folder = Path(chosen).parent
+        context.window.preview_labels(Path(chosen))
+
+
 def open_project(context: Context) -> None:
     _open_one(context, "Open a project", "Projects (*.pose);;All files (*)")
 

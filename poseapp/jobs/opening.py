@@ -47,6 +47,7 @@ class OpenJob:
         current: the project that is open already; asking for it again is no mistake.
         take_changes: take in what changed label files have new, and do not offer it.
         label_size: what is done with labels that were made on pictures of another size or orientation.
+        take_conflicts: poses that a label file and a person have changed become as they are in the file.
 
     Raises (from ``run``):
         LabelSizesDiffer: with ``LabelSize.ASK``; a person is to say, and the job to be run again with the answer.
@@ -61,7 +62,9 @@ class OpenJob:
         *,
         take_changes: bool = False,
         label_size: LabelSize = LabelSize.ASK,
+        take_conflicts: bool = False,
     ) -> None:
+        self._take_conflicts = take_conflicts
         self._paths, self._current, self._take_changes = list(paths), current, take_changes
         self._label_size = label_size
         named = next((path for path in self._paths if path != current), self._paths[0])
@@ -101,7 +104,11 @@ class OpenJob:
         from poseapp.project.opening import open_with_report
 
         store, report = open_with_report(
-            self._paths, context=context, take_changes=self._take_changes, label_size=self._label_size
+            self._paths,
+            context=context,
+            take_changes=self._take_changes,
+            label_size=self._label_size,
+            take_conflicts=self._take_conflicts,
         )
         with store:
             return Opened(
@@ -113,6 +120,29 @@ class OpenJob:
                 report.stored,
                 report.annotations,
             )
+
+
+class PreviewLabelsJob:
+    """Finds out what importing labels into a project would do; the project is only read.
+
+    Yields one :class:`~poseapp.project.formats.report.ImportReport`, with an offer where there is something to import.
+
+    Raises (from ``run``):
+        LabelSizesDiffer: as :class:`OpenJob`.
+    """
+
+    lane = Lane.IO
+
+    def __init__(self, project: Path, path: Path, label_size: LabelSize = LabelSize.ASK) -> None:
+        self._project, self._path, self._label_size = project, path, label_size
+        self.title = f"Comparing {path.name}"
+
+    def run(self, context: Context) -> Iterator[Progress]:
+        from poseapp.project.opening import preview_labels
+
+        yield Progress(0, 0, self.title)
+        with ProjectStore.open(self._project, read_only=True, context=context) as store:
+            yield Progress(1, 1, self.title, preview_labels(store, self._path, context, self._label_size))
 
 
 def _has_stale_labels(project: Path) -> bool:

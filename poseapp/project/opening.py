@@ -35,7 +35,7 @@ from poseapp.project.store import ProjectStore
 
 _MOST_FAULTS = 1000
 _MOST_FOLDERS = 100
-YOLO = "yolo"
+YOLO, COCO_RESULTS = "yolo", "coco_results"
 _SHORTEST_ROOM_BYTES = 40  # for the name of a project; in folders with a longer path none is made
 
 
@@ -52,6 +52,7 @@ def open_with_report(
     context: Context | None = None,
     take_changes: bool = True,
     label_size: LabelSize = LabelSize.KEEP,
+    take_conflicts: bool = False,
 ) -> tuple[ProjectStore, ImportReport]:
     """Open the project of these paths, or make one beside them and import them.
 
@@ -63,6 +64,7 @@ def open_with_report(
         context: shows progress; cancelled, a new project is removed, and one that was there stays as it was.
         take_changes: take in what a changed label file has new; False: leave it, and offer it in the report.
         label_size: what is done with labels that were made on pictures of another size or orientation.
+        take_conflicts: poses that a label file and a person have changed become as they are in the file.
 
     Raises:
         PoseError: nothing there, nothing that can be opened, or an import that failed (then no project is left behind).
@@ -84,7 +86,7 @@ def open_with_report(
     context = Context() if context is None else context
     store = ProjectStore.create(home) if is_new else ProjectStore.open(home, context=context)
     try:
-        run = _Opening(store, context, take_changes, label_size)
+        run = _Opening(store, context, take_changes, label_size, take_conflicts=take_conflicts)
         with store.database.write():  # all of it or nothing, also when it is cancelled
             report = run.everything([path for path in listed if path not in projects])
             _keep(store, report, next((path for path in listed if path not in projects), home))
@@ -97,6 +99,17 @@ def open_with_report(
             _remove(home)
         raise
     return store, report
+
+
+def preview_labels(
+    store: ProjectStore, path: Path, context: Context, label_size: LabelSize = LabelSize.KEEP
+) -> ImportReport:
+    """What importing labels into a project would do: one offer with counts, or notes where nothing is new.
+
+    Raises:
+        PoseError: they cannot be read. LabelSizesDiffer: with ``LabelSize.ASK``; a person is to say.
+    """
+    return _Opening(store, context, True, label_size, preview=True).previewed(path)
 
 
 def _keep(store: ProjectStore, report: ImportReport, source: Path) -> None:
@@ -132,8 +145,17 @@ def project_path(paths: Sequence[Path]) -> Path:
 class _Opening:
     """Brings what a person points at into a project."""
 
-    def __init__(self, store: ProjectStore, context: Context, take_changes: bool, label_size: LabelSize) -> None:
-        self._label_size = label_size
+    def __init__(
+        self,
+        store: ProjectStore,
+        context: Context,
+        take_changes: bool,
+        label_size: LabelSize,
+        *,
+        take_conflicts: bool = False,
+        preview: bool = False,
+    ) -> None:
+        self._label_size, self._take_conflicts, self._preview = label_size, take_conflicts, preview
         self._store, self._context, self._take_changes = store, context, take_changes
         self._report = ImportReport()
 
@@ -159,13 +181,9 @@ class _Opening:
         return "; ".join(["holds no images, videos or labels that can be opened", *self._report.problems])
 
     def _one(self, path: Path) -> None:
-        if is_archive(path):
-            path = self._unpacked(path)
-        kind = kind_of(path)
-        if kind == YOLO and path.is_file() and configuration_of(path.absolute().parent) == path.absolute():
-            path = path.absolute().parent  # a change of any of its label files is noticed
+        path, kind = self._settled(path)
         if kind:
-            self._labels(path, kind, asked_for=path.is_file() or kind == DATASET)
+            self._labels(path, kind, asked_for=path.is_file() or kind == DATASET or self._take_changes)
         elif path.is_dir():
             self._folder(path)
         elif has_frames(path):
@@ -175,6 +193,29 @@ class _Opening:
                 f"cannot be opened: give images, a folder, a video, a .pose project, or labels: {_known_formats()}",
                 where=path,
             )
+
+    def _settled(self, path: Path) -> tuple[Path, str]:
+        """What is opened in place of a path (the folder of an archive, of a data set), and the kind of its labels."""
+        if is_archive(path):
+            path = self._unpacked(path)
+        kind = kind_of(path)
+        if kind == YOLO and path.is_file() and configuration_of(path.absolute().parent) == path.absolute():
+            path = path.absolute().parent  # a change of any of its label files is noticed
+        return path, kind
+
+    def previewed(self, path: Path) -> ImportReport:
+        """What importing labels into the project would do; nothing is changed."""
+        path, kind = self._settled(path)
+        if not kind and path.is_dir():
+            labels = look_into(path).labels
+            if len(labels) == 1 and len(labels[0].paths) == 1:
+                (path,), kind = labels[0].paths, labels[0].kind
+        if kind == RESULTS:
+            kind = COCO_RESULTS
+        if not kind:
+            raise ProjectError("holds no labels, or several label files of which one is to be named", where=path)
+        self._labels(path, kind, asked_for=True)
+        return self._report
 
     def _unpacked(self, path: Path) -> Path:
         """The folder with the content of an archive, beside it; it is unpacked only once."""
@@ -203,7 +244,10 @@ class _Opening:
     def _labels(self, path: Path, kind: str, *, asked_for: bool, take_changes: bool | None = None) -> None:
         self._context.progress(0, 0, f"Reading {path.name}")
         take = self._take_changes if take_changes is None else take_changes
-        self._report.join(LabelImport(self._store, take, asked_for, self._progress, self._label_size).run(path, kind))
+        labels = LabelImport(
+            self._store, take, asked_for, self._progress, self._label_size, self._preview, self._take_conflicts
+        )
+        self._report.join(labels.run(path, kind))
 
     def _folder(self, folder: Path) -> None:
         """Its images and videos, then the labels that lie there: where it is clear which they are."""

@@ -103,6 +103,8 @@ ACTIONS: tuple[Action, ...] = (
            "Correct the keypoints of a COCO annotation file"),
     Action("open_labels", file.open_labels, "Open labels...", FILE, (), "labels",
            "Labels of SLEAP, DeepLabCut or any other known format, with their video or images"),
+    Action("import_labels", file.import_labels, "Import labels...", FILE, (), "import",
+           "Labels or predictions into the open project; what they change is shown first", "project", writes=True),
     Action("open_project", file.open_project, "Open project...", FILE, (), "open-project",
            "Continue a .pose project"),
     Action("find_video", relink.find_video, "Find video...", FILE, (), "open-project",

@@ -181,6 +181,7 @@ class MainWindow(QMainWindow):
         self.opener.imported.connect(self.checker.check_import)
         self.checker.reported.connect(self.report)
         self.opener.offered.connect(self._ask_about_labels)
+        self.opener.previewed.connect(self._show_preview)
         self.opener.size_asked.connect(self._ask_about_sizes)
         self.project_watcher.renamed.connect(self._on_renamed)
         self.project_watcher.gone.connect(lambda path: project.ask_to_save_again(self.context, path))
@@ -305,6 +306,15 @@ class MainWindow(QMainWindow):
         self.reports.add(report)
         self.toasts.show_message(report.headline(), report.kind, ToastAction("Show", self.show_report))
 
+    def _show_preview(self, offer: LabelOffer, path: Path) -> None:
+        from poseapp.dialogs.import_labels import ImportLabelsDialog
+
+        dialog = ImportLabelsDialog(offer, self)
+        dialog.accepted_import.connect(
+            lambda theirs: self.opener.import_labels(path, offer.label_size, take_conflicts=theirs)
+        )
+        dialog.open()
+
     def _ask_about_labels(self, offers: Sequence[LabelOffer]) -> None:
         from poseapp.dialogs.label_offers import ask_about_labels
 
@@ -348,6 +358,10 @@ class MainWindow(QMainWindow):
 
     def close_window(self) -> None:
         self.close()
+
+    def preview_labels(self, path: Path) -> None:
+        """Show what importing labels into the open project would do."""
+        self.opener.preview_labels(path)
 
     def open_paths(self, paths: Iterable[Path | str]) -> None:
         """Open pictures, folders, labels or a project; the current project stays open until the new one is ready."""

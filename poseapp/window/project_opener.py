@@ -15,7 +15,7 @@ from poseapp.app.reports import Report
 from poseapp.app.settings import Settings
 from poseapp.jobs.base import Outcome
 from poseapp.jobs.check_videos import CheckVideosJob, VideoCheck
-from poseapp.jobs.opening import Opened, OpenJob
+from poseapp.jobs.opening import Opened, OpenJob, PreviewLabelsJob
 from poseapp.jobs.runner import JobRunner
 from poseapp.project.formats.label_sizes import LabelSize, LabelSizesDiffer
 from poseapp.project.formats.report import LabelOffer
@@ -35,6 +35,7 @@ class ProjectOpener(QObject):
         size_asked(LabelSizesDiffer, callable): labels were made on pictures of another size; the callable takes the
             answer, a LabelSize.
         offered(tuple of LabelOffer): label files of which a person must say whether they are taken in.
+        previewed(LabelOffer, Path): what importing a path would do; :meth:`import_labels` does it.
         imported(int, str): labels came in; the number of the report in the project, and its title.
         checked(VideoCheck): a video of the project that has just been opened was compared with what was labelled.
         replacing(): another project is about to be shown; pictures of the one before can be forgotten.
@@ -44,6 +45,7 @@ class ProjectOpener(QObject):
     reported = Signal(object)
     imported = Signal(int, str)
     offered = Signal(object)
+    previewed = Signal(object, object)
     size_asked = Signal(object, object)
     checked = Signal(object)
     replacing = Signal()
@@ -94,6 +96,7 @@ class ProjectOpener(QObject):
         *,
         take_changes: bool = False,
         label_size: LabelSize = LabelSize.ASK,
+        take_conflicts: bool = False,
     ) -> None:
         """More pictures, videos and labels for the open project: it is closed while they come in, then shown where one
         was."""
@@ -118,7 +121,9 @@ class ProjectOpener(QObject):
                 self.open([current])
 
         others = [path for path in requested if path != current]
-        job = OpenJob([current, *others], take_changes=take_changes, label_size=label_size)
+        job = OpenJob(
+            [current, *others], take_changes=take_changes, label_size=label_size, take_conflicts=take_conflicts
+        )
         self._runner.submit(job, on_results=ready, on_finished=ended)
 
     def _ready(self, results: list[Any]) -> None:
@@ -160,6 +165,37 @@ class ProjectOpener(QObject):
             self.told.emit(note, "info")
         if opened.offers and not self._session.read_only:
             self.offered.emit(opened.offers)
+
+    def preview_labels(self, path: Path, label_size: LabelSize = LabelSize.ASK) -> None:
+        """Find out what importing labels into the open project would do, and say so."""
+        current = self._session.path
+        if current is None:
+            return
+        self._session.chunked_edits.finish()
+
+        def ready(results: list[Any]) -> None:
+            for report in results:
+                if self._session.path != current:
+                    return
+                if not report.offers:
+                    for text in (*report.problems, *report.notes):
+                        self.told.emit(text, "info")
+                for offer in report.offers:
+                    self.previewed.emit(offer, path)
+
+        def ended(outcome: Outcome) -> None:
+            if isinstance(outcome.error, LabelSizesDiffer):
+                self.size_asked.emit(outcome.error, lambda answer: self.preview_labels(path, answer))
+            else:
+                self._ended(outcome)
+
+        self._runner.submit(PreviewLabelsJob(current, path, label_size), on_results=ready, on_finished=ended)
+
+    def import_labels(self, path: Path, label_size: LabelSize, *, take_conflicts: bool) -> None:
+        """Import labels into the open project, as one step of the history."""
+        current = self._session.path
+        if current is not None and not self._session.read_only:
+            self._take_in(current, [path], take_changes=True, label_size=label_size, take_conflicts=take_conflicts)
 
     def take_offers(self, offers: Sequence[LabelOffer]) -> None:
         """Take in what a person was asked about."""

@@ -101,14 +101,14 @@ def write_video(path: Path, frames: int) -> None:
         container.mux(stream.encode(None))
 
 
-def track(number: int, x: float) -> str:
+def track(track_id: int, x: float) -> str:
     """A track of two keypoints with keyframes 0 and 4; it moves by 8 pixels to the right."""
     frames = "".join(
         f'<skeleton frame="{n}" keyframe="1"><points label="nose" points="{x + 2 * n},50"/>'
         f'<points label="tail" points="{x + 2 * n},90" occluded="1"/></skeleton>'
         for n in (0, 4)
     )
-    return f'<track id="{number}" label="mouse">{frames}</track>'
+    return f'<track id="{track_id}" label="mouse">{frames}</track>'
 
 
 def test_tracks_of_a_cvat_video_are_corrected_and_exported_for_deeplabcut(

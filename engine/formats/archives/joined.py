@@ -131,7 +131,7 @@ class JoinedLabels(LabelReader):
                 self._track_count += 1
                 if name is not None:
                     self._track_names[name] = tracks[track]
-                    self.tracks = {number: text for text, number in self._track_names.items()}
+                    self.tracks = {index: text for text, index in self._track_names.items()}
         return tracks[track]
 
     def _file_name(self, reader: LabelReader) -> str:

@@ -36,7 +36,7 @@ from poseapp.project.label_update.sources import (
     size_and_time,
     track_of_row,
 )
-from poseapp.project.label_update.update import LabelUpdate
+from poseapp.project.label_update.update import LabelUpdate, UpdateReport
 from poseapp.project.relink.video_cache import project_cache
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
@@ -64,6 +64,8 @@ class LabelImport:
         progress: called now and then with records done and in all; what it raises stops the import.
         label_size: what is done with labels that were made on pictures of another size or orientation, the first time
             that a file comes in; later it is done as then.
+        preview: change nothing; the report has an offer that says what would be done.
+        take_conflicts: what the file and a person have changed becomes as it is in the file.
     """
 
     store: ProjectStore
@@ -71,6 +73,8 @@ class LabelImport:
     asked_for: bool = True
     progress: ProgressCallback | None = None
     label_size: LabelSize = LabelSize.KEEP
+    preview: bool = False
+    take_conflicts: bool = False
 
     def run(self, path: Path, kind: str) -> ImportReport:
         """Bring the labels of a file (or of a folder of DeepLabCut) into the project, as far as they are new.
@@ -83,10 +87,11 @@ class LabelImport:
         table = SourceTable(self.store)
         before = [table.find(file) for file in files]
         known = [source for source in before if source is not None]
-        if not known and not self._has_poses() and not table.all():
+        if not known and not self.preview and not self._has_poses() and not table.all():
             return self._import_directly(path, kind, files)
         try:
-            if known and len(known) == len(files) and all(self._is_unchanged(s, f) for s, f in zip(known, files)):
+            is_unchanged = len(known) == len(files) and all(self._is_unchanged(s, f) for s, f in zip(known, files))
+            if known and is_unchanged and not self.take_conflicts:
                 return ImportReport(notes=[f"{path.name} is unchanged since it was imported; nothing was added"])
             return self._update(path, kind, files, known)
         except UnreadableLabels as error:
@@ -117,8 +122,11 @@ class LabelImport:
                 except PoseError as error:
                     raise UnreadableLabels(error) from error
             draft.imported()
-            update = LabelUpdate(self.store, draft, f"{'Update from' if known else 'Import'} {path.name}")
+            title = f"{'Update from' if known else 'Import'} {path.name}"
+            update = LabelUpdate(self.store, draft, title, take_conflicts=self.take_conflicts)
             counts = update.report
+            if self.preview:
+                return ImportReport(offers=[_previewed(path, counts, report, label_size)])
             changed = [s for s in SourceTable(draft).all() if _differs(s, known)]
             offer = self._offer(path, update, known, changed)
             if offer is not None:
@@ -205,6 +213,26 @@ class LabelImport:
         if missing and any(b'"frame_index"' in raw for _, records in blocks for raw in records):
             return True
         return bool(missing) and len(find_images(missing, file).missing) < len(missing)
+
+
+def _previewed(path: Path, counts: UpdateReport, report: ImportReport, label_size: LabelSize) -> LabelOffer:
+    """What an import would do."""
+    rows = (
+        ("New images", counts.images),
+        ("New video frames", counts.video_frames),
+        ("New poses", counts.added),
+        ("New poses in frames that have poses already", counts.crowded),
+        ("Poses that only the file has changed", counts.changed),
+        ("Poses that the file and the project have changed", len(counts.conflicts)),
+        ("Equal poses", counts.same),
+        ("Poses that the file does not have any more; they stay", counts.gone),
+        ("Frames that are marked as empty or flagged", counts.marks),
+        ("Labels whose image or video is missing; they wait for it", report.left_out),
+        *((f"New category: {name}", 1) for name in counts.categories),
+    )
+    shown = tuple((text, count) for text, count in rows if count)
+    remarks = tuple(report.problems)
+    return LabelOffer((path,), counts.summary(), b"", shown, tuple(counts.conflicts), remarks, label_size)
 
 
 def stale_sources(store: ProjectStore) -> list[LabelSource]:

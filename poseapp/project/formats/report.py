@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.utils.context import ERROR, INFO, WARNING, Findings, ProgressCallback, Remark
+from poseapp.project.formats.label_sizes import LabelSize
 
 __all__ = ["ERROR", "INFO", "WARNING", "ImportReport", "LabelOffer", "Problems", "ProgressCallback", "Remark"]
 
@@ -20,11 +21,19 @@ class LabelOffer:
         paths: the label files, or folders of them, as they would be opened.
         text: what is new in them, as a sentence.
         digest: content of a file that changed; for :meth:`SourceTable.decline`.
+        counts: what an import would do, as pairs of a text and a number of records.
+        conflicts: a sentence for each pose that the file and a person have changed.
+        remarks: what was odd about the file, as sentences.
+        label_size: how labels of another size would be taken.
     """
 
     paths: tuple[Path, ...]
     text: str
     digest: bytes = b""
+    counts: tuple[tuple[str, int], ...] = ()
+    conflicts: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    label_size: LabelSize = LabelSize.KEEP
 
 
 @dataclass

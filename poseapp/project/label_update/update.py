@@ -53,6 +53,7 @@ class UpdateReport:
         same: poses that are as they were imported.
         crowded: new poses in frames that hold other poses already.
         marks: frames that the file marks (negative, flagged) and the project does not.
+        categories: names of categories with poses that the project does not have.
     """
 
     images: int = 0
@@ -64,6 +65,7 @@ class UpdateReport:
     same: int = 0
     crowded: int = 0
     marks: int = 0
+    categories: list[str] = field(default_factory=list)
 
     @property
     def changes_project(self) -> bool:
@@ -98,10 +100,12 @@ class LabelUpdate:
     Args:
         store: the project. draft: a project that was made of the label files alone.
         title: what the step of the history is called.
+        take_conflicts: what the file and a person have changed becomes as it is in the file.
     """
 
-    def __init__(self, store: ProjectStore, draft: ProjectStore, title: str) -> None:
+    def __init__(self, store: ProjectStore, draft: ProjectStore, title: str, *, take_conflicts: bool = False) -> None:
         self._store, self._draft, self._title = store, draft, title
+        self._take_conflicts = take_conflicts
         self._sources = SourceTable(draft).all()
         self._by_names = all(source.kind in _BY_NAMES for source in self._sources)
         self._compare()
@@ -252,6 +256,12 @@ class LabelUpdate:
                 self.report.same += 1
             else:
                 self._decide_changed(pose, pose.record)
+        used_categories = {pose.instance.category for pose in self._poses}
+        self.report.categories = [
+            category.name
+            for category in self._draft.categories()
+            if category.id not in self._categories and category.id in used_categories
+        ]
         used = {pose.existing for pose in self._poses}
         self.report.gone = sum(
             record.instance not in used and self._row(record.instance) is not None for record in self._base.values()
@@ -264,6 +274,9 @@ class LabelUpdate:
         elif row is not None and is_as_imported(row, record):
             self.report.changed += 1
             self._edits[pose.frame].append((instance_rows.from_row(row), pose))
+        elif self._take_conflicts:
+            self.report.changed += 1
+            self._edits[pose.frame].append((None if row is None else instance_rows.from_row(row), pose))
         else:
             what = "deleted" if row is None else "changed"
             where = self._draft.frame(pose.frame).name

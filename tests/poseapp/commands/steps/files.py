@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QFileDialog
 from engine.media.source import open_media
 from poseapp.dialogs.export_coco import ExportCocoDialog
 from poseapp.dialogs.export_labels import ExportLabelsDialog
+from poseapp.dialogs.import_labels import ImportLabelsDialog
 from poseapp.dialogs.snapshots import SnapshotsDialog
 from poseapp.project.store import ProjectStore
 from tests.engine.media.video_clips import X264, Clip, make
@@ -150,6 +151,29 @@ def _(me: Person) -> None:
     me.bot.waitUntil(lambda: target.exists(), timeout=8000)
     me.idle()
     assert json.loads(target.read_text("utf-8"))["annotations"]
+
+
+@verb("import_labels")
+def _(me: Person) -> None:
+    frame = next(iter(me.store.frames()))
+    image = me.store.frame_path(frame.key)
+    target = image.parent / "job.xml"
+    shape = f'<image id="0" name="{image.name}"><points label="eye" points="2.0,3.0"/></image>'
+    target.write_text(f"<annotations><version>1.1</version><meta/>{shape}</annotations>")
+    answer("getOpenFileName", (str(target), ""))
+    poses = len(me.store.instances(frame.key))
+    me.do()
+    me.bot.waitUntil(lambda: me.window.findChild(ImportLabelsDialog) is not None, timeout=8000)
+    dialog = cast(ImportLabelsDialog, me.dialog(ImportLabelsDialog))
+    assert len(me.store.instances(frame.key)) == poses  # nothing has been done yet
+    QTest.mouseClick(dialog.import_button, Qt.MouseButton.LeftButton)
+    me.bot.waitUntil(
+        lambda: me.window.session.store is not None and len(me.store.instances(frame.key)) == poses + 1, timeout=8000
+    )
+    me.idle()
+    me.window.run("undo")
+    assert len(me.store.instances(frame.key)) == poses
+    target.unlink()
 
 
 @verb("export_labels")

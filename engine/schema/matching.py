@@ -28,6 +28,7 @@ _ALIASES: dict[str, dict[str, str]] = {
 }
 # Of schemas with the same names and sigmas the one that is named.
 _FIRST_CHOICE = ("coco", "halpe26", "coco_wholebody", "halpe", "aic", "coco_wholebody_hand", "300w")
+_NUMBERED = re.compile(r"(point|kpt?|keypoint|landmark|joint|part|node|kps|pt)?s?[-_ .]?\d+", re.IGNORECASE)
 
 
 @cache
@@ -131,3 +132,18 @@ def _renamed(schema: Schema, called: dict[str, str], names: Sequence[str]) -> Sc
         limbs=tuple(Limb(called[limb.start], called[limb.end], limb.color) for limb in schema.limbs),
         upstream_flip=(),
     )
+
+
+def is_numbered(schema: Schema) -> bool:
+    """Whether every keypoint is called by a number, and no built-in schema calls its keypoints so."""
+    return all(map(is_numbered_name, schema.names)) and schema.names not in _builtin_names()
+
+
+def is_numbered_name(name: str) -> bool:
+    """Whether a keypoint is called by a number: "7", "kpt_7", "point 7"."""
+    return _NUMBERED.fullmatch(name) is not None
+
+
+@cache
+def _builtin_names() -> frozenset[tuple[str, ...]]:
+    return frozenset(find_schema(name).names for name in builtin_schemas())

@@ -67,6 +67,7 @@ class ImportLabelsDialog(QDialog):
         self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.table.setShowGrid(False)
         self.table.setFixedHeight(min(_MAX_TABLE_HEIGHT, _ROW_HEIGHT * max(1, len(offer.counts)) + 4))
         column = QVBoxLayout(self)
@@ -80,8 +81,8 @@ class ImportLabelsDialog(QDialog):
         column.addWidget(self.table)
         if offer.conflicts:
             form = QFormLayout()
-            form.addRow(label("Changed in both"), self.conflicts)
-            self.conflicts.setAccessibleName(tr("Changed in both"))
+            form.addRow(label("Poses that differ"), self.conflicts)
+            self.conflicts.setAccessibleName(tr("Poses that differ"))
             column.addLayout(form)
         self.conflicts.setVisible(bool(offer.conflicts))
         self.details.setAccessibleName(tr("Records and remarks"))

@@ -223,7 +223,7 @@ def _previewed(path: Path, counts: UpdateReport, report: ImportReport, label_siz
         ("New poses", counts.added),
         ("New poses in frames that have poses already", counts.crowded),
         ("Poses that only the file has changed", counts.changed),
-        ("Poses that the file and the project have changed", len(counts.conflicts)),
+        ("Poses that differ in the file and in the project", len(counts.conflicts)),
         ("Equal poses", counts.same),
         ("Poses that the file does not have any more; they stay", counts.gone),
         ("Frames that are marked as empty or flagged", counts.marks),

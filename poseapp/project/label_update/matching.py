@@ -1,4 +1,4 @@
-"""Which pose of a label file is which pose of the project: by record, by content, by place."""
+"""Which pose of a label file is which pose of the project: by record, by content, by similarity (OKS)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engine.metrics.oks import AREA_OF_BOX, oks
 from poseapp.project.label_update.sources import NO_TRACK, SourceRecord, pose_digest, track_of_row
-from poseapp.project.model import FrameKey, Instance
+from poseapp.project.model import FrameKey, Instance, State
 from poseapp.project.store import ProjectStore
 from poseapp.project.tables import instance_rows
 
@@ -17,6 +18,8 @@ Key = tuple[int, str]
 
 _NEAR = 1.0
 """Poses of one category whose points are all this close, in pixels, are the same pose."""
+MIN_OKS = 0.5
+"""Two labels of one category and frame at least this similar are labels of the same object, as in COCO's AP50."""
 _CATEGORY = instance_rows.COLUMNS.index("category")
 
 
@@ -31,6 +34,7 @@ class DraftPose:
         key: its record; positional: the key tells only where in the file the record is, not which animal it is.
         digest: of its content; None where its category is new to the project.
         record: what came from the same record at the last import; existing: the pose of the project that it is.
+        is_similar: ``existing`` was found by similarity only: the same object, labelled differently.
     """
 
     frame: FrameKey
@@ -42,6 +46,7 @@ class DraftPose:
     digest: int | None = None
     record: SourceRecord | None = None
     existing: int | None = None
+    is_similar: bool = False
 
 
 @dataclass
@@ -63,6 +68,7 @@ class Matcher:
     def __post_init__(self) -> None:
         self._record_of = {record.instance: record for record in self.base.values()}
         self._taken: set[int] = set()
+        self._sigmas = {category.id: np.asarray(category.schema.sigmas) for category in self.store.categories()}
 
     def match(self, poses: Iterable[DraftPose], target: FrameKey | None) -> None:
         """Match the poses of one frame of the project."""
@@ -82,6 +88,33 @@ class Matcher:
             near = next((i for i, row in others if i not in self._taken and _is_near(pose.instance, row)), None)
             if near is not None:
                 self._take(pose, near, None)
+        unclaimed = {i: instance_rows.from_row(row) for i, row in others if i in here and i not in self._taken}
+        self._match_similar([pose for pose in rest if pose.existing is None], unclaimed)
+
+    def _match_similar(self, poses: Iterable[DraftPose], unclaimed: Mapping[int, Instance]) -> None:
+        """Match labels with labels, the most similar pair first. Predictions stay what they are: another opinion."""
+        pairs = [
+            (similarity, order, instance_id, pose)
+            for order, pose in enumerate(poses)
+            for instance_id, instance in unclaimed.items()
+            if (similarity := self._similarity(pose.instance, instance)) >= MIN_OKS
+        ]
+        for _, _, instance_id, pose in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
+            if pose.existing is None and instance_id not in self._taken:
+                pose.is_similar = self._take(pose, instance_id, None)
+
+    def _similarity(self, a: Instance, b: Instance) -> float:
+        """OKS of two labels; points that only one of them has count as 0."""
+        if a.category != b.category or a.num_keypoints != b.num_keypoints:
+            return 0.0
+        if not a.state == b.state == State.LABELLED:
+            return 0.0
+        both, either = (a.visibility > 0) & (b.visibility > 0), (a.visibility > 0) | (b.visibility > 0)
+        if not both.any():
+            return 0.0
+        area = AREA_OF_BOX * (_extent(a) + _extent(b)) / 2
+        similarity = oks(a.keypoints, b.keypoints, both, area, self._sigmas[a.category])
+        return similarity * float(both.sum() / either.sum())
 
     def _same_key(self, pose: DraftPose) -> bool:
         record = self.base.get(pose.key)
@@ -159,6 +192,15 @@ def _is_near(instance: Instance, row: instance_rows.Row) -> bool:
     if instance.box is None or other.box is None:
         return instance.box is None and other.box is None
     return bool((np.abs(instance.box - other.box) < _NEAR).all())
+
+
+def _extent(instance: Instance) -> float:
+    """Area of the box, or of the box around the points, in square pixels."""
+    if instance.box is not None:
+        width, height = instance.box[2:] - instance.box[:2]
+    else:
+        width, height = np.ptp(instance.keypoints[instance.visibility > 0], axis=0)
+    return float(max(width, 1) * max(height, 1))
 
 
 def _distance(instance: Instance, row: instance_rows.Row) -> float:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.formats.deeplabcut.categories import share_keypoints, union
+from engine.schema.matching import is_numbered
 from engine.schema.schema import Schema
+from poseapp.project.formats.label_files import COCO, DATASET
 from poseapp.project.label_update.archive import copy_archive, image_ids, same_records
 from poseapp.project.label_update.matching import DraftPose, Key, Matcher, has_content, is_as_imported
 from poseapp.project.label_update.sources import (
@@ -37,8 +39,8 @@ _LISTED = 50
 _VOTES = 50
 _POSITIONAL = frozenset({"sleap"})
 """Kinds of files whose records have no ids."""
-_BY_NAMES = frozenset({"dlc", "sleap"})
-"""Kinds of files in which a point is known by its name."""
+_BY_POSITION = frozenset({COCO, DATASET})
+"""Formats in which a keypoint is known by its position; in all others by its name."""
 
 
 @dataclass
@@ -107,7 +109,7 @@ class LabelUpdate:
         self._store, self._draft, self._title = store, draft, title
         self._take_conflicts = take_conflicts
         self._sources = SourceTable(draft).all()
-        self._by_names = all(source.kind in _BY_NAMES for source in self._sources)
+        self._by_names = all(source.kind not in _BY_POSITION for source in self._sources)
         self._compare()
 
     # --- comparing
@@ -252,6 +254,8 @@ class LabelUpdate:
                 self.report.added += 1
                 self.report.crowded += pose.target in occupied
                 self._edits[pose.frame].append((None, pose))
+            elif pose.is_similar:
+                self._decide_similar(pose, pose.existing)
             elif pose.record is None or (pose.record.digest == pose.digest and pose.record.track == self._number(pose)):
                 self.report.same += 1
             else:
@@ -283,6 +287,17 @@ class LabelUpdate:
             self.report.conflicts.append(
                 f"Frame {where}: a pose is changed in the file and was {what} in the project; it stays as it is here"
             )
+
+    def _decide_similar(self, pose: DraftPose, existing: int) -> None:
+        """A label of an object that the project has a label of, with other points: which of them is right is unknown."""
+        if self._take_conflicts and (row := self._row(existing)) is not None:
+            self.report.changed += 1
+            self._edits[pose.frame].append((instance_rows.from_row(row), pose))
+            return
+        self.report.conflicts.append(
+            f"Frame {self._draft.frame(pose.frame).name}: a pose differs in the file and in the project, "
+            "which has it from elsewhere; it stays as it is here"
+        )
 
     def _number(self, pose: DraftPose) -> int:
         return NO_TRACK if pose.instance.track is None else pose.instance.track
@@ -416,6 +431,8 @@ class LabelUpdate:
                 category = pose.instance.category if pose.digest is not None else categories[pose.instance.category].id
                 instances[pose.instance.id] = index
                 track = self._track(pose.draft_track)
+                if track is None and pose.is_similar and old is not None:
+                    track = old.track
                 after.append(replace(pose.instance, id=index, category=category, track=track))
                 before += [] if old is None else [old]
             target = self._frames[frame]
@@ -491,8 +508,8 @@ def point_order(draft: Schema, own: Schema, by_names: bool, by_record: bool) -> 
         return tuple(range(draft.num_keypoints))
     if by_names and set(draft.names) <= set(own.names):
         return tuple(draft.index.get(name) for name in own.names)
-    if by_record and draft.num_keypoints == own.num_keypoints:
-        return tuple(range(own.num_keypoints))  # a person has renamed points
+    if draft.num_keypoints == own.num_keypoints and (by_record or is_numbered(draft) or is_numbered(own)):
+        return tuple(range(own.num_keypoints))  # a person has renamed points, or one of the two has no names
     return None
 
 

@@ -26,7 +26,7 @@ def test_counts_conflicts_and_remarks_are_shown(qtbot: QtBot) -> None:
 
 @pytest.mark.parametrize("takes", [True, False])
 def test_the_answer_says_what_becomes_of_conflicts(qtbot: QtBot, takes: bool) -> None:
-    dialog = ImportLabelsDialog(offer({"Poses that the file and the project have changed": 1}, ("a.png differs",)))
+    dialog = ImportLabelsDialog(offer({"Poses that differ in the file and in the project": 1}, ("a.png differs",)))
     qtbot.addWidget(dialog)
     if takes:
         dialog.conflicts.setCurrentIndex(dialog.conflicts.findData(THEIRS))

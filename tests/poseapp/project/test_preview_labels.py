@@ -90,7 +90,7 @@ def test_a_conflict_stays_or_becomes_as_in_the_file(labels: Path, takes: bool) -
         (offer,) = preview_labels(store, labels, Context()).offers
         expected = {
             "Poses that only the file has changed": 1,
-            "Poses that the file and the project have changed": 1,
+            "Poses that differ in the file and in the project": 1,
             "Equal poses": 1,
         }
         assert dict(offer.counts) == expected
@@ -111,3 +111,47 @@ def test_a_deleted_pose_that_the_file_changed_comes_back_if_the_file_is_taken(la
     store, _ = open_with_report([home, labels], take_conflicts=True)
     with store:
         assert xs(store) == [1, 2, 4]
+
+
+def skeleton(name: str, nose: tuple[float, float], tail: tuple[float, float], order: str = "nt") -> str:
+    parts = {
+        "n": f'<points label="nose" points="{nose[0]},{nose[1]}"/>',
+        "t": f'<points label="tail" points="{tail[0]},{tail[1]}"/>',
+    }
+    body = "".join(parts[letter] for letter in order)
+    return f'<image id="0" name="{name}"><skeleton label="mouse">{body}</skeleton></image>'
+
+
+def write_skeletons(path: Path, *images: str) -> Path:
+    path.write_text(f"<annotations><version>1.1</version><meta/>{''.join(images)}</annotations>")
+    return path
+
+
+@pytest.mark.parametrize("takes", [False, True])
+def test_another_label_of_the_same_animal_is_a_conflict(tmp_path: Path, labels: Path, takes: bool) -> None:
+    """Another person's file: no common ids, the points a few pixels apart."""
+    mine = write_skeletons(tmp_path / "mine.xml", skeleton("a.png", (5, 5), (35, 25)))
+    theirs = write_skeletons(tmp_path / "theirs.xml", skeleton("a.png", (5, 5), (33, 25)))
+    with open_any(mine) as store:
+        home = store.path
+        (offer,) = preview_labels(store, theirs, Context()).offers
+        assert dict(offer.counts) == {"Poses that differ in the file and in the project": 1}
+        assert "a.png" in offer.conflicts[0]
+    store, _ = open_with_report([home, theirs], take_conflicts=takes)
+    with store:
+        ((_, instance),) = store.all_instances()
+        assert instance.keypoints[1, 0] == (33 if takes else 35)
+
+
+def test_another_animal_of_the_frame_is_new(tmp_path: Path, labels: Path) -> None:
+    mine = write_skeletons(tmp_path / "mine.xml", skeleton("a.png", (1, 1), (9, 9)))
+    theirs = write_skeletons(tmp_path / "theirs.xml", skeleton("a.png", (21, 11), (29, 19)))
+    with open_any(mine) as store:
+        assert counts(store, theirs)["New poses"] == 1
+
+
+def test_a_file_with_its_keypoints_in_another_order_holds_equal_poses(tmp_path: Path, labels: Path) -> None:
+    mine = write_skeletons(tmp_path / "mine.xml", skeleton("a.png", (5, 5), (35, 25)))
+    theirs = write_skeletons(tmp_path / "theirs.xml", skeleton("a.png", (5, 5), (35, 25), order="tn"))
+    with open_any(mine) as store:
+        assert counts(store, theirs) == {"Equal poses": 1}

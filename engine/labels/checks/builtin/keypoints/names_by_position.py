@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from functools import cache
 
 from engine.labels.checks.base import Check, Finding
 from engine.labels.checks.registry import register_check
 from engine.labels.model import Category
 from engine.labels.reader import LabelReader
 from engine.schema.builtin import builtin_schemas, find_schema
+from engine.schema.matching import is_numbered, is_numbered_name
 from engine.schema.schema import Schema
 from engine.utils.context import INFO
 
 SAME_LIMBS = 0.8
 """Share of the limbs of both that two schemas have in common, to be taken for the same."""
 
-_NUMBERED = re.compile(r"(point|kpt?|keypoint|landmark|joint|part|node|kps|pt)?s?[-_ .]?\d+", re.IGNORECASE)
 _PEOPLE = frozenset({"person", "people", "human", "pedestrian", "body", "pose", "man", "woman", "player", "rider"})
 _FACES = frozenset({"face", "head", "faces"})
 _HANDS = frozenset({"hand", "hands", "left_hand", "right_hand", "palm"})
@@ -60,11 +58,6 @@ class NamesByPosition(Check):
         return category.replace(schema=proposed[0]) if len(proposed) == 1 else category
 
 
-def is_numbered(schema: Schema) -> bool:
-    """Whether every keypoint is called by a number, and no known skeleton calls its keypoints so."""
-    return all(_NUMBERED.fullmatch(name) for name in schema.names) and schema.names not in _known_names()
-
-
 def known_schemas(category: Category) -> list[Schema]:
     """The known skeletons that may be meant by numbered keypoints: as many keypoints, for such objects, and the same
     limbs if the category has any."""
@@ -87,10 +80,6 @@ def known_schemas(category: Category) -> list[Schema]:
     return matches
 
 
-def is_numbered_name(name: str) -> bool:
-    return _NUMBERED.fullmatch(name) is not None
-
-
 def _kind_of(name: str) -> str:
     word = name.strip().lower()
     for kind, words in (("person", _PEOPLE), ("face", _FACES), ("hand", _HANDS)):
@@ -102,8 +91,3 @@ def _kind_of(name: str) -> str:
 def _has_same_limbs(schema: Schema, known: Schema) -> bool:
     own, other = ({frozenset((int(a), int(b))) for a, b in each.limb_indices} for each in (schema, known))
     return len(own & other) >= SAME_LIMBS * len(own | other)
-
-
-@cache
-def _known_names() -> frozenset[tuple[str, ...]]:
-    return frozenset(find_schema(name).names for name in builtin_schemas())

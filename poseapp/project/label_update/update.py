@@ -289,7 +289,7 @@ class LabelUpdate:
             )
 
     def _decide_similar(self, pose: DraftPose, existing: int) -> None:
-        """A label of an object that the project has a label of, with other points: which of them is right is unknown."""
+        """A label of an object that the project has a label of, with other points: nobody knows which is right."""
         if self._take_conflicts and (row := self._row(existing)) is not None:
             self.report.changed += 1
             self._edits[pose.frame].append((instance_rows.from_row(row), pose))

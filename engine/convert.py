@@ -142,13 +142,12 @@ def split_path(out: Path, split: str) -> Path:
 
 
 def what_is_lost(labels: LabelReader, target: LabelFormat, context: Context | None = None) -> list[str]:
-    """What a format could not keep of labels, as phrases; reads them once, unless the format keeps everything."""
+    """What a format could not keep of labels, as phrases; reads them once, unless the format keeps all of it."""
     if labels.raw_format == target.name:
         return []  # records are written as they came
     keeps = {*target.keeps, Feature.UNKNOWN_KEYS}  # no format keeps the keys of another; that is nothing to warn of
-    if keeps >= set(Feature):
-        return []
-    return lost_features(count_features(labels, context), keeps)
+    missing = set(Feature) - keeps
+    return lost_features(count_features(labels, context, missing), keeps) if missing else []
 
 
 def main(argv: Sequence[str]) -> int:

@@ -31,6 +31,7 @@ HDF5_ERRORS = (
 """What h5py and numpy raise for damaged files (RecursionError is a RuntimeError, UnicodeDecodeError a ValueError)."""
 
 _MAX_BYTES = 4 << 30
+_MAX_SPARSE_BYTES = 64 << 30
 _MAX_CHUNK_BYTES = 1 << 30
 _SMALL_BYTES = 64 << 20
 _MAX_COMPRESSION = 300
@@ -71,11 +72,12 @@ def open_hdf5(path: Path, description: str) -> tuple[ModuleType, Any]:
         raise ProjectError(f"is not a {description} ({str(error)[:200]})", where=path) from None
 
 
-def check_table(dataset: Any, name: str, path: Path, *, read_by_row: bool = False) -> None:
+def check_table(dataset: Any, name: str, path: Path, *, read_by_row: bool = False, is_sparse: bool = False) -> None:
     """Refuse an h5py data set that is stored in another file, or whose size cannot be real.
 
     Args:
         read_by_row: it is never read as a whole, so its total size does not matter.
+        is_sparse: it is read in blocks and may be nearly empty, so that it takes little of the file.
 
     Raises:
         ProjectError: it must not be read.
@@ -87,6 +89,8 @@ def check_table(dataset: Any, name: str, path: Path, *, read_by_row: bool = Fals
     for length in dataset.chunks or ():
         chunk *= int(length)
     is_bomb = size > _SMALL_BYTES and size > _MAX_COMPRESSION * int(dataset.id.get_storage_size())
+    if is_sparse:
+        is_bomb, read_by_row = size > _MAX_SPARSE_BYTES, True
     if is_bomb or chunk > _MAX_CHUNK_BYTES or (size > _MAX_BYTES and not read_by_row):
         raise ProjectError(f"{name} claims a size that cannot be real", where=path)
 
@@ -105,19 +109,37 @@ def read_arrays(path: Path, description: str, names: Sequence[str]) -> dict[str,
     try:
         with file:
             for name in names:
-                if any(not isinstance(link, h5py.HardLink) for link in _links(file, name)):
-                    raise ProjectError(f"{name} is a link to elsewhere, which is not followed", where=path)
-                dataset = file.get(name)
-                if isinstance(dataset, h5py.Dataset):
+                dataset = dataset_of(h5py, file, name, path)
+                if dataset is not None:
                     check_table(dataset, name, path)
-                    if dataset.dtype.kind not in "iufbSO" or (dataset.dtype.hasobject and dataset.size > _MAX_TEXTS):
-                        raise ProjectError(f"{name} holds neither numbers nor texts", where=path)
                     arrays[name] = np.asarray(dataset[()])
     except PoseError:
         raise
     except HDF5_ERRORS as error:
-        raise ProjectError(f"is damaged ({type(error).__name__}: {str(error)[:200]})", where=path) from None
+        raise damaged(error, path) from None
     return arrays
+
+
+def damaged(error: Exception, path: Path) -> ProjectError:
+    """What to raise for one of :data:`HDF5_ERRORS`."""
+    return ProjectError(f"is damaged ({type(error).__name__}: {str(error)[:200]})", where=path)
+
+
+def dataset_of(h5py: ModuleType, file: Any, name: str, path: Path) -> Any:
+    """The data set of numbers or texts with this HDF5 path in an open file, unread and unchecked for its size; None if
+    there is none.
+
+    Raises:
+        ProjectError: it is a link to elsewhere, or holds something else.
+    """
+    if any(not isinstance(link, h5py.HardLink) for link in _links(file, name)):
+        raise ProjectError(f"{name} is a link to elsewhere, which is not followed", where=path)
+    dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        return None
+    if dataset.dtype.kind not in "iufbSO" or (dataset.dtype.hasobject and dataset.size > _MAX_TEXTS):
+        raise ProjectError(f"{name} holds neither numbers nor texts", where=path)
+    return dataset
 
 
 def _links(file: Any, name: str) -> Iterator[Any]:
@@ -137,7 +159,7 @@ def try_in_a_process(
     """Let a child process read a file to its end first. Returns if this process can read it, or refuse it, in time.
 
     Args:
-        format_name: "sleap", "dlc", or "arrays" for the data sets of these names.
+        format_name: "sleap", "sleap_analysis", "dlc", or "arrays" for the data sets of these names.
         progress: called again and again with (0, 0); whatever it raises ends the child process and is passed on.
 
     Raises:

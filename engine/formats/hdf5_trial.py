@@ -19,12 +19,17 @@ def main(argv: Sequence[str]) -> int:
     format_name, path, seconds, memory = argv[0], Path(argv[1]), int(argv[2]), int(argv[3])
     from engine.formats.deeplabcut.h5 import read_h5
     from engine.formats.hdf5 import read_arrays
+    from engine.formats.sleap.analysis_file import AnalysisFile
     from engine.formats.sleap.file import SleapFile
 
     _set_limits(seconds, memory)
     try:
         if format_name == "arrays":
             read_arrays(path, "file", argv[4:])
+        elif format_name == "sleap_analysis":
+            with AnalysisFile(path) as analysis:
+                for _ in analysis.blocks():
+                    pass
         elif format_name == "dlc":
             read_h5(path)
         else:

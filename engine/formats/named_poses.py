@@ -266,8 +266,8 @@ def pixels(value: object) -> int:
 
 def text_of(value: object) -> str:
     """A name: text, or a number as text; "" for everything else."""
-    if isinstance(value, str):
-        return (value.replace("\0", "") if "\0" in value else value).strip()
+    if type(value) is str:
+        return value.strip() if "\0" not in value else value.replace("\0", "").strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18 else ""
 
 

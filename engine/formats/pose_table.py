@@ -238,17 +238,19 @@ class _TableReader(LabelReader):
             schema = self.categories[category].schema
             assert schema is not None
             start = len(HEAD) + len(BOX)
-            numbers = np.array([float(cell) if cell else math.nan for cell in row[start:]]).reshape(-1, len(PARTS))
+            numbers = np.array([cell or "nan" for cell in row[start:]], np.float64).reshape(-1, len(PARTS))
             values = numbers[self._positions[category]]
-            visibility = np.nan_to_num(values[:, 2]).clip(ABSENT, VISIBLE).astype(np.uint8)
-            visibility[~np.isfinite(values[:, :2]).all(axis=1)] = ABSENT
-            has_scores = bool(np.isfinite(values[:, 3]).any())
+            x, y, v, point_scores = values.T
+            is_absent = ~(np.isfinite(x) & np.isfinite(y) & (v > ABSENT))  # an empty cell is NaN
+            visibility = np.where(is_absent, ABSENT, np.minimum(v, VISIBLE)).astype(np.uint8)
+            values[visibility == ABSENT, :2] = 0.0
+            has_score = np.isfinite(point_scores)
             yield Instance(
                 self._position[_name(row[0]), _integer(row[1])],
                 category,
-                np.where(visibility[:, None] > 0, values[:, :2], 0.0),
+                values[:, :2].copy(),
                 visibility,
-                scores=np.nan_to_num(values[:, 3]) if has_scores else None,
+                scores=np.where(has_score, point_scores, 0.0) if has_score.any() else None,
                 box=_box(row[len(HEAD) : len(HEAD) + 4]),
                 score=None if not row[8] else _float(row[8]),
                 track=_integer(row[4]) if row[4] else None,
@@ -438,8 +440,8 @@ def _name(cell: str) -> str:
 
 
 def _box(cells: Sequence[str]) -> npt.NDArray[np.float64] | None:
-    box = np.array([_float(cell) for cell in cells])
-    return box if np.isfinite(box).all() else None
+    box = [_float(cell) for cell in cells]
+    return np.array(box) if all(map(math.isfinite, box)) else None
 
 
 register_format(CsvTableFormat())

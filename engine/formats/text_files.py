@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from xml.etree.ElementTree import Element, ParseError
 
 import msgspec
 
 from engine.errors import CocoError, LabelError, PoseError
 from engine.formats.coco.document import may_hold_lone_surrogates, read_json_bytes
-from engine.utils.files import MAX_TEXT_BYTES, open_regular, read_text
+from engine.utils.files import MAX_LABEL_BYTES, MAX_TEXT_BYTES, open_regular, read_text
 
 HEAD_BYTES = 64 << 10
+
+_STREAMED_FROM = 64 << 20  # bytes
+_WINDOW = 16 << 20
+_MAX_SEAMS, _MAX_CUTS = 4, 4  # tried where a window is cut between two entries
+_RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _MAX_YAML_DEPTH = 100
 _TOO_DEEP = "is nested too deeply to be read"
@@ -61,6 +67,88 @@ def parse_json(data: bytes, where: Path | str) -> Any:
             raise LabelError("is not UTF-8 text; save it as UTF-8", where=where) from None
         except ValueError as error:
             raise LabelError(f"is not valid JSON: {str(error)[:200]}", where=where) from None
+
+
+def iterate_json_list(path: Path) -> Iterator[Any]:
+    """The entries of a JSON file that is a list, one by one; the content of any other file is one entry. Of a large
+    file only some megabytes are in memory at a time, if its entries are objects.
+
+    Raises:
+        LabelError: as :func:`read_json`, also after some entries.
+    """
+    try:
+        if path.stat().st_size >= _STREAMED_FROM and head_of(path, 1) == b"[":
+            with open_regular(path, MAX_LABEL_BYTES) as file:
+                yield from _entries_in_windows(file, path)
+            return
+        entries = _RAW_LIST.decode(read_json_bytes(path))
+    except CocoError as error:
+        raise LabelError(error.message, where=error.where) from None
+    except OSError as error:
+        raise LabelError(f"cannot be read ({error.strerror or error})", where=path) from None
+    except _DECODE_ERRORS:
+        content = read_json(path)
+        yield from content if isinstance(content, list) else [content]
+        return
+    yield from (parse_json(bytes(entry), path) for entry in entries)
+
+
+def _entries_in_windows(file: BinaryIO, path: Path) -> Iterator[Any]:
+    """The entries of a list, of a window of the file after another; what cannot be cut is read at once."""
+    file.seek(1)
+    window = file.read(_WINDOW)
+    seams = _seams(window)
+    while more := file.read(_WINDOW):
+        entries, length = _whole_entries(window, seams)
+        yield from (parse_json(bytes(entry), path) for entry in entries)
+        window = window[length:] + more
+    try:
+        entries = _RAW_LIST.decode(b"[" + window)
+    except _DECODE_ERRORS:  # NaN, or what is wrong with it
+        yield from parse_json(b"[" + window, path)
+        return
+    yield from (parse_json(bytes(entry), path) for entry in entries)
+
+
+def _seams(window: bytes) -> list[tuple[bytes, int]]:
+    """What stands between entries, judged by the first: the closing brackets of one, the comma, and the next up to its
+    first colon; with the length up to the comma. The longest first."""
+    text = window[: _WINDOW // 8].decode("utf-8", "replace")
+    decoder, seams = json.JSONDecoder(), set()
+    start, end, closing = 0, 0, ""
+    try:
+        while True:
+            start = _next_character(text, end)
+            if end and text[start] == ",":
+                start = _next_character(text, start + 1)
+                colon = text.find(":", start, start + 64)
+                between = text[end : max(start, colon)]
+                seams.add(((closing + between).encode(), len((closing + between[: between.index(",")]).encode())))
+            _, end = decoder.raw_decode(text, start)
+            closing = text[start + len(text[start:end].rstrip("]} \t\r\n")) : end]
+    except (ValueError, IndexError, RecursionError):
+        return sorted(seams, key=lambda seam: len(seam[0]), reverse=True)[:_MAX_SEAMS]
+
+
+def _next_character(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _whole_entries(window: bytes, seams: Sequence[tuple[bytes, int]]) -> tuple[list[msgspec.Raw], int]:
+    """The whole entries at the beginning of a window, and the length of their text with the comma behind them."""
+    for seam, to_comma in seams:
+        at = len(window)
+        for _ in range(_MAX_CUTS):
+            at = window.rfind(seam, 0, max(0, at + len(seam) - 1))
+            if at < 0:
+                break
+            try:
+                return _RAW_LIST.decode(b"[" + window[: at + to_comma] + b"]"), at + to_comma + 1
+            except _DECODE_ERRORS:
+                continue
+    return [], 0
 
 
 def _without_surrogates(value: Any) -> Any:

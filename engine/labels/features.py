@@ -30,13 +30,43 @@ class Feature(StrEnum):
     UNKNOWN_KEYS = "records with keys of their own"
 
 
-def count_features(labels: LabelReader, context: Context | None = None) -> Counter[Feature]:
-    """How much of each feature there is in labels; reads all of them once."""
+_OF_LABELS = frozenset(
+    {
+        Feature.SEVERAL_CATEGORIES,
+        Feature.SEVERAL_MEDIA,
+        Feature.TRACK_NAMES,
+        Feature.VIDEO_FRAMES,
+        Feature.FRAME_MARKS,
+    }
+)
+"""Features that are known without reading the instances."""
+
+
+def count_features(
+    labels: LabelReader, context: Context | None = None, features: Collection[Feature] = frozenset(Feature)
+) -> Counter[Feature]:
+    """How much of each feature there is in labels; reads the instances once, if one of ``features`` is theirs."""
     context = context or Context()
+    counts = _count_in_labels(labels)
+    if not _OF_LABELS.issuperset(features):
+        counts += _count_in_instances(labels, context)
+    return Counter({feature: count for feature, count in counts.items() if count and feature in features})
+
+
+def _count_in_labels(labels: LabelReader) -> Counter[Feature]:
     counts: Counter[Feature] = Counter()
     counts[Feature.SEVERAL_CATEGORIES] = max(0, len(labels.categories) - 1)
     counts[Feature.SEVERAL_MEDIA] = max(0, len(labels.media) - 1)
     counts[Feature.TRACK_NAMES] = len(labels.tracks)
+    videos = {position for position, media in enumerate(labels.media) if media.type == VIDEO}
+    for frame in labels.frames():
+        counts[Feature.VIDEO_FRAMES] += frame.media in videos
+        counts[Feature.FRAME_MARKS] += frame.is_negative or frame.is_flagged
+    return counts
+
+
+def _count_in_instances(labels: LabelReader, context: Context) -> Counter[Feature]:
+    counts: Counter[Feature] = Counter()
     with_instances: set[int] = set()
     total = labels.num_instances()
     for position, instance in enumerate(labels.instances()):
@@ -44,12 +74,8 @@ def count_features(labels: LabelReader, context: Context | None = None) -> Count
             context.progress(position, total)
         with_instances.add(instance.frame)
         counts.update(_features_of(instance))
-    videos = {position for position, media in enumerate(labels.media) if media.type == VIDEO}
-    for position, frame in enumerate(labels.frames()):
-        counts[Feature.EMPTY_FRAMES] += position not in with_instances
-        counts[Feature.VIDEO_FRAMES] += frame.media in videos
-        counts[Feature.FRAME_MARKS] += frame.is_negative or frame.is_flagged
-    return +counts
+    counts[Feature.EMPTY_FRAMES] = sum(position not in with_instances for position, _ in enumerate(labels.frames()))
+    return counts
 
 
 def _features_of(instance: Instance) -> list[Feature]:

@@ -82,9 +82,9 @@ class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
     def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = {"id": self.id, "image_id": self.image_id, "category_id": self.category_id}
         if self.keypoints is not None:
-            seen = sum(v > 0 for v in self.keypoints[2::3])
             fields["keypoints"] = self.keypoints
-            fields["num_keypoints"] = seen if self.num_keypoints is None else self.num_keypoints
+            given = self.num_keypoints
+            fields["num_keypoints"] = sum(v > 0 for v in self.keypoints[2::3]) if given is None else given
         for key in ("bbox", "area"):
             if getattr(self, key) is not None:
                 fields[key] = getattr(self, key)
@@ -177,7 +177,8 @@ def make_annotation(
     flat: list[Number] | None = None
     if keypoints is not None:
         points = _finite(keypoints, (-1, 3), where, "keypoints")
-        flat = [value for x, y, v in points.tolist() for value in (x, y, _whole(v))]
+        flat = points.ravel().tolist()
+        flat[2::3] = map(_whole, flat[2::3])
     box: list[Number] | None = None
     if bbox_xywh is not None:
         box = list(_finite(bbox_xywh, (4,), where, "bbox").tolist())
@@ -191,7 +192,7 @@ def make_annotation(
         bbox=box,
         area=area,
         iscrowd=int(iscrowd),
-        num_keypoints=None if flat is None else sum(v > 0 for v in flat[2::3]),
+        num_keypoints=None if flat is None else int(np.count_nonzero(points[:, 2] > 0)),
         score=None if score is None else float(score),
         keypoint_scores=scores,
         track_id=track_id,

@@ -220,8 +220,11 @@ def _table(instance: Instance) -> Floats:
     """(K, 3) x, y, visibility, with 0, 0, 0 for absent points."""
     assert instance.keypoints is not None
     assert instance.visibility is not None
-    seen = instance.visibility > 0
-    return np.column_stack([np.where(seen[:, None], instance.keypoints, 0.0), instance.visibility])
+    table = np.zeros((len(instance.visibility), 3))
+    table[:, :2] = instance.keypoints
+    table[:, 2] = instance.visibility
+    table[instance.visibility == ABSENT] = 0
+    return table
 
 
 def _with_numbers_of(given: Sequence[Number] | None, table: Floats) -> list[Number]:

@@ -109,6 +109,7 @@ class _Reader:
         self._labels: dict[str, CvatLabel] = {}
         self._tasks: dict[str, _Task] = {}
         self._poses: list[_Pose] = []
+        self._name_lists: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._boxes: list[tuple[int, str, Floats, int | None, str]] = []
         self._frame_files: dict[int, str] | None = None
         self._saved_names: set[str] | None = None
@@ -248,28 +249,28 @@ class _Reader:
         self, frame: int, label: str, elements: Sequence[Element], key: str, shape: Element, box: Floats | None = None
     ) -> None:
         """Add a pose whose keypoints are elements with a label each."""
-        names, points, states = [], [], []
+        points: dict[str, tuple[float, float]] = {}
+        states: list[int] = []
         for element in elements:
             point = self._shapes.point(element, key)
-            name = label_of(element)
             if point is None:
                 continue
-            if name in names:
+            name = label_of(element)
+            if name in points:
                 self._context.report(key, "Keypoint given twice", "taken once")
                 continue
-            names.append(name)
-            points.append(point)
+            points[name] = point
             states.append(state_of(element.get("outside") in TRUE, element.get("occluded") in TRUE))
-        if not names:
+        if not points:
             self._context.report(key, "Skeleton without points", "left out", severity=ERROR)
             return
         self._poses.append(
             _Pose(
                 frame,
                 label,
-                np.array(points),
+                np.array(list(points.values())),
                 np.array(states, np.uint8),
-                tuple(names),
+                self._name_lists.setdefault(names := tuple(points), names),
                 box,
                 None,
                 is_auto(shape),
@@ -370,6 +371,7 @@ class _Reader:
         self._read_single_points()
         names = self._keypoint_names()
         categories = {label: self._category(label, points) for label, points in names.items()}
+        positions_of: dict[tuple[str, tuple[str, ...]], list[int]] = {}
         for pose in self._poses:
             if pose.label not in categories:
                 continue
@@ -386,7 +388,10 @@ class _Reader:
                     continue
                 keypoints[:], visibility[:] = pose.points, pose.visibility
             else:
-                positions = [order.index(name) for name in pose.names]
+                positions = positions_of.get((pose.label, pose.names))
+                if positions is None:
+                    positions = [order.index(name) for name in pose.names]
+                    positions_of[pose.label, pose.names] = positions
                 keypoints[positions], visibility[positions] = pose.points, pose.visibility
             self._builder.add(
                 Instance(

@@ -50,11 +50,10 @@ class ShapeReader:
 
     def point(self, shape: Element, key: str) -> tuple[float, float] | None:
         """x and y of a keypoint, the first of several; None if it cannot be used, which is reported."""
-        x, _, y = (shape.get("points") or "").partition(",")
         try:
-            point = float(x), float(y)
-            if -_LARGEST < point[0] < _LARGEST and -_LARGEST < point[1] < _LARGEST:
-                return point
+            x, y = map(float, (shape.get("points") or "").split(",", 2))
+            if -_LARGEST < x < _LARGEST and -_LARGEST < y < _LARGEST:
+                return x, y
         except ValueError:
             pass
         points = self.points(shape, key)

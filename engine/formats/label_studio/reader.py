@@ -9,14 +9,11 @@ choice for its region, or the remark on it, says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from engine.errors import CocoError, LabelError
-from engine.formats.coco.document import read_json_bytes
+from engine.errors import LabelError
 from engine.formats.label_studio.configuration import find_configuration
 from engine.formats.named_poses import (
     DEFAULT_CATEGORY,
@@ -33,7 +30,7 @@ from engine.formats.named_poses import (
     text_of,
 )
 from engine.formats.registry import ReadOptions
-from engine.formats.text_files import parse_json, read_json
+from engine.formats.text_files import iterate_json_list
 from engine.labels.model import OCCLUDED, VISIBLE
 from engine.labels.reader import Labels
 from engine.media.image_finder import find_images, likely_folders
@@ -58,7 +55,7 @@ def read_label_studio(path: Path, context: Context, options: ReadOptions) -> Lab
     """
     reader = _Reader(path, context, options)
     has_task = False
-    for index, task in enumerate(_tasks(path)):
+    for index, task in enumerate(iterate_json_list(path)):
         if index % _STEP == 0:
             context.progress(index)
         has_task |= isinstance(task, dict) and isinstance(task.get("data"), dict)
@@ -66,20 +63,6 @@ def read_label_studio(path: Path, context: Context, options: ReadOptions) -> Lab
     if not has_task:
         raise LabelError("has no tasks with data, as files of Label Studio have; export as JSON", where=path)
     return reader.labels()
-
-
-def _tasks(path: Path) -> Iterator[Any]:
-    """The tasks of a file, one by one, so that a long file fits."""
-    try:
-        tasks = msgspec.json.decode(read_json_bytes(path), type=list[msgspec.Raw])
-    except CocoError as error:
-        raise LabelError(error.message, where=error.where) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        content = read_json(path)
-        yield from content if isinstance(content, list) else [content]
-        return
-    for task in tasks:
-        yield parse_json(bytes(task), path)
 
 
 class _Reader:
@@ -143,35 +126,41 @@ class _Reader:
         points: list[Point] = []
         rectangles: list[Rectangle] = []
         parents: dict[str, str] = {}
+        given_size: tuple[object, object] = (None, None)
+        size: tuple[int, int] | None = None
         for index, region in enumerate(regions):
             kind = text_of(region.get("type")).lower()
             if kind in _OTHER_KINDS:
                 continue
             region_id = text_of(region.get("id"))
-            record = f"{where}: region {region_id or index}"
             value = as_dict(region.get("value"))
-            label = next((text_of(label) for label in as_list(value.get(kind)) if text_of(label)), "")
+            label = _label_of(value, kind)
             if region_id and label:
                 parents[region_id] = label
             if kind not in (_KEYPOINTS, _BOXES):
                 what = f"Region of the type {kind[:40]}, which is no keypoint and no box"
-                self._context.report(record, what, "left out")
+                self._context.report(_where(where, region_id, index), what, "left out")
                 continue
-            size = _size_of(region) or self._size_of_image(name)
-            corners = _corners(value, kind == _BOXES)
-            if not label or corners is None or size is None:
-                reason = "the size of its image" if size is None else "a label" if corners else "usable coordinates"
+            written_size = region.get("original_width"), region.get("original_height")
+            if size is None or written_size != given_size:  # that of all regions of an image is the same
+                given_size = written_size
+                size = _size_of(region) or self._size_of_image(name)
+            x, y = coordinate(value.get("x")), coordinate(value.get("y"))
+            corners = _corners(value, x, y) if kind == _BOXES else None
+            if not label or x is None or y is None or size is None or (kind == _BOXES and corners is None):
+                reason = "usable coordinates" if label else "a label"
+                reason = "the size of its image" if size is None else reason
+                record = _where(where, region_id, index)
                 self._context.report(record, f"Region without {reason}", "left out", severity=ERROR)
                 continue
             if region.get("image_rotation") and coordinate(region["image_rotation"]):
+                record = _where(where, region_id, index)
                 self._context.report(record, "Region of an image that was turned in Label Studio", severity=INFO)
-            width, height = size
             group = text_of(region.get("parentID")) or None
             score = coordinate(region.get("score"))
-            if kind == _KEYPOINTS:
-                x, y = corners[0]
+            if corners is None:
                 state = states.get(region_id, VISIBLE) if region_id else VISIBLE
-                points.append(Point(label, x / 100 * width, y / 100 * height, state, group, score))
+                points.append(Point(label, x / 100 * size[0], y / 100 * size[1], state, group, score))
                 continue
             box = _turned(corners, coordinate(value.get("rotation")) or 0.0, size)
             is_around = AROUND_KEYPOINTS in _remarks(region)
@@ -272,15 +261,25 @@ def _remarks(region: Mapping[str, Any]) -> list[str]:
     return [text_of(text).lower() for text in as_list(as_dict(region.get("meta")).get("text"))]
 
 
-def _corners(value: Mapping[str, Any], is_box: bool) -> list[tuple[float, float]] | None:
-    """The point, or the two corners of the box, in percent."""
-    x, y = coordinate(value.get("x")), coordinate(value.get("y"))
-    if x is None or y is None:
-        return None
-    if not is_box:
-        return [(x, y)]
+def _corners(value: Mapping[str, Any], x: float | None, y: float | None) -> list[tuple[float, float]] | None:
+    """Two corners of a box, in percent."""
     width, height = coordinate(value.get("width")), coordinate(value.get("height"))
-    return None if width is None or height is None else [(x, y), (x + width, y + height)]
+    if x is None or y is None or width is None or height is None:
+        return None
+    return [(x, y), (x + width, y + height)]
+
+
+def _label_of(value: Mapping[str, Any], kind: str) -> str:
+    """The first label of a region that is no empty text."""
+    for label in as_list(value.get(kind)):
+        text = text_of(label)
+        if text:
+            return text
+    return ""
+
+
+def _where(where: str, region_id: str, index: int) -> str:
+    return f"{where}: region {region_id or index}"
 
 
 def _turned(corners: Sequence[tuple[float, float]], degrees: float, size: tuple[int, int]) -> Box:

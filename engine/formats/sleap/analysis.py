@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -19,8 +20,9 @@ from engine.errors import LabelError, ProjectError
 from engine.formats.base import BaseFormat
 from engine.formats.category_schema import schema_of_names
 from engine.formats.deeplabcut.writer import free_names
-from engine.formats.hdf5 import read_arrays, try_in_a_process
+from engine.formats.hdf5 import try_in_a_process
 from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, register_format
+from engine.formats.sleap.analysis_file import AnalysisFile
 from engine.formats.sleap.categories import ANIMAL
 from engine.formats.sleap.pixels import StoredPixels
 from engine.formats.text_files import head_of
@@ -31,15 +33,10 @@ from engine.labels.reader import LabelReader
 from engine.media.image_finder import plain_name
 from engine.utils.context import ERROR, INFO, Context
 from engine.utils.files import kept_mode, replacing
-from engine.utils.limits import MAX_KEYPOINTS, MAX_NAME
 
 _SNIFFED_BYTES = 1 << 20
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_NAMES = (
-    "tracks", "node_names", "edge_inds", "track_names", "track_occupancy", "point_scores", "instance_scores",
-    "video_path",
-)  # fmt: skip
-_MAX_TRACKS = 100_000
+_BLOCK_NUMBERS = 1 << 15
 _STEP = 1000
 
 Array = npt.NDArray[Any]
@@ -61,96 +58,51 @@ class SleapAnalysisFormat(BaseFormat):
 
     def load(self, path: Path, context: Context, options: ReadOptions) -> LabelReader:
         try:
-            try_in_a_process(path, "arrays", lambda _done, _total: context.progress(0), _NAMES)
-            arrays = read_arrays(path, "SLEAP analysis file", _NAMES)
+            try_in_a_process(path, "sleap_analysis", lambda _done, _total: context.progress(0))
+            with AnalysisFile(path) as file:
+                return _read(file, context)
         except ProjectError as error:
             raise LabelError(error.message, where=error.where) from None
-        return _read(path, arrays, context)
 
     def save(self, labels: LabelReader, path: Path, options: WriteOptions, context: Context) -> None:
         write_analysis(labels, path, options, context)
 
 
-def _read(path: Path, arrays: dict[str, Array], context: Context) -> LabelReader:
-    if "tracks" not in arrays or "node_names" not in arrays:
-        raise LabelError("is not a SLEAP analysis file: it has no tracks or no node_names", where=path)
-    nodes = [text[:MAX_NAME] for text in _texts(arrays["node_names"])]
-    if not 0 < len(nodes) <= MAX_KEYPOINTS:
-        raise LabelError(f"has {len(nodes)} keypoints", where=path)
-    points, scores, instance_scores = _in_order(path, arrays, len(nodes))  # by frame and track
-    frame_count, track_count = points.shape[:2]
-    names = _texts(arrays["track_names"]) if "track_names" in arrays else []
-    if names and len(names) != track_count:
-        context.report(path.name, "Names of tracks whose number is not that of the tracks", "not used")
+def _read(file: AnalysisFile, context: Context) -> LabelReader:
+    names = file.track_names
+    if names and len(names) != file.track_count:
+        context.report(file.path.name, "Names of tracks whose number is not that of the tracks", "not used")
         names = []
-    edges = arrays.get("edge_inds", np.zeros((0, 2)))
+    edges = file.edges
     pairs = edges.T if edges.ndim == 2 and edges.shape[0] == 2 != edges.shape[1] else edges
-    limbs = [(int(a), int(b)) for a, b in pairs.tolist()] if _are_pairs(pairs, len(nodes)) else []
+    limbs = [(int(a), int(b)) for a, b in pairs.tolist()] if _are_pairs(pairs, len(file.nodes)) else []
     builder = LabelsBuilder()
-    video = next(iter(_texts(arrays.get("video_path", np.array(b"")))), "").replace("\\", "/")
-    media = builder.media(VIDEO, video, stored_pixels=True)
-    category = builder.category(ANIMAL, schema_of_names(nodes, ANIMAL, limbs))
-    present: npt.NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=3))
-    for index in range(frame_count):
-        if index % _STEP == 0:
-            context.progress(index, frame_count)
-        for column in np.flatnonzero(present[index].any(axis=1)).tolist():
-            score = float(instance_scores[index, column])
-            point_scores = scores[index, column]
+    media = builder.media(VIDEO, file.video, stored_pixels=True)
+    category = builder.category(ANIMAL, schema_of_names(file.nodes, ANIMAL, limbs))
+    poses: list[tuple[int, int, Instance]] = []
+    for first, points, scores, instance_scores in file.blocks():
+        context.progress(first, file.track_count)
+        present: npt.NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=3))
+        for offset, index in np.argwhere(present.any(axis=2)).tolist():
+            is_present, point_scores = present[offset, index], scores[offset, index]
+            score, column = float(instance_scores[offset, index]), first + offset
             is_prediction = bool(np.isfinite(score) or np.isfinite(point_scores).any())
-            builder.add(
-                Instance(
-                    builder.frame("", media, index),
-                    category,
-                    np.where(present[index, column, :, None], points[index, column], 0.0),
-                    np.where(present[index, column], VISIBLE, ABSENT).astype(np.uint8),
-                    np.nan_to_num(point_scores, posinf=0.0, neginf=0.0) if is_prediction else None,
-                    score=float(np.clip(score, 0, 1)) if np.isfinite(score) else None,
-                    track=builder.track(column, names[column]) if names else None,
-                    is_prediction=is_prediction,
-                    source="sleap" if is_prediction else "",
-                    key=f"{index}|{column}",
-                )
+            pose = Instance(
+                0,
+                category,
+                np.where(is_present[:, None], points[offset, index], 0.0),
+                np.where(is_present, VISIBLE, ABSENT).astype(np.uint8),
+                np.nan_to_num(point_scores, posinf=0.0, neginf=0.0) if is_prediction else None,
+                score=float(np.clip(score, 0, 1)) if np.isfinite(score) else None,
+                is_prediction=is_prediction,
+                source="sleap" if is_prediction else "",
+                key=f"{index}|{column}",
             )
-    return builder.build(path)
-
-
-def _in_order(path: Path, arrays: dict[str, Array], count: int) -> tuple[Array, Array, Array]:
-    """Points (frames, tracks, nodes, 2), their scores (frames, tracks, nodes), and scores of instances."""
-    tracks = arrays["tracks"]
-    if tracks.ndim != 4 or tracks.dtype.kind not in "fiu":
-        raise LabelError("has tracks that are not numbers along four axes", where=path)
-    orders = {
-        (2, 0, 1): (tracks.shape[1:3] == (2, count), tracks.shape[0]),  # tracks, 2, nodes, frames
-        (0, 1, 2): (tracks.shape[2:] == (count, 2), tracks.shape[1]),  # frames, tracks, nodes, 2
-    }
-    possible = [axes for axes, (fits, _) in orders.items() if fits]
-    if not possible:
-        raise LabelError(f"has tracks of the shape {tracks.shape} for {count} keypoints", where=path)
-    names = arrays.get("track_names")
-    named = [axes for axes in possible if names is not None and names.size == orders[axes][1]]
-    axes = (named or possible)[0]
-    points = tracks.transpose(3, 0, 2, 1) if axes == (2, 0, 1) else tracks
-    if points.shape[1] > _MAX_TRACKS:
-        raise LabelError(f"has {points.shape[1]} tracks", where=path)
-    points = points.astype(np.float64)
-    scores, instance_scores = np.full(points.shape[:3], np.nan), np.full(points.shape[:2], np.nan)
-    written = arrays.get("point_scores")
-    if written is not None and written.ndim == 3 and written.dtype.kind in "fiu":
-        written = written.transpose(axes)
-        scores = written.astype(np.float64) if written.shape == scores.shape else scores
-    written = arrays.get("instance_scores")
-    if written is not None and written.ndim == 2 and written.dtype.kind in "fiu":
-        written = written.T if axes == (2, 0, 1) else written
-        instance_scores = written.astype(np.float64) if written.shape == instance_scores.shape else instance_scores
-    return points, scores, instance_scores
-
-
-def _texts(array: Array) -> list[str]:
-    return [
-        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        for value in array.reshape(-1).tolist()
-    ]
+            poses.append((index, column, pose))
+    for index, column, pose in sorted(poses, key=lambda item: item[:2]):
+        track = builder.track(column, names[column]) if names else None
+        builder.add(msgspec.structs.replace(pose, frame=builder.frame("", media, index), track=track))
+    return builder.build(file.path)
 
 
 def _are_pairs(edges: Array, count: int) -> bool:
@@ -228,20 +180,10 @@ def _write(
     assert schema is not None
     columns, names = _columns(labels, poses, context)
     shape = (max(index for index, _ in poses) + 1, max(columns, default=0) + 1, schema.num_keypoints)
-    points, scores = np.full((*shape, 2), np.nan), np.full(shape, np.nan)
-    instance_scores = np.full(shape[:2], np.nan)
+    of_column: defaultdict[int, _Poses] = defaultdict(list)
+    for pose, column in zip(poses, columns, strict=True):
+        of_column[column].append(pose)
     occupancy = np.zeros(shape[:2], np.uint8)
-    for (index, instance), column in zip(poses, columns, strict=True):
-        assert instance.keypoints is not None
-        assert instance.visibility is not None
-        present = instance.visibility != ABSENT
-        points[index, column, present] = pixels.of(instance.keypoints, media)[present]
-        occupancy[index, column] = 1
-        if instance.is_prediction:
-            scores[index, column] = np.nan if instance.scores is None else instance.scores
-            instance_scores[index, column] = np.nan if instance.score is None else instance.score
-            if instance.scores is None and instance.score is None:
-                instance_scores[index, column] = 0.0  # what says that it is a prediction
     edges = schema.limb_indices
     limb_names = np.array([[schema.names[a], schema.names[b]] for a, b in edges.tolist()], object)
     with h5py.File(path, "w", libver="earliest") as file:
@@ -250,19 +192,60 @@ def _write(
             "node_names": _encoded(schema.names),
             "edge_names": np.char.encode(limb_names.astype(str), "utf-8") if len(edges) else np.zeros((0, 2), "S1"),
             "edge_inds": np.asarray(edges, np.int32).reshape(-1, 2),
-            "tracks": points.transpose(1, 3, 2, 0),
-            "track_occupancy": occupancy,
-            "point_scores": scores.transpose(1, 2, 0),
-            "instance_scores": instance_scores.T,
-            "tracking_scores": np.zeros(shape[:2]).T,
         }
         for name, data in arrays.items():
-            packed = {"compression": "gzip", "compression_opts": 9} if data.size and data.dtype.kind == "f" else {}
-            file.create_dataset(name, data=data, **packed)
+            file.create_dataset(name, data=data)
+        frames, tracks, nodes = shape
+        block = min(frames, max(1, _BLOCK_NUMBERS // nodes))
+        packed = {"fillvalue": np.nan, "compression": "gzip", "compression_opts": 1}
+        all_points = file.create_dataset(
+            "tracks", (tracks, 2, nodes, frames), "f8", chunks=(1, 2, nodes, block), **packed
+        )
+        all_scores = file.create_dataset(
+            "point_scores", (tracks, nodes, frames), "f8", chunks=(1, nodes, block), **packed
+        )
+        instance_scores = file.create_dataset("instance_scores", (tracks, frames), "f8", chunks=(1, frames), **packed)
+        for column, own in of_column.items():  # the arrays of all tracks may be far larger than what is in them
+            context.progress(column, tracks)
+            _write_track(own, column, nodes, block, (all_points, all_scores, instance_scores), media, pixels)
+            occupancy[[index for index, _ in own], column] = 1
+        file.create_dataset("track_occupancy", data=occupancy)
+        file.create_dataset("tracking_scores", (tracks, frames), "f8", chunks=(1, frames), compression="gzip")
         file.create_dataset("labels_path", data="")
         file.create_dataset("video_path", data=labels.media[media].path)
         file.create_dataset("video_ind", data=np.int32(0))
         file.create_dataset("provenance", data="{}")
+
+
+def _write_track(
+    poses: _Poses, column: int, nodes: int, block: int, datasets: Sequence[Any], media: int, pixels: StoredPixels
+) -> None:
+    """Write the blocks of a track that have poses."""
+    all_points, all_scores, all_instance_scores = datasets
+    frames = all_points.shape[3]
+    own_scores = np.full(frames, np.nan)
+    of_block: defaultdict[int, _Poses] = defaultdict(list)
+    for index, instance in poses:
+        of_block[index // block].append((index, instance))
+    for block_index, members in of_block.items():
+        first = block_index * block
+        length = min(block, frames - first)
+        points, scores = np.full((2, nodes, length), np.nan), np.full((nodes, length), np.nan)
+        for index, instance in members:
+            assert instance.keypoints is not None
+            assert instance.visibility is not None
+            present = instance.visibility != ABSENT
+            points[:, present, index - first] = pixels.of(instance.keypoints, media)[present].T
+            if instance.is_prediction:
+                scores[:, index - first] = np.nan if instance.scores is None else instance.scores
+                own_scores[index] = np.nan if instance.score is None else instance.score
+                if instance.scores is None and instance.score is None:
+                    own_scores[index] = 0.0  # what says that it is a prediction
+        all_points[column, :, :, first : first + length] = points
+        if np.isfinite(scores).any():
+            all_scores[column, :, first : first + length] = scores
+    if np.isfinite(own_scores).any():
+        all_instance_scores[column] = own_scores
 
 
 def _columns(labels: LabelReader, poses: _Poses, context: Context) -> tuple[list[int], list[str]]:

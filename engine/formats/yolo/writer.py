@@ -134,6 +134,9 @@ class _DataSet:
             ):
                 missing += 1
                 self._context.report(frame.name or image, "Image not found", "only its labels are written")
+        if not places_images(self._options):
+            what = "The images are not in the data set; put them into images, or link or copy them when you write it"
+            self._context.report("data.yaml", what, severity=INFO)
         write_text(self._folder / "data.yaml", self._configuration(list(splits)))
 
     def _row(self, instance: Instance) -> str | None:

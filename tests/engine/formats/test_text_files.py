@@ -1,10 +1,12 @@
 """JSON, YAML and XML of label files are read with bounds, and errors name the file."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from engine.errors import LabelError
+from engine.formats import text_files
 from engine.formats.text_files import head_of, iterate_xml, parse_json, read_json, read_yaml
 
 
@@ -75,3 +77,53 @@ def test_the_head_of_what_cannot_be_read_is_empty(tmp_path: Path) -> None:
 
 def test_halves_of_surrogate_pairs_become_question_marks() -> None:
     assert parse_json(rb'{"a": ["\ud83d", NaN, "\ud83d\ude00"]}', "x")["a"][0] == "?"
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("window", [40, 90, 5000])
+def test_a_long_list_is_read_in_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indent: int | None, window: int
+) -> None:
+    monkeypatch.setattr(text_files, "_STREAMED_FROM", 0)
+    monkeypatch.setattr(text_files, "_WINDOW", window)
+    entries = [
+        {"id": n, "parts": [{"x": [n, {"deep": {}}]}, {"text": "ä},{]\\" * (n % 4)}][: n % 3], "more": {}}
+        for n in range(60)
+    ]
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(entries, indent=indent, ensure_ascii=False), encoding="utf-8")
+    assert list(text_files.iterate_json_list(path)) == entries
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": 1}', [{"a": 1}]),
+        ("[]", []),
+        ("[ ]", []),
+        ('[1, "b", {}]', [1, "b", {}]),
+        ('[{"a": 1}, {"a": Infinity}, {"a": 2}]', [{"a": 1}, {"a": float("inf")}, {"a": 2}]),
+    ],
+)
+@pytest.mark.parametrize("streamed_from", [0, 1000])
+def test_other_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: object, streamed_from: int
+) -> None:
+    monkeypatch.setattr(text_files, "_STREAMED_FROM", streamed_from)
+    monkeypatch.setattr(text_files, "_WINDOW", 12)
+    path = tmp_path / "list.json"
+    path.write_text(text)
+    assert list(text_files.iterate_json_list(path)) == expected
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}, {"a": 2}', '[{"a": 1}, {"a" 2}, {"a": 3}]', "[{}]]", '[{"a": 1}] x', "["])
+@pytest.mark.parametrize("streamed_from", [0, 1000])
+def test_a_damaged_list_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, streamed_from: int
+) -> None:
+    monkeypatch.setattr(text_files, "_STREAMED_FROM", streamed_from)
+    monkeypatch.setattr(text_files, "_WINDOW", 12)
+    path = tmp_path / "list.json"
+    path.write_text(text)
+    with pytest.raises(LabelError, match="JSON"):
+        list(text_files.iterate_json_list(path))

@@ -38,6 +38,8 @@ _MAX_COMPRESSION = 300
 """Tables of numbers do not compress better than this: a higher ratio is a few bytes that claim to be gigabytes."""
 _BASE_SECONDS = 3
 _BYTES_PER_SECOND = 30e6
+_SLOWER = {"nwb": 15}
+"""Formats of many small groups take longer for their bytes."""
 _START_SECONDS = 60
 _BUSY_FACTOR = 6  # wall time over processor time, on a busy machine
 _MAX_MEMORY = 12 << 30
@@ -159,7 +161,7 @@ def try_in_a_process(
     """Let a child process read a file to its end first. Returns if this process can read it, or refuse it, in time.
 
     Args:
-        format_name: "sleap", "sleap_analysis", "dlc", or "arrays" for the data sets of these names.
+        format_name: "sleap", "sleap_analysis", "nwb", "dlc", or "arrays" for the data sets of these names.
         progress: called again and again with (0, 0); whatever it raises ends the child process and is passed on.
 
     Raises:
@@ -167,7 +169,7 @@ def try_in_a_process(
     """
     try:
         size = path.stat().st_size
-        seconds = round(_BASE_SECONDS + size / _BYTES_PER_SECOND)
+        seconds = round(_BASE_SECONDS + size / _BYTES_PER_SECOND * _SLOWER.get(format_name, 1))
         process = subprocess.Popen(
             [*_command(), format_name, str(path), str(seconds), str(_MAX_MEMORY), *names],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment(),

@@ -92,6 +92,7 @@ class _Writer:
                 yield self._category(category, self._category_ids[position])
 
     def annotations(self) -> Iterator[bytes]:
+        self._next_annotation = None
         total = self._labels.num_instances()
         for position, instance in enumerate(self._labels.instances()):
             if position % _STEP == 0:

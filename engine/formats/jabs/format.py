@@ -110,7 +110,9 @@ def _read(path: Path, arrays: dict[str, Array], context: Context) -> LabelReader
             seen = present[index, slot]
             if not seen.any():
                 if counts is not None:
-                    context.report(f"frame {index} mouse {slot}", "Mouse without a keypoint", "left out", severity=ERROR)
+                    context.report(
+                        f"frame {index} mouse {slot}", "Mouse without a keypoint", "left out", severity=ERROR
+                    )
                 continue
             track = None
             if identities is not None and are_valid[index, slot]:

@@ -6,39 +6,53 @@ Layout: https://github.com/rly/ndx-pose/blob/main/spec/ndx-pose.extensions.yaml,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from engine.errors import PoseError
-from engine.formats.hdf5 import HDF5_ERRORS, check_table, damaged, dataset_of, open_hdf5
+from engine.formats.hdf5 import HDF5_ERRORS, damaged, open_hdf5
+from engine.formats.nwb.tree import Node, Tree, number_of, text_of
+from engine.media.images import is_image
 from engine.utils.limits import MAX_KEYPOINTS, MAX_NAME
 
 DESCRIPTION = "NWB file"
 _ROOTS = ("processing", "acquisition", "analysis", "scratch")
 _MAX_DEPTH = 6
-_MAX_GROUPS = 2_000_000
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Video:
-    """Files of a video or of images; ``rate`` in frames a second and ``start`` in seconds, if the file says."""
+    """Files of a video or of images.
+
+    Attributes:
+        paths: as the file writes them. first_frames: the number of the first frame of each, () if not given.
+        rate: frames a second, and ``start``: seconds of the first frame; 0 if the file does not say.
+        times: (n,) seconds of the frames, if the file lists them.
+    """
 
     paths: tuple[str, ...] = ()
     rate: float = 0.0
     start: float = 0.0
     width: int = 0
     height: int = 0
+    times: Array | None = None
+    first_frames: tuple[int, ...] = ()
+
+    @cached_property
+    def is_images(self) -> bool:
+        return bool(self.paths) and all(map(is_image, self.paths))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Skeleton:
     """A name, its nodes and pairs of positions of nodes."""
 
@@ -49,7 +63,7 @@ class Skeleton:
 
 @dataclass
 class Series:
-    """One keypoint over time: (n, 2) or (n, 3) points, (n,) confidences, times in seconds."""
+    """One keypoint over time: (n, 2) or (n, 3) points, (n,) confidences, (n,) times in seconds or start and rate."""
 
     name: str
     points: Array
@@ -68,6 +82,8 @@ class Estimation:
     name: str
     skeleton: Skeleton
     video: Video
+    software: str = ""
+    scorer: str = ""
     series: list[Series] = field(default_factory=list)
 
 
@@ -96,17 +112,22 @@ class TrainingFrame:
 class NwbFile:
     """An open file.
 
+    Attributes:
+        unread: what has poses and cannot be used: its HDF5 path, and why; complete after :meth:`poses`.
+        remarks: what is not taken over and costs no pose, likewise.
+
     Raises:
         PoseError: it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._h5py, self._file = open_hdf5(path, DESCRIPTION)
-        self._groups_seen = 0
+        h5py, self._file = open_hdf5(path, DESCRIPTION)
+        self._tree = Tree(h5py, self._file, path)
         self._skeletons: dict[str, Skeleton] = {}
         self._videos: dict[str, Video] = {}
         self.unread: list[tuple[str, str]] = []
+        self.remarks: list[tuple[str, str]] = []
 
     def __enter__(self) -> NwbFile:
         return self
@@ -117,209 +138,175 @@ class NwbFile:
         self._file.close()
 
     def poses(self) -> Iterator[Estimation | TrainingFrame]:
-        """All of them, in the order of the file. What has poses and cannot be used is listed in ``unread``: its HDF5
-        path, and why.
+        """All of them, in the order of the file.
 
         Raises:
             ProjectError: the file is damaged.
         """
         try:
             for root in _ROOTS:
-                group = self._child(self._file, root)
+                group = self._tree.group(self._tree.root, root, follow=False)
                 if group is not None:
-                    yield from self._walk(group, f"/{root}", 1)
+                    yield from self._walk(group, 1)
         except PoseError:
             raise
         except HDF5_ERRORS as error:
             raise damaged(error, self.path) from None
+        self.unread += [(path, "Link to another file, which is not followed") for path in self._tree.foreign_links]
 
-    def _walk(self, group: Any, path: str, depth: int) -> Iterator[Estimation | TrainingFrame]:
-        type_name = _text(group.attrs.get("neurodata_type", ""))
+    def _walk(self, group: Node, depth: int) -> Iterator[Estimation | TrainingFrame]:
+        type_name = self._tree.type_of(group)
         if type_name == "PoseEstimation":
-            estimation = self._estimation(group, path)
+            estimation = self._estimation(group)
             if estimation is not None:
                 yield estimation
-            return
-        if type_name == "TrainingFrame":
-            yield self._training_frame(group, path)
-            return
-        if type_name == "PoseEstimationSeries":
-            self.unread.append((path, "Points of several cameras in space"))
-            return
-        if depth >= _MAX_DEPTH:
-            return
-        for name in group:
-            child = self._child(group, name)
-            if child is not None:
-                yield from self._walk(child, f"{path}/{name}", depth + 1)
+        elif type_name == "TrainingFrame":
+            yield self._training_frame(group)
+        elif type_name == "PoseEstimationSeries":
+            self.unread.append((group.path, "Points of several cameras in space"))
+        elif depth < _MAX_DEPTH:
+            for name in self._tree.names(group):
+                child = self._tree.group(group, name, follow=False)
+                if child is not None:
+                    yield from self._walk(child, depth + 1)
 
-    def _child(self, group: Any, name: str, *, follow: bool = False) -> Any:
-        """A group in a group; None for anything else. Links within the file are followed on request."""
-        link = group.get(name, getlink=True)
-        allowed = (self._h5py.HardLink, self._h5py.SoftLink) if follow else self._h5py.HardLink
-        if not isinstance(link, allowed):
-            return None
-        child = group.get(name)
-        if not isinstance(child, self._h5py.Group):
-            return None
-        self._groups_seen += 1
-        return child if self._groups_seen <= _MAX_GROUPS else None
-
-    def _array(self, group: Any, name: str) -> Array | None:
-        dataset = dataset_of(self._h5py, group, name, self.path)
-        if dataset is None:
-            return None
-        check_table(dataset, name, self.path)
-        return np.asarray(dataset[()])
-
-    def _numbers(self, group: Any, name: str) -> Array | None:
-        array = self._array(group, name)
-        return array.astype(np.float64) if array is not None and array.dtype.kind in "fiu" else None
-
-    def _texts(self, group: Any, name: str) -> list[str]:
-        array = self._array(group, name)
-        return [] if array is None or array.dtype.kind not in "SUO" else [_text(v) for v in array.reshape(-1).tolist()]
-
-    def _estimation(self, group: Any, path: str) -> Estimation | None:
-        video = self._linked_video(group, "source_video")
+    def _estimation(self, group: Node) -> Estimation | None:
+        tree = self._tree
+        video = self._linked_video(group)
+        originals = tree.texts(group, "original_videos")
         if not video.paths:
-            dimensions = self._numbers(group, "dimensions")
+            dimensions = tree.numbers(group, "dimensions")
             size = (0, 0)
             if dimensions is not None and dimensions.ndim == 2 and dimensions.shape[1] == 2 and len(dimensions):
                 size = (_pixels(dimensions[0, 0]), _pixels(dimensions[0, 1]))
-            originals = self._texts(group, "original_videos")
             if len(originals) > 1:
-                self.unread.append((path, f"Names of further videos than {originals[0]}"))
-            video = Video(tuple(originals[:1]), width=size[0], height=size[1])
+                self.remarks.append((group.path, f"Names of further videos than {originals[0]}"))
+            video = self._videos.setdefault(
+                repr((originals[:1], size)), Video(tuple(originals[:1]), width=size[0], height=size[1])
+            )
         skeleton = self._linked_skeleton(group)
         if not skeleton.nodes:
             skeleton = self._skeleton_in(group, "")
-        estimation = Estimation(path, path.rpartition("/")[2], skeleton, video)
-        for name in group:
-            child = self._child(group, name)
-            if child is None or _text(child.attrs.get("neurodata_type", "")) != "PoseEstimationSeries":
+        software, scorer = (
+            next(iter(tree.texts(group, name)), "")[:MAX_NAME] for name in ("source_software", "scorer")
+        )
+        estimation = Estimation(group.path, group.name, skeleton, video, software, scorer)
+        for name in tree.names(group):
+            child = tree.group(group, name, follow=False)
+            if child is None or tree.type_of(child) != "PoseEstimationSeries":
                 continue
-            series = self._series(child, name)
+            series = self._series(child)
             if series is None:
-                self.unread.append((f"{path}/{name}", "Keypoint whose points are no table of coordinates"))
+                self.unread.append((child.path, "Keypoint whose points are no table of coordinates"))
             elif len(estimation.series) < MAX_KEYPOINTS:
                 estimation.series.append(series)
+            else:
+                self.unread.append((child.path, f"Keypoint beyond the first {MAX_KEYPOINTS}"))
         if not estimation.series:
-            self.unread.append((path, "Pose estimation without keypoints"))
+            self.unread.append((group.path, "Pose estimation without keypoints"))
             return None
         return estimation
 
-    def _series(self, group: Any, name: str) -> Series | None:
-        dataset = dataset_of(self._h5py, group, "data", self.path)
-        points = self._numbers(group, "data")
-        if points is None or points.ndim != 2 or points.shape[1] not in (2, 3):
+    def _series(self, group: Node) -> Series | None:
+        tree = self._tree
+        points, dataset = tree.numbers(group, "data"), tree.child(group, "data")
+        if points is None or dataset is None or points.ndim != 2 or points.shape[1] not in (2, 3):
             return None
-        conversion = _number(dataset.attrs.get("conversion", 1.0))
-        points = points * conversion if conversion not in (0.0, 1.0) else points
-        confidence = self._numbers(group, "confidence")
-        times = self._numbers(group, "timestamps")
-        start, rate = None, 0.0
-        given = dataset_of(self._h5py, group, "starting_time", self.path)
-        if given is not None and given.shape == ():
-            start, rate = _number(given[()]), _number(given.attrs.get("rate", 0.0))
+        conversion, offset = (number_of(tree.attribute(dataset, name)) for name in ("conversion", "offset"))
+        if conversion not in (0.0, 1.0) or offset:
+            points = points * (conversion or 1.0) + offset
+        start, rate = self._start_and_rate(group)
+        of_samples = {}
+        for name in ("confidence", "timestamps"):
+            array = tree.numbers(group, name)
+            if array is not None and array.shape != points.shape[:1]:
+                self.unread.append((f"{group.path}/{name}", "Numbers that are not one for each sample"))
+            of_samples[name] = array if array is not None and array.shape == points.shape[:1] else None
+        unit = text_of(tree.attribute(dataset, "unit"))
         return Series(
-            name[:MAX_NAME],
-            points,
-            confidence if confidence is not None and confidence.shape == points.shape[:1] else None,
-            times if times is not None and times.shape == points.shape[:1] else None,
-            start,
-            rate,
-            _text(dataset.attrs.get("unit", "pixels")),
+            group.name[:MAX_NAME], points, of_samples["confidence"], of_samples["timestamps"], start, rate, unit
         )
 
-    def _training_frame(self, group: Any, path: str) -> TrainingFrame:
-        video = self._linked_video(group, "source_video")
-        index = group.attrs.get("source_video_frame_index")
-        frame_index = int(_number(index)) if index is not None and np.ndim(index) == 0 and _number(index) >= 0 else None
-        name = path.rpartition("/")[2]
-        frame = TrainingFrame(path, name, _text(group.attrs.get("annotator", "")), video, frame_index)
-        instances = self._child(group, "skeleton_instances")
-        for child_name in instances if instances is not None else ():
-            child = self._child(instances, child_name)
+    def _start_and_rate(self, group: Node) -> tuple[float | None, float]:
+        given = self._tree.numbers(group, "starting_time")
+        dataset = self._tree.child(group, "starting_time")
+        if given is None or dataset is None or given.size != 1:
+            return None, 0.0
+        return number_of(given.reshape(-1)[0]), max(0.0, number_of(self._tree.attribute(dataset, "rate")))
+
+    def _training_frame(self, group: Node) -> TrainingFrame:
+        tree = self._tree
+        value = tree.attribute(group, "source_video_frame_index")
+        index = None if value is None or not 0 <= number_of(value) < 1 << 31 else int(number_of(value))
+        annotator = text_of(tree.attribute(group, "annotator"))
+        frame = TrainingFrame(group.path, group.name, annotator, self._linked_video(group), index)
+        instances = tree.group(group, "skeleton_instances")
+        for name in tree.names(instances) if instances is not None else ():
+            assert instances is not None
+            child = tree.group(instances, name, follow=False)
             if child is None:
                 continue
-            points = self._numbers(child, "node_locations")
-            visible = self._array(child, "node_visibility")
+            points, visible = tree.numbers(child, "node_locations"), tree.array(child, "node_visibility")
             if points is None or points.ndim != 2 or points.shape[1] not in (2, 3) or len(points) > MAX_KEYPOINTS:
-                self.unread.append((f"{path}/{child_name}", "Pose whose points are no table of coordinates"))
+                self.unread.append((child.path, "Pose whose points are no table of coordinates"))
                 continue
             if visible is not None and (visible.shape != points.shape[:1] or visible.dtype.kind not in "biu"):
+                self.unread.append((f"{child.path}/node_visibility", "Visibilities that are not one for each point"))
                 visible = None
-            frame.instances.append(TrainingInstance(child_name, self._linked_skeleton(child), points, visible))
+            frame.instances.append(TrainingInstance(child.name, self._linked_skeleton(child), points, visible))
         return frame
 
-    def _linked_skeleton(self, group: Any) -> Skeleton:
-        """The skeleton that a group links to, whatever the link is called."""
-        for name in group:
-            child = self._child(group, name, follow=True)
-            if child is not None and _text(child.attrs.get("neurodata_type", "")) == "Skeleton":
-                target = str(child.name)
-                if target not in self._skeletons:
-                    self._skeletons[target] = self._skeleton_in(child, target.rpartition("/")[2])
-                return self._skeletons[target]
+    def _linked_skeleton(self, group: Node) -> Skeleton:
+        """The skeleton that a group links to: usually named "skeleton", else whatever the link is called."""
+        tree = self._tree
+        for name in ("skeleton", *tree.names(group)):
+            child = tree.group(group, name)
+            if child is None:
+                continue
+            if child.path in self._skeletons:
+                return self._skeletons[child.path]
+            if tree.type_of(child) == "Skeleton":
+                self._skeletons[child.path] = self._skeleton_in(child, child.name)
+                return self._skeletons[child.path]
         return Skeleton()
 
-    def _skeleton_in(self, group: Any, name: str) -> Skeleton:
-        nodes = [text[:MAX_NAME] for text in self._texts(group, "nodes")][:MAX_KEYPOINTS]
-        edges = self._numbers(group, "edges")
+    def _skeleton_in(self, group: Node, name: str) -> Skeleton:
+        nodes = [text[:MAX_NAME] for text in self._tree.texts(group, "nodes")][:MAX_KEYPOINTS]
+        edges = self._tree.numbers(group, "edges")
         pairs: list[tuple[int, int]] = []
         if edges is not None and edges.ndim == 2 and edges.shape[1] == 2:
             inside = edges[((edges >= 0) & (edges < len(nodes))).all(axis=1)]
             pairs = [(int(a), int(b)) for a, b in inside.tolist()]
         return Skeleton(name[:MAX_NAME], tuple(nodes), tuple(pairs))
 
-    def _linked_video(self, group: Any, name: str) -> Video:
-        series = self._child(group, name, follow=True)
+    def _linked_video(self, group: Node) -> Video:
+        tree = self._tree
+        series = tree.group(group, "source_video")
         if series is None:
-            return Video()
-        target = str(series.name)
-        if target not in self._videos:
-            rate, start = 0.0, 0.0
-            given = dataset_of(self._h5py, series, "starting_time", self.path)
-            if given is not None and given.shape == ():
-                start, rate = _number(given[()]), _number(given.attrs.get("rate", 0.0))
-            size = self._numbers(series, "dimension")
+            return self._videos.setdefault("", Video())
+        if series.path not in self._videos:
+            start, rate = self._start_and_rate(series)
+            size, times = tree.numbers(series, "dimension"), tree.numbers(series, "timestamps")
             width, height = size.tolist()[:2] if size is not None and size.shape == (2,) else (0, 0)
-            files = tuple(path for path in self._texts(series, "external_file") if path)
-            self._videos[target] = Video(files, rate, start, _pixels(width), _pixels(height))
-        return self._videos[target]
+            files = tuple(tree.texts(series, "external_file"))
+            firsts: tuple[int, ...] = ()
+            external = tree.child(series, "external_file")
+            if external is not None and len(files) > 1:
+                firsts = self._first_frames(external, len(files))
+            self._videos[series.path] = Video(
+                files if all(files) else (), rate, start or 0.0, _pixels(width), _pixels(height),
+                times if times is not None and times.ndim == 1 and len(times) else None, firsts,
+            )  # fmt: skip
+        return self._videos[series.path]
 
-
-def frame_indices(series: Series, video: Video) -> Sequence[int]:
-    """The frame of each sample: by its time, if the times are those of frames of a video whose rate is known; else
-    samples are frames from the first on."""
-    count = len(series.points)
-    if video.rate > 0:
-        times = series.times
-        if times is None and series.start is not None and series.rate > 0:
-            times = series.start + np.arange(count) / series.rate
-        if times is not None and np.isfinite(times).all():
-            frames = (times - video.start) * video.rate
-            rounded = np.rint(frames)
-            is_exact = (np.abs(frames - rounded) < 0.25).all() and (np.diff(rounded) > 0).all()
-            if is_exact and count and rounded[0] >= 0 and rounded[-1] < 1 << 31:
-                return [int(frame) for frame in rounded.tolist()]
-    return range(count)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: object) -> float:
-    """A finite number; 0 for anything else."""
-    try:
-        result = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return 0.0
-    return result if math.isfinite(result) else 0.0
+    def _first_frames(self, external: Node, count: int) -> tuple[int, ...]:
+        """The attribute ``starting_frame`` of a list of files, if it says where each begins."""
+        values = self._tree.attribute_array(external, "starting_frame")
+        if values is None or values.shape != (count,) or values.dtype.kind not in "iu":
+            return ()
+        firsts = [int(value) for value in values.tolist()]
+        is_rising = firsts[0] == 0 and all(a < b for a, b in pairwise(firsts))
+        return tuple(firsts) if is_rising else ()
 
 
 def _pixels(value: float) -> int:

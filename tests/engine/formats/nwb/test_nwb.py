@@ -12,8 +12,9 @@ import pytest
 
 from engine.errors import LabelError
 from engine.formats import find_format, format_named, read_labels, write_labels
-from engine.formats.nwb.file import Series, Video, frame_indices
-from engine.formats.nwb.writer import constant_rate
+from engine.formats.nwb.file import Estimation, Series, Skeleton, Video
+from engine.formats.nwb.samples import constant_rate
+from engine.formats.nwb.timing import frames_of
 from engine.labels import ABSENT, IMAGES, OCCLUDED, VIDEO, VISIBLE, Category, Frame, Instance, Labels, Media
 from engine.schema.schema import schema_from_names
 from engine.utils.context import Context
@@ -195,7 +196,8 @@ def series_at(times: Any, start: float | None = None, rate: float = 0.0) -> Seri
 def test_frames_are_found_by_time_where_the_rate_of_the_video_is_known(
     series: Series, rate: float, expected: list[int]
 ) -> None:
-    assert list(frame_indices(series, Video(("a.mp4",), rate))) == expected
+    estimation = Estimation("/a", "a", Skeleton(), Video(("a.mp4",), rate), series=[series])
+    assert frames_of(estimation).frames[0].tolist() == expected
 
 
 def test_a_rate_is_constant_only_if_all_frames_are_where_it_puts_them() -> None:

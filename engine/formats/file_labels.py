@@ -15,6 +15,7 @@ MAX_FILES = 500_000
 MAX_DEPTH = 6
 _MAX_ENTRIES = 2000
 _MAX_SNIFFED = 5
+_MAX_SNIFFED_FOLDERS = 20
 
 
 class FileLabels(Labels):
@@ -70,6 +71,19 @@ def json_files(folder: Path) -> list[Path]:
 def holds_one(folder: Path, is_one: Callable[[Path], bool]) -> bool:
     """Whether one of the first JSON files of a folder, without its subfolders, is of a kind. Never raises."""
     return any(map(is_one, islice(first_json_files(folder), _MAX_SNIFFED)))
+
+
+def holds_one_below(folder: Path, is_one: Callable[[Path], bool]) -> bool:
+    """As :func:`holds_one`, of a folder or of the first folders below it."""
+    folders, seen = [folder], 0
+    while folders and seen < _MAX_SNIFFED_FOLDERS:
+        current = folders.pop()
+        seen += 1
+        files = list(islice(first_json_files(current), _MAX_SNIFFED))
+        if files:
+            return any(map(is_one, files))
+        folders += reversed(subfolders(current))
+    return False
 
 
 def first_json_files(folder: Path) -> Iterator[Path]:

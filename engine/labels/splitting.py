@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -10,7 +11,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import LabelError
-from engine.labels.model import UNKNOWN, VIDEO, Frame, Instance
+from engine.labels.model import IMAGES, UNKNOWN, VIDEO, Frame, Instance
 from engine.labels.reader import LabelReader
 from engine.utils.context import Context
 
@@ -129,9 +130,12 @@ class FramesSubset(LabelReader):
         self.raw_format, self.header = labels.raw_format, labels.header
 
     def frames(self) -> Iterator[Frame]:
+        counts: Counter[int] = Counter()
         for position, frame in enumerate(self._labels.frames()):
             if position in self._positions:
-                yield frame
+                is_image = frame.media != UNKNOWN and self.media[frame.media].type == IMAGES
+                yield msgspec.structs.replace(frame, index=counts[frame.media]) if is_image else frame
+                counts[frame.media] += 1
 
     def instances(self) -> Iterator[Instance]:
         for instance in self._labels.instances():

@@ -31,7 +31,7 @@ from engine.formats.coco.stream import StreamedDocument
 from engine.labels.model import UNKNOWN, VIDEO, Category, Frame, Instance, Media
 from engine.labels.reader import LabelReader
 from engine.schema.schema import Schema
-from engine.utils.context import Context
+from engine.utils.context import ERROR, Context
 
 RAW_FORMAT = "coco"
 SECTION_PLACEHOLDER = b""
@@ -156,6 +156,10 @@ class CocoReader(LabelReader):
         schema = None if category == UNKNOWN else self.categories[category].schema
         count = 0 if schema is None else schema.num_keypoints
         has_points = [schema is not None and flat_points(a, count) is not None for a in annotations]
+        if category == UNKNOWN and not self._has_reported:
+            for annotation in annotations:
+                what = "Annotation of a category that the file does not list"
+                self._context.report(f"id {annotation.id}", what, "kept aside", severity=ERROR)
         usable = [a if ok else msgspec.structs.replace(a, keypoints=None) for a, ok in zip(annotations, has_points)]
         arrays = self._reading.arrays(usable, count, [None] * len(usable))
         for n, annotation in enumerate(annotations):
@@ -217,7 +221,25 @@ class CocoReader(LabelReader):
             self._category_positions.setdefault(category.id, len(categories))
             schema = self._schema(category, counts.get(category.id, KeypointCounts()))
             categories.append(Category(category.name, schema, category.id, raw))
+        if self._category_records:
+            categories += self._unlisted_categories(counts, len(categories))
         self.categories = categories
+
+    def _unlisted_categories(self, counts: dict[Id, KeypointCounts], position: int) -> Iterator[Category]:
+        """Categories of poses that the file does not list. Their keypoints are those of the listed categories, if these
+        have all the same and as many."""
+        listed = {(tuple(c.keypoints), tuple(map(tuple, c.skeleton))) for c in self._categories if c.keypoints}
+        names, skeleton = next(iter(listed)) if len(listed) == 1 else ((), ())
+        for identity, points in counts.items():
+            if identity in self._category_positions or not (points.counts or points.in_parts):
+                continue
+            self._category_positions[identity] = position
+            position += 1
+            name = f"category {identity}"
+            self._context.report(str(identity), "Category that the file does not list", f"called {name!r}")
+            fitting = names if points.counts and points.counts[0] == len(names) else ()
+            unlisted = CocoCategory(identity, name, list(fitting), [(a, b) for a, b in skeleton if fitting])
+            yield Category(name, self._schema(unlisted, points), identity)
 
     def _schema(self, category: CocoCategory, points: KeypointCounts) -> Schema | None:
         note = skeleton_note(category.raw, len(category.keypoints))

@@ -128,7 +128,7 @@ class _Writer:
         if UNKNOWN in (instance.frame, instance.category):
             self._context.report(instance.key, "Record of an unknown frame or category", "left out")
             return None
-        if instance.is_prediction and instance.score is None and instance.scores is None:
+        if instance.is_prediction and _score(instance) is None:
             self._context.report(instance.key, "Prediction without a score, which is read as a label", severity=INFO)
         box = _extent(instance)
         return make_annotation(
@@ -139,7 +139,7 @@ class _Writer:
             None if box is None else (box[0], box[1], box[2] - box[0], box[3] - box[1]),
             area=instance.area,
             iscrowd=int(instance.is_crowd),
-            score=instance.score if instance.is_prediction else None,
+            score=_score(instance) if instance.is_prediction else None,
             keypoint_scores=instance.scores if instance.is_prediction else None,
             track_id=None if instance.track is None else self._labels.tracks.get(instance.track, instance.track),
         )
@@ -215,6 +215,15 @@ def _video_names(labels: LabelReader) -> dict[int, str]:
     paths = {n: Path(media.path) for n, media in enumerate(labels.media) if media.type == VIDEO}
     count = Counter(path.name for path in paths.values())
     return {n: path.name if count[path.name] == 1 else f"{path.parent.name}/{path.name}" for n, path in paths.items()}
+
+
+def _score(instance: Instance) -> float | None:
+    """The score of a prediction; where only its keypoints have scores, the mean of those that are there."""
+    if instance.score is not None or instance.scores is None:
+        return instance.score
+    scores = instance.scores if instance.visibility is None else instance.scores[instance.visibility != ABSENT]
+    scores = scores[np.isfinite(scores)]
+    return float(scores.mean()) if len(scores) else None
 
 
 def _table(instance: Instance) -> Floats:

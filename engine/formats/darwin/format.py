@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from engine.formats.base import BaseFormat
-from engine.formats.file_labels import holds_one, subfolders
+from engine.formats.file_labels import holds_one, holds_one_below, subfolders
 from engine.formats.registry import CERTAIN, LIKELY, NO, ReadOptions, WriteOptions, register_format
 from engine.formats.results.files import first_keys
 from engine.labels.features import Feature
@@ -39,7 +39,8 @@ class DarwinFormat(BaseFormat):
         if not path.is_dir():
             return CERTAIN if is_darwin(path) else NO
         parts = [child for child in subfolders(path) if child.name == "annotations"]
-        return LIKELY if any(holds_one(folder, is_darwin) for folder in (path, *parts)) else NO
+        is_one = holds_one(path, is_darwin) or any(holds_one_below(folder, is_darwin) for folder in parts)
+        return LIKELY if is_one else NO
 
     def load(self, path: Path, context: Context, options: ReadOptions) -> LabelReader:
         from engine.formats.darwin.reader import read_darwin

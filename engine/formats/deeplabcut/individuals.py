@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.formats.registry import WriteOptions
-from engine.labels.model import Frame, Instance
+from engine.labels.model import ABSENT, Frame, Instance
 from engine.labels.reader import LabelReader
 from engine.utils.context import ERROR, Context
 
@@ -71,6 +71,8 @@ class PoseGroups:
             if fault:
                 self._context.report(instance.key or f"record {index + 1}", fault, "left out", severity=ERROR)
                 continue
+            if instance.scores is not None and not instance.is_prediction:
+                self._context.report(instance.key or f"record {index + 1}", "Scores of a label of a person", "left out")
             media = frames[instance.frame].media
             apart = instance.is_prediction and media in self._is_apart
             key = (media if self._by_media else 0, instance.category, apart)
@@ -95,6 +97,8 @@ class PoseGroups:
         assert instance.keypoints is not None
         if schema is None or schema.num_keypoints != len(instance.keypoints):
             return "Pose with another number of keypoints than its category"
+        if instance.visibility is not None and not (instance.visibility != ABSENT).any():
+            return "Pose without a keypoint, which this format does not have"
         return ""
 
     def _name_of_track(self, key: TableKey, media: int, track: int) -> str:

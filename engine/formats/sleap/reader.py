@@ -9,7 +9,7 @@ flagged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,7 @@ class SleapReader(LabelReader):
         file = self._file
         instances = file.instances
         self._replaced = {n for n in instances["from_predicted"].tolist() if n >= 0}
-        used = sorted(set(instances["skeleton"].tolist())) or list(range(len(file.skeletons)))
+        used = sorted({*range(len(file.skeletons)), *instances["skeleton"].tolist()})
         self._categories: dict[int, int] = {}
         self._order: dict[int, npt.NDArray[np.int64]] = {}
         categories: list[Category] = []
@@ -116,7 +116,7 @@ class SleapReader(LabelReader):
             (video.number, index)
             for video, media in zip(self._videos, self.media)
             if media.type == IMAGES and video.number in used
-            for index in (range(len(video.files)) if video.files else file.embedded_indices(video))
+            for index in (_named(video.files) if video.files else file.embedded_indices(video))
         ]
         self._frames: dict[FrameIndex, int] = {}
         for video, index in (*images, *listed):
@@ -232,7 +232,9 @@ class SleapReader(LabelReader):
             keypoints=np.where(present[:, None], keypoints, 0.0),
             visibility=np.where(present, np.where(visible, VISIBLE, OCCLUDED), ABSENT).astype(np.uint8),
             scores=scores,
-            score=None if scores is None else instance_score(float(record["score"]), scores[present]),
+            score=None
+            if by_user
+            else instance_score(float(record["score"]), None if scores is None else scores[present]),
             track=track if track in self.tracks else None,
             is_prediction=not by_user,
             source="" if by_user else SOURCE,
@@ -250,12 +252,20 @@ class SleapReader(LabelReader):
         self._file.close()
 
 
-def instance_score(written: float, scores: Floats) -> float:
+def instance_score(written: float, scores: Floats | None) -> float | None:
     """The score of a prediction in [0, 1].
 
-    Some of SLEAP's models write the sum over the points; then the mean of the points' scores is taken.
+    Some of SLEAP's models write the sum over the points; then the mean of the points' scores is taken. A prediction
+    without scores of points has none if 0 is written, which is what stands for no number.
     """
     score = finite_or_none(written)
+    if scores is None:
+        return score if score is not None and 0 < score <= 1 else None
     if score is None or not 0 <= score <= 1:
         return float(np.clip(scores.mean(), 0.0, 1.0))
     return score
+
+
+def _named(files: Sequence[str]) -> Iterator[int]:
+    """Positions of images that have a name."""
+    return (index for index, name in enumerate(files) if name)

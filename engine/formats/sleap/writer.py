@@ -64,6 +64,9 @@ def write_sleap(labels: LabelReader, path: Path, options: WriteOptions, context:
     skeletons = {position: n for n, position in enumerate(_with_keypoints(labels.categories))}
     if not skeletons:
         raise LabelError("there are no categories with keypoints, which SLEAP needs", where=path)
+    for category in labels.categories:
+        if category.schema is None:
+            context.report(category.name, "Category without keypoints, which SLEAP does not have", "left out")
     tables = _Tables(labels, skeletons, options, context)
     tables.collect()
     images = FrameImages(labels)

@@ -62,6 +62,14 @@ def write_yolo(labels: LabelReader, path: Path, options: WriteOptions, context: 
         images.close()
 
 
+def _label_of(image: str) -> PurePosixPath:
+    """The label file of an image where programs look for it: the last folder ``images`` of its path is ``labels``."""
+    parts = list(PurePosixPath(image).parts)
+    last = max(n for n, part in enumerate(parts[:-1]) if part == "images")
+    parts[last] = "labels"
+    return PurePosixPath(*parts).with_suffix(".txt")
+
+
 def _groups(categories: Sequence[Category]) -> list[list[int]]:
     """Positions of categories with the same keypoints, the largest group first."""
     groups: dict[tuple[tuple[str, ...], tuple[int, ...]], list[int]] = {}
@@ -127,7 +135,7 @@ class _DataSet:
                 split = self._options.splits[position]
             splits[split] = None
             image = names.name(f"images/{split}", name)
-            label = PurePosixPath("labels", *PurePosixPath(image).parts[1:]).with_suffix(".txt")
+            label = _label_of(image)
             write_text(self._folder / label, "".join(f"{row}\n" for row in rows.get(position, ())))
             if places_images(self._options) and not self._images.place(
                 position, self._folder / image, self._options.images

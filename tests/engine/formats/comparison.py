@@ -20,6 +20,9 @@ DEFAULT_PRECISION = 0.01
 """Pixels that a coordinate may move by; a format may state another one as its attribute ``precision``."""
 
 
+_SEEN = 0.1
+"""Likelihood from which a keypoint is there, in tables that have numbers for all of them."""
+
 _SCALED = 40.0
 """Pixels, for points of videos whose pixels are not square that became images."""
 
@@ -127,7 +130,7 @@ def _label_paths(folder: Path) -> Iterator[Path]:
             stack += sorted(child for child in current.iterdir() if child.is_dir() and _is_whole(child))
             continue
         yield from sorted(path for path in current.iterdir() if path.is_file() and not path.name.startswith("."))
-        stack += sorted(path for path in current.iterdir() if path.is_dir())
+        stack += sorted(path for path in current.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _is_whole(folder: Path) -> bool:
@@ -213,6 +216,13 @@ def _match_frames(before: Side, after: Side) -> list[int | None]:
         take(by_key.get((type, videos.get(name, name) if type == VIDEO else name, index), []))
         for type, name, index in before.keys
     ]
+    flat: dict[str, list[int]] = defaultdict(list)  # folders of the name joined, as formats with one level have them
+    for position, (type, name, _) in enumerate(after.keys):
+        if type == IMAGES:
+            flat[_flat(name)].append(position)
+    for position, (type, name, _) in enumerate(before.keys):
+        if matches[position] is None and type == IMAGES:
+            matches[position] = take(flat.get(_flat(name), []))
     for position, (type, name, index) in enumerate(before.keys):
         if matches[position] is not None:
             continue
@@ -249,6 +259,10 @@ def _is_frame_name(name: str, stem: str, index: int) -> bool:
     return bool(digits) and int(digits) == index and own.startswith((stem, "img"))
 
 
+def _flat(name: str) -> str:
+    return "_".join(part for part in PurePosixPath(name).parts if part != "img")  # of Supervisely
+
+
 def _common_tail(one: str, other: str) -> list[str]:
     tail = []
     for a, b in zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False):
@@ -282,12 +296,21 @@ def _record_differences(
     before: list[Record], after: list[Record], where: str, precision: float, tracks: _TrackMatch, side: Side
 ) -> Iterator[Difference]:
     free = list(after)
-    # poses first, so that no pose is taken for a record without keypoints
-    for record in sorted(before, key=lambda record: not record.instance.is_pose):
-        best = min(free, key=lambda other: _distance(record, other), default=None)
-        if best is None or _distance(record, best) > max(3 * precision, 1.0):
+    limit = max(3 * precision, 1.0)
+    pairs = sorted(
+        ((_distance(record, other), n, m) for n, record in enumerate(before) for m, other in enumerate(after)),
+        # poses first, so that no pose is taken for a record without keypoints
+        key=lambda pair: (not before[pair[1]].instance.is_pose, pair[0]),
+    )
+    partner: dict[int, int] = {}
+    for distance, n, m in pairs:
+        if distance <= limit and n not in partner and m not in partner.values():
+            partner[n] = m
+    for n, record in enumerate(before):
+        if n not in partner:
             yield _missing(record, where, side)
             continue
+        best = after[partner[n]]
         free = [other for other in free if other is not best]
         record_name = f"{where}: {record.instance.key}"
         for feature, what in _instance_differences(record, best, precision):
@@ -345,9 +368,12 @@ def _instance_differences(one: Record, other: Record, precision: float) -> Itera
         order = _order(one.names, other.names)
         assert order is not None
         visibility, points = b.visibility[order], b.keypoints[order]
-        if not np.array_equal(a.visibility != ABSENT, visibility != ABSENT):
+        expected = a.visibility != ABSENT
+        if a.is_prediction and a.scores is not None:  # readers of DeepLabCut take such points for absent
+            expected = expected & ((a.scores >= _SEEN) | (visibility != ABSENT))
+        if not np.array_equal(expected, visibility != ABSENT):
             yield None, f"other keypoints are there: {a.visibility} became {visibility}"
-        elif not np.array_equal(a.visibility, visibility):
+        elif not np.array_equal(a.visibility[visibility != ABSENT], visibility[visibility != ABSENT]):
             yield Feature.OCCLUSION, "occlusion changed"
         both = (a.visibility != ABSENT) & (visibility != ABSENT)
         apart = np.abs(a.keypoints - points)[both]
@@ -367,7 +393,9 @@ def _instance_differences(one: Record, other: Record, precision: float) -> Itera
         if b.scores is None:
             if present.any() and not np.isnan(a.scores[present]).all():
                 yield Feature.SCORES, "scores of keypoints are missing"
-        elif not np.allclose(a.scores[present], b.scores[order][present], atol=1e-4, equal_nan=True):
+        elif not np.allclose(
+            a.scores[present].clip(0, 1), b.scores[order][present].clip(0, 1), atol=1e-4, equal_nan=True
+        ):
             yield Feature.SCORES, "scores of keypoints changed"
 
 

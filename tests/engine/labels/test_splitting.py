@@ -77,7 +77,7 @@ def test_frames_of_a_track_stay_together() -> None:
 def test_a_part_of_labels_has_its_frames_only() -> None:
     frames = [Frame(f"{n}.png", index=n) for n in range(4)]
     part = FramesSubset(labels_of(frames, [pose(n) for n in (3, 0, 2)]), [3, 2])
-    assert [frame.name for frame in part.frames()] == ["2.png", "3.png"]
+    assert [(frame.name, frame.index) for frame in part.frames()] == [("2.png", 0), ("3.png", 1)]
     assert [(i.frame, i.keypoints[0, 0]) for i in part.instances() if i.keypoints is not None] == [(1, 3.0), (0, 2.0)]
 
 

@@ -72,7 +72,23 @@ def test_every_record_is_an_instance_and_says_whether_it_is_a_pose(make: Callabl
     assert [str(remark) for remark in context.findings.sentences()] == [
         "Unreadable image, kept aside: it has no id: number 3",
         "Unreadable annotation, kept aside: it has no image_id: number 6",
+        "Annotation of a category that the file does not list, kept aside: id 5",
     ]
+
+
+def test_poses_of_a_category_that_the_file_does_not_list_are_read(make: Callable[[str], Path], tmp_path: Path) -> None:
+    path = make(FILE.replace('"image_id":7,"category_id":3,"keypoints":[1,2,2, 3,4,1]',
+                             '"image_id":7,"category_id":8,"keypoints":[1,2,2, 3,4,1]'))  # fmt: skip
+    context = Context()
+    with read_labels(path, context=context) as labels:
+        assert [category.name for category in labels.categories] == ["mouse", "category 8"]
+        schema = labels.categories[1].schema
+        assert schema is not None
+        assert schema.names == ("nose", "tail")  # as of all categories that the file lists
+        assert next(iter(labels.instances())).is_pose
+        write_labels(labels, tmp_path / "copy.json")
+    assert json.loads((tmp_path / "copy.json").read_text()) == json.loads(path.read_text())
+    assert "Category that the file does not list, called 'category 8': 8" in map(str, context.findings.sentences())
 
 
 def test_frames_of_a_video_are_told_from_images(make: Callable[[str], Path]) -> None:
@@ -246,3 +262,16 @@ def test_reading_and_writing_can_be_cancelled(make: Callable[[str], Path], tmp_p
 def test_json_that_is_no_coco_file_says_what_it_is(make: Callable[[str], Path]) -> None:
     with pytest.raises(CocoError, match="labelme"):
         read_labels(make('{"shapes":[],"imagePath":"a.png"}'), format="coco")
+
+
+def test_a_prediction_with_scores_of_its_keypoints_only_stays_a_prediction(tmp_path: Path) -> None:
+    """COCO tells predictions by their score: the mean of the keypoints that are there is written."""
+    category = Category("mouse", schema_from_names("mouse", ["nose", "tail"]))
+    points, visibility = np.ones((2, 2)), np.array([VISIBLE, 0], np.uint8)
+    pose = Instance(0, 0, points, visibility, np.array([0.75, 0.25]), is_prediction=True, key="a")
+    write_labels(Labels([Frame("a.png", 0, 0)], [pose], [category]), tmp_path / "out.json")
+    (back,) = read_labels(tmp_path / "out.json").instances()
+    assert (back.is_prediction, back.score) == (True, 0.75)
+    assert back.scores is not None
+    assert back.scores.tolist() == [0.75, 0.25]
+    assert [record["id"] for record in json.loads((tmp_path / "out.json").read_text())["annotations"]] == [1]

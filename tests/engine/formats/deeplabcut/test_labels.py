@@ -134,3 +134,21 @@ def test_nothing_to_write_and_no_table_are_errors(tmp_path: Path) -> None:
         read_labels(other)
     with pytest.raises(PoseError, match="does not start with scorer"):
         read_labels(other, format="deeplabcut")
+
+
+def test_scores_of_labels_and_poses_without_a_keypoint_are_told(tmp_path: Path) -> None:
+    schema = schema_from_names("mouse", ["nose"])
+    point, scores = np.ones((1, 2)), np.array([0.5])
+    labels = Labels(
+        [Frame("a.png", 0, 0)],
+        [
+            Instance(0, 0, point, np.array([VISIBLE], np.uint8), scores, key="scored"),
+            Instance(0, 0, point, np.array([ABSENT], np.uint8), key="empty"),
+        ],
+        [Category("mouse", schema)],
+    )
+    context = Context()
+    write_labels(labels, tmp_path / "out.csv", format="deeplabcut", context=context)
+    text = " ".join(map(str, context.findings.sentences()))
+    assert "scored" in text
+    assert "empty" in text

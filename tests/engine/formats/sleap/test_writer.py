@@ -142,7 +142,7 @@ def test_what_sleap_does_not_have_is_told(tmp_path: Path) -> None:
     more = Labels(labels.frames(), [pose(0), absent, odd, box], labels.categories, labels.media, path=labels.path)
     context = Context()
     SleapFormat().write(more, tmp_path / "out.slp", None, context)
-    assert len(context.findings.sentences()) == 3
+    assert len(context.findings.sentences()) == 4  # one of the category without keypoints
     with read_labels(tmp_path / "out.slp") as again:
         assert len(list(again.instances())) == 1
 
@@ -162,3 +162,29 @@ def test_a_skeleton_of_thousands_of_points_fits(tmp_path: Path) -> None:
     with read_labels(tmp_path / "out.slp") as labels:
         (again,) = labels.instances()
         np.testing.assert_array_equal(again.keypoints, points)
+
+
+def test_all_categories_are_written_and_read(tmp_path: Path) -> None:
+    labels = Labels(
+        [Frame("a.png", 0, 0)],
+        [Instance(0, 1, np.ones((1, 2)), np.array([VISIBLE], np.uint8), key="a")],
+        [Category(name, schema_from_names(name, ["nose"])) for name in ("cat", "dog")] + [Category("cage")],
+    )
+    context = Context()
+    write_labels(labels, tmp_path / "out.slp", context=context)
+    assert any("cage" in str(sentence) for sentence in context.findings.sentences())
+    with read_labels(tmp_path / "out.slp") as back:
+        assert [category.name for category in back.categories] == ["cat", "dog"]
+        assert [instance.category for instance in back.instances()] == [1]
+
+
+def test_a_score_of_a_prediction_without_scores_of_its_keypoints_is_kept(tmp_path: Path) -> None:
+    scores = [0.5, None]
+    labels = Labels(
+        [Frame("a.png", 0, 0)],
+        [Instance(0, 0, np.ones((1, 2)), np.array([VISIBLE], np.uint8), score=s, is_prediction=True) for s in scores],
+        [Category("cat", schema_from_names("cat", ["nose"]))],
+    )
+    write_labels(labels, tmp_path / "out.slp")
+    with read_labels(tmp_path / "out.slp") as back:
+        assert [instance.score for instance in back.instances()] == scores

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import LabelError
-from engine.formats import find_format, format_named, read_labels
+from engine.formats import find_format, format_named, read_labels, write_labels
 from engine.formats.frame_images import FrameImages
 from engine.formats.registry import NO, ReadOptions, WriteOptions
 from engine.formats.yolo.layout import names_split, split_of
@@ -377,3 +377,18 @@ def test_real_data_sets(shared: Path, name: str, states: list[int]) -> None:
     assert instance.visibility is not None
     assert instance.visibility.tolist() == states
     np.testing.assert_allclose(instance.keypoints[0], [row[5] * frame.width, row[6] * frame.height])
+
+
+def test_labels_of_images_in_a_folder_called_images_are_where_programs_look_for_them(tmp_path: Path) -> None:
+    (tmp_path / "set/images/one").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "set/images/one/a.png"), np.zeros((20, 30, 3), np.uint8))
+    labels = Labels(
+        [Frame("set/images/one/a.png", 0, 0, 30, 20)],
+        [Instance(0, 0, np.array([[3.0, 4.0]]), np.array([VISIBLE], np.uint8), key="a")],
+        [Category("mouse", schema_from_names("mouse", ["nose"]))],
+        path=tmp_path / "labels.json",
+    )
+    write_labels(labels, tmp_path / "out", format="yolo", options=WriteOptions(images="copy"))
+    assert (tmp_path / "out/images/train/set/images/one/a.png").is_file()
+    assert (tmp_path / "out/images/train/set/labels/one/a.txt").is_file()
+    assert read_labels(tmp_path / "out").num_instances() == 1

@@ -3,6 +3,7 @@
     python -m engine.convert labels.slp labels.json
     python -m engine.convert labels.json poses.csv --to csv
     python -m engine.convert labels.slp dataset --to yolo --copy-images
+    python -m engine.convert labels.json crops/labels.json --crop-images
     python -m engine.convert --list
 
 IN is a file, folder or zip archive of any format that can be read; its content says which, or --from. The suffix of OUT
@@ -20,6 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import LabelError
+from engine.formats.crops import DEFAULT_MARGIN, CroppedLabels
+from engine.formats.frame_images import FrameImages
 from engine.formats.registry import (
     LabelFormat,
     ReadOptions,
@@ -66,6 +69,7 @@ def convert(
     on_loss: Callable[[str], object] | None = None,
     strict: bool = False,
     labelled_only: bool = False,
+    crop_margin: float | None = None,
     splits: Mapping[str, float] | None = None,
     split_by: SplitBy = "frame",
     seed: int = 0,
@@ -75,6 +79,7 @@ def convert(
 
     Args:
         labelled_only: leave out frames that nobody has labelled.
+        crop_margin: make an image of each pose, with this share of its width and height around it; None = whole images.
         splits: fractions of the frames by name; a data set that has no splits of its own becomes a file for each,
             ``out_train.json``. ``split_by``, ``seed``: see :func:`engine.labels.splitting.assign_splits`.
         from_format, to_format: names of formats; "" = as the content, and the suffix, say.
@@ -92,6 +97,9 @@ def convert(
         if labelled_only:
             include = write_options.include_predictions
             labels = FramesSubset(labels, labelled_frames(labels, include_predictions=include, context=context))
+        if crop_margin is not None:
+            labels = CroppedLabels(labels, crop_margin, context)
+            write_options = replace(write_options, images="copy")
         lost = what_is_lost(labels, target, context)
         for phrase in lost:
             if on_loss is not None:
@@ -104,7 +112,24 @@ def convert(
             write_splits(
                 labels, target, Path(out), write_options, assign_splits(labels, splits, split_by, seed), context
             )
+        place_images(labels, target, Path(out), write_options, context)
     return Conversion(source, target, lost, context.findings.sentences())
+
+
+def place_images(labels: LabelReader, target: LabelFormat, out: Path, options: WriteOptions, context: Context) -> None:
+    """Copy or link images to where a label file that was written names them; data sets in a folder have done so
+    themselves.
+
+    Raises:
+        LabelError: one cannot be written. Cancelled.
+    """
+    if options.images == "none" or getattr(target, "writes_images", False):
+        return
+    images = FrameImages(labels)
+    try:
+        images.place_beside(out.absolute().parent, options.images, context)
+    finally:
+        images.close()
 
 
 def write_splits(
@@ -180,6 +205,7 @@ def main(argv: Sequence[str]) -> int:
             on_loss=_warn,
             strict=options.strict,
             labelled_only=options.labelled_only,
+            crop_margin=options.crop_images,
             splits=splits,
             split_by=options.split_by,
             seed=options.seed,
@@ -236,6 +262,13 @@ def is_empty_folder(path: Path) -> bool:
         return False
 
 
+def _margin(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 10:
+        raise ValueError
+    return value
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python -m engine.convert", description="Convert labels from one format to another.")
     parser.add_argument("input", metavar="IN", nargs="?", type=Path, help="label file, folder or zip archive")
@@ -255,8 +288,16 @@ def _parser() -> Parser:
     parser.add_argument("--labelled-only", action="store_true", help="leave out frames without labels")
     parser.add_argument("--no-predictions", action="store_true", help="leave out what nobody has accepted")
     images = parser.add_mutually_exclusive_group()
-    images.add_argument("--copy-images", action="store_true", help="copy the images into a data set in a folder")
-    images.add_argument("--link-images", action="store_true", help="link the images into it, or copy them if need be")
+    images.add_argument("--copy-images", action="store_true", help="copy the images into the data set, or beside OUT")
+    images.add_argument("--link-images", action="store_true", help="link the images there, or copy them if need be")
+    images.add_argument(
+        "--crop-images",
+        type=_margin,
+        nargs="?",
+        const=DEFAULT_MARGIN,
+        metavar="MARGIN",
+        help="make an image of each pose, with this share of its size around it (default: 0.25)",
+    )
     parser.add_argument("--absolute-paths", action="store_true", help="name images and videos by absolute paths")
     parser.add_argument("--strict", action="store_true", help="write nothing if OUT cannot keep everything; status 2")
     parser.add_argument("--list", action="store_true", help="list the formats")

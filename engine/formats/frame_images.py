@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 
 from engine.errors import LabelError, PoseError
 from engine.formats.registry import WriteOptions
-from engine.labels.model import IMAGES, Frame
+from engine.labels.model import IMAGES, UNKNOWN, Frame
 from engine.labels.reader import LabelReader
 from engine.media.image_finder import find_images, likely_folders, plain_name
 from engine.media.image_headers import read_header_of
 from engine.media.video_finder import find_videos
+from engine.utils.context import INFO, Context
 from engine.utils.files import new_file_mode
 
 if TYPE_CHECKING:
-    pass
+    from engine.media.images import Image
+    from engine.media.reader import FrameReader
 
 _MAX_STEM = 180
+_STEP = 100
 
 
 class FrameImages:
@@ -78,7 +81,27 @@ class FrameImages:
 
     def has_image(self, frame: int) -> bool:
         """Whether :meth:`place` can make the image of a frame."""
-        return self._paths[frame] is not None or self._video_of(frame) is not None
+        if self._paths[frame] is not None or self._video_of(frame) is not None:
+            return True
+        return self._labels.embedded_image(frame) is not None
+
+    def pixels(self, frame: int) -> Image:
+        """(H, W, 3) RGB uint8 of a frame, as it is shown.
+
+        Raises:
+            PoseError: it is missing, or cannot be read.
+        """
+        from engine.media.images import decode_image, read_image
+
+        path, video = self._paths[frame], self._video_of(frame)
+        if path is not None:
+            return read_image(path)
+        if video is not None:
+            return self._video_reader(video).read(video, self._frames[frame].index)
+        data = self._labels.embedded_image(frame)
+        if data is None:
+            raise LabelError("image not found", where=self._frames[frame].name)
+        return decode_image(data)
 
     def is_video(self, frame: int) -> bool:
         return self._labels.media[self._frames[frame].media].type != IMAGES
@@ -115,29 +138,60 @@ class FrameImages:
             if source is not None:
                 _copy(source, target, how)
                 return True
-            if video is None:
+            if video is not None:
+                self._write_video_frame(video, self._frames[frame].index, target)
+                return True
+            data = self._labels.embedded_image(frame)
+            if data is None:
                 return False
-            self._write_video_frame(video, self._frames[frame].index, target)
+            target.write_bytes(data)
         except OSError as error:
             raise LabelError(f"cannot be written ({error.strerror or error})", where=target) from None
         except PoseError as error:
             raise LabelError(f"no image can be made of it: {error}", where=self._frames[frame].name or video) from None
         return True
 
+    def place_beside(self, folder: Path, how: str, context: Context) -> int:
+        """Copy or link all images to where their names lead from a folder, for formats that name images; returns how
+        many. What cannot be placed is reported; an image that is there already stays.
+
+        Raises:
+            LabelError: one cannot be written. Cancelled.
+        """
+        count = 0
+        for position, frame in enumerate(self._frames):
+            if position % _STEP == 0:
+                context.progress(position, len(self._frames), "Copying images")
+            parts = [safe_part(part) for part in PurePosixPath(plain_name(frame.name)).parts if part not in ("/", "..")]
+            if self.is_video(position) or frame.media == UNKNOWN or not parts:
+                context.report(
+                    frame.name, "Frames of videos, and records without an image, are not copied", severity=INFO
+                )
+                continue
+            target = folder.joinpath(*parts)
+            if target.exists() or self.place(position, target, how):
+                count += 1
+            else:
+                context.report(frame.name, "Image not found", "only its labels are written")
+        return count
+
     def _write_video_frame(self, video: Path, index: int, target: Path) -> None:
         import cv2
 
+        image = self._video_reader(video).read(video, index)
+        encoded, data = cv2.imencode(target.suffix, image[..., ::-1])
+        if not encoded:
+            raise LabelError("cannot be encoded", where=target)
+        target.write_bytes(data.tobytes())
+
+    def _video_reader(self, video: Path) -> FrameReader:
         from engine.media.reader import FrameReader
         from engine.media.source import use_as_frames
 
         use_as_frames(video)
         if not hasattr(self, "_reader"):
             self._reader = FrameReader()
-        image = self._reader.read(video, index)
-        encoded, data = cv2.imencode(target.suffix, image[..., ::-1])
-        if not encoded:
-            raise LabelError("cannot be encoded", where=target)
-        target.write_bytes(data.tobytes())
+        return self._reader
 
     def close(self) -> None:
         """Close the videos."""

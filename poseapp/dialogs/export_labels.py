@@ -33,8 +33,12 @@ from poseapp.project.exports.registry import Export
 from poseapp.project.model import Summary
 from poseapp.session.background_queries import Queries
 
-IMAGES = (("copy", "Copy them into the folder"), ("link", "Link to them"), ("none", "Leave them where they are"))
-"""For data sets in a folder; other formats leave images where they are."""
+IMAGES = (
+    ("copy", "Copy them"),
+    ("link", "Link to them"),
+    ("none", "Leave them where they are"),
+    ("crop", "Crop one for each pose"),
+)
 SPLIT_BY = (("frame", "by image"), ("video", "by video or folder"), ("track", "by track"))
 
 
@@ -45,14 +49,15 @@ class LabelExport:
     Attributes:
         format: name of the export. target: file or folder.
         labelled_only: leave out frames without labels. include_predicted: also poses that nobody has accepted.
-        images: "none", "copy" or "link". splits: "80/10/10", "" for none. split_by: see ``engine.labels.splitting``.
+        images: "none", "copy", "link" or "crop". splits: "80/10/10", "" for none.
+        split_by: see ``engine.labels.splitting``.
     """
 
     format: str
     target: Path
     labelled_only: bool = True
     include_predicted: bool = False
-    images: Literal["none", "copy", "link"] = "copy"
+    images: Literal["none", "copy", "link", "crop"] = "copy"
     splits: str = ""
     split_by: SplitBy = "frame"
 

@@ -45,10 +45,11 @@ def sleap_io(path: str, kind: str = "file") -> Callable[[Path], list[Pose]]:
         labels = getattr(sio, f"load_{kind}")(str(folder / path))
         if isinstance(labels, dict):
             labels = next(iter(labels.values()))
+        also_occluded = {} if kind in ("dlc", "coco") else {"invisible_as_nan": False}
         poses = []
         for frame in labels:
             for instance in frame.instances:
-                points = dict(zip(instance.skeleton.node_names, rows(instance.numpy()), strict=True))
+                points = dict(zip(instance.skeleton.node_names, rows(instance.numpy(**also_occluded)), strict=True))
                 poses.append([points.get(name) for name in NAMES])
         return poses
 
@@ -173,11 +174,10 @@ READERS: dict[str, dict[str, tuple[str, str, Callable[[Path], list[Pose]]]]] = {
         "sleap_video": ("clip.slp", "video", sleap_io("clip.slp")),
         "sleap_analysis": ("clip.analysis.h5", "video", sleap_io("clip.analysis.h5", "analysis_h5")),
         "nwb": ("clip.nwb", "video", sleap_io("clip.nwb", "nwb")),
-        "label_studio": ("label_studio.json", "images", sleap_io("label_studio.json", "labelstudio")),
     },
     "movement": {
         "deeplabcut_video": ("clip.h5", "video", movement("clip.h5", "DeepLabCut")),
-        "sleap_video": ("clip.slp", "video", movement("clip.slp", "SLEAP")),
+        "sleap_video": ("clip.slp", "seen", movement("clip.slp", "SLEAP")),
         "sleap_analysis": ("clip.analysis.h5", "video", movement("clip.analysis.h5", "SLEAP")),
     },
     "supervision": {"coco": ("labels.json", "boxes", supervision_coco)},
@@ -218,6 +218,7 @@ def main(folder: Path, output: Path) -> None:
     expected["boxes"] = {
         "poses": [[[x, y], [x + w, y + h]] for x, y, w, h in (a["bbox"] for a in document["annotations"])]
     }
+    expected["seen"] = {"poses": expected["video"]["seen"]}  # movement takes occluded points for missing ones
     coco = folder / "datumaro_coco" / "annotations"
     coco.mkdir(parents=True, exist_ok=True)
     shutil.copytree(folder / "images", coco.parent / "images" / "default", dirs_exist_ok=True)

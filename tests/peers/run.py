@@ -38,7 +38,7 @@ def write_files(folder: Path) -> list[str]:
     """Write all files, and ``expected.json``: the poses of the labels, K x 2 with null for absent points."""
     from engine.errors import LabelError
     from engine.formats.registry import WriteOptions, format_named
-    from engine.labels import VIDEO, Instance, LabelReader, Labels
+    from engine.labels import VIDEO, VISIBLE, Instance, LabelReader, Labels
     from tests.engine.formats.made_labels import rich_images, videos
 
     def only(labels: LabelReader, media: int) -> Labels:
@@ -66,12 +66,14 @@ def write_files(folder: Path) -> list[str]:
     assert sources["video"].media[0].type == VIDEO
     expected = {}
     for name, labels in sources.items():
-        poses = []
+        poses, seen = [], []
         for instance in labels.instances():
             assert instance.keypoints is not None
             assert instance.visibility is not None
-            poses.append([p if v else None for p, v in zip(instance.keypoints.tolist(), instance.visibility.tolist())])
-        expected[name] = {"poses": poses, "frames": len(list(labels.frames()))}
+            points = list(zip(instance.keypoints.tolist(), instance.visibility.tolist()))
+            poses.append([p if v else None for p, v in points])
+            seen.append([p if v == VISIBLE else None for p, v in points])
+        expected[name] = {"poses": poses, "seen": seen, "frames": len(list(labels.frames()))}
     (folder / "expected.json").write_text(json.dumps(expected))
     missing = []
     for name, (path, source, format) in FILES.items():

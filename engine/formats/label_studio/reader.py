@@ -1,9 +1,9 @@
 """Label Studio's tasks as labels.
 
 A task has the address of an image and annotations, each with the result of one person, and predictions, each with that
-of a model. Coordinates are in percent of the image. A keypoint names its box by ``parentID``; keypoints without one are
-joined as in :func:`engine.formats.named_poses.objects_of`. Label Studio has no visibilities: a point is occluded if a
-choice for its region, or the remark on it, says so.
+of a model. Coordinates are in percent of the image. A keypoint names its box by ``parentID``, or a relation joins them,
+as in files of sleap-io; other keypoints are joined as in :func:`engine.formats.named_poses.objects_of`. Label Studio has
+no visibilities: a point is occluded if a choice for its region, or the remark on it, says so.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class _Reader:
 
     def _read_result(self, result: Sequence[Any], frame: int, name: str, where: str, fields: Mapping[str, Any]) -> None:
         regions = [as_dict(region) for region in result]
-        states = _states(regions)
+        states, boxes_of = _states(regions), _related_boxes(regions)
         points: list[Point] = []
         rectangles: list[Rectangle] = []
         parents: dict[str, str] = {}
@@ -156,7 +156,7 @@ class _Reader:
             if region.get("image_rotation") and coordinate(region["image_rotation"]):
                 record = _where(where, region_id, index)
                 self._context.report(record, "Region of an image that was turned in Label Studio", severity=INFO)
-            group = text_of(region.get("parentID")) or None
+            group = text_of(region.get("parentID")) or boxes_of.get(region_id)
             score = coordinate(region.get("score"))
             if corners is None:
                 state = states.get(region_id, VISIBLE) if region_id else VISIBLE
@@ -255,6 +255,18 @@ def _states(regions: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         if not _OCCLUDED.isdisjoint([*choices, *_remarks(region)]):
             states[text_of(region.get("id"))] = OCCLUDED
     return states
+
+
+def _related_boxes(regions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Ids of boxes by those of regions that a relation joins to them."""
+    relations = [region for region in regions if region.get("type") == "relation"]
+    boxes = {text_of(region.get("id")) for region in regions if region.get("type") == _BOXES} if relations else set()
+    boxes_of: dict[str, str] = {}
+    for relation in relations:
+        one, other = text_of(relation.get("from_id")), text_of(relation.get("to_id"))
+        if (one in boxes) != (other in boxes):
+            boxes_of.setdefault(*((other, one) if one in boxes else (one, other)))
+    return boxes_of
 
 
 def _remarks(region: Mapping[str, Any]) -> list[str]:

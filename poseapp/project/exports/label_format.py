@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from engine.convert import write_splits
+from engine.formats.crops import CroppedLabels
 from engine.formats.registry import LabelFormat, WriteOptions, formats
 from engine.labels.features import Feature, count_features, lost_features
 from engine.labels.reader import LabelReader
@@ -34,8 +35,11 @@ class LabelFormatExport:
         if options.labelled_only:
             frames = labelled_frames(everything, include_predictions=options.include_predicted, context=context)
             labels = FramesSubset(everything, frames)
+        images = options.images if getattr(self._format, "writes_images", False) else "none"
+        if images == "crop":
+            labels, images = CroppedLabels(labels, context=context), "copy"
         lost = lost_features(count_features(labels, context), {*self._format.keeps, Feature.UNKNOWN_KEYS})
-        how = WriteOptions(include_predictions=options.include_predicted, images=options.images)
+        how = WriteOptions(include_predictions=options.include_predicted, images=images)
         if options.splits:
             splits = assign_splits(labels, parse_fractions(options.splits), options.split_by)
             written = write_splits(labels, self._format, target, how, splits, context)

@@ -35,7 +35,7 @@ class ExportOptions:
         colors: of the poses, as they are on the canvas; None = those of the schema.
         cache: folder where indices of videos are kept.
         labelled_only: leave out frames without labels.
-        images: for data sets in a folder: "none", "copy" or "link".
+        images: for data sets in a folder: "none", "copy", "link", or "crop" for an image of each pose.
         splits: shares of train, val and test ("80/10/10"); "" = no splits. split_by: what stays together.
     """
 
@@ -45,7 +45,7 @@ class ExportOptions:
     colors: PoseColors | None = None
     cache: Path | None = None
     labelled_only: bool = False
-    images: Literal["none", "copy", "link"] = "none"
+    images: Literal["none", "copy", "link", "crop"] = "none"
     splits: str = ""
     split_by: SplitBy = "frame"
 

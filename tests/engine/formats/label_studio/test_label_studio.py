@@ -231,3 +231,24 @@ def test_real_files_have_the_counts_of_their_json(shared: Path) -> None:
     assert labels.categories[0].schema.num_keypoints == 17
     labels, _ = read(folder / "test_export_coco" / "data.json")
     assert labels.num_instances() > 0
+
+
+def test_keypoints_belong_to_the_box_that_a_relation_joins_them_to(tmp_path: Path) -> None:
+    """As sleap-io writes them: no parents, and boxes that say nothing."""
+    result = [
+        box("b1", "instance_class", 0, 0, 200, 100),
+        keypoint("nose", 10, 10),
+        {"type": "relation", "from_id": "nose10", "to_id": "b1", "direction": "right"},
+        box("b2", "instance_class", 0, 0, 200, 100),
+        keypoint("nose", 50, 10),
+        {"type": "relation", "from_id": "b2", "to_id": "nose50", "direction": "right"},
+        keypoint("tail", 60, 10),
+        {"type": "relation", "from_id": "tail60", "to_id": "b2", "direction": "right"},
+        {"type": "relation", "from_id": "tail60", "to_id": "nose50", "direction": "right"},
+    ]
+    labels, sentences = read(save(tmp_path / "a.json", task(result)))
+    assert [named(labels, instance) for instance in labels.instances()] == [
+        {"nose": (20.0, 10.0, VISIBLE)},
+        {"nose": (100.0, 10.0, VISIBLE), "tail": (120.0, 10.0, VISIBLE)},
+    ]
+    assert sentences == []

@@ -2,7 +2,7 @@
 
 A task has the address of an image and annotations, each with the result of one person, and predictions, each with that
 of a model. Coordinates are in percent of the image. A keypoint names its box by ``parentID``, or a relation joins them,
-as in files of sleap-io; other keypoints are joined as in :func:`engine.formats.named_poses.objects_of`. Label Studio has
+as in files of sleap-io; others are joined as in :func:`engine.formats.named_poses.objects_of`. Label Studio has
 no visibilities: a point is occluded if a choice for its region, or the remark on it, says so.
 """
 

@@ -161,7 +161,7 @@ def try_in_a_process(
     """Let a child process read a file to its end first. Returns if this process can read it, or refuse it, in time.
 
     Args:
-        format_name: "sleap", "sleap_analysis", "nwb", "dlc", or "arrays" for the data sets of these names.
+        format_name: "sleap", "sleap_analysis", "jabs", "nwb", "dlc", or "arrays" for the data sets of these names.
         progress: called again and again with (0, 0); whatever it raises ends the child process and is passed on.
 
     Raises:

@@ -19,6 +19,7 @@ def main(argv: Sequence[str]) -> int:
     format_name, path, seconds, memory = argv[0], Path(argv[1]), int(argv[2]), int(argv[3])
     from engine.formats.deeplabcut.h5 import read_h5
     from engine.formats.hdf5 import read_arrays
+    from engine.formats.jabs.format import read_jabs_arrays
     from engine.formats.nwb.file import NwbFile
     from engine.formats.sleap.analysis_file import AnalysisFile
     from engine.formats.sleap.file import SleapFile
@@ -31,6 +32,8 @@ def main(argv: Sequence[str]) -> int:
             with AnalysisFile(path) as analysis:
                 for _ in analysis.blocks():
                     pass
+        elif format_name == "jabs":
+            read_jabs_arrays(path)
         elif format_name == "nwb":
             with NwbFile(path) as nwb:
                 for _ in nwb.poses():

@@ -45,7 +45,7 @@ Files = dict[str, bytes]
 MEMORY = 3 << 29
 """Bytes that a mutant may take, 1.5 GB."""
 
-HDF5 = (".slp", ".h5")
+HDF5 = (".slp", ".h5", ".nwb")
 _SIZE = (100, 80)
 _CHUNK = 25
 _NUM_IMAGES = 3
@@ -130,6 +130,62 @@ def _slp() -> Files:
         video = {"backend": {"filename": "", "filenames": [f"img{n}.png" for n in range(_NUM_IMAGES)]}}
         write_slp(path, frames, [video], ["mouse"])
         return {"a.slp": path.read_bytes()}
+
+
+def _jabs() -> Files:
+    import h5py
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a_pose_est_v4.h5"
+        with h5py.File(path, "w") as file:
+            group = file.create_group("poseest")
+            group.attrs["version"] = np.array([4, 0], np.uint16)
+            group["points"] = np.arange(3 * 2 * 12 * 2, dtype=np.uint16).reshape(3, 2, 12, 2)
+            group["confidence"] = np.full((3, 2, 12), 0.5, np.float32)
+            group["instance_count"] = np.full(3, 2, np.uint8)
+            group["instance_track_id"] = group["instance_embed_id"] = np.array([[1, 2]] * 3, np.uint32)
+            group["id_mask"] = np.zeros((3, 2), bool)
+        return {path.name: path.read_bytes()}
+
+
+def _nwb() -> Files:
+    """Predictions of one animal and labels of another, without pynwb, whose files differ each time."""
+    import h5py
+
+    def typed(parent: Any, name: str, kind: str) -> Any:
+        group = parent.create_group(name)
+        group.attrs.update({"neurodata_type": kind, "namespace": "ndx-pose"})
+        return group
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.nwb"
+        with h5py.File(path, "w") as file:
+            behavior = file.create_group("processing/behavior")
+            skeleton = typed(typed(behavior, "Skeletons", "Skeletons"), "mouse", "Skeleton")
+            skeleton["nodes"], skeleton["edges"] = [b"nose", b"tail"], np.array([[0, 1]], np.uint8)
+            images = typed(file.create_group("acquisition"), "images", "ImageSeries")
+            images["external_file"] = [f"img{n}.png".encode() for n in range(_NUM_IMAGES)]
+            images["external_file"].attrs["starting_frame"] = np.arange(_NUM_IMAGES)
+            images["starting_time"] = 0.0
+            images["starting_time"].attrs["rate"] = 1.0
+            links = {"mouse": h5py.SoftLink(skeleton.name), "source_video": h5py.SoftLink(images.name)}
+            estimation = typed(behavior, "anna", "PoseEstimation")
+            for node in ("nose", "tail"):
+                series = typed(estimation, node, "PoseEstimationSeries")
+                series["data"], series["confidence"] = np.arange(6.0).reshape(3, 2), np.full(3, 0.5)
+                series["data"].attrs.update({"unit": "pixels", "conversion": 1.0})
+                series["timestamps"] = np.arange(3.0)
+            frames = typed(typed(behavior, "PoseTraining", "PoseTraining"), "training_frames", "TrainingFrames")
+            for n in range(_NUM_IMAGES):
+                frame = typed(frames, f"frame_{n}", "TrainingFrame")
+                frame.attrs["source_video_frame_index"] = n
+                frame["source_video"] = links["source_video"]
+                instance = typed(typed(frame, "skeleton_instances", "SkeletonInstances"), "bob", "SkeletonInstance")
+                instance["node_locations"], instance["skeleton"] = np.ones((2, 2)) * n, links["mouse"]
+                instance["node_visibility"] = np.array([True, False])
+            for name, link in links.items():
+                estimation[name] = link
+        return {"a.nwb": path.read_bytes()}
 
 
 _FLAT = [1.0, 2.0, 0.5, 3.0, 4.0, 0.25, 5.0, 6.0, 0.75]
@@ -254,6 +310,8 @@ KINDS: dict[str, Kind] = {
     "deeplabcut_h5": Kind("deeplabcut", written("deeplabcut", "a.h5"), "a.h5"),
     "lightning_pose": Kind("lightning_pose", written("lightning_pose", "set"), "set"),
     "sleap": Kind("sleap", _slp, "a.slp"),
+    "jabs": Kind("jabs", _jabs, "a_pose_est_v4.h5"),
+    "nwb": Kind("nwb", _nwb, "a.nwb"),
     "labelme": Kind("labelme", written("labelme", "set"), "set", count_rectangles),
     "label_studio": Kind("label_studio", written("label_studio", "a.json"), "a.json", count_regions),
     "darwin": Kind("darwin", written("darwin", "set"), "set", count_skeletons),

@@ -6,11 +6,11 @@ import pytest
 
 from tests.fuzz.format_mutants import KINDS, mutants_of, run
 
-HDF5 = ["deeplabcut_h5", "sleap"]
+HDF5 = ["deeplabcut_h5", "jabs", "nwb", "sleap"]
 """Each of these is tried in a process of its own by the reader."""
 
 
-@pytest.mark.parametrize(("names", "count"), [(HDF5, 40), (sorted(KINDS.keys() - set(HDF5)), 960)])
+@pytest.mark.parametrize(("names", "count"), [(HDF5, 60), (sorted(KINDS.keys() - set(HDF5)), 960)])
 def test_damaged_files_are_read_or_refused(names: list[str], count: int) -> None:
     total = run(names, count, seed=7)
     assert [text for outcome in total.values() for text in outcome.failures] == []

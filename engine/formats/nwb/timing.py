@@ -84,7 +84,8 @@ def _frames_by_video(times: Times, video: Video) -> Indices | None:
             if (np.abs(of_frames[nearest] - times) <= np.diff(of_frames).min() * _SAME_FRAME).all():
                 return nearest.astype(np.int64)
         return None
-    return _whole((times - video.start) * video.rate) if video.rate > 0 else None
+    with np.errstate(over="ignore"):
+        return _whole((times - video.start) * video.rate) if video.rate > 0 else None
 
 
 def _frames_of_sleap(all_series: Sequence[Series], times: Sequence[Times]) -> list[Indices | None]:
@@ -99,7 +100,8 @@ def _frames_of_sleap(all_series: Sequence[Series], times: Sequence[Times]) -> li
             first = _whole(own[:1] * rate)
             frames.append(None if first is None else first[0] + np.arange(len(own)))
         else:
-            frames.append(_whole(own * rate))
+            with np.errstate(over="ignore"):
+                frames.append(_whole(own * rate))
     return frames
 
 

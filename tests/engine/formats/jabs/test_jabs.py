@@ -110,6 +110,52 @@ def test_odd_arrays_beside_the_points_are_not_used(tmp_path: Path) -> None:
     assert isinstance(labels, Labels)
 
 
+def test_values_that_are_not_taken_as_they_are_are_told(tmp_path: Path) -> None:
+    data = mice()
+    data["points"] = data["points"].astype(float)
+    data["points"][0, 0, 0] = np.inf
+    data["confidence"][0, 0, 1:3] = 3.5
+    data["confidence"][2, 1, 0] = 0.5  # the last frame has one mouse
+    data["instance_count"][1] = 9
+    context = Context()
+    labels = read_labels(write(tmp_path / "a_pose_est_v3.h5", **data), context=context)
+    assert frame_indices(labels) == [0, 0, 1, 1, 2]
+    first = next(iter(labels.instances()))
+    assert first.scores is not None
+    assert first.scores.tolist() == [0.0, 1.0, 1.0, *[0.5] * 9]
+    text = "\n".join(map(str, context.findings.sentences()))
+    remarks = (
+        "above 1, taken as 1",
+        "not finite, taken as absent",
+        "left out: frame 2 mouse 1",
+        "more than the 2 mice",
+    )
+    assert [remark for remark in remarks if remark not in text] == []
+
+
+def test_boxes_of_version_8(tmp_path: Path) -> None:
+    boxes = np.full((3, 2, 2, 2), np.nan)
+    boxes[0, 1] = [[10, 20], [30, 50]]
+    boxes[1, 0] = 0
+    labels = read_labels(write(tmp_path / "a_pose_est_v8.h5", **mice(), bbox=boxes))
+    assert [None if i.box is None else i.box.tolist() for i in labels.instances()] == [
+        None, [10, 20, 30, 50], None, None, None,
+    ]  # fmt: skip
+
+
+def test_large_files_are_known_by_their_first_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "renamed.h5"
+    with h5py.File(path, "w") as file:
+        file["poseest/seg_data"] = np.zeros(1 << 20)
+        for n in range(40):  # the table of names moves behind the data when it grows
+            file[f"poseest/another_{n}"] = np.zeros(1)
+        for name, array in mice().items():
+            file[f"poseest/{name}"] = array
+    assert path.read_bytes().find(b"confidence") > 1 << 20
+    assert find_format(path).name == "jabs"
+    assert frame_indices(read_labels(path)) == [0, 0, 1, 1, 2]
+
+
 @pytest.mark.parametrize("version", [2, 3, 5])
 def test_real_files_have_the_poses_that_their_confidences_say(shared: Path, version: int) -> None:
     path = shared / f"data/formats/jabs/sample_pose_est_v{version}.h5"

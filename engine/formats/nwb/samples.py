@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -12,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import PoseError
-from engine.labels.model import IMAGES, Floats, Frame
+from engine.formats.frame_images import FrameImages
+from engine.formats.registry import WriteOptions
+from engine.labels.model import IMAGES, UNKNOWN, Floats, Frame, Media
 from engine.labels.reader import LabelReader
 from engine.utils.context import INFO, Context
 
@@ -32,20 +35,26 @@ class Samples:
     """Numbers and times of frames.
 
     Args:
+        target: the file that is written. options: say whether paths are absolute.
         context: is told of videos whose times are not known.
     """
 
-    def __init__(self, labels: LabelReader, frames: Sequence[Frame], context: Context) -> None:
-        self._labels, self._frames, self._context = labels, frames, context
+    def __init__(self, labels: LabelReader, target: Path, options: WriteOptions, context: Context) -> None:
+        self._labels, self._context = labels, context
+        self._images = FrameImages(labels)
+        self._frames: Sequence[Frame] = self._images.frames
+        self._folder, self._is_absolute = target.absolute().parent, options.absolute_paths
         self._times_of: dict[int, Floats | None] = {}
         self._last_frames: dict[int, int] = {}
         self._images_of: defaultdict[int, list[str]] = defaultdict(list)
         self._numbers: dict[int, int] = {}
-        for position, frame in enumerate(frames):
+        for position, frame in enumerate(self._frames):
+            if frame.media == UNKNOWN:
+                continue
             media = labels.media[frame.media]
             if media.type == IMAGES:
                 self._numbers[position] = len(self._images_of[frame.media])
-                self._images_of[frame.media].append(as_text(f"{media.path}/{frame.name}" if media.path else frame.name))
+                self._images_of[frame.media].append(self._image_name(position, frame, media))
             else:
                 self._last_frames[frame.media] = max(frame.index, self._last_frames.get(frame.media, 0))
 
@@ -62,7 +71,18 @@ class Samples:
         media, series = part
         if media in self._images_of:
             return self._images_of[media][series * _IMAGES_IN_SERIES : (series + 1) * _IMAGES_IN_SERIES]
-        return [as_text(self._labels.media[media].path)]
+        path = self._images.video(media)
+        if path is None:
+            return [as_text(self._labels.media[media].path)]
+        path = path.absolute()
+        is_below = path.is_relative_to(self._folder) and not self._is_absolute
+        return [_file_name(path.relative_to(self._folder) if is_below else path)]
+
+    def _image_name(self, position: int, frame: Frame, media: Media) -> str:
+        path = self._images.path(position) if self._is_absolute else None
+        if path is not None:
+            return _file_name(path.absolute())
+        return as_text(f"{media.path}/{frame.name}" if media.path else frame.name)
 
     def clock_of_video(self, part: Part) -> dict[str, Any]:
         """When the frames of a part are, for an ImageSeries of pynwb."""
@@ -92,9 +112,9 @@ class Samples:
             from engine.media.source import frame_times  # loads the video libraries
 
             times: Floats | None = None
-            path = Path(self._labels.media[media].path)
+            path = self._images.video(media) or self._labels.path.absolute().parent / self._labels.media[media].path
             try:
-                times = frame_times(path if path.is_absolute() else self._labels.path.absolute().parent / path)
+                times = frame_times(path)
             except PoseError as error:
                 self._context.report(str(error), "Times are numbers of frames, at one frame a second", severity=INFO)
             if times is not None and not self._last_frames.get(media, 0) < len(times):
@@ -131,6 +151,10 @@ def object_name(name: str) -> str:
     """A name as an object of NWB can have it."""
     name = _NOT_IN_NAMES.sub("_", as_text(name)).strip()
     return name if name.strip(".") else "object"
+
+
+def _file_name(path: Path) -> str:
+    return os.fsencode(path.as_posix()).decode("utf-8", "replace")
 
 
 def as_text(text: str) -> str:

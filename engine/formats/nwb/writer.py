@@ -25,7 +25,7 @@ from engine.utils.context import ERROR, INFO, Context
 from engine.utils.files import kept_mode, replacing
 
 _STEP = 500
-_MODULE, _TRAINING = "behavior", "PoseTraining"
+_MODULE, _TRAINING, _VIDEOS = "behavior", "PoseTraining", "source_videos"
 _MAX_GAPS = 20
 """Samples for each that is not empty, before times are written instead."""
 _IN_ESTIMATIONS = (
@@ -73,7 +73,7 @@ class _Writer:
         self._frames = list(labels.frames())
         self._categories = named_categories(labels, context)
         self._pixels = StoredPixels(labels, context)
-        self._samples = Samples(labels, self._frames, context)
+        self._samples = Samples(labels, path, options, context)
         self._of_frame: defaultdict[int, list[Instance]] = defaultdict(list)
         self._of_animal: defaultdict[tuple[Part, int, int], list[Instance]] = defaultdict(list)
 
@@ -99,15 +99,18 @@ class _Writer:
                 for position, category in enumerate(self._categories)
                 if category.schema is not None
             }
-            parts = {self._samples.of(n)[0] for n in self._of_frame} | {part for part, _, _ in self._of_animal}
+            self._labelled_parts = {self._samples.of(n)[0] for n in self._of_frame}
+            parts = self._labelled_parts | {part for part, _, _ in self._of_animal}
             names = FreeNames()
             self._videos = {part: self._video(part, names) for part in sorted(parts)}
-            for video in self._videos.values():
-                file.add_acquisition(video)
+            for part in parts - self._labelled_parts:
+                file.add_acquisition(self._videos[part])
             module = file.create_processing_module(name=_MODULE, description="poses")
             module.add(self._ndx_pose.Skeletons(skeletons=list(self._skeletons.values())))
             if self._of_frame:
-                module.add(self._ndx_pose.PoseTraining(name=_TRAINING))
+                videos = [self._videos[part] for part in sorted(self._labelled_parts)]
+                source_videos = self._ndx_pose.SourceVideos(name=_VIDEOS, image_series=videos)
+                module.add(self._ndx_pose.PoseTraining(name=_TRAINING, source_videos=source_videos))
             self._add_estimations(file, module)
         return file
 
@@ -127,12 +130,13 @@ class _Writer:
     def _sort(self) -> None:
         """Sort labels by frame, and predictions by video, category and animal."""
         total = self._labels.num_instances()
+        tracked: set[tuple[int, int, int]] = set()
         untracked: defaultdict[tuple[int, int], int] = defaultdict(int)
         for position, instance in enumerate(self._labels.instances()):
             if position % _STEP == 0:
                 self._context.progress(position, total)
             where = instance.key or f"instance {position + 1}"
-            if not instance.is_pose or UNKNOWN in (instance.frame, instance.category):
+            if not instance.is_pose or self._frames[instance.frame].media == UNKNOWN:
                 what = "Crowd, or record without keypoints, which this format does not have"
                 self._context.report(where, what, "left out")
                 continue
@@ -152,9 +156,14 @@ class _Writer:
                                          "left out")  # fmt: skip
                     continue
                 track = instance.track
+                if track is not None and (instance.frame, instance.category, track) in tracked:
+                    what = "Second prediction of a track in one frame"
+                    self._context.report(where, what, "written as an animal of its own")
+                    track = None
                 if track is None:  # each prediction of a frame is an animal of its own
                     track = -1 - untracked[instance.frame, instance.category]
                     untracked[instance.frame, instance.category] += 1
+                tracked.add((instance.frame, instance.category, track))
                 part, _ = self._samples.of(instance.frame)
                 self._of_animal[part, instance.category, track].append(instance)
 
@@ -184,6 +193,7 @@ class _Writer:
         sizes = {(frame.width, frame.height) for frame in self._frames if frame.media == part[0]}
         width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
         return self._pynwb.image.ImageSeries(
+            description=f"{media.type}: {as_text(media.path)}",
             name=names.free(PurePosixPath(media.path.replace("\\", "/")).stem or media.type),
             external_file=files,
             starting_frame=list(range(len(files))),
@@ -199,7 +209,7 @@ class _Writer:
             if count % _STEP == 0:
                 self._context.progress(count, len(self._of_frame), "Writing")
             part, index = self._samples.of(position)
-            video = f"/acquisition/{self._videos[part].name}"
+            video = f"/processing/{_MODULE}/{_TRAINING}/{_VIDEOS}/{self._videos[part].name}"
             yield TrainingPoses(f"frame_{position:06}", video, index, self._training_poses(instances, part[0]))
 
     def _training_poses(self, instances: Sequence[Instance], media: int) -> list[TrainingPose]:
@@ -245,6 +255,7 @@ class _Writer:
         series = [
             self._ndx_pose.PoseEstimationSeries(
                 name=series_names.free(name),
+                description=f"Predicted positions of {as_text(name)}",
                 data=H5DataIO(points[:, n], compression="gzip"),
                 confidence=H5DataIO(scores[:, n], compression="gzip"),
                 unit="pixels",
@@ -256,6 +267,7 @@ class _Writer:
         source = next((instance.source for instance in instances if instance.source), "")
         return self._ndx_pose.PoseEstimation(
             name=names.free(self._track_name(track) if track >= 0 else f"PoseEstimation{-track}"),
+            description=f"Predictions of a {as_text(self._categories[category].name)}",
             pose_estimation_series=series,
             scorer=as_text(source) or None,
             source_software="poseapp",

@@ -12,6 +12,7 @@ import pytest
 import engine.formats.nwb.samples as samples_module
 from engine.errors import Cancelled
 from engine.formats import read_labels, write_labels
+from engine.formats.registry import WriteOptions
 from engine.labels import IMAGES, OCCLUDED, VIDEO, VISIBLE, Category, Frame, Instance, Labels, Media
 from engine.labels.reader import LabelReader
 from engine.schema.schema import schema_from_names
@@ -60,6 +61,29 @@ def test_frames_far_apart_take_no_room(tmp_path: Path) -> None:
     labels = round_trip(tmp_path, of(frames, instances, Media(VIDEO, "a.mp4"), tracks={0: "anna"}))
     assert rows(labels) == [("a.mp4", "", index, "anna", float(n)) for n, index in enumerate(indices)]
     assert (tmp_path / "out.nwb").stat().st_size < 1 << 20
+
+
+def test_two_predictions_of_a_track_in_one_frame_are_both_written(tmp_path: Path) -> None:
+    instances = [pose(0, n, is_prediction=True, track=0) for n in range(2)]
+    context = Context()
+    labels = round_trip(tmp_path, of([Frame("", 0, 3)], instances, Media(VIDEO, "a.mp4"), tracks={0: "anna"}), context)
+    assert rows(labels) == [("a.mp4", "", 3, "", 1.0), ("a.mp4", "", 3, "anna", 0.0)]
+    assert "Second prediction of a track" in " ".join(map(str, context.findings.sentences()))
+
+
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_paths_are_relative_to_the_file_or_absolute(tmp_path: Path, is_absolute: bool) -> None:
+    for name in ("clips/a.mp4", "images/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    frames = [Frame("", 0, 0), Frame("b.png", 1, 0)]
+    media = [Media(VIDEO, "clips/a.mp4"), Media(IMAGES, "images")]
+    labels = of(frames, [pose(0, 1), pose(1, 2)], *media, path=tmp_path / "a.json")
+    write_labels(labels, tmp_path / "out.nwb", options=WriteOptions(absolute_paths=is_absolute))
+    folder = f"{tmp_path.as_posix()}/" if is_absolute else ""
+    assert [row[:2] for row in rows(read_labels(tmp_path / "out.nwb"))] == [
+        ("", f"{folder}images/b.png"), (f"{folder}clips/a.mp4", ""),
+    ]  # fmt: skip
 
 
 def test_tracks_of_several_videos_keep_their_names(tmp_path: Path) -> None:

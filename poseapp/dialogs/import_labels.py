@@ -52,6 +52,8 @@ class ImportLabelsDialog(QDialog):
         self.conflicts.addItem(tr("Keep them as they are in the project"), MINE)
         self.conflicts.addItem(tr("Take them as they are in the file"), THEIRS)
         self.details = QListWidget()
+        self.details.setWordWrap(True)
+        self.details.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         for sentence in (*offer.conflicts, *offer.remarks)[:_MAX_LISTED]:
             self.details.addItem(tr(sentence))
         self.import_button = button("Import", primary=True)

@@ -295,8 +295,8 @@ class LabelUpdate:
             self._edits[pose.frame].append((instance_rows.from_row(row), pose))
             return
         self.report.conflicts.append(
-            f"Frame {self._draft.frame(pose.frame).name}: a pose differs in the file and in the project, "
-            "which has it from elsewhere; it stays as it is here"
+            f"Frame {self._draft.frame(pose.frame).name}: a pose differs in the file and in the project; "
+            "it stays as it is here"
         )
 
     def _number(self, pose: DraftPose) -> int:

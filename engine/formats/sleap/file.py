@@ -269,7 +269,7 @@ class SleapFile:
 
     def _videos(self) -> list[SleapVideo]:
         entries = [entry if isinstance(entry, dict) else {} for entry in self._json_lines("videos_json")]
-        videos = [_video(index, entry) for index, entry in enumerate(entries)]
+        videos = [video_of(index, entry) for index, entry in enumerate(entries)]
         used = {int(n) for n in self.frames["video"]}
         if used and max(used) >= len(videos):
             # Files with embedded images may number videos by their group: video15/video.
@@ -344,7 +344,7 @@ def _mapping(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _video(index: int, entry: Mapping[str, Any]) -> SleapVideo:
+def video_of(index: int, entry: Mapping[str, Any]) -> SleapVideo:
     backend = _mapping(entry, "backend")
     name = backend.get("filename") or entry.get("filename") or ""
     source = _mapping(entry, "source_video")

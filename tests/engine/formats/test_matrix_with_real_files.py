@@ -76,9 +76,9 @@ def count_dlc(path: Path) -> Counts:
 
 def count_jabs(path: Path) -> Counts:
     with h5py.File(path) as file:
-        found = file["poseest/confidence"][()] > 0
-    mice = found.reshape(len(found), -1, 12).any(axis=2)
-    return int(mice.sum()), int(found.sum())
+        is_present = file["poseest/confidence"][()] > 0
+    mice = is_present.reshape(len(is_present), -1, 12).any(axis=2)
+    return int(mice.sum()), int(is_present.sum())
 
 
 def count_label_studio(path: Path) -> Counts:
@@ -112,6 +112,17 @@ def count_analysis(path: Path) -> Counts:
     with h5py.File(path) as file:
         present = np.isfinite(file["tracks"][()]).all(axis=1)
     return int(present.any(axis=1).sum()), int(present.sum())
+
+
+def count_sleap_json(path: Path) -> Counts:
+    instances = [instance for frame in _json(path)["labels"] for instance in frame["_instances"]]
+    return len(instances), sum(len(instance["_points"]) for instance in instances)
+
+
+def count_analysis_csv(path: Path) -> Counts:
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return len(rows), sum(bool(x) for row in rows for x in row[3::3])
 
 
 def count_alphatracker(path: Path) -> Counts:
@@ -167,6 +178,8 @@ FILES: dict[str, Callable[[Path], Counts]] = {
     "ndx-pose/0.3.0_poseestimation_one_camera.nwb": count_nwb,
     "ndx-pose/0.3.0_poseestimation_two_cameras.nwb": count_nwb,
     "sleap/alphatracker/at_testdata.json": count_alphatracker,
+    "sleap/csv_format/minimal_instance.000_centered_pair_low_quality.analysis.csv": count_analysis_csv,
+    "sleap/json_format_v2/minimal_instance.json": count_sleap_json,
     "sleap/hdf5_format_v1/centered_pair_predictions.slp": count_slp,
     "sleap/hdf5_format_v1/small_robot.000_small_robot_3_frame.analysis.h5": count_analysis,
     "sleap/models/minimal_instance.UNet.bottomup/labels_pr.val.slp": count_slp,

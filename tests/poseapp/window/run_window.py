@@ -1,10 +1,13 @@
 """A window that runs a model over what an interrupted run has left; run by ``test_interrupted_run`` in its own process.
 
-Args: project, and a file to which the time and the number of each frame is written when the window has its result.
+Args: project; a file to which the time and the number of each frame is written when the window has its result; the
+number of frames after which the process kills itself, 0 for never.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -19,18 +22,22 @@ from poseapp.jobs.inference import FrameResult
 from poseapp.window.main_window import MainWindow
 
 
-def main(project: Path, log: Path) -> int:
+def main(project: Path, log: Path, killed_after: int) -> int:
     application = make_application()
     window = MainWindow()
     window.show()
     window.open_paths([project])
     file = log.open("a", buffering=1, encoding="utf-8")
     take = RunResults.take
+    frames: set[int] = set()
 
     def noted(self: RunResults, results: list[FrameResult]) -> None:
         for result in results:
             file.write(f"{time.monotonic()} {result.key.index}\n")
+            frames.add(result.key.index)
         take(self, results)
+        if killed_after and len(frames) >= killed_after:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     RunResults.take = noted  # type: ignore[assignment,method-assign]
 
@@ -55,4 +62,4 @@ def main(project: Path, log: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))

@@ -173,7 +173,7 @@ READERS: dict[str, dict[str, tuple[str, str, Callable[[Path], list[Pose]]]]] = {
         "sleap": ("labels.slp", "images", sleap_io("labels.slp")),
         "sleap_video": ("clip.slp", "video", sleap_io("clip.slp")),
         "sleap_analysis": ("clip.analysis.h5", "video", sleap_io("clip.analysis.h5", "analysis_h5")),
-        "nwb": ("clip.nwb", "video", sleap_io("clip.nwb", "nwb")),
+        "nwb": ("clip.nwb", "seen", sleap_io("clip.nwb", "nwb")),
     },
     "movement": {
         "deeplabcut_video": ("clip.h5", "video", movement("clip.h5", "DeepLabCut")),
@@ -218,7 +218,7 @@ def main(folder: Path, output: Path) -> None:
     expected["boxes"] = {
         "poses": [[[x, y], [x + w, y + h]] for x, y, w, h in (a["bbox"] for a in document["annotations"])]
     }
-    expected["seen"] = {"poses": expected["video"]["seen"]}  # movement takes occluded points for missing ones
+    expected["seen"] = {"poses": expected["video"]["seen"]}  # movement and sleap-io (NWB) take occluded points for missing
     coco = folder / "datumaro_coco" / "annotations"
     coco.mkdir(parents=True, exist_ok=True)
     shutil.copytree(folder / "images", coco.parent / "images" / "default", dirs_exist_ok=True)

@@ -218,7 +218,9 @@ def main(folder: Path, output: Path) -> None:
     expected["boxes"] = {
         "poses": [[[x, y], [x + w, y + h]] for x, y, w, h in (a["bbox"] for a in document["annotations"])]
     }
-    expected["seen"] = {"poses": expected["video"]["seen"]}  # movement and sleap-io (NWB) take occluded points for missing
+    expected["seen"] = {
+        "poses": expected["video"]["seen"]
+    }  # movement and sleap-io (NWB) take occluded points for missing
     coco = folder / "datumaro_coco" / "annotations"
     coco.mkdir(parents=True, exist_ok=True)
     shutil.copytree(folder / "images", coco.parent / "images" / "default", dirs_exist_ok=True)

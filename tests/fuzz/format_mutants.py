@@ -122,6 +122,20 @@ def _json(name: str, content: Any) -> Callable[[], Files]:
     return lambda: {name: json.dumps(content).encode()}
 
 
+_SLEAP_JSON: dict[str, Any] = {
+    "version": "2.0.0",
+    "skeletons": [{"directed": True, "graph": {"name": "mouse"}, "links": [{"source": 0, "target": 1, "type": {
+        "py/reduce": [{"py/type": "sleap.skeleton.EdgeType"}, {"py/tuple": [1]}]}}], "nodes": [{"id": 0}, {"id": 1}]}],
+    "nodes": [{"name": "A"}, {"name": "B"}],
+    "videos": [{"backend": {"filename": "clip.avi"}}],
+    "tracks": [[0, "one"]],
+    "labels": [{"video": 0, "frame_idx": n, "_instances": [{"skeleton": 0, "track": 0, "_points": {
+        "0": {"x": 1.5 + n, "y": 2.0, "visible": True}, "1": {"x": 5.0, "y": 6.0, "visible": False}}}] * 2}
+        for n in range(3)],
+    "suggestions": [{"video": "0", "frame_idx": 5}],
+}  # fmt: skip
+
+
 def _slp() -> Files:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.slp"
@@ -301,6 +315,22 @@ def count_rows(path: Path) -> int | None:
     return total
 
 
+def count_sleap_json(path: Path) -> int | None:
+    content = _content(path)
+    frames = content.get("labels") if isinstance(content, dict) else None
+    return sum(
+        _length(frame.get("_instances")) for frame in frames or () if isinstance(frame, dict)
+    ) if isinstance(frames, list) else None  # fmt: skip
+
+
+def count_csv_rows(path: Path) -> int | None:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        return None
+    return sum(1 for line in lines[1:] if line.strip()) if '"' not in "".join(lines) else None
+
+
 KINDS: dict[str, Kind] = {
     "coco": Kind("coco", written("coco", "a.json"), "a.json", count_coco),
     "yolo": Kind("yolo", written("yolo", "set"), "set", count_rows),
@@ -310,6 +340,14 @@ KINDS: dict[str, Kind] = {
     "deeplabcut_h5": Kind("deeplabcut", written("deeplabcut", "a.h5"), "a.h5"),
     "lightning_pose": Kind("lightning_pose", written("lightning_pose", "set"), "set"),
     "sleap": Kind("sleap", _slp, "a.slp"),
+    "sleap_json": Kind("sleap_json", _json("a.json", _SLEAP_JSON), "a.json", count_sleap_json),
+    "sleap_analysis": Kind("sleap_analysis", written("sleap_analysis", "a.h5"), "a.h5"),
+    "sleap_analysis_csv": Kind(
+        "sleap_analysis_csv",
+        lambda: {"a.000_clip.analysis.csv": ("track,frame_idx,instance.score,A.x,A.y,A.score\n" + "".join(
+            f"one,{n},0.5,{n},2,0.25\n" for n in range(6))).encode()},
+        "a.000_clip.analysis.csv", count_csv_rows,
+    ),
     "jabs": Kind("jabs", _jabs, "a_pose_est_v4.h5"),
     "nwb": Kind("nwb", _nwb, "a.nwb"),
     "labelme": Kind("labelme", written("labelme", "set"), "set", count_rectangles),
@@ -439,7 +477,7 @@ def mutate_hdf5(data: bytes, rng: random.Random) -> bytes:
                     key = rng.choice(list(node.attrs))
                     node.attrs[key] = rng.choice((-1, 1e30, "x", b"\xff", [1, 2, 3], "{"))
                 elif isinstance(node, h5py.Dataset):
-                    table = node[()]
+                    table = np.asarray(node[()])
                     del file[name]
                     if action == 2:
                         file[name] = np.atleast_1d(table)[:-1]

@@ -66,14 +66,15 @@ def write_files(folder: Path) -> list[str]:
     assert sources["video"].media[0].type == VIDEO
     expected = {}
     for name, labels in sources.items():
-        poses, seen = [], []
+        poses, seen, coordinates = [], [], []
         for instance in labels.instances():
             assert instance.keypoints is not None
             assert instance.visibility is not None
             points = list(zip(instance.keypoints.tolist(), instance.visibility.tolist()))
             poses.append([p if v else None for p, v in points])
+            coordinates.append(instance.keypoints.tolist())
             seen.append([p if v == VISIBLE else None for p, v in points])
-        expected[name] = {"poses": poses, "seen": seen, "frames": len(list(labels.frames()))}
+        expected[name] = {"poses": poses, "seen": seen, "all": coordinates, "frames": len(list(labels.frames()))}
     (folder / "expected.json").write_text(json.dumps(expected))
     missing = []
     for name, (path, source, format) in FILES.items():

@@ -125,7 +125,7 @@ class _Reader:
 
     def read(self) -> LabelReader:
         builder = LabelsBuilder()
-        media = builder.media(VIDEO, _video_of(self._path))
+        media = builder.media(VIDEO, _video_of(self._path), stored_pixels=True)
         category = builder.category("mouse", schema_from_names("mouse", list(_KEYPOINTS), _LIMBS, category="mouse"))
         present: Array = np.isfinite(self._confidence) & (self._confidence > 0) & np.isfinite(self._points).all(axis=3)
         self._report_numbers(present)

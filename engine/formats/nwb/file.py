@@ -6,7 +6,7 @@ Layout: https://github.com/rly/ndx-pose/blob/main/spec/ndx-pose.extensions.yaml,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -164,6 +164,8 @@ class NwbFile:
             yield self._training_frame(group)
         elif type_name == "PoseEstimationSeries":
             self.unread.append((group.path, "Points of several cameras in space"))
+        elif type_name == "Skeleton":
+            self._skeleton_at(group)
         elif depth < _MAX_DEPTH:
             for name in self._tree.names(group):
                 child = self._tree.group(group, name, follow=False)
@@ -263,12 +265,19 @@ class NwbFile:
             child = tree.group(group, name)
             if child is None:
                 continue
-            if child.path in self._skeletons:
-                return self._skeletons[child.path]
-            if tree.type_of(child) == "Skeleton":
-                self._skeletons[child.path] = self._skeleton_in(child, child.name)
-                return self._skeletons[child.path]
+            if child.path in self._skeletons or tree.type_of(child) == "Skeleton":
+                return self._skeleton_at(child)
         return Skeleton()
+
+    def _skeleton_at(self, group: Node) -> Skeleton:
+        if group.path not in self._skeletons:
+            self._skeletons[group.path] = self._skeleton_in(group, group.name)
+        return self._skeletons[group.path]
+
+    @property
+    def skeletons(self) -> Collection[Skeleton]:
+        """All skeletons with names that the file has; complete after :meth:`poses`."""
+        return self._skeletons.values()
 
     def _skeleton_in(self, group: Node, name: str) -> Skeleton:
         nodes = [text[:MAX_NAME] for text in self._tree.texts(group, "nodes")][:MAX_KEYPOINTS]

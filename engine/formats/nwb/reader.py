@@ -41,6 +41,7 @@ def read_nwb(path: Path, context: Context) -> Labels:
             context.report(where, what, "not taken over", severity=ERROR)
         for where, what in file.remarks:
             context.report(where, what, "not taken over", severity=INFO)
+        skeletons = list(file.skeletons)
     if not records:
         raise LabelError("holds no poses of ndx-pose (PoseEstimation or PoseTraining)", where=path)
     reader = _Reader(path, context)
@@ -49,6 +50,8 @@ def read_nwb(path: Path, context: Context) -> Labels:
             reader.read_training_frame(record)
         else:
             reader.read_estimation(record)
+    for skeleton in skeletons:
+        reader.add_skeleton(skeleton)
     return reader.builder.build(path)
 
 
@@ -57,6 +60,7 @@ class _Reader:
         self._path, self._context = path, context
         self.builder = LabelsBuilder()
         self._videos_reported: set[int] = set()
+        self._skeletons_used: set[Skeleton] = set()
         self._categories: dict[tuple[str, tuple[str, ...]], int] = {}
 
     def read_estimation(self, estimation: Estimation) -> None:
@@ -152,6 +156,11 @@ class _Reader:
         if not frame.instances:
             self._frame(frame.video, frame.index, frame.name)
 
+    def add_skeleton(self, skeleton: Skeleton) -> None:
+        """Add the category of a skeleton that no pose has."""
+        if skeleton.nodes and skeleton not in self._skeletons_used:
+            self._category(skeleton, skeleton.nodes)
+
     def _track(self, video: Video, skeleton: Skeleton, name: str) -> int:
         """The track of an animal of this name in a video, or in all images."""
         return self.builder.track((None if video.is_images else video.paths, skeleton.name, name), name)
@@ -159,6 +168,7 @@ class _Reader:
     def _category(self, skeleton: Skeleton, nodes: tuple[str, ...]) -> int:
         """The category of a skeleton; two of one name with other nodes are two categories."""
         name = skeleton.name or ANIMAL
+        self._skeletons_used.add(skeleton)
         if (name, nodes) not in self._categories:
             names = {category.name for category in self.builder.categories}
             free = next(free for n in count(1) if (free := name if n == 1 else f"{name}_{n}") not in names)

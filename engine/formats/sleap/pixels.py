@@ -38,5 +38,5 @@ class StoredPixels:
         try:
             return opencv_grid(path if path.is_absolute() else self._labels.path.absolute().parent / path)
         except PoseError as error:
-            self._context.report(str(error), "Points are pixels as shown here, right for SLEAP if pixels are square")
+            self._context.report(str(error), "Points are pixels as shown here, which is right if pixels are square")
             return None

@@ -193,7 +193,7 @@ FILES: dict[str, Callable[[Path], Counts]] = {
     "yolo-datumaro/yolov8_pose/data.yaml": count_yolo,
     "yolo-datumaro/yolov8_pose_two_values_per_point/data.yaml": count_yolo,
 }  # fmt: skip
-WRITABLE = [format.name for format in formats() if format.can_write and format.name != "nwb"]
+WRITABLE = [format.name for format in formats() if format.can_write]
 
 
 @pytest.fixture(params=sorted(FILES))

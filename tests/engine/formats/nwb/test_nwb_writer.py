@@ -141,6 +141,15 @@ def test_categories_of_one_name_stay_apart(tmp_path: Path) -> None:
     assert sorted(schema.names for schema in names if schema is not None) == [("left", "right"), ("nose", "tail")]
 
 
+def test_categories_without_poses_are_kept(tmp_path: Path) -> None:
+    categories = [Category("mouse", MOUSE), Category("bird", schema_from_names("bird", ["beak", "tail"], [(0, 1)]))]
+    labels = round_trip(tmp_path, of([Frame("", 0, 0)], [pose(0, 0)], Media(VIDEO, "a.mp4"), categories=categories))
+    names = {
+        c.name: (c.schema.names, c.schema.limb_indices.tolist()) for c in labels.categories if c.schema is not None
+    }
+    assert names == {"mouse": (("nose", "tail"), [[0, 1]]), "bird": (("beak", "tail"), [[0, 1]])}
+
+
 def test_labels_are_in_training_frames_that_the_extension_reads(tmp_path: Path) -> None:
     import ndx_pose  # noqa: F401
     import pynwb

@@ -122,6 +122,19 @@ def _json(name: str, content: Any) -> Callable[[], Files]:
     return lambda: {name: json.dumps(content).encode()}
 
 
+_DATUMARO: dict[str, Any] = {
+    "info": {},
+    "categories": {
+        "label": {"labels": [{"name": "mouse", "parent": ""}, {"name": "A", "parent": "mouse"},
+                             {"name": "B", "parent": "mouse"}]},
+        "points": {"items": [{"label_id": 0, "labels": ["A", "B"], "joints": [[1, 2]]}]},
+    },
+    "items": [{"id": f"img{n}", "image": {"path": f"img{n}.png", "size": [30, 40]}, "annotations": [
+        {"type": "bbox", "label_id": 0, "group": 1, "bbox": [1, 2, 9, 9]},
+        {"type": "skeleton", "label_id": 0, "group": 1, "points": [1.5, 2, 2, 3, 4, 1]},
+        {"type": "points", "label_id": 0, "group": 0, "points": [5, 6, 7, 8]},
+    ]} for n in range(3)],
+}  # fmt: skip
 _SLEAP_JSON: dict[str, Any] = {
     "version": "2.0.0",
     "skeletons": [{"directed": True, "graph": {"name": "mouse"}, "links": [{"source": 0, "target": 1, "type": {
@@ -315,6 +328,18 @@ def count_rows(path: Path) -> int | None:
     return total
 
 
+def count_items(path: Path) -> int | None:
+    """Annotations of Datumaro's items but for boxes, which join the pose of their group."""
+    content = _content(path)
+    items = content.get("items") if isinstance(content, dict) else None
+    if not isinstance(items, list):
+        return None
+    lists = [item.get("annotations") for item in items if isinstance(item, dict)]
+    return sum(
+        isinstance(a, dict) and a.get("type") != "bbox" for many in lists if isinstance(many, list) for a in many
+    )
+
+
 def count_sleap_json(path: Path) -> int | None:
     content = _content(path)
     frames = content.get("labels") if isinstance(content, dict) else None
@@ -340,6 +365,7 @@ KINDS: dict[str, Kind] = {
     "deeplabcut_h5": Kind("deeplabcut", written("deeplabcut", "a.h5"), "a.h5"),
     "lightning_pose": Kind("lightning_pose", written("lightning_pose", "set"), "set"),
     "sleap": Kind("sleap", _slp, "a.slp"),
+    "datumaro": Kind("datumaro", _json("a.json", _DATUMARO), "a.json", count_items),
     "sleap_json": Kind("sleap_json", _json("a.json", _SLEAP_JSON), "a.json", count_sleap_json),
     "sleap_analysis": Kind("sleap_analysis", written("sleap_analysis", "a.h5"), "a.h5"),
     "sleap_analysis_csv": Kind(

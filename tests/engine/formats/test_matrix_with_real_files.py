@@ -114,6 +114,11 @@ def count_analysis(path: Path) -> Counts:
     return int(present.any(axis=1).sum()), int(present.sum())
 
 
+def count_datumaro(path: Path) -> Counts:
+    annotations = [annotation for item in _json(path)["items"] for annotation in item["annotations"]]
+    return len(annotations), sum(v > 0 for annotation in annotations for v in annotation["points"][2::3])
+
+
 def count_sleap_json(path: Path) -> Counts:
     instances = [instance for frame in _json(path)["labels"] for instance in frame["_instances"]]
     return len(instances), sum(len(instance["_points"]) for instance in instances)
@@ -149,6 +154,7 @@ FILES: dict[str, Callable[[Path], Counts]] = {
     "cvat-xml-estop/annotations.xml": count_cvat,
     "datumaro-cvat/annotations/person_keypoints_train.json": count_coco,
     "datumaro-oep/annotations/person_keypoints_val.json": count_coco,
+    "datumaro-skeleton/annotations/default.json": count_datumaro,
     "dlc-sleaptests/labeled-data/video/CollectedData_LM.csv": count_dlc,
     "dlc-sleaptests/labeled-data/video/dlc_testdata.csv": count_dlc,
     "dlc-sleaptests/labeled-data/video/dlc_testdata_v2.csv": count_dlc,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.media.reader import FrameReader
 
 _MAX_STEM = 180
+_MAX_PATH = 1000  # of the about 4,000 that systems allow
 _STEP = 100
 
 
@@ -169,7 +170,10 @@ class FrameImages:
                 )
                 continue
             target = folder.joinpath(*parts)
-            if target.exists() or self.place(position, target, how):
+            if len(str(target)) > _MAX_PATH * 3:
+                context.report(frame.name, "Image whose name is too long", "not copied", severity=INFO)
+                continue
+            if os.path.exists(target) or self.place(position, target, how):
                 count += 1
             else:
                 context.report(frame.name, "Image not found", "only its labels are written")
@@ -238,6 +242,8 @@ class ImageNames:
         """A free path below ``folder`` ("images/train") like this name; with forward slashes."""
         parts = [safe_part(part) for part in PurePosixPath(plain_name(name)).parts if part not in ("/", "..", ".")]
         parts = [part for part in parts if not part.endswith(":")] or ["image"]
+        while len(parts) > 1 and sum(len(part) + 1 for part in parts) > _MAX_PATH:  # the last folders tell most
+            parts = parts[1:]
         path = PurePosixPath(folder, *parts)
         stem, attempt = path.stem[:_MAX_STEM], 1
         while (key := self._key(path)) in self._taken:

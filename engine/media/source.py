@@ -171,9 +171,9 @@ def open_media(path: Path | str, *, cache: Path | None = None) -> FrameSource:
         MediaError: nothing there, or nothing that can be read.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return ImageSequence(list_images(path), path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise MediaError("does not exist", where=path)
     if is_image(path) and not has_pages(path):
         return ImageSequence([path], path)

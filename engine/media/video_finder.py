@@ -58,7 +58,7 @@ def _match(name: str, file: Path) -> tuple[Path, int] | None:
     parts = _parts(name)
     if not parts:
         return None
-    if os.path.isabs(path) and Path(path).is_file():
+    if os.path.isabs(path) and os.path.isfile(path):
         return Path(path), len(parts) + 1
     folder = file.absolute().parent
     roots = [folder, *list(folder.parents)[:2]]
@@ -66,7 +66,7 @@ def _match(name: str, file: Path) -> tuple[Path, int] | None:
         tail = parts[start:]
         for root in roots:
             for candidate in (root.joinpath(*tail), root.joinpath("videos", *tail)):
-                if candidate.is_file():
+                if os.path.isfile(candidate):
                     return candidate, _shared_parts(candidate, parts)
     return None
 

@@ -223,7 +223,7 @@ def _score(instance: Instance) -> float | None:
         return instance.score
     scores = instance.scores if instance.visibility is None else instance.scores[instance.visibility != ABSENT]
     scores = scores[np.isfinite(scores)]
-    return float(scores.mean()) if len(scores) else None
+    return float(np.clip(scores, 0.0, 1.0).mean()) if len(scores) else None
 
 
 def _table(instance: Instance) -> Floats:

@@ -8,6 +8,7 @@ its keyframes. Poses at keyframes are labels, those between are predictions of t
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -358,7 +359,7 @@ class _Reader:
             self._frame_files = {}
             sources = [task.source for task in self._tasks.values() if task.source]
             folder = self._path.absolute().parent
-            if not any((folder / PurePosixPath(plain_name(source)).name).is_file() for source in sources):
+            if not any(os.path.isfile(folder / PurePosixPath(plain_name(source)).name) for source in sources):
                 for file in sorted((folder / "images").glob("frame_*.*")):
                     index = whole_number(file.stem.removeprefix("frame_"))
                     if index is not None and file.suffix.lower() in (".png", ".jpg", ".jpeg"):

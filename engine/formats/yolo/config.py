@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +75,7 @@ def _root(path: Path, root: Any) -> Path:
     here = path.absolute().parent
     if isinstance(root, str) and root and "\0" not in root:
         named = here / root.replace("\\", "/")
-        if named.is_dir():
+        if os.path.isdir(named):
             return named.resolve() if ".." in named.parts else named
     return here
 

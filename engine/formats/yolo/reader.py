@@ -149,7 +149,7 @@ class _Reader:
             if target is None:
                 continue
             found_any = True
-            if target.is_dir():
+            if os.path.isdir(target):
                 yield from _image_files(target)
             else:
                 yield from self._listed_images(target)
@@ -215,7 +215,7 @@ class _Reader:
         parts = entry.split("/")
         for start in range(1, len(parts)):
             candidate = self._configuration.root.joinpath(*parts[start:])
-            if candidate.is_file():
+            if os.path.isfile(candidate):
                 return os.path.normpath(candidate)
         return None
 
@@ -266,7 +266,7 @@ class _Reader:
 
     def _read_image(self, image: Path, label_file: Path, name: str) -> None:
         header = read_header_of(image)
-        lines = self._lines(label_file) if label_file.exists() else []
+        lines = self._lines(label_file) if os.path.exists(label_file) else []
         if header is None:
             rows = sum(1 for line in lines if line.strip())
             self._context.report(name, "Image cannot be read, and its labels need its size", f"left out (rows: {rows})",

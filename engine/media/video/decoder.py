@@ -46,7 +46,7 @@ Numbered = list[tuple[int, av.VideoFrame]]
 
 def open_container(path: Path) -> av.container.InputContainer:
     """Raises MediaError when the file is missing, empty or no video."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise MediaError("is not a regular file", where=path)  # reading a pipe would wait forever
     try:
         if check_tables(path):
@@ -61,7 +61,7 @@ def open_container(path: Path) -> av.container.InputContainer:
                 return _open(f"subfile,,start,0,end,{whole},,:{os.path.abspath(path)}")
             except FAULTS:
                 pass
-        if path.is_dir():
+        if os.path.isdir(path):
             raise MediaError("is a folder, not a video", where=path) from None
         if path.exists() and not path.stat().st_size:
             raise MediaError("is empty (0 bytes)", where=path) from None

@@ -207,7 +207,7 @@ class LabelImport:
             return True
         missing: list[str] = []
         for key in image_ids(self.store, source.archive).values():
-            if not self.store.frame_path(key).exists():
+            if not os.path.exists(self.store.frame_path(key)):
                 missing.append(self.store.frame(key).name)
         blocks = CocoArchive(self.store.database).blocks(source.archive, "images")
         if missing and any(b'"frame_index"' in raw for _, records in blocks for raw in records):

@@ -143,7 +143,7 @@ class LabelUpdate:
             earlier = image_ids(self._store, before.archive)
             for identity, key in image_ids(self._draft, source.archive).items():
                 target = earlier.get(identity)
-                if key in self._frames or target is None or self._store.frame_path(target).exists():
+                if key in self._frames or target is None or os.path.exists(self._store.frame_path(target)):
                     continue
                 # The image was missing. It stays one frame, wherever the file is now.
                 path = self._draft.frame_path(key)

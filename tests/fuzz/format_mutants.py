@@ -350,10 +350,11 @@ def count_sleap_json(path: Path) -> int | None:
 
 def count_csv_rows(path: Path) -> int | None:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
-    return sum(1 for line in lines[1:] if line.strip()) if '"' not in "".join(lines) else None
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return sum(1 for line in lines[1:] if line.strip()) if '"' not in text else None
 
 
 KINDS: dict[str, Kind] = {

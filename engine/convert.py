@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -263,9 +264,12 @@ def is_empty_folder(path: Path) -> bool:
 
 
 def _margin(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value <= 10:
-        raise ValueError
+        raise ArgumentTypeError(f"{text!r} is no share from 0 to 10")
     return value
 
 

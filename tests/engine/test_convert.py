@@ -162,3 +162,11 @@ def test_labels_are_divided_into_splits(tmp_path: Path) -> None:
     names = [{path.stem for path in (tmp_path / f"yolo/labels/{split}").iterdir()} for split in ("train", "val")]
     assert [len(part) for part in names] == [8, 2]
     assert names[1] == {image["file_name"].removesuffix(".png") for image in parts[1]["images"]}
+
+
+@pytest.mark.parametrize("margin", ["abc", "-1", "11", "nan"])
+def test_a_margin_that_is_no_share_is_refused(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], margin: str
+) -> None:
+    assert run(main, [str(labels), str(tmp_path / "out.json"), f"--crop-images={margin}"]) == 2
+    assert "no share from 0 to 10" in capsys.readouterr().err

@@ -108,6 +108,19 @@ def count_slp(path: Path) -> Counts:
     return instances, sum(int((np.isfinite(t["x"]) & np.isfinite(t["y"])).sum()) for t in tables)
 
 
+def count_slp_with_replaced(path: Path) -> Counts:
+    """Without the predictions that a label replaced, which the reader leaves out and reports."""
+    with h5py.File(path) as file:
+        instances, tables = file["instances"][()], [file["points"][()], file["pred_points"][()]]
+    replaced = {int(n) for n in instances["from_predicted"] if n >= 0}
+    rows = [
+        tables[i["instance_type"]][i["point_id_start"] : i["point_id_end"]]
+        for n, i in enumerate(instances)
+        if n not in replaced
+    ]
+    return len(rows), sum(int((np.isfinite(row["x"]) & np.isfinite(row["y"])).sum()) for row in rows)
+
+
 def count_analysis(path: Path) -> Counts:
     with h5py.File(path) as file:
         present = np.isfinite(file["tracks"][()]).all(axis=1)
@@ -198,6 +211,22 @@ FILES: dict[str, Callable[[Path], Counts]] = {
     "v7-darwin/import/image_annotations_split_in_two_files/annotations-keypoint_ellipse_polygon_bbox": count_darwin,
     "yolo-datumaro/yolov8_pose/data.yaml": count_yolo,
     "yolo-datumaro/yolov8_pose_two_values_per_point/data.yaml": count_yolo,
+    "annolid/dino_kpseg_coco_tiny/annotations/val.json": count_coco,
+    "annolid/two_mice_pose_tracking_tiny/annotations/train.json": count_coco,
+    "annolid/two_mice_pose_tracking_tiny/annotations/val.json": count_coco,
+    "datumaro-cvat/annotations/person_keypoints_val.json": count_coco,
+    "dlc-sleaptests/labeled-data/video/madlc_testdata_v2.csv": count_dlc,
+    "dlc-sleaptests/labeled-data/video/maudlc_testdata.csv": count_dlc,
+    "mmpose-posetrack18/annotations/val/003418_mpii_test.json": count_coco,
+    "mmpose-posetrack18/annotations/val/009473_mpii_test.json": count_coco,
+    "mmpose-posetrack18/annotations/val/012834_mpii_test.json": count_coco,
+    "sleap/hdf5_format_v1/centered_pair_predictions.h5": count_slp,
+    "sleap/models/minimal_instance.UNet.centroid/labels_pr.val.slp": count_slp,
+    "sleap/models/minimal_robot.UNet.single_instance/labels_gt.val.slp": count_slp,
+    "sleap/siv_format_v2/small_robot_siv_caching.slp": count_slp,
+    "sleap/slp_hdf5/dance.mp4.labels.slp": count_slp_with_replaced,
+    "sleap/slp_hdf5/small_robot_minimal.slp": count_slp,
+    "v7-darwin/import/coco_annotations/output.json": count_coco,
 }  # fmt: skip
 WRITABLE = [format.name for format in formats() if format.can_write]
 

@@ -169,7 +169,7 @@ class _TableReader(LabelReader):
             video, index = _name(row[0]), _integer(row[1])
             if video not in media:
                 media[video] = len(self.media)
-                is_video = bool(row[3]) or Path(video).suffix.lower() in VIDEO_SUFFIXES
+                is_video = bool(row[3]) or not row[2] or Path(video).suffix.lower() in VIDEO_SUFFIXES
                 self.media.append(Media(VIDEO if is_video else IMAGES, video))
             self._frames.setdefault((video, index), Frame(_name(row[2]), media[video], index))
             own = keypoints.setdefault(_name(row[5]), {})

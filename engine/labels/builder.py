@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.labels.model import IMAGES, Category, Frame, Instance, Media
+import msgspec
+
+from engine.labels.model import IMAGES, VIDEO, Category, Frame, Instance, Media
 from engine.labels.reader import Labels
 from engine.schema.schema import Schema
+
+
+def unnamed_video(path: Path | str) -> str:
+    """What a video is called that a label file does not name: it is looked for beside the file."""
+    return f"{Path(path).stem}.mp4"
 
 
 class LabelsBuilder:
@@ -101,7 +108,10 @@ class LabelsBuilder:
         return self._category_records
 
     def build(self, path: Path | str = "", *, image_folder: Path | None = None) -> Labels:
-        """The labels, in the order in which they were added."""
+        """The labels, in the order in which they were added. A video without a name gets that of the label file."""
+        for position, media in enumerate(self._media_records):
+            if media.type == VIDEO and not media.path and Path(path).stem:
+                self._media_records[position] = msgspec.structs.replace(media, path=unnamed_video(path))
         return Labels(
             self._frame_records,
             self._instances,

@@ -34,7 +34,7 @@ from engine.formats.cvat.shapes import (
 from engine.formats.cvat.skeletons import CvatLabel, read_labels_of
 from engine.formats.cvat.tracks import TrackElement, TrackReader
 from engine.formats.text_files import iterate_nested_xml
-from engine.labels.builder import LabelsBuilder
+from engine.labels.builder import LabelsBuilder, unnamed_video
 from engine.labels.model import ABSENT, IMAGES, OCCLUDED, VIDEO, VISIBLE, Bytes, Floats, Instance
 from engine.labels.reader import Labels
 from engine.media.image_finder import plain_name
@@ -348,7 +348,7 @@ class _Reader:
         if not task.source and not self._has_reported_source:
             self._has_reported_source = True
             self._context.report(
-                self._path.name, "No video is named; its frames are known by their numbers only", severity=ERROR
+                self._path.name, f"No video is named; {unnamed_video(self._path)} is looked for", severity=ERROR
             )
         media = self._builder.media(VIDEO, task.source)
         return self._builder.frame("", media, frame_index, width=task.width, height=task.height)

@@ -58,7 +58,8 @@ class JabsFormat(BaseFormat):
 
     def sniff(self, path: Path) -> float:
         head = head_of(path, _SNIFFED_BYTES)
-        return CERTAIN if head.startswith(_SIGNATURE) and _GROUP.encode() in head else NO
+        name = _GROUP.encode() + b"\0"  # the end too: other files speak of poseestimation
+        return CERTAIN if head.startswith(_SIGNATURE) and name in head else NO
 
     def load(self, path: Path, context: Context, options: ReadOptions) -> LabelReader:
         try:

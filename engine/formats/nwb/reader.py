@@ -15,7 +15,7 @@ from engine.formats.category_schema import schema_of_names
 from engine.formats.hdf5 import try_in_a_process
 from engine.formats.nwb.file import Estimation, NwbFile, Series, Skeleton, TrainingFrame, Video
 from engine.formats.nwb.timing import Indices, frames_of
-from engine.labels.builder import LabelsBuilder
+from engine.labels.builder import LabelsBuilder, unnamed_video
 from engine.labels.model import ABSENT, IMAGES, OCCLUDED, VIDEO, VISIBLE, Floats, Instance
 from engine.labels.reader import Labels
 from engine.utils.context import ERROR, INFO, Context
@@ -195,7 +195,7 @@ class _Reader:
             self._context.report(path, what, "frames are taken as those of the first", severity=ERROR)
         if not path and id(video) not in self._videos_reported:
             self._videos_reported.add(id(video))
-            what = "No video is named; its frames are known by their numbers only"
+            what = f"No video is named; {unnamed_video(self._path)} is looked for"
             self._context.report(self._path.name, what, severity=ERROR)
         return self.builder.frame(
             "", self.builder.media(VIDEO, path, stored_pixels=True), index, width=width, height=height

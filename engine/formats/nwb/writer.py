@@ -93,6 +93,10 @@ class _Writer:
                 identifier=str(uuid4()),
                 session_start_time=datetime.now(UTC),  # of the recording it is not known
             )
+            for category in self._categories:
+                if category.schema is None:
+                    what = "Category without keypoints, which this format does not have"
+                    self._context.report(category.name, what, "left out")
             names = FreeNames()
             self._skeletons = {
                 position: self._skeleton(category, names)

@@ -20,14 +20,17 @@ ANIMAL = "animal"
 _DEFAULT_NAME = re.compile(r"skeleton[-_ ]?\d*", re.IGNORECASE)
 
 
-def category_of(skeleton: Skeleton) -> tuple[str, Schema, npt.NDArray[np.int64]]:
+def category_of(skeleton: Skeleton, *, keeps_name: bool = False) -> tuple[str, Schema, npt.NDArray[np.int64]]:
     """Name and schema of the category of a skeleton, and which node each of its keypoints is.
+
+    Args:
+        keeps_name: its name is that of a category, also where SLEAP calls skeletons so by default.
 
     A skeleton whose nodes have the names of a built-in schema gets that schema, in its order, so that its models fit.
     """
     schema, order = _schema_of(skeleton)
     name = skeleton.name
-    if _DEFAULT_NAME.fullmatch(name):
+    if not keeps_name and _DEFAULT_NAME.fullmatch(name):
         name = schema.category if schema.name in builtin_schemas() else ANIMAL
     return name, msgspec.structs.replace(schema, category=name), order
 

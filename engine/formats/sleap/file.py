@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 Records = npt.NDArray[Any]
 
 USER, PREDICTED = 0, 1
+PROVENANCE = "poseapp"
+"""``source`` in the provenance of files that this program writes."""
 FrameIndex = tuple[int, int]
 """Number of a video, and index of a frame in it."""
 T = TypeVar("T")
@@ -68,6 +70,7 @@ class SleapFile:
         frames, instances, points, pred_points: record arrays with the field names of the format; coordinates are
             pixels, pixel centers at integers.
         skeletons, tracks, videos: in the order in which records number them; tracks are names.
+        is_of_this_program: whether this program has written the file.
         negative: frames that a person marked as empty.
         suggestions: frames suggested for labelling.
 
@@ -108,6 +111,7 @@ class SleapFile:
             for points in (self.points, self.pred_points):
                 points["x"] -= 0.5
                 points["y"] -= 0.5
+        self.is_of_this_program = _mapping(metadata, "provenance").get("source") == PROVENANCE
         try:
             self.skeletons: list[Skeleton] = read_skeletons(metadata)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:

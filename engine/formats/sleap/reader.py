@@ -77,7 +77,7 @@ class SleapReader(LabelReader):
         self._order: dict[int, npt.NDArray[np.int64]] = {}
         categories: list[Category] = []
         for skeleton in used:
-            name, schema, order = category_of(file.skeletons[skeleton])
+            name, schema, order = category_of(file.skeletons[skeleton], keeps_name=file.is_of_this_program)
             same = (n for n, c in enumerate(categories) if c.name == name and c.schema == schema)
             position = next(same, len(categories))
             if position == len(categories):

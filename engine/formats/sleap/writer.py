@@ -20,7 +20,7 @@ import numpy.typing as npt
 from engine.errors import LabelError
 from engine.formats.frame_images import FrameImages
 from engine.formats.registry import WriteOptions
-from engine.formats.sleap.file import PREDICTED, USER
+from engine.formats.sleap.file import PREDICTED, PROVENANCE, USER
 from engine.formats.sleap.pixels import StoredPixels
 from engine.formats.sleap.skeletons import EDGE, SYMMETRY
 from engine.labels.model import ABSENT, IMAGES, VISIBLE, Category, Instance
@@ -273,7 +273,7 @@ def _metadata(categories: Sequence[Category]) -> dict[str, Any]:
         "tracks": [],
         "suggestions": [],
         "negative_anchors": {},
-        "provenance": {"source": "poseapp"},
+        "provenance": {"source": PROVENANCE},
     }
 
 

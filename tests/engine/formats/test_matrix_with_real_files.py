@@ -194,6 +194,7 @@ FILES: dict[str, Callable[[Path], Counts]] = {
     "mmpose-posetrack18/annotations/test_posetrack18_val.json": count_coco,
     "mmpose-ubody/ubody3d_train.json": count_confident_points,
     "mmpose-wflw/test_wflw.json": count_coco,
+    "ndx-pose/0.1.1_poseestimation_nodes_edges.nwb": count_nwb,
     "ndx-pose/0.3.0_poseestimation_one_camera.nwb": count_nwb,
     "ndx-pose/0.3.0_poseestimation_two_cameras.nwb": count_nwb,
     "sleap/alphatracker/at_testdata.json": count_alphatracker,

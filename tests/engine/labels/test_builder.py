@@ -21,3 +21,10 @@ def test_frames_categories_and_tracks_are_known_by_what_identifies_them() -> Non
     assert labels.tracks == {0: "ann"}
     assert [category.id for category in labels.categories] == [1, 2]
     assert labels.num_instances() == 1
+
+
+def test_a_video_without_a_name_is_looked_for_by_that_of_the_label_file() -> None:
+    builder = LabelsBuilder()
+    builder.frame("", builder.media(VIDEO), 3)
+    builder.frame("", builder.media(VIDEO, "b.mp4"), 3)
+    assert [media.path for media in builder.build("/labels/clip.nwb").media] == ["clip.mp4", "b.mp4"]

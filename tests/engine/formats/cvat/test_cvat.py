@@ -311,7 +311,7 @@ def test_images_are_frames_by_their_order_in_a_file_for_video(tmp_path: Path) ->
         "Images are written as frames in their order, names of images are not kept: out.xml"
     ]
     again, remarks = read(tmp_path / "out.xml")
-    assert remarks == ["No video is named; its frames are known by their numbers only: out.xml"]
+    assert remarks == ["No video is named; out.mp4 is looked for: out.xml"]
     assert sorted({frame.index for frame in again.frames()}) == [0, 1, 2, 3, 4]
     assert again.num_instances() == 10
 

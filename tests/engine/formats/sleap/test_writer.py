@@ -188,3 +188,14 @@ def test_a_score_of_a_prediction_without_scores_of_its_keypoints_is_kept(tmp_pat
     write_labels(labels, tmp_path / "out.slp")
     with read_labels(tmp_path / "out.slp") as back:
         assert [instance.score for instance in back.instances()] == scores
+
+
+def test_a_category_that_is_called_as_sleap_calls_skeletons_keeps_its_name(tmp_path: Path) -> None:
+    labels = Labels(
+        [Frame("a.png", 0, 0)],
+        [Instance(0, 0, np.ones((1, 2)), np.array([VISIBLE], np.uint8))],
+        [Category("skeleton", schema_from_names("skeleton", ["nose"]))],
+    )
+    write_labels(labels, tmp_path / "out.slp")
+    with read_labels(tmp_path / "out.slp") as back:
+        assert [category.name for category in back.categories] == ["skeleton"]

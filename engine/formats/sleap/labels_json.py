@@ -1,7 +1,9 @@
 """SLEAP's JSON labels, which versions before ``.slp`` wrote: the same skeletons, videos, tracks and instances as text.
 
 What jsonpickle has written is read as plain data. A file without ``version`` is of LEAP, the program before SLEAP, and
-is refused. Points are keyed by the position of their node in the list of nodes, in the first version by its name.
+is refused. Points are keyed by the position of their node in the list of nodes, in the first version by its name. Only
+predictions have the key ``score``. A label that was made from a prediction repeats it as ``from_predicted``; that
+prediction is left out, as from ``.slp`` files.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from engine.formats.registry import CERTAIN, NO, ReadOptions, register_format
 from engine.formats.results.files import first_keys
 from engine.formats.sleap.categories import category_of
 from engine.formats.sleap.file import SleapVideo, video_of
+from engine.formats.sleap.reader import instance_score
 from engine.formats.sleap.skeletons import Skeleton, read_skeletons
 from engine.formats.text_files import read_json
 from engine.labels.builder import LabelsBuilder
@@ -60,7 +63,7 @@ class _Reader:
         self._builder = LabelsBuilder()
         try:
             self._skeletons: list[Skeleton] = read_skeletons(document)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {str(error)[:100]}"
             raise LabelError(f"has a skeleton that cannot be understood ({reason})", where=path) from None
         self._node_names = [text_of(as_dict(node).get("name")) for node in as_list(document.get("nodes"))]
@@ -76,8 +79,14 @@ class _Reader:
             if position % _STEP == 0:
                 self._context.progress(position, len(frames))
             self._read_frame(position, as_dict(record))
-        for record in as_list(self._document.get("suggestions")):
+        for record in _suggestions(self._document.get("suggestions")):
             self._read_suggestion(as_dict(record))
+        anchors = as_dict(self._document.get("negative_anchors"))
+        for video, entries in anchors.items():
+            if entries:
+                where = f"video {str(video)[:20]}"
+                self._context.report(where, "Negative anchors, which are points without an animal", "left out",
+                                     count=max(1, len(as_list(entries))), severity=INFO)  # fmt: skip
         return self._builder.build(self._path)
 
     def _read_frame(self, position: int, record: Mapping[str, Any]) -> None:
@@ -88,7 +97,11 @@ class _Reader:
             what = "Frame of no video of the file"
             self._context.report(where, what, "left out with its labels", count=max(1, len(instances)), severity=ERROR)
             return
+        replaced = _replaced(instances)
         for order, entry in enumerate(instances):
+            if replaced and "score" in as_dict(entry) and _identity(as_dict(entry)) in replaced:
+                self._context.report(f"{where}, instance {order}", "Prediction that a label replaced", "left out")
+                continue
             self._read_instance(frame, as_dict(entry), f"{where}, instance {order}", f"{position}|{order}")
 
     def _read_suggestion(self, record: Mapping[str, Any]) -> None:
@@ -137,18 +150,24 @@ class _Reader:
         if not visibility.any():
             self._context.report(where, "Instance without a point that has coordinates", "left out")
             return
-        score = coordinate(record.get("score"))
-        is_prediction = score is not None or bool(np.isfinite(scores).any())
+        has_scores = bool(np.isfinite(scores).any())
+        point_scores = np.nan_to_num(scores) if has_scores else None
+        is_prediction = "score" in record or has_scores
+        written = coordinate(record.get("score"))
+        present_scores = None if point_scores is None else point_scores[visibility > ABSENT]
+        score = instance_score(np.nan if written is None else written, present_scores) if is_prediction else None
         track_number = _whole(record.get("track"))
         has_track = track_number is not None and track_number < len(self._tracks)
+        if not has_track and record.get("track") is not None:
+            self._context.report(where, "Track that the file does not list", "the instance has none")
         self._builder.add(
             Instance(
                 frame,
                 category,
                 keypoints[order],
                 visibility[order],
-                np.nan_to_num(scores[order]) if np.isfinite(scores).any() else None,
-                score=None if score is None else min(max(score, 0.0), 1.0),
+                None if point_scores is None else point_scores[order],
+                score=score,
                 track=self._builder.track(track_number, self._tracks[track_number or 0]) if has_track else None,
                 is_prediction=is_prediction,
                 source="sleap" if is_prediction else "",
@@ -170,6 +189,24 @@ class _Reader:
             name, schema, order = category_of(skeleton)
             self._categories[index] = self._builder.category(name, schema), order.tolist()
         return self._categories[index]
+
+
+def _suggestions(value: object) -> list[object]:
+    """Suggested frames: a list of them, or the numbers of the frames by video, as in the first versions."""
+    if not isinstance(value, Mapping):
+        return as_list(value)
+    return [{"video": video, "frame_idx": index} for video, indices in value.items() for index in as_list(indices)]
+
+
+def _replaced(instances: Collection[object]) -> set[str]:
+    """Identities of the predictions from which labels of a frame were made."""
+    origins = (as_dict(entry).get("from_predicted") for entry in instances if "score" not in as_dict(entry))
+    return {_identity(as_dict(origin)) for origin in origins if origin}
+
+
+def _identity(prediction: Mapping[str, Any]) -> str:
+    """Text that is equal for equal predictions, also where numbers are NaN."""
+    return repr([prediction.get(key) for key in ("skeleton", "score", "_points", "points")])
 
 
 def _track_name(entry: object) -> str:

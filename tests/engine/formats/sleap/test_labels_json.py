@@ -111,6 +111,64 @@ def test_labels_of_videos_and_images_are_read(tmp_path: Path) -> None:
     assert second.scores.tolist() == [0.0, 0.25]
 
 
+PREDICTION: dict[str, Any] = {
+    "skeleton": 0,
+    "track": None,
+    "score": 0.5,
+    "_points": {"0": {"x": 5, "y": 6, "score": 0.25}, "1": {"x": float("nan"), "y": 6, "score": 0.75}},
+}
+
+
+def read_frame(path: Path, *instances: dict[str, Any]) -> tuple[LabelReader, list[str]]:
+    context = Context()
+    labels = read_labels(write(path, labels=[{"video": 0, "frame_idx": 0, "_instances": instances}]), context=context)
+    return labels, [str(sentence) for sentence in context.findings.sentences()]
+
+
+def test_a_prediction_that_a_label_replaced_is_left_out_and_told(tmp_path: Path) -> None:
+    label = {"skeleton": 0, "_points": {"0": {"x": 5, "y": 7}}, "from_predicted": PREDICTION}
+    other = {**PREDICTION, "score": 0.25}
+    labels, sentences = read_frame(tmp_path / "labels.json", label, PREDICTION, other)
+    assert [(i.is_prediction, i.score, i.key) for i in labels.instances()] == [
+        (False, None, "0|0"),
+        (True, 0.25, "0|2"),
+    ]
+    (sentence,) = sentences
+    assert "replaced" in sentence
+    assert "instance 1" in sentence
+
+
+@pytest.mark.parametrize(("written", "score"), [(0.75, 0.75), (1.5, 0.25), (float("nan"), 0.25), (None, 0.25)])
+def test_scores_that_are_sums_give_way_to_the_mean_of_the_points(
+    tmp_path: Path, written: float | None, score: float
+) -> None:
+    labels, _ = read_frame(tmp_path / "labels.json", {**PREDICTION, "score": written})
+    assert [(i.is_prediction, i.score) for i in labels.instances()] == [(True, score)]
+
+
+def test_an_instance_with_an_empty_score_is_a_prediction(tmp_path: Path) -> None:
+    entry = {"skeleton": 0, "score": float("nan"), "_points": {"0": {"x": 5, "y": 6}}}
+    labels, _ = read_frame(tmp_path / "labels.json", entry)
+    assert [(i.is_prediction, i.score, i.scores) for i in labels.instances()] == [(True, None, None)]
+
+
+def test_a_track_that_the_file_lacks_is_told(tmp_path: Path) -> None:
+    labels, sentences = read_frame(tmp_path / "labels.json", {**PREDICTION, "track": 2})
+    assert [i.track for i in labels.instances()] == [None]
+    assert any("Track" in sentence for sentence in sentences)
+
+
+def test_suggestions_by_video_are_read_and_negative_anchors_told(tmp_path: Path) -> None:
+    context = Context()
+    path = write(
+        tmp_path / "labels.json", labels=[], suggestions={"0": [3, 5]}, negative_anchors={"0": [[3, 1, 2], [4, 1, 2]]}
+    )
+    labels = read_labels(path, context=context)
+    assert [(frame.index, frame.is_flagged) for frame in labels.frames()] == [(3, True), (5, True)]
+    (sentence,) = context.findings.sentences()
+    assert (sentence.occurrences, "Negative anchors" in str(sentence)) == (2, True)
+
+
 def test_a_zip_archive_of_them_is_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "labels.json.zip", "w") as archive:
         archive.write(write(tmp_path / "labels.json"), "labels.json")
@@ -137,7 +195,14 @@ def test_records_that_cannot_be_used_are_told(tmp_path: Path, frame: Any, text: 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"skeletons": [{"links": 3}]}, {"skeletons": 7}, {"labels": 5}, {"nodes": [], "skeletons": [{}, 2]}]
+    "changes",
+    [
+        {"skeletons": [{"links": 3}]},
+        {"skeletons": 7},
+        {"skeletons": [{"nodes": [float("inf")]}]},
+        {"labels": 5},
+        {"nodes": [], "skeletons": [{}, 2]},
+    ],
 )
 def test_files_that_cannot_be_used_are_an_error(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(LabelError, match=r"labels\.json"):

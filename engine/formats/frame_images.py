@@ -41,7 +41,7 @@ class FrameImages:
         self._frames = list(labels.frames())
         self._paths: list[Path | None] = [None] * len(self._frames)
         for position, media in enumerate(labels.media):
-            if media.type == IMAGES:
+            if media.type == IMAGES and not labels.holds_images:
                 self._find(position, Path(media.path) if media.path else None)
         videos = [media.path for media in labels.media if media.type != IMAGES]
         self._videos = find_videos(videos, labels.path)[0] if videos else {}
@@ -157,7 +157,7 @@ class FrameImages:
         many. What cannot be placed is reported; an image that is there already stays.
 
         Raises:
-            LabelError: one cannot be written. Cancelled.
+            LabelError: one cannot be written, or another image has the name of one that the labels hold. Cancelled.
         """
         count = 0
         for position, frame in enumerate(self._frames):
@@ -173,7 +173,11 @@ class FrameImages:
             if len(str(target)) > _MAX_PATH * 3:
                 context.report(frame.name, "Image whose name is too long", "not copied", severity=INFO)
                 continue
-            if os.path.exists(target) or self.place(position, target, how):
+            if os.path.exists(target):
+                if self._labels.holds_images and not _is_content(target, self._labels.embedded_image(position)):
+                    raise LabelError("is another image; write into another folder", where=target)
+                count += 1
+            elif self.place(position, target, how):
                 count += 1
             else:
                 context.report(frame.name, "Image not found", "only its labels are written")
@@ -201,6 +205,13 @@ class FrameImages:
         """Close the videos."""
         if hasattr(self, "_reader"):
             self._reader.close()
+
+
+def _is_content(path: Path, data: bytes | None) -> bool:
+    """Whether a file is a regular one with this content."""
+    if data is None or not os.path.isfile(path) or os.path.getsize(path) != len(data):
+        return False
+    return path.read_bytes() == data
 
 
 def _facts_of(path: Path) -> tuple[int, tuple[int, int]] | None:

@@ -28,6 +28,7 @@ class LabelReader(ABC):
         media, categories: what frames and instances refer to by position.
         tracks: names of tracks by their number, as far as they have names.
         raw_format: name of the format whose text the ``raw`` of all records holds; "" for none.
+        holds_images: all images are in :meth:`embedded_image`, and none of them is to be looked for.
         header: what the file holds besides, for writers of ``raw_format``: text by key, in the order of the file.
     """
 
@@ -37,6 +38,7 @@ class LabelReader(ABC):
     categories: Sequence[Category] = ()
     tracks: Mapping[int, str] = {}
     raw_format: str = ""
+    holds_images: bool = False
     header: Mapping[str, bytes] = {}
 
     @abstractmethod

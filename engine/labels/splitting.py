@@ -128,6 +128,7 @@ class FramesSubset(LabelReader):
         self.path, self.image_folder = labels.path, labels.image_folder
         self.media, self.categories, self.tracks = labels.media, labels.categories, labels.tracks
         self.raw_format, self.header = labels.raw_format, labels.header
+        self.holds_images = labels.holds_images
 
     def frames(self) -> Iterator[Frame]:
         counts: Counter[int] = Counter()

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import msgspec
 import numpy as np
 
 from engine.errors import PoseError
-from engine.formats.frame_images import FrameImages
-from engine.labels.model import ABSENT, IMAGES, UNKNOWN, Floats, Frame, Instance, Media
-from engine.labels.reader import LabelReader
+from engine.formats.frame_images import FrameImages, name_of_frame
+from engine.labels.model import ABSENT, UNKNOWN, Floats, Frame, Instance
+from engine.labels.reader import LabelReader, Labels
+from engine.media.images import Image
 from engine.utils.context import ERROR, Context
 
 DEFAULT_MARGIN = 0.25
 _STEP = 500
 
 
-class CroppedLabels(LabelReader):
+class CroppedLabels(Labels):
     """One image for each pose or box of other labels, cut out of its image; coordinates are those of the crop.
 
     The crop is the box of an instance, or the box around its keypoints, widened on each side by ``margin`` times its
@@ -28,16 +28,17 @@ class CroppedLabels(LabelReader):
 
     Args:
         labels: their records are read once, their images when :meth:`embedded_image` is called.
-        images: of these labels.
     """
 
+    holds_images = True
+
     def __init__(self, labels: LabelReader, margin: float = DEFAULT_MARGIN, context: Context | None = None) -> None:
+        super().__init__(
+            [], [], labels.categories, path=labels.path, image_folder=labels.image_folder, tracks=labels.tracks
+        )
         self._labels, self._images = labels, FrameImages(labels)
-        self.path, self.image_folder = labels.path, labels.image_folder
-        self.media, self.categories, self.tracks = [Media(IMAGES)], labels.categories, labels.tracks
-        self._frames: list[Frame] = []
-        self._instances: list[Instance] = []
         self._sources: list[tuple[int, tuple[int, int, int, int]]] = []
+        self._last_image: tuple[int, Image] | None = None
         self._cut(margin, context or Context())
 
     def _cut(self, margin: float, context: Context) -> None:
@@ -65,11 +66,7 @@ class CroppedLabels(LabelReader):
 
     def _add(self, instance: Instance, crop: tuple[int, int, int, int], count: int) -> None:
         x1, y1, x2, y2 = crop
-        frame = self._images.frames[instance.frame]
-        media = self._labels.media[frame.media]
-        name = PurePosixPath(
-            frame.name if media.type == IMAGES else f"{PurePosixPath(media.path).stem}_{frame.index:06d}"
-        )
+        name = PurePosixPath(name_of_frame(self._labels, self._images.frames[instance.frame]))
         self._frames.append(
             Frame(name.with_name(f"{name.stem}_{count}.png").as_posix(), 0, len(self._frames), x2 - x1, y2 - y1)
         )
@@ -80,29 +77,17 @@ class CroppedLabels(LabelReader):
         }
         self._instances.append(msgspec.structs.replace(instance, frame=len(self._frames) - 1, raw=b"", **changes))
 
-    def frames(self) -> Iterator[Frame]:
-        return iter(self._frames)
-
-    def instances(self) -> Iterator[Instance]:
-        return iter(self._instances)
-
-    def num_instances(self) -> int:
-        return len(self._instances)
-
     def embedded_image(self, frame: int) -> bytes | None:
-        """The crop as PNG.
-
-        Raises:
-            LabelError: its image cannot be read.
-        """
+        """The crop as PNG; None if its image cannot be read."""
         import cv2
 
         source, (x1, y1, x2, y2) = self._sources[frame]
-        try:
-            pixels = self._images.pixels(source)[y1:y2, x1:x2]
-        except PoseError:
-            return None
-        return bytes(cv2.imencode(".png", pixels[..., ::-1])[1])
+        if self._last_image is None or self._last_image[0] != source:  # crops of one image follow each other
+            try:
+                self._last_image = source, self._images.pixels(source)
+            except PoseError:
+                return None
+        return bytes(cv2.imencode(".png", self._last_image[1][y1:y2, x1:x2, ::-1])[1])
 
     def close(self) -> None:
         self._images.close()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engine.convert import convert
+from engine.errors import LabelError
 from engine.formats import read_labels
 from engine.formats.crops import CroppedLabels
 from engine.formats.registry import WriteOptions
@@ -103,3 +104,24 @@ def test_images_are_placed_where_a_label_file_names_them(tmp_path: Path, how: st
     done = convert(source, tmp_path / "out/labels.json", write_options=options)
     assert read_image(tmp_path / "out/sub/a.png").shape == (HEIGHT, WIDTH, 3)
     assert any("gone.png" in str(finding) for finding in done.findings)
+
+
+def test_an_image_that_is_called_like_a_crop_is_not_taken_for_it(tmp_path: Path, labels: Labels) -> None:
+    for name in ("a_1.png", "a_2.png"):  # as of an earlier export into the folder of the images
+        cv2.imwrite(str(tmp_path / "in" / name), np.full((17, 31, 3), 255, np.uint8))
+    source = tmp_path / "in/labels.json"
+    convert_labels(labels, source)
+    convert(source, tmp_path / "out", to_format="yolo", crop_margin=0.25)
+    (image,) = (tmp_path / "out").rglob("a_1.png")
+    assert read_image(image)[3, 5].tolist() == [10, 10, 0]
+
+
+def test_an_image_that_is_called_like_a_crop_is_not_replaced(tmp_path: Path, labels: Labels) -> None:
+    source = tmp_path / "in/labels.json"
+    convert_labels(labels, source)
+    convert(source, tmp_path / "in/crops.json", crop_margin=0.25)
+    convert(source, tmp_path / "in/crops.json", crop_margin=0.25)  # the same crops once more
+    (tmp_path / "in/a_1.png").write_bytes(b"a photo")
+    with pytest.raises(LabelError, match=r"a_1\.png: is another image"):
+        convert(source, tmp_path / "in/crops.json", crop_margin=0.25)
+    assert (tmp_path / "in/a_1.png").read_bytes() == b"a photo"

@@ -45,6 +45,8 @@ class FrameImages:
                 self._find(position, Path(media.path) if media.path else None)
         videos = [media.path for media in labels.media if media.type != IMAGES]
         self._videos = find_videos(videos, labels.path)[0] if videos else {}
+        self._header_sizes: dict[int, tuple[int, int] | None] = {}
+        self._video_facts: dict[Path, tuple[int, tuple[int, int]] | None] = {}
 
     def _find(self, media: int, folder: Path | None) -> None:
         positions = [position for position, frame in enumerate(self._frames) if frame.media == media]
@@ -73,12 +75,13 @@ class FrameImages:
         if record.width > 0 and record.height > 0:
             return record.width, record.height
         path = self._paths[frame]
-        if path is not None:
+        if path is None:
+            facts = self._facts_of(self.video(record.media))
+            return None if facts is None else facts[1]
+        if frame not in self._header_sizes:  # asked for each pose
             header = read_header_of(path)
-            return None if header is None else header.size
-        video = self._videos.get(self._labels.media[record.media].path)
-        facts = None if video is None else _facts_of(video)
-        return None if facts is None else facts[1]
+            self._header_sizes[frame] = None if header is None else header.size
+        return self._header_sizes[frame]
 
     def has_image(self, frame: int) -> bool:
         """Whether :meth:`place` can make the image of a frame."""
@@ -113,9 +116,13 @@ class FrameImages:
 
     def num_frames(self, media: int) -> int | None:
         """How many frames a video has, by the position of its media; None if it is missing or cannot be read."""
-        video = self.video(media)
-        facts = None if video is None else _facts_of(video)
+        facts = self._facts_of(self.video(media))
         return None if facts is None else facts[0]
+
+    def _facts_of(self, video: Path | None) -> tuple[int, tuple[int, int]] | None:
+        if video is not None and video not in self._video_facts:
+            self._video_facts[video] = _facts_of(video)
+        return None if video is None else self._video_facts[video]
 
     def _video_of(self, frame: int) -> Path | None:
         return self.video(self._frames[frame].media) if self.is_video(frame) else None
@@ -163,7 +170,7 @@ class FrameImages:
         for position, frame in enumerate(self._frames):
             if position % _STEP == 0:
                 context.progress(position, len(self._frames), "Copying images")
-            parts = [safe_part(part) for part in PurePosixPath(plain_name(frame.name)).parts if part not in ("/", "..")]
+            parts = _safe_parts(frame.name)
             if self.is_video(position) or frame.media == UNKNOWN or not parts:
                 context.report(
                     frame.name, "Frames of videos, and records without an image, are not copied", severity=INFO
@@ -251,8 +258,7 @@ class ImageNames:
 
     def name(self, folder: str, name: str) -> str:
         """A free path below ``folder`` ("images/train") like this name; with forward slashes."""
-        parts = [safe_part(part) for part in PurePosixPath(plain_name(name)).parts if part not in ("/", "..", ".")]
-        parts = [part for part in parts if not part.endswith(":")] or ["image"]
+        parts = [part for part in _safe_parts(name) if not part.endswith(":")] or ["image"]
         while len(parts) > 1 and sum(len(part) + 1 for part in parts) > _MAX_PATH:  # the last folders tell most
             parts = parts[1:]
         path = PurePosixPath(folder, *parts)
@@ -267,9 +273,25 @@ class ImageNames:
         return (path.with_suffix("") if self._unique_stems else path).as_posix().casefold()
 
 
+def _safe_parts(name: str) -> list[str]:
+    return [safe_part(part) for part in PurePosixPath(plain_name(name)).parts if part not in ("/", "..", ".")]
+
+
 def safe_part(text: str) -> str:
     """A part of a path that every system takes."""
     return "".join("_" if c in '<>:"|?*\\/\0' or ord(c) < 32 else c for c in text)[:_MAX_STEM].strip() or "_"
+
+
+def path_text(path: Path, folder: Path, *, is_absolute: bool) -> str:
+    """A path as label files in a folder name it: relative if it lies below the folder, else absolute.
+
+    Args:
+        is_absolute: absolute in any case.
+    """
+    path, folder = path.absolute(), folder.absolute()
+    if not is_absolute and path.is_relative_to(folder):
+        path = path.relative_to(folder)
+    return os.fsencode(path.as_posix()).decode("utf-8", "replace")
 
 
 def name_of_frame(labels: LabelReader, frame: Frame, suffix: str = ".png") -> str:

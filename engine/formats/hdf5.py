@@ -24,6 +24,9 @@ from engine.utils.files import check_regular
 
 ProgressCallback = Callable[[int, int], None]
 
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""The first bytes of an HDF5 file."""
+
 HDF5_ERRORS = (
     RuntimeError, KeyError, IndexError, OSError, ValueError, TypeError, AttributeError, OverflowError, MemoryError,
     ZeroDivisionError, msgspec.MsgspecError,
@@ -155,13 +158,11 @@ def _links(file: Any, name: str) -> Iterator[Any]:
         yield link
 
 
-def try_in_a_process(
-    path: Path, format_name: str, progress: ProgressCallback | None = None, names: Sequence[str] = ()
-) -> None:
+def try_in_a_process(path: Path, format_name: str, progress: ProgressCallback | None = None) -> None:
     """Let a child process read a file to its end first. Returns if this process can read it, or refuse it, in time.
 
     Args:
-        format_name: "sleap", "sleap_analysis", "jabs", "nwb", "dlc", or "arrays" for the data sets of these names.
+        format_name: "sleap", "sleap_analysis", "jabs", "nwb" or "dlc".
         progress: called again and again with (0, 0); whatever it raises ends the child process and is passed on.
 
     Raises:
@@ -171,7 +172,7 @@ def try_in_a_process(
         size = path.stat().st_size
         seconds = round(_BASE_SECONDS + size / _BYTES_PER_SECOND * _SLOWER.get(format_name, 1))
         process = subprocess.Popen(
-            [*_command(), format_name, str(path), str(seconds), str(_MAX_MEMORY), *names],
+            [*_command(), format_name, str(path), str(seconds), str(_MAX_MEMORY)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment(),
         )  # fmt: skip
     except OSError:

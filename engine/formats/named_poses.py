@@ -264,6 +264,11 @@ def pixels(value: object) -> int:
     return 0 if length is None or length < 1 else int(length)
 
 
+def position_of(value: object) -> int | None:
+    """A whole number from 0, as it numbers records; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53 else None
+
+
 def text_of(value: object) -> str:
     """A name: text, or a number as text; "" for everything else."""
     if type(value) is str:

@@ -87,3 +87,11 @@ def _parts(name: str) -> list[str]:
 
 def _with_slashes(name: str) -> str:
     return name.replace("\\", "/")
+
+
+def video_of_stem(folder: Path, stem: str, usual_suffix: str = ".mp4") -> str:
+    """The name of the video with this stem in a folder; where there is none, the name with the usual suffix."""
+    from engine.media.source import VIDEO_SUFFIXES  # loads OpenCV
+
+    names = [f"{stem}{suffix}" for suffix in (usual_suffix, *sorted(VIDEO_SUFFIXES))]
+    return next((name for name in names if os.path.isfile(folder / name)), names[0])

@@ -16,7 +16,7 @@ import numpy as np
 from engine.errors import LabelError
 from engine.formats.base import BaseFormat
 from engine.formats.category_schema import schema_of_names
-from engine.formats.named_poses import as_dict, as_list, coordinate, pixels, text_of
+from engine.formats.named_poses import as_dict, as_list, coordinate, pixels, position_of, text_of
 from engine.formats.registry import CERTAIN, NO, ReadOptions, register_format
 from engine.formats.results.files import first_keys
 from engine.formats.text_files import read_json
@@ -70,12 +70,15 @@ class _Reader:
                 self._category(position)
 
     def _read_keypoints(self, item: Mapping[str, Any]) -> None:
-        label, names = _whole(item.get("label_id")), [text_of(name)[:MAX_NAME] for name in as_list(item.get("labels"))]
+        label, names = (
+            position_of(item.get("label_id")),
+            [text_of(name)[:MAX_NAME] for name in as_list(item.get("labels"))],
+        )
         if label is None or not 0 < len(names) <= MAX_KEYPOINTS:
             return
         limbs: list[tuple[int, int]] = []
         for pair in as_list(item.get("joints")):
-            ends = [_whole(end) for end in as_list(pair)]
+            ends = [position_of(end) for end in as_list(pair)]
             if len(ends) == 2 and ends[0] and ends[1] and max(ends[0], ends[1]) <= len(names):
                 limbs.append((ends[0] - 1, ends[1] - 1))
         self._keypoints[label] = names, limbs
@@ -97,11 +100,11 @@ class _Reader:
             return
         boxes: dict[int, Floats] = {}
         poses = [a for a in annotations if a.get("type") in _POSES]
-        of_poses = {_whole(a.get("group")) for a in poses} - {0, None}
+        of_poses = {position_of(a.get("group")) for a in poses} - {0, None}
         for order, annotation in enumerate(annotations):
             kind, record = annotation.get("type"), f"{where}: annotation {order}"
             if kind == "bbox":
-                box, group = _box(annotation.get("bbox")), _whole(annotation.get("group"))
+                box, group = _box(annotation.get("bbox")), position_of(annotation.get("group"))
                 if box is None:
                     self._context.report(record, "Box whose corners are not numbers", "left out", severity=ERROR)
                 elif group in of_poses and group not in boxes:
@@ -114,14 +117,14 @@ class _Reader:
         for order, annotation in enumerate(annotations):
             if annotation.get("type") in _POSES:
                 record = f"{where}: annotation {order}"
-                box = boxes.pop(_whole(annotation.get("group")) or -1, None)
+                box = boxes.pop(position_of(annotation.get("group")) or -1, None)
                 self._add(annotation, frame, record, self._points(annotation, record), box)
 
     def _frame(self, item: Mapping[str, Any]) -> int | None:
         media = next((m for key in ("image", "media", "video_frame") if (m := as_dict(item.get(key)))), {})
         size = as_list(media.get("size"))
         height, width = (pixels(size[0]), pixels(size[1])) if len(size) == 2 else (0, 0)
-        video, index = text_of(media.get("video_path")), _whole(media.get("frame_index"))
+        video, index = text_of(media.get("video_path")), position_of(media.get("frame_index"))
         if video and index is not None:
             return self._builder.frame("", self._builder.media(VIDEO, video), index, width=width, height=height)
         name = text_of(media.get("path")) or text_of(item.get("id"))
@@ -130,7 +133,7 @@ class _Reader:
     def _points(self, annotation: Mapping[str, Any], where: str) -> Floats | None:
         """(K, 3) x, y, visibility; None if they cannot be used, which is reported."""
         numbers = [coordinate(value) for value in as_list(annotation.get("points"))]
-        names, _ = self._keypoints.get(_whole(annotation.get("label_id")) or 0, ([], []))
+        names, _ = self._keypoints.get(position_of(annotation.get("label_id")) or 0, ([], []))
         step = 3 if annotation.get("type") == "skeleton" else 2
         if not names or len(numbers) != step * len(names) or None in numbers:
             what = "Points that are not the keypoints of their label"
@@ -148,7 +151,7 @@ class _Reader:
     ) -> None:
         if table is None and box is None:
             return
-        label = _whole(annotation.get("label_id"))
+        label = position_of(annotation.get("label_id"))
         if label is None or label >= len(self._labels):
             self._context.report(where, "Annotation without a label of the file", "left out", severity=ERROR)
             return
@@ -156,7 +159,7 @@ class _Reader:
         if visibility is not None and not visibility.any() and box is None:
             self._context.report(where, "Pose without a keypoint", severity=INFO)
         attributes = as_dict(annotation.get("attributes"))
-        track = _whole(attributes.get("track_id"))
+        track = position_of(attributes.get("track_id"))
         self._builder.add(
             Instance(
                 frame,
@@ -182,10 +185,6 @@ def _box(value: object) -> Floats | None:
         return None
     x, y, width, height = (float(cell or 0.0) for cell in numbers)
     return np.array([x, y, x + width, y + height])
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53 else None
 
 
 register_format(DatumaroFormat())

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from engine.errors import PoseError, ProjectError
 from engine.formats.deeplabcut.h5 import read_h5
-from engine.formats.hdf5 import try_in_a_process
+from engine.formats.hdf5 import SIGNATURE, try_in_a_process
 from engine.media.image_finder import plain_name
 from engine.utils.context import INFO, Findings, ProgressCallback
 from engine.utils.files import open_regular, read_bytes
@@ -79,7 +79,7 @@ def is_table(file: Path) -> bool:
     with open_regular(file) as stream:
         head = stream.read(_SNIFFED_BYTES)
     if file.suffix.lower() == ".h5":
-        return head.startswith(b"\x89HDF\r\n\x1a\n") and b"df_with_missing" in head
+        return head.startswith(SIGNATURE) and b"df_with_missing" in head
     levels = [re.split(r"[,;\t]", line, maxsplit=1)[0].strip().lower() for line in _decoded(head).splitlines()]
     first = list(itertools.takewhile(lambda level: level in LEVELS, levels))
     return {"bodyparts", "coords"} <= set(first)

@@ -18,18 +18,17 @@ import numpy.typing as npt
 
 from engine.errors import LabelError, ProjectError
 from engine.formats.base import BaseFormat
-from engine.formats.hdf5 import HDF5_ERRORS, damaged, open_hdf5, read_arrays, try_in_a_process
+from engine.formats.hdf5 import HDF5_ERRORS, SIGNATURE, damaged, open_hdf5, read_arrays, try_in_a_process
 from engine.formats.registry import CERTAIN, NO, ReadOptions, register_format
 from engine.formats.text_files import head_of
 from engine.labels.builder import LabelsBuilder
 from engine.labels.features import Feature
 from engine.labels.model import ABSENT, VIDEO, VISIBLE, Instance
 from engine.labels.reader import LabelReader
-from engine.media.source import VIDEO_SUFFIXES
+from engine.media.video_finder import video_of_stem
 from engine.schema.schema import schema_from_names
 from engine.utils.context import ERROR, INFO, Context
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SNIFFED_BYTES = 1 << 12
 """The name of the group, ``poseest``, stands at the beginning of these files; those in it may stand anywhere."""
 _STEP = 1000
@@ -59,7 +58,7 @@ class JabsFormat(BaseFormat):
     def sniff(self, path: Path) -> float:
         head = head_of(path, _SNIFFED_BYTES)
         name = _GROUP.encode() + b"\0"  # the end too: other files speak of poseestimation
-        return CERTAIN if head.startswith(_SIGNATURE) and name in head else NO
+        return CERTAIN if head.startswith(SIGNATURE) and name in head else NO
 
     def load(self, path: Path, context: Context, options: ReadOptions) -> LabelReader:
         try:
@@ -203,9 +202,7 @@ def _whole_numbers(array: Array | None, shape: tuple[int, ...]) -> Array | None:
 def _video_of(path: Path) -> str:
     """The video that a pose file belongs to, by its name; JABS's own are AVI."""
     match = _NAME.fullmatch(path.name)
-    stem = match[1] if match else path.stem
-    names = [f"{stem}{suffix}" for suffix in (".avi", ".mp4", *sorted(VIDEO_SUFFIXES))]
-    return next((name for name in names if (path.parent / name).is_file()), names[0])
+    return video_of_stem(path.parent, match[1] if match else path.stem, ".avi")
 
 
 register_format(JabsFormat())

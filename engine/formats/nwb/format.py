@@ -7,13 +7,12 @@ from pathlib import Path
 
 from engine.errors import LabelError, ProjectError
 from engine.formats.base import BaseFormat
+from engine.formats.hdf5 import SIGNATURE
 from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, register_format
 from engine.formats.text_files import head_of
 from engine.labels.features import Feature
 from engine.labels.reader import LabelReader
 from engine.utils.context import Context
-
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class NwbFormat(BaseFormat):
@@ -35,7 +34,7 @@ class NwbFormat(BaseFormat):
     )
 
     def sniff(self, path: Path) -> float:
-        is_hdf5 = path.suffix.lower() == ".nwb" and head_of(path, 8) == _SIGNATURE
+        is_hdf5 = path.suffix.lower() == ".nwb" and head_of(path, 8) == SIGNATURE
         return CERTAIN if is_hdf5 else NO
 
     def load(self, path: Path, context: Context, options: ReadOptions) -> LabelReader:

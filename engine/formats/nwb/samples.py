@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import PoseError
-from engine.formats.frame_images import FrameImages
+from engine.formats.frame_images import FrameImages, path_text
 from engine.formats.registry import WriteOptions
 from engine.labels.model import IMAGES, UNKNOWN, Floats, Frame, Media
 from engine.labels.reader import LabelReader
@@ -74,14 +73,12 @@ class Samples:
         path = self._images.video(media)
         if path is None:
             return [as_text(self._labels.media[media].path)]
-        path = path.absolute()
-        is_below = path.is_relative_to(self._folder) and not self._is_absolute
-        return [_file_name(path.relative_to(self._folder) if is_below else path)]
+        return [path_text(path, self._folder, is_absolute=self._is_absolute)]
 
     def _image_name(self, position: int, frame: Frame, media: Media) -> str:
         path = self._images.path(position) if self._is_absolute else None
         if path is not None:
-            return _file_name(path.absolute())
+            return path_text(path, self._folder, is_absolute=True)
         return as_text(f"{media.path}/{frame.name}" if media.path else frame.name)
 
     def clock_of_video(self, part: Part) -> dict[str, Any]:
@@ -151,10 +148,6 @@ def object_name(name: str) -> str:
     """A name as an object of NWB can have it."""
     name = _NOT_IN_NAMES.sub("_", as_text(name)).strip()
     return name if name.strip(".") else "object"
-
-
-def _file_name(path: Path) -> str:
-    return os.fsencode(path.as_posix()).decode("utf-8", "replace")
 
 
 def as_text(text: str) -> str:

@@ -20,7 +20,7 @@ from engine.errors import LabelError, ProjectError
 from engine.formats.base import BaseFormat
 from engine.formats.category_schema import schema_of_names
 from engine.formats.deeplabcut.writer import free_names
-from engine.formats.hdf5 import try_in_a_process
+from engine.formats.hdf5 import SIGNATURE, try_in_a_process
 from engine.formats.registry import CERTAIN, NO, ReadOptions, WriteOptions, register_format
 from engine.formats.sleap.analysis_file import AnalysisFile
 from engine.formats.sleap.categories import ANIMAL
@@ -35,7 +35,6 @@ from engine.utils.context import ERROR, INFO, Context
 from engine.utils.files import kept_mode, replacing
 
 _SNIFFED_BYTES = 1 << 20
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _BLOCK_NUMBERS = 1 << 15
 _STEP = 1000
 
@@ -53,7 +52,7 @@ class SleapAnalysisFormat(BaseFormat):
 
     def sniff(self, path: Path) -> float:
         head = head_of(path, _SNIFFED_BYTES)
-        is_one = head.startswith(_SIGNATURE) and b"track_occupancy" in head and b"node_names" in head
+        is_one = head.startswith(SIGNATURE) and b"track_occupancy" in head and b"node_names" in head
         return CERTAIN if is_one else NO
 
     def load(self, path: Path, context: Context, options: ReadOptions) -> LabelReader:

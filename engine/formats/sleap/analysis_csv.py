@@ -20,7 +20,7 @@ from engine.labels.builder import LabelsBuilder
 from engine.labels.features import Feature
 from engine.labels.model import ABSENT, VIDEO, VISIBLE, Instance
 from engine.labels.reader import LabelReader
-from engine.media.source import VIDEO_SUFFIXES
+from engine.media.video_finder import video_of_stem
 from engine.utils.context import ERROR, Context
 from engine.utils.files import check_regular
 from engine.utils.limits import MAX_KEYPOINTS, MAX_NAME
@@ -113,9 +113,7 @@ def _read_row(
 def video_of_table(path: Path) -> str:
     """The video of a table, by the name that SLEAP gives the table: beside it, else with the suffix ``.mp4``."""
     match = _NAME.fullmatch(path.name)
-    stem = match[1] if match else path.stem
-    names = [f"{stem}{suffix}" for suffix in (".mp4", *sorted(VIDEO_SUFFIXES))]
-    return next((name for name in names if (path.parent / name).is_file()), names[0])
+    return video_of_stem(path.parent, match[1] if match else path.stem)
 
 
 register_format(SleapAnalysisCsvFormat())

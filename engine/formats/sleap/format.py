@@ -6,13 +6,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from engine.errors import PoseError
+from engine.formats.hdf5 import SIGNATURE
 from engine.formats.registry import CERTAIN, LIKELY, NO, ReadOptions, WriteOptions, register_format
 from engine.labels.features import Feature
 from engine.labels.reader import LabelReader
 from engine.utils.context import Context
 from engine.utils.files import open_regular
 
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SNIFFED_BYTES = 1 << 20
 
 
@@ -44,7 +44,7 @@ class SleapFormat:
                 head = file.read(_SNIFFED_BYTES)
         except (OSError, PoseError):
             return NO
-        if not head.startswith(_HDF5_SIGNATURE):
+        if not head.startswith(SIGNATURE):
             return NO
         if b"metadata" in head and b"videos_json" in head:
             return CERTAIN

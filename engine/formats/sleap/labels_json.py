@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.errors import LabelError
 from engine.formats.base import BaseFormat
-from engine.formats.named_poses import as_dict, as_list, coordinate, text_of
+from engine.formats.named_poses import as_dict, as_list, coordinate, position_of, text_of
 from engine.formats.registry import CERTAIN, NO, ReadOptions, register_format
 from engine.formats.results.files import first_keys
 from engine.formats.sleap.categories import category_of
@@ -220,7 +220,7 @@ def _whole(value: object) -> int | None:
     """A whole number from 0, also as text; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return position_of(value)
 
 
 register_format(SleapJsonFormat())

@@ -8,7 +8,6 @@ suggestion.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import LabelError
-from engine.formats.frame_images import FrameImages
+from engine.formats.frame_images import FrameImages, path_text
 from engine.formats.registry import WriteOptions
 from engine.formats.sleap.file import PREDICTED, PROVENANCE, USER
 from engine.formats.sleap.pixels import StoredPixels
@@ -202,24 +201,24 @@ def _video_entry(
     backend: dict[str, Any] = {"grayscale": False, "bgr": True, "dataset": "", "input_format": ""}
     if media.type != IMAGES:
         path = images.video(position)
-        name = media.path if path is None else _path_text(path, target, options)
+        name = (
+            media.path
+            if path is None
+            else path_text(path, target.absolute().parent, is_absolute=options.absolute_paths)
+        )
         return {"filename": name, "backend": {"type": "MediaVideo", "filename": name, **backend}}
     files = [""] * (max((frame.index for _, frame in frames), default=-1) + 1)
     for n, frame in frames:
         path = images.path(n)
-        files[frame.index] = frame.name if path is None else _path_text(path, target, options)
+        files[frame.index] = (
+            frame.name
+            if path is None
+            else path_text(path, target.absolute().parent, is_absolute=options.absolute_paths)
+        )
     backend = {"type": "ImageVideo", "filename": files[0] if files else "", "filenames": files, **backend}
     if size is not None:
         backend |= {"height_": size[1], "width_": size[0], "channels_": 3}
     return {"filename": files, "backend": backend}
-
-
-def _path_text(path: Path, target: Path, options: WriteOptions) -> str:
-    """A path relative to the folder of the label file if it lies below it, else absolute."""
-    path, folder = path.absolute(), target.absolute().parent
-    if not options.absolute_paths and path.is_relative_to(folder):
-        path = path.relative_to(folder)
-    return os.fsencode(path.as_posix()).decode("utf-8", "replace")
 
 
 def _write(

@@ -6,7 +6,7 @@ The theme styles them by the dynamic property ``role``: "heading", "hint", "valu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QPointF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPalette, QPen, QPixmap
@@ -69,6 +69,18 @@ def button(text: str, *, primary: bool = False, tip: str = "") -> QPushButton:
         widget.setProperty("role", "primary")
         widget.setDefault(True)
     return widget
+
+
+def button_row(cancel: Callable[[], object], primary: QPushButton) -> QHBoxLayout:
+    """The last row of a dialog: Cancel, and the button that does it."""
+    row = QHBoxLayout()
+    row.setSpacing(8)
+    row.addStretch(1)
+    cancel_button = button("Cancel")
+    cancel_button.clicked.connect(lambda: cancel())
+    row.addWidget(cancel_button)
+    row.addWidget(primary)
+    return row
 
 
 def device_combo() -> QComboBox:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QDialog, QFileDialog, QHBoxLayout, QLin
 
 from engine.utils.file_names import MAX_NAME_BYTES, byte_length
 from poseapp.app.i18n import tr
-from poseapp.dialogs.common import button, label
+from poseapp.dialogs.common import button, button_row, label
 from poseapp.project.model import Summary
 
 
@@ -83,16 +83,9 @@ class ExportCocoDialog(QDialog):
         self.note = label("", "warning", wrap=True)
         column.addWidget(self.note)
         column.addStretch(1)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(8)
-        buttons.addStretch(1)
-        cancel = button("Cancel")
-        cancel.clicked.connect(self.reject)
         self.export_button = button("Export", primary=True)
         self.export_button.clicked.connect(self._finish)
-        buttons.addWidget(cancel)
-        buttons.addWidget(self.export_button)
-        column.addLayout(buttons)
+        column.addLayout(button_row(self.reject, self.export_button))
         self.path.textChanged.connect(self._check)
         self._check()
 

@@ -28,7 +28,7 @@ from engine.labels.features import Feature, lost_features
 from engine.labels.splitting import SplitBy, parse_fractions
 from engine.utils.file_names import MAX_NAME_BYTES, byte_length
 from poseapp.app.i18n import tr
-from poseapp.dialogs.common import button, label
+from poseapp.dialogs.common import button, button_row, label
 from poseapp.project.exports.registry import Export
 from poseapp.project.model import Summary
 from poseapp.session.background_queries import Queries
@@ -157,14 +157,7 @@ class ExportLabelsDialog(QDialog):
         column.addWidget(self.losses)
         column.addWidget(self.note)
         column.addStretch(1)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(8)
-        buttons.addStretch(1)
-        cancel = button("Cancel")
-        cancel.clicked.connect(self.reject)
-        buttons.addWidget(cancel)
-        buttons.addWidget(self.export_button)
-        column.addLayout(buttons)
+        column.addLayout(button_row(self.reject, self.export_button))
 
     def _choose_as(self, chosen: dict[str, Any]) -> None:
         """Show what was chosen last time; what is unknown by now is as at first."""

@@ -7,7 +7,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QFormLayout,
-    QHBoxLayout,
     QHeaderView,
     QListWidget,
     QTableWidget,
@@ -17,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from poseapp.app.i18n import tr
-from poseapp.dialogs.common import button, label
+from poseapp.dialogs.common import button, button_row, label
 from poseapp.project.formats.report import LabelOffer
 
 MINE, THEIRS = "mine", "theirs"
@@ -57,12 +56,11 @@ class ImportLabelsDialog(QDialog):
         for sentence in (*offer.conflicts, *offer.remarks)[:_MAX_LISTED]:
             self.details.addItem(tr(sentence))
         self.import_button = button("Import", primary=True)
-        changes = any(count for text, count in offer.counts if not text.startswith("Equal"))
-        self.import_button.setEnabled(changes)
-        self._lay_out(offer, changes)
+        self.import_button.setEnabled(offer.has_news)
+        self._lay_out(offer)
         self.import_button.clicked.connect(self._finish)
 
-    def _lay_out(self, offer: LabelOffer, changes: bool) -> None:
+    def _lay_out(self, offer: LabelOffer) -> None:
         self.table.horizontalHeader().hide()
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
@@ -77,7 +75,7 @@ class ImportLabelsDialog(QDialog):
         column.setSpacing(12)
         column.addWidget(label(f"Import {offer.paths[0].name}", "heading"))
         hint = "Nothing has been changed yet. Undo takes the import back in one step."
-        if not changes:
+        if not offer.has_news:
             hint = "The project has all of these labels already."
         column.addWidget(label(hint, "hint", wrap=True))
         column.addWidget(self.table)
@@ -90,14 +88,7 @@ class ImportLabelsDialog(QDialog):
         self.details.setAccessibleName(tr("Records and remarks"))
         self.details.setVisible(self.details.count() > 0)
         column.addWidget(self.details, 1)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(8)
-        buttons.addStretch(1)
-        cancel = button("Cancel")
-        cancel.clicked.connect(self.reject)
-        buttons.addWidget(cancel)
-        buttons.addWidget(self.import_button)
-        column.addLayout(buttons)
+        column.addLayout(button_row(self.reject, self.import_button))
 
     def _finish(self) -> None:
         self.accepted_import.emit(self.conflicts.currentData() == THEIRS)

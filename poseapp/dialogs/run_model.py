@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from engine.models.catalog import list_models
 from engine.models.mirroring import flip_test_problem_of
 from poseapp.app.i18n import tr
-from poseapp.dialogs.common import button, device_combo, fill_models, label
+from poseapp.dialogs.common import button, button_row, device_combo, fill_models, label
 from poseapp.jobs.inference import ModelChoice
 from poseapp.project.model import FrameKey, Media
 from poseapp.project.tables.sources import frames_of_model
@@ -139,16 +139,9 @@ class RunModelDialog(QDialog):
         self.note = label("", "hint")
         column.addWidget(self.note)
         column.addStretch(1)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(8)
-        cancel = button("Cancel")
-        cancel.clicked.connect(self.close)
         self.run_button = button("Run", primary=True)
         self.run_button.clicked.connect(self._run)
-        buttons.addStretch(1)
-        buttons.addWidget(cancel)
-        buttons.addWidget(self.run_button)
-        column.addLayout(buttons)
+        column.addLayout(button_row(self.close, self.run_button))
 
     def _set_range(self, marked: tuple[int, int] | None) -> Media | None:
         """Set the limits of the range: frame numbers in a video (whose path is returned), else positions in the list.

@@ -231,8 +231,10 @@ def _previewed(path: Path, counts: UpdateReport, report: ImportReport, label_siz
         *((f"New category: {name}", 1) for name in counts.categories),
     )
     shown = tuple((text, count) for text, count in rows if count)
+    rows_of_equal_poses = 1 if counts.same else 0
+    has_news = len(shown) > rows_of_equal_poses
     remarks = tuple(report.problems)
-    return LabelOffer((path,), counts.summary(), b"", shown, tuple(counts.conflicts), remarks, label_size)
+    return LabelOffer((path,), counts.summary(), b"", shown, tuple(counts.conflicts), remarks, label_size, has_news)
 
 
 def stale_sources(store: ProjectStore) -> list[LabelSource]:

@@ -25,6 +25,7 @@ class LabelOffer:
         conflicts: a sentence for each pose that the file and a person have changed.
         remarks: what was odd about the file, as sentences.
         label_size: how labels of another size would be taken.
+        has_news: there is more in the file than the poses that the project has.
     """
 
     paths: tuple[Path, ...]
@@ -34,6 +35,7 @@ class LabelOffer:
     conflicts: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     label_size: LabelSize = LabelSize.KEEP
+    has_news: bool = True
 
 
 @dataclass

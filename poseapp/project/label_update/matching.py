@@ -112,7 +112,7 @@ class Matcher:
         both, either = (a.visibility > 0) & (b.visibility > 0), (a.visibility > 0) | (b.visibility > 0)
         if not both.any():
             return 0.0
-        area = AREA_OF_BOX * (_extent(a) + _extent(b)) / 2
+        area = AREA_OF_BOX * (_area(a) + _area(b)) / 2
         similarity = oks(a.keypoints, b.keypoints, both, area, self._sigmas[a.category])
         return similarity * float(both.sum() / either.sum())
 
@@ -194,7 +194,7 @@ def _is_near(instance: Instance, row: instance_rows.Row) -> bool:
     return bool((np.abs(instance.box - other.box) < _NEAR).all())
 
 
-def _extent(instance: Instance) -> float:
+def _area(instance: Instance) -> float:
     """Area of the box, or of the box around the points, in square pixels."""
     if instance.box is not None:
         width, height = instance.box[2:] - instance.box[:2]

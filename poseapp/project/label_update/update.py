@@ -254,8 +254,8 @@ class LabelUpdate:
                 self.report.added += 1
                 self.report.crowded += pose.target in occupied
                 self._edits[pose.frame].append((None, pose))
-            elif pose.is_similar:
-                self._decide_similar(pose, pose.existing)
+            elif pose.is_similar:  # labels of one object with other points: nobody knows which is right
+                self._decide_conflict(pose, self._row(pose.existing), "a pose differs in the file and in the project")
             elif pose.record is None or (pose.record.digest == pose.digest and pose.record.track == self._number(pose)):
                 self.report.same += 1
             else:
@@ -278,26 +278,18 @@ class LabelUpdate:
         elif row is not None and is_as_imported(row, record):
             self.report.changed += 1
             self._edits[pose.frame].append((instance_rows.from_row(row), pose))
-        elif self._take_conflicts:
+        else:
+            what = "deleted" if row is None else "changed"
+            self._decide_conflict(pose, row, f"a pose is changed in the file and was {what} in the project")
+
+    def _decide_conflict(self, pose: DraftPose, row: instance_rows.Row | None, what: str) -> None:
+        """The pose becomes as it is in the file, or stays and is listed."""
+        if self._take_conflicts:
             self.report.changed += 1
             self._edits[pose.frame].append((None if row is None else instance_rows.from_row(row), pose))
         else:
-            what = "deleted" if row is None else "changed"
             where = self._draft.frame(pose.frame).name
-            self.report.conflicts.append(
-                f"Frame {where}: a pose is changed in the file and was {what} in the project; it stays as it is here"
-            )
-
-    def _decide_similar(self, pose: DraftPose, existing: int) -> None:
-        """A label of an object that the project has a label of, with other points: nobody knows which is right."""
-        if self._take_conflicts and (row := self._row(existing)) is not None:
-            self.report.changed += 1
-            self._edits[pose.frame].append((instance_rows.from_row(row), pose))
-            return
-        self.report.conflicts.append(
-            f"Frame {self._draft.frame(pose.frame).name}: a pose differs in the file and in the project; "
-            "it stays as it is here"
-        )
+            self.report.conflicts.append(f"Frame {where}: {what}; it stays as it is here")
 
     def _number(self, pose: DraftPose) -> int:
         return NO_TRACK if pose.instance.track is None else pose.instance.track

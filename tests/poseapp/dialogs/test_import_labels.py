@@ -11,8 +11,11 @@ from poseapp.dialogs.import_labels import THEIRS, ImportLabelsDialog
 from poseapp.project.formats.report import LabelOffer
 
 
-def offer(counts: dict[str, int], conflicts: tuple[str, ...] = (), remarks: tuple[str, ...] = ()) -> LabelOffer:
-    return LabelOffer((Path("job.xml"),), "", b"", tuple(counts.items()), conflicts, remarks)
+def offer(
+    counts: dict[str, int], conflicts: tuple[str, ...] = (), remarks: tuple[str, ...] = (), has_news: bool = True
+) -> LabelOffer:
+    rows = tuple(counts.items())
+    return LabelOffer((Path("job.xml"),), "", b"", rows, conflicts, remarks, has_news=has_news)
 
 
 def test_counts_conflicts_and_remarks_are_shown(qtbot: QtBot) -> None:
@@ -36,7 +39,7 @@ def test_the_answer_says_what_becomes_of_conflicts(qtbot: QtBot, takes: bool) ->
 
 
 def test_nothing_new_cannot_be_imported(qtbot: QtBot) -> None:
-    dialog = ImportLabelsDialog(offer({"Equal poses": 3}))
+    dialog = ImportLabelsDialog(offer({"Equal poses": 3}, has_news=False))
     qtbot.addWidget(dialog)
     assert not dialog.import_button.isEnabled()
     assert not dialog.conflicts.isVisibleTo(dialog)

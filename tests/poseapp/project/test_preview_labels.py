@@ -39,6 +39,14 @@ def counts(store: ProjectStore, path: Path) -> dict[str, int]:
     return dict(offer.counts)
 
 
+def test_equal_poses_alone_are_no_news(tmp_path: Path, labels: Path) -> None:
+    with open_any(labels) as store:
+        for x, has_news in ((2, False), (9, True)):
+            copy = write(tmp_path / "copy.xml", {"a.png": [1, x], "b.png": [3]})
+            (offer,) = preview_labels(store, copy, Context()).offers
+            assert offer.has_news is has_news
+
+
 def xs(store: ProjectStore) -> list[float]:
     return sorted(instance.keypoints[0, 0] for _, instance in store.all_instances())
 
